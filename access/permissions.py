@@ -1,0 +1,36 @@
+from typing import Any
+
+from django.http import Http404
+from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from access.models import ServiceKey
+
+
+class HasScope(BasePermission):
+    """A signed-in listener, or a service key with the view's `required_scope`. A view that names none is for nobody."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        scope = getattr(view, "required_scope", None)
+        if isinstance(request.auth, ServiceKey):
+            self.message = f"this service key lacks the scope {scope!r}"
+            return scope is not None and scope in request.auth.scopes
+        return scope is not None and request.user.is_authenticated and not getattr(view, "service_only", False)
+
+
+def listener_id(request: Request, user_id: str) -> int:
+    """The listener that `user_id` in a path stands for, if this principal may ask about them.
+
+    Raises 404 for anybody but the token's own listener, and 400 where a service key says "me".
+    """
+    own = None if isinstance(request.auth, ServiceKey) else request.user.pk
+    if user_id == "me":
+        if own is None:
+            raise ValidationError({"user_id": "'me' needs a listener's token; a service key names the listener by id"})
+        return int(own)
+    if not (user_id.isascii() and user_id.isdigit()):
+        raise ValidationError({"user_id": "is not a listener's id: expected an integer, or 'me' with a token"})
+    if own is not None and int(user_id[:40]) != own:
+        raise Http404("no such listener")
+    return int(user_id[:40])

@@ -1,0 +1,28 @@
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework_simplejwt.serializers import TokenObtainSerializer
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import AccessToken
+
+
+class SignInSerializer(TokenObtainSerializer):
+    """A listener's name and password for a token; wrong ones are a 401."""
+
+    token_class = AccessToken
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        super().validate(attrs)
+        return {
+            "access": str(self.get_token(self.user)),
+            "token_type": "Bearer",
+            "expires_in": int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
+            "user_id": self.user.pk,
+        }
+
+
+class TokenSerializer(serializers.Serializer[Any]):
+    access = serializers.CharField(help_text="Send it as `Authorization: Bearer ACCESS`.")
+    token_type = serializers.CharField()
+    expires_in = serializers.IntegerField(help_text="Seconds.")
+    user_id = serializers.IntegerField()

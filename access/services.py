@@ -1,0 +1,40 @@
+import secrets
+from collections.abc import Collection, Iterable
+
+from django.contrib.auth.hashers import make_password
+from django.utils import timezone
+
+from access.models import Scope, ServiceKey, User
+
+
+def create_service_key(name: str, scopes: Iterable[str]) -> str:
+    """A new key, in clear for the only time. Raises ValueError for an unknown scope or a name that is taken."""
+    wanted = sorted(set(scopes))
+    if unknown := set(wanted) - set(Scope.values):
+        raise ValueError(f"unknown scope {', '.join(sorted(unknown))}; scopes are {', '.join(Scope.values)}")
+    if not wanted:
+        raise ValueError(f"a key needs a scope; scopes are {', '.join(Scope.values)}")
+    if ServiceKey.objects.filter(name=name).exists():
+        raise ValueError(f"a key named {name!r} exists; choose another name, or revoke and rename that one")
+    key = f"mr_{secrets.token_urlsafe(32)}"
+    ServiceKey.objects.create(name=name, prefix=key[:12], digest=ServiceKey.digest_of(key), scopes=wanted)
+    return key
+
+
+def revoke_service_keys(keys: Iterable[ServiceKey]) -> int:
+    """Stop them at once; gives how many were still in use."""
+    ids = [key.pk for key in keys]
+    return ServiceKey.objects.filter(pk__in=ids, revoked_at=None).update(revoked_at=timezone.now())
+
+
+def listeners_by_external_id(external_ids: Collection[str]) -> dict[str, int]:
+    """Ids of the listeners with these outside ids; those not seen before are created, without a password."""
+    wanted = set(external_ids)
+    found = dict(User.objects.filter(external_id__in=wanted).values_list("external_id", "pk"))
+    if missing := sorted(wanted - found.keys()):
+        unusable = make_password(None)
+        User.objects.bulk_create(
+            [User(external_id=e, username=e, password=unusable) for e in missing], ignore_conflicts=True
+        )
+        found |= dict(User.objects.filter(external_id__in=missing).values_list("external_id", "pk"))
+    return found

@@ -1,0 +1,1 @@
+"""The recommender: arrays in, arrays out. No Django, no Celery, no Redis, no clock, no global state."""

@@ -1,0 +1,1 @@
+"""How good a configuration is: splits, ranking metrics, the report."""

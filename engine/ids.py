@@ -1,0 +1,48 @@
+"""Outside ids stop here: inside the engine a listener or a track is a row number, always valid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Ids = NDArray[np.int64]
+Rows = NDArray[np.int64]
+INT64_MAX = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class IdMap:
+    """Outside ids ↔ row numbers. `ids`: int64 (n,), strictly ascending; row r is `ids[r]`."""
+
+    ids: Ids
+
+    @classmethod
+    def of(cls, ids: ArrayLike) -> IdMap:
+        """An IdMap of the distinct values of `ids`, in any order."""
+        return cls(np.unique(np.asarray(ids, dtype=np.int64)))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def row(self, outside_id: int) -> int | None:
+        """The row of one id; None where it is unknown, whatever its size."""
+        if not 0 <= outside_id <= INT64_MAX:
+            return None
+        row = int(np.searchsorted(self.ids, outside_id))
+        return row if row < len(self.ids) and self.ids[row] == outside_id else None
+
+    def rows(self, outside_ids: ArrayLike) -> tuple[Rows, NDArray[np.bool_]]:
+        """Rows of many ids: `(rows int64 (k,), known bool (k,))`; an unknown id has row 0 and known False."""
+        wanted = np.asarray(outside_ids, dtype=np.int64)
+        if not len(self.ids):
+            return np.zeros(wanted.shape, np.int64), np.zeros(wanted.shape, np.bool_)
+        rows = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
+        known = self.ids[rows] == wanted
+        return np.where(known, rows, 0), known
+
+    def known_rows(self, outside_ids: ArrayLike) -> Rows:
+        """Rows of those of the ids that are known, in their order."""
+        rows, known = self.rows(outside_ids)
+        return rows[known]

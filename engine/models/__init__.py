@@ -1,0 +1,1 @@
+"""Model families: each fits arrays and returns factors or scores."""

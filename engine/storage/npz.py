@@ -1,0 +1,120 @@
+"""An ordinary uncompressed .npz whose arrays start on 64-byte boundaries, and a reader that maps them.
+
+`numpy.load` reads such a file as usual (its `mmap_mode` is silently ignored for npz). `map_npz` instead gives read-only
+views into one shared mapping: opening costs no copy, and all processes share one copy in the page cache. Alignment is
+padding in the zip local "extra" field, as Android's zipalign does it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import mmap
+import os
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from isal import isal_zlib  # CRC-32 at the speed of memory: 0.02 s where zlib needs 0.1 s for a million tracks
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+ALIGNMENT = 64  # a cache line, and the widest SIMD register
+_PADDING_FIELD = 0xD935  # the zip extra field that zipalign uses
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+_ZIP64_EXTRA = 20  # bytes that zipfile writes before ours once a member may pass 2 GiB
+_ZIP64_FROM = 1 << 30
+_CHUNK = 1 << 24
+
+
+class DamagedFile(Exception):
+    """The file is not what `save_npz` wrote: truncated, altered, or of another kind."""
+
+
+def save_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write `arrays` and fsync. Raises TypeError for an object array: pickles are neither written nor read."""
+    with open(path, "wb") as f:
+        with zipfile.ZipFile(f, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            for name, array in arrays.items():
+                _write_member(archive, name, np.ascontiguousarray(array).reshape(np.shape(array)))
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def map_npz(path: Path, *, verify: bool = True) -> dict[str, NDArray[Any]]:
+    """Arrays by name, read-only, mapped. verify: compare every member's CRC-32, which reads the whole file once.
+
+    Raises FileNotFoundError, or DamagedFile with the member and the fault.
+    """
+    with open(path, "rb") as f:
+        try:
+            members = zipfile.ZipFile(f).infolist()
+            mapped = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+        except (zipfile.BadZipFile, ValueError, OSError, struct.error) as error:
+            raise DamagedFile(f"{path.name}: not an npz file ({error})") from error
+    return {_name(m): _map_member(path, mapped, m, verify) for m in members}
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    if array.dtype.hasobject:
+        raise TypeError(f"array {name!r} holds Python objects")
+    buffer = io.BytesIO()
+    npy.write_array_header_1_0(buffer, npy.header_data_from_array_1_0(array))
+    header = buffer.getvalue()
+    member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+    member.file_size = len(header) + array.nbytes
+    member.external_attr = 0o644 << 16
+    zip64 = member.file_size >= _ZIP64_FROM
+    data_start = archive.fp.tell() + _LOCAL_HEADER.size + len(member.filename) + _ZIP64_EXTRA * zip64  # type: ignore[union-attr]
+    padding = -(data_start + 4 + len(header)) % ALIGNMENT
+    member.extra = struct.pack("<HH", _PADDING_FIELD, padding) + bytes(padding)
+    with archive.open(member, "w", force_zip64=zip64) as f:
+        f.write(header)
+        view = memoryview(array.reshape(-1).view(np.uint8)) if array.nbytes else memoryview(b"")
+        for start in range(0, len(view), _CHUNK):
+            f.write(view[start : start + _CHUNK])
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    return member.filename.removesuffix(".npy")
+
+
+def _map_member(path: Path, mapped: mmap.mmap, member: zipfile.ZipInfo, verify: bool) -> NDArray[Any]:
+    def damaged(fault: str) -> DamagedFile:
+        return DamagedFile(f"{path.name}: {member.filename}: {fault}")
+
+    if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+        raise damaged("compressed; only stored arrays can be mapped")
+    try:
+        header = _LOCAL_HEADER.unpack_from(mapped, member.header_offset)
+    except struct.error as error:
+        raise damaged("truncated") from error
+    if header[0] != b"PK\x03\x04":
+        raise damaged("no local header")
+    start = member.header_offset + _LOCAL_HEADER.size + header[-2] + header[-1]
+    if start + member.file_size > len(mapped):
+        raise damaged("truncated")
+    data = memoryview(mapped)[start : start + member.file_size]
+    if verify and isal_zlib.crc32(data) != member.CRC:
+        raise damaged("checksum differs")
+    try:
+        return _array(data)
+    except ValueError as error:
+        raise damaged(str(error)) from error
+
+
+def _array(data: memoryview) -> NDArray[Any]:
+    stream = io.BytesIO(data[:4096])
+    if npy.read_magic(stream) != (1, 0):
+        raise ValueError("unknown npy version")
+    shape, fortran, dtype = npy.read_array_header_1_0(stream)
+    if dtype.hasobject:
+        raise ValueError("holds Python objects")
+    count = math.prod(shape)
+    if stream.tell() + count * dtype.itemsize != len(data):
+        raise ValueError("size differs from its header")
+    flat = np.frombuffer(data, dtype, count, stream.tell()) if count else np.empty(0, dtype)
+    return flat.reshape(shape, order="F" if fortran else "C")

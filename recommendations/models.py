@@ -1,0 +1,123 @@
+"""What training leaves behind: runs, versions, projections of the version in service, and alarms."""
+
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from numpy.typing import NDArray
+
+
+class ModelArtifact(models.Model):
+    """One trained version. Which of them serves is said by the pointer on disk, not here."""
+
+    class Gate(models.TextChoices):
+        PASSED = "passed"
+        HELD_BACK = "held_back", "held back"
+
+    version = models.CharField(max_length=64, unique=True)
+    algorithm = models.CharField(max_length=32)
+    fingerprint = models.CharField(max_length=64, help_text="Of the plays and the configuration it was trained with.")
+    gate = models.CharField(max_length=16, choices=Gate.choices)
+    gate_reason = models.CharField(max_length=512, blank=True)
+    items = models.PositiveIntegerField()
+    users = models.PositiveIntegerField()
+    plays = models.PositiveBigIntegerField()
+    size_bytes = models.PositiveBigIntegerField()
+    manifest = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    projected_at = models.DateTimeField(null=True, blank=True, help_text="When user_features last became this version's.")
+    pruned_at = models.DateTimeField(null=True, blank=True, help_text="When its files were removed.")
+
+    class Meta:
+        db_table = "model_artifacts"
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.version
+
+    @property
+    def ndcg(self) -> float | None:
+        """NDCG@10 on the held-out plays, where there were any."""
+        model: dict[str, float] = self.manifest.get("report", {}).get("model", {})
+        return model.get("ndcg@10")
+
+
+class TrainingRun(models.Model):
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        PUBLISHED = "published"
+        HELD_BACK = "held_back", "held back"
+        UNCHANGED = "unchanged"
+        FAILED = "failed"
+
+    trigger = models.CharField(max_length=32, help_text="schedule, command or admin.")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
+    stage = models.CharField(max_length=32, blank=True)
+    detail = models.TextField(blank=True, help_text="What came of it; for a failure, what went wrong.")
+    artifact = models.ForeignKey(ModelArtifact, models.SET_NULL, null=True, blank=True, related_name="runs")
+    seconds = models.JSONField(default=dict, help_text="Seconds by stage.")
+    peak_memory_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    host = models.CharField(max_length=128, blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "training_runs"
+        ordering = ["-started_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status="running", finished_at=None) | ~Q(status="running") & Q(finished_at__isnull=False),
+                name="training_run_finished_when_over",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.trigger} {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class UserFeatures(models.Model):
+    """A listener's factors in the version in service: for people to look at; serving reads the bundle."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="features")
+    version = models.CharField(max_length=64)
+    embedding = models.BinaryField(help_text="float32, little-endian.")
+    interactions = models.PositiveIntegerField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "user_features"
+        verbose_name = verbose_name_plural = "user features"
+
+    def __str__(self) -> str:
+        return f"user {self.pk}"
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        return np.frombuffer(bytes(self.embedding), dtype="<f4")
+
+
+class Alarm(models.Model):
+    """Something the operator should know. The same trouble again counts up instead of filling the table."""
+
+    kind = models.CharField(max_length=64)
+    subject = models.CharField(max_length=128, blank=True)
+    message = models.TextField()
+    count = models.PositiveIntegerField(default=1)
+    first_at = models.DateTimeField(auto_now_add=True)
+    last_at = models.DateTimeField(auto_now=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "alarms"
+        ordering = ["-last_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "subject"], condition=Q(resolved_at=None), name="alarm_open_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "subject": self.subject, "message": self.message, "count": self.count}

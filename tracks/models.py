@@ -1,0 +1,104 @@
+"""The catalogue. `external_id` is a thing's id in the service it was imported from, as `namespace:id`."""
+
+from django.db import models
+from django.db.models import Q
+
+CREDIBLE_TEMPO = (20, 400)  # beats per minute
+
+
+def external_id_field() -> "models.CharField[str | None, str | None]":
+    return models.CharField(max_length=128, unique=True, null=True, blank=True)
+
+
+def mbid_field() -> "models.UUIDField[object, object]":
+    return models.UUIDField("MBID", unique=True, null=True, blank=True)
+
+
+class Artist(models.Model):
+    name = models.CharField(max_length=512, db_index=True)
+    external_id = external_id_field()
+    mbid = mbid_field()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Album(models.Model):
+    title = models.CharField(max_length=512)
+    artist = models.ForeignKey(Artist, models.CASCADE, related_name="albums")
+    year = models.PositiveSmallIntegerField(null=True, blank=True)
+    cover_url = models.URLField(max_length=512, blank=True)
+    external_id = external_id_field()
+    mbid = mbid_field()
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Tag(models.Model):
+    class Kind(models.TextChoices):
+        GENRE = "genre"
+        MOOD = "mood"
+        INSTRUMENT = "instrument"
+        OTHER = "other"
+
+    name = models.CharField(max_length=128)
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.OTHER)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name", "kind"], name="tag_name_kind_unique"),
+            models.CheckConstraint(condition=Q(kind__in=["genre", "mood", "instrument", "other"]), name="tag_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind})"
+
+
+class Track(models.Model):
+    title = models.CharField(max_length=512, db_index=True)
+    artist = models.ForeignKey(Artist, models.CASCADE, related_name="tracks")
+    album = models.ForeignKey(Album, models.SET_NULL, null=True, blank=True, related_name="tracks")
+    duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    preview_url = models.URLField(max_length=512, blank=True)
+    cover_url = models.URLField(max_length=512, blank=True)
+    external_id = external_id_field()
+    mbid = mbid_field()
+    isrc = models.CharField("ISRC", max_length=12, unique=True, null=True, blank=True)
+    tempo = models.FloatField(null=True, blank=True, help_text="Beats per minute.")
+    energy = models.FloatField(null=True, blank=True, help_text="0 calm … 1 intense.")
+    valence = models.FloatField(null=True, blank=True, help_text="0 sad … 1 cheerful.")
+    danceability = models.FloatField(null=True, blank=True, help_text="0 … 1.")
+    acousticness = models.FloatField(null=True, blank=True, help_text="0 … 1.")
+    tags = models.ManyToManyField(Tag, through="TrackTag", related_name="tracks")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(duration_ms=None) | Q(duration_ms__gt=0), name="track_duration_positive"),
+            models.CheckConstraint(condition=Q(tempo=None) | Q(tempo__range=CREDIBLE_TEMPO), name="track_tempo_credible"),
+            *(
+                models.CheckConstraint(condition=Q(**{feature: None}) | Q(**{f"{feature}__range": (0, 1)}), name=name)
+                for feature, name in [
+                    ("energy", "track_energy_fraction"),
+                    ("valence", "track_valence_fraction"),
+                    ("danceability", "track_danceability_fraction"),
+                    ("acousticness", "track_acousticness_fraction"),
+                ]
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class TrackTag(models.Model):
+    track = models.ForeignKey(Track, models.CASCADE, related_name="track_tags")
+    tag = models.ForeignKey(Tag, models.CASCADE, related_name="track_tags")
+    weight = models.FloatField(default=1.0, help_text="How strongly; for people's tags, how many gave it.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["track", "tag"], name="track_tag_unique"),
+            models.CheckConstraint(condition=Q(weight__gt=0), name="track_tag_weight_positive"),
+        ]
