@@ -13,7 +13,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg, misc]
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
     form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
     list_display = ["id", "username", "external_id", "is_staff", "date_joined"]
     list_display_links = ["id", "username"]
@@ -24,7 +24,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg, misc]
 
 
 @admin.register(ServiceKey)
-class ServiceKeyAdmin(ModelAdmin):
+class ServiceKeyAdmin(ModelAdmin):  # type: ignore[misc]
     """Keys are made by `manage.py create_service_key`, which shows them once; here they are seen and revoked."""
 
     list_display = ["name", "prefix", "scopes", "created_at", "revoked_at"]

@@ -13,8 +13,9 @@ class SignInSerializer(TokenObtainSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         super().validate(attrs)
+        assert self.user is not None  # super() has refused otherwise
         return {
-            "access": str(self.get_token(self.user)),
+            "access": str(AccessToken.for_user(self.user)),
             "token_type": "Bearer",
             "expires_in": int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
             "user_id": self.user.pk,

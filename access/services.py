@@ -5,6 +5,7 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from access.models import Scope, ServiceKey, User
+from access.selectors import listener_ids
 
 
 def create_service_key(name: str, scopes: Iterable[str]) -> str:
@@ -30,11 +31,11 @@ def revoke_service_keys(keys: Iterable[ServiceKey]) -> int:
 def listeners_by_external_id(external_ids: Collection[str]) -> dict[str, int]:
     """Ids of the listeners with these outside ids; those not seen before are created, without a password."""
     wanted = set(external_ids)
-    found = dict(User.objects.filter(external_id__in=wanted).values_list("external_id", "pk"))
+    found = listener_ids(wanted)
     if missing := sorted(wanted - found.keys()):
         unusable = make_password(None)
         User.objects.bulk_create(
             [User(external_id=e, username=e, password=unusable) for e in missing], ignore_conflicts=True
         )
-        found |= dict(User.objects.filter(external_id__in=missing).values_list("external_id", "pk"))
+        found |= listener_ids(missing)
     return found

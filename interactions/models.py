@@ -39,7 +39,9 @@ class Interaction(models.Model):
             models.UniqueConstraint(fields=["user", "event_id"], name="interaction_event_once"),
             models.CheckConstraint(condition=Q(plays__gte=1), name="interaction_plays_positive"),
             models.CheckConstraint(condition=Q(milestone__range=(0, 100)), name="interaction_milestone_percent"),
-            models.CheckConstraint(condition=Q(ms_played=None) | Q(ms_played__gte=0), name="interaction_ms_not_negative"),
+            models.CheckConstraint(
+                condition=Q(ms_played=None) | Q(ms_played__gte=0), name="interaction_ms_not_negative"
+            ),
             models.CheckConstraint(condition=Q(kind__in=["play", "like"]), name="interaction_kind_known"),
         ]
         indexes = [

@@ -1,1 +1,23 @@
-urlpatterns = []
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+
+from musicrec.health import LiveView, MetricsView, ReadyView
+
+urlpatterns = [
+    path("", include("access.urls")),
+    path("", include("tracks.urls")),
+    path("", include("interactions.urls")),
+    path("", include("recommendations.urls")),
+    path("", include("web.urls")),
+    path("admin/", admin.site.urls),
+    path("schema", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("schema/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("health/live", LiveView.as_view(), name="live"),
+    path("health/ready", ReadyView.as_view(), name="ready"),
+    path("metrics", MetricsView.as_view(), name="metrics"),
+]
+handler400 = "musicrec.problems.bad_request"
+handler403 = "musicrec.problems.forbidden"
+handler404 = "musicrec.problems.not_found"
+handler500 = "musicrec.problems.server_error"

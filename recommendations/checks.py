@@ -1,1 +1,30 @@
+"""Settings that cannot work are refused at start, with a sentence."""
 
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import Error, Tags, register
+
+BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "FACTORS": (lambda v: 1 <= v <= 1024, "between 1 and 1024"),
+    "ITERATIONS": (lambda v: 1 <= v <= 1000, "between 1 and 1000"),
+    "REGULARIZATION": (lambda v: v >= 0, "0 or more"),
+    "CONFIDENCE_BASE": (lambda v: v > 0, "more than 0"),
+    "CONFIDENCE_BONUS": (lambda v: v >= 0, "0 or more"),
+    "HOLDOUT": (lambda v: 0 < v <= 0.5, "more than 0 and at most 0.5"),
+    "GATE_MARGIN": (lambda v: 0 <= v <= 1, "between 0 and 1"),
+    "COLD_BELOW": (lambda v: v >= 1, "1 or more"),
+    "MODEL_KEEP": (lambda v: v >= 2, "2 or more: the version in service and the one before"),
+    "MODEL_POLL_SECONDS": (lambda v: 0 <= v <= 60, "between 0 (look at every request) and 60"),
+    "TRAINING_THREADS": (lambda v: v >= 0, "0 (all cores) or more"),
+}
+
+
+@register(Tags.compatibility)
+def check_settings(app_configs: Any, **kwargs: Any) -> list[Error]:
+    return [
+        Error(f"MUSICREC_{name} is {settings.MUSICREC[name]}; it must be {sentence}.", id="musicrec.E001")
+        for name, (holds, sentence) in BOUNDS.items()
+        if not holds(settings.MUSICREC[name])
+    ]

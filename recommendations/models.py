@@ -27,7 +27,10 @@ class ModelArtifact(models.Model):
     size_bytes = models.PositiveBigIntegerField()
     manifest = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)
-    projected_at = models.DateTimeField(null=True, blank=True, help_text="When user_features last became this version's.")
+    published_at = models.DateTimeField(null=True, blank=True, help_text="When it last became the one in service.")
+    projected_at = models.DateTimeField(
+        null=True, blank=True, help_text="When user_features last became this version's."
+    )
     pruned_at = models.DateTimeField(null=True, blank=True, help_text="When its files were removed.")
 
     class Meta:

@@ -1,5 +1,7 @@
 """The catalogue. `external_id` is a thing's id in the service it was imported from, as `namespace:id`."""
 
+import uuid
+
 from django.db import models
 from django.db.models import Q
 
@@ -10,7 +12,7 @@ def external_id_field() -> "models.CharField[str | None, str | None]":
     return models.CharField(max_length=128, unique=True, null=True, blank=True)
 
 
-def mbid_field() -> "models.UUIDField[object, object]":
+def mbid_field() -> "models.UUIDField[uuid.UUID | str | None, uuid.UUID | None]":
     return models.UUIDField("MBID", unique=True, null=True, blank=True)
 
 
@@ -48,7 +50,9 @@ class Tag(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["name", "kind"], name="tag_name_kind_unique"),
-            models.CheckConstraint(condition=Q(kind__in=["genre", "mood", "instrument", "other"]), name="tag_kind_known"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["genre", "mood", "instrument", "other"]), name="tag_kind_known"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -75,8 +79,12 @@ class Track(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(duration_ms=None) | Q(duration_ms__gt=0), name="track_duration_positive"),
-            models.CheckConstraint(condition=Q(tempo=None) | Q(tempo__range=CREDIBLE_TEMPO), name="track_tempo_credible"),
+            models.CheckConstraint(
+                condition=Q(duration_ms=None) | Q(duration_ms__gt=0), name="track_duration_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(tempo=None) | Q(tempo__range=CREDIBLE_TEMPO), name="track_tempo_credible"
+            ),
             *(
                 models.CheckConstraint(condition=Q(**{feature: None}) | Q(**{f"{feature}__range": (0, 1)}), name=name)
                 for feature, name in [
@@ -102,3 +110,6 @@ class TrackTag(models.Model):
             models.UniqueConstraint(fields=["track", "tag"], name="track_tag_unique"),
             models.CheckConstraint(condition=Q(weight__gt=0), name="track_tag_weight_positive"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.tag_id} of {self.track_id}"

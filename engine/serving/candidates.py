@@ -24,7 +24,7 @@ def _no_ids() -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Query:
-    """One question. The listener's current plays: `played` int64 (k,) track ids, repeats allowed, `qualified` bool (k,).
+    """One question. Current plays: `played` int64 (k,) track ids, repeats allowed, and `qualified` bool (k,).
 
     user_row: the listener's row where the model has seen exactly these plays. exclude: track ids never to offer.
     seed: makes the pseudo-random source differ between listeners, and never between two calls.
@@ -63,7 +63,8 @@ def similar(bundle: ModelBundle, query: Query) -> Vector | None:
         return None
     norms = bundle.item_norms
     dots = bundle.item_factors @ bundle.item_factors[row]
-    return np.divide(dots, norms * norms[row], out=np.full(len(norms), NEVER), where=norms > 0)
+    cosines: Vector = np.divide(dots, norms * norms[row], out=np.full(len(norms), NEVER), where=norms > 0)
+    return cosines
 
 
 def popular(bundle: ModelBundle, query: Query) -> Vector | None:

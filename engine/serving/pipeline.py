@@ -59,7 +59,8 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
     picks = _fill(bundle, query, policy, excluded)
     if picks or not policy.may_repeat:
         return Ranking(picks)
-    return Ranking(_fill(bundle, query, policy, np.zeros_like(excluded)), repeats=True)
+    picks = _fill(bundle, query, policy, np.zeros_like(excluded))
+    return Ranking(picks, repeats=bool(picks))
 
 
 def _fill(bundle: ModelBundle, query: Query, policy: Policy, excluded: NDArray[np.bool_]) -> list[Pick]:
@@ -78,9 +79,7 @@ def _fill(bundle: ModelBundle, query: Query, policy: Policy, excluded: NDArray[n
     return picks
 
 
-def _best(
-    bundle: ModelBundle, name: str, scores: Vector, taken: NDArray[np.bool_], k: int
-) -> NDArray[np.int64]:
+def _best(bundle: ModelBundle, name: str, scores: Vector, taken: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
     if name == "popular":  # its order is stored; walking it touches as many rows as the page needs
         walk = (r for r in bundle.popular_rows if not taken[r] and scores[r] > NEVER)
         return np.fromiter(islice(walk, k), np.int64)

@@ -37,7 +37,7 @@ class UnknownFormat(Exception):
 
 
 def write_bundle(folder: Path, bundle: ModelBundle, manifest: dict[str, Any]) -> None:
-    """Write both files into an existing `folder`, each fsynced. `manifest`: JSON-ready, adds to what is always there."""
+    """Write both files into an existing `folder`, fsynced. `manifest`: JSON-ready, added to what is always there."""
     arrays = {name: getattr(bundle, name) for name in DTYPES if not name.endswith("_ids")}
     save_npz(folder / MODEL, {"item_ids": bundle.items.ids, "user_ids": bundle.users.ids} | arrays)
     write_json(
@@ -108,7 +108,12 @@ def _check(arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> None:
         if arrays[name].dtype != dtype or arrays[name].ndim != dimensions:
             raise DamagedFile(f"{MODEL}: {name} is {arrays[name].dtype} {arrays[name].shape}")
     n, m, f = manifest.get("items"), manifest.get("users"), manifest.get("factors")
-    expected = {"item_factors": (n, f), "user_factors": (m, f), "user_stamps": (m, 2), "gramian": (f, f)}
+    expected: dict[str, tuple[int | None, ...]] = {
+        "item_factors": (n, f),
+        "user_factors": (m, f),
+        "user_stamps": (m, 2),
+        "gramian": (f, f),
+    }
     expected |= {"item_ids": (n,), "user_ids": (m,), "item_norms": (n,), "popularity": (n,), "popular_rows": (n,)}
     for name, shape in expected.items():
         if arrays[name].shape != shape:

@@ -73,7 +73,7 @@ def _write_member(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> N
     member.extra = struct.pack("<HH", _PADDING_FIELD, padding) + bytes(padding)
     with archive.open(member, "w", force_zip64=zip64) as f:
         f.write(header)
-        view = memoryview(array.reshape(-1).view(np.uint8)) if array.nbytes else memoryview(b"")
+        view = memoryview(array.reshape(-1).view(np.uint8).data) if array.nbytes else memoryview(b"")
         for start in range(0, len(view), _CHUNK):
             f.write(view[start : start + _CHUNK])
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from engine.bundle import ModelBundle
-from engine.storage.bundles import read_bundle, read_manifest, write_bundle, write_json
+from engine.storage.bundles import UnknownFormat, read_bundle, read_manifest, write_bundle, write_json
 from engine.storage.npz import DamagedFile
 
 POINTER = "current.json"
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
 _TEMPORARY = ".tmp"
+UNREADABLE = (DamagedFile, UnknownFormat, OSError, ValueError)
+"""What reading a version or the pointer may raise; ValueError is a version name that is none."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,10 @@ class VersionStore:
         """Point to `version`, which must load; the version pointed to until now becomes the previous one."""
         self.load(version)
         before = self._pointer_or_none()
-        previous = before.version if before and before.version != version else before and before.previous
-        pointer = Pointer(version, previous)
+        if before is None:
+            pointer = Pointer(version)
+        else:
+            pointer = Pointer(version, before.previous if before.version == version else before.version)
         temporary = self.root / (POINTER + _TEMPORARY)
         write_json(temporary, asdict(pointer))
         os.replace(temporary, self.root / POINTER)

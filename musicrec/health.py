@@ -1,0 +1,65 @@
+"""Is it alive, is it ready; and the metrics. Live says the process answers; ready says what it could answer."""
+
+import logging
+import os
+from typing import Any
+
+from django.db import DatabaseError, connection
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access.models import Scope
+from recommendations.model_cache import cache
+
+logger = logging.getLogger(__name__)
+
+
+class _Open(APIView):
+    authentication_classes: list[Any] = []
+    permission_classes = [AllowAny]
+
+
+class LiveView(_Open):
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok"})
+
+
+class ReadyView(_Open):
+    """503 without a database; 200 otherwise, for it answers even without a model, and then says "degraded"."""
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            loaded = cache.current()
+        except DatabaseError as error:
+            logger.warning("not ready: %s", error)
+            return Response({"status": "unavailable", "problem": "database", "pid": os.getpid()}, 503)
+        return Response(
+            {
+                "status": "degraded" if loaded.problem else "ok",
+                "problem": loaded.problem,
+                "model_version": loaded.bundle.version,
+                "pid": os.getpid(),
+            }
+        )
+
+
+class MetricsView(APIView):
+    required_scope = Scope.METRICS
+    service_only = True
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        registry = REGISTRY
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # every process counts in a file of that folder
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,83 @@
+"""Start what serves, notice when it stops, stop it again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_SECONDS = 60
+STOP_SECONDS = 10
+Processes = dict[str, subprocess.Popen[bytes]]
+
+
+class Stopped(Exception):
+    """A process ended, or never answered; the message says which."""
+
+
+def web_command(port: int) -> list[str]:
+    return [
+        *("granian", "--interface", "wsgi", "musicrec.wsgi:application", "--host", "127.0.0.1", "--port", str(port)),
+        *("--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers", "--log-level", "warning"),
+    ]
+
+
+def worker_command(schedule: Path) -> list[str]:
+    return [
+        *("celery", "-A", "musicrec", "worker", "--beat", "--concurrency", "1", "--loglevel", "WARNING"),
+        *("--schedule", str(schedule), "--without-gossip", "--without-mingle"),
+    ]
+
+
+@contextmanager
+def running(commands: dict[str, list[str]], environment: dict[str, str]) -> Iterator[Processes]:
+    """The commands as modules of this Python, each in a session of its own: Ctrl-C reaches only who started them."""
+    processes = {
+        name: subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment, start_new_session=True)
+        for name, command in commands.items()
+    }
+    try:
+        yield processes
+    finally:
+        for process in processes.values():
+            process.terminate()
+        for process in processes.values():
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def check_running(processes: Processes) -> None:
+    for name, process in processes.items():
+        if process.poll() is not None:
+            raise Stopped(f"{name} stopped with exit code {process.returncode}")
+
+
+def wait_until_ready(port: int, processes: Processes) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        check_running(processes)
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise Stopped(f"nothing answered on port {port} within {READY_SECONDS} seconds")
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

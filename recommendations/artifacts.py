@@ -1,0 +1,72 @@
+"""The row of a version: what it was trained with, how it did, whether it may serve."""
+
+import hashlib
+
+import numpy as np
+from django.conf import settings
+from numpy.typing import NDArray
+
+from engine.plays import Plays
+from engine.storage.versions import UNREADABLE
+from engine.training import Trained, TrainingConfig
+from recommendations.conf import store
+from recommendations.gate import objection
+from recommendations.models import ModelArtifact
+from recommendations.publishing import version_in_service
+
+
+def fingerprint_of(plays: Plays, tracks: NDArray[np.int64], config: TrainingConfig) -> str:
+    """The same plays, tracks and settings give the same 32 hex digits."""
+    digest = hashlib.blake2b(plays.fingerprint().encode(), digest_size=16)
+    digest.update(tracks.tobytes())
+    digest.update(repr(config.parameters()).encode())
+    return digest.hexdigest()
+
+
+def trained_before(fingerprint: str) -> ModelArtifact | None:
+    """The version that these plays and settings gave already, unless what is in service cannot be read."""
+    serving = version_in_service()
+    if serving is None:
+        return None
+    try:
+        store().load(serving)
+    except UNREADABLE:
+        return None
+    return ModelArtifact.objects.filter(fingerprint=fingerprint).first()
+
+
+def record_version(trained: Trained, fingerprint: str) -> ModelArtifact:
+    """The row of a version that is on disk, with the gate's verdict on it."""
+    versions, serving = store(), version_in_service()
+    manifest = versions.manifest(str(trained.bundle.version))
+    try:
+        before = versions.manifest(serving) if serving else None
+    except UNREADABLE:
+        before = None
+    reason = objection(manifest, before, settings.MUSICREC["GATE_MARGIN"])
+    return ModelArtifact.objects.create(
+        version=str(trained.bundle.version),
+        algorithm=trained.bundle.algorithm,
+        fingerprint=fingerprint,
+        gate=ModelArtifact.Gate.HELD_BACK if reason else ModelArtifact.Gate.PASSED,
+        gate_reason=reason,
+        items=len(trained.bundle.items),
+        users=len(trained.bundle.users),
+        plays=trained.manifest["plays"],
+        size_bytes=versions.size(str(trained.bundle.version)),
+        manifest=manifest,
+    )
+
+
+def summary(trained: Trained) -> str:
+    """One line for the operator."""
+    bundle, report = trained.bundle, trained.manifest["report"]
+    judged = ""
+    if "model" in report:
+        ours, popular = report["model"]["ndcg@10"], report["most_popular"]["ndcg@10"]
+        judged = f"; NDCG@10 {ours:.4f} on a {report['split']} split, most popular {popular:.4f}"
+    fallback = f"; {trained.manifest['fallback']}" if trained.manifest["fallback"] else ""
+    return (
+        f"version {bundle.version} by {bundle.algorithm}: {len(bundle.users):,} listeners, {len(bundle.items):,} "
+        f"tracks, {trained.manifest['plays']:,} interactions{judged}{fallback}"
+    )

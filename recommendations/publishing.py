@@ -1,0 +1,110 @@
+"""Put a version into service: replace the pointer, tell everybody, refresh what is derived from it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from filelock import FileLock, Timeout
+
+from access.selectors import existing_listeners
+from engine.bundle import ModelBundle
+from engine.storage.versions import UNREADABLE, VersionStore
+from recommendations.alarms import resolve_alarms
+from recommendations.conf import store
+from recommendations.models import ModelArtifact, UserFeatures
+from recommendations.signal import send_reload
+
+LOCK_SECONDS = 30  # replacing the pointer takes milliseconds
+_FEATURES_AT_ONCE = 2_000
+
+
+class CannotPublish(Exception):
+    """The version is not there, or does not load."""
+
+
+def publish(version: str) -> None:
+    """Serve `version` from now on. Raises CannotPublish, and nothing has changed."""
+    versions = store()
+    try:
+        with publish_lock(versions):
+            versions.publish(version)
+    except (*UNREADABLE, Timeout) as error:
+        raise CannotPublish(f"version {version} cannot be put into service: {error}") from error
+    ModelArtifact.objects.filter(version=version).update(published_at=timezone.now(), projected_at=None)
+    send_reload(version)
+    resolve_alarms("model_unavailable")
+    project(version)
+
+
+def roll_back() -> str:
+    """Serve the version before the one in service; gives its name. Raises CannotPublish where there is none."""
+    try:
+        pointer = store().pointer()
+    except UNREADABLE as error:
+        raise CannotPublish(f"which version was before is not known: {error}") from error
+    if pointer is None or pointer.previous is None:
+        raise CannotPublish("there is no version before the one in service")
+    publish(pointer.previous)
+    return pointer.previous
+
+
+def version_in_service() -> str | None:
+    """What the pointer says; None where nothing was published or the pointer cannot be read."""
+    try:
+        pointer = store().pointer()
+    except UNREADABLE:
+        return None
+    return pointer.version if pointer else None
+
+
+def project(version: str) -> None:
+    """Make `user_features` those of `version`. Safe to repeat, and to be killed in."""
+    bundle = store().load(version, verify=False)
+    for batch in _features(bundle):
+        UserFeatures.objects.bulk_create(
+            batch,
+            update_conflicts=True,
+            unique_fields=["user"],
+            update_fields=["version", "embedding", "interactions", "updated_at"],
+        )
+    UserFeatures.objects.exclude(version=version).delete()
+    ModelArtifact.objects.filter(version=version).update(projected_at=timezone.now())
+
+
+def is_projected(version: str) -> bool:
+    """Whether publishing `version` came to its end."""
+    finished = ModelArtifact.objects.filter(version=version, projected_at__isnull=False).exists()
+    return finished and not UserFeatures.objects.exclude(version=version).exists()
+
+
+def prune() -> list[str]:
+    """Remove the files of all but the newest versions; gives the removed."""
+    versions = store()
+    recorded = list(ModelArtifact.objects.filter(pruned_at=None).values_list("version", flat=True))
+    with publish_lock(versions), transaction.atomic():
+        removed = versions.prune(settings.MUSICREC["MODEL_KEEP"], recorded)
+        ModelArtifact.objects.filter(version__in=removed).update(pruned_at=timezone.now())
+    return removed
+
+
+def publish_lock(versions: VersionStore) -> FileLock:
+    versions.root.mkdir(parents=True, exist_ok=True)
+    return FileLock(versions.root / "publish.lock", timeout=LOCK_SECONDS)
+
+
+def _features(bundle: ModelBundle) -> Iterator[list[UserFeatures]]:
+    for start in range(0, len(bundle.users), _FEATURES_AT_ONCE):
+        rows = range(start, min(start + _FEATURES_AT_ONCE, len(bundle.users)))
+        there = existing_listeners([int(bundle.users.ids[r]) for r in rows])
+        yield [
+            UserFeatures(
+                user_id=int(bundle.users.ids[r]),
+                version=str(bundle.version),
+                embedding=np.asarray(bundle.user_factors[r], "<f4").tobytes(),
+                interactions=int(bundle.user_stamps[r, 0]),
+            )
+            for r in rows
+            if int(bundle.users.ids[r]) in there
+        ]

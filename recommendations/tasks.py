@@ -1,0 +1,16 @@
+from celery import shared_task
+
+from recommendations.model_cache import cache
+from recommendations.training import run_training
+
+HOUR = 3600
+
+
+@shared_task(name="recommendations.train_model", time_limit=6 * HOUR)  # type: ignore[untyped-decorator]
+def train_model(trigger: str = "schedule") -> str:
+    return str(run_training(trigger))
+
+
+@shared_task(name="recommendations.version_here", ignore_result=False)  # type: ignore[untyped-decorator]
+def version_here() -> str | None:
+    return cache.current().bundle.version

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.bundle import ModelBundle, catalogue_bundle
+from engine.serving.candidates import Query
+from engine.serving.pipeline import PERSONAL, POPULAR, SIMILAR, Policy, recommend
+from tests.engine.worlds import trained_checkerboard
+
+TRAINED = trained_checkerboard().bundle
+UNTRAINED = catalogue_bundle(range(1, 31), {7: 50, 3: 90, 5: 50})
+EMPTY = catalogue_bundle([])
+
+
+def ids(bundle: ModelBundle, query: Query, policy: Policy = PERSONAL) -> list[int]:
+    return [p.track_id for p in recommend(bundle, query, policy).picks]
+
+
+def test_the_chain_goes_on_where_a_source_has_no_more() -> None:
+    ranking = recommend(UNTRAINED, Query(limit=5), PERSONAL)
+    assert [p.source for p in ranking.picks] == ["popular"] * 3 + ["random"] * 2
+    assert [(p.track_id, p.score) for p in ranking.picks[:3]] == [(3, 90), (5, 50), (7, 50)]
+    assert ranking.strategy == "popular"
+
+
+def test_excluded_tracks_are_left_out_by_every_source() -> None:
+    assert not {3, 1, 2} & set(ids(UNTRAINED, Query(limit=30, exclude=np.array([3, 1, 2, 999]))))
+
+
+def test_pseudo_random_is_the_same_for_a_seed_and_differs_between_seeds() -> None:
+    first, again, other = (ids(UNTRAINED, Query(limit=30, seed=s), Policy("r", ("random",))) for s in (1, 1, 2))
+    assert first == again != other
+    assert sorted(first) == sorted(other) == list(range(1, 31))
+
+
+def test_a_listener_who_played_everything_gets_repeats_and_it_says_so() -> None:
+    ranking = recommend(UNTRAINED, Query(limit=4, exclude=np.arange(1, 31)), POPULAR)
+    assert (len(ranking.picks), ranking.repeats) == (4, True)
+
+
+def test_a_track_is_never_similar_to_itself() -> None:
+    lonely = catalogue_bundle([5])
+    assert ids(lonely, Query(limit=4, track_id=5, exclude=np.array([5])), SIMILAR) == []
+    assert 104 not in ids(TRAINED, Query(limit=50, track_id=104, exclude=np.array([104])), SIMILAR)
+
+
+def test_an_unknown_track_has_no_similar_ones() -> None:
+    assert ids(TRAINED, Query(limit=4, track_id=999), SIMILAR) == []
+
+
+def test_an_empty_catalogue_gives_an_empty_page() -> None:
+    ranking = recommend(EMPTY, Query(limit=5), PERSONAL)
+    assert (ranking.picks, ranking.strategy, ranking.repeats) == ([], "none", False)
+
+
+@pytest.mark.parametrize("bundle", [TRAINED, UNTRAINED])
+@given(
+    limit=st.integers(1, 40),
+    seed=st.integers(0, 2**63 - 1),
+    played=st.lists(st.integers(0, 130), max_size=40),
+)
+def test_never_empty_never_twice_never_longer_than_asked(
+    bundle: ModelBundle, limit: int, seed: int, played: list[int]
+) -> None:
+    track_ids = np.array(played, np.int64)
+    query = Query(limit=limit, seed=seed, played=track_ids, qualified=track_ids % 2 == 0, exclude=track_ids)
+    page = ids(bundle, query)
+    left = set(bundle.items.ids.tolist()) - set(played)
+    assert len(page) == len(set(page)) == min(limit, len(left) or len(bundle.items))
+    assert not left or not set(page) & set(played)

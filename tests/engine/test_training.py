@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from engine.models import als
+from engine.plays import Plays
+from engine.serving.candidates import Query
+from engine.serving.explain import because
+from engine.serving.pipeline import PERSONAL, SIMILAR, recommend
+from engine.training import TrainingConfig, train
+from tests.engine.worlds import checkerboard, same_arrays, trained_checkerboard
+
+
+@pytest.fixture(scope="module", params=["als", "svd"])
+def bundle(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "svd":
+            patch.setattr(als, "fit", _broken)
+        trained = trained_checkerboard()
+    assert trained.manifest["fallback"] == (
+        None if request.param == "als" else "ALS could not run (MemoryError: no memory for factors)"
+    )
+    assert trained.bundle.algorithm == request.param
+    return trained.bundle
+
+
+def _broken(*args: object, **kwargs: object) -> als.Factors:
+    raise MemoryError("no memory for factors")
+
+
+def test_the_missing_square_of_a_checkerboard_comes_first(bundle) -> None:  # type: ignore[no-untyped-def]
+    for user in range(20):
+        played = 100 + np.array([t for t in range(20) if t % 2 == user % 2 and t != user])
+        for stored in (bundle.users.row(100 + user), None):  # the stored vector, and the same plays folded in
+            query = Query(limit=3, user_row=stored, played=played, qualified=np.ones(9, bool), exclude=played)
+            first = recommend(bundle, query, PERSONAL).picks[0]
+            assert (first.track_id, first.source) == (100 + user, "personal")
+
+
+def test_tracks_of_the_same_colour_are_similar(bundle) -> None:  # type: ignore[no-untyped-def]
+    query = Query(limit=9, track_id=104, exclude=np.array([104]))
+    assert {p.track_id % 2 for p in recommend(bundle, query, SIMILAR).picks} == {0}
+
+
+def test_a_pick_is_explained_by_played_tracks_of_its_colour(bundle) -> None:  # type: ignore[no-untyped-def]
+    assert because(bundle, 104, np.array([101, 102, 103, 106, 999])) in ([102, 106], [106, 102])
+    assert because(bundle, 999, np.array([101])) == []
+
+
+def test_the_report_beats_most_popular_where_there_is_something_to_learn() -> None:
+    report = trained_checkerboard(60).manifest["report"]
+    assert report["split"] == "time"
+    assert report["listeners"] > 0
+    ratio = train(
+        Plays.from_rows((u, t, 1, True, 7) for u in range(60) for t in range(60) if u % 2 == t % 2 and u != t),
+        np.arange(60),
+        TrainingConfig(factors=2, threads=1),
+        version="v1",
+    ).manifest["report"]
+    assert ratio["split"] == "ratio"  # all at the same time: totals
+    assert ratio["model"]["ndcg@10"] > 1.5 * ratio["most_popular"]["ndcg@10"]
+
+
+def test_the_same_seed_gives_the_same_version() -> None:
+    assert same_arrays(trained_checkerboard().bundle, trained_checkerboard().bundle)
+
+
+def test_progress_reaches_its_total_in_every_stage() -> None:
+    seen: dict[str, tuple[int, int]] = {}
+    plays = checkerboard(30)
+    train(
+        plays,
+        np.arange(100, 130),
+        TrainingConfig(factors=4, iterations=3, threads=1),
+        version="v1",
+        progress=lambda stage, done, total: seen.update({stage: (done, total)}),
+    )
+    assert seen["judge"] == seen["fit"] == (3, 3)
+
+
+def test_without_plays_it_says_what_to_do() -> None:
+    with pytest.raises(ValueError, match="import plays first"):
+        train(Plays.empty(), np.arange(3), TrainingConfig(), version="v1")
+
+
+def test_one_listener_with_one_track_still_gives_a_version() -> None:
+    trained = train(Plays.from_rows([(1, 5, 1, True, 0)]), np.array([5, 6]), TrainingConfig(), version="v1")
+    picks = recommend(trained.bundle, Query(limit=2, exclude=np.array([5])), PERSONAL).picks
+    assert [p.track_id for p in picks] == [6]
+
+
+def test_a_track_nobody_played_is_in_the_version_without_factors() -> None:
+    bundle = train(checkerboard(), np.arange(100, 130), TrainingConfig(factors=4, threads=1), version="v1").bundle
+    assert len(bundle.items) == 30
+    assert bundle.item_row(125) is None
+    assert bundle.item_row(105) == 5

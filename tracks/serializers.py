@@ -1,0 +1,30 @@
+"""Shapes for the schema; answers are plain dicts, since a serializer an item costs more than the rest of a request."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class CardSerializer(serializers.Serializer[Any]):
+    track_id = serializers.IntegerField()
+    title = serializers.CharField()
+    artist_name = serializers.CharField()
+    artist_id = serializers.IntegerField()
+    album_id = serializers.IntegerField(allow_null=True)
+    duration_ms = serializers.IntegerField(allow_null=True)
+    preview_url = serializers.URLField(allow_null=True)
+    cover_url = serializers.URLField(allow_null=True)
+
+
+class TagSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(choices=["genre", "mood", "instrument", "other"])
+
+
+class TrackPageSerializer(CardSerializer):
+    album_title = serializers.CharField(allow_null=True)
+    year = serializers.IntegerField(allow_null=True)
+    tempo = serializers.FloatField(allow_null=True)
+    energy = serializers.FloatField(allow_null=True)
+    valence = serializers.FloatField(allow_null=True)
+    tags = TagSerializer(many=True)

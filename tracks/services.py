@@ -1,0 +1,110 @@
+"""Bring imported records into the catalogue."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+
+from engine.formats.records import Refusal, TrackRecord
+from tracks.models import Album, Artist, Tag, Track, TrackTag
+from tracks.selectors import ids_by_external_id
+
+_FEATURES = ("tempo", "energy", "valence", "danceability", "acousticness")
+PLAIN_FIELDS = ("title", "duration_ms", "isrc", "mbid", "preview_url", "cover_url", *_FEATURES)
+
+
+@dataclass
+class CatalogueChange:
+    """What became of a batch of records."""
+
+    added: int = 0
+    updated: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+
+
+@transaction.atomic
+def upsert_tracks(records: Iterable[TrackRecord]) -> CatalogueChange:
+    """Add the tracks not seen before; on those seen, change what a record states differently. Nothing stated is
+    nothing changed: a file of plays that names only titles does not empty a catalogue."""
+    change = CatalogueChange()
+    batch = _refuse_taken(list({r.external_id: r for r in records}.values()), change)
+    artists = _artists(batch)
+    albums = _albums(batch, artists)
+    known = {t.external_id: t for t in Track.objects.filter(external_id__in=[r.external_id for r in batch])}
+    new = [r for r in batch if r.external_id not in known]
+    Track.objects.bulk_create([Track(external_id=r.external_id, **_stated(r, artists, albums)) for r in new])
+    changed = [t for r in batch if (t := known.get(r.external_id)) and _differs(t, _stated(r, artists, albums))]
+    Track.objects.bulk_update(changed, [*PLAIN_FIELDS, "artist", "album"], batch_size=500)
+    _tag(batch)
+    change.added, change.updated = len(new), len(changed)
+    return change
+
+
+def _stated(record: TrackRecord, artists: dict[str, int], albums: dict[str, int]) -> dict[str, Any]:
+    """The columns that a record says something about."""
+    values = {name: getattr(record, name) for name in PLAIN_FIELDS}
+    values |= {"artist_id": artists[record.artist_id], "album_id": albums.get(record.album_id)}
+    return {name: value for name, value in values.items() if value not in (None, "")}
+
+
+def _differs(track: Track, stated: dict[str, Any]) -> bool:
+    """Bring `track` in line; whether that changed anything."""
+    differences = {name: value for name, value in stated.items() if str(getattr(track, name)) != str(value)}
+    for name, value in differences.items():
+        setattr(track, name, value)
+    return bool(differences)
+
+
+def _refuse_taken(records: list[TrackRecord], change: CatalogueChange) -> list[TrackRecord]:
+    """Leave out records whose ISRC or MBID is another track's; each is refused with that track's id."""
+    for name in ("isrc", "mbid"):
+        wanted = [value for r in records if (value := getattr(r, name))]
+        if not wanted:
+            continue
+        stored = Track.objects.filter(**{f"{name}__in": wanted}).values_list(name, "external_id")
+        owner = {str(value): external_id for value, external_id in stored}
+        kept = []
+        for record in records:
+            value = getattr(record, name)
+            if value and owner.setdefault(str(value), record.external_id) != record.external_id:
+                reason = f"{name}: {value} is the {name} of track {owner[str(value)]!r} already"
+                change.refusals.append(Refusal(record.file, record.line, reason))
+            else:
+                kept.append(record)
+        records = kept
+    return records
+
+
+def _artists(records: Sequence[TrackRecord]) -> dict[str, int]:
+    names = {r.artist_id: r.artist for r in records}
+    Artist.objects.bulk_create([Artist(external_id=i, name=n) for i, n in names.items()], ignore_conflicts=True)
+    return ids_by_external_id(Artist, names)
+
+
+def _albums(records: Sequence[TrackRecord], artists: dict[str, int]) -> dict[str, int]:
+    albums = {
+        r.album_id: Album(external_id=r.album_id, title=r.album, year=r.year, artist_id=artists[r.artist_id])
+        for r in records
+        if r.album_id
+    }
+    Album.objects.bulk_create(albums.values(), ignore_conflicts=True)
+    return ids_by_external_id(Album, albums)
+
+
+def _tag(records: Sequence[TrackRecord]) -> None:
+    """Tags are added, and their weights brought up to date; none is taken away."""
+    wanted = {(t.name, t.kind) for r in records for t in r.tags}
+    if not wanted:
+        return
+    Tag.objects.bulk_create([Tag(name=n, kind=k) for n, k in sorted(wanted)], ignore_conflicts=True)
+    tags = {(t.name, t.kind): t.pk for t in Tag.objects.filter(name__in={n for n, _ in wanted})}
+    tagged = [r for r in records if r.tags]
+    tracks = ids_by_external_id(Track, [r.external_id for r in tagged])
+    weights = {(tracks[r.external_id], tags[t.name, t.kind]): t.weight for r in tagged for t in r.tags}
+    TrackTag.objects.bulk_create(
+        [TrackTag(track_id=track, tag_id=tag, weight=weight) for (track, tag), weight in weights.items()],
+        update_conflicts=True,
+        unique_fields=["track", "tag"],
+        update_fields=["weight"],
+    )

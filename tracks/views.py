@@ -1,0 +1,24 @@
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from access.models import Scope
+from tracks.selectors import track_page
+from tracks.serializers import TrackPageSerializer
+
+BIGGEST_ID = 2**63 - 1
+
+
+class TrackViewSet(ViewSet):
+    """The catalogue, a track at a time."""
+
+    required_scope = Scope.TRACKS
+
+    @extend_schema(operation_id="track", responses=TrackPageSerializer)
+    def retrieve(self, request: Request, track_id: int) -> Response:
+        page = track_page(track_id) if track_id <= BIGGEST_ID else None
+        if page is None:
+            raise Http404("no such track")
+        return Response(page)
