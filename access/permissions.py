@@ -27,10 +27,12 @@ def listener_id(request: Request, user_id: str) -> int:
     own = None if isinstance(request.auth, ServiceKey) else request.user.pk
     if user_id == "me":
         if own is None:
-            raise ValidationError({"user_id": "'me' needs a listener's token; a service key names the listener by id"})
+            raise ValidationError(
+                {"{user_id}": "'me' needs a listener's token; a service key names the listener by id"}
+            )
         return int(own)
     if not (user_id.isascii() and user_id.isdigit()):
-        raise ValidationError({"user_id": "is not a listener's id: expected an integer, or 'me' with a token"})
+        raise ValidationError({"{user_id}": "is not a listener's id: expected an integer, or 'me' with a token"})
     if own is not None and int(user_id[:40]) != own:
         raise Http404("no such listener")
     return int(user_id[:40])

@@ -1,6 +1,7 @@
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import FormParser, JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -13,6 +14,7 @@ class TokenView(APIView):
 
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
+    parser_classes = [JSONParser, FormParser]
 
     def get_authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'  # without it DRF would answer a wrong password with 403

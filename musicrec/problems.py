@@ -67,11 +67,11 @@ def _answer(status: int, detail: str) -> HttpResponse:
 
 
 def _faults(detail: Any, pointer: str = "") -> Iterator[dict[str, str]]:
-    """A pointer and a sentence for each fault: `#/name` for the body, `?name` for a parameter."""
+    """A pointer and a sentence for each fault: `#/name` in the body, `?name` a parameter, `{name}` in the path."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
             yield from _faults(
-                inner, str(name) if str(name).startswith("?") else f"{pointer or '#'}/{name}".rstrip("/")
+                inner, str(name) if str(name)[:1] in ("?", "{") else f"{pointer or '#'}/{name}".rstrip("/")
             )
     elif isinstance(detail, list):
         for inner in detail:

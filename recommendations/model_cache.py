@@ -70,6 +70,15 @@ class ModelCache:
         assert loaded is not None
         return loaded if loaded.bundle.version else Loaded(self.catalogue(), loaded.problem)
 
+    def preload(self) -> None:
+        """Load before the first request, where that is possible; where not, the first request tries again."""
+        try:
+            self.current()
+        except DatabaseError:
+            logger.warning("the database did not answer at start", exc_info=True)
+        finally:
+            connection.close()
+
     def catalogue(self) -> ModelBundle:
         """Tracks and popularity as the database has them: what answers without any model."""
         if self._pid != os.getpid():

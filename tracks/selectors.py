@@ -13,18 +13,9 @@ MAX_NEIGHBOURS = 200  # candidates by artist, and by tags, of a track that nobod
 
 def cards(track_ids: Collection[int]) -> dict[int, Card]:
     """What a list shows of each track, by id; a track that was deleted is not in it."""
-    rows = Track.objects.filter(pk__in=track_ids).values(
-        "title",
-        "artist_id",
-        "album_id",
-        "duration_ms",
-        "preview_url",
-        track_id=F("pk"),
-        artist_name=F("artist__name"),
-        own_cover=F("cover_url"),
-        album_cover=F("album__cover_url"),
-    )
-    return {row["track_id"]: _card(dict(row)) for row in rows}
+    columns = ["pk", "title", "artist__name", "artist_id", "album_id", "duration_ms", "preview_url", "cover_url"]
+    rows = Track.objects.filter(pk__in=track_ids).values(*columns, "album__cover_url")
+    return {row["pk"]: _card(dict(row)) for row in rows}
 
 
 def track_page(track_id: int) -> dict[str, Any] | None:
@@ -82,5 +73,13 @@ def content_neighbours(track_id: int, limit: int) -> list[tuple[int, float]]:
 
 
 def _card(row: dict[str, Any]) -> Card:
-    covers = row.pop("own_cover"), row.pop("album_cover")
-    return row | {"preview_url": row["preview_url"] or None, "cover_url": covers[0] or covers[1] or None}
+    return {
+        "track_id": row["pk"],
+        "title": row["title"],
+        "artist_name": row["artist__name"],
+        "artist_id": row["artist_id"],
+        "album_id": row["album_id"],
+        "duration_ms": row["duration_ms"],
+        "preview_url": row["preview_url"] or None,
+        "cover_url": row["cover_url"] or row["album__cover_url"] or None,
+    }

@@ -41,8 +41,12 @@ class Command(BaseCommand):
             try:
                 with tqdm(total=total_bytes(sources, name), unit="B", unit_scale=True, desc=f"importing {name}") as bar:
                     report = import_history(
-                        name, sources, namespace=namespace, as_of=as_of, on_bytes=bar.update,  # type: ignore[arg-type]
- on_refusal=refusals.add
+                        name,
+                        sources,
+                        namespace=namespace,
+                        as_of=as_of,
+                        on_bytes=bar.update,  # type: ignore[arg-type]
+                        on_refusal=refusals.add,
                     )
             except FormatError as error:
                 raise CommandError(str(error)) from error
