@@ -14,7 +14,7 @@ class HasScope(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         scope = getattr(view, "required_scope", None)
         if isinstance(request.auth, ServiceKey):
-            self.message = f"this service key lacks the scope {scope!r}"
+            self.message = f"this service key lacks the scope '{scope}'"
             return scope is not None and scope in request.auth.scopes
         return scope is not None and request.user.is_authenticated and not getattr(view, "service_only", False)
 

@@ -18,9 +18,9 @@ class UnixSeconds(Func):
     output_field = BigIntegerField()
 
     def as_sqlite(self, compiler, connection, **context):  # type: ignore[no-untyped-def]
-        return self.as_sql(
-            compiler, connection, template="CAST(strftime('%%s', %(expressions)s) AS INTEGER)", **context
-        )
+        # Four per cent signs: one pair is taken by the template, the other by the parameters.
+        template = "CAST(strftime('%%%%s', %(expressions)s) AS INTEGER)"
+        return self.as_sql(compiler, connection, template=template, **context)
 
 
 @dataclass(frozen=True)

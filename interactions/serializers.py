@@ -17,7 +17,7 @@ class EventSerializer(serializers.Serializer[Any]):
         required=False, min_value=1, max_value=BIGGEST_ID, help_text="For service keys; a token's listener is its own."
     )
     track_id = serializers.IntegerField(min_value=1, max_value=BIGGEST_ID)
-    occurred_at = serializers.DateTimeField(help_text="RFC 3339; when the play began.")
+    occurred_at = serializers.DateTimeField(help_text="RFC 3339; when it happened.")
     ms_played = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=A_DAY_MS)
     session_id = serializers.CharField(required=False, allow_blank=True, max_length=64)
     device = serializers.CharField(required=False, allow_blank=True, max_length=64)

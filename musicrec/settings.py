@@ -80,7 +80,7 @@ AUTH_PASSWORD_VALIDATORS = [
 STATIC_URL = "/static/"
 (STATIC_ROOT := VAR_DIR / "static").mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True  # no collectstatic step to forget
-WHITENOISE_MAX_AGE = 3600
+WHITENOISE_MAX_AGE = 60  # files keep their names; a page must not mix those of two releases for long
 
 # --- Where it keeps things ---
 DATABASES = {"default": env.db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'musicrec.sqlite3'}")}
@@ -135,8 +135,8 @@ REST_FRAMEWORK = {
         "access.authentication.ListenerTokenAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["access.permissions.HasScope"],
-    "DEFAULT_RENDERER_CLASSES": ["musicrec.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["musicrec.json.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["musicrec.json.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "musicrec.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,

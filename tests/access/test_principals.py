@@ -1,0 +1,164 @@
+"""Who may ask for what: every URL of the API × every principal."""
+
+from collections.abc import Callable
+
+import pytest
+from django.core.management import CommandError, call_command
+from rest_framework.test import APIClient
+
+from access.models import ServiceKey, User
+from access.services import create_service_key, listeners_by_external_id, revoke_service_keys
+from tests.conftest import problem_of
+from tests.people import Catalogue
+
+OPEN = ["/health/live", "/health/ready", "/schema", "/schema/docs", "/"]
+OF_A_LISTENER = ["/recommend/user/{id}/ml", "/recommend/user/{id}"]
+
+
+@pytest.mark.parametrize("path", OPEN)
+@pytest.mark.usefixtures("db")
+def test_open_to_everybody(path: str) -> None:
+    assert APIClient().get(path).status_code == 200
+
+
+@pytest.mark.usefixtures("db")
+@pytest.mark.parametrize("path", ["/recommend/user/1/ml", "/recommend/user/me", "/recommend/similar/1", "/tracks/1"])
+def test_closed_without_credentials(path: str) -> None:
+    response = APIClient().get(path)
+    problem_of(response, 401)
+    assert response["WWW-Authenticate"] == "Api-Key"
+    problem_of(APIClient().post("/events", [], format="json"), 401)
+    problem_of(APIClient().get("/metrics"), 401)
+
+
+@pytest.mark.parametrize("path", OF_A_LISTENER)
+def test_a_token_reads_its_own_listener_and_nobody_else_exists(
+    path: str, alice: User, bob: User, as_listener: Callable[[User], APIClient]
+) -> None:
+    api = as_listener(alice)
+    assert api.get(path.format(id=alice.pk)).status_code == 200
+    assert api.get(path.format(id="me")).status_code == 200
+    for other in (bob.pk, 10**30):
+        problem_of(api.get(path.format(id=other)), 404)
+
+
+def test_a_key_does_only_what_its_scopes_say(
+    catalogue: Catalogue, as_service_with: Callable[..., APIClient]
+) -> None:
+    track = catalogue.tracks(1)[0].pk
+    calls = {
+        "recommend": lambda api: api.get("/recommend/user/1/ml"),
+        "tracks": lambda api: api.get(f"/tracks/{track}"),
+        "events": lambda api: api.post("/events", [{}], format="json"),
+        "metrics": lambda api: api.get("/metrics"),
+    }
+    for scope in calls:
+        api = as_service_with(scope)
+        for needed, call in calls.items():
+            response = call(api)
+            if needed == scope:
+                assert response.status_code in (200, 202)
+            else:
+                assert problem_of(response, 403)["detail"] == f"this service key lacks the scope '{needed}'"
+
+
+def test_metrics_are_not_for_listeners(alice: User, as_listener: Callable[[User], APIClient]) -> None:
+    problem_of(as_listener(alice).get("/metrics"), 403)
+
+
+def test_me_is_nobody_for_a_service_key(service: APIClient) -> None:
+    errors = problem_of(service.get("/recommend/user/me/ml"), 400)["errors"]
+    assert errors == [
+        {"pointer": "{user_id}", "detail": "'me' needs a listener's token; a service key names the listener by id"}
+    ]
+
+
+@pytest.mark.usefixtures("db")
+@pytest.mark.parametrize("key", ["nonsense", "", "mr_", "\x7f\x80", "a" * 5000])
+def test_an_unknown_key_is_refused(key: str) -> None:
+    api = APIClient()
+    api.credentials(HTTP_AUTHORIZATION=f"Api-Key {key}")
+    problem_of(api.get("/tracks/1"), 401)
+
+
+def test_a_revoked_key_is_refused_at_once(service: APIClient) -> None:
+    assert revoke_service_keys(ServiceKey.objects.all()) == 1
+    assert revoke_service_keys(ServiceKey.objects.all()) == 0
+    problem_of(service.get("/tracks/1"), 401)
+
+
+@pytest.mark.usefixtures("db")
+def test_only_the_digest_of_a_key_is_kept() -> None:
+    key = create_service_key("shop", ["recommend"])
+    stored = ServiceKey.objects.values_list().get()
+    assert key not in map(str, stored)
+    assert ServiceKey.objects.get().prefix == key[:12]
+
+
+@pytest.mark.usefixtures("db")
+def test_the_command_prints_the_key_alone_on_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("create_service_key", "shop", "--scope", "recommend", "--scope", "events")
+    key = capsys.readouterr().out.splitlines()[-1]
+    stored = ServiceKey.objects.get(digest=ServiceKey.digest_of(key))
+    assert (stored.name, stored.scopes) == ("shop", ["events", "recommend"])
+
+
+@pytest.mark.usefixtures("db")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["a", "--scope", "nonsense"], "unknown scope nonsense; scopes are recommend, events, tracks, metrics"),
+        (["a"], "a key needs a scope"),
+        (["taken", "--scope", "events"], "a key named 'taken' exists"),
+    ],
+)
+def test_the_command_says_what_is_wrong(words: list[str], said: str) -> None:
+    create_service_key("taken", ["events"])
+    with pytest.raises(CommandError, match=said):
+        call_command("create_service_key", *words)
+    assert ServiceKey.objects.count() == 1
+
+
+@pytest.mark.parametrize("format", ["json", "form"])
+def test_a_sign_in_gives_a_token_that_works(alice: User, format: str) -> None:
+    fields = {"username": "alice", "password": "wonderland-7"}
+    if format == "json":
+        response = APIClient().post("/token", fields, format="json")
+    else:
+        body = "username=alice&password=wonderland-7"
+        response = APIClient().post("/token", body, content_type="application/x-www-form-urlencoded")
+    assert response.status_code == 200
+    assert response.json().keys() == {"access", "token_type", "expires_in", "user_id"}
+    assert response.json()["user_id"] == alice.pk
+    api = APIClient()
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {response.json()['access']}")
+    assert api.get("/recommend/user/me/ml").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"username": "alice", "password": "wrong"}, 401),
+        ({"username": "nobody", "password": "wrong"}, 401),
+        ({"username": "alice\x00", "password": "x"}, 400),
+        ({"username": "alice"}, 400),
+        ([], 400),
+    ],
+)
+def test_a_wrong_sign_in_is_refused(alice: User, body: object, status: int) -> None:
+    problem_of(APIClient().post("/token", body, format="json"), status)
+
+
+def test_a_token_of_a_closed_account_is_refused(alice: User, as_listener: Callable[[User], APIClient]) -> None:
+    api = as_listener(alice)
+    alice.is_active = False
+    alice.save()
+    problem_of(api.get("/recommend/user/me/ml"), 401)
+
+
+@pytest.mark.usefixtures("db")
+def test_listeners_are_found_by_outside_id_and_made_where_new() -> None:
+    first = listeners_by_external_id({"x:1", "x:2"})
+    assert listeners_by_external_id({"x:2", "x:3"})["x:2"] == first["x:2"]
+    assert User.objects.count() == 3
+    assert not User.objects.get(external_id="x:1").has_usable_password()

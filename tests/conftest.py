@@ -1,0 +1,77 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import AccessToken
+
+from access.models import Scope, User
+from access.services import create_service_key
+from recommendations.model_cache import cache
+from tests.people import Catalogue
+
+
+@pytest.fixture(autouse=True)
+def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
+    """Every test has a model folder of its own, and a process that has not looked at it yet."""
+    if "db" not in request.fixturenames and "transactional_db" not in request.fixturenames:
+        yield
+        return
+    settings = request.getfixturevalue("settings")
+    settings.MUSICREC = settings.MUSICREC | {"MODEL_DIR": tmp_path / "models", "FACTORS": 2, "TRAINING_THREADS": 1}
+    cache.reset()
+    yield
+    cache.reset()
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return User.objects.create_user("alice", password="wonderland-7")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    return User.objects.create_user("bob", password="builder-77")
+
+
+@pytest.fixture
+def catalogue(db: None) -> Catalogue:
+    return Catalogue()
+
+
+@pytest.fixture
+def as_listener() -> Callable[[User], APIClient]:
+    def client(user: User) -> APIClient:
+        api = APIClient()
+        api.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+        return api
+
+    return client
+
+
+@pytest.fixture
+def service(db: None) -> APIClient:
+    """A back end with every scope."""
+    return as_service(*Scope.values)
+
+
+@pytest.fixture
+def as_service_with(db: None) -> Callable[..., APIClient]:
+    return as_service
+
+
+def as_service(*scopes: str) -> APIClient:
+    api = APIClient()
+    api.credentials(HTTP_AUTHORIZATION=f"Api-Key {create_service_key('test ' + ' '.join(scopes), scopes)}")
+    return api
+
+
+def problem_of(response: Any, status: int) -> dict[str, Any]:
+    """The problem of an error answer, whose form is checked."""
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body.keys() == {"type", "title", "status", "detail", "errors", "request_id"}
+    assert body["status"] == status
+    return body

@@ -1,0 +1,188 @@
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from access.models import User
+from interactions.models import Interaction
+from tests.conftest import problem_of
+from tests.people import NOON, Catalogue
+
+
+def event(track_id: int, **fields: Any) -> dict[str, Any]:
+    whole = {"event_id": str(uuid.uuid4()), "type": "play_end", "track_id": track_id, "ms_played": 150_000}
+    return whole | {"occurred_at": NOON.isoformat()} | fields
+
+
+def test_a_play_is_stored_as_it_happened(
+    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+) -> None:
+    track = catalogue.tracks(1, duration_ms=200_000)[0]
+    sent = event(track.pk, session_id="s1", device="phone", context="picks")
+    response = as_listener(alice).post("/events", [sent], format="json")
+    assert (response.status_code, response.json()) == (202, {"accepted": 1, "duplicates": 0, "rejected": []})
+    stored = Interaction.objects.get()
+    assert (stored.user, stored.track, stored.played_at, str(stored.event_id)) == (alice, track, NOON, sent["event_id"])
+    assert (stored.kind, stored.plays, stored.ms_played) == ("play", 1, 150_000)
+    assert (stored.milestone, stored.is_completed) == (75, False)
+    assert (stored.session_id, stored.device, stored.context, stored.source) == ("s1", "phone", "picks", "api")
+
+
+@pytest.mark.parametrize(
+    ("ms_played", "milestone", "completed"), [(0, 0, False), (190_000, 95, True), (900_000, 100, True), (None, 0, False)]
+)
+def test_milestone_and_completion_follow_from_the_length(
+    alice: User,
+    catalogue: Catalogue,
+    as_listener: Callable[[User], APIClient],
+    ms_played: int | None,
+    milestone: int,
+    completed: bool,
+) -> None:
+    track = catalogue.tracks(1, duration_ms=200_000)[0]
+    as_listener(alice).post("/events", [event(track.pk, ms_played=ms_played)], format="json")
+    assert Interaction.objects.values_list("milestone", "is_completed").get() == (milestone, completed)
+
+
+def test_sent_twice_it_counts_once(
+    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+) -> None:
+    batch = [event(t.pk) for t in catalogue.tracks(3)]
+    api = as_listener(alice)
+    assert api.post("/events", [*batch, batch[0]], format="json").json()["duplicates"] == 1
+    again = api.post("/events", batch, format="json").json()
+    assert again == {"accepted": 0, "duplicates": 3, "rejected": []}
+    assert Interaction.objects.count() == 3
+
+
+def test_the_same_event_id_of_two_listeners_is_two_events(
+    alice: User, bob: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+) -> None:
+    sent = event(catalogue.tracks(1)[0].pk)
+    for user in (alice, bob):
+        assert as_listener(user).post("/events", [sent], format="json").json()["accepted"] == 1
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"event_id": "not-a-uuid"}, "event_id: Must be a valid UUID."),
+    ({"type": "teleport"}, 'type: "teleport" is not a valid choice.'),
+    ({"track_id": 10**30}, "track_id:"),
+    ({"track_id": -1}, "track_id:"),
+    ({"track_id": 999_999}, "track_id: there is no track 999999 in the catalogue"),
+    ({"ms_played": -5}, "ms_played: Ensure this value is greater than or equal to 0."),
+    ({"occurred_at": "yesterday"}, "occurred_at:"),
+    ({"occurred_at": "1970-01-01T00:00:00Z"}, "occurred_at: is before the year 2000"),
+    ({"occurred_at": "9999-12-31T23:59:59Z"}, "is in the future"),
+    ({"session_id": "x" * 65}, "session_id:"),
+    ({"session_id": "a\x00b"}, "session_id: Null characters are not allowed."),
+    ({"user_id": 10**6}, "user_id: is another listener than the token's"),
+]
+
+
+@pytest.mark.parametrize(("fields", "fault"), BAD)
+def test_a_bad_event_is_named_and_does_not_lose_the_others(
+    alice: User,
+    catalogue: Catalogue,
+    as_listener: Callable[[User], APIClient],
+    fields: dict[str, Any],
+    fault: str,
+) -> None:
+    track = catalogue.tracks(1)[0].pk
+    batch = [event(track), event(track) | fields, event(track)]
+    receipt = as_listener(alice).post("/events", batch, format="json")
+    assert receipt.status_code == 202
+    assert receipt.json()["accepted"] == 2
+    [rejected] = receipt.json()["rejected"]
+    assert (rejected["index"], rejected["event_id"]) == (1, batch[1]["event_id"])
+    assert fault in rejected["detail"]
+
+
+@pytest.mark.parametrize("item", [None, 7, "x", [], {}])
+def test_an_event_that_is_no_object_is_rejected(
+    alice: User, as_listener: Callable[[User], APIClient], item: object
+) -> None:
+    receipt = as_listener(alice).post("/events", [item], format="json").json()
+    assert (receipt["accepted"], len(receipt["rejected"])) == (0, 1)
+
+
+@pytest.mark.parametrize("body", [{}, [], "text", 5, None])
+def test_a_body_that_is_no_batch_is_refused(
+    alice: User, as_listener: Callable[[User], APIClient], body: object
+) -> None:
+    problem = problem_of(as_listener(alice).post("/events", body, format="json"), 400)
+    assert "the body must be a JSON array of 1 to 500 events" in problem["detail"]
+
+
+def test_a_batch_too_long_is_refused_whole(
+    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+) -> None:
+    track = catalogue.tracks(1)[0].pk
+    problem_of(as_listener(alice).post("/events", [event(track)] * 501, format="json"), 400)
+    assert not Interaction.objects.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'[{"a": NaN}]', b"[" * 100_000])
+def test_a_body_that_is_not_json_is_refused(
+    alice: User, as_listener: Callable[[User], APIClient], content: bytes
+) -> None:
+    response = as_listener(alice).post("/events", content, content_type="application/json")
+    assert response.status_code in (202, 400)
+
+
+def test_a_service_key_names_the_listener(service: APIClient, alice: User, catalogue: Catalogue) -> None:
+    track = catalogue.tracks(1)[0].pk
+    batch = [event(track, user_id=alice.pk), event(track), event(track, user_id=alice.pk + 999)]
+    receipt = service.post("/events", batch, format="json").json()
+    assert receipt["accepted"] == 1
+    assert [(r["index"], r["detail"]) for r in receipt["rejected"]] == [
+        (1, "user_id: a service key must name it"),
+        (2, f"user_id: there is no listener {alice.pk + 999}"),
+    ]
+
+
+def test_a_clock_that_is_a_little_fast_is_forgiven(
+    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+) -> None:
+    track = catalogue.tracks(1)[0].pk
+    soon = event(track, occurred_at=(timezone.now() + timedelta(minutes=2)).isoformat())
+    assert as_listener(alice).post("/events", [soon], format="json").json()["accepted"] == 1
+
+
+def test_a_like_is_kept_as_one(alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]) -> None:
+    track = catalogue.tracks(1)[0].pk
+    as_listener(alice).post("/events", [event(track, type="like", ms_played=None)], format="json")
+    assert Interaction.objects.get().kind == "like"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_clients_sending_the_same_batch_at_once_store_it_once(as_listener: Callable[[User], APIClient]) -> None:
+    alice, tracks = User.objects.create_user("alice"), Catalogue().tracks(20)
+    batch = [event(t.pk) for t in tracks]
+
+    def send(_: int) -> dict[str, Any]:
+        try:
+            response = as_listener(alice).post("/events", batch, format="json")
+            assert response.status_code == 202, response.content
+            return response.json()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(10) as pool:
+        receipts = list(pool.map(send, range(10)))
+    assert sum(r["accepted"] for r in receipts) == 20
+    assert sum(r["duplicates"] for r in receipts) == 180
+    assert Interaction.objects.count() == 20
+
+
+@pytest.mark.parametrize("fields", [{"plays": 0}, {"milestone": 101}, {"kind": "dance"}, {"ms_played": -1}])
+def test_a_bad_row_is_impossible(alice: User, catalogue: Catalogue, fields: dict[str, Any]) -> None:
+    track = catalogue.tracks(1)[0]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        catalogue.play(alice, track, **fields)
+    assert not Interaction.objects.exists()

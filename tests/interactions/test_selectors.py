@@ -1,0 +1,78 @@
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from access.models import User
+from interactions.bulk import Row, insert_once
+from interactions.models import Interaction
+from interactions.selectors import history, play_chunks, popular_tracks
+from interactions.services import refresh_popular_tracks
+from tests.people import NOON, Catalogue
+
+
+def test_history_is_one_query_and_one_row_a_track(
+    alice: User, catalogue: Catalogue, django_assert_num_queries: Any
+) -> None:
+    one, two, three = catalogue.tracks(3)
+    catalogue.play(alice, one, one, milestone=10, is_completed=False)
+    catalogue.play(alice, two, milestone=75, is_completed=False, at=NOON + timedelta(hours=1, milliseconds=700))
+    catalogue.play(alice, three, milestone=0, is_completed=False, kind="like")
+    with django_assert_num_queries(1):
+        past = history(alice.pk)
+    assert past.track_ids.tolist() == [one.pk, two.pk, three.pk]
+    assert past.qualified.tolist() == [False, True, True]
+    assert past.stamp == (4, int(NOON.timestamp()) + 3600)
+
+
+@pytest.mark.usefixtures("db")
+def test_nobody_has_an_empty_history() -> None:
+    assert (history(999).interactions, len(history(999).track_ids)) == (0, 0)
+
+
+def test_chunks_are_all_plays_in_order(alice: User, bob: User, catalogue: Catalogue) -> None:
+    tracks = catalogue.tracks(5)
+    catalogue.play(alice, *tracks, plays=3)
+    catalogue.play(bob, *tracks[:2], milestone=20, is_completed=False)
+    chunks = list(play_chunks(rows=3))
+    assert [len(c) for c in chunks] == [3, 3, 1]
+    assert [u for c in chunks for u in c.user.tolist()] == [alice.pk] * 5 + [bob.pk] * 2
+    assert [q for c in chunks for q in c.qualified.tolist()] == [True] * 5 + [False] * 2
+    assert [n for c in chunks for n in c.count.tolist()] == [3] * 5 + [1] * 2
+    assert chunks[0].time.tolist() == [int(NOON.timestamp()) + 60 * n for n in range(3)]
+    assert chunks[0].user.dtype == np.int64
+
+
+def test_a_bundle_and_a_history_agree_on_the_stamp(alice: User, catalogue: Catalogue) -> None:
+    """Half seconds, and plays before 1970, are rounded alike by training and serving."""
+    catalogue.play(alice, *catalogue.tracks(2), at=NOON + timedelta(microseconds=500_001))
+    [chunk] = play_chunks()
+    assert history(alice.pk).stamp == (2, int(chunk.time.max()))
+
+
+def test_popularity_counts_listeners_not_plays(alice: User, bob: User, catalogue: Catalogue) -> None:
+    crowd, fans, nobody = catalogue.tracks(3)
+    catalogue.play(alice, crowd, fans, fans, fans)
+    catalogue.play(bob, crowd)
+    refresh_popular_tracks()
+    assert popular_tracks() == {crowd.pk: 2, fans.pk: 1}
+    Interaction.objects.all().delete()
+    refresh_popular_tracks()
+    assert popular_tracks() == {}
+
+
+def test_bulk_rows_read_back_as_they_were_written(alice: User, catalogue: Catalogue) -> None:
+    import uuid
+
+    track = catalogue.tracks(1)[0]
+    hostile = "tab\t newline\n backslash\\ quote' \\N ünï 🎵"
+    row = Row(alice.pk, track.pk, "play", NOON, 7, None, 0, True, hostile, "", "\\.", "t", uuid.uuid4())
+    second = row._replace(event_id=uuid.uuid4(), ms_played=5, played_at=NOON + timedelta(microseconds=123456))
+    assert insert_once([row, second, row]) == 2
+    assert insert_once([row]) == 0
+    first, other = Interaction.objects.order_by("pk")
+    assert (first.session_id, first.context, first.ms_played, first.plays) == (hostile, "\\.", None, 7)
+    assert (first.played_at, first.event_id, first.is_completed) == (NOON, row.event_id, True)
+    assert (other.ms_played, other.played_at) == (5, NOON + timedelta(microseconds=123456))
+    assert Interaction.objects.filter(played_at=NOON).count() == 1  # stored as Django would have stored it

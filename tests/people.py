@@ -1,0 +1,43 @@
+"""A small catalogue and its listeners, in the database."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from access.models import User
+from interactions.models import Interaction
+from interactions.services import refresh_popular_tracks
+from tracks.models import Artist, Track
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Catalogue:
+    """Tracks on demand; plays of them."""
+
+    def __init__(self) -> None:
+        self.artist = Artist.objects.create(name="The Testers", external_id="t:artist")
+
+    def tracks(self, count: int, **fields: Any) -> list[Track]:
+        first = Track.objects.count()
+        return Track.objects.bulk_create(
+            Track(title=f"Song {first + n}", artist=self.artist, external_id=f"t:{first + n}", **fields)
+            for n in range(count)
+        )
+
+    def play(self, user: User, *tracks: Track, at: datetime = NOON, **fields: Any) -> list[Interaction]:
+        """Whole plays, a minute apart."""
+        whole = {"milestone": 100, "is_completed": True, "source": "test", "user": user} | fields
+        return Interaction.objects.bulk_create(
+            Interaction(track=t, played_at=at + timedelta(minutes=n), event_id=uuid.uuid4(), **whole)
+            for n, t in enumerate(tracks)
+        )
+
+    def checkerboard(self, size: int = 20) -> tuple[list[User], list[Track]]:
+        """Even listeners have played even tracks, odd ones odd tracks, everybody but the one of their own number."""
+        tracks = self.tracks(size)
+        users = User.objects.bulk_create(User(username=f"listener-{n}") for n in range(size))
+        for number, user in enumerate(users):
+            self.play(user, *(t for m, t in enumerate(tracks) if m % 2 == number % 2 and m != number))
+        refresh_popular_tracks()
+        return users, tracks

@@ -1,0 +1,121 @@
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from rest_framework.test import APIClient
+
+from engine.formats.records import Refusal, TagRecord, TrackRecord
+from tests.conftest import problem_of
+from tests.people import Catalogue
+from tracks.models import Album, Artist, Track, TrackTag
+from tracks.selectors import content_neighbours
+from tracks.services import upsert_tracks
+
+RECORD = TrackRecord(
+    external_id="x:1",
+    title="Morning",
+    artist="Ada",
+    artist_id="x:a",
+    album="Hours",
+    album_id="x:h",
+    year=1999,
+    duration_ms=200_000,
+    isrc="GBAYE0601498",
+    tempo=120.0,
+    tags=(TagRecord("folk", "genre", 3), TagRecord("calm", "mood")),
+    file="tracks.csv",
+    line=2,
+)
+
+
+@pytest.mark.usefixtures("db")
+def test_a_record_becomes_track_artist_album_and_tags() -> None:
+    change = upsert_tracks([RECORD])
+    assert (change.added, change.updated, change.refusals) == (1, 0, [])
+    track = Track.objects.get()
+    assert (track.title, track.artist.name, track.album.title, track.album.year) == ("Morning", "Ada", "Hours", 1999)
+    assert {(t.tag.name, t.tag.kind, t.weight) for t in track.track_tags.all()} == {
+        ("folk", "genre", 3),
+        ("calm", "mood", 1),
+    }
+
+
+@pytest.mark.usefixtures("db")
+def test_the_same_again_adds_and_changes_nothing() -> None:
+    upsert_tracks([RECORD])
+    change = upsert_tracks([RECORD, RECORD])
+    assert (change.added, change.updated) == (0, 0)
+    counts = [kind.objects.count() for kind in (Artist, Album, Track, TrackTag)]
+    assert counts == [1, 1, 1, 2]
+
+
+@pytest.mark.usefixtures("db")
+def test_a_record_changes_what_it_states_and_leaves_the_rest() -> None:
+    upsert_tracks([RECORD])
+    change = upsert_tracks([TrackRecord("x:1", "Morning (remastered)", "Ada", "x:a")])
+    assert (change.added, change.updated) == (0, 1)
+    track = Track.objects.get()
+    assert (track.title, track.duration_ms, track.isrc) == ("Morning (remastered)", 200_000, "GBAYE0601498")
+
+
+@pytest.mark.usefixtures("db")
+def test_an_isrc_of_another_track_is_refused_and_the_rest_goes_on() -> None:
+    upsert_tracks([RECORD])
+    thief = RECORD._replace(external_id="x:2", title="Copy", line=3)
+    honest = TrackRecord("x:3", "Evening", "Ada", "x:a")
+    change = upsert_tracks([thief, honest])
+    assert change.added == 1
+    assert change.refusals == [Refusal("tracks.csv", 3, "isrc: GBAYE0601498 is the isrc of track 'x:1' already")]
+
+
+def test_a_track_page_has_everything_known(service: APIClient) -> None:
+    upsert_tracks([RECORD])
+    track = Track.objects.get()
+    assert service.get(f"/tracks/{track.pk}").json() == {
+        "track_id": track.pk,
+        "title": "Morning",
+        "artist_name": "Ada",
+        "artist_id": track.artist_id,
+        "album_id": track.album_id,
+        "duration_ms": 200_000,
+        "preview_url": None,
+        "cover_url": None,
+        "album_title": "Hours",
+        "year": 1999,
+        "tempo": 120.0,
+        "energy": None,
+        "valence": None,
+        "tags": [{"name": "folk", "kind": "genre"}, {"name": "calm", "kind": "mood"}],
+    }
+
+
+def test_a_track_without_a_cover_shows_its_albums(service: APIClient, catalogue: Catalogue) -> None:
+    album = Album.objects.create(title="A", artist=catalogue.artist, cover_url="https://example.org/a.jpg")
+    track = catalogue.tracks(1, album=album)[0]
+    assert service.get(f"/tracks/{track.pk}").json()["cover_url"] == "https://example.org/a.jpg"
+
+
+@pytest.mark.parametrize("track_id", ["999", "9" * 30, "9" * 5000, "0", "x", "-1"])
+def test_an_unknown_track_is_a_404(service: APIClient, track_id: str) -> None:
+    problem_of(service.get(f"/tracks/{track_id}"), 404)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"duration_ms": 0}, {"tempo": 5.0}, {"energy": 1.5}, {"valence": -0.1}, {"danceability": 2}, {"acousticness": 9}],
+)
+def test_a_bad_row_is_impossible(catalogue: Catalogue, fields: dict[str, float]) -> None:
+    with pytest.raises((IntegrityError, ValidationError)), transaction.atomic():
+        catalogue.tracks(1, **fields)
+    assert not Track.objects.exists()
+
+
+@pytest.mark.usefixtures("db")
+def test_content_neighbours_share_artist_album_or_tags() -> None:
+    same_artist = TrackRecord("x:2", "Noon", "Ada", "x:a")
+    same_album = TrackRecord("x:3", "Dusk", "Ada", "x:a", "Hours", "x:h")
+    same_tag = TrackRecord("x:4", "Night", "Bea", "x:b", tags=(TagRecord("folk", "genre"),))
+    nothing = TrackRecord("x:5", "Void", "Cas", "x:c")
+    upsert_tracks([RECORD, same_artist, same_album, same_tag, nothing])
+    titles = {t.pk: t.title for t in Track.objects.all()}
+    near = content_neighbours(Track.objects.get(external_id="x:1").pk, 10)
+    assert [(titles[track], score) for track, score in near] == [("Dusk", 2), ("Noon", 1), ("Night", 0.5)]

@@ -1,0 +1,55 @@
+// Elements without markup: every string becomes a text node, so that no title can ever become code.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function el(tag, attributes = {}, ...children) {
+  return furnish(document.createElement(tag), attributes, children);
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  return furnish(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function furnish(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") node.addEventListener(name, value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+  return node;
+}
+
+const ICONS = {
+  check: "M5 12.5l4.5 4.5L19 7.5",
+  refresh: "M19.5 12a7.5 7.5 0 1 1-2.4-5.5M19.5 4v4.5H15",
+  back: "M15 5l-7 7 7 7",
+  because: "M5 5v6a4 4 0 0 0 4 4h10M15 11l4 4-4 4",
+};
+
+export function icon(name) {
+  return svg("svg", { class: `icon icon-${name}`, viewBox: "0 0 24 24", "aria-hidden": "true", focusable: "false" },
+    svg("path", { d: ICONS[name] }));
+}
+
+export function hiddenText(text) {
+  return el("span", { class: "visually-hidden" }, text);
+}
+
+/** An address from the catalogue, or null where it is not one a picture or a preview may have. */
+export function webAddress(text) {
+  if (!text || !URL.canParse(text, location.href)) return null;
+  const address = new URL(text, location.href);
+  return ["https:", "http:"].includes(address.protocol) ? address.href : null;
+}
+
+const announcer = document.getElementById("announcer");
+let quiet = 0;
+
+/** Says it to the eye and to the screen reader, and takes it away again. */
+export function announce(text, tone = "good") {
+  clearTimeout(quiet);
+  announcer.dataset.tone = tone;
+  announcer.textContent = text;
+  quiet = setTimeout(() => { announcer.textContent = ""; }, 5000);
+}
