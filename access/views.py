@@ -4,7 +4,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from access.serializers import SignInSerializer, TokenSerializer
@@ -15,7 +14,7 @@ class TokenView(APIView):
 
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
-    parser_classes = [*api_settings.DEFAULT_PARSER_CLASSES, FormParser]
+    parser_classes = [*APIView.parser_classes, FormParser]
 
     def get_authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'  # without it DRF would answer a wrong password with 403

@@ -27,7 +27,6 @@ from musicrec.processes import (
     worker_command,
 )
 
-HETREC_AS_OF = 1304208000  # 2011-05-01, when the data set was published; its totals carry no times
 LISTENER, OPERATOR = "listener", "operator"
 SCOPES = ("recommend", "events", "tracks", "metrics")
 
@@ -97,7 +96,7 @@ def _fill(data: str) -> None:
 def _import(data: str) -> None:
     if data:
         _say(f"importing {data}")
-        _manage("import_plays", data, "--format", "hetrec2011", "--as-of", str(HETREC_AS_OF))
+        _manage("import_plays", data, "--format", "hetrec2011")
     else:
         _say("generating a SYNTHETIC listening world: its artists, tracks and listeners are invented")
         _manage("import_plays", "--format", "synthetic")

@@ -34,8 +34,10 @@ class Postgres:
         self._log = self.folder / "log"
         unprivileged = self._unprivileged()
         subprocess.run(
-            [binaries / "initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-            + ["--locale=C", "--no-sync"],
+            [
+                *(binaries / "initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust"),
+                *("-E", "UTF8", "--locale=C", "--no-sync"),
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
             **unprivileged,

@@ -1,4 +1,4 @@
-"""A pytest plugin: real PostgreSQL and Valkey for the session, from wheels; or, with `--stack embedded`, nothing at all.
+"""A pytest plugin: real PostgreSQL and Valkey for the session, from wheels; or, with `--stack embedded`, none.
 
 Settings are read when Django is first imported, so the servers start before that: in `pytest_load_initial_conftests`.
 xdist workers inherit the environment.

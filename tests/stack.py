@@ -96,7 +96,9 @@ def new_stack(folder: Path, **extra: str) -> Stack:
     if "DATABASE_URL" in os.environ:
         environment["DATABASE_URL"] = create_database(os.environ["DATABASE_URL"], f"stack_{uuid.uuid4().hex[:12]}")
         xdist_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        environment["REDIS_URL"] = f"{os.environ['REDIS_URL'].rsplit('/', 1)[0]}/{xdist_worker + 1}"  # a queue of its own
+        environment["REDIS_URL"] = (
+            f"{os.environ['REDIS_URL'].rsplit('/', 1)[0]}/{xdist_worker + 1}"  # a queue of its own
+        )
     stack = Stack(var, environment | extra)
     stack.manage("migrate", "--verbosity", "0")
     return stack

@@ -42,9 +42,7 @@ def test_a_token_reads_its_own_listener_and_nobody_else_exists(
         problem_of(api.get(path.format(id=other)), 404)
 
 
-def test_a_key_does_only_what_its_scopes_say(
-    catalogue: Catalogue, as_service_with: Callable[..., APIClient]
-) -> None:
+def test_a_key_does_only_what_its_scopes_say(catalogue: Catalogue, as_service_with: Callable[..., APIClient]) -> None:
     track = catalogue.tracks(1)[0].pk
     calls = {
         "recommend": lambda api: api.get("/recommend/user/1/ml"),

@@ -9,7 +9,8 @@ from engine.training import Trained, TrainingConfig, train
 
 def checkerboard(size: int = 20) -> Plays:
     """Even listeners play even tracks, odd ones odd tracks; everybody has left out the track of their own number, so
-    for each of them that one must come first. Two factors are enough to see it. Ids are numbers + 100, so that no row passes for an id."""
+    for each of them that one must come first. Two factors are enough to see it. Ids are numbers + 100, so that no row
+    passes for an id."""
     return Plays.from_rows(
         (100 + user, 100 + track, 1, True, 1_700_000_000 + (7 * track + 3 * user) % size)
         for user in range(size)

@@ -35,7 +35,8 @@ def test_a_play_is_stored_as_it_happened(
 
 
 @pytest.mark.parametrize(
-    ("ms_played", "milestone", "completed"), [(0, 0, False), (190_000, 95, True), (900_000, 100, True), (None, 0, False)]
+    ("ms_played", "milestone", "completed"),
+    [(0, 0, False), (190_000, 95, True), (900_000, 100, True), (None, 0, False)],
 )
 def test_milestone_and_completion_follow_from_the_length(
     alice: User,
@@ -50,9 +51,7 @@ def test_milestone_and_completion_follow_from_the_length(
     assert Interaction.objects.values_list("milestone", "is_completed").get() == (milestone, completed)
 
 
-def test_sent_twice_it_counts_once(
-    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
-) -> None:
+def test_sent_twice_it_counts_once(alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]) -> None:
     batch = [event(t.pk) for t in catalogue.tracks(3)]
     api = as_listener(alice)
     assert api.post("/events", [*batch, batch[0]], format="json").json()["duplicates"] == 1

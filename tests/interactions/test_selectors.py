@@ -52,7 +52,7 @@ def test_a_bundle_and_a_history_agree_on_the_stamp(alice: User, catalogue: Catal
 
 
 def test_popularity_counts_listeners_not_plays(alice: User, bob: User, catalogue: Catalogue) -> None:
-    crowd, fans, nobody = catalogue.tracks(3)
+    crowd, fans, _unheard = catalogue.tracks(3)
     catalogue.play(alice, crowd, fans, fans, fans)
     catalogue.play(bob, crowd)
     refresh_popular_tracks()

@@ -55,9 +55,7 @@ def test_an_answer_has_the_envelope_and_the_fields_of_the_contract(
     assert body["generated_at"].endswith("Z")
 
 
-def test_played_tracks_are_left_out_unless_wanted(
-    service: APIClient, world: tuple[list[User], list[Track]]
-) -> None:
+def test_played_tracks_are_left_out_unless_wanted(service: APIClient, world: tuple[list[User], list[Track]]) -> None:
     user = world[0][0]
     played = set(Interaction.objects.filter(user=user).values_list("track_id", flat=True))
     assert not played & set(ids(service.get(f"/recommend/user/{user.pk}/ml?limit=11").json()))
@@ -168,9 +166,7 @@ def test_who_played_everything_hears_it_again(service: APIClient, alice: User, c
     assert (len(body["results"]), body["fallback_reason"], body["degraded"]) == (6, "nothing_new", False)
 
 
-def test_a_track_deleted_since_training_is_replaced(
-    service: APIClient, world: tuple[list[User], list[Track]]
-) -> None:
+def test_a_track_deleted_since_training_is_replaced(service: APIClient, world: tuple[list[User], list[Track]]) -> None:
     users, tracks = world
     gone = tracks[0].pk
     tracks[0].delete()
@@ -194,9 +190,7 @@ def test_every_pick_is_explained_on_request(service: APIClient, world: tuple[lis
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "abc", "", "1.5", "9" * 5000, "1e3", "٣x", "\x00"])
 @pytest.mark.parametrize("path", ["/recommend/user/1/ml", "/recommend/user/1", "/recommend/similar/{track}"])
-def test_a_limit_out_of_range_says_the_range(
-    service: APIClient, catalogue: Catalogue, path: str, limit: str
-) -> None:
+def test_a_limit_out_of_range_says_the_range(service: APIClient, catalogue: Catalogue, path: str, limit: str) -> None:
     track = catalogue.tracks(1)[0].pk
     problem = problem_of(service.get(path.format(track=track), {"limit": limit}), 400)
     assert problem["errors"] == [{"pointer": "?limit", "detail": "must be an integer from 1 to 100"}]

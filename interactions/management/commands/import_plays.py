@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from engine.formats import FORMATS, NAMESPACES, FormatError, total_bytes
+from engine.formats import AS_OF, FORMATS, NAMESPACES, FormatError, total_bytes
 from engine.formats.records import Refusal
 from interactions import datasets
 from interactions.importing import import_history
@@ -22,7 +22,10 @@ class Command(BaseCommand):
         parser.add_argument("--format", required=True, choices=sorted(FORMATS))
         parser.add_argument("--namespace", help="put before outside ids, as namespace:id (default: the format's)")
         parser.add_argument(
-            "--as-of", type=int, metavar="UNIX_SECONDS", help="the time of plays that carry none (default: now)"
+            "--as-of",
+            type=int,
+            metavar="UNIX_SECONDS",
+            help="the time of plays that carry none (default: now, or when the data set ends)",
         )
         parser.add_argument("--refused", type=Path, metavar="FILE", help="where to list every refused row")
 
@@ -31,7 +34,7 @@ class Command(BaseCommand):
         sources = [self._path(p) for p in paths]
         if not sources and name != "synthetic":
             raise CommandError(f"--format {name} needs a PATH")
-        as_of = options["as_of"] or int(time.time())
+        as_of = options["as_of"] or AS_OF.get(name, int(time.time()))
         namespace = NAMESPACES[name] if options["namespace"] is None else options["namespace"]
         listing = (
             refused
