@@ -82,7 +82,7 @@ def is_projected(version: str) -> bool:
 def prune() -> list[str]:
     """Remove the files of all but the newest versions; gives the removed."""
     versions = store()
-    recorded = list(ModelArtifact.objects.filter(pruned_at=None).values_list("version", flat=True))
+    recorded = list(ModelArtifact.objects.filter(pruned_at=None).order_by("pk").values_list("version", flat=True))
     with publish_lock(versions), transaction.atomic():
         removed = versions.prune(settings.MUSICREC["MODEL_KEEP"], recorded)
         ModelArtifact.objects.filter(version__in=removed).update(pruned_at=timezone.now())

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,15 +104,16 @@ class VersionStore:
         _fsync_folder(self.root)
         return pointer
 
-    def prune(self, keep: int, known: Iterable[str] | None = None) -> list[str]:
+    def prune(self, keep: int, known: Sequence[str] | None = None) -> list[str]:
         """Remove all but the newest `keep` versions, never the current nor the previous one; gives the removed.
 
-        known: versions to count at all; a complete folder not among them was left by a killed run and goes too.
+        known: the versions to count, oldest first (default: all, by name); a complete folder not among them was left
+        by a killed run and goes too.
         """
         pointer = self._pointer_or_none()
         safe = {pointer.version, pointer.previous} if pointer else set()
         versions = self.versions()
-        recorded = versions if known is None else [v for v in versions if v in set(known)]
+        recorded = versions if known is None else [v for v in known if v in versions]
         safe |= set(recorded[len(recorded) - keep :] if keep < len(recorded) else recorded)
         removed = [v for v in versions if v not in safe]
         for version in removed:
