@@ -36,13 +36,14 @@ def test_a_run_publishes_a_version_and_leaves_a_row(world: Catalogue) -> None:
     assert outcome.status == "Published"
     assert (run.status, run.trigger, run.artifact, run.stage) == ("published", "test", artifact, "")
     assert run.finished_at is not None
-    assert run.peak_memory_bytes and run.peak_memory_bytes > 10_000_000
+    assert run.peak_memory_bytes is not None
+    assert run.peak_memory_bytes > 10_000_000
     assert run.seconds.keys() == {"reconcile", "read", "train", "write", "judge", "publish", "prune"}
     assert version_in_service() == artifact.version
     assert (artifact.gate, artifact.users, artifact.items, artifact.plays) == ("passed", 20, 20, 180)
     assert artifact.size_bytes == store().size(artifact.version)
     assert artifact.manifest["config"]["factors"] == 2
-    assert artifact.published_at and artifact.projected_at
+    assert None not in (artifact.published_at, artifact.projected_at)
 
 
 def test_user_features_are_the_factors_of_the_version(world: Catalogue) -> None:
@@ -178,11 +179,11 @@ def test_the_gate_compares_like_with_like() -> None:
 def test_old_versions_are_pruned_never_the_one_in_service_nor_the_one_before(world: Catalogue, settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"MODEL_KEEP": 2}
     versions = [trained() for _ in range(4)]
-    assert store().versions() == versions[2:]
+    assert set(store().versions()) == set(versions[2:])
     assert [a.version for a in ModelArtifact.objects.filter(pruned_at=None).order_by("pk")] == versions[2:]
     publish(versions[2])
     last = [trained() for _ in range(2)]
-    assert store().versions() == last
+    assert set(store().versions()) == set(last)
 
 
 def test_rolling_back_goes_to_the_version_before_and_back(world: Catalogue) -> None:

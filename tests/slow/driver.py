@@ -1,0 +1,80 @@
+"""Runs training runs in children of its own and kills them: `python -m tests.slow.driver`, a JSON command a line.
+
+One warm process that forks, so that a case costs half a second instead of five starts of Django.
+"""
+
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musicrec.settings")
+import django
+
+django.setup()
+
+from django.db import connection  # noqa: E402
+
+from recommendations.conf import store  # noqa: E402
+from recommendations.models import ModelArtifact, TrainingRun, UserFeatures  # noqa: E402
+from recommendations.publishing import version_in_service  # noqa: E402
+from recommendations.training import run_training  # noqa: E402
+
+
+def in_child(work: Callable[[], Any]) -> int:
+    """The exit status of `work` in a child process; minus the signal, where one killed it."""
+    connection.close()  # a connection must not be shared by two processes
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(3)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def die(module: str, name: str, when: str) -> None:
+    """Train, and be gone right before or right after `module.name` is called."""
+    owner: Any = importlib.import_module(module)
+    *path, last = name.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    original = getattr(owner, last)
+
+    def deadly(*args: Any, **kwargs: Any) -> None:
+        if when == "after":
+            original(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, last, deadly)
+    run_training("killed", force=True)
+
+
+def train(force: bool) -> None:
+    os._exit({"Published": 0, "Unchanged": 1}.get(run_training("test", force=force).status, 2))
+
+
+def state() -> dict[str, Any]:
+    return {
+        "in_service": version_in_service(),
+        "running": TrainingRun.objects.filter(status="running").count(),
+        "projected": sorted(set(UserFeatures.objects.values_list("version", flat=True))),
+        "recorded": sorted(ModelArtifact.objects.filter(pruned_at=None).values_list("version", flat=True)),
+        "on_disk": store().versions(),
+        "unfinished": sorted(p.name for p in store().root.glob("*.tmp")),
+    }
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "kill": lambda *step: in_child(lambda: die(*step)),
+    "train": lambda force: in_child(lambda: train(force)),
+    "state": state,
+}
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        command, *arguments = json.loads(line)
+        print(json.dumps(COMMANDS[command](*arguments)), flush=True)

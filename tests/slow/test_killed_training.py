@@ -1,0 +1,106 @@
+"""kill -9 at every step of a training run: the old version goes on serving, the next run succeeds, nothing half-written
+is ever served."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from musicrec.processes import ROOT
+from tests.stack import Stack, new_stack
+from tests.worlds import checkerboard_csv
+
+pytestmark = pytest.mark.slow
+
+STEPS = [
+    ("recommendations.training", "_reconcile"),
+    ("recommendations.training", "_read_plays"),
+    ("recommendations.training", "train"),
+    ("engine.storage.versions", "write_bundle"),
+    ("engine.storage.bundles", "save_npz"),
+    ("engine.storage.versions", "VersionStore.write"),
+    ("recommendations.training", "record_version"),
+    ("engine.storage.versions", "write_json"),
+    ("engine.storage.versions", "VersionStore.publish"),
+    ("recommendations.publishing", "send_reload"),
+    ("recommendations.publishing", "project"),
+    ("recommendations.training", "prune"),
+]
+AFTER_THE_POINTER = {"send_reload", "project", "prune"}
+
+
+@dataclass
+class Driven:
+    """An installation that serves, and the driver that trains in it."""
+
+    stack: Stack
+    driver: "subprocess.Popen[str]"
+    key: str
+    listener: str
+
+    def __call__(self, *command: Any) -> Any:
+        assert self.driver.stdin and self.driver.stdout
+        self.driver.stdin.write(json.dumps(command) + "\n")
+        self.driver.stdin.flush()
+        return json.loads(self.driver.stdout.readline())
+
+    def served(self) -> str:
+        """The version that answers, and answers well."""
+        answer = self.stack.call(f"/recommend/user/{self.listener}/ml?limit=5", auth=f"Api-Key {self.key}")
+        assert (answer.status, answer.body["strategy"], answer.body["degraded"]) == (200, "personal", False)
+        return str(answer.body["model_version"])
+
+
+@pytest.fixture(scope="module")
+def driven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driven]:
+    stack = new_stack(tmp_path_factory.mktemp("killed"), MUSICREC_FACTORS="2", MUSICREC_GATE_MARGIN="1")
+    stack.manage("import_plays", str(checkerboard_csv(stack.var)), "--format", "csv")
+    stack.manage("train_model")
+    listener = stack.python("from access.models import User; print(User.objects.get(external_id='u2').pk)")
+    with (
+        stack.serving(),
+        (stack.var / "driver.log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.slow.driver"],
+            **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log},
+            env=stack.environment,
+            cwd=ROOT,
+            text=True,
+        ) as driver,
+    ):
+        yield Driven(stack, driver, stack.service_key("recommend"), listener)
+        driver.kill()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("module", "name"), STEPS, ids=[name for _, name in STEPS])
+def test_killed_at_any_step_it_goes_on(driven: Driven, module: str, name: str, when: str) -> None:
+    before = driven("state")["in_service"]
+    assert driven("kill", module, name, when) == -signal.SIGKILL
+    left = driven("state")
+    past_the_pointer = name in AFTER_THE_POINTER or (name, when) == ("VersionStore.publish", "after")
+    assert (left["in_service"] != before) is past_the_pointer
+    assert left["in_service"] in left["on_disk"]
+    assert driven.served() in (before, left["in_service"])
+
+    assert driven("train", True) == 0
+    after = driven("state")
+    assert after["in_service"] not in (before, left["in_service"])
+    assert after["projected"] == [after["in_service"]]
+    assert (after["running"], after["unfinished"]) == (0, [])
+    assert after["recorded"] == sorted(after["on_disk"])
+
+
+def test_an_unfinished_publication_is_finished_by_a_run_that_finds_nothing_new(driven: Driven) -> None:
+    """Killed between the pointer and its consequences, with no new plays the night after."""
+    assert driven("kill", "recommendations.publishing", "project", "before") == -signal.SIGKILL
+    left = driven("state")
+    assert left["projected"] != [left["in_service"]]
+    assert driven("train", False) == 1
+    after = driven("state")
+    assert after["projected"] == [after["in_service"]] == [left["in_service"]]

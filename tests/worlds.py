@@ -1,0 +1,18 @@
+"""Small worlds as files, for installations that are filled from outside."""
+
+from pathlib import Path
+
+
+def checkerboard_csv(folder: Path, size: int = 20) -> Path:
+    """Listener `u2` has played all even tracks but `t2`, and so on: that one must come first."""
+    path = folder / "plays.csv"
+    path.write_text(
+        "user,track,title,artist,played_at\n"
+        + "".join(
+            f"u{u},t{t},Song {t},Band {t % 2},{1_700_000_000 + 60 * ((7 * t + 3 * u) % size)}\n"
+            for u in range(size)
+            for t in range(size)
+            if u % 2 == t % 2 and u != t
+        )
+    )
+    return path
