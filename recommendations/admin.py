@@ -4,7 +4,6 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
@@ -35,7 +34,7 @@ class _ButtonAdmin(ReadOnlyAdmin):
     list_before_template = "recommendations/button.html"
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(method_decorator(require_POST)(self._press))
+        view = self.admin_site.admin_view(require_POST(self._press))
         return [path("press", view, name=self.button_url_name), *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

@@ -16,6 +16,8 @@ from typing import Any
 from musicrec.processes import ROOT, Processes, running, wait_until_ready, web_command, worker_command
 from tests.postgres import create_database, free_port
 
+PASSWORD = "secret-77"
+
 
 @dataclass
 class Answer:
@@ -60,6 +62,14 @@ class Stack:
     def service_key(self, *scopes: str) -> str:
         words = [word for scope in scopes for word in ("--scope", scope)]
         return self.manage("create_service_key", f"test-{uuid.uuid4().hex[:8]}", *words).stdout.splitlines()[-1]
+
+    def listener(self, external_id: str, username: str = "") -> int:
+        """The id of an imported listener, who can sign in with `PASSWORD` where a username is given."""
+        sign_in = f"u.username = '{username}'; u.set_password('{PASSWORD}'); u.save(); " if username else ""
+        code = (
+            f"from access.models import User; u = User.objects.get(external_id='{external_id}'); {sign_in}print(u.pk)"
+        )
+        return int(self.python(code))
 
     @contextmanager
     def serving(self, *, worker: bool = False) -> Iterator[Processes]:

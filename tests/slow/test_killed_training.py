@@ -41,10 +41,11 @@ class Driven:
     stack: Stack
     driver: "subprocess.Popen[str]"
     key: str
-    listener: str
+    listener: int
 
     def __call__(self, *command: Any) -> Any:
-        assert self.driver.stdin and self.driver.stdout
+        assert self.driver.stdin is not None
+        assert self.driver.stdout is not None
         self.driver.stdin.write(json.dumps(command) + "\n")
         self.driver.stdin.flush()
         return json.loads(self.driver.stdout.readline())
@@ -61,13 +62,15 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driven]:
     stack = new_stack(tmp_path_factory.mktemp("killed"), MUSICREC_FACTORS="2", MUSICREC_GATE_MARGIN="1")
     stack.manage("import_plays", str(checkerboard_csv(stack.var)), "--format", "csv")
     stack.manage("train_model")
-    listener = stack.python("from access.models import User; print(User.objects.get(external_id='u2').pk)")
+    listener = stack.listener("u2")
     with (
         stack.serving(),
         (stack.var / "driver.log").open("w") as log,
         subprocess.Popen(
             [sys.executable, "-m", "tests.slow.driver"],
-            **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
             env=stack.environment,
             cwd=ROOT,
             text=True,

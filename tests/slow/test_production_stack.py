@@ -1,4 +1,7 @@
-"""What docker-compose.yml starts, started here: its commands, its environment; hosts, ports and folders are the test's."""
+"""What docker-compose.yml starts, started here: its commands in its environment.
+
+Hosts, ports and folders are the test's own, and there is no proxy in front.
+"""
 
 import http.client
 import json
@@ -25,7 +28,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         os.environ.get("MUSICREC_TEST_STACK") != "production",
-        reason="runs on PostgreSQL and Valkey: --stack production",
+        reason="needs PostgreSQL and Valkey (--stack production)",
     ),
 ]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -145,7 +148,7 @@ class Production:
         try:
             connection.request("GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()})
             answer = connection.getresponse()
-            return answer.status, dict(answer.headers), answer.read()
+            return answer.status, {name.lower(): text for name, text in answer.headers.items()}, answer.read()
         finally:
             connection.close()
 
@@ -294,17 +297,28 @@ def test_a_listener_is_answered_by_the_model(production: Production) -> None:
 
 def test_only_probes_may_come_without_https(production: Production) -> None:
     status, headers, _ = production.get("/recommend/similar/1", Host=HOST)
-    assert (status, headers["Location"]) == (301, f"https://{HOST}/recommend/similar/1")
+    assert (status, headers["location"]) == (301, f"https://{HOST}/recommend/similar/1")
     assert production.get("/health/live")[0] == 200
     assert production.get("/health/live", Host="elsewhere.example.org")[0] == 400
+
+
+def test_pages_bring_their_styles(production: Production) -> None:
+    """Nobody has to collect static files."""
+    status, headers, page = production.get_as_proxy("/admin/login/")
+    assert status == 200
+    assert headers["strict-transport-security"].startswith("max-age=31536000")
+    assert "Secure" in headers["set-cookie"]
+    styles = re.findall(r'href="(/static/[^"]+\.css)"', page.decode())
+    assert styles
+    assert [production.get_as_proxy(path)[0] for path in styles] == [200] * len(styles)
 
 
 def test_metrics_are_those_of_all_web_processes(production: Production) -> None:
     status, _, body = production.get_as_proxy("/metrics")
     assert status == 200
-    loads = re.search(rb"^musicrec_model_loads_total (\S+)$", body, re.M)
-    assert loads
-    assert float(loads[1]) >= 2
+    numbers = dict(re.findall(rb"^(musicrec_\w+) (\S+)$", body, re.M))
+    assert float(numbers[b"musicrec_model_loads_total"]) >= 2
+    assert 0 <= time.time() - float(numbers[b"musicrec_model_loaded_timestamp_seconds"]) < 2 * PATIENCE
 
 
 def test_the_nightly_training_is_at_three(production: Production) -> None:

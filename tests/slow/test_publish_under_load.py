@@ -1,0 +1,90 @@
+"""Two processes serving under load while versions are published twenty times: no failed request, no mixed answer."""
+
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.stack import Stack, new_stack
+from tests.worlds import checkerboard_csv
+
+pytestmark = pytest.mark.slow
+PUBLICATIONS = 20
+CLIENTS = 4
+SWAP_SECONDS = 5
+
+# Versions whose scores are far apart: the factors of each are those of the first, times its number. An answer mixed of
+# two versions would have scores that are no version's.
+SCALED_VERSIONS = """
+from dataclasses import replace
+from engine.bundle import assemble
+from recommendations.conf import store
+s = store()
+first = s.load(s.pointer().version)
+for number in (1, 2, 3, 4):
+    bundle = assemble(
+        version=f"scaled-{number}", algorithm="als", items=first.items, popularity=first.popularity,
+        item_factors=first.item_factors * number, users=first.users, user_factors=first.user_factors,
+        user_stamps=first.user_stamps, regularization=first.regularization, confidence=first.confidence)
+    s.write(bundle, {"report": {}})
+"""
+PUBLISH = """
+import sys, time
+from recommendations.publishing import publish
+for number in range({publications}):
+    publish(f"scaled-{{number % 4 + 1}}")
+    time.sleep(0.3)
+"""
+
+
+def test_no_failed_request_and_no_mixed_answer(tmp_path: Any) -> None:
+    stack = new_stack(tmp_path, MUSICREC_FACTORS="2")
+    stack.manage("import_plays", str(checkerboard_csv(stack.var)), "--format", "csv")
+    stack.manage("train_model")
+    stack.python(SCALED_VERSIONS)
+    key = f"Api-Key {stack.service_key('recommend')}"
+    listener = stack.listener("u2")
+    path = f"/recommend/user/{listener}/ml?limit=5"
+    with stack.serving():
+        unscaled = [r["score"] for r in stack.call(path, auth=key).body["results"]]
+        seen, failures, stop = Counter[str](), list[Any](), threading.Event()
+
+        def listen() -> None:
+            while not stop.is_set():
+                try:
+                    answer = stack.call(path, auth=key)
+                    version = answer.body["model_version"]
+                    factor = int(version.removeprefix("scaled-")) if version.startswith("scaled-") else 1
+                    scores = [r["score"] for r in answer.body["results"]]
+                    whole = scores == pytest.approx([s * factor for s in unscaled], abs=1e-5)
+                    if answer.status != 200 or answer.body["degraded"] or not whole:
+                        failures.append(answer)
+                    seen[version] += 1
+                except Exception as error:
+                    failures.append(error)
+
+        clients = [threading.Thread(target=listen) for _ in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        stack.python(PUBLISH.format(publications=PUBLICATIONS))
+        _every_process_serves(stack, f"scaled-{(PUBLICATIONS - 1) % 4 + 1}")
+        stop.set()
+        for client in clients:
+            client.join()
+    assert failures == []
+    assert {f"scaled-{n}" for n in (1, 2, 3, 4)} <= seen.keys()
+    assert seen.total() > 100
+
+
+def _every_process_serves(stack: Stack, version: str) -> None:
+    """Both web processes, within seconds of the last publication."""
+    deadline = time.monotonic() + SWAP_SECONDS
+    served: dict[int, str] = {}
+    while time.monotonic() < deadline:
+        body = stack.call("/health/ready").body
+        served[body["pid"]] = body["model_version"]
+        if len(served) == 2 and set(served.values()) == {version}:
+            return
+    raise AssertionError(f"served after {SWAP_SECONDS} s: {served}")
