@@ -43,6 +43,7 @@ def fetch(name: str, folder: Path, progress: Callable[[int, int], None] = lambda
         ) from error
     finally:
         archive.unlink(missing_ok=True)
+        shutil.rmtree(_draft(target), ignore_errors=True)
     return target
 
 
@@ -59,12 +60,15 @@ def _download(url: str, path: Path, progress: Callable[[int, int], None]) -> Non
 
 def _unpack(archive: Path, name: str, target: Path) -> None:
     """Only the names that are expected, so that an archive cannot write elsewhere; complete, or not at all."""
-    draft = target.with_name(f"{target.name}.part")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
+    draft = _draft(target)
+    draft.mkdir(exist_ok=True)
     with zipfile.ZipFile(archive) as unpacked:
         inside = {Path(member).name: member for member in unpacked.namelist()}
         for wanted in ARCHIVES[name]:
             with unpacked.open(inside[wanted]) as source, open(draft / wanted, "wb") as out:
                 shutil.copyfileobj(source, out)
     draft.rename(target)
+
+
+def _draft(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part")

@@ -1,4 +1,4 @@
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 model_loads = Counter("musicrec_model_loads", "Versions taken into service by this process.")
 model_load_failures = Counter("musicrec_model_load_failures", "Versions that could not be loaded.")
@@ -6,7 +6,4 @@ alarms = Counter("musicrec_alarms", "Alarms raised.", ["kind"])
 training_runs = Counter("musicrec_training_runs", "Training runs that ended, by how.", ["status"])
 answers = Counter(
     "musicrec_answers", "Slates answered, by the first source that contributed.", ["strategy", "degraded"]
-)
-model_loaded_at = Gauge(
-    "musicrec_model_loaded_timestamp_seconds", "When this process took its version.", multiprocess_mode="livemin"
 )

@@ -125,7 +125,6 @@ class ModelCache:
         stamp = _stamp(file)
         loaded = Loaded(versions.load(version), problem, file, stamp)
         metrics.model_loads.inc()
-        metrics.model_loaded_at.set_to_current_time()
         logger.info("model version=%s in service, problem=%s", version, problem)
         return loaded
 

@@ -1,0 +1,34 @@
+# One image for web, worker, beat and migrate; docker-compose.yml gives each its command.
+FROM python:3.11-slim
+
+# implicit's wheels expect the OpenMP runtime of the system. The version is Debian's: its mirrors keep only the newest.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /app
+
+# Before the code, so that a change of code does not install again. Wheels only: there is no compiler, then or later.
+# EXTRA: a further file of requirements; requirements-parquet.txt, to import Parquet files.
+ARG EXTRA=""
+COPY requirements.txt requirements-parquet.txt ./
+RUN pip install --no-cache-dir --only-binary :all: -r requirements.txt ${EXTRA:+-r "$EXTRA"}
+
+# A new volume takes over the owner of the folder it is mounted on, so the folder of models must be there.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin musicrec \
+    && install --directory --owner musicrec --group musicrec /var/lib/musicrec /var/lib/musicrec/models
+COPY . .
+
+ENV MUSICREC_VAR_DIR=/var/lib/musicrec \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+USER 10001
+EXPOSE 8000
+
+# Live, not ready: a database that is away is no reason to replace the process that waits for it.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=4)"]
+
+CMD ["granian", "--interface", "wsgi", "musicrec.wsgi:application", "--host", "0.0.0.0", "--port", "8000", \
+     "--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers"]
