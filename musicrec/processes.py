@@ -31,7 +31,7 @@ def web_command(port: int) -> list[str]:
 
 def worker_command(schedule: Path) -> list[str]:
     return [
-        *("celery", "-A", "musicrec", "worker", "--beat", "--concurrency", "1", "--loglevel", "WARNING"),
+        *("celery", "-A", "musicrec", "--quiet", "worker", "--beat", "--concurrency", "1", "--loglevel", "WARNING"),
         *("--schedule", str(schedule), "--without-gossip", "--without-mingle"),
     ]
 

@@ -51,11 +51,18 @@ def map_npz(path: Path, *, verify: bool = True) -> dict[str, NDArray[Any]]:
     """
     with open(path, "rb") as f:
         try:
-            members = zipfile.ZipFile(f).infolist()
+            archive = zipfile.ZipFile(f)
             mapped = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
-        except (zipfile.BadZipFile, ValueError, OSError, struct.error) as error:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
             raise DamagedFile(f"{path.name}: not an npz file ({error})") from error
-    return {_name(m): _map_member(path, mapped, m, verify) for m in members}
+    arrays, end = {}, 0
+    for member in archive.infolist():
+        if member.header_offset != end:
+            break
+        arrays[_name(member)], end = _map_member(path, mapped, member, verify)
+    if end != archive.start_dir:  # members follow one another without a gap, then comes the directory
+        raise DamagedFile(f"{path.name}: members are missing")
+    return arrays
 
 
 def _write_member(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
@@ -82,7 +89,9 @@ def _name(member: zipfile.ZipInfo) -> str:
     return member.filename.removesuffix(".npy")
 
 
-def _map_member(path: Path, mapped: mmap.mmap, member: zipfile.ZipInfo, verify: bool) -> NDArray[Any]:
+def _map_member(path: Path, mapped: mmap.mmap, member: zipfile.ZipInfo, verify: bool) -> tuple[NDArray[Any], int]:
+    """The array, and where its member ends."""
+
     def damaged(fault: str) -> DamagedFile:
         return DamagedFile(f"{path.name}: {member.filename}: {fault}")
 
@@ -92,16 +101,17 @@ def _map_member(path: Path, mapped: mmap.mmap, member: zipfile.ZipInfo, verify: 
         header = _LOCAL_HEADER.unpack_from(mapped, member.header_offset)
     except struct.error as error:
         raise damaged("truncated") from error
-    if header[0] != b"PK\x03\x04":
-        raise damaged("no local header")
-    start = member.header_offset + _LOCAL_HEADER.size + header[-2] + header[-1]
+    name_at = member.header_offset + _LOCAL_HEADER.size
+    start = name_at + header[-2] + header[-1]
+    if header[0] != b"PK\x03\x04" or mapped[name_at : name_at + header[-2]] != member.filename.encode():
+        raise damaged("its local header differs from the directory")
     if start + member.file_size > len(mapped):
         raise damaged("truncated")
     data = memoryview(mapped)[start : start + member.file_size]
     if verify and isal_zlib.crc32(data) != member.CRC:
         raise damaged("checksum differs")
     try:
-        return _array(data)
+        return _array(data), start + member.file_size
     except ValueError as error:
         raise damaged(str(error)) from error
 
