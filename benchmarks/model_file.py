@@ -102,7 +102,11 @@ def print_speed(root: Path, factors: int, rounds: int) -> None:
         for how, runs in measured.items():
             with start(how, root, factors) as process:
                 runs.append(said(process))
-    names = {"ours": "musicrec, checked and mapped", "numpy": "numpy.load, the same file", "savez": "numpy.savez + load"}
+    names = {
+        "ours": "musicrec, checked and mapped",
+        "numpy": "numpy.load, the same file",
+        "savez": "numpy.savez + load",
+    }
     print("| reader | ready, ms | ratio | scan, ms | own memory |\n|---|---|---|---|---|")
     ours = statistics.median(run["ready"] for run in measured["ours"])
     for how, runs in measured.items():
@@ -118,7 +122,9 @@ def print_memory(root: Path, factors: int, file_bytes: int) -> None:
     second = start("ours", root, factors, hold=True)
     two = said(second)
     added = now(first) + now(second) - one["pss"] - two["before"]
-    print(f"\nA second process adds {mb(added)}: {added / file_bytes:.1%} of the file (PSS, all tracks scanned by both).")
+    print(
+        f"\nA second process adds {mb(added)}: {added / file_bytes:.1%} of the file (PSS, all tracks scanned by both)."
+    )
 
 
 def now(process: "subprocess.Popen[str]") -> int:

@@ -156,6 +156,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "musicrec.schema.add_problems"],
+    "ENUM_NAME_OVERRIDES": {"SourceEnum": "recommendations.serializers.SOURCES"},
 }
 UNFOLD = {"SITE_TITLE": "musicrec", "SITE_HEADER": "musicrec", "SITE_SYMBOL": "graphic_eq", "SHOW_HISTORY": True}
 

@@ -1,7 +1,11 @@
+from django.templatetags.static import static
 from django.urls import path
+from django.views.generic import RedirectView
 
 from web.views import listener_page
 
 urlpatterns = [
     path("", listener_page, name="listener-page"),
+    # Browsers ask for it on pages that name no icon, such as the admin's.
+    path("favicon.ico", RedirectView.as_view(url=static("web/favicon.svg")), name="favicon"),
 ]

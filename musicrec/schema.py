@@ -1,0 +1,49 @@
+"""What the OpenAPI document adds to what the views say: every operation's errors, in the one form they have."""
+
+from typing import Any
+
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457.",
+    "required": ["type", "title", "status", "detail", "errors", "request_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong, and the remedy."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {
+                    "pointer": {
+                        "type": "string",
+                        "description": "`#/name` in the body, `?name`, or `{name}` in the path.",
+                    },
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+        "request_id": {"type": "string", "description": "Finds the request in the log."},
+    },
+}
+ALWAYS = {"400": "The request is not as it should be.", "401": "Credentials are missing, unknown or expired."}
+CLOSED = {"403": "The service key lacks the scope."}
+WITH_ID = {"404": "There is no such thing, or it is another listener's."}
+WITH_BODY = {"415": "The body is of another kind than JSON."}
+
+
+def add_problems(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """A drf-spectacular postprocessing hook."""
+    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
+    for path, methods in result["paths"].items():
+        for operation in methods.values():
+            said = ALWAYS | (CLOSED if operation.get("security") else {})
+            said |= (WITH_ID if "{" in path else {}) | (WITH_BODY if "requestBody" in operation else {})
+            for status, description in said.items():
+                content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+                operation["responses"][status] = {"description": description, "content": content}
+            if path.startswith("/recommend/"):
+                operation["responses"]["304"] = {"description": "The slate of `If-None-Match` is still the answer."}
+    return result

@@ -1,0 +1,49 @@
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from rest_framework.test import APIClient
+
+from musicrec.schema import PROBLEM
+from recommendations.serializers import SOURCES
+
+
+@pytest.fixture
+def schema(db: None) -> dict[str, Any]:
+    document: dict[str, Any] = APIClient().get("/schema").json()
+    return document
+
+
+def test_the_schema_is_valid_and_complete(tmp_path: Any) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
+
+
+def test_it_is_openapi_3_1_and_names_every_endpoint_and_both_principals(schema: dict[str, Any]) -> None:
+    assert schema["openapi"].startswith("3.1")
+    assert schema["paths"].keys() == {
+        "/events",
+        "/recommend/similar/{track_id}",
+        "/recommend/user/{user_id}",
+        "/recommend/user/{user_id}/ml",
+        "/token",
+        "/tracks/{track_id}",
+    }
+    assert schema["components"]["securitySchemes"].keys() == {"ServiceKey", "ListenerToken"}
+
+
+def test_every_operation_names_its_errors(schema: dict[str, Any]) -> None:
+    responses = {path: set(next(iter(methods.values()))["responses"]) for path, methods in schema["paths"].items()}
+    assert responses["/recommend/user/{user_id}/ml"] == {"200", "304", "400", "401", "403", "404"}
+    assert responses["/events"] == {"202", "400", "401", "403", "415"}
+    assert responses["/token"] == {"200", "400", "401", "415"}
+
+
+@pytest.mark.usefixtures("db")
+def test_a_problem_has_the_fields_it_is_said_to_have() -> None:
+    assert APIClient().get("/tracks/1").json().keys() == set(PROBLEM["required"])
+
+
+def test_sources_are_those_of_the_engine() -> None:
+    from engine.serving.candidates import SOURCES as ENGINE
+
+    assert set(SOURCES) == {*ENGINE, "content"}
