@@ -1,3 +1,5 @@
+import hashlib
+import re
 import secrets
 from collections.abc import Collection, Iterable
 
@@ -32,10 +34,22 @@ def listeners_by_external_id(external_ids: Collection[str]) -> dict[str, int]:
     """Ids of the listeners with these outside ids; those not seen before are created, without a password."""
     wanted = set(external_ids)
     found = listener_ids(wanted)
-    if missing := sorted(wanted - found.keys()):
-        unusable = make_password(None)
-        User.objects.bulk_create(
-            [User(external_id=e, username=e, password=unusable) for e in missing], ignore_conflicts=True
-        )
-        found |= listener_ids(missing)
+    for username_of in (_plain_username, _distinct_username):
+        if missing := sorted(wanted - found.keys()):
+            unusable = make_password(None)
+            User.objects.bulk_create(
+                [User(external_id=e, username=username_of(e), password=unusable) for e in missing],
+                ignore_conflicts=True,  # another process was first, or the username is somebody else's
+            )
+            found |= listener_ids(missing)
     return found
+
+
+def _plain_username(external_id: str) -> str:
+    """The outside id, in the characters that a username may have."""
+    return re.sub(r"[^\w.@+-]", "-", external_id)
+
+
+def _distinct_username(external_id: str) -> str:
+    """For an outside id whose plain username is taken."""
+    return f"{_plain_username(external_id)}-{hashlib.sha256(external_id.encode()).hexdigest()[:8]}"

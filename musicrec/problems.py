@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -15,6 +16,7 @@ from musicrec.request_id import current
 
 logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "5"
 Problem = dict[str, Any]
 
 
@@ -31,6 +33,10 @@ def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """For DRF. What it does not know goes on to Django, which logs it and answers by `server_error`."""
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("the database did not answer", exc_info=error)
+        away = problem(503, "the database does not answer; try again in a moment")
+        return Response(away, 503, content_type=CONTENT_TYPE, headers={"Retry-After": RETRY_AFTER_SECONDS})
     response = drf_exception_handler(error, context)
     if response is None:
         return None

@@ -10,6 +10,7 @@ from engine.formats.records import Refusal, TrackRecord
 from tracks.models import Album, Artist, Tag, Track, TrackTag
 from tracks.selectors import ids_by_external_id
 
+_IN_AT_ONCE = 10_000  # SQLite takes 32,766 parameters a query
 _FEATURES = ("tempo", "energy", "valence", "danceability", "acousticness")
 PLAIN_FIELDS = ("title", "duration_ms", "isrc", "mbid", "preview_url", "cover_url", *_FEATURES)
 
@@ -98,7 +99,7 @@ def _tag(records: Sequence[TrackRecord]) -> None:
     if not wanted:
         return
     Tag.objects.bulk_create([Tag(name=n, kind=k) for n, k in sorted(wanted)], ignore_conflicts=True)
-    tags = {(t.name, t.kind): t.pk for t in Tag.objects.filter(name__in={n for n, _ in wanted})}
+    tags = _tag_ids(sorted({name for name, _ in wanted}))
     tagged = [r for r in records if r.tags]
     tracks = ids_by_external_id(Track, [r.external_id for r in tagged])
     weights = {(tracks[r.external_id], tags[t.name, t.kind]): t.weight for r in tagged for t in r.tags}
@@ -108,3 +109,8 @@ def _tag(records: Sequence[TrackRecord]) -> None:
         unique_fields=["track", "tag"],
         update_fields=["weight"],
     )
+
+
+def _tag_ids(names: Sequence[str]) -> dict[tuple[str, str], int]:
+    chunks = (names[start : start + _IN_AT_ONCE] for start in range(0, len(names), _IN_AT_ONCE))
+    return {(t.name, t.kind): t.pk for chunk in chunks for t in Tag.objects.filter(name__in=chunk)}

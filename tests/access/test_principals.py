@@ -159,4 +159,12 @@ def test_listeners_are_found_by_outside_id_and_made_where_new() -> None:
     first = listeners_by_external_id({"x:1", "x:2"})
     assert listeners_by_external_id({"x:2", "x:3"})["x:2"] == first["x:2"]
     assert User.objects.count() == 3
-    assert not User.objects.get(external_id="x:1").has_usable_password()
+    imported = User.objects.get(external_id="x:1")
+    assert (imported.username, imported.has_usable_password()) == ("x-1", False)
+    imported.clean_fields()  # so that the operator can save it in the admin
+
+
+def test_an_outside_id_like_somebodys_username_is_another_listener(alice: User) -> None:
+    found = listeners_by_external_id({"alice", "x:1", "x-1"})
+    assert len({alice.pk, *found.values()}) == 4
+    assert listeners_by_external_id({"alice", "x:1", "x-1"}) == found
