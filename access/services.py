@@ -18,7 +18,7 @@ def create_service_key(name: str, scopes: Iterable[str]) -> str:
     if not wanted:
         raise ValueError(f"a key needs a scope; scopes are {', '.join(Scope.values)}")
     if ServiceKey.objects.filter(name=name).exists():
-        raise ValueError(f"a key named {name!r} exists; choose another name, or revoke and rename that one")
+        raise ValueError(f"a key named {name!r} exists; choose another name")
     key = f"mr_{secrets.token_urlsafe(32)}"
     ServiceKey.objects.create(name=name, prefix=key[:12], digest=ServiceKey.digest_of(key), scopes=wanted)
     return key

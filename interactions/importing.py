@@ -31,7 +31,7 @@ class ImportReport:
     def __str__(self) -> str:
         return (
             f"{self.tracks_added:,} tracks added, {self.tracks_updated:,} changed; {self.plays_added:,} plays added, "
-            f"{self.plays_known:,} known already; {self.refused:,} rows refused"
+            f"{self.plays_known:,} known already; {self.refused:,} refused"
         )
 
 

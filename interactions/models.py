@@ -35,7 +35,6 @@ class Interaction(models.Model):
     class Meta:
         db_table = "interactions"
         constraints = [
-            # Also the index that finds a listener's plays; the one below answers their history page.
             models.UniqueConstraint(fields=["user", "event_id"], name="interaction_event_once"),
             models.CheckConstraint(condition=Q(plays__gte=1), name="interaction_plays_positive"),
             models.CheckConstraint(condition=Q(milestone__range=(0, 100)), name="interaction_milestone_percent"),
@@ -56,7 +55,7 @@ class PopularTrack(models.Model):
     """The most listened-to tracks, for answers that use no model. Refreshed by imports and training runs."""
 
     track = models.OneToOneField(Track, models.CASCADE, primary_key=True, related_name="popularity")
-    listeners = models.PositiveIntegerField(db_index=True)
+    listeners = models.PositiveIntegerField()
 
     class Meta:
         db_table = "popular_tracks"

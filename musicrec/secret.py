@@ -9,7 +9,7 @@ def secret_key(path: Path) -> str:
     """The key in `path`, which is created where it is missing; two processes starting at once agree on one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(50))
         try:

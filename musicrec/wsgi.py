@@ -5,6 +5,9 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musicrec.settings")
 application = get_wsgi_application()
 
-from recommendations.model_cache import cache  # noqa: E402  (needs the apps)
+# These need the apps, which are there only now.
+from recommendations.checks import refuse_bad_settings  # noqa: E402
+from recommendations.model_cache import cache  # noqa: E402
 
+refuse_bad_settings()
 cache.preload()

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
 
 BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FACTORS": (lambda v: 1 <= v <= 1024, "between 1 and 1024"),
@@ -19,6 +20,12 @@ BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "MODEL_POLL_SECONDS": (lambda v: 0 <= v <= 60, "between 0 (look at every request) and 60"),
     "TRAINING_THREADS": (lambda v: v >= 0, "0 (all cores) or more"),
 }
+
+
+def refuse_bad_settings() -> None:
+    """For a web process, which Django starts without looking at any check. Raises ImproperlyConfigured."""
+    if errors := check_settings(None):
+        raise ImproperlyConfigured(" ".join(error.msg for error in errors))
 
 
 @register(Tags.compatibility)

@@ -1,7 +1,5 @@
 """What training leaves behind: runs, versions, projections of the version in service, and alarms."""
 
-from typing import Any
-
 import numpy as np
 from django.conf import settings
 from django.db import models
@@ -14,7 +12,7 @@ class ModelArtifact(models.Model):
 
     class Gate(models.TextChoices):
         PASSED = "passed"
-        HELD_BACK = "held_back", "held back"
+        HELD_BACK = "held_back", "Held back"
 
     version = models.CharField(max_length=64, unique=True)
     algorithm = models.CharField(max_length=32)
@@ -51,7 +49,7 @@ class TrainingRun(models.Model):
     class Status(models.TextChoices):
         RUNNING = "running"
         PUBLISHED = "published"
-        HELD_BACK = "held_back", "held back"
+        HELD_BACK = "held_back", "Held back"
         UNCHANGED = "unchanged"
         FAILED = "failed"
 
@@ -121,6 +119,3 @@ class Alarm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, "subject": self.subject, "message": self.message, "count": self.count}

@@ -30,11 +30,14 @@ def publish(version: str) -> None:
     try:
         with publish_lock(versions):
             versions.publish(version)
+    except FileNotFoundError as error:
+        raise CannotPublish(f"version {version} cannot be put into service: its files are not there") from error
     except (*UNREADABLE, Timeout) as error:
         raise CannotPublish(f"version {version} cannot be put into service: {error}") from error
     ModelArtifact.objects.filter(version=version).update(published_at=timezone.now(), projected_at=None)
     send_reload(version)
     resolve_alarms("model_unavailable")
+    resolve_alarms("held_back")
     project(version)
 
 

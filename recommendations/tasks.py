@@ -13,4 +13,5 @@ def train_model(trigger: str = "schedule") -> str:
 
 @shared_task(name="recommendations.version_here", ignore_result=False)  # type: ignore[untyped-decorator]
 def version_here() -> str | None:
+    """Which version the process that takes this task serves: to ask a worker whether it has noticed."""
     return cache.current().bundle.version

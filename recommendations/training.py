@@ -74,7 +74,7 @@ def run_training(trigger: str, *, force: bool = False, progress: Progress = lamb
         with lock:
             return _run(trigger, force, progress)
     except Timeout:
-        return Outcome("already running", "another training run has not finished")
+        return Outcome("Already running", "another training run has not finished")
 
 
 def _run(trigger: str, force: bool, progress: Progress) -> Outcome:

@@ -31,7 +31,7 @@ def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack) -> 
         in stack.manage("import_plays", str(plays), "--format", "csv").stdout
     )
     again = stack.manage("import_plays", str(plays), "--format", "csv").stdout
-    assert "0 tracks added, 0 changed; 0 plays added, 180 known already; 0 rows refused" in again
+    assert "0 tracks added, 0 changed; 0 plays added, 180 known already; 0 refused" in again
 
     # Train and publish; the running server notices by itself.
     trained = stack.manage("train_model")

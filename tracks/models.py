@@ -17,7 +17,7 @@ def mbid_field() -> "models.UUIDField[uuid.UUID | str | None, uuid.UUID | None]"
 
 
 class Artist(models.Model):
-    name = models.CharField(max_length=512, db_index=True)
+    name = models.CharField(max_length=512)
     external_id = external_id_field()
     mbid = mbid_field()
 
@@ -60,7 +60,7 @@ class Tag(models.Model):
 
 
 class Track(models.Model):
-    title = models.CharField(max_length=512, db_index=True)
+    title = models.CharField(max_length=512)
     artist = models.ForeignKey(Artist, models.CASCADE, related_name="tracks")
     album = models.ForeignKey(Album, models.SET_NULL, null=True, blank=True, related_name="tracks")
     duration_ms = models.PositiveIntegerField(null=True, blank=True)

@@ -28,17 +28,17 @@ def fit(
     """
     from implicit.cpu.als import AlternatingLeastSquares  # an import of 0.5 s that a serving process never needs
 
-    model = AlternatingLeastSquares(
-        factors=factors,
-        regularization=regularization,
-        alpha=1.0,
-        iterations=iterations,
-        use_cg=True,
-        num_threads=threads,
-        random_state=seed,
-    )
     # More than one BLAS thread under implicit's own threads makes it a fifth slower.
     with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors=factors,
+            regularization=regularization,
+            alpha=1.0,
+            iterations=iterations,
+            use_cg=True,
+            num_threads=threads,
+            random_state=seed,
+        )
         model.fit(matrix, show_progress=False, callback=lambda done, seconds, *rest: on_iteration(done + 1))
     user_factors, item_factors = np.asarray(model.user_factors), np.asarray(model.item_factors)
     if not (np.isfinite(user_factors).all() and np.isfinite(item_factors).all()):

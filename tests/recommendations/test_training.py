@@ -140,7 +140,7 @@ def test_a_second_run_at_the_same_time_stops(world: Catalogue, monkeypatch: pyte
     original = training.train
     monkeypatch.setattr(training, "train", train_twice)
     assert run_training("test").status == "Published"
-    assert inner == ["already running: another training run has not finished"]
+    assert inner == ["Already running: another training run has not finished"]
     assert TrainingRun.objects.count() == 1
 
 
@@ -156,7 +156,7 @@ def test_a_worse_version_is_held_back_and_can_be_published_by_hand(world: Catalo
     (store().folder(first) / "manifest.json").write_text(__import__("json").dumps(better))
     outcome = run_training("test", force=True)
     held_back = ModelArtifact.objects.latest("created_at")
-    assert outcome.status == "held back"
+    assert outcome.status == "Held back"
     assert "worse than 1.0000 in service by more than the margin of 10%" in outcome.detail
     assert (held_back.gate, held_back.gate_reason) == ("held_back", outcome.detail)
     assert version_in_service() == first
