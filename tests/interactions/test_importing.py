@@ -92,7 +92,7 @@ def test_the_command_lists_every_refused_row(tmp_path: Path, capsys: pytest.Capt
     [
         (["--format", "csv"], "needs a PATH"),
         (["no-such-file.csv", "--format", "csv"], "no-such-file.csv"),
-        (["nowhere", "--format", "hetrec2011"], "nowhere"),
+        (["nowhere", "--format", "hetrec2011"], "'nowhere' is neither a folder here nor a data set; data sets are"),
     ],
 )
 def test_the_command_says_what_is_wrong(words: list[str], said: str) -> None:

@@ -59,7 +59,7 @@ class Command(BaseCommand):
 
     def _path(self, given: str) -> Path:
         path = Path(given)
-        if path.exists() or given not in datasets.ARCHIVES:
+        if path.exists() or path.suffix or len(path.parts) > 1:
             return path
         with tqdm(unit="B", unit_scale=True, desc=f"downloading {given}") as bar:
 
