@@ -20,6 +20,7 @@ def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
         return
     settings = request.getfixturevalue("settings")
     settings.MUSICREC = settings.MUSICREC | {"MODEL_DIR": tmp_path / "models", "FACTORS": 2, "TRAINING_THREADS": 1}
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a good one takes 0.3 s a listener
     cache.reset()
     yield
     cache.reset()

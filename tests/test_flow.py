@@ -17,9 +17,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield installed
 
 
-def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack) -> None:
-    key = f"Api-Key {stack.service_key('recommend', 'tracks', 'events')}"
+@pytest.fixture(scope="module")
+def key(stack: Stack) -> str:
+    return f"Api-Key {stack.service_key('recommend', 'tracks', 'events')}"
 
+
+def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack, key: str) -> None:
     # Nothing yet: an empty page that says why.
     answer = stack.call("/recommend/user/1/ml", auth=key)
     assert (answer.status, answer.tracks, answer.body["degraded"]) == (200, [], True)
@@ -88,8 +91,7 @@ def test_what_is_open_answers(stack: Stack, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/%00", "/recommend/similar/%00", "/recommend/user/%ff/ml", "/../etc", "/admin/%00"])
-def test_hostile_paths_are_never_a_500(stack: Stack, path: str) -> None:
-    key = f"Api-Key {stack.service_key('recommend')}"
+def test_hostile_paths_are_never_a_500(stack: Stack, key: str, path: str) -> None:
     assert stack.call(path, auth=key).status < 500
 
 
