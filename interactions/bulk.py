@@ -44,13 +44,17 @@ def insert_once(rows: Sequence[Row]) -> int:
 
 def _execute_many(rows: Sequence[Row]) -> int:
     marks = ", ".join(["%s"] * len(Row._fields))
-    values = [(*r[:3], r.played_at.astimezone(UTC).replace(tzinfo=None), *r[4:12], r.event_id.hex) for r in rows]
     with connection.cursor() as cursor:
         cursor.executemany(
             f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({marks}) ON CONFLICT (user_id, event_id) DO NOTHING",
-            [tuple(str(v) if isinstance(v, datetime) else v for v in row) for row in values],
+            [(*r[:3], _sqlite_time(r.played_at), *r[4:12], r.event_id.hex) for r in rows],
         )
         return int(cursor.rowcount)
+
+
+def _sqlite_time(moment: datetime) -> str:
+    """As Django stores it: UTC, without saying so."""
+    return str(moment.astimezone(UTC).replace(tzinfo=None))
 
 
 def _copy(rows: Sequence[Row]) -> int:
