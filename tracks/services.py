@@ -34,7 +34,9 @@ def upsert_tracks(records: Iterable[TrackRecord]) -> CatalogueChange:
     albums = _albums(batch, artists)
     known = {t.external_id: t for t in Track.objects.filter(external_id__in=[r.external_id for r in batch])}
     new = [r for r in batch if r.external_id not in known]
-    Track.objects.bulk_create([Track(external_id=r.external_id, **_stated(r, artists, albums)) for r in new])
+    Track.objects.bulk_create(
+        [Track(external_id=r.external_id, **_stated(r, artists, albums)) for r in new], ignore_conflicts=True
+    )
     changed = [t for r in batch if (t := known.get(r.external_id)) and _differs(t, _stated(r, artists, albums))]
     Track.objects.bulk_update(changed, [*PLAIN_FIELDS, "artist", "album"], batch_size=500)
     _tag(batch)

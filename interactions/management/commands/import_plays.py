@@ -95,6 +95,6 @@ class _Refusals:
         self.file.write(f"{refusal.file}\t{refusal.line}\t{refusal.reason}\n")
         self.seen += 1
         if self.seen <= SHOWN_REFUSALS:
-            tqdm.write(f"refused {refusal.file}:{refusal.line}: {refusal.reason}", file=self.stderr)
+            tqdm.write(f"refused {refusal.file}:{refusal.line}: {refusal.reason}", file=self.stderr, end="")
         elif self.seen == SHOWN_REFUSALS + 1:
-            tqdm.write("further refused rows are in the list only", file=self.stderr)
+            tqdm.write("further refused rows are in the list only", file=self.stderr, end="")
