@@ -1,6 +1,8 @@
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
 from rest_framework_simplejwt.serializers import TokenObtainSerializer
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken
@@ -27,3 +29,21 @@ class TokenSerializer(serializers.Serializer[Any]):
     token_type = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds.")
     user_id = serializers.IntegerField()
+
+
+class ExternalIdParameter(serializers.Serializer[Any]):
+    """`?external_id=`, with which the outside world's names find their numbers here."""
+
+    external_id = serializers.CharField(max_length=128, help_text="With its namespace, where it was imported with one.")
+
+    @classmethod
+    def read(cls, request: Request) -> str:
+        parsed = cls(data=request.query_params.dict())
+        if not parsed.is_valid():
+            raise ValidationError({f"?{name}": said for name, said in parsed.errors.items()})
+        return str(parsed.validated_data["external_id"])
+
+
+class ListenerSerializer(serializers.Serializer[Any]):
+    user_id = serializers.IntegerField()
+    external_id = serializers.CharField()

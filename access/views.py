@@ -1,12 +1,15 @@
 from typing import Any
 
+from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.serializers import SignInSerializer, TokenSerializer
+from access.models import Scope
+from access.selectors import listener_ids
+from access.serializers import ExternalIdParameter, ListenerSerializer, SignInSerializer, TokenSerializer
 
 
 class TokenView(APIView):
@@ -24,3 +27,18 @@ class TokenView(APIView):
         sign_in = SignInSerializer(data=request.data)
         sign_in.is_valid(raise_exception=True)
         return Response(sign_in.validated_data)
+
+
+class ListenersView(APIView):
+    """For back ends, which know their listeners by ids of their own."""
+
+    required_scope = Scope.RECOMMEND
+    service_only = True
+
+    @extend_schema(operation_id="find_listener", parameters=[ExternalIdParameter], responses=ListenerSerializer)
+    def get(self, request: Request) -> Response:
+        """By their id in the service they were imported from."""
+        wanted = ExternalIdParameter.read(request)
+        if (user_id := listener_ids([wanted]).get(wanted)) is None:
+            raise Http404("no such listener")
+        return Response({"user_id": user_id, "external_id": wanted})

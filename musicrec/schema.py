@@ -31,6 +31,7 @@ PROBLEM = {
 ALWAYS = {"400": "The request is not as it should be.", "401": "Credentials are missing, unknown or expired."}
 CLOSED = {"403": "The service key lacks the scope."}
 WITH_ID = {"404": "There is no such thing, or it is another listener's."}
+FINDERS = {"/tracks", "/listeners"}
 WITH_BODY = {"415": "The body is of another kind than JSON."}
 
 
@@ -40,7 +41,9 @@ def add_problems(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     for path, methods in result["paths"].items():
         for operation in methods.values():
             said = ALWAYS | (CLOSED if operation.get("security") else {})
-            said |= (WITH_ID if "{" in path else {}) | (WITH_BODY if "requestBody" in operation else {})
+            said |= (WITH_ID if "{" in path or path in FINDERS else {}) | (
+                WITH_BODY if "requestBody" in operation else {}
+            )
             for status, description in said.items():
                 content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
                 operation["responses"][status] = {"description": description, "content": content}

@@ -13,8 +13,8 @@ MAX_NEIGHBOURS = 200  # candidates by artist, and by tags, of a track that nobod
 
 def cards(track_ids: Collection[int]) -> dict[int, Card]:
     """What a list shows of each track, by id; a track that was deleted is not in it."""
-    columns = ["pk", "title", "artist__name", "artist_id", "album_id", "duration_ms", "preview_url", "cover_url"]
-    rows = Track.objects.filter(pk__in=track_ids).values(*columns, "album__cover_url")
+    columns = ["title", "artist__name", "artist_id", "album_id", "duration_ms", "preview_url", "cover_url"]
+    rows = Track.objects.filter(pk__in=track_ids).values("pk", "external_id", "album__cover_url", *columns)
     return {row["pk"]: _card(dict(row)) for row in rows}
 
 
@@ -32,6 +32,11 @@ def track_page(track_id: int) -> dict[str, Any] | None:
         "valence": track.valence,
         "tags": list(tags),
     }
+
+
+def track_id_of(external_id: str) -> int | None:
+    """The id of the track with this outside id, or None."""
+    return ids_by_external_id(Track, [external_id]).get(external_id)
 
 
 def track_exists(track_id: int) -> bool:
@@ -82,4 +87,5 @@ def _card(row: dict[str, Any]) -> Card:
         "duration_ms": row["duration_ms"],
         "preview_url": row["preview_url"] or None,
         "cover_url": row["cover_url"] or row["album__cover_url"] or None,
+        "external_id": row["external_id"],
     }

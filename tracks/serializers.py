@@ -14,6 +14,7 @@ class CardSerializer(serializers.Serializer[Any]):
     duration_ms = serializers.IntegerField(allow_null=True)
     preview_url = serializers.URLField(allow_null=True)
     cover_url = serializers.URLField(allow_null=True)
+    external_id = serializers.CharField(allow_null=True, help_text="Its id in the service it was imported from.")
 
 
 class TagSerializer(serializers.Serializer[Any]):

@@ -2,4 +2,7 @@ from django.urls import path
 
 from tracks.views import TrackViewSet
 
-urlpatterns = [path("tracks/<int:track_id>", TrackViewSet.as_view({"get": "retrieve"}), name="track")]
+urlpatterns = [
+    path("tracks", TrackViewSet.as_view({"get": "find"}), name="find-track"),
+    path("tracks/<int:track_id>", TrackViewSet.as_view({"get": "retrieve"}), name="track"),
+]

@@ -5,7 +5,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
-from tracks.selectors import track_page
+from access.serializers import ExternalIdParameter
+from tracks.selectors import track_id_of, track_page
 from tracks.serializers import TrackPageSerializer
 
 BIGGEST_ID = 2**63 - 1
@@ -15,6 +16,12 @@ class TrackViewSet(ViewSet):
     """The catalogue, a track at a time."""
 
     required_scope = Scope.TRACKS
+
+    @extend_schema(operation_id="find_track", parameters=[ExternalIdParameter], responses=TrackPageSerializer)
+    def find(self, request: Request) -> Response:
+        """By its id in the service it was imported from."""
+        wanted = ExternalIdParameter.read(request)
+        return self.retrieve(request, track_id_of(wanted) or 0)
 
     @extend_schema(operation_id="track", responses=TrackPageSerializer)
     def retrieve(self, request: Request, track_id: int) -> Response:

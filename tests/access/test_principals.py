@@ -168,3 +168,15 @@ def test_an_outside_id_like_somebodys_username_is_another_listener(alice: User) 
     found = listeners_by_external_id({"alice", "x:1", "x-1"})
     assert len({alice.pk, *found.values()}) == 4
     assert listeners_by_external_id({"alice", "x:1", "x-1"}) == found
+
+
+def test_a_back_end_finds_its_listeners_by_its_own_ids(
+    service: APIClient, alice: User, as_listener: Callable[[User], APIClient]
+) -> None:
+    user_id = listeners_by_external_id({"x:1"})["x:1"]
+    found = service.get("/listeners", {"external_id": "x:1"})
+    assert (found.status_code, found.json()) == (200, {"user_id": user_id, "external_id": "x:1"})
+    problem_of(service.get("/listeners", {"external_id": "x:2"}), 404)
+    problem_of(service.get("/listeners"), 400)
+    problem_of(as_listener(alice).get("/listeners", {"external_id": "x:1"}), 403)
+    problem_of(APIClient().get("/listeners", {"external_id": "x:1"}), 401)

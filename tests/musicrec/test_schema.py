@@ -22,10 +22,12 @@ def test_it_is_openapi_3_1_and_names_every_endpoint_and_both_principals(schema: 
     assert schema["openapi"].startswith("3.1")
     assert schema["paths"].keys() == {
         "/events",
+        "/listeners",
         "/recommend/similar/{track_id}",
         "/recommend/user/{user_id}",
         "/recommend/user/{user_id}/ml",
         "/token",
+        "/tracks",
         "/tracks/{track_id}",
     }
     assert schema["components"]["securitySchemes"].keys() == {"ServiceKey", "ListenerToken"}

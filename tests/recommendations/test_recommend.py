@@ -18,7 +18,7 @@ from tracks.services import upsert_tracks
 
 FIELDS = {
     *("track_id", "score", "title", "artist_name", "artist_id", "album_id", "duration_ms", "preview_url", "cover_url"),
-    *("position", "source"),
+    *("position", "source", "external_id"),
 }
 
 

@@ -79,6 +79,7 @@ def test_a_track_page_has_everything_known(service: APIClient) -> None:
         "duration_ms": 200_000,
         "preview_url": None,
         "cover_url": None,
+        "external_id": "x:1",
         "album_title": "Hours",
         "year": 1999,
         "tempo": 120.0,
@@ -119,3 +120,12 @@ def test_content_neighbours_share_artist_album_or_tags() -> None:
     titles = {t.pk: t.title for t in Track.objects.all()}
     near = content_neighbours(Track.objects.get(external_id="x:1").pk, 10)
     assert [(titles[track], score) for track, score in near] == [("Dusk", 2), ("Noon", 1), ("Night", 0.5)]
+
+
+def test_a_track_is_found_by_its_outside_id(service: APIClient) -> None:
+    upsert_tracks([RECORD])
+    found = service.get("/tracks", {"external_id": "x:1"})
+    assert (found.status_code, found.json()["title"]) == (200, "Morning")
+    problem_of(service.get("/tracks", {"external_id": "x:2"}), 404)
+    for wrong in ({}, {"external_id": ""}, {"external_id": "x" * 129}, {"external_id": "\x00"}):
+        assert problem_of(service.get("/tracks", wrong), 400)["errors"][0]["pointer"] == "?external_id"
