@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import django
+from django.core.management import call_command
 
 from musicrec.processes import (
     ROOT,
@@ -80,7 +81,7 @@ def _environment(redis_url: str) -> dict[str, str]:
 def _fill(data: str) -> None:
     """Migrate, import unless it was done, train unless nothing is new."""
     _say("migrating the database")
-    _manage("migrate", "--verbosity", "0")
+    call_command("migrate", verbosity=0)
     done = _var("demo-imported")
     name = data or "synthetic"
     if done.exists() and name in done.read_text().splitlines():
