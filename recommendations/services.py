@@ -1,7 +1,6 @@
 """Answer what to hear next, and put versions into service."""
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +19,7 @@ from recommendations.model_cache import Loaded, cache
 from tracks.selectors import cards, content_neighbours, track_exists
 
 Answer = dict[str, Any]
-Ranker = Callable[[Query], Ranking]
+Cards = dict[int, dict[str, Any]]
 _DELETED_RETRIES = 3  # tracks deleted since the version was trained leave gaps; each try fills those seen so far
 
 
@@ -69,7 +68,7 @@ def recommend_similar(track_id: int, request: Request) -> Answer:
     reason = loaded.problem
     if len(ranking.picks) < request.limit:
         reason = reason or ("cold_track" if not ranking.picks else None)
-        ranking, found = _filled(loaded.bundle, query, ranking)
+        ranking, found = _filled(query, ranking)
     about = History(track_ids=np.array([track_id], np.int64))
     return _answer(loaded, ranking, found, reason, _reasons(loaded.bundle, ranking, about) if request.explain else {})
 
@@ -89,20 +88,24 @@ def _query(bundle: ModelBundle, user_id: int, past: History, request: Request) -
     )
 
 
-def _with_cards(bundle: ModelBundle, policy: Policy, query: Query) -> tuple[Ranking, dict[int, Any]]:
-    """The ranking, and the cards of its tracks. Tracks deleted since the version was trained are left out and
-    replaced."""
+def _with_cards(bundle: ModelBundle, policy: Policy, query: Query) -> tuple[Ranking, Cards]:
+    """The ranking, and the cards of its tracks. Tracks deleted since the version was trained are left out and replaced;
+    where the version knows hardly any other (another database, say), by what the catalogue has."""
+    wanted = query
     for _ in range(_DELETED_RETRIES):
         ranking = recommend(bundle, query, policy)
         found = cards([p.track_id for p in ranking.picks])
         deleted = [p.track_id for p in ranking.picks if p.track_id not in found]
         if not deleted:
-            break
+            return ranking, found
         query = replace(query, exclude=np.union1d(query.exclude, np.array(deleted, np.int64)))
-    return Ranking([p for p in ranking.picks if p.track_id in found], ranking.repeats), found
+    if policy.may_repeat:
+        ranking = recommend(cache.catalogue(), wanted, POPULAR)
+        found = cards([p.track_id for p in ranking.picks])
+    return _there(ranking, found), found
 
 
-def _filled(bundle: ModelBundle, query: Query, ranking: Ranking) -> tuple[Ranking, dict[int, Any]]:
+def _filled(query: Query, ranking: Ranking) -> tuple[Ranking, Cards]:
     """A short page of similar tracks, filled by content and then by popularity."""
     assert query.track_id is not None
     taken = {query.track_id, *(p.track_id for p in ranking.picks)}
@@ -112,14 +115,18 @@ def _filled(bundle: ModelBundle, query: Query, ranking: Ranking) -> tuple[Rankin
     taken |= {p.track_id for p in picks}
     if missing := query.limit - len(picks):
         rest = replace(query, limit=missing, exclude=np.array(sorted(taken), np.int64))
-        fallback = replace(POPULAR, may_repeat=False)
-        picks = picks + _with_cards(bundle, fallback, rest)[0].picks
+        picks = picks + recommend(cache.catalogue(), rest, replace(POPULAR, may_repeat=False)).picks
     found = cards([p.track_id for p in picks])
-    return Ranking([p for p in picks if p.track_id in found]), found
+    return _there(Ranking(picks), found), found
+
+
+def _there(ranking: Ranking, found: Cards) -> Ranking:
+    """Without the tracks that the catalogue no longer has."""
+    return Ranking([p for p in ranking.picks if p.track_id in found], ranking.repeats)
 
 
 def _answer(
-    loaded: Loaded, ranking: Ranking, found: dict[int, Any], reason: str | None, explanations: dict[int, Answer]
+    loaded: Loaded, ranking: Ranking, found: Cards, reason: str | None, explanations: dict[int, Answer]
 ) -> Answer:
     metrics.answers.labels(ranking.strategy, str(loaded.problem is not None).lower()).inc()
     results = [

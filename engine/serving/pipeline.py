@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,6 @@ def _fill(bundle: ModelBundle, query: Query, policy: Policy, excluded: NDArray[n
 
 def _best(bundle: ModelBundle, name: str, scores: Vector, taken: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
     if name == "popular":  # its order is stored; walking it touches as many rows as the page needs
-        walk = (r for r in bundle.popular_rows if not taken[r] and scores[r] > NEVER)
-        return np.fromiter(islice(walk, k), np.int64)
+        walk = takewhile(lambda r: scores[r] > NEVER, bundle.popular_rows)
+        return np.fromiter(islice((r for r in walk if not taken[r]), k), np.int64)
     return top_k(np.where(taken, NEVER, scores), k)

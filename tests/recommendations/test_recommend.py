@@ -234,3 +234,16 @@ def test_popularity_follows_the_projection(service: APIClient, alice: User, bob:
     catalogue.play(bob, tracks[1], tracks[2])
     refresh_popular_tracks()
     assert ids(service.get("/recommend/user/999").json())[:2] == [tracks[1].pk, tracks[2].pk]
+
+
+def test_a_version_of_another_catalogue_never_gives_an_empty_page(
+    service: APIClient, catalogue: Catalogue, world: tuple[list[User], list[Track]]
+) -> None:
+    """The database was replaced, the model folder was not."""
+    new = catalogue.tracks(30)
+    Track.objects.filter(pk__in=[t.pk for t in world[1]]).delete()
+    cache.refresh_catalogue()  # what the watch thread does every few seconds
+    for path in (f"/recommend/user/{world[0][0].pk}/ml", f"/recommend/similar/{new[0].pk}"):
+        body = service.get(path, {"limit": 10}).json()
+        assert len(body["results"]) == 10
+        assert set(ids(body)) <= {t.pk for t in new}
