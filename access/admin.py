@@ -35,6 +35,6 @@ class ServiceKeyAdmin(ModelAdmin):  # type: ignore[misc]
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    @admin.action(description="Revoke: refuse these keys from now on")
+    @admin.action(description="Revoke: refuse these keys from now on", permissions=["change"])
     def revoke(self, request: HttpRequest, keys: QuerySet[ServiceKey]) -> None:
         self.message_user(request, f"{revoke_service_keys(keys)} keys revoked.", messages.SUCCESS)

@@ -1,10 +1,11 @@
 """Published data sets, downloaded once by name."""
 
 import shutil
-import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 
 from django.conf import settings
@@ -37,7 +38,7 @@ def fetch(name: str, folder: Path, progress: Callable[[int, int], None] = lambda
     try:
         _download(url, archive, progress)
         _unpack(archive, name, target)
-    except (urllib.error.URLError, OSError, zipfile.BadZipFile, KeyError) as error:
+    except (OSError, HTTPException, zipfile.BadZipFile, zlib.error, KeyError) as error:
         raise DownloadError(
             f"{url} could not be downloaded ({error}); download it elsewhere and give the unpacked folder instead"
         ) from error

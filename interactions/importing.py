@@ -99,10 +99,13 @@ def import_history(
     Raises FormatError for a file that cannot be read at all; what was read before it stays imported.
     """
     running = _Import(f"import:{name}", on_refusal)
-    for record in FORMATS[name](paths, namespace=namespace, as_of=as_of, on_bytes=on_bytes):
-        running.take(record)
-    running.flush()
-    refresh_popular_tracks()
+    records = FORMATS[name](paths, namespace=namespace, as_of=as_of, on_bytes=on_bytes)
+    try:
+        for record in records:
+            running.take(record)
+    finally:  # what was read before a file turned out to be damaged stays
+        running.flush()
+        refresh_popular_tracks()
     return running.report
 
 

@@ -68,8 +68,13 @@ def record_events(events: Sequence[Event], receipt: Receipt) -> None:
 def refresh_popular_tracks() -> None:
     """Count again which tracks have the most listeners."""
     counted = list(most_listened(POPULAR_TRACKS))
-    PopularTrack.objects.all().delete()
-    PopularTrack.objects.bulk_create([PopularTrack(track_id=track, listeners=n) for track, n in counted])
+    PopularTrack.objects.bulk_create(  # not delete and insert, which two at once would do to each other
+        [PopularTrack(track_id=track, listeners=n) for track, n in counted],
+        update_conflicts=True,
+        unique_fields=["track"],
+        update_fields=["listeners"],
+    )
+    PopularTrack.objects.exclude(pk__in=[track for track, _ in counted]).delete()
 
 
 def _fault(event: Event, tracks: Any, listeners: set[int], latest: datetime) -> str:

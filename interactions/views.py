@@ -31,8 +31,11 @@ class EventViewSet(ViewSet):
 
 
 def _parse(index: int, item: Any, own: int | None, receipt: Receipt) -> Event | None:
-    parsed = EventSerializer(data=item)
-    if parsed.is_valid():
+    nested = isinstance(item, dict) and any(isinstance(value, dict | list) for value in item.values())
+    parsed = EventSerializer(data=None if nested else item)
+    if nested:
+        fault = "an event's fields are texts and numbers, not objects or arrays"
+    elif parsed.is_valid():
         fields: dict[str, Any] = {"user_id": own, "ms_played": None, "session_id": "", "device": "", "context": ""}
         fields |= parsed.validated_data
         if fields["user_id"] is not None and own in (None, fields["user_id"]):
@@ -46,4 +49,4 @@ def _parse(index: int, item: Any, own: int | None, receipt: Receipt) -> Event | 
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)[:128]
+    return None if value is None or isinstance(value, dict | list) else str(value)[:128]

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 from rest_framework.exceptions import ParseError
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
@@ -17,6 +18,13 @@ class JSONRenderer(BaseRenderer):
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
         return b"" if data is None else orjson.dumps(data, option=orjson.OPT_UTC_Z)
+
+
+class OneFormat(DefaultContentNegotiation):
+    """A view has one format, whatever `Accept` says."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type
 
 
 class JSONParser(BaseParser):

@@ -53,22 +53,22 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _answer(400, str(exception)[:500] or "the request could not be understood")
+    return answer(400, str(exception)[:500] or "the request could not be understood")
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _answer(403, "this is not for you")
+    return answer(403, "this is not for you")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _answer(404, f"there is nothing at {request.path[:200]}; the API is described at /schema")
+    return answer(404, f"there is nothing at {request.path[:200]}; the API is described at /schema")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _answer(500, "something went wrong here; the request_id finds it in the log")
+    return answer(500, "something went wrong here; the request_id finds it in the log")
 
 
-def _answer(status: int, detail: str) -> HttpResponse:
+def answer(status: int, detail: str) -> HttpResponse:
     return HttpResponse(orjson.dumps(problem(status, detail)), status=status, content_type=CONTENT_TYPE)
 
 

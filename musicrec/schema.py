@@ -28,11 +28,15 @@ PROBLEM = {
         "request_id": {"type": "string", "description": "Finds the request in the log."},
     },
 }
-ALWAYS = {"400": "The request is not as it should be.", "401": "Credentials are missing, unknown or expired."}
+ALWAYS = {
+    "400": "The request is not as it should be.",
+    "401": "Credentials are missing, unknown or expired.",
+    "503": "The database is away; `Retry-After` says when to come back.",
+}
 CLOSED = {"403": "The service key lacks the scope."}
 WITH_ID = {"404": "There is no such thing, or it is another listener's."}
 FINDERS = {"/tracks", "/listeners"}
-WITH_BODY = {"415": "The body is of another kind than JSON."}
+WITH_BODY = {"413": "The body is too long.", "415": "The body is of another kind than JSON."}
 
 
 def add_problems(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

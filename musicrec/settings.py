@@ -59,6 +59,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "musicrec.request_id.RequestIdMiddleware",
+    "musicrec.limits.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.http.ConditionalGetMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -152,6 +153,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["musicrec.json.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["musicrec.json.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "musicrec.json.OneFormat",
     "EXCEPTION_HANDLER": "musicrec.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
 }

@@ -9,7 +9,7 @@ from unfold.admin import ModelAdmin
 
 from recommendations.models import Alarm, ModelArtifact, TrainingRun, UserFeatures
 from recommendations.publishing import CannotPublish, publish, roll_back, version_in_service
-from recommendations.starting import start_training
+from recommendations.starting import CannotStart, start_training
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
@@ -61,8 +61,13 @@ class TrainingRunAdmin(_ButtonAdmin):
     button_hint = "Learns from all plays and publishes the result, as the nightly run does."
 
     def press(self, request: HttpRequest) -> None:
-        start_training("admin")
-        self.message_user(request, "Training has been started; its row appears here.", messages.SUCCESS)
+        try:
+            start_training("admin")
+        except CannotStart as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            said = "Training has been started; its row appears here, unless another run is going on."
+            self.message_user(request, said, messages.SUCCESS)
 
     @admin.display
     def duration(self, run: TrainingRun) -> str:

@@ -25,6 +25,9 @@ def raise_alarm(kind: str, subject: str, message: str) -> None:
         logger.warning("alarm kind=%s could not be stored", kind, exc_info=True)
 
 
-def resolve_alarms(kind: str, subject: str | None = None) -> None:
-    still_open = Alarm.objects.filter(kind=kind, resolved_at=None)
-    (still_open if subject is None else still_open.filter(subject=subject)).update(resolved_at=timezone.now())
+def resolve_alarms(kind: str) -> None:
+    """Never raises either."""
+    try:
+        Alarm.objects.filter(kind=kind, resolved_at=None).update(resolved_at=timezone.now())
+    except DatabaseError:
+        logger.warning("alarms kind=%s could not be resolved", kind, exc_info=True)

@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 from django.conf import settings
+from django.db.models import Q
 from numpy.typing import NDArray
 
 from engine.plays import Plays
@@ -28,11 +29,14 @@ def trained_before(fingerprint: str) -> ModelArtifact | None:
     serving = version_in_service()
     if serving is None:
         return None
+    pointer = store().pointer()
     try:
         store().load(serving)
     except UNREADABLE:
         return None
-    return ModelArtifact.objects.filter(fingerprint=fingerprint).first()
+    serves = Q(version__in=[serving, pointer.previous if pointer else None])
+    held_back = Q(gate=ModelArtifact.Gate.HELD_BACK)
+    return ModelArtifact.objects.filter(serves | held_back, fingerprint=fingerprint, pruned_at=None).first()
 
 
 def record_version(trained: Trained, fingerprint: str) -> ModelArtifact:

@@ -18,6 +18,7 @@ BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "COLD_BELOW": (lambda v: v >= 1, "1 or more"),
     "MODEL_KEEP": (lambda v: v >= 2, "2 or more: the version in service and the one before"),
     "MODEL_POLL_SECONDS": (lambda v: 0 <= v <= 60, "between 0 (look at every request) and 60"),
+    "TRAINING_SEED": (lambda v: 0 <= v < 2**32, "between 0 and 4294967295"),
     "TRAINING_THREADS": (lambda v: v >= 0, "0 (all cores) or more"),
 }
 

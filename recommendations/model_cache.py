@@ -21,7 +21,7 @@ from engine.storage.bundles import MODEL
 from engine.storage.versions import UNREADABLE, VersionStore
 from interactions.selectors import popular_tracks
 from recommendations import metrics
-from recommendations.alarms import raise_alarm
+from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.conf import store
 from recommendations.signal import wait_for_message
 from tracks.selectors import all_track_ids
@@ -83,7 +83,9 @@ class ModelCache:
         """Tracks and popularity as the database has them: what answers without any model."""
         if self._pid != os.getpid():
             self._start()
-        if self._catalogue is None or (time.monotonic() > self._catalogue_until and not len(self._catalogue.items)):
+        expired = time.monotonic() > self._catalogue_until
+        nobody_else_will = settings.MUSICREC["MODEL_POLL_SECONDS"] == 0
+        if self._catalogue is None or (expired and (nobody_else_will or not len(self._catalogue.items))):
             self.refresh_catalogue()
         assert self._catalogue is not None
         return self._catalogue
@@ -96,6 +98,8 @@ class ModelCache:
             if loaded and stamp == self._pointer_stamp and _stamp(loaded.file) == loaded.stamp and not due:
                 return False
             self._loaded = self._load(loaded)
+            if loaded and loaded.problem == "model_unavailable" and self._loaded.problem is None:
+                resolve_alarms("model_unavailable")
             self._pointer_stamp = stamp
             failed = self._loaded.problem == "model_unavailable"
             self._retry_at = time.monotonic() + RETRY_SECONDS if failed else float("inf")
@@ -113,6 +117,8 @@ class ModelCache:
             pointer = versions.pointer()
         except UNREADABLE as error:
             return self._unavailable("pointer", error, before, [])
+        if pointer is None and before and before.bundle.version:
+            return self._unavailable("pointer", FileNotFoundError("current.json is gone"), before, [])
         if pointer is None:
             return Loaded(catalogue_bundle([]), "no_model")
         try:

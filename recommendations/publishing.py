@@ -72,6 +72,8 @@ def project(version: str) -> None:
             unique_fields=["user"],
             update_fields=["version", "embedding", "interactions", "updated_at"],
         )
+    if version_in_service() != version:  # another one was published meanwhile, and projects itself
+        return
     UserFeatures.objects.exclude(version=version).delete()
     ModelArtifact.objects.filter(version=version).update(projected_at=timezone.now())
 

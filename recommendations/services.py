@@ -20,6 +20,7 @@ from tracks.selectors import cards, content_neighbours, track_exists
 
 Answer = dict[str, Any]
 Cards = dict[int, dict[str, Any]]
+_SPARE = 50  # asked for beyond the page, since the catalogue at hand may be half a minute old
 _DELETED_RETRIES = 3  # tracks deleted since the version was trained leave gaps; each try fills those seen so far
 
 
@@ -91,18 +92,25 @@ def _query(bundle: ModelBundle, user_id: int, past: History, request: Request) -
 def _with_cards(bundle: ModelBundle, policy: Policy, query: Query) -> tuple[Ranking, Cards]:
     """The ranking, and the cards of its tracks. Tracks deleted since the version was trained are left out and replaced;
     where the version knows hardly any other (another database, say), by what the catalogue has."""
-    wanted = query
     for _ in range(_DELETED_RETRIES):
         ranking = recommend(bundle, query, policy)
         found = cards([p.track_id for p in ranking.picks])
         deleted = [p.track_id for p in ranking.picks if p.track_id not in found]
         if not deleted:
             return ranking, found
-        query = replace(query, exclude=np.union1d(query.exclude, np.array(deleted, np.int64)))
-    if policy.may_repeat:
-        ranking = recommend(cache.catalogue(), wanted, POPULAR)
-        found = cards([p.track_id for p in ranking.picks])
-    return _there(ranking, found), found
+        query = _excluding(query, deleted)
+    left = _there(ranking, found)
+    if not policy.may_repeat:
+        return left, found
+    rest = replace(_excluding(query, [p.track_id for p in left.picks]), limit=query.limit + _SPARE)
+    more = recommend(cache.catalogue(), rest, replace(POPULAR, may_repeat=not left.picks))
+    found |= cards([p.track_id for p in more.picks])
+    filled = _there(Ranking(left.picks + more.picks, more.repeats), found)
+    return Ranking(filled.picks[: query.limit], filled.repeats), found
+
+
+def _excluding(query: Query, track_ids: list[int]) -> Query:
+    return replace(query, exclude=np.union1d(query.exclude, np.array(track_ids, np.int64)))
 
 
 def _filled(query: Query, ranking: Ranking) -> tuple[Ranking, Cards]:

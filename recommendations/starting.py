@@ -4,13 +4,24 @@ import subprocess
 import sys
 
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from recommendations.tasks import train_model
 
 
+class CannotStart(Exception):
+    """The broker does not answer."""
+
+
 def start_training(trigger: str) -> None:
+    """Raises CannotStart."""
     if settings.CELERY_BROKER_URL:
-        train_model.delay(trigger)
+        try:
+            train_model.delay(trigger)
+        except OperationalError as error:
+            raise CannotStart(
+                f"the broker does not answer ({error}); try again, or run manage.py train_model"
+            ) from error
         return
     log = settings.VAR_DIR / "training.log"
     with open(log, "ab") as out:

@@ -24,7 +24,7 @@ from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.artifacts import fingerprint_of, record_version, summary, trained_before
 from recommendations.conf import store, training_config
 from recommendations.models import ModelArtifact, TrainingRun
-from recommendations.publishing import is_projected, project, prune, publish, version_in_service
+from recommendations.publishing import is_projected, project, prune, publish, publish_lock, version_in_service
 from tracks.selectors import all_track_ids
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def _run(trigger: str, force: bool, progress: Progress) -> Outcome:
     TrainingRun.objects.filter(status=Status.RUNNING).update(
         status=Status.FAILED, finished_at=timezone.now(), detail="the process was killed"
     )
-    run = TrainingRun.objects.create(trigger=trigger, host=socket.gethostname())
+    run = TrainingRun.objects.create(trigger=trigger[:32], host=socket.gethostname())
     step = _Step(run, progress)
     try:
         status, detail, artifact = _train(step, force)
@@ -119,22 +119,33 @@ def _train(step: _Step, force: bool) -> tuple[Status, str, ModelArtifact | None]
         raise_alarm("held_back", artifact.version, artifact.gate_reason)
         return Status.HELD_BACK, artifact.gate_reason, artifact
     with step.stage("publish"):
-        publish(artifact.version)
         refresh_popular_tracks()
+        publish(artifact.version)
     with step.stage("prune"):
-        prune()
+        _prune()
     return Status.PUBLISHED, summary(trained), artifact
 
 
 def _reconcile() -> None:
     """Finish or undo what a killed run left."""
     versions, serving = store(), version_in_service()
-    versions.sweep()
+    with publish_lock(versions):
+        versions.sweep()
     abandoned = ModelArtifact.objects.filter(gate=ModelArtifact.Gate.PASSED, published_at=None)
     abandoned.exclude(version=serving).delete()
     if serving and not is_projected(serving):
         ModelArtifact.objects.filter(version=serving, published_at=None).update(published_at=timezone.now())
         project(serving)
+
+
+def _prune() -> None:
+    """What cannot be removed does not undo that the version is in service."""
+    try:
+        prune()
+    except (OSError, Timeout) as error:
+        raise_alarm("prune_failed", "", f"old versions could not be removed: {error}")
+    else:
+        resolve_alarms("prune_failed")
 
 
 def _read_plays(progress: Progress) -> Plays:

@@ -2,7 +2,7 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, F, Q
+from django.db.models import Case, Count, F, Q, When
 from numpy.typing import NDArray
 
 from tracks.models import Album, Artist, Track, TrackTag
@@ -68,7 +68,9 @@ def content_neighbours(track_id: int, limit: int) -> list[tuple[int, float]]:
     track = Track.objects.get(pk=track_id)
     scores: dict[int, float] = {}
     same = Track.objects.filter(Q(artist=track.artist_id) | Q(album=track.album_id, album__isnull=False))
-    for other, artist, album in same.exclude(pk=track_id).values_list("pk", "artist_id", "album_id")[:MAX_NEIGHBOURS]:
+    same = same.exclude(pk=track_id)
+    mates_first = Case(When(album=track.album_id, then=0), default=1), "pk"
+    for other, artist, album in same.values_list("pk", "artist_id", "album_id").order_by(*mates_first)[:MAX_NEIGHBOURS]:
         scores[other] = (artist == track.artist_id) + (album is not None and album == track.album_id)
     tags = list(TrackTag.objects.filter(track=track_id).values_list("tag_id", flat=True))
     shared = TrackTag.objects.filter(tag__in=tags).exclude(track=track_id).values_list("track_id")

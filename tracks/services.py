@@ -29,25 +29,45 @@ def upsert_tracks(records: Iterable[TrackRecord]) -> CatalogueChange:
     """Add the tracks not seen before; on those seen, change what a record states differently. Nothing stated is
     nothing changed: a file of plays that names only titles does not empty a catalogue."""
     change = CatalogueChange()
-    batch = _refuse_taken(list({r.external_id: r for r in records}.values()), change)
+    batch = _refuse_taken(_merged(records), change)
     artists = _artists(batch)
     albums = _albums(batch, artists)
     known = {t.external_id: t for t in Track.objects.filter(external_id__in=[r.external_id for r in batch])}
     new = [r for r in batch if r.external_id not in known]
     Track.objects.bulk_create(
-        [Track(external_id=r.external_id, **_stated(r, artists, albums)) for r in new], ignore_conflicts=True
+        [Track(external_id=r.external_id, **_stated(r, artists, albums)) for r in new],
+        ignore_conflicts=True,  # another import was first
     )
-    changed = [t for r in batch if (t := known.get(r.external_id)) and _differs(t, _stated(r, artists, albums))]
+    changed = [t for r in batch if (t := known.get(r.external_id)) and _differs(t, _stated(r, artists, albums, t))]
     Track.objects.bulk_update(changed, [*PLAIN_FIELDS, "artist", "album"], batch_size=500)
-    _tag(batch)
-    change.added, change.updated = len(new), len(changed)
+    there = ids_by_external_id(Track, [r.external_id for r in batch])
+    for record in new:
+        if record.external_id not in there:
+            reason = "isrc or mbid: was given to another track in the meantime; import it again"
+            change.refusals.append(Refusal(record.file, record.line, reason))
+    _tag([r for r in batch if r.external_id in there], there)
+    change.added, change.updated = sum(r.external_id in there for r in new), len(changed)
     return change
 
 
-def _stated(record: TrackRecord, artists: dict[str, int], albums: dict[str, int]) -> dict[str, Any]:
-    """The columns that a record says something about."""
+def _merged(records: Iterable[TrackRecord]) -> list[TrackRecord]:
+    """One record a track: of several, a later one counts in what it states."""
+    merged: dict[str, TrackRecord] = {}
+    for record in records:
+        before = merged.get(record.external_id)
+        stated = {n: v for n, v in record._asdict().items() if v not in (None, "", ())}
+        merged[record.external_id] = before._replace(**stated) if before else record
+    return list(merged.values())
+
+
+def _stated(
+    record: TrackRecord, artists: dict[str, int], albums: dict[str, int], known: Track | None = None
+) -> dict[str, Any]:
+    """The columns that a record says something about. A made-up title says nothing about a track that is `known`."""
     values = {name: getattr(record, name) for name in PLAIN_FIELDS}
     values |= {"artist_id": artists[record.artist_id], "album_id": albums.get(record.album_id)}
+    if known is not None and record.made_up:
+        del values["title"]
     return {name: value for name, value in values.items() if value not in (None, "")}
 
 
@@ -95,7 +115,7 @@ def _albums(records: Sequence[TrackRecord], artists: dict[str, int]) -> dict[str
     return ids_by_external_id(Album, albums)
 
 
-def _tag(records: Sequence[TrackRecord]) -> None:
+def _tag(records: Sequence[TrackRecord], tracks: dict[str, int]) -> None:
     """Tags are added, and their weights brought up to date; none is taken away."""
     wanted = {(t.name, t.kind) for r in records for t in r.tags}
     if not wanted:
@@ -103,7 +123,6 @@ def _tag(records: Sequence[TrackRecord]) -> None:
     Tag.objects.bulk_create([Tag(name=n, kind=k) for n, k in sorted(wanted)], ignore_conflicts=True)
     tags = _tag_ids(sorted({name for name, _ in wanted}))
     tagged = [r for r in records if r.tags]
-    tracks = ids_by_external_id(Track, [r.external_id for r in tagged])
     weights = {(tracks[r.external_id], tags[t.name, t.kind]): t.weight for r in tagged for t in r.tags}
     TrackTag.objects.bulk_create(
         [TrackTag(track_id=track, tag_id=tag, weight=weight) for (track, tag), weight in weights.items()],

@@ -6,10 +6,9 @@ from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
 from access.serializers import ExternalIdParameter
+from engine.ids import INT64_MAX
 from tracks.selectors import track_id_of, track_page
 from tracks.serializers import TrackPageSerializer
-
-BIGGEST_ID = 2**63 - 1
 
 
 class TrackViewSet(ViewSet):
@@ -25,7 +24,7 @@ class TrackViewSet(ViewSet):
 
     @extend_schema(operation_id="track", responses=TrackPageSerializer)
     def retrieve(self, request: Request, track_id: int) -> Response:
-        page = track_page(track_id) if track_id <= BIGGEST_ID else None
+        page = track_page(track_id) if track_id <= INT64_MAX else None
         if page is None:
             raise Http404("no such track")
         return Response(page)

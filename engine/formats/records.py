@@ -34,6 +34,7 @@ class TrackRecord(NamedTuple):
     preview_url: str = ""
     cover_url: str = ""
     tags: tuple[TagRecord, ...] = ()
+    made_up: bool = False  # title or artist are made from ids, since the source names none
     file: str = ""
     line: int = 0
 

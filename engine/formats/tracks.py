@@ -62,6 +62,7 @@ class TrackRows:
             values.url("preview_url", self._cell(cells, "preview_url")),
             values.url("cover_url", self._cell(cells, "cover_url")),
             self._tags(cells),
+            not (self.titled and self.named),
             self.file,
             line,
         )

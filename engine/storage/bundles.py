@@ -20,6 +20,7 @@ FORMAT = "musicrec-bundle"
 FORMAT_VERSION = 1
 MODEL, MANIFEST = "model.npz", "manifest.json"
 DTYPES: dict[str, tuple[type[np.generic], int]] = {
+    "parameters": (np.uint8, 1),
     "item_ids": (np.int64, 1),
     "item_factors": (np.float32, 2),
     "item_norms": (np.float32, 1),
@@ -38,8 +39,12 @@ class UnknownFormat(Exception):
 
 def write_bundle(folder: Path, bundle: ModelBundle, manifest: dict[str, Any]) -> None:
     """Write both files into an existing `folder`, fsynced. `manifest`: JSON-ready, added to what is always there."""
-    arrays = {name: getattr(bundle, name) for name in DTYPES if not name.endswith("_ids")}
-    save_npz(folder / MODEL, {"item_ids": bundle.items.ids, "user_ids": bundle.users.ids} | arrays)
+    derived: dict[str, NDArray[Any]] = {
+        "item_ids": bundle.items.ids,
+        "user_ids": bundle.users.ids,
+        "parameters": _parameters(bundle),
+    }
+    save_npz(folder / MODEL, derived | {n: getattr(bundle, n) for n in DTYPES if n not in derived})
     write_json(
         folder / MANIFEST,
         {
@@ -47,8 +52,6 @@ def write_bundle(folder: Path, bundle: ModelBundle, manifest: dict[str, Any]) ->
             "format_version": FORMAT_VERSION,
             "version": bundle.version,
             "algorithm": bundle.algorithm,
-            "regularization": bundle.regularization,
-            "confidence": asdict(bundle.confidence),
             "items": len(bundle.items),
             "users": len(bundle.users),
             "factors": bundle.factors,
@@ -80,17 +83,20 @@ def read_bundle(folder: Path, *, verify: bool = True) -> ModelBundle:
     arrays = map_npz(folder / MODEL, verify=verify)
     _check(arrays, manifest)
     try:
+        parameters = json.loads(arrays.pop("parameters").tobytes())
+        if parameters["version"] != folder.name:
+            raise DamagedFile(f"{MODEL}: is version {parameters['version']}, in the folder of {folder.name}")
         return ModelBundle(
-            version=manifest["version"],
-            algorithm=manifest["algorithm"],
-            regularization=float(manifest["regularization"]),
-            confidence=Confidence(**manifest["confidence"]),
+            version=parameters["version"],
+            algorithm=parameters["algorithm"],
+            regularization=parameters["regularization"],
+            confidence=Confidence(**parameters["confidence"]),
             items=IdMap(arrays.pop("item_ids")),
             users=IdMap(arrays.pop("user_ids")),
             **arrays,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedFile(f"{MANIFEST}: {error!r}") from error
+        raise DamagedFile(f"{MODEL}: {error!r}") from error
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -99,6 +105,17 @@ def write_json(path: Path, content: Any) -> None:
         json.dump(content, f, indent=2, default=str)
         f.flush()
         os.fsync(f.fileno())
+
+
+def _parameters(bundle: ModelBundle) -> NDArray[np.uint8]:
+    """What steers the answers, under the checksum of `model.npz`; the manifest is for people."""
+    steering = {
+        "version": bundle.version,
+        "algorithm": bundle.algorithm,
+        "regularization": bundle.regularization,
+        "confidence": asdict(bundle.confidence),
+    }
+    return np.frombuffer(json.dumps(steering).encode(), np.uint8)
 
 
 def _check(arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> None:

@@ -86,7 +86,7 @@ class VersionStore:
         """Changes whenever the pointer is replaced; a single stat."""
         try:
             s = os.stat(self.root / POINTER)
-        except FileNotFoundError:
+        except OSError:  # reading the pointer will say what it is
             return None
         return s.st_mtime_ns, s.st_ino, s.st_size
 

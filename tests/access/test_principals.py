@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
+from django.test import Client
 from rest_framework.test import APIClient
 
 from access.models import ServiceKey, User
@@ -180,3 +182,17 @@ def test_a_back_end_finds_its_listeners_by_its_own_ids(
     problem_of(service.get("/listeners"), 400)
     problem_of(as_listener(alice).get("/listeners", {"external_id": "x:1"}), 403)
     problem_of(APIClient().get("/listeners", {"external_id": "x:1"}), 401)
+
+
+def test_who_may_only_look_at_keys_cannot_revoke_them(service: APIClient, bob: User) -> None:
+    bob.is_staff = True
+    bob.save()
+    bob.user_permissions.add(Permission.objects.get(codename="view_servicekey"))
+    browser = Client()
+    browser.force_login(bob)
+    chosen = {"action": "revoke", "_selected_action": ServiceKey.objects.get().pk}
+    browser.post("/admin/access/servicekey/", chosen)
+    assert ServiceKey.objects.get().revoked_at is None
+    bob.user_permissions.add(Permission.objects.get(codename="change_servicekey"))
+    browser.post("/admin/access/servicekey/", chosen)
+    assert ServiceKey.objects.get().revoked_at is not None

@@ -1,3 +1,4 @@
+import json
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -185,3 +186,14 @@ def test_a_bad_row_is_impossible(alice: User, catalogue: Catalogue, fields: dict
     with pytest.raises(IntegrityError), transaction.atomic():
         catalogue.play(alice, track, **fields)
     assert not Interaction.objects.exists()
+
+
+def test_fields_that_are_objects_are_rejected_whatever_their_depth(
+    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+) -> None:
+    track = catalogue.tracks(1)[0].pk
+    for name in ("event_id", "type", "track_id", "session_id"):
+        nested = '{"%s": %s}' % (name, "[" * 900 + "]" * 900)  # noqa: UP031
+        body = f"[{nested}, {json.dumps(event(track))}]"
+        receipt = as_listener(alice).post("/events", body, content_type="application/json")
+        assert (receipt.status_code, receipt.json()["accepted"], len(receipt.json()["rejected"])) == (202, 1, 1)

@@ -6,11 +6,13 @@ import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from access.models import User
+from engine.formats import FORMATS, FormatError
 from engine.formats.records import Refusal
 from interactions import datasets
 from interactions.importing import ImportReport, import_history
@@ -207,3 +209,20 @@ def test_an_archive_that_is_none_leaves_nothing(official_site: str, var: Path, s
 def test_an_unknown_name_lists_the_known(var: Path) -> None:
     with pytest.raises(datasets.DownloadError, match=f"data sets are {HETREC}"):
         datasets.fetch("milky-way", var)
+
+
+@pytest.mark.usefixtures("db")
+def test_what_was_read_before_a_file_turned_out_to_be_damaged_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = FORMATS["csv"]
+
+    def breaks_off(paths: list[Path], **options: Any) -> Iterator[Any]:
+        yield from whole(paths, **options)
+        raise FormatError("plays.parquet: damaged in the middle")
+
+    monkeypatch.setitem(FORMATS, "csv", breaks_off)  # type: ignore[arg-type]
+    with pytest.raises(FormatError):
+        run("csv", checkerboard_csv(tmp_path))
+    assert Interaction.objects.count() == 180
+    assert len(popular_tracks()) == 20

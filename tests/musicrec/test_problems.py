@@ -52,3 +52,15 @@ def test_a_host_that_is_not_allowed_is_a_400() -> None:
 
 def test_nothing_is_rendered_as_nothing() -> None:
     assert JSONRenderer().render(None) == b""
+
+
+@pytest.mark.usefixtures("db")
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_body_too_long_is_refused_unread(kind: str) -> None:
+    problem = problem_of(APIClient().post("/token", b"x" * 3_000_000, content_type=kind), 413)
+    assert "2621440 bytes" in problem["detail"]
+
+
+@pytest.mark.usefixtures("db")
+def test_whatever_is_accepted_the_answer_is_json() -> None:
+    assert APIClient().get("/health/live", HTTP_ACCEPT="text/plain").json() == {"status": "ok"}

@@ -22,11 +22,11 @@ def cut_short(path: Path) -> None:
 
 
 def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    header = content.index(b"\x93NUMPY", content.index(b"item_factors.npy"))
+    content[header + 128 + 5] ^= 1  # in the second float
     with path.open("r+b") as f:
-        f.seek(path.stat().st_size // 2)
-        byte = f.read(1)[0]
-        f.seek(-1, 1)
-        f.write(bytes([byte ^ 1]))
+        f.write(content)
 
 
 def another_kind(path: Path) -> None:
@@ -150,3 +150,34 @@ def test_similar_and_legacy_answer_too(service: APIClient, user: User) -> None:
     similar = service.get(f"/recommend/similar/{track}").json()
     assert (similar["degraded"], similar["strategy"]) == (True, "content")
     assert service.get(f"/recommend/user/{user.pk}").json()["degraded"] is False
+
+
+def test_a_pointer_that_vanishes_leaves_the_version_serving_and_raises_the_alarm(
+    service: APIClient, user: User
+) -> None:
+    served = train().parent.name
+    assert answer(service, user)["degraded"] is False
+    (store().root / "current.json").unlink()
+    body = answer(service, user)
+    assert (body["model_version"], body["fallback_reason"]) == (served, "model_unavailable")
+    assert Alarm.objects.get(resolved_at=None).message == "FileNotFoundError: current.json is gone"
+
+
+def test_the_model_of_another_version_is_refused(service: APIClient, user: User) -> None:
+    first, second = train(), train()
+    second.write_bytes(first.read_bytes())
+    body = answer(service, user)
+    assert (body["model_version"], body["fallback_reason"]) == (first.parent.name, "model_unavailable")
+
+
+def test_a_version_that_can_be_read_again_resolves_the_alarm(
+    service: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = train()
+    content = path.read_bytes()
+    path.write_bytes(b"short")
+    assert answer(service, user)["degraded"] is True
+    path.write_bytes(content)
+    monkeypatch.setattr(cache, "_retry_at", 0.0)
+    assert answer(service, user)["degraded"] is False
+    assert not Alarm.objects.filter(resolved_at=None).exists()

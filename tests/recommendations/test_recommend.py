@@ -247,3 +247,16 @@ def test_a_version_of_another_catalogue_never_gives_an_empty_page(
         body = service.get(path, {"limit": 10}).json()
         assert len(body["results"]) == 10
         assert set(ids(body)) <= {t.pk for t in new}
+
+
+def test_a_few_deleted_tracks_cost_nothing_but_themselves(
+    service: APIClient, catalogue: Catalogue, world: tuple[list[User], list[Track]]
+) -> None:
+    """One at the top of each of three pages, more than the retries can replace."""
+    user = world[0][0]
+    path = f"/recommend/user/{user.pk}/ml?limit=2"
+    before = ids(service.get(f"/recommend/user/{user.pk}/ml?limit=8").json())
+    Track.objects.filter(pk__in=[before[0], before[2], before[3], before[4]]).delete()
+    body = service.get(path).json()
+    assert (body["strategy"], len(ids(body))) == ("personal", 2)
+    assert ids(body)[0] == before[1]

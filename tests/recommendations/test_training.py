@@ -214,3 +214,21 @@ def test_a_rolled_back_version_is_not_trained_again_from_the_same_plays(world: C
     roll_back()
     assert run_training("test").status == "Unchanged"
     assert version_in_service() == first
+
+
+def test_a_setting_changed_back_trains_again(world: Catalogue, settings: Any) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1, "MODEL_KEEP": 2}
+    for factors in (2, 3, 4, 2):
+        settings.MUSICREC = settings.MUSICREC | {"FACTORS": factors}
+        assert run_training("test").status == "Published"
+
+
+def test_old_versions_that_cannot_be_removed_do_not_undo_a_publication(
+    world: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck() -> list[str]:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(training, "prune", stuck)
+    assert run_training("test").status == "Published"
+    assert Alarm.objects.get().kind == "prune_failed"

@@ -129,3 +129,24 @@ def test_a_track_is_found_by_its_outside_id(service: APIClient) -> None:
     problem_of(service.get("/tracks", {"external_id": "x:2"}), 404)
     for wrong in ({}, {"external_id": ""}, {"external_id": "x" * 129}, {"external_id": "\x00"}):
         assert problem_of(service.get("/tracks", wrong), 400)["errors"][0]["pointer"] == "?external_id"
+
+
+@pytest.mark.usefixtures("db")
+def test_of_two_rows_of_a_track_the_later_counts_in_what_it_states() -> None:
+    upsert_tracks([RECORD, TrackRecord("x:1", "Morning II", "Ada", "x:a")])
+    track = Track.objects.get()
+    assert (track.title, track.duration_ms, track.isrc, track.track_tags.count()) == (
+        "Morning II",
+        200_000,
+        "GBAYE0601498",
+        2,
+    )
+
+
+@pytest.mark.usefixtures("db")
+def test_a_made_up_title_names_a_new_track_and_never_renames_one() -> None:
+    nameless = TrackRecord("x:1", "Track 1", "Ada", "x:a", made_up=True)
+    upsert_tracks([RECORD])
+    assert upsert_tracks([nameless]).updated == 0
+    upsert_tracks([nameless._replace(external_id="x:2", title="Track 2")])
+    assert sorted(Track.objects.values_list("title", flat=True)) == ["Morning", "Track 2"]
