@@ -86,7 +86,9 @@ def test_30music_tracks_come_before_their_first_play(tmp_path):
         "0\t34\t99\t26\tnoon\t33\n"
     )
     track, first, second, refusal = read("30music", tmp_path)
-    assert track == TrackRecord("30music:26", "Track 26", "Artist 33", "30music:33", file="events.tsv", line=2)
+    assert track == TrackRecord(
+        "30music:26", "Track 26", "Artist 33", "30music:33", made_up=True, file="events.tsv", line=2
+    )
     assert (first.user, first.session, first.time, first.milestone) == ("30music:33", "98", 1_397_965_917, 100)
     assert (second.user, second.line) == ("30music:34", 3)
     assert refusal.reason == "time: 'noon' is not a time in UNIX seconds, UNIX milliseconds or ISO 8601"
