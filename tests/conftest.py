@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
@@ -10,6 +11,10 @@ from access.models import Scope, User
 from access.services import create_service_key
 from recommendations.model_cache import cache
 from tests.people import Catalogue
+
+# How long an example takes says what else the machine is doing.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
