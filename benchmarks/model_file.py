@@ -20,6 +20,7 @@ import numpy as np
 
 from engine.bundle import assemble
 from engine.ids import IdMap
+from engine.models.base import Learnt
 from engine.storage.versions import VersionStore
 
 CHILD = """
@@ -70,14 +71,13 @@ def main() -> None:
 def write(root: Path, tracks: int, listeners: int, factors: int) -> int:
     """A version, and its arrays as `numpy.savez` writes them; the bytes of its model.npz."""
     rng = np.random.default_rng(1)
+    of_listeners, of_tracks = (rng.standard_normal((n, factors), np.float32) for n in (listeners, tracks))
     bundle = assemble(
         version="v1",
-        algorithm="als",
         items=IdMap.of(np.arange(tracks)),
         popularity=rng.random(tracks, np.float32),
-        item_factors=rng.standard_normal((tracks, factors), np.float32),
+        learnt=[Learnt((of_listeners, of_tracks))],
         users=IdMap.of(np.arange(listeners)),
-        user_factors=rng.standard_normal((listeners, factors), np.float32),
     )
     model = VersionStore(root).write(bundle, {}) / "model.npz"
     with np.load(model) as arrays:

@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from engine.ids import IdMap
-from engine.matrix import Confidence
+from engine.matrix import Statistics
+from engine.models.base import FoldIn, Learnt
+from engine.recipe import Recipe
 
 Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class ModelBundle:
-    """n tracks, m listeners, f factors; a version without factors has f = 0 and answers by popularity.
+class Neighbours:
+    """Which tracks a played track speaks for: CSR (n, n) by its arrays, a row a played track.
 
-    item_factors: float32 (n, f) · item_norms: float32 (n,), 0 for a track nobody played · gramian: float64 (f, f),
-    item_factorsᵀ·item_factors · popularity: float32 (n,), listeners · popular_rows: int64 (n,), most popular first ·
-    user_factors: float32 (m, f) · user_stamps: int64 (m, 2), (interactions, newest UNIX second) the model has seen.
+    indptr: int64 (n + 1,) · indices: int32 (nnz,), ascending in a row · weights: float32 (nnz,).
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    weights: Vector
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @classmethod
+    def of(cls, matrix: sp.csr_matrix) -> Neighbours:
+        return cls(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
+
+    def matrix(self) -> sp.csr_matrix:
+        return sp.csr_matrix((self.weights, self.indices, self.indptr), (len(self), len(self)))
+
+    def row(self, track: int) -> Vector:
+        """float32 (n,): what one track lends to all others."""
+        scores = np.zeros(len(self), np.float32)
+        span = slice(self.indptr[track], self.indptr[track + 1])
+        scores[self.indices[span]] = self.weights[span]
+        return scores
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """n tracks, m listeners, f factors; a version without factors has f = 0.
+
+    item_factors: float32 (n, f), damped as the recipe says · item_norms: float32 (n,), of them, 0 for a track nobody
+    played · gramian: float64 (f, f), YᵀY of the factors before damping · popularity: float32 (n,), listeners ·
+    popular_rows: int64 (n,), most popular first · user_factors: float32 (m, f) · user_stamps: int64 (m, 2),
+    (interactions, newest UNIX second) the model has seen · neighbours: of each part of the recipe, None where it has
+    none · factor_part: which part of the recipe the factors are of, None for none.
     """
 
     version: str | None
@@ -33,17 +68,24 @@ class ModelBundle:
     users: IdMap
     user_factors: NDArray[np.float32]
     user_stamps: NDArray[np.int64]
-    regularization: float = 0.01
-    confidence: Confidence = field(default_factory=Confidence)
+    recipe: Recipe = field(default_factory=Recipe)
+    factor_part: int | None = None
+    neighbours: tuple[Neighbours | None, ...] = ()
+    fold_in: FoldIn = field(default_factory=FoldIn)
+    statistics: Statistics = field(default_factory=Statistics)
 
     @property
     def factors(self) -> int:
         return int(self.item_factors.shape[1])
 
+    @property
+    def factor_damping(self) -> float:
+        return 0.0 if self.factor_part is None else self.recipe.parts[self.factor_part].damping
+
     def item_row(self, track_id: int) -> int | None:
-        """The row of a track the model has learnt something about, else None."""
+        """The row of a track that somebody played, else None."""
         row = self.items.row(track_id)
-        return row if row is not None and self.item_norms[row] > 0 else None
+        return row if row is not None and self.popularity[row] > 0 else None
 
     def user_row(self, user_id: int, stamp: tuple[int, int]) -> int | None:
         """The row of a listener whose plays are still those the model has seen, else None."""
@@ -56,37 +98,58 @@ def by_popularity(popularity: Vector) -> NDArray[np.int64]:
     return np.argsort(-popularity, kind="stable").astype(np.int64)
 
 
+def damped(learnt: Learnt, damping: float, popularity: Vector) -> Learnt:
+    """What a part offers, its tracks divided by popularity^damping."""
+    if not damping:
+        return learnt
+    scale = np.power(np.maximum(popularity, 1), -damping).astype(np.float32)
+    factors = learnt.factors and (learnt.factors[0], learnt.factors[1] * scale[:, None])
+    neighbours = learnt.neighbours
+    if neighbours is not None:
+        weights = (neighbours.data * scale[neighbours.indices]).astype(np.float32)
+        neighbours = sp.csr_matrix((weights, neighbours.indices, neighbours.indptr), neighbours.shape)
+    return Learnt(factors, learnt.fold_in, neighbours)
+
+
 def assemble(
     *,
     version: str | None,
-    algorithm: str,
     items: IdMap,
     popularity: Vector,
-    item_factors: NDArray[np.float32] | None = None,
+    recipe: Recipe | None = None,
+    learnt: Sequence[Learnt] = (),
     users: IdMap | None = None,
-    user_factors: NDArray[np.float32] | None = None,
     user_stamps: NDArray[np.int64] | None = None,
-    regularization: float = 0.01,
-    confidence: Confidence | None = None,
+    statistics: Statistics | None = None,
 ) -> ModelBundle:
-    """A bundle with everything that can be derived derived."""
-    n, m = len(items), len(users) if users is not None else 0
-    factors = item_factors if item_factors is not None else np.zeros((n, 0), np.float32)
-    wide = factors.astype(np.float64)
+    """A bundle with everything that can be derived derived. learnt: of each part of the recipe, not yet damped."""
+    recipe, users = recipe or Recipe(), users if users is not None else IdMap.of([])
+    n, m = len(items), len(users)
+    part = next((i for i, one in enumerate(learnt) if one.factors is not None), None)
+    raw = learnt[part].factors if part is not None else None
+    user_factors, wide = raw if raw is not None else (np.zeros((m, 0), np.float32), np.zeros((n, 0), np.float32))
+    ready = [damped(one, p.damping, popularity) for one, p in zip(learnt, recipe.parts, strict=bool(learnt))]
+    item_factors = wide
+    if part is not None and (scored := ready[part].factors) is not None:
+        item_factors = scored[1]
+    gram = wide.astype(np.float64)
     return ModelBundle(
         version=version,
-        algorithm=algorithm,
+        algorithm=recipe.algorithm if learnt else "none",
         items=items,
-        item_factors=factors,
-        item_norms=np.linalg.norm(factors, axis=1).astype(np.float32),
-        gramian=wide.T @ wide,
+        item_factors=item_factors,
+        item_norms=np.linalg.norm(item_factors, axis=1).astype(np.float32),
+        gramian=gram.T @ gram,
         popularity=popularity,
         popular_rows=by_popularity(popularity),
-        users=users if users is not None else IdMap.of([]),
-        user_factors=user_factors if user_factors is not None else np.zeros((m, factors.shape[1]), np.float32),
+        users=users,
+        user_factors=user_factors,
         user_stamps=user_stamps if user_stamps is not None else np.zeros((m, 2), np.int64),
-        regularization=regularization,
-        confidence=confidence or Confidence(),
+        recipe=recipe,
+        factor_part=part,
+        neighbours=tuple(None if one.neighbours is None else Neighbours.of(one.neighbours) for one in ready),
+        fold_in=learnt[part].fold_in if part is not None else FoldIn(),
+        statistics=statistics or Statistics(),
     )
 
 
@@ -97,4 +160,4 @@ def catalogue_bundle(track_ids: ArrayLike, popularity: dict[int, float] | None =
     if popularity:
         rows, known = items.rows(list(popularity))
         listeners[rows[known]] = np.array(list(popularity.values()), np.float32)[known]
-    return assemble(version=None, algorithm="none", items=items, popularity=listeners)
+    return assemble(version=None, items=items, popularity=listeners)

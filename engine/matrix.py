@@ -1,8 +1,9 @@
-"""Plays → the confidence matrix that factor models fit."""
+"""Plays → the confidence matrix that models fit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,39 +12,150 @@ from numpy.typing import NDArray
 from engine.ids import IdMap
 from engine.plays import Plays
 
+Rows = NDArray[np.int64]
+TRANSFORMS = ("none", "log", "capped", "bm25")
+DAY = 86_400
+OLDEST = 0.1  # of its confidence is left of the oldest play; without a floor, all of a quiet listener would fade away
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Distinct (listener, track) pairs, and what the plays of each add up to; every column has length k.
+
+    user, track: int64 rows · qualified: bool, whether any play qualified · liked: bool · count: float32, plays ·
+    newest: int64, UNIX second of the last one.
+    """
+
+    user: Rows
+    track: Rows
+    qualified: NDArray[np.bool_]
+    liked: NDArray[np.bool_]
+    count: NDArray[np.float32]
+    newest: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, plays: Plays, users: IdMap, tracks: IdMap) -> Pairs:
+        """Ordered by listener, then track; plays of an unknown listener or track are left out."""
+        user_rows, user_known = users.rows(plays.user)
+        track_rows, track_known = tracks.rows(plays.track)
+        known = user_known & track_known
+        return cls.merge(user_rows[known], track_rows[known], plays.where(known))
+
+    @classmethod
+    def merge(cls, user_rows: Rows, track_rows: Rows, plays: Plays) -> Pairs:
+        """Several plays of a track by a listener become one pair; the ids in `plays` are not looked at."""
+        order = np.lexsort((track_rows, user_rows))
+        user, track = user_rows[order], track_rows[order]
+        begins = np.ones(len(order), np.bool_)
+        begins[1:] = (user[1:] != user[:-1]) | (track[1:] != track[:-1])
+        starts = np.flatnonzero(begins)
+        if not len(starts):
+            return cls(user, track, plays.qualified[order], plays.liked[order], plays.count[order], plays.time[order])
+        return cls(
+            user[starts],
+            track[starts],
+            np.logical_or.reduceat(plays.qualified[order], starts),
+            np.logical_or.reduceat(plays.liked[order], starts),
+            np.add.reduceat(plays.count[order], starts),
+            np.maximum.reduceat(plays.time[order], starts),
+        )
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a confidence is measured against, fixed when a version is trained.
+
+    users: listeners with plays · plays: the mean of their totals · pairs: the mean of their distinct tracks · newest:
+    UNIX second of the last play.
+    """
+
+    users: int = 0
+    plays: float = 1.0
+    pairs: float = 1.0
+    newest: int = 0
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> Statistics:
+        users = len(np.unique(pairs.user))
+        if not users:
+            return cls()
+        return cls(users, float(pairs.count.sum() / users), len(pairs) / users, int(pairs.newest.max()))
+
 
 @dataclass(frozen=True)
 class Confidence:
-    """How sure one is that a listener wants a track: `base` for any play, plus `bonus` once a play of it qualified.
+    """How sure one is that a listener wants a track.
 
-    The c_ui of Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (2008).
+    c = (base + bonus, once a play qualified + liked, once liked + scale · f(plays)) · rarity · decay
+
+    f by `transform`: none 0 · log ln(1 + plays) (Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback
+    Datasets", 2008, eq. 6) · capped min(plays, cap) / cap · bm25 saturating with k1 and the listener's total with b
+    (Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009). rarity: ln(1 + listeners / listeners of
+    the track) where `rare`. decay: from 1 to a tenth, by half of the way in every half_life days, 0 for none; a play
+    newer than the model's newest has age 0.
     """
 
     base: float = 1.0
     bonus: float = 3.0
+    liked: float = 3.0
+    transform: str = "none"
+    scale: float = 1.0
+    cap: float = 20.0
+    k1: float = 1.2
+    b: float = 0.75
+    rare: bool = False
+    half_life: float = 0.0
 
-    def of(self, qualified: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Confidence of (listener, track) pairs, float32 (k,), from whether any of their plays qualified."""
-        return (self.base + self.bonus * qualified).astype(np.float32)
+    def __post_init__(self) -> None:
+        if self.transform not in TRANSFORMS:
+            raise ValueError(f"transform: {self.transform!r} is not one of {', '.join(TRANSFORMS)}")
+        for name in ("base", "cap"):
+            if not getattr(self, name) > 0:  # so that what is not a number is refused too
+                raise ValueError(f"{name}: must be above 0, not {getattr(self, name)}")
+        for name in ("bonus", "liked", "scale", "k1", "b", "half_life"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: must not be below 0, not {getattr(self, name)}")
+
+    def of(self, pairs: Pairs, listeners: NDArray[np.float32], statistics: Statistics) -> NDArray[np.float32]:
+        """Float32 (k,), all above 0. listeners: float32 (tracks,), how many played each track."""
+        c = self.base + self.bonus * (pairs.qualified & ~pairs.liked) + self.liked * pairs.liked
+        c = c + self.scale * self._amount(pairs, statistics)
+        if self.rare:
+            c = c * np.log1p(max(statistics.users, 1) / np.maximum(listeners[pairs.track], 1))
+        if self.half_life:
+            age = np.maximum(statistics.newest - pairs.newest, 0) / DAY
+            c = c * (OLDEST + (1 - OLDEST) * np.exp2(-age / self.half_life))
+        return np.asarray(np.maximum(c, 1e-6), np.float32)
+
+    def parameters(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def _amount(self, pairs: Pairs, statistics: Statistics) -> NDArray[np.float64]:
+        n = pairs.count.astype(np.float64)
+        match self.transform:
+            case "log":
+                return np.log1p(n)
+            case "capped":
+                return np.minimum(n, self.cap) / self.cap
+            case "bm25":
+                total = np.bincount(pairs.user, n, minlength=1)[pairs.user] if len(pairs) else n
+                return n * (self.k1 + 1) / (n + self.k1 * (1 - self.b + self.b * total / max(statistics.plays, 1e-9)))
+            case _:
+                return np.zeros(len(pairs))
 
 
-def pairs(first: NDArray[np.int64], qualified: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Several plays of a track become one: distinct `first` (ascending) and whether any of its plays qualified."""
-    distinct, inverse = np.unique(first, return_inverse=True)
-    any_qualified = np.zeros(len(distinct), np.bool_)
-    np.logical_or.at(any_qualified, inverse, qualified)
-    return distinct, any_qualified
+def listeners_of(pairs: Pairs, tracks: int) -> NDArray[np.float32]:
+    """How many listeners played each track, float32 (tracks,). Listeners, not plays: one fan is not a crowd."""
+    return np.bincount(pairs.track, minlength=tracks).astype(np.float32)
 
 
-def confidence_matrix(plays: Plays, users: IdMap, tracks: IdMap, confidence: Confidence) -> sp.csr_matrix:
-    """`(len(users), len(tracks))` CSR float32; plays of an unknown listener or track are left out."""
-    user_rows, user_known = users.rows(plays.user)
-    track_rows, track_known = tracks.rows(plays.track)
-    known = user_known & track_known
-    qualified = sp.csr_matrix(
-        (plays.qualified[known].astype(np.float32), (user_rows[known], track_rows[known])),
-        shape=(len(users), len(tracks)),
-    )
-    qualified.sum_duplicates()  # keeps the explicit zeros: a pair without a qualified play is still a play
-    qualified.data = confidence.of(qualified.data > 0)
-    return qualified
+def confidence_matrix(
+    pairs: Pairs, shape: tuple[int, int], confidence: Confidence, statistics: Statistics | None = None
+) -> sp.csr_matrix:
+    """CSR float32 of `shape` (listeners, tracks), an entry a pair."""
+    values = confidence.of(pairs, listeners_of(pairs, shape[1]), statistics or Statistics.of(pairs))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(pairs.user, minlength=shape[0]))])
+    return sp.csr_matrix((values, pairs.track, indptr), shape)

@@ -15,7 +15,7 @@ class Plays:
     """One row an interaction.
 
     user, track: int64 outside ids · count: float32, plays the row stands for (1 for an event, n for an imported
-    total) · qualified: bool, heard to 75 % or completed · time: int64, UNIX seconds.
+    total) · qualified: bool, heard to 75 % or completed · time: int64, UNIX seconds · liked: bool, the row is a like.
     """
 
     user: NDArray[np.int64]
@@ -23,6 +23,7 @@ class Plays:
     count: NDArray[np.float32]
     qualified: NDArray[np.bool_]
     time: NDArray[np.int64]
+    liked: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.user)
@@ -33,7 +34,7 @@ class Plays:
 
     @classmethod
     def from_rows(cls, rows: Iterable[tuple[int, int, float, bool, int]]) -> Plays:
-        """From `(user, track, count, qualified, time)` tuples; for one chunk, or for tests."""
+        """From `(user, track, count, qualified, time)` tuples, none of them a like; for one chunk, or for tests."""
         user, track, count, qualified, time = zip(*rows, strict=True) if (rows := list(rows)) else [()] * 5
         return cls(
             np.array(user, np.int64),
@@ -41,6 +42,7 @@ class Plays:
             np.array(count, np.float32),
             np.array(qualified, np.bool_),
             np.array(time, np.int64),
+            np.zeros(len(user), np.bool_),
         )
 
     @classmethod
@@ -48,8 +50,8 @@ class Plays:
         parts = list(chunks) or [cls.empty()]
         return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
-    def where(self, mask: NDArray[np.bool_]) -> Plays:
-        """The rows for which `mask` bool (n,) is true."""
+    def where(self, mask: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Plays:
+        """The rows for which `mask` bool (n,) is true; or those of a slice, or int64 (k,) rows in their order."""
         return Plays(*(getattr(self, f.name)[mask] for f in fields(self)))
 
     def fingerprint(self) -> str:

@@ -1,9 +1,11 @@
-"""Train one version: judge the configuration on held-out plays, then fit everything."""
+"""Train one version: judge the recipe on held-out plays, then fit everything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as library_version
 from typing import Any
 
@@ -12,47 +14,41 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from engine.bundle import ModelBundle, assemble
-from engine.evaluation.report import report
-from engine.evaluation.split import split
+from engine.evaluation.examination import MAX_LISTENERS, examine
+from engine.evaluation.ranking import Scores
+from engine.evaluation.split import Split, split
+from engine.fitting import Fitted, fit_recipe
 from engine.ids import IdMap
-from engine.matrix import Confidence, confidence_matrix
-from engine.models import als, svd
-from engine.models.popularity import listeners
+from engine.matrix import Pairs, Statistics, listeners_of
 from engine.plays import Plays
+from engine.recipe import Recipe
+from engine.serving.candidates import Query, personal
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage ("judge", "evaluate", "fit"), the steps done and the steps in all."""
 
+MODEL, IN_SERVICE = "model", "in_service"
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What a version is trained with. threads: 0 for all cores. holdout: share of plays held out for the report."""
+    """What a version is trained with. holdout: share of plays held out for the report, by `split`, one of
+    `engine.evaluation.split.KINDS` · threads: 0 for all cores."""
 
-    factors: int = 64
-    iterations: int = 15
-    regularization: float = 0.01
-    confidence: Confidence = field(default_factory=Confidence)
+    recipe: Recipe = field(default_factory=Recipe)
+    split: str = "time"
     holdout: float = 0.2
     seed: int = 2009
     threads: int = 0
 
     def parameters(self) -> dict[str, Any]:
-        """What decides the result; the number of threads does not."""
-        return {k: v for k, v in asdict(self).items() if k != "threads"}
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Factors and the family that gave them; `fallback`: why it was not ALS, else None."""
-
-    algorithm: str
-    factors: als.Factors
-    fallback: str | None = None
+        """What decides the result, JSON-ready; the number of threads does not."""
+        return self.recipe.parameters() | {"split": self.split, "holdout": self.holdout, "seed": self.seed}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """manifest: JSON-ready; config, report, sizes, library versions."""
+    """manifest: JSON-ready; config, report, sizes, seconds, library versions."""
 
     bundle: ModelBundle
     manifest: dict[str, Any]
@@ -64,73 +60,138 @@ def train(
     config: TrainingConfig,
     *,
     version: str,
+    in_service: Recipe | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Trained:
-    """Train a bundle over all of `track_ids`; a track nobody played is in it with zero factors. Raises ValueError
-    where there are no plays of these tracks."""
+    """Train a bundle over all of `track_ids`; a track nobody played is in it with zero factors.
+
+    in_service: the recipe that serves now, judged beside a different one on the same plays. Raises ValueError where
+    there are no plays of these tracks.
+    """
     items, users = IdMap.of(track_ids), IdMap.of(plays.user)
-    matrix = confidence_matrix(plays, users, items, config.confidence)
-    if not matrix.nnz:
+    pairs, shape = Pairs.of(plays, users, items), (len(users), len(items))
+    if not len(pairs):
         raise ValueError("there are no plays to learn from; import plays first")
-    judged = judge(plays, users, items, config, progress)
-    final = fit(matrix, config, "fit", progress)
-    bundle = assemble(
-        version=version,
-        algorithm=final.algorithm,
-        items=items,
-        popularity=listeners(matrix),
-        item_factors=final.factors[1],
-        users=users,
-        user_factors=final.factors[0],
-        user_stamps=_stamps(plays, users),
-        regularization=config.regularization,
-        confidence=config.confidence,
+    began = time.perf_counter()
+    judged = judge(plays, users, items, config, in_service=in_service, progress=progress)
+    judging = time.perf_counter()
+    fitted = fit_recipe(
+        pairs, shape, config.recipe, seed=config.seed, threads=config.threads, progress=_stage(progress, "fit")
     )
+    seconds = {"judge": round(judging - began, 3), "fit": round(time.perf_counter() - judging, 3)}
     manifest = {
         "config": config.parameters(),
         "report": judged,
-        "fallback": final.fallback,
+        "fallback": fitted.fallback,
         "plays": len(plays),
-        "pairs": int(matrix.nnz),
+        "pairs": len(pairs),
         "plays_from": int(plays.time.min()),
         "plays_to": int(plays.time.max()),
-        "libraries": {name: library_version(name) for name in ("numpy", "scipy", "implicit")},
+        "seconds": seconds,
+        "libraries": {name: _installed(name) for name in ("numpy", "scipy", "implicit", "numba")},
     }
-    return Trained(bundle, manifest)
+    return Trained(_bundle(fitted, version, items, users, pairs, _stamps(plays, users)), manifest)
 
 
-def judge(plays: Plays, users: IdMap, items: IdMap, config: TrainingConfig, progress: Progress) -> dict[str, Any]:
-    """Fit the past, report on the future."""
-    kind, past_plays, future_plays = split(plays, config.holdout, config.seed)
-    past = confidence_matrix(past_plays, users, items, config.confidence)
-    future = confidence_matrix(future_plays, users, items, config.confidence)
-    if not past.nnz or not future.nnz:
-        return {"split": kind, "listeners": 0}
-    fitted = fit(past, config, "judge", progress)
-    measured = report(
-        past, future, fitted.factors, seed=config.seed, progress=lambda done, total: progress("evaluate", done, total)
-    )
-    return {"split": kind, "holdout": config.holdout, "algorithm": fitted.algorithm} | measured
-
-
-def fit(matrix: sp.csr_matrix, config: TrainingConfig, stage: str, progress: Progress) -> Fit:
-    """ALS, or truncated SVD where ALS cannot run; the reason is kept."""
-    try:
-        factors = als.fit(
-            matrix,
-            factors=config.factors,
-            iterations=config.iterations,
-            regularization=config.regularization,
-            seed=config.seed,
-            threads=config.threads,
-            on_iteration=lambda done: progress(stage, done, config.iterations),
+def judge(
+    plays: Plays,
+    users: IdMap,
+    items: IdMap,
+    config: TrainingConfig,
+    *,
+    in_service: Recipe | None = None,
+    ks: Sequence[int] = (5, 10, 20),
+    max_listeners: int | None = MAX_LISTENERS,
+    progress: Progress = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """Fit the past, report on the future: what `examine` gives, and how it was split."""
+    parts = split(plays, config.split, config.holdout, config.seed)
+    told = {"split": parts.kind, "holdout": config.holdout}
+    past, future = (Pairs.of(p, users, items) for p in (parts.past, parts.future))
+    if not len(past) or not len(future):
+        return told | {"listeners": 0, "models": {}, "differences": {}}
+    recipes = {MODEL: config.recipe}
+    if in_service is not None and in_service != config.recipe:
+        recipes[IN_SERVICE] = in_service
+    rankers: dict[str, Scores] = {}
+    shape = (len(users), len(items))
+    for name, recipe in recipes.items():
+        fitted = fit_recipe(
+            past, shape, recipe, seed=config.seed, threads=config.threads, progress=_stage(progress, "judge")
         )
-        return Fit("als", factors)
-    except Exception as error:  # whatever stops ALS, the night must still end with a model
-        fallback = f"ALS could not run ({type(error).__name__}: {error})"
-    fitted = Fit("svd", svd.fit(matrix, factors=config.factors, seed=config.seed), fallback)
-    progress(stage, config.iterations, config.iterations)
-    return fitted
+        told |= {"algorithm": fitted.recipe.algorithm} if name == MODEL else {}
+        rankers[name] = _of_new_users(fitted, parts, users, items) if len(parts.given) else fitted.scorer()
+    before = past if not len(parts.given) else Pairs.of(parts.given, users, items)
+    known = _occurring(before, shape)
+    return told | examine(
+        known,
+        _only_rows(_occurring(future, shape), np.diff(known.indptr) > 0),
+        rankers,
+        ks=ks,
+        seed=config.seed,
+        max_listeners=max_listeners,
+        progress=_stage(progress, "evaluate"),
+    )
+
+
+def _bundle(
+    fitted: Fitted, version: str | None, items: IdMap, users: IdMap, pairs: Pairs, stamps: NDArray[np.int64] | None
+) -> ModelBundle:
+    return assemble(
+        version=version,
+        items=items,
+        popularity=listeners_of(pairs, len(items)),
+        recipe=fitted.recipe,
+        learnt=fitted.learnt,
+        users=users,
+        user_stamps=stamps,
+        statistics=Statistics.of(pairs),
+    )
+
+
+def _of_new_users(fitted: Fitted, parts: Split, users: IdMap, items: IdMap) -> Scores:
+    """Scores of listeners whom the model has not seen, by the very path that serves them."""
+    bundle = _bundle(fitted, None, items, users, Pairs.of(parts.past, users, items), None)
+    rows, _ = users.rows(parts.given.user)
+    order = np.argsort(rows, kind="stable")
+    given, ends = parts.given.where(order), np.searchsorted(rows[order], np.arange(len(users) + 1))
+
+    def scores(asked: NDArray[np.int64]) -> NDArray[np.float32]:
+        page = np.full((len(asked), len(items)), -np.inf, np.float32)
+        for place, user in enumerate(asked):
+            theirs = given.where(slice(ends[user], ends[user + 1]))
+            answer = personal(bundle, _query(theirs))
+            if answer is not None:
+                page[place] = answer
+        return page
+
+    return scores
+
+
+def _query(plays: Plays) -> Query:
+    return Query(
+        limit=0,
+        played=plays.track,
+        qualified=plays.qualified,
+        liked=plays.liked,
+        count=plays.count,
+        newest=plays.time,
+    )
+
+
+def _occurring(pairs: Pairs, shape: tuple[int, int]) -> sp.csr_matrix:
+    return sp.csr_matrix((np.ones(len(pairs), np.float32), (pairs.user, pairs.track)), shape)
+
+
+def _only_rows(matrix: sp.csr_matrix, wanted: NDArray[np.bool_]) -> sp.csr_matrix:
+    """The other rows empty: who has no past is served what is popular, whatever the model."""
+    kept = sp.csr_matrix(sp.diags(wanted.astype(np.float32)) @ matrix)
+    kept.eliminate_zeros()
+    return kept
+
+
+def _stage(progress: Progress, stage: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(stage, done, total)
 
 
 def _stamps(plays: Plays, users: IdMap) -> NDArray[np.int64]:
@@ -139,3 +200,10 @@ def _stamps(plays: Plays, users: IdMap) -> NDArray[np.int64]:
     newest = np.full(len(users), np.iinfo(np.int64).min)
     np.maximum.at(newest, rows, plays.time)
     return np.stack([np.bincount(rows, minlength=len(users)), newest], axis=1).astype(np.int64)
+
+
+def _installed(library: str) -> str | None:
+    try:
+        return library_version(library)
+    except PackageNotFoundError:
+        return None

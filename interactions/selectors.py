@@ -2,13 +2,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from django.db.models import BigIntegerField, Case, Count, F, Func, Max, Q, QuerySet, When
+from django.db.models import BigIntegerField, Case, Count, F, Func, Max, Q, QuerySet, Sum, When
 from numpy.typing import NDArray
 
 from engine.plays import Plays
 from interactions.models import QUALIFIED_MILESTONE, Interaction, PopularTrack
 
-QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True) | Q(kind=Interaction.Kind.LIKE)
+LIKED = Q(kind=Interaction.Kind.LIKE)
+QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True) | LIKED
 
 
 class UnixSeconds(Func):
@@ -25,11 +26,15 @@ class UnixSeconds(Func):
 
 @dataclass(frozen=True)
 class History:
-    """What a listener has played: `track_ids` int64 (k,), distinct; `qualified` bool (k,); `stamp`: (interactions,
-    newest UNIX second), equal to that of a bundle which has seen exactly these."""
+    """What a listener has played: `track_ids` int64 (k,), distinct, and of each track `qualified` and `liked` bool
+    (k,), `count` float32 (k,), plays, and `newest` int64 (k,), UNIX second; `stamp`: (interactions, newest UNIX
+    second), equal to that of a bundle which has seen exactly these."""
 
     track_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     qualified: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    liked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    count: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    newest: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     stamp: tuple[int, int] = (0, 0)
 
     @property
@@ -42,21 +47,29 @@ def history(user_id: int) -> History:
     rows = list(
         Interaction.objects.filter(user=user_id)
         .values_list("track_id")
-        .annotate(n=Count("pk"), qualified=Count("pk", filter=QUALIFIED), newest=Max(UnixSeconds("played_at")))
+        .annotate(
+            n=Count("pk"),
+            qualified=Count("pk", filter=QUALIFIED),
+            liked=Count("pk", filter=LIKED),
+            count=Sum("plays"),
+            newest=Max(UnixSeconds("played_at")),
+        )
         .order_by("track_id")
     )
     if not rows:
         return History()
     table = np.array(rows, np.int64)
-    return History(table[:, 0], table[:, 2] > 0, (int(table[:, 1].sum()), int(table[:, 3].max())))
+    track_ids, interactions, qualified, liked, count, newest = table.T
+    stamp = int(interactions.sum()), int(newest.max())
+    return History(track_ids, qualified > 0, liked > 0, count.astype(np.float32), newest, stamp)
 
 
 def play_chunks(rows: int = 50_000) -> Iterator[Plays]:
     """All interactions in the order they came, as columns, `rows` at a time: memory for a chunk, not for the table."""
-    qualified = Case(When(QUALIFIED, then=1), default=0)
+    qualified, liked = (Case(When(which, then=1), default=0) for which in (QUALIFIED, LIKED))
     cells = (
         Interaction.objects.order_by("pk")
-        .values_list("user_id", "track_id", "plays", qualified, UnixSeconds("played_at"))
+        .values_list("user_id", "track_id", "plays", qualified, UnixSeconds("played_at"), liked)
         .iterator(chunk_size=rows)
     )
     while len(chunk := np.array([row for _, row in zip(range(rows), cells, strict=False)], np.int64)):
@@ -66,6 +79,7 @@ def play_chunks(rows: int = 50_000) -> Iterator[Plays]:
             chunk[:, 2].astype(np.float32),
             chunk[:, 3].astype(np.bool_),
             chunk[:, 4].copy(),
+            chunk[:, 5].astype(np.bool_),
         )
 
 

@@ -1,25 +1,38 @@
-"""Truncated singular value decomposition: the family that runs where ALS cannot."""
+"""Truncated singular value decomposition: the family that runs where others cannot."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from engine.models.als import Factors
+from engine.models.base import SILENT, FoldIn, Learnt, Progress
+from engine.models.checks import above_zero
 
 
-def fit(matrix: sp.csr_matrix, *, factors: int, seed: int) -> Factors:
-    """User factors `R·V` float32 (users, k) and item factors `V` float32 (items, k), k ≤ factors, of R = `matrix`.
+@dataclass(frozen=True)
+class SVD:
+    """A listener's score for a track is their row projected on the strongest right singular vectors (PureSVD:
+    Cremonesi, Koren & Turrin 2010), so a listener is folded in by the same product."""
 
-    A listener's score for a track is their row of R projected on the k strongest right singular vectors (PureSVD:
-    Cremonesi, Koren & Turrin 2010), so a listener is folded in by the same product.
-    """
-    k = min(factors, min(matrix.shape) - 1)
-    if k < 1 or not matrix.nnz:
-        return np.zeros((matrix.shape[0], 0), np.float32), np.zeros((matrix.shape[1], 0), np.float32)
-    start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
-    _, values, right = svds(matrix.astype(np.float64), k=k, v0=start)
-    strongest_first = np.argsort(-values)
-    item_factors = right[strongest_first].T.astype(np.float32)
-    return np.asarray(matrix @ item_factors, np.float32), np.ascontiguousarray(item_factors)
+    family: ClassVar[str] = "svd"
+    factors: int = 64
+
+    def __post_init__(self) -> None:
+        above_zero(self, "factors")
+
+    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = SILENT) -> Learnt:
+        """At most min(users, items) − 1 factors; none where that is below 1, or nothing was played."""
+        k = min(self.factors, min(matrix.shape) - 1)
+        if k < 1 or not matrix.nnz:
+            users, items = matrix.shape
+            return Learnt((np.zeros((users, 0), np.float32), np.zeros((items, 0), np.float32)), FoldIn("project"))
+        start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
+        _, values, right = svds(matrix.astype(np.float64), k=k, v0=start)
+        item_factors = np.ascontiguousarray(right[np.argsort(-values)].T.astype(np.float32))
+        item_factors[np.bincount(matrix.indices, minlength=matrix.shape[1]) == 0] = 0  # they are, but for rounding
+        progress.step(1, 1)
+        return Learnt((np.asarray(matrix @ item_factors, np.float32), item_factors), FoldIn("project"))

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle import ModelBundle, Vector
-from engine.matrix import pairs
+from engine.matrix import Pairs
+from engine.plays import Plays
+from engine.serving.blend import NEVER, blended, by_neighbours
 from engine.serving.foldin import fold_in
-
-NEVER = np.float32(-np.inf)
 
 
 def _no_ids() -> NDArray[np.int64]:
@@ -24,7 +24,9 @@ def _no_ids() -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Query:
-    """One question. Current plays: `played` int64 (k,) track ids, repeats allowed, and `qualified` bool (k,).
+    """One question. Current plays: `played` int64 (k,) track ids, repeats allowed, and what each of them is worth:
+    `qualified` and `liked` bool (k,), `count` float32 (k,), `newest` int64 (k,) UNIX seconds; where absent, no likes,
+    one play each, as new as the newest the model has seen.
 
     user_row: the listener's row where the model has seen exactly these plays. exclude: track ids never to offer.
     seed: makes the pseudo-random source differ between listeners, and never between two calls.
@@ -37,34 +39,62 @@ class Query:
     qualified: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     exclude: NDArray[np.int64] = field(default_factory=_no_ids)
     track_id: int | None = None
+    liked: NDArray[np.bool_] | None = None
+    count: NDArray[np.float32] | None = None
+    newest: NDArray[np.int64] | None = None
+
+    def pairs(self, bundle: ModelBundle) -> Pairs:
+        """The distinct tracks played that the bundle knows something of."""
+        k = len(self.played)
+        rows, known = bundle.items.rows(self.played)
+        known &= bundle.popularity[rows] > 0 if len(bundle.items) else False
+        plays = Plays(
+            user=np.zeros(k, np.int64),
+            track=self.played,
+            count=np.ones(k, np.float32) if self.count is None else self.count,
+            qualified=self.qualified,
+            time=np.full(k, bundle.statistics.newest) if self.newest is None else self.newest,
+            liked=np.zeros(k, np.bool_) if self.liked is None else self.liked,
+        )
+        return Pairs.merge(np.zeros(int(known.sum()), np.int64), rows[known], plays.where(known))
 
 
 Source = Callable[[ModelBundle, Query], Vector | None]
 
 
 def personal(bundle: ModelBundle, query: Query) -> Vector | None:
-    """User vector · item factors: the stored vector where it is up to date, else the current plays folded in."""
-    if not bundle.factors:
+    """The recipe's parts, blended: factors by the stored vector where it is up to date, else by the current plays
+    folded in; neighbours by the current plays."""
+    pairs = query.pairs(bundle)
+    parts = [_part(bundle, number, query, pairs) for number in range(len(bundle.neighbours))]
+    if all(part is None for part in parts):
         return None
-    if query.user_row is not None:
-        vector = bundle.user_factors[query.user_row]
-    else:
-        rows, qualified = pairs(*_known(bundle, query.played, query.qualified))
-        vector = fold_in(bundle, rows, bundle.confidence.of(qualified))
-    if not vector.any():
-        return None
-    return np.where(bundle.item_norms > 0, bundle.item_factors @ vector, NEVER)
+    if len(parts) > 1:
+        parts = [_popularity(bundle) if _popular(bundle, i) else part for i, part in enumerate(parts)]
+    assert bundle.recipe.weights is not None
+    weights = bundle.recipe.weights.of(np.array([len(pairs)]))
+    scores = blended([None if part is None else part[None] for part in parts], weights, bundle.popularity > 0)
+    return None if scores is None else scores[0]
+
+
+def neighbours(bundle: ModelBundle, query: Query) -> Vector | None:
+    """The first item–item part alone, from the current plays; only tracks that something played speaks for."""
+    part = next((i for i, one in enumerate(bundle.neighbours) if one is not None), None)
+    votes = None if part is None else _part(bundle, part, query, query.pairs(bundle))
+    return None if votes is None else np.where(votes != 0, votes, NEVER)
 
 
 def similar(bundle: ModelBundle, query: Query) -> Vector | None:
-    """Cosine of the item factors with those of `query.track_id`."""
+    """Cosine of the item factors with those of `query.track_id`; in a version without factors, its neighbours."""
     row = None if query.track_id is None else bundle.item_row(query.track_id)
     if row is None:
         return None
     norms = bundle.item_norms
-    dots = bundle.item_factors @ bundle.item_factors[row]
-    cosines: Vector = np.divide(dots, norms * norms[row], out=np.full(len(norms), NEVER), where=norms > 0)
-    return cosines
+    if norms[row] > 0:
+        dots = bundle.item_factors @ bundle.item_factors[row]
+        return np.asarray(np.divide(dots, norms * norms[row], out=np.full(len(norms), NEVER), where=norms > 0))
+    weights = next((one.row(row) for one in bundle.neighbours if one is not None), None)
+    return None if weights is None else np.where(weights > 0, weights, NEVER)
 
 
 def popular(bundle: ModelBundle, query: Query) -> Vector | None:
@@ -83,12 +113,28 @@ def random(bundle: ModelBundle, query: Query) -> Vector | None:
     return (x / mask).astype(np.float32)
 
 
-SOURCES: dict[str, Source] = {f.__name__: f for f in (personal, similar, popular, random)}
+SOURCES: dict[str, Source] = {f.__name__: f for f in (personal, neighbours, similar, popular, random)}
 
 
-def _known(
-    bundle: ModelBundle, track_ids: NDArray[np.int64], qualified: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    rows, known = bundle.items.rows(track_ids)
-    known &= bundle.item_norms[rows] > 0 if len(bundle.items) else False
-    return rows[known], qualified[known]
+def _part(bundle: ModelBundle, number: int, query: Query, pairs: Pairs) -> Vector | None:
+    """What one part of the recipe has to say about this listener; None for nothing."""
+    lists = bundle.neighbours[number]
+    if lists is None and number != bundle.factor_part:
+        return None
+    confidence = bundle.recipe.parts[number].confidence.of(pairs, bundle.popularity, bundle.statistics)
+    if lists is not None:
+        votes = by_neighbours(lists, pairs.track, confidence)
+        return votes if votes.any() else None
+    stored = query.user_row is not None
+    vector = bundle.user_factors[query.user_row] if stored else fold_in(bundle, pairs.track, confidence)
+    if not vector.any():
+        return None
+    return np.where(bundle.item_norms > 0, bundle.item_factors @ vector, 0).astype(np.float32)
+
+
+def _popular(bundle: ModelBundle, number: int) -> bool:
+    return bundle.neighbours[number] is None and number != bundle.factor_part
+
+
+def _popularity(bundle: ModelBundle) -> Vector:
+    return np.log1p(bundle.popularity)

@@ -5,16 +5,27 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle import ModelBundle
+from engine.bundle import ModelBundle, Vector
 
 
 def because(bundle: ModelBundle, track_id: int, played: NDArray[np.int64], k: int = 2) -> list[int]:
-    """Of the `played` track ids, the k whose item factors have the greatest cosine with the pick's; only positive."""
+    """Of the `played` track ids, the k that speak most for the pick: by cosine of the item factors or, in a version
+    without factors, by what they lend it as neighbours. Only those that speak for it at all."""
     row = bundle.item_row(track_id)
     rows = bundle.items.known_rows(played)
-    rows = rows[bundle.item_norms[rows] > 0] if len(rows) else rows
     if row is None or not len(rows):
         return []
-    cosines = (bundle.item_factors[rows] @ bundle.item_factors[row]) / bundle.item_norms[rows]
-    best = np.argsort(-cosines, kind="stable")[:k]
-    return [int(i) for i in bundle.items.ids[rows[best[cosines[best] > 0]]]]
+    reasons = _reasons(bundle, row, rows)
+    best = np.argsort(-reasons, kind="stable")[:k]
+    return [int(i) for i in bundle.items.ids[rows[best[reasons[best] > 0]]]]
+
+
+def _reasons(bundle: ModelBundle, row: int, rows: NDArray[np.int64]) -> Vector:
+    if bundle.factors:
+        norms = bundle.item_norms[rows]
+        dots = bundle.item_factors[rows] @ bundle.item_factors[row]
+        return np.asarray(np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0))
+    lists = next((one for one in bundle.neighbours if one is not None), None)
+    if lists is None:
+        return np.zeros(len(rows), np.float32)
+    return np.array([lists.row(int(r))[row] for r in rows], np.float32)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle import ModelBundle, Vector
-from engine.serving.candidates import NEVER, SOURCES, Query
+from engine.serving.blend import NEVER
+from engine.serving.candidates import SOURCES, Query
 from engine.serving.topk import top_k
 
 
@@ -22,7 +23,7 @@ class Policy:
     may_repeat: bool = True
 
 
-PERSONAL = Policy("personal", ("personal", "popular", "random"))
+PERSONAL = Policy("personal", ("personal", "neighbours", "popular", "random"))
 POPULAR = Policy("popular", ("popular", "random"))
 SIMILAR = Policy("similar", ("similar",), may_repeat=False)
 

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle import ModelBundle
+from engine.bundle import ModelBundle, Neighbours
 from engine.ids import IdMap
-from engine.matrix import Confidence
+from engine.matrix import Statistics
+from engine.models.base import FoldIn
+from engine.recipe import Recipe
 from engine.storage.npz import DamagedFile, map_npz, save_npz
 
 FORMAT = "musicrec-bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MODEL, MANIFEST = "model.npz", "manifest.json"
 DTYPES: dict[str, tuple[type[np.generic], int]] = {
     "parameters": (np.uint8, 1),
@@ -31,6 +33,7 @@ DTYPES: dict[str, tuple[type[np.generic], int]] = {
     "user_factors": (np.float32, 2),
     "user_stamps": (np.int64, 2),
 }
+NEIGHBOURS: dict[str, type[np.generic]] = {"indptr": np.int64, "indices": np.int32, "weights": np.float32}
 
 
 class UnknownFormat(Exception):
@@ -44,7 +47,13 @@ def write_bundle(folder: Path, bundle: ModelBundle, manifest: dict[str, Any]) ->
         "user_ids": bundle.users.ids,
         "parameters": _parameters(bundle),
     }
-    save_npz(folder / MODEL, derived | {n: getattr(bundle, n) for n in DTYPES if n not in derived})
+    neighbours = {
+        _member(part, name): getattr(lists, name)
+        for part, lists in enumerate(bundle.neighbours)
+        if lists is not None
+        for name in NEIGHBOURS
+    }
+    save_npz(folder / MODEL, derived | {n: getattr(bundle, n) for n in DTYPES if n not in derived} | neighbours)
     write_json(
         folder / MANIFEST,
         {
@@ -81,16 +90,21 @@ def read_bundle(folder: Path, *, verify: bool = True) -> ModelBundle:
     """The bundle of a version's folder, its arrays mapped. Raises as `read_manifest` and `map_npz` do."""
     manifest = read_manifest(folder)
     arrays = map_npz(folder / MODEL, verify=verify)
-    _check(arrays, manifest)
     try:
         parameters = json.loads(arrays.pop("parameters").tobytes())
         if parameters["version"] != folder.name:
             raise DamagedFile(f"{MODEL}: is version {parameters['version']}, in the folder of {folder.name}")
+        recipe = Recipe.parse(parameters["recipe"])
+        neighbours = tuple(_neighbours(arrays, part, len(arrays["item_ids"])) for part in range(parameters["parts"]))
+        _check(arrays, manifest)
         return ModelBundle(
             version=parameters["version"],
             algorithm=parameters["algorithm"],
-            regularization=parameters["regularization"],
-            confidence=Confidence(**parameters["confidence"]),
+            recipe=recipe,
+            factor_part=parameters["factor_part"],
+            neighbours=neighbours,
+            fold_in=FoldIn(**parameters["fold_in"]),
+            statistics=Statistics(**parameters["statistics"]),
             items=IdMap(arrays.pop("item_ids")),
             users=IdMap(arrays.pop("user_ids")),
             **arrays,
@@ -112,16 +126,40 @@ def _parameters(bundle: ModelBundle) -> NDArray[np.uint8]:
     steering = {
         "version": bundle.version,
         "algorithm": bundle.algorithm,
-        "regularization": bundle.regularization,
-        "confidence": asdict(bundle.confidence),
+        "recipe": bundle.recipe.parameters(),
+        "parts": len(bundle.neighbours),
+        "factor_part": bundle.factor_part,
+        "fold_in": asdict(bundle.fold_in),
+        "statistics": asdict(bundle.statistics),
     }
     return np.frombuffer(json.dumps(steering).encode(), np.uint8)
 
 
+def _member(part: int, name: str) -> str:
+    return f"neighbours{part}_{name}"
+
+
+def _neighbours(arrays: dict[str, NDArray[Any]], part: int, items: int) -> Neighbours | None:
+    """Takes the arrays of one part out of `arrays`; None for a part without neighbours."""
+    if _member(part, "indptr") not in arrays:
+        return None
+    taken = {name: arrays.pop(_member(part, name)) for name in NEIGHBOURS}
+    for name, dtype in NEIGHBOURS.items():
+        if taken[name].dtype != dtype or taken[name].ndim != 1:
+            raise DamagedFile(f"{MODEL}: {_member(part, name)} is {taken[name].dtype} {taken[name].shape}")
+    if not len(taken["indptr"]) == items + 1 or not taken["indptr"][-1] == len(taken["indices"]) == len(
+        taken["weights"]
+    ):
+        raise DamagedFile(f"{MODEL}: the neighbours of part {part} do not fit {items} tracks")
+    return Neighbours(**taken)
+
+
 def _check(arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> None:
-    if arrays.keys() != DTYPES.keys():
-        raise DamagedFile(f"{MODEL}: arrays {sorted(arrays)}, expected {sorted(DTYPES)}")
-    for name, (dtype, dimensions) in DTYPES.items():
+    expected_names = DTYPES.keys() - {"parameters"}
+    if arrays.keys() != expected_names:
+        raise DamagedFile(f"{MODEL}: arrays {sorted(arrays)}, expected {sorted(expected_names)}")
+    for name in expected_names:
+        dtype, dimensions = DTYPES[name]
         if arrays[name].dtype != dtype or arrays[name].ndim != dimensions:
             raise DamagedFile(f"{MODEL}: {name} is {arrays[name].dtype} {arrays[name].shape}")
     n, m, f = manifest.get("items"), manifest.get("users"), manifest.get("factors")

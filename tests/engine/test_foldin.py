@@ -1,22 +1,65 @@
 import numpy as np
+import pytest
 from implicit.cpu.als import AlternatingLeastSquares
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from engine.bundle import ModelBundle, assemble
+from engine.ids import IdMap
+from engine.models.base import FoldIn, Learnt
+from engine.models.ials import IALS
+from engine.models.svd import SVD
+from engine.recipe import Part, Recipe
 from engine.serving.foldin import fold_in
 from tests.engine.worlds import trained_checkerboard
 
+RNG = np.random.default_rng(4)
+ITEMS = RNG.standard_normal((9, 3)).astype(np.float32)
+LISTENERS = RNG.integers(1, 50, 9).astype(np.float32)
+ROWS, CONFIDENCE = np.array([1, 4, 5, 8]), np.array([4, 0.5, 2, 4], np.float32)
 
-def test_it_solves_the_normal_equations_written_out_in_full() -> None:
-    bundle = trained_checkerboard().bundle
-    rows, confidence = np.array([2, 4, 8]), np.array([4, 1, 4], np.float32)
-    y, c = bundle.item_factors.astype(float), np.ones(20)
-    c[rows] = confidence
-    p = np.zeros(20)
-    p[rows] = 1
-    a = y.T @ np.diag(c) @ y + bundle.regularization * np.eye(bundle.factors)
-    np.testing.assert_allclose(
-        fold_in(bundle, rows, confidence), np.linalg.solve(a, y.T @ np.diag(c) @ p), rtol=1e-4, atol=1e-5
+
+def bundle_of(how: FoldIn, damping: float = 0.0) -> ModelBundle:
+    return assemble(
+        version="v1",
+        items=IdMap.of(np.arange(9)),
+        popularity=LISTENERS,
+        recipe=Recipe((Part(damping=damping),)),
+        learnt=[Learnt((np.zeros((0, 3), np.float32), ITEMS), how)],
     )
+
+
+def solved(how: FoldIn) -> NDArray[np.float64]:
+    """The normal equations written out over all tracks: each has a weight, and a wish of 0 or c."""
+    y, k = ITEMS.astype(float), len(ROWS)
+    weight, wish = np.full(9, how.unobserved), np.zeros(9)
+    c = CONFIDENCE * (k / how.mean_pairs) ** how.activity
+    weight[ROWS] += c - how.offset
+    wish[ROWS] = c
+    ridge = how.regularization * (k + how.unobserved * 9) ** how.exponent
+    return np.linalg.solve(y.T @ np.diag(weight) @ y + ridge * np.eye(3), y.T @ wish)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        FoldIn(),
+        FoldIn(regularization=2.0),
+        FoldIn(unobserved=0.1, offset=0.0),
+        FoldIn(unobserved=0.3, offset=0.0, regularization=0.05, exponent=1.0),
+        FoldIn(unobserved=0.3, offset=0.0, exponent=0.5, activity=-0.7, mean_pairs=11.5),
+    ],
+)
+@pytest.mark.parametrize("damping", [0.0, 0.4])
+def test_it_solves_the_normal_equations_written_out_in_full(how: FoldIn, damping: float) -> None:
+    """Damping is for scoring alone: the listener's vector is that of the factors as they were learnt."""
+    found = fold_in(bundle_of(how, damping), ROWS, CONFIDENCE)
+    np.testing.assert_allclose(found, solved(how), rtol=1e-4, atol=1e-5)
+
+
+def test_a_projection_is_the_sum_of_the_tracks_by_confidence() -> None:
+    found = fold_in(bundle_of(FoldIn("project")), ROWS, CONFIDENCE)
+    np.testing.assert_allclose(found, CONFIDENCE @ ITEMS[ROWS], rtol=1e-5)
 
 
 def test_it_is_what_implicit_computes_for_a_new_listener() -> None:
@@ -28,6 +71,32 @@ def test_it_is_what_implicit_computes_for_a_new_listener() -> None:
     np.testing.assert_allclose(
         fold_in(bundle, rows, confidence), theirs.recalculate_user(0, plays).ravel(), rtol=1e-3, atol=1e-4
     )
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        IALS(factors=3, iterations=150, regularization=0.05),
+        IALS(factors=3, iterations=150, regularization=0.05, exponent=0.4, activity=-0.5, unobserved=0.5),
+        SVD(factors=3),
+    ],
+)
+def test_a_listener_folded_in_is_where_the_model_has_put_them(trainer: IALS | SVD) -> None:
+    random = np.random.default_rng(7)
+    dense = np.where(random.random((40, 9)) < 0.4, random.integers(1, 5, (40, 9)), 0).astype(np.float32)
+    dense[:, 0] = 1  # nobody has played nothing
+    learnt = trainer.fit(csr_matrix(dense), seed=1, threads=1)
+    bundle = assemble(
+        version="v1",
+        items=IdMap.of(np.arange(9)),
+        popularity=(dense > 0).sum(axis=0).astype(np.float32),
+        recipe=Recipe((Part(trainer, damping=0.3),)),
+        learnt=[learnt],
+    )
+    assert learnt.factors is not None
+    for stored, row in zip(learnt.factors[0], dense, strict=True):
+        rows = np.flatnonzero(row)
+        np.testing.assert_allclose(fold_in(bundle, rows, row[rows]), stored, rtol=0.01, atol=0.01)
 
 
 def test_no_plays_give_zeros() -> None:

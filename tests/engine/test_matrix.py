@@ -1,28 +1,135 @@
+from collections.abc import Callable
+from math import log, log1p
+from typing import Any
+
 import numpy as np
+import pytest
 
 from engine.ids import IdMap
-from engine.matrix import Confidence, confidence_matrix, pairs
+from engine.matrix import DAY, Confidence, Pairs, Statistics, confidence_matrix, listeners_of
 from engine.plays import Plays
+
+NEWEST = 100 * DAY
+# listener, track, plays, qualified, liked, day
+HEARD = [
+    (0, 0, 3, True, False, 100),
+    (0, 1, 1, False, False, 70),
+    (0, 2, 40, True, True, 40),
+    (1, 0, 8, False, True, 10),
+]
+
+
+def pairs() -> Pairs:
+    user, track, count, qualified, liked, day = (np.array(column) for column in zip(*HEARD, strict=True))
+    return Pairs(user, track, qualified, liked, count.astype(np.float32), day * DAY)
 
 
 def test_confidence_is_the_base_plus_a_bonus_once_any_play_qualified() -> None:
     plays = Plays.from_rows(
         [(1, 10, 1, False, 0), (1, 10, 1, True, 1), (1, 10, 1, False, 2), (1, 20, 1, False, 3), (2, 20, 99, True, 4)]
     )
-    matrix = confidence_matrix(plays, IdMap.of([1, 2]), IdMap.of([10, 20, 30]), Confidence(1.0, 3.0))
+    found = Pairs.of(plays, IdMap.of([1, 2]), IdMap.of([10, 20, 30]))
+    matrix = confidence_matrix(found, (2, 3), Confidence(1.0, 3.0))
     assert matrix.toarray().tolist() == [[4.0, 1.0, 0.0], [0.0, 4.0, 0.0]]
     assert matrix.dtype == np.float32
 
 
-def test_plays_of_unknown_tracks_are_left_out() -> None:
-    plays = Plays.from_rows([(1, 10, 1, True, 0), (1, 11, 1, True, 0)])
-    assert confidence_matrix(plays, IdMap.of([1]), IdMap.of([10]), Confidence()).toarray().tolist() == [[4.0]]
+def test_plays_of_unknown_tracks_and_listeners_are_left_out() -> None:
+    plays = Plays.from_rows([(1, 10, 1, True, 0), (1, 11, 1, True, 0), (2, 10, 1, True, 0)])
+    found = Pairs.of(plays, IdMap.of([1]), IdMap.of([10]))
+    assert confidence_matrix(found, (1, 1), Confidence()).toarray().tolist() == [[4.0]]
 
 
-def test_pairs_agree_with_the_matrix() -> None:
-    tracks, qualified = pairs(np.array([7, 3, 7, 3, 9]), np.array([False, False, True, False, False]))
-    assert tracks.tolist() == [3, 7, 9]
-    assert qualified.tolist() == [False, True, False]
+def test_several_plays_of_a_track_by_a_listener_become_one_pair() -> None:
+    user, track = np.array([1, 0, 1, 1, 0]), np.array([7, 3, 7, 3, 9])
+    plays = Plays(
+        user=np.full(5, -1),
+        track=np.full(5, -1),
+        count=np.array([2, 1, 5, 1, 1], np.float32),
+        qualified=np.array([0, 0, 1, 0, 0], bool),
+        time=np.array([50, 10, 40, 30, 20]),
+        liked=np.array([1, 0, 0, 0, 1], bool),
+    )
+    merged = Pairs.merge(user, track, plays)
+    assert list(zip(merged.user.tolist(), merged.track.tolist(), strict=True)) == [(0, 3), (0, 9), (1, 3), (1, 7)]
+    assert merged.count.tolist() == [1, 1, 1, 7]
+    assert merged.qualified.tolist() == [False, False, False, True]
+    assert merged.liked.tolist() == [False, True, False, True]
+    assert merged.newest.tolist() == [10, 20, 30, 50]
+    assert len(Pairs.merge(user[:0], track[:0], Plays.empty())) == 0
+
+
+def bm25(count: float, total: float, k1: float, b: float) -> float:
+    return count * (k1 + 1) / (count + k1 * (1 - b + b * total / 26))  # two listeners, 52 plays
+
+
+@pytest.mark.parametrize(
+    ("how", "amounts"),
+    [
+        ({"transform": "none"}, [0, 0, 0, 0]),
+        ({"transform": "log"}, [log1p(3), log1p(1), log1p(40), log1p(8)]),
+        ({"transform": "capped", "cap": 10.0}, [0.3, 0.1, 1, 0.8]),
+        ({"transform": "bm25"}, [bm25(n, t, 1.2, 0.75) for n, t in ((3, 44), (1, 44), (40, 44), (8, 8))]),
+        (
+            {"transform": "bm25", "k1": 2.0, "b": 0.1},
+            [bm25(n, t, 2, 0.1) for n, t in ((3, 44), (1, 44), (40, 44), (8, 8))],
+        ),
+    ],
+)
+def test_what_plays_add_is_as_written_out_by_hand(how: dict[str, Any], amounts: list[float]) -> None:
+    """A like takes the place of the bonus, for one need not tell twice."""
+    confidence = Confidence(base=1, bonus=2, liked=5, scale=0.5, **how)
+    written_out = [base + 0.5 * amount for base, amount in zip((3, 1, 6, 6), amounts, strict=True)]
+    found = confidence.of(pairs(), listeners_of(pairs(), 3), Statistics.of(pairs()))
+    np.testing.assert_allclose(found, written_out, rtol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_a_play_fades_to_a_tenth_by_half_of_the_way_in_every_half_life() -> None:
+    confidence = Confidence(base=1, bonus=0, liked=0, half_life=30)
+    found = confidence.of(pairs(), listeners_of(pairs(), 3), Statistics.of(pairs()))
+    np.testing.assert_allclose(found, [0.1 + 0.9 * left for left in (1, 1 / 2, 1 / 4, 1 / 8)], rtol=1e-6)
+    later = confidence.of(pairs(), listeners_of(pairs(), 3), Statistics(newest=70 * DAY))
+    np.testing.assert_allclose(
+        later, [0.1 + 0.9 * left for left in (1, 1, 1 / 2, 1 / 4)], rtol=1e-6
+    )  # newer than the model is as good as new
+
+
+def test_what_few_play_says_more_of_a_listener() -> None:
+    confidence = Confidence(base=2, bonus=0, liked=0, rare=True)
+    found = confidence.of(pairs(), np.array([50, 5, 0], np.float32), Statistics(users=100))
+    rarity = [log(1 + 100 / 50), log(1 + 100 / 5), log(1 + 100 / 1), log(1 + 100 / 50)]
+    np.testing.assert_allclose(found, [2 * r for r in rarity], rtol=1e-6)
+
+
+def test_statistics_are_of_listeners_with_plays() -> None:
+    assert Statistics.of(pairs()) == Statistics(users=2, plays=26.0, pairs=2.0, newest=NEWEST)
+    assert Statistics.of(Pairs.merge(np.zeros(0, int), np.zeros(0, int), Plays.empty())) == Statistics()
+
+
+@pytest.mark.parametrize("transform", ["none", "log", "capped", "bm25"])
+def test_every_confidence_is_above_zero_however_old(transform: str) -> None:
+    confidence = Confidence(transform=transform, half_life=0.001, rare=True)
+    matrix = confidence_matrix(pairs(), (3, 4), confidence)
+    assert (matrix.data > 0).all()
+    assert matrix.nnz == len(HEARD)
+    empty = Pairs.merge(np.zeros(0, int), np.zeros(0, int), Plays.empty())
+    assert confidence_matrix(empty, (3, 4), confidence).nnz == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: Confidence(transform="cube"), "transform: 'cube' is not one of none, log, capped, bm25"),
+        (lambda: Confidence(base=0), "base: must be above 0"),
+        (lambda: Confidence(half_life=-1), "half_life: must not be below 0"),
+        (lambda: Confidence(transform="capped", cap=0), "cap"),
+        (lambda: Confidence(base=float("nan")), "base"),
+    ],
+)
+def test_what_is_out_of_range_is_named(make: Callable[[], Confidence], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        make()
 
 
 def test_the_same_plays_have_the_same_fingerprint_and_others_another() -> None:

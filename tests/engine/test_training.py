@@ -1,29 +1,30 @@
 import numpy as np
 import pytest
 
-from engine.models import als
+from engine.models.als import ALS
+from engine.models.base import Learnt
 from engine.plays import Plays
 from engine.serving.candidates import Query
 from engine.serving.explain import because
 from engine.serving.pipeline import PERSONAL, SIMILAR, recommend
-from engine.training import TrainingConfig, train
-from tests.engine.worlds import checkerboard, same_arrays, trained_checkerboard
+from engine.training import train
+from tests.engine.worlds import TWO_FACTORS, checkerboard, config_of, same_arrays, trained_checkerboard
 
 
 @pytest.fixture(scope="module", params=["als", "svd"])
 def bundle(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "svd":
-            patch.setattr(als, "fit", _broken)
+            patch.setattr(ALS, "fit", _broken)
         trained = trained_checkerboard()
     assert trained.manifest["fallback"] == (
-        None if request.param == "als" else "ALS could not run (MemoryError: no memory for factors)"
+        None if request.param == "als" else "als could not run (MemoryError: no memory for factors)"
     )
     assert trained.bundle.algorithm == request.param
     return trained.bundle
 
 
-def _broken(*args: object, **kwargs: object) -> als.Factors:
+def _broken(*args: object, **kwargs: object) -> Learnt:
     raise MemoryError("no memory for factors")
 
 
@@ -53,11 +54,12 @@ def test_the_report_beats_most_popular_where_there_is_something_to_learn() -> No
     ratio = train(
         Plays.from_rows((u, t, 1, True, 7) for u in range(60) for t in range(60) if u % 2 == t % 2 and u != t),
         np.arange(60),
-        TrainingConfig(factors=2, threads=1),
+        config_of(TWO_FACTORS),
         version="v1",
     ).manifest["report"]
     assert ratio["split"] == "ratio"  # all at the same time: totals
-    assert ratio["model"]["ndcg@10"] > 1.5 * ratio["most_popular"]["ndcg@10"]
+    model, popular = (ratio["models"][name]["metrics"]["ndcg@10"]["mean"] for name in ("model", "most_popular"))
+    assert model > 1.5 * popular
 
 
 def test_the_same_seed_gives_the_same_version() -> None:
@@ -65,31 +67,33 @@ def test_the_same_seed_gives_the_same_version() -> None:
 
 
 def test_progress_reaches_its_total_in_every_stage() -> None:
-    seen: dict[str, tuple[int, int]] = {}
+    seen: dict[str, list[tuple[int, int]]] = {}
     plays = checkerboard(30)
     train(
         plays,
         np.arange(100, 130),
-        TrainingConfig(factors=4, iterations=3, threads=1),
+        config_of(ALS(factors=4, iterations=3)),
         version="v1",
-        progress=lambda stage, done, total: seen.update({stage: (done, total)}),
+        progress=lambda stage, done, total: seen.setdefault(stage, []).append((done, total)),
     )
-    assert seen["judge"] == seen["fit"] == (3, 3)
+    assert seen.keys() == {"judge", "evaluate", "fit"}
+    assert all(steps == sorted(steps) and steps[-1][0] == steps[-1][1] for steps in seen.values())
+    assert seen["judge"][-1] == seen["fit"][-1] == (1000, 1000)
 
 
 def test_without_plays_it_says_what_to_do() -> None:
     with pytest.raises(ValueError, match="import plays first"):
-        train(Plays.empty(), np.arange(3), TrainingConfig(), version="v1")
+        train(Plays.empty(), np.arange(3), config_of(ALS()), version="v1")
 
 
 def test_one_listener_with_one_track_still_gives_a_version() -> None:
-    trained = train(Plays.from_rows([(1, 5, 1, True, 0)]), np.array([5, 6]), TrainingConfig(), version="v1")
+    trained = train(Plays.from_rows([(1, 5, 1, True, 0)]), np.array([5, 6]), config_of(ALS()), version="v1")
     picks = recommend(trained.bundle, Query(limit=2, exclude=np.array([5])), PERSONAL).picks
     assert [p.track_id for p in picks] == [6]
 
 
 def test_a_track_nobody_played_is_in_the_version_without_factors() -> None:
-    bundle = train(checkerboard(), np.arange(100, 130), TrainingConfig(factors=4, threads=1), version="v1").bundle
+    bundle = train(checkerboard(), np.arange(100, 130), config_of(ALS(factors=4)), version="v1").bundle
     assert len(bundle.items) == 30
     assert bundle.item_row(125) is None
     assert bundle.item_row(105) == 5

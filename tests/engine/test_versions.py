@@ -1,16 +1,52 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from engine.bundle import ModelBundle, assemble
+from engine.fitting import fit_recipe
+from engine.ids import IdMap
+from engine.matrix import Confidence, Pairs, Statistics, listeners_of
+from engine.models.ials import IALS
+from engine.models.popularity import Popularity
+from engine.models.rp3beta import RP3Beta
+from engine.models.slim import SLIM
+from engine.recipe import Part, Recipe, Weights
 from engine.storage.bundles import UnknownFormat
-from engine.storage.npz import DamagedFile
+from engine.storage.npz import DamagedFile, map_npz, save_npz
 from engine.storage.versions import Pointer, VersionStore
-from tests.engine.worlds import same_arrays, trained_checkerboard
+from tests.engine.worlds import checkerboard, same_arrays, trained_checkerboard
 
 TRAINED = trained_checkerboard()
+
+
+def blended() -> ModelBundle:
+    """Of four parts: neighbours, factors, nothing, neighbours."""
+    plays = checkerboard()
+    users, items = IdMap.of(plays.user), IdMap.of(np.arange(100, 121))
+    pairs = Pairs.of(plays, users, items)
+    parts = (
+        Part(RP3Beta(neighbours=5), Confidence(transform="log", half_life=30.0), damping=0.3),
+        Part(IALS(factors=2, iterations=3, exponent=0.5, activity=-0.5), damping=0.1),
+        Part(Popularity()),
+        Part(SLIM(l2=2.0, candidates=7)),
+    )
+    recipe = Recipe(parts, Weights((0.4, 0.3, 0.2, 0.1), (0.1, 0.2, 0.3, 0.4), 12))
+    learnt = fit_recipe(pairs, (20, 21), recipe, seed=1, threads=1).learnt
+    return assemble(
+        version="v1",
+        items=items,
+        popularity=listeners_of(pairs, 21),
+        recipe=recipe,
+        learnt=learnt,
+        users=users,
+        statistics=Statistics.of(pairs),
+    )
 
 
 @pytest.fixture
@@ -27,10 +63,56 @@ def test_what_is_written_is_what_is_loaded(store: VersionStore) -> None:
     write(store, "v1")
     loaded = store.load("v1")
     assert same_arrays(loaded, TRAINED.bundle)
-    assert (loaded.version, loaded.algorithm, loaded.confidence) == ("v1", "als", TRAINED.bundle.confidence)
+    assert (loaded.version, loaded.algorithm, loaded.recipe) == ("v1", "als", TRAINED.bundle.recipe)
+    assert (loaded.fold_in, loaded.statistics) == (TRAINED.bundle.fold_in, TRAINED.bundle.statistics)
     assert store.manifest("v1")["report"] == TRAINED.manifest["report"]
     with np.load(store.folder("v1") / "model.npz") as plain:
         np.testing.assert_array_equal(plain["item_factors"], TRAINED.bundle.item_factors)
+
+
+def test_a_blend_is_loaded_with_the_neighbours_of_each_part(store: VersionStore) -> None:
+    bundle = blended()
+    store.write(bundle, {})
+    loaded = store.load("v1")
+    assert same_arrays(loaded, bundle)
+    assert [one is not None for one in loaded.neighbours] == [True, False, False, True]
+    assert (loaded.factor_part, loaded.algorithm) == (1, "rp3beta+ials+popularity+slim")
+    steering = ("recipe", "fold_in", "statistics")
+    assert [getattr(loaded, name) for name in steering] == [getattr(bundle, name) for name in steering]
+
+
+def test_neighbours_with_a_flipped_bit_are_refused(store: VersionStore) -> None:
+    bundle = blended()
+    model = store.write(bundle, {}) / "model.npz"
+    assert bundle.neighbours[0] is not None
+    content, weights = bytearray(model.read_bytes()), bundle.neighbours[0].weights.tobytes()
+    content[content.index(weights) + 5] ^= 1
+    model.write_bytes(content)
+    with pytest.raises(DamagedFile, match="neighbours0_weights"):
+        store.load("v1")
+
+
+@pytest.mark.parametrize(
+    ("name", "spoilt"),
+    [
+        ("neighbours0_indptr", lambda a: a[:-1]),
+        ("neighbours0_indices", lambda a: a[:-1]),
+        ("neighbours0_indices", lambda a: a.astype(np.int64)),
+        ("neighbours3_weights", lambda a: a[:, None]),
+        ("neighbours3_weights", lambda a: np.append(a, a)),
+        ("neighbours3_weights", None),
+        ("neighbours9_weights", lambda a: np.zeros(3, np.float32)),
+    ],
+)
+def test_neighbours_that_do_not_fit_are_refused(
+    store: VersionStore, name: str, spoilt: Callable[[NDArray[Any]], NDArray[Any]] | None
+) -> None:
+    model = store.write(blended(), {}) / "model.npz"
+    arrays = {n: np.array(a) for n, a in map_npz(model).items()}
+    before = arrays.pop(name, np.zeros(0))
+    save_npz(model, arrays if spoilt is None else arrays | {name: spoilt(before)})
+    with pytest.raises(DamagedFile, match=r"model\.npz"):
+        store.load("v1")
 
 
 def test_the_pointer_remembers_the_version_before(store: VersionStore) -> None:
@@ -92,11 +174,12 @@ def test_a_pointer_that_cannot_be_read_says_the_remedy(store: VersionStore, cont
         store.pointer()
 
 
-def test_a_format_of_the_future_says_the_remedy(store: VersionStore) -> None:
+@pytest.mark.parametrize("other", [1, 99, None])
+def test_another_format_says_the_remedy(store: VersionStore, other: int | None) -> None:
     write(store, "v1")
     path = store.folder("v1") / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
-    with pytest.raises(UnknownFormat, match="format version 99, this release reads 1; train a new version"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": other}))
+    with pytest.raises(UnknownFormat, match=f"format version {other}, this release reads 2; train a new version"):
         store.load("v1")
 
 

@@ -1,10 +1,17 @@
 """Data whose right answer can be seen."""
 
+from typing import Any
+
 import numpy as np
 
 from engine.bundle import ModelBundle
+from engine.models.als import ALS
+from engine.models.base import Trainer
 from engine.plays import Plays
+from engine.recipe import Part, Recipe
 from engine.training import Trained, TrainingConfig, train
+
+TWO_FACTORS = ALS(factors=2, iterations=10)
 
 
 def checkerboard(size: int = 20) -> Plays:
@@ -19,8 +26,13 @@ def checkerboard(size: int = 20) -> Plays:
     )
 
 
-def trained_checkerboard(size: int = 20, **config: object) -> Trained:
-    settings = TrainingConfig(**({"factors": 2, "iterations": 10, "threads": 1} | config))  # type: ignore[arg-type]
+def config_of(*trainers: Trainer, **config: Any) -> TrainingConfig:
+    """These families, blended where there are several, on one thread."""
+    return TrainingConfig(Recipe(tuple(Part(t) for t in trainers)), **({"threads": 1} | config))
+
+
+def trained_checkerboard(size: int = 20, *, trainer: Trainer = TWO_FACTORS, **config: Any) -> Trained:
+    settings = config_of(trainer, **config)
     return train(checkerboard(size), np.arange(100, 100 + size), settings, version="v1")
 
 
@@ -30,4 +42,12 @@ def same_arrays(one: ModelBundle, other: ModelBundle) -> bool:
         all(np.array_equal(getattr(one, n), getattr(other, n)) for n in names)
         and np.array_equal(one.items.ids, other.items.ids)
         and np.array_equal(one.users.ids, other.users.ids)
+        and len(one.neighbours) == len(other.neighbours)
+        and all(_same_neighbours(*both) for both in zip(one.neighbours, other.neighbours, strict=True))
     )
+
+
+def _same_neighbours(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(np.array_equal(getattr(one, n), getattr(other, n)) for n in ("indptr", "indices", "weights"))

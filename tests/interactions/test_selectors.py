@@ -18,12 +18,20 @@ def test_history_is_one_query_and_one_row_a_track(
     one, two, three = catalogue.tracks(3)
     catalogue.play(alice, one, one, milestone=10, is_completed=False)
     catalogue.play(alice, two, milestone=75, is_completed=False, at=NOON + timedelta(hours=1, milliseconds=700))
+    catalogue.play(alice, two, milestone=0, is_completed=False, plays=5)
     catalogue.play(alice, three, milestone=0, is_completed=False, kind="like")
     with django_assert_num_queries(1):
         past = history(alice.pk)
     assert past.track_ids.tolist() == [one.pk, two.pk, three.pk]
     assert past.qualified.tolist() == [False, True, True]
-    assert past.stamp == (4, int(NOON.timestamp()) + 3600)
+    assert past.liked.tolist() == [False, False, True]
+    assert past.count.tolist() == [2, 6, 1]
+    noon = int(NOON.timestamp())
+    assert past.newest.tolist() == [noon + 60, noon + 3600, noon]
+    assert [c.dtype for c in (past.track_ids, past.qualified, past.liked, past.count, past.newest)] == [
+        *("int64", "bool", "bool", "float32", "int64")
+    ]
+    assert past.stamp == (5, noon + 3600)
 
 
 @pytest.mark.usefixtures("db")
@@ -34,14 +42,17 @@ def test_nobody_has_an_empty_history() -> None:
 def test_chunks_are_all_plays_in_order(alice: User, bob: User, catalogue: Catalogue) -> None:
     tracks = catalogue.tracks(5)
     catalogue.play(alice, *tracks, plays=3)
-    catalogue.play(bob, *tracks[:2], milestone=20, is_completed=False)
+    catalogue.play(bob, tracks[0], milestone=20, is_completed=False)
+    catalogue.play(bob, tracks[1], milestone=20, is_completed=False, kind="like")
     chunks = list(play_chunks(rows=3))
     assert [len(c) for c in chunks] == [3, 3, 1]
     assert [u for c in chunks for u in c.user.tolist()] == [alice.pk] * 5 + [bob.pk] * 2
-    assert [q for c in chunks for q in c.qualified.tolist()] == [True] * 5 + [False] * 2
+    assert [q for c in chunks for q in c.qualified.tolist()] == [True] * 5 + [False, True]
+    assert [liked for c in chunks for liked in c.liked.tolist()] == [False] * 6 + [True]
     assert [n for c in chunks for n in c.count.tolist()] == [3] * 5 + [1] * 2
     assert chunks[0].time.tolist() == [int(NOON.timestamp()) + 60 * n for n in range(3)]
     assert chunks[0].user.dtype == np.int64
+    assert chunks[0].liked.dtype == np.bool_
 
 
 def test_a_bundle_and_a_history_agree_on_the_stamp(alice: User, catalogue: Catalogue) -> None:

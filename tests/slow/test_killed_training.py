@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 STEPS = [
     ("recommendations.training", "_reconcile"),
-    ("recommendations.training", "_read_plays"),
+    ("recommendations.training", "read_plays"),
     ("recommendations.training", "train"),
     ("engine.storage.versions", "write_bundle"),
     ("engine.storage.bundles", "save_npz"),

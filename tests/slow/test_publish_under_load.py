@@ -20,14 +20,15 @@ SWAP_SECONDS = 5
 SCALED_VERSIONS = """
 from dataclasses import replace
 from engine.bundle import assemble
+from engine.models.base import Learnt
 from recommendations.conf import store
 s = store()
 first = s.load(s.pointer().version)
 for number in (1, 2, 3, 4):
     bundle = assemble(
-        version=f"scaled-{number}", algorithm="als", items=first.items, popularity=first.popularity,
-        item_factors=first.item_factors * number, users=first.users, user_factors=first.user_factors,
-        user_stamps=first.user_stamps, regularization=first.regularization, confidence=first.confidence)
+        version=f"scaled-{number}", items=first.items, popularity=first.popularity, recipe=first.recipe,
+        learnt=[Learnt((first.user_factors, first.item_factors * number), first.fold_in)],
+        users=first.users, user_stamps=first.user_stamps, statistics=first.statistics)
     s.write(bundle, {"report": {}})
 """
 PUBLISH = """

@@ -1,0 +1,113 @@
+"""Linear autoencoders: EASE (Steck 2019), EDLAE (Steck 2020) and RDLAE (Moon, Kim & Lee 2023).
+
+With Λ = l2·I + dropout/(1−dropout)·diag(XᵀX) and P = (XᵀX + Λ)⁻¹ the item–item weights are B = I − P·diag(κ), where κ
+is diag(Λ) for a `free` diagonal (plain ridge regression), 1/diag(P) for a `zero` one (EASE; with dropout EDLAE), and
+between the two for a `relaxed` one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from engine.models.base import SILENT, CannotTrain, Learnt, Progress, stacked, strongest_of
+from engine.models.checks import above_zero, one_of, within
+
+MAX_SIDE = 10_000  # of the dense matrix to be solved, listeners or tracks, whichever are fewer: 0.8 GB, twice
+_BLOCK_BYTES = 64 << 20
+Dense = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearAutoencoder:
+    """relaxation: RDLAE's ξ, how far a diagonal may go · neighbours: kept of each track."""
+
+    family: ClassVar[str] = "linear_autoencoder"
+    l2: float = 50.0
+    dropout: float = 0.5
+    diagonal: str = "free"
+    relaxation: float = 0.3
+    neighbours: int = 500
+
+    def __post_init__(self) -> None:
+        above_zero(self, "l2", "neighbours")
+        within(self, 0, 0.99, "dropout", "relaxation")
+        one_of(self, "diagonal", "zero", "relaxed", "free")
+
+    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = SILENT) -> Learnt:
+        """Raises CannotTrain where both listeners and tracks are more than MAX_SIDE."""
+        if not matrix.nnz:
+            raise CannotTrain("linear_autoencoder: the matrix is empty")
+        users, items = np.flatnonzero(np.diff(matrix.indptr)), np.unique(matrix.indices)
+        if min(len(users), len(items)) > MAX_SIDE:
+            raise CannotTrain(
+                f"linear_autoencoder: {len(users):,} listeners and {len(items):,} tracks, both above {MAX_SIDE:,}"
+            )
+        x = sp.csr_matrix(matrix[users][:, items], dtype=np.float64)
+        ridge = self.l2 + self.dropout / (1 - self.dropout) * np.asarray(x.multiply(x).sum(axis=0)).ravel()
+        inverse = _ByUsers(x, ridge) if len(users) < len(items) else _ByItems(x, ridge)
+        kappa = self._kappa(inverse.diagonal(), ridge)
+        rows = []
+        for begin, block in inverse.blocks():
+            weights = -block * kappa
+            weights[np.arange(len(block)), begin + np.arange(len(block))] = 0  # says nothing of a track not yet played
+            rows.append(strongest_of(weights, self.neighbours))
+            progress.step(begin + len(block), len(items))
+        return Learnt(neighbours=stacked(rows, items, matrix.shape[1]))
+
+    def _kappa(self, diagonal: Dense, ridge: Dense) -> Dense:
+        if self.diagonal == "zero":
+            return np.asarray(1 / diagonal)
+        if self.diagonal == "free":
+            return ridge
+        return np.where(1 - ridge * diagonal > self.relaxation, (1 - self.relaxation) / diagonal, ridge)
+
+
+class _ByItems:
+    """P as the inverse of a matrix of tracks by tracks."""
+
+    def __init__(self, x: sp.csr_matrix, ridge: Dense) -> None:
+        gram = (x.T @ x).toarray()
+        gram[np.diag_indices_from(gram)] += ridge
+        factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+        self.p: Dense = cho_solve(factor, np.eye(len(gram)), overwrite_b=True, check_finite=False)
+
+    def diagonal(self) -> Dense:
+        return np.asarray(np.diag(self.p))
+
+    def blocks(self) -> Iterator[tuple[int, Dense]]:
+        size = max(1, _BLOCK_BYTES // (8 * len(self.p)))
+        return ((begin, self.p[begin : begin + size]) for begin in range(0, len(self.p), size))
+
+
+class _ByUsers:
+    """P by Woodbury's identity: Λ⁻¹ − Λ⁻¹Xᵀ(I + XΛ⁻¹Xᵀ)⁻¹XΛ⁻¹, which solves for listeners where they are fewer."""
+
+    def __init__(self, x: sp.csr_matrix, ridge: Dense) -> None:
+        self.ridge = ridge
+        self.scaled = sp.csr_matrix(x @ sp.diags(1 / ridge))
+        kernel = (self.scaled @ x.T).toarray()
+        kernel[np.diag_indices_from(kernel)] += 1
+        factor = cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
+        self.solved: NDArray[np.float32] = cho_solve(factor, self.scaled.toarray(), check_finite=False).astype(
+            np.float32
+        )
+        self.columns = sp.csr_matrix(self.scaled.T, dtype=np.float32)
+
+    def diagonal(self) -> Dense:
+        return np.asarray(1 / self.ridge - np.asarray(self.scaled.multiply(self.solved).sum(axis=0)).ravel())
+
+    def blocks(self) -> Iterator[tuple[int, Dense]]:
+        items = len(self.ridge)
+        size = max(1, _BLOCK_BYTES // (8 * items))
+        for begin in range(0, items, size):
+            block = -np.asarray(self.columns[begin : begin + size] @ self.solved)
+            here = np.arange(len(block))
+            block[here, begin + here] += 1 / self.ridge[begin + here]
+            yield begin, block

@@ -1,0 +1,52 @@
+"""One number for one model, quickly: NDCG@10 over all tracks on a sample of listeners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from engine.evaluation.metrics import ndcg
+from engine.evaluation.question import Question
+from engine.evaluation.ranking import Scores, top_lists
+from engine.matrix import Pairs
+
+K = 10
+MAX_LISTENERS = 5_000
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Asks about the same listeners every time: those with both a past and a future."""
+
+    question: Question
+    threads: int = 0
+
+    @classmethod
+    def of(cls, past: Pairs, future: Pairs, shape: tuple[int, int], seed: int, threads: int = 0) -> Examiner:
+        """Raises ValueError where there is nobody to ask about."""
+        has_past = np.bincount(past.user, minlength=shape[0]) > 0
+        known = has_past[future.user]
+        before, after = _played(past.user, past.track, shape), _played(future.user[known], future.track[known], shape)
+        question = Question.of(before, after, MAX_LISTENERS, seed)
+        if not len(question.listeners):
+            raise ValueError(
+                "nobody who played something before came to anything new after; there is nothing to choose on"
+            )
+        return cls(question, threads)
+
+    def ndcg(self, scores: Scores) -> float:
+        """Mean NDCG@10 of a model."""
+        return float(self.each(scores).mean())
+
+    def each(self, scores: Scores) -> NDArray[np.float64]:
+        """NDCG@10 of each listener asked about: float64 (n,)."""
+        q = self.question
+        lists = top_lists(scores, q.listeners, q.past, K, threads=self.threads)
+        return ndcg(q.hits(lists), q.relevant(), [K])[:, 0]
+
+
+def _played(users: NDArray[np.int64], tracks: NDArray[np.int64], shape: tuple[int, int]) -> sp.csr_matrix:
+    return sp.csr_matrix((np.ones(len(users), np.bool_), (users, tracks)), shape)

@@ -1,0 +1,136 @@
+"""Where to look: the hyperparameters of each family, and those of the confidences that the data can tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from engine.matrix import DAY, Confidence, Pairs
+from engine.models import FAMILIES
+from engine.recipe import Part
+
+
+@dataclass(frozen=True)
+class Between:
+    """A number from `low` to `high`; `log`: as likely in each decade."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class OneOf:
+    values: tuple[Any, ...]
+
+
+Dimension = Between | OneOf
+Space = Mapping[str, Dimension]
+_CONFIDENCE = "confidence."
+_DAMPING = Between(-0.1, 0.4)
+_STEP = 0.12  # of a dimension's width
+
+_FAMILIES: dict[str, dict[str, Dimension]] = {
+    "ials": {
+        "factors": OneOf((32, 64, 128, 256)),
+        "iterations": Between(4, 20),
+        "regularization": Between(1e-3, 0.1, log=True),
+        "unobserved": Between(0.005, 1.0, log=True),
+        "exponent": Between(0.6, 1.2),
+        "activity": Between(-0.4, 0.4),
+        "damping": _DAMPING,
+    },
+    "linear_autoencoder": {
+        "l2": Between(1, 1000, log=True),
+        "dropout": Between(0.1, 0.9),
+        "diagonal": OneOf(("free", "relaxed", "zero")),
+        "damping": _DAMPING,
+    },
+    "rp3beta": {"alpha": Between(0.5, 1.6), "beta": Between(0.0, 1.0)},
+    "item_knn": {
+        "shrink": Between(0.1, 300, log=True),
+        "normalization": OneOf(("tf-idf", "bm25", "cosine")),
+        "damping": _DAMPING,
+    },
+    "slim": {"l1": Between(0.01, 10, log=True), "l2": Between(0.1, 300, log=True), "damping": _DAMPING},
+    "svd": {"factors": OneOf((16, 32, 64, 128, 256)), "damping": _DAMPING},
+    "popularity": {},
+}
+SHARES = {
+    "ials": 4.0,
+    "linear_autoencoder": 2.0,
+    "rp3beta": 1.5,
+    "item_knn": 1.0,
+    "slim": 0.7,
+    "svd": 0.3,
+    "popularity": 0.05,
+}
+"""Of the time of a search. `als` is `ials` with one regularisation for all, and BPR was behind on every set tried."""
+
+
+def space_of(family: str, pairs: Pairs) -> Space:
+    """The dimensions of a family on these pairs, by field; those of the confidence begin with "confidence."."""
+    if family == "popularity":
+        return {}
+    return _FAMILIES[family] | {_CONFIDENCE + name: dimension for name, dimension in _confidences(pairs).items()}
+
+
+def part_at(family: str, point: Mapping[str, Any]) -> Part:
+    """The part at a point of its space; what the point does not name has the family's default, and a confidence of
+    1."""
+    own = {n: v for n, v in point.items() if not n.startswith(_CONFIDENCE) and n != "damping"}
+    confidence = {n.removeprefix(_CONFIDENCE): v for n, v in point.items() if n.startswith(_CONFIDENCE)}
+    trainer = FAMILIES[family](**own)
+    return Part(trainer, replace(Confidence(bonus=0.0, liked=0.0), **confidence), point.get("damping", 0.0))
+
+
+def point_of(part: Part, space: Space) -> dict[str, Any] | None:
+    """Where a part is in a space, the nearest point within its bounds; None where it has a word the space has not."""
+    values = {**asdict(part.trainer), "damping": part.damping}  # type: ignore[call-overload]
+    values |= {_CONFIDENCE + n: v for n, v in part.confidence.parameters().items()}
+    point: dict[str, Any] = {}
+    for name, dimension in space.items():
+        value = values[name]
+        if isinstance(dimension, OneOf):
+            if value not in dimension.values:
+                return None
+            point[name] = value
+        else:
+            clipped = min(max(value, dimension.low), dimension.high)
+            point[name] = int(clipped) if isinstance(value, int) else float(clipped)
+    return point
+
+
+def nearby(point: Mapping[str, Any], space: Space, rng: np.random.Generator) -> dict[str, Any]:
+    """A point with about a third of its values, at least one, moved a little."""
+    names = list(space)
+    moved = {name for name in names if rng.random() < 1 / 3} or {names[rng.integers(len(names))]}
+    return {name: _moved(value, space[name], rng) if name in moved else value for name, value in point.items()}
+
+
+def _moved(value: Any, dimension: Dimension, rng: np.random.Generator) -> Any:
+    if isinstance(dimension, OneOf):
+        place = dimension.values.index(value) + rng.choice([-1, 1])
+        return dimension.values[min(max(place, 0), len(dimension.values) - 1)]
+    low, high = np.log([dimension.low, dimension.high]) if dimension.log else (dimension.low, dimension.high)
+    at = (np.log(value) if dimension.log else value) + rng.normal() * _STEP * (high - low)
+    at = float(np.clip(at, low, high))
+    result = min(max(float(np.exp(at)), dimension.low), dimension.high) if dimension.log else at
+    return round(result) if isinstance(value, int) else result
+
+
+def _confidences(pairs: Pairs) -> dict[str, Dimension]:
+    """Only what differs between plays can be weighed."""
+    found: dict[str, Dimension] = {"rare": OneOf((False, True))}
+    if pairs.qualified.any() and not pairs.qualified.all():
+        found["bonus"] = Between(0.0, 6.0)
+    if pairs.liked.any():
+        found["liked"] = Between(0.0, 10.0)
+    if pairs.count.max(initial=1) > 1:
+        found |= {"transform": OneOf(("none", "log", "capped", "bm25")), "scale": Between(0.1, 10.0, log=True)}
+    if len(pairs) and (days := float(np.ptp(pairs.newest)) / DAY) > 2:
+        found["half_life"] = OneOf((0.0, *(round(days * share, 1) for share in (0.1, 0.3, 1.0, 3.0))))
+    return found

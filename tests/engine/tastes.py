@@ -1,0 +1,30 @@
+"""A small world of listeners with tastes, split by time."""
+
+import numpy as np
+
+from engine.matrix import Pairs
+from engine.plays import Plays
+
+LISTENERS, TRACKS, TASTES = 150, 200, 5
+DAY = 86_400
+
+
+def plays(seed: int = 5) -> Plays:
+    """Each listener has a taste and plays mostly its tracks, popular ones more; counts, likes and times vary."""
+    rng = np.random.default_rng(seed)
+    popularity = 1 / np.arange(1, TRACKS + 1) ** 0.7
+    rows = []
+    for listener in range(LISTENERS):
+        chance = popularity * np.where(np.arange(TRACKS) % TASTES == listener % TASTES, 12, 1)
+        heard = rng.choice(TRACKS, rng.integers(8, 30), p=chance / chance.sum(), replace=False)
+        rows += [(listener, t, rng.integers(1, 30), rng.random() < 0.7, rng.integers(0, 100 * DAY)) for t in heard]
+    return Plays.from_rows(rows)
+
+
+def tastes(seed: int = 5) -> tuple[Pairs, Pairs, tuple[int, int]]:
+    """Past, future, (listeners, tracks)."""
+    all_plays = plays(seed)
+    late = all_plays.time > 75 * DAY
+    parts = [all_plays.where(~late), all_plays.where(late)]
+    past, future = (Pairs.merge(p.user, p.track, p) for p in parts)
+    return past, future, (LISTENERS, TRACKS)

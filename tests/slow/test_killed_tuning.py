@@ -1,0 +1,46 @@
+"""kill -9 in the middle of a study: its trials are kept, and the next start goes on with them."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.stack import new_stack
+from tests.worlds import checkerboard_csv
+
+pytestmark = pytest.mark.slow
+
+KILLED_AFTER_THREE_TRIALS = """
+import os, signal
+from recommendations import tuning
+keep = tuning._keep
+def deadly(study, trial):
+    keep(study, trial)
+    if study.trials.count() == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+tuning._keep = deadly
+tuning.run_tuning("killed", seconds=5)
+"""
+STUDIES = """
+import json
+from recommendations.models import TuningStudy
+print(json.dumps([
+    [study.status, study.trigger, [[t.number, t.parameters, str(t.at)] for t in study.trials.all()]]
+    for study in TuningStudy.objects.all()
+]))
+"""
+
+
+def test_a_killed_study_goes_on_with_its_trials(tmp_path: Path) -> None:
+    stack = new_stack(tmp_path, MUSICREC_FACTORS="2", MUSICREC_GATE_MARGIN="1")
+    stack.manage("import_plays", str(checkerboard_csv(stack.var)), "--format", "csv")
+    killed = stack.manage("shell", "--verbosity", "0", "--command", KILLED_AFTER_THREE_TRIALS, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    [[status, trigger, trials]] = json.loads(stack.python(STUDIES))
+    assert (status, trigger, [number for number, *_ in trials]) == ("running", "killed", [1, 2, 3])
+    stack.manage("tune_model")
+    [[status, trigger, after]] = json.loads(stack.python(STUDIES))
+    assert (status in ("adopted", "no_better"), trigger) == (True, "killed")
+    assert after[:3] == trials
+    assert len(after) > 3
