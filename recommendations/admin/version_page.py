@@ -1,0 +1,41 @@
+"""The page of one version, beside another one: the one in service, unless it is asked for otherwise."""
+
+from typing import Any
+
+from recommendations.admin.baseline import Baseline
+from recommendations.admin.comparison import segments, tables, title_of
+from recommendations.admin.facts import facts, settings_of, standing
+from recommendations.admin.report import Report
+from recommendations.models import ModelArtifact
+from recommendations.selectors import counterpart, pointed_to, versions_with_runs
+
+CHOICES = 30
+
+
+def version_page(pk: int, wanted: str, segment: str) -> dict[str, Any]:
+    """wanted: the version to compare with, or ""; segment: whose metrics the tables show, "" for all listeners."""
+    artifact, pointer = versions_with_runs().get(pk=pk), pointed_to()
+    report = Report.of(artifact)
+    other = counterpart(artifact, wanted, report.judged_beside)
+    baseline = Baseline.of(report, other, wanted)
+    chosen = segment if segment in report.segments else ""
+    differing, same = settings_of(artifact, other)
+    serving = pointer.version if pointer else None
+    return {
+        "version": artifact,
+        "standing": standing(artifact, serving),
+        "fallback": artifact.manifest.get("fallback"),
+        "other": other,
+        "other_standing": standing(other, serving) if other else None,
+        "choices": ModelArtifact.objects.exclude(pk=pk).values_list("version", flat=True)[:CHOICES],
+        "judged": bool(report.models),
+        "split": report.split,
+        "baseline": baseline,
+        "segments": segments(report, baseline),
+        "segment": chosen,
+        "segment_title": title_of(chosen),
+        "tables": tables(report, baseline, chosen),
+        "facts": facts(artifact, other),
+        "differing": differing,
+        "same": same,
+    }

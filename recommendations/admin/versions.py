@@ -1,0 +1,170 @@
+"""Versions: the list of them, a page for each, all of them over time, and the map of one."""
+
+import json
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST, require_safe
+from unfold.decorators import action
+
+from recommendations.admin import words
+from recommendations.admin.base import ButtonAdmin
+from recommendations.admin.history import history
+from recommendations.admin.report import MAIN, Report
+from recommendations.admin.version_page import version_page
+from recommendations.models import ModelArtifact
+from recommendations.publishing import CannotPublish, publish, roll_back, version_in_service
+from recommendations.selectors import NoMap, mappable, track_map
+
+RETRY_SECONDS = 2
+RECORDED = ["version", "algorithm", "fingerprint", "gate", "gate_reason", "published_at", "projected_at", "pruned_at"]
+
+
+@admin.register(ModelArtifact)
+class ModelArtifactAdmin(ButtonAdmin):
+    list_display = [
+        "version",
+        "in_service",
+        "algorithm",
+        "gate",
+        "ndcg_10",
+        "users",
+        "items",
+        "plays",
+        "size",
+        "created_at",
+    ]
+    list_filter = ["gate", "algorithm"]
+    actions = ["put_into_service"]
+    actions_list = ["quality"]
+    actions_detail = ["map_of_tracks"]
+    fieldsets = [("Everything recorded", {"classes": ["collapse"], "fields": [*RECORDED, "whole_manifest"]})]
+    readonly_fields = ["whole_manifest"]
+    change_form_outer_before_template = "recommendations/version.html"
+    button_label, button_url_name = "Roll back", "roll_back"
+    button_hint = "Puts the version before the one in service back into service, at once and everywhere."
+
+    class Media:
+        css = {"all": ["recommendations/quality.css"]}
+
+    def get_urls(self) -> list[URLPattern]:
+        name = "recommendations_modelartifact"
+        publishing = self.admin_site.admin_view(require_POST(self._put_one_into_service))
+        data = self.admin_site.admin_view(require_safe(self._map_data))
+        return [
+            path("<int:pk>/put-into-service", publishing, name=f"{name}_put_into_service"),
+            path("<int:pk>/map.json", data, name=f"{name}_map_data"),
+            *super().get_urls(),
+        ]
+
+    def press(self, request: HttpRequest) -> None:
+        try:
+            self.message_user(request, f"Version {roll_back()} is in service again.", messages.SUCCESS)
+        except CannotPublish as error:
+            self.message_user(request, str(error), messages.ERROR)
+
+    def has_publish_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    @admin.action(description="Put into service (also one that was held back)", permissions=["publish"])
+    def put_into_service(self, request: HttpRequest, chosen: QuerySet[ModelArtifact]) -> HttpResponse | None:
+        if len(chosen) == 1:
+            return self._put(request, chosen[0])
+        self.message_user(request, "Choose one version.", messages.ERROR)
+        return None
+
+    def _put_one_into_service(self, request: HttpRequest, pk: int) -> HttpResponse:
+        artifact = self._artifact(request, pk)
+        if not self.has_publish_permission(request):
+            self.message_user(request, "Only a superuser may do this.", messages.ERROR)
+            return _to(artifact)
+        return self._put(request, artifact) or _to(artifact)
+
+    def _put(self, request: HttpRequest, artifact: ModelArtifact) -> HttpResponse | None:
+        """The question whether to override the gate, or None where it is done; the outcome is a message."""
+        overrides = artifact.gate == ModelArtifact.Gate.HELD_BACK
+        if overrides and "confirmed" not in request.POST:
+            return self._page(request, "override", artifact, "Override the gate?")
+        try:
+            publish(artifact.version)
+        except CannotPublish as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            self.log_change(request, artifact, "Put into service" + (", overriding the gate." if overrides else "."))
+            self.message_user(request, f"Version {artifact.version} is in service.", messages.SUCCESS)
+        return None
+
+    @action(description="Quality over time", url_path="quality", icon="monitoring", permissions=["view"])  # type: ignore[untyped-decorator]
+    def quality(self, request: HttpRequest) -> HttpResponse:
+        shown = history(request.GET.get("metric", ""))
+        return self._page(request, "quality", None, "Quality over time", **shown)
+
+    @action(description="Map of tracks", url_path="map", icon="scatter_plot", permissions=["view"])  # type: ignore[untyped-decorator]
+    def map_of_tracks(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        artifact = self._artifact(request, object_id)
+        try:
+            nothing, tracks = "", len(mappable(artifact).rows)
+        except NoMap as reason:
+            nothing, tracks = str(reason), 0
+        return self._page(request, "map", artifact, "Map of tracks", nothing=nothing, tracks=tracks)
+
+    def _map_data(self, request: HttpRequest, pk: int) -> HttpResponse:
+        artifact = self._artifact(request, pk)
+        try:
+            drawn = track_map(artifact)
+        except NoMap as reason:
+            return JsonResponse({"nothing": str(reason)}, status=404)
+        if drawn is None:
+            return JsonResponse({}, status=202, headers={"Retry-After": str(RETRY_SECONDS)})
+        return JsonResponse(drawn)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        artifact = self.get_object(request, object_id)
+        asked = request.GET.get("with", ""), request.GET.get("segment", "")
+        page = version_page(artifact.pk, *asked) if artifact else {}
+        page |= {"may_publish": self.has_publish_permission(request), **(extra_context or {})}
+        response: HttpResponse = super().change_view(request, object_id, form_url, page)
+        return response
+
+    def _artifact(self, request: HttpRequest, object_id: str | int) -> ModelArtifact:
+        artifact: ModelArtifact | None = self.get_object(request, str(object_id))
+        if artifact is None:
+            raise Http404("There is no such version.")
+        if not self.has_view_permission(request, artifact):
+            raise PermissionDenied
+        return artifact
+
+    def _page(
+        self, request: HttpRequest, name: str, artifact: ModelArtifact | None, title: str, **shown: Any
+    ) -> TemplateResponse:
+        context = self.admin_site.each_context(request) | {"opts": self.opts, "original": artifact, "title": title}
+        return TemplateResponse(request, f"recommendations/{name}.html", context | {"media": self.media} | shown)
+
+    @admin.display(boolean=True)
+    def in_service(self, artifact: ModelArtifact) -> bool:
+        return artifact.version == version_in_service()
+
+    @admin.display(description="NDCG@10")
+    def ndcg_10(self, artifact: ModelArtifact) -> str:
+        measured = Report.of(artifact).metrics().get(MAIN)
+        return f"{measured.mean:.4f}" if measured else words.UNKNOWN
+
+    @admin.display
+    def size(self, artifact: ModelArtifact) -> str:
+        return words.size(artifact.size_bytes) if artifact.pruned_at is None else "removed"
+
+    @admin.display(description="manifest")
+    def whole_manifest(self, artifact: ModelArtifact) -> str:
+        return format_html('<pre class="quality-manifest">{}</pre>', json.dumps(artifact.manifest, indent=2))
+
+
+def _to(artifact: ModelArtifact) -> HttpResponseRedirect:
+    return HttpResponseRedirect(reverse("admin:recommendations_modelartifact_change", args=[artifact.pk]))

@@ -1,0 +1,43 @@
+"""Numbers as an operator reads them; what is not known is a dash."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+UNKNOWN = "—"
+
+
+def count(number: float | None) -> str:
+    return UNKNOWN if number is None else f"{number:,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def size(number: float | None) -> str:
+    if number is None:
+        return UNKNOWN
+    return f"{number / 1e9:,.2f} GB" if number >= 1e9 else f"{number / 1e6:,.{0 if number >= 1e8 else 1}f} MB"
+
+
+def moment(at: datetime | None) -> str:
+    return UNKNOWN if at is None else f"{at:%Y-%m-%d %H:%M}"
+
+
+def day(unix_seconds: Any) -> str:
+    """The day of a UNIX time; one that is none is not known."""
+    try:
+        return f"{datetime.fromtimestamp(unix_seconds, UTC):%Y-%m-%d}"
+    except (TypeError, ValueError, OverflowError, OSError):
+        return UNKNOWN
+
+
+def change(now: float | None, then: float | None) -> str:
+    """By how much of `then`; "" where that cannot be said."""
+    return "" if not then or now is None or now == then else f"{(now - then) / then:+.1%}"

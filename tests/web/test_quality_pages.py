@@ -1,0 +1,173 @@
+"""The admin's pages about model quality in a real headless browser."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from recommendations.models import ModelArtifact
+from tests.recommendations.test_admin_quality import (
+    FIRST_NIGHT,
+    LIST,
+    NO_REPORT,
+    put_into_service,
+    report,
+    version,
+    write_files,
+)
+from tests.stack import PASSWORD, Stack, new_stack
+from tests.web.test_listener_page import FLAGS, installed_browser
+from tracks.models import Artist, Tag, Track, TrackTag
+
+GENRES = [
+    "rock",
+    "electronic",
+    "hip hop",
+    "jazz",
+    "classical",
+    "metal",
+    "folk",
+    "ambient",
+    "pop",
+    "soul",
+    "punk",
+    "dub",
+]
+WORDS = ["Harbour", "Silver", "Night", "Paper", "Salt", "Glass", "Morning", "Electric", "Hollow", "Winter", "Golden"]
+FILL = f"""
+from access.models import User
+from tests.web.test_quality_pages import fill
+User.objects.create_superuser('operator', password='{PASSWORD}')
+fill()
+"""
+
+
+def fill(nights: int = 24, tracks: int = 600) -> None:
+    """A month of versions: the last but one serves, the last one was held back, and these two have files."""
+    ids, chance = catalogue(tracks), random.Random(5)
+    serving, quality = "", 0.2
+    for night in range(nights):
+        held_back = night in (6, 15, nights - 1)
+        before, quality = quality, quality + chance.uniform(-0.003, 0.006) + (0.03 if night == 14 else 0)
+        ndcg = quality - 0.045 if held_back else quality
+        found = report(ndcg, before, serving) if night else NO_REPORT
+        reason = f"NDCG@10 {ndcg:.4f} is worse than {before:.4f} in service by more than the margin of 10%"
+        gate = {"gate": "held_back", "gate_reason": reason} if held_back else {"published_at": FIRST_NIGHT}
+        made = version(night, found, **gate)
+        serving = serving if held_back else made.version
+    in_service = ModelArtifact.objects.get(version=serving)
+    for artifact in (in_service, made):
+        write_files(artifact, ids, factors=24, tastes=len(GENRES))
+    put_into_service(in_service)
+
+
+def catalogue(tracks: int) -> list[int]:
+    """Ids of tracks whose genres take turns, as the tastes of `write_files` do; one in ten has none."""
+    chance = random.Random(1)
+    artists = Artist.objects.bulk_create(Artist(name=f"The {a} {b}s") for a in WORDS for b in WORDS)
+    titles = [f"{chance.choice(WORDS)} {chance.choice(WORDS)}" for _ in range(tracks)]
+    made = Track.objects.bulk_create(Track(title=title, artist=chance.choice(artists)) for title in titles)
+    tags = Tag.objects.bulk_create(Tag(name=name, kind="genre") for name in GENRES)
+    TrackTag.objects.bulk_create(
+        TrackTag(track=track, tag=tags[n % len(tags)]) for n, track in enumerate(made) if chance.random() < 0.9
+    )
+    return [track.pk for track in made]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = installed_browser()
+    if path is None:
+        pytest.skip("no Chromium or Chrome found; install one, or name it in CHROMIUM")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    installed = new_stack(tmp_path_factory.mktemp("quality"))
+    installed.python(FILL)
+    with installed.serving():
+        yield installed
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iterator[Page]:
+    """The operator's, signed in; it fails the test when a script of ours fails or anything is loaded from elsewhere."""
+    desk = browser.new_page(base_url=stack.base, viewport={"width": 1400, "height": 900}, color_scheme=request.param)
+    faults: list[str] = []
+    desk.on("pageerror", lambda error: faults.append(str(error)))
+    desk.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    desk.on("request", lambda asked: None if asked.url.startswith((stack.base, "data:")) else faults.append(asked.url))
+    desk.goto("/admin/")
+    desk.locator("#id_username").fill("operator")
+    desk.locator("#id_password").fill(PASSWORD)
+    desk.get_by_role("button", name="Log in").click()
+    expect(desk.locator("#nav-sidebar-apps")).to_be_visible()
+    yield desk
+    desk.close()
+    assert faults == []
+
+
+def test_the_operator_follows_quality_to_a_version_and_its_map(page: Page, tmp_path: Path) -> None:
+    page.goto(LIST)
+    page.get_by_role("link", name="Quality over time").click()
+    point = page.locator(".chart-quality a").nth(14)
+    point.hover()
+    expect(page.locator("#charts .tip")).to_contain_text("Published before · trained 2026-03-15 03:00")
+    expect(page.locator("#charts .cursor[visibility=visible]")).to_have_count(5)
+    page.screenshot(path=tmp_path / "history.png", full_page=True)
+    name = point.get_attribute("data-version")
+    point.click()
+    expect(page.get_by_role("link", name=str(name))).to_be_visible()
+    expect(page.get_by_role("heading", name="All metrics: All listeners")).to_be_visible()
+    page.screenshot(path=tmp_path / "version.png", full_page=True)
+    page.get_by_role("link", name="Tail of the catalogue").click()
+    expect(page.get_by_role("heading", name="All metrics: Tail of the catalogue")).to_be_visible()
+    page.get_by_role("link", name="Map of tracks").click()
+    expect(page.get_by_text("The files of this version cannot be read")).to_be_visible()
+
+
+def test_the_map_of_tracks_can_be_looked_around_in(page: Page, tmp_path: Path) -> None:
+    page.goto(LIST)
+    page.locator("#result_list tbody th a").nth(1).click()
+    page.get_by_role("link", name="Map of tracks").click()
+    expect(page.locator("#map-method")).to_contain_text("The 600 most popular tracks", timeout=60_000)
+    expect(page.locator(".map-tags li")).to_have_count(11)
+    page.screenshot(path=tmp_path / "map.png")
+    page.get_by_label("Find").fill("harbour")
+    expect(page.locator("#map-found")).to_contain_text("found")
+    page.get_by_role("button", name="Zoom in").click()
+    page.get_by_label("Find").fill("")
+    page.get_by_role("button", name="Show all").click()
+    tag = page.locator(".map-tags button").first
+    tag.click()
+    expect(tag).to_have_attribute("aria-pressed", "true")
+    expect(hovered(page)).to_contain_text(f"{tag.locator('span').inner_text()} · ")
+    page.screenshot(path=tmp_path / "one tag.png")
+
+
+def hovered(page: Page) -> Locator:
+    """The tip of some dot, for which the pointer looks line by line."""
+    box, tip = page.locator("#map canvas").bounding_box(), page.locator("#map .tip")
+    assert box is not None
+    for y in range(12, int(box["height"]), 40):
+        for x in range(12, int(box["width"]), 40):
+            page.mouse.move(box["x"] + x, box["y"] + y)
+            if tip.is_visible():
+                return tip
+    return tip
+
+
+def test_overriding_the_gate_can_be_called_off(page: Page, tmp_path: Path) -> None:
+    page.goto(LIST)
+    page.locator("#result_list tbody th a").first.click()
+    page.get_by_role("button", name="Put into service").click()
+    expect(page.get_by_role("heading", name="overriding the gate?")).to_be_visible()
+    page.screenshot(path=tmp_path / "override.png")
+    page.get_by_role("link", name="Leave it held back").click()
+    expect(page.get_by_text("Gate: held back")).to_be_visible()
