@@ -8,10 +8,11 @@ from django.db.models import Q
 from numpy.typing import NDArray
 
 from engine.plays import Plays
+from engine.recipe import Recipe
 from engine.storage.versions import UNREADABLE
 from engine.training import Trained, TrainingConfig
 from recommendations.conf import store
-from recommendations.gate import objection
+from recommendations.gate import objection, score, worse_than_popular
 from recommendations.models import ModelArtifact
 from recommendations.publishing import version_in_service
 
@@ -37,6 +38,15 @@ def trained_before(fingerprint: str) -> ModelArtifact | None:
     serves = Q(version__in=[serving, pointer.previous if pointer else None])
     held_back = Q(gate=ModelArtifact.Gate.HELD_BACK)
     return ModelArtifact.objects.filter(serves | held_back, fingerprint=fingerprint, pruned_at=None).first()
+
+
+def recipe_in_service() -> Recipe | None:
+    """What the version in service was made of; None without one, or for one of a release before recipes."""
+    serving = version_in_service()
+    try:
+        return Recipe.parse(store().manifest(serving)["config"]) if serving else None
+    except (*UNREADABLE, KeyError, ValueError):
+        return None
 
 
 def record_version(trained: Trained, fingerprint: str) -> ModelArtifact:
@@ -66,9 +76,12 @@ def summary(trained: Trained) -> str:
     """One line for the operator."""
     bundle, report = trained.bundle, trained.manifest["report"]
     judged = ""
-    if "model" in report:
-        ours, popular = report["model"]["ndcg@10"], report["most_popular"]["ndcg@10"]
+    ours, popular, theirs = (score(report, of) for of in ("model", "most_popular", "in_service"))
+    if ours is not None and popular is not None:
         judged = f"; NDCG@10 {ours:.4f} on a {report['split']} split, most popular {popular:.4f}"
+        judged += f", the recipe in service {theirs:.4f}" if theirs is not None else ""
+    if worse_than_popular(trained.manifest | {"algorithm": bundle.algorithm}):
+        judged += "; worse than most popular, and published only because nothing else could serve"
     fallback = f"; {trained.manifest['fallback']}" if trained.manifest["fallback"] else ""
     return (
         f"version {bundle.version} by {bundle.algorithm}: {len(bundle.users):,} listeners, {len(bundle.items):,} "

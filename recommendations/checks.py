@@ -7,12 +7,24 @@ from django.conf import settings
 from django.core.checks import Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
+from engine.evaluation.split import KINDS
+from engine.matrix import TRANSFORMS
+from engine.models import FAMILIES
+
 BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FACTORS": (lambda v: 1 <= v <= 1024, "between 1 and 1024"),
     "ITERATIONS": (lambda v: 1 <= v <= 1000, "between 1 and 1000"),
-    "REGULARIZATION": (lambda v: v >= 0, "0 or more"),
+    "REGULARIZATION": (lambda v: v > 0, "more than 0"),
     "CONFIDENCE_BASE": (lambda v: v > 0, "more than 0"),
+    "FAMILY": (lambda v: v in FAMILIES, f"one of {', '.join(FAMILIES)}"),
     "CONFIDENCE_BONUS": (lambda v: v >= 0, "0 or more"),
+    "CONFIDENCE_LIKED": (lambda v: v >= 0, "0 or more"),
+    "CONFIDENCE_TRANSFORM": (lambda v: v in TRANSFORMS, f"one of {', '.join(TRANSFORMS)}"),
+    "CONFIDENCE_SCALE": (lambda v: v >= 0, "0 or more"),
+    "CONFIDENCE_HALF_LIFE": (lambda v: v >= 0, "0 (no decay) or more days"),
+    "TUNING_SECONDS": (lambda v: v >= 1, "1 or more"),
+    "TUNING_PAIRS": (lambda v: v >= 1000, "1000 or more"),
+    "SPLIT": (lambda v: v in KINDS, f"one of {', '.join(KINDS)}"),
     "HOLDOUT": (lambda v: 0 < v <= 0.5, "more than 0 and at most 0.5"),
     "GATE_MARGIN": (lambda v: 0 <= v <= 1, "between 0 and 1"),
     "COLD_BELOW": (lambda v: v >= 1, "1 or more"),

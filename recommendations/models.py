@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from numpy.typing import NDArray
 
+from recommendations.gate import score
+
 
 class ModelArtifact(models.Model):
     """One trained version. Which of them serves is said by the pointer on disk, not here."""
@@ -15,7 +17,7 @@ class ModelArtifact(models.Model):
         HELD_BACK = "held_back", "Held back"
 
     version = models.CharField(max_length=64, unique=True)
-    algorithm = models.CharField(max_length=32)
+    algorithm = models.CharField(max_length=128, help_text="The families it is made of, joined by +.")
     fingerprint = models.CharField(max_length=64, help_text="Of the plays and the configuration it was trained with.")
     gate = models.CharField(max_length=16, choices=Gate.choices)
     gate_reason = models.CharField(max_length=512, blank=True)
@@ -41,8 +43,7 @@ class ModelArtifact(models.Model):
     @property
     def ndcg(self) -> float | None:
         """NDCG@10 on the held-out plays, where there were any."""
-        model: dict[str, float] = self.manifest.get("report", {}).get("model", {})
-        return model.get("ndcg@10")
+        return score(self.manifest.get("report", {}))
 
 
 class TrainingRun(models.Model):
@@ -76,6 +77,70 @@ class TrainingRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.trigger} {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class TuningStudy(models.Model):
+    """One search for a better recipe."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        ADOPTED = "adopted"
+        HELD_BACK = "held_back", "Held back"
+        NO_BETTER = "no_better", "No better"
+        TRIED = "tried", "Tried, not trained"
+        INTERRUPTED = "interrupted"
+        FAILED = "failed"
+
+    trigger = models.CharField(max_length=32, help_text="schedule, command or admin.")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
+    fingerprint = models.CharField(
+        max_length=64, help_text="Of the plays it chooses on: a killed study goes on with it."
+    )
+    split = models.CharField(max_length=16, blank=True, help_text="How those plays were split.")
+    budget_seconds = models.FloatField()
+    seconds = models.FloatField(null=True, blank=True, help_text="Spent on the search, interruptions left out.")
+    detail = models.TextField(blank=True, help_text="What came of it; for a failure, what went wrong.")
+    score = models.FloatField(
+        null=True, blank=True, help_text="NDCG@10 of the best recipe on the plays it was chosen on."
+    )
+    score_in_use = models.FloatField(
+        null=True, blank=True, help_text="NDCG@10 of the recipe used until then, on the same plays."
+    )
+    recipe = models.JSONField(null=True, blank=True, help_text="The best found.")
+    best_of = models.JSONField(default=dict, help_text="The best NDCG@10 of each family.")
+    artifact = models.ForeignKey(ModelArtifact, models.SET_NULL, null=True, blank=True, related_name="studies")
+    host = models.CharField(max_length=128, blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "tuning_studies"
+        ordering = ["-started_at"]
+        verbose_name_plural = "tuning studies"
+
+    def __str__(self) -> str:
+        return f"{self.trigger} {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class TuningTrial(models.Model):
+    """One family with one set of hyperparameters, fitted and judged."""
+
+    study = models.ForeignKey(TuningStudy, models.CASCADE, related_name="trials")
+    number = models.PositiveIntegerField(help_text="From 1, in the order they were tried.")
+    family = models.CharField(max_length=32)
+    parameters = models.JSONField()
+    score = models.FloatField(null=True, blank=True, help_text="NDCG@10; empty where it could not be fitted.")
+    seconds = models.FloatField()
+    note = models.CharField(max_length=512, blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "tuning_trials"
+        ordering = ["study", "number"]
+        constraints = [models.UniqueConstraint(fields=["study", "number"], name="tuning_trial_once")]
+
+    def __str__(self) -> str:
+        return f"{self.family} {self.score}"
 
 
 class UserFeatures(models.Model):

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from tracks.serializers import CardSerializer
 
 MAX_LIMIT = 100
-SOURCES = ["personal", "similar", "content", "popular", "random"]
+SOURCES = ["personal", "neighbours", "similar", "content", "popular", "random"]
 
 
 class _Limit(serializers.IntegerField):

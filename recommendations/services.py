@@ -85,6 +85,9 @@ def _query(bundle: ModelBundle, user_id: int, past: History, request: Request) -
         user_row=bundle.user_row(user_id, past.stamp),
         played=past.track_ids,
         qualified=past.qualified,
+        liked=past.liked,
+        count=past.count,
+        newest=past.newest,
         exclude=past.track_ids if request.exclude_played else np.zeros(0, np.int64),
     )
 
@@ -157,7 +160,7 @@ def _answer(
 
 def _reasons(bundle: ModelBundle, ranking: Ranking, past: History) -> dict[int, Answer]:
     """An explanation for each track of the page."""
-    modelled = {"personal", "similar"}
+    modelled = {"personal", "neighbours", "similar"}
     tracks = {
         p.track_id: because(bundle, p.track_id, past.track_ids) if p.source in modelled else [] for p in ranking.picks
     }
@@ -173,7 +176,7 @@ def _reasons(bundle: ModelBundle, ranking: Ranking, past: History) -> dict[int, 
 
 def _sentence(pick: Pick, titles: list[str]) -> str:
     match pick.source:
-        case "personal":
+        case "personal" | "neighbours":
             return f"Because you played {' and '.join(titles)}" if titles else "From what you have been playing"
         case "similar":
             return "Played by the same listeners"

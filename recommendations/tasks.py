@@ -2,6 +2,7 @@ from celery import shared_task
 
 from recommendations.model_cache import cache
 from recommendations.training import run_training
+from recommendations.tuning import run_tuning
 
 HOUR = 3600
 
@@ -9,6 +10,11 @@ HOUR = 3600
 @shared_task(name="recommendations.train_model", time_limit=6 * HOUR)  # type: ignore[untyped-decorator]
 def train_model(trigger: str = "schedule") -> str:
     return str(run_training(trigger))
+
+
+@shared_task(name="recommendations.tune_model", time_limit=12 * HOUR)  # type: ignore[untyped-decorator]
+def tune_model(trigger: str = "schedule") -> str:
+    return str(run_tuning(trigger))
 
 
 @shared_task(name="recommendations.version_here", ignore_result=False)  # type: ignore[untyped-decorator]

@@ -16,12 +16,13 @@ from django.utils import timezone
 from filelock import FileLock, Timeout
 
 from engine.plays import Plays
+from engine.recipe import Recipe
 from engine.training import train
 from interactions.selectors import count_interactions, play_chunks
 from interactions.services import refresh_popular_tracks
 from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
-from recommendations.artifacts import fingerprint_of, record_version, summary, trained_before
+from recommendations.artifacts import fingerprint_of, recipe_in_service, record_version, summary, trained_before
 from recommendations.conf import store, training_config
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.publishing import is_projected, project, prune, publish, publish_lock, version_in_service
@@ -61,8 +62,15 @@ class _Step:
         self.seconds[name] = round(time.perf_counter() - began, 3)
 
 
-def run_training(trigger: str, *, force: bool = False, progress: Progress = lambda stage, done, total: None) -> Outcome:
-    """Train, judge, publish. force: even where the plays are those of the version in service.
+def run_training(
+    trigger: str,
+    *,
+    force: bool = False,
+    recipe: Recipe | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> Outcome:
+    """Train, judge, publish. force: even where the plays are those of the version in service · recipe: instead of the
+    one that every night uses.
 
     Never raises for what goes wrong inside: a failure is an Outcome, a row, an alarm and a log line. Killed anywhere,
     the version in service goes on serving and the next run starts clean.
@@ -72,19 +80,19 @@ def run_training(trigger: str, *, force: bool = False, progress: Progress = lamb
     lock = FileLock(versions.root / "training.lock", timeout=0)  # freed by the kernel when its holder dies
     try:
         with lock:
-            return _run(trigger, force, progress)
+            return _run(trigger, force, recipe, progress)
     except Timeout:
         return Outcome("Already running", "another training run has not finished")
 
 
-def _run(trigger: str, force: bool, progress: Progress) -> Outcome:
+def _run(trigger: str, force: bool, recipe: Recipe | None, progress: Progress) -> Outcome:
     TrainingRun.objects.filter(status=Status.RUNNING).update(
         status=Status.FAILED, finished_at=timezone.now(), detail="the process was killed"
     )
     run = TrainingRun.objects.create(trigger=trigger[:32], host=socket.gethostname())
     step = _Step(run, progress)
     try:
-        status, detail, artifact = _train(step, force)
+        status, detail, artifact = _train(step, force, recipe)
     except Exception as error:
         logger.exception("training run=%s failed", run.pk)
         raise_alarm("training_failed", "", f"{type(error).__name__}: {error}")
@@ -99,18 +107,27 @@ def _run(trigger: str, force: bool, progress: Progress) -> Outcome:
     return Outcome(str(status.label), detail, run)
 
 
-def _train(step: _Step, force: bool) -> tuple[Status, str, ModelArtifact | None]:
+def _train(step: _Step, force: bool, recipe: Recipe | None) -> tuple[Status, str, ModelArtifact | None]:
     with step.stage("reconcile"):
         _reconcile()
     with step.stage("read"):
-        plays = _read_plays(step.progress)
+        plays = read_plays(step.progress)
         tracks = all_track_ids()
-        config = training_config()
+        config = training_config(recipe)
         fingerprint = fingerprint_of(plays, tracks, config)
     if not force and (known := trained_before(fingerprint)):
         return Status.UNCHANGED, f"nothing new since version {known.version}", known
     with step.stage("train"):
-        trained = train(plays, tracks, config, version=_new_version(timezone.now()), progress=step.progress)
+        trained = train(
+            plays,
+            tracks,
+            config,
+            version=_new_version(timezone.now()),
+            in_service=recipe_in_service(),
+            progress=step.progress,
+        )
+        trained.manifest["report"]["in_service"] = version_in_service()
+        trained.manifest["peak_memory_bytes"] = _peak_memory()
     with step.stage("write"):
         store().write(trained.bundle, trained.manifest)
     with step.stage("judge"):
@@ -148,7 +165,8 @@ def _prune() -> None:
         resolve_alarms("prune_failed")
 
 
-def _read_plays(progress: Progress) -> Plays:
+def read_plays(progress: Progress) -> Plays:
+    """All of them, as columns."""
     total, chunks = count_interactions(), []
     for chunk in play_chunks():
         chunks.append(chunk)

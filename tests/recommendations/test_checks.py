@@ -18,9 +18,30 @@ def test_the_defaults_are_accepted() -> None:
         ("COLD_BELOW", 0),
         ("GATE_MARGIN", -1),
         ("CONFIDENCE_BASE", 0),
+        ("FAMILY", "crystal_ball"),
+        ("REGULARIZATION", 0),
+        ("CONFIDENCE_LIKED", -1),
+        ("CONFIDENCE_TRANSFORM", "cube"),
+        ("CONFIDENCE_SCALE", -1),
+        ("CONFIDENCE_HALF_LIFE", -7),
+        ("SPLIT", "by_moon"),
+        ("TUNING_SECONDS", 0),
+        ("TUNING_PAIRS", 10),
     ],
 )
-def test_a_value_that_cannot_work_is_refused_with_a_sentence(settings: Any, name: str, value: float) -> None:
+def test_a_value_that_cannot_work_is_refused_with_a_sentence(settings: Any, name: str, value: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {name: value}
     [error] = check_settings(None)
     assert error.msg == f"MUSICREC_{name} is {value}; it must be {BOUNDS[name][1]}."
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("FAMILY", "one of als, ials, bpr, svd, rp3beta, item_knn, slim, linear_autoencoder, popularity"),
+        ("CONFIDENCE_TRANSFORM", "one of none, log, capped, bm25"),
+        ("SPLIT", "one of time, ratio, leave_last, new_users"),
+    ],
+)
+def test_a_choice_that_is_none_is_told_with_those_there_are(name: str, choices: str) -> None:
+    assert BOUNDS[name][1] == choices

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import numpy as np
@@ -5,16 +6,22 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from access.models import User
-from engine.models import als
+from engine.models import FAMILIES
+from engine.models.base import Learnt
+from engine.models.ials import IALS
+from engine.models.popularity import Popularity
+from engine.models.rp3beta import RP3Beta
+from engine.recipe import Part, Recipe
 from interactions.models import Interaction
 from recommendations import training
 from recommendations.conf import store
-from recommendations.gate import objection
 from recommendations.models import Alarm, ModelArtifact, TrainingRun, UserFeatures
 from recommendations.publishing import CannotPublish, publish, roll_back, version_in_service
 from recommendations.tasks import train_model
 from recommendations.training import run_training
 from tests.people import Catalogue
+
+NEIGHBOURS = Recipe((Part(RP3Beta()),))
 
 
 @pytest.fixture
@@ -42,7 +49,9 @@ def test_a_run_publishes_a_version_and_leaves_a_row(world: Catalogue) -> None:
     assert version_in_service() == artifact.version
     assert (artifact.gate, artifact.users, artifact.items, artifact.plays) == ("passed", 20, 20, 180)
     assert artifact.size_bytes == store().size(artifact.version)
-    assert artifact.manifest["config"]["factors"] == 2
+    assert artifact.manifest["config"]["parts"][0]["factors"] == 2
+    assert artifact.ndcg == artifact.manifest["report"]["models"]["model"]["metrics"]["ndcg@10"]["mean"]
+    assert 10_000_000 < artifact.manifest["peak_memory_bytes"] <= run.peak_memory_bytes
     assert None not in (artifact.published_at, artifact.projected_at)
 
 
@@ -99,16 +108,16 @@ def test_a_damaged_pointer_is_replaced_by_the_next_run(world: Catalogue, content
     assert version_in_service() == ModelArtifact.objects.latest("created_at").version
 
 
-def test_als_that_cannot_run_becomes_svd_and_says_so(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*args: object, **kwargs: object) -> als.Factors:
+def test_a_family_that_cannot_run_becomes_svd_and_says_so(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object, **kwargs: object) -> Learnt:
         raise RuntimeError("no BLAS today")
 
-    monkeypatch.setattr(als, "fit", broken)
+    monkeypatch.setattr(IALS, "fit", broken)
     outcome = run_training("test")
     artifact = ModelArtifact.objects.get()
     assert (outcome.status, artifact.algorithm) == ("Published", "svd")
-    assert artifact.manifest["fallback"] == "ALS could not run (RuntimeError: no BLAS today)"
-    assert "ALS could not run" in outcome.detail
+    assert artifact.manifest["fallback"] == "ials could not run (RuntimeError: no BLAS today)"
+    assert "ials could not run" in outcome.detail
 
 
 def test_without_plays_it_fails_with_a_row_an_alarm_and_a_remedy(catalogue: Catalogue) -> None:
@@ -149,11 +158,18 @@ def test_the_task_is_the_same_call(world: Catalogue) -> None:
     assert TrainingRun.objects.get().trigger == "schedule"
 
 
-def test_a_worse_version_is_held_back_and_can_be_published_by_hand(world: Catalogue) -> None:
+@pytest.mark.parametrize(
+    "perfect",
+    [
+        {"models": {"model": {"metrics": {"ndcg@10": {"mean": 1.0, "low": 0.9, "high": 1.0}}, "segments": {}}}},
+        {"model": {"ndcg@10": 1.0, "recall@10": 1.0}},  # as the first release wrote it
+    ],
+)
+def test_a_worse_version_is_held_back_and_can_be_published_by_hand(world: Catalogue, perfect: dict[str, Any]) -> None:
     first = trained()
     manifest = store().manifest(first)
-    better = manifest | {"report": manifest["report"] | {"model": {"ndcg@10": 1.0, "recall@10": 1.0}}}
-    (store().folder(first) / "manifest.json").write_text(__import__("json").dumps(better))
+    better = manifest | {"report": {"split": manifest["report"]["split"]} | perfect}
+    (store().folder(first) / "manifest.json").write_text(json.dumps(better))
     outcome = run_training("test", force=True)
     held_back = ModelArtifact.objects.latest("created_at")
     assert outcome.status == "Held back"
@@ -165,15 +181,69 @@ def test_a_worse_version_is_held_back_and_can_be_published_by_hand(world: Catalo
     assert version_in_service() == held_back.version
 
 
-def test_the_gate_compares_like_with_like() -> None:
-    def manifest(ndcg: float, split: str = "time") -> dict[str, Any]:
-        return {"report": {"split": split, "model": {"ndcg@10": ndcg}}}
+def test_another_recipe_is_judged_beside_the_one_in_service_on_the_same_plays(world: Catalogue) -> None:
+    first = trained()
+    outcome = run_training("test", recipe=NEIGHBOURS)
+    artifact = ModelArtifact.objects.latest("created_at")
+    report = artifact.manifest["report"]
+    assert report["models"].keys() == {"model", "in_service", "most_popular"}
+    assert report["in_service"] == first
+    assert "ndcg@10" in report["differences"]["in_service"]
+    assert (artifact.algorithm, outcome.run.artifact) == ("rp3beta", artifact)
+    assert "the recipe in service" in outcome.detail or "on the same plays" in outcome.detail
 
-    assert objection(manifest(0.1), None, 0.1) == ""
-    assert objection(manifest(0.19), manifest(0.2), 0.1) == ""
-    assert objection(manifest(0.17), manifest(0.2), 0.1).startswith("NDCG@10 0.1700 is worse than 0.2000")
-    assert objection(manifest(0.1), manifest(0.2, split="ratio"), 0.1) == ""
-    assert objection({"report": {"split": "time", "listeners": 0}}, manifest(0.2), 0.1) == ""
+
+def test_a_version_put_into_service_by_hand_is_what_the_next_is_compared_with(world: Catalogue, settings: Any) -> None:
+    trained()
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": -99}
+    assert run_training("test", recipe=NEIGHBOURS).status == "Held back"
+    publish(ModelArtifact.objects.latest("created_at").version)
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
+    assert trained_beside(NEIGHBOURS) == set()
+    assert trained_beside(None) == {"in_service"}
+
+
+def trained_beside(recipe: Recipe | None) -> set[str]:
+    """Which recipes a version is judged beside, most popular left out."""
+    run_training("test", force=True, recipe=recipe)
+    report = ModelArtifact.objects.latest("created_at").manifest["report"]
+    return set(report["models"]) - {"model", "most_popular"}
+
+
+@pytest.mark.parametrize("config", [{}, {"factors": 64}, {"parts": [{"family": "crystal_ball"}], "weights": {}}])
+def test_a_version_whose_recipe_cannot_be_read_is_no_obstacle(world: Catalogue, config: dict[str, Any]) -> None:
+    first = trained()
+    manifest = store().manifest(first) | {"config": config}
+    (store().folder(first) / "manifest.json").write_text(json.dumps(manifest))
+    assert trained_beside(None) == set()
+
+
+def test_a_first_version_that_is_worse_than_most_popular_says_so(
+    world: Catalogue, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
+
+    def judged(*args: Any, **kwargs: Any) -> Any:
+        found = original(*args, **kwargs)
+        worse = {"mean": -0.2, "low": -0.3, "high": -0.1}
+        found.manifest["report"]["differences"]["most_popular"]["ndcg@10"] = worse
+        return found
+
+    original = training.train
+    monkeypatch.setattr(training, "train", judged)
+    first, second = run_training("test"), run_training("test", force=True)
+    assert first.status == "Published"
+    assert "worse than most popular, and published only because nothing else could serve" in first.detail
+    assert second.status == "Held back"
+    assert "of most popular (difference -0.2000" in second.detail
+    assert run_training("test", recipe=Recipe((Part(Popularity()),))).status == "Published"
+
+
+def test_a_version_of_many_families_has_room_for_their_names(world: Catalogue, settings: Any) -> None:
+    names = ("ials", "linear_autoencoder", "popularity", "item_knn", "rp3beta")
+    recipe = Recipe(tuple(Part(FAMILIES[name]()) for name in names))
+    assert run_training("test", recipe=recipe).status == "Published"
+    assert ModelArtifact.objects.get().algorithm == "+".join(names)
 
 
 def test_old_versions_are_pruned_never_the_one_in_service_nor_the_one_before(world: Catalogue, settings: Any) -> None:

@@ -1,0 +1,92 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from engine.evaluation.split import KINDS
+from engine.recipe import Recipe
+from recommendations.evaluating import CannotEvaluate, evaluate, recipe_of
+from recommendations.management.bars import Bars
+
+
+class Command(BaseCommand):
+    help = "Measure a recipe on held-out plays, beside most popular and the recipe in service. Publishes nothing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("version", nargs="?", help="whose recipe; by default that of the version in service")
+        what.add_argument("--recipe", type=Path, help="a JSON file with a recipe, instead of a version")
+        parser.add_argument("--split", choices=list(KINDS), default="time", help="how plays are held out")
+        parser.add_argument("--holdout", type=float, default=0.2, help="the share held out")
+        parser.add_argument("--k", type=int, action="append", help="a cut-off; repeatable, by default 5, 10 and 20")
+        parser.add_argument("--listeners", type=int, default=10_000, help="judge a sample of so many; 0 for all")
+        parser.add_argument("--json", type=Path, help="where to write the whole report")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not 0 < options["holdout"] < 1:
+            raise CommandError("--holdout: between 0 and 1")
+        if min(options["k"] or [1]) < 1:
+            raise CommandError("--k: 1 or more")
+        if options["listeners"] < 0:
+            raise CommandError("--listeners: 0 or more")
+        try:
+            with Bars() as bars, logging_redirect_tqdm():
+                report = evaluate(
+                    _recipe(options),
+                    split=options["split"],
+                    holdout=options["holdout"],
+                    ks=options["k"] or (5, 10, 20),
+                    listeners=options["listeners"] or None,
+                    progress=bars.show,
+                )
+        except CannotEvaluate as error:
+            raise CommandError(str(error)) from error
+        for line in _lines(report):
+            self.stdout.write(line)
+        if options["json"]:
+            _write(options["json"], report)
+
+
+def _recipe(options: dict[str, Any]) -> Recipe:
+    if options["recipe"] is None:
+        return recipe_of(options["version"])
+    try:
+        return Recipe.parse(json.loads(options["recipe"].read_text()))
+    except (OSError, ValueError) as error:
+        raise CommandError(f"--recipe: {error}") from error
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(report, indent=2) + "\n")
+    except OSError as error:
+        raise CommandError(f"--json: {error}") from error
+
+
+def _lines(report: dict[str, Any]) -> Iterator[str]:
+    """As a table, a column a model; means, and the bounds of the first model's 95 % interval."""
+    models = report["models"]
+    yield f"{report['listeners']:,} listeners, {report['split']} split, {report['holdout']:.0%} held out"
+    if not models:
+        yield "nobody to judge on"
+        return
+    yield f"{'':24}{'':20}" + "".join(f"{name:>14}" for name in models)
+    for metric, value in models["model"]["metrics"].items():
+        yield _line(metric, value, [_mean(m["metrics"].get(metric)) for m in models.values()])
+    for segment, of in models["model"]["segments"].items():
+        for metric, value in of["metrics"].items():
+            if metric.startswith("ndcg@"):
+                means = [_mean(m["segments"].get(segment, {}).get("metrics", {}).get(metric)) for m in models.values()]
+                yield _line(f"{metric} {segment} ({of['listeners']:,})", value, means)
+
+
+def _line(name: str, value: dict[str, float], means: list[float | None]) -> str:
+    interval = f"{value['low']:.4f} … {value['high']:.4f}"
+    return f"{name:24}{interval:20}" + "".join(f"{'—' if m is None else f'{m:.4f}':>14}" for m in means)
+
+
+def _mean(value: dict[str, float] | None) -> float | None:
+    return value["mean"] if value else None
