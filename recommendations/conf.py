@@ -4,6 +4,7 @@ import logging
 from dataclasses import fields
 
 from django.conf import settings
+from django.db.models import Q
 
 from engine.matrix import Confidence
 from engine.models import FAMILIES
@@ -32,10 +33,12 @@ def training_config(recipe: Recipe | None = None) -> TrainingConfig:
 
 
 def tuned_recipe() -> Recipe | None:
-    """Of the newest study whose recipe went into service; None without one, or where settings come first."""
+    """Of the newest study whose recipe went into service, by the gate or by hand; None without one, or where settings
+    come first."""
     if not settings.MUSICREC["USE_TUNED"]:
         return None
-    adopted = TuningStudy.objects.filter(status=TuningStudy.Status.ADOPTED).order_by("-pk").first()
+    in_service = Q(status=TuningStudy.Status.ADOPTED) | Q(artifact__published_at__isnull=False)
+    adopted = TuningStudy.objects.filter(in_service).order_by("-pk").first()
     try:
         return Recipe.parse(adopted.recipe) if adopted and adopted.recipe else None
     except ValueError as error:  # a study of another release must not keep the night from training

@@ -73,8 +73,8 @@ def run_tuning(
 def _run(trigger: str, seconds: float, train_it: bool, progress: Progress) -> Outcome:
     study = TuningStudy(trigger=trigger[:32], budget_seconds=seconds, host=socket.gethostname())
     try:
-        plays, tracks, config = read_plays(progress), all_track_ids(), training_config()
-        material = _material(plays, tracks, config)
+        config = training_config()
+        material = _material(read_plays(progress), all_track_ids(), config)  # training reads the plays again
         study = _resumed(study, material)
         tuned = _search(study, material, config, progress)
         study.recipe, study.score, study.best_of = tuned.recipe.parameters(), tuned.score, tuned.best_of

@@ -13,6 +13,9 @@ from engine.models.rp3beta import RP3Beta
 from engine.models.svd import SVD
 from engine.recipe import Part, Recipe
 from recommendations.conf import recipe_of_settings, training_config
+from recommendations.models import TuningStudy
+
+NEIGHBOURS = Recipe((Part(RP3Beta()),))
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -69,3 +72,16 @@ def test_the_defaults_are_those_of_the_engine() -> None:
     assert (with_defaults["ITERATIONS"], with_defaults["REGULARIZATION"]) == (IALS().iterations, IALS().regularization)
     [part] = recipe_of_settings().parts
     assert part.confidence == Confidence()
+
+
+def test_the_settings_come_first_where_that_is_wanted(settings: Any) -> None:
+    TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe=NEIGHBOURS.parameters())
+    TuningStudy.objects.create(budget_seconds=1, status="held_back", recipe=Recipe().parameters())
+    assert training_config().recipe == NEIGHBOURS
+    settings.MUSICREC = settings.MUSICREC | {"USE_TUNED": False}
+    assert training_config().recipe == recipe_of_settings()
+
+
+def test_a_study_of_another_release_does_not_keep_the_night_from_training() -> None:
+    TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe={"parts": [{"family": "crystal_ball"}]})
+    assert training_config().recipe == recipe_of_settings()

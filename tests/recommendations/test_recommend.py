@@ -2,19 +2,15 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import pytest
 from rest_framework.test import APIClient
 
 from access.models import User
 from engine.formats.records import TagRecord, TrackRecord
-from engine.matrix import Pairs
 from interactions.models import Interaction
-from interactions.selectors import history
 from interactions.services import refresh_popular_tracks
 from recommendations.model_cache import cache
-from recommendations.services import Request, _query
-from recommendations.training import read_plays, run_training
+from recommendations.training import run_training
 from tests.conftest import problem_of
 from tests.people import NOON, Catalogue
 from tracks.models import Track
@@ -264,24 +260,3 @@ def test_a_few_deleted_tracks_cost_nothing_but_themselves(
     body = service.get(path).json()
     assert (body["strategy"], len(ids(body))) == ("personal", 2)
     assert ids(body)[0] == before[1]
-
-
-def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings: Any) -> None:
-    """Likes, counts and age weigh the same when a listener is folded in as when the version was trained."""
-    weights = {"CONFIDENCE_LIKED": 7.0, "CONFIDENCE_TRANSFORM": "log", "CONFIDENCE_HALF_LIFE": 5.0}
-    settings.MUSICREC = settings.MUSICREC | weights
-    users, tracks = catalogue.checkerboard()
-    catalogue.play(users[0], *tracks[:4:2], at=NOON + timedelta(days=9), plays=30)
-    catalogue.play(users[0], tracks[6], at=NOON - timedelta(days=90), kind="like")
-    assert run_training("test").status == "Published"
-    bundle = cache.current().bundle
-    confidence = bundle.recipe.parts[0].confidence
-    pairs = Pairs.of(read_plays(lambda *args: None), bundle.users, bundle.items)
-    trained = confidence.of(pairs, bundle.popularity, bundle.statistics)
-    for user in users:
-        query = _query(bundle, user.pk, history(user.pk), Request(limit=1))
-        served = query.pairs(bundle)
-        theirs = pairs.user == bundle.users.row(user.pk)
-        np.testing.assert_array_equal(served.track, pairs.track[theirs])
-        np.testing.assert_array_equal(confidence.of(served, bundle.popularity, bundle.statistics), trained[theirs])
-    assert len(set(trained.tolist())) > 3

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
-from django.test import Client
 from django_celery_beat.models import PeriodicTask
 from filelock import FileLock
 
@@ -25,7 +24,7 @@ from engine.tuning import Tuned
 from interactions.models import Interaction
 from recommendations import tasks, tuning
 from recommendations.conf import recipe_of_settings, store, training_config
-from recommendations.models import Alarm, ModelArtifact, TrainingRun, TuningStudy, TuningTrial
+from recommendations.models import Alarm, ModelArtifact, TrainingRun, TuningStudy
 from recommendations.publishing import version_in_service
 from recommendations.training import run_training
 from recommendations.tuning import run_tuning
@@ -238,43 +237,11 @@ def test_a_training_run_that_is_going_on_is_waited_for(
     assert slept == [tuning.POLL_SECONDS]
 
 
-def test_the_settings_come_first_where_that_is_wanted(world: None, settings: Any) -> None:
-    TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe=NEIGHBOURS.parameters())
-    TuningStudy.objects.create(budget_seconds=1, status="held_back", recipe=Recipe().parameters())
-    assert training_config().recipe == NEIGHBOURS
-    settings.MUSICREC = settings.MUSICREC | {"USE_TUNED": False}
-    assert training_config().recipe == recipe_of_settings()
-
-
-def test_a_study_of_another_release_does_not_keep_the_night_from_training(db: None) -> None:
-    TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe={"parts": [{"family": "crystal_ball"}]})
-    assert training_config().recipe == recipe_of_settings()
-
-
 def test_the_task_is_the_same_call_and_runs_on_sundays(world: None, finding: Any) -> None:
     finding(NEIGHBOURS)
     assert tasks.tune_model("schedule").startswith("Adopted: rp3beta, NDCG@10 0.9900")
     task = PeriodicTask.objects.get(task="recommendations.tune_model")
     assert (task.name, str(task.crontab)[:11], task.enabled) == ("Weekly tuning", "30 4 * * 0 ", True)
-
-
-def test_its_page_in_the_admin_has_the_best_trials_first(world: None, client: Client) -> None:
-    study = TuningStudy.objects.create(budget_seconds=1, status="tried", score=0.3, recipe=NEIGHBOURS.parameters())
-    for number, score in enumerate((0.1, None, 0.3, 0.2), 1):
-        TuningTrial.objects.create(
-            study=study,
-            number=number,
-            family="rp3beta",
-            parameters=Part(RP3Beta()).parameters(),
-            score=score,
-            seconds=2,
-        )
-    client.force_login(User.objects.create_superuser("operator"))
-    assert "rp3beta" in client.get("/admin/recommendations/tuningstudy/").content.decode()
-    page = client.get(f"/admin/recommendations/tuningstudy/{study.pk}/change/").content.decode()
-    places = [page.index(f"0.{n}000") for n in (3, 2, 1)]
-    assert places == sorted(places)
-    assert "beta 0.3" in page
 
 
 @contextmanager

@@ -1,0 +1,32 @@
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from engine.matrix import Pairs
+from interactions.selectors import history
+from recommendations.model_cache import cache
+from recommendations.services import Request, _query
+from recommendations.training import read_plays, run_training
+from tests.people import NOON, Catalogue
+
+
+def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings: Any) -> None:
+    """Likes, counts and age weigh the same when a listener is folded in as when the version was trained."""
+    weights = {"CONFIDENCE_LIKED": 7.0, "CONFIDENCE_TRANSFORM": "log", "CONFIDENCE_HALF_LIFE": 5.0}
+    settings.MUSICREC = settings.MUSICREC | weights
+    users, tracks = catalogue.checkerboard()
+    catalogue.play(users[0], *tracks[:4:2], at=NOON + timedelta(days=9), plays=30)
+    catalogue.play(users[0], tracks[6], at=NOON - timedelta(days=90), kind="like")
+    assert run_training("test").status == "Published"
+    bundle = cache.current().bundle
+    confidence = bundle.recipe.parts[0].confidence
+    pairs = Pairs.of(read_plays(lambda *args: None), bundle.users, bundle.items)
+    trained = confidence.of(pairs, bundle.popularity, bundle.statistics)
+    for user in users:
+        query = _query(bundle, user.pk, history(user.pk), Request(limit=1))
+        served = query.pairs(bundle)
+        theirs = pairs.user == bundle.users.row(user.pk)
+        np.testing.assert_array_equal(served.track, pairs.track[theirs])
+        np.testing.assert_array_equal(confidence.of(served, bundle.popularity, bundle.statistics), trained[theirs])
+    assert len(set(trained.tolist())) > 3
