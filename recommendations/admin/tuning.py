@@ -17,7 +17,7 @@ class TrialInline(TabularInline):  # type: ignore[misc]
     model = TuningTrial
     extra = 0
     can_delete = False
-    fields = readonly_fields = ["family", "ndcg_10", "seconds", "what_was_tried", "note"]
+    fields = readonly_fields = ["number", "family", "ndcg_10", "seconds", "what_was_tried", "note"]
     ordering = [F("score").desc(nulls_last=True)]
     per_page = 50
 
@@ -37,7 +37,7 @@ class TrialInline(TabularInline):  # type: ignore[misc]
 
 @admin.register(TuningStudy)
 class TuningStudyAdmin(ButtonAdmin):
-    list_display = ["started_at", "trigger", "status", "best", "ndcg_10", "tried", "budget", "artifact"]
+    list_display = ["started_at", "trigger", "status", "best", "ndcg_10", "in_use", "tried", "budget", "artifact"]
     list_filter = ["status", "trigger"]
     inlines = [TrialInline]
     button_label, button_url_name = "Tune now", "tune_now"
@@ -64,6 +64,10 @@ class TuningStudyAdmin(ButtonAdmin):
     @admin.display(description="NDCG@10")
     def ndcg_10(self, study: TuningStudy) -> str:
         return words.UNKNOWN if study.score is None else f"{study.score:.4f}"
+
+    @admin.display(description="in use before")
+    def in_use(self, study: TuningStudy) -> str:
+        return words.UNKNOWN if study.score_in_use is None else f"{study.score_in_use:.4f}"
 
     @admin.display(description="trials")
     def tried(self, study: TuningStudy) -> int:
