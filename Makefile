@@ -31,6 +31,7 @@ format: .venv/dev.stamp  ## let ruff lay out the code
 
 bench: .venv/dev.stamp  ## the measurements of benchmarks/, as tables
 	$(BIN)/python -m benchmarks.model_file
+	$(BIN)/python -m benchmarks.training_time
 
 clean:  ## forget the environment and the demo's data
 	rm -rf .venv var
