@@ -6,7 +6,7 @@ BIN := .venv/bin
 PORT ?= 8000
 DATA ?=
 
-.PHONY: help demo test check format clean bench
+.PHONY: help demo test check lint format clean bench
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -17,13 +17,15 @@ test: .venv/dev.stamp  ## every test, on PostgreSQL + Valkey and on the embedded
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest tests --stack embedded --ignore tests/engine --ignore tests/slow
 
-check: .venv/dev.stamp  ## ruff, mypy, import-linter, the quick tests
+check: lint  ## what `lint` does, and the quick tests
+	$(BIN)/python -m pytest tests -m "not slow"
+
+lint: .venv/dev.stamp  ## ruff, mypy, import-linter, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	$(BIN)/python -m pytest tests -m "not slow"
 
 format: .venv/dev.stamp  ## let ruff lay out the code
 	$(BIN)/ruff check --fix .

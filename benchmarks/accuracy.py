@@ -1,6 +1,6 @@
 """How accurate the service's own choice is, beside its parts, peers and published results.
 
-    python -m benchmarks.accuracy TRAIN VALID TEST [--json OUT] [--seconds 480] [--refit] [--peers]
+    python -m benchmarks.accuracy TRAIN VALID TEST [--json OUT] [--seconds 480] [--refit] [--known] [--each] [--peers]
 
 Three TSV files with a header line: user, item, and where they exist weight (plays) and time (UNIX seconds). Everything
 is chosen on VALID and fitted on TRAIN (with --refit on both, as the nightly run does); all items but the fitted ones
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from tqdm import tqdm
 
 from benchmarks import peers
@@ -55,6 +56,7 @@ def main() -> None:
     options.add_argument("--peers", action="store_true", help="measure implicit and LensKit too")
     options.add_argument("--peer-seconds", type=float, default=180, help="the time that tuning implicit may take")
     options.add_argument("--recipe", type=Path, help="a JSON file with a recipe tuned by hand, measured too")
+    options.add_argument("--known", action="store_true", help="ask only about listeners with plays to learn from")
     options.add_argument("--each", action="store_true", help="measure the best of each family too")
     given = options.parse_args()
     models = list(measure(read(given.train, given.valid, given.test), given))
@@ -79,7 +81,12 @@ def measure(triple: Triple, given: argparse.Namespace) -> Iterator[dict[str, Any
     print(f"chosen: {tuned.recipe.algorithm}, NDCG@10 on VALID {tuned.score:.4f}, in {tuning:.0f} s", file=sys.stderr)
     print(json.dumps(tuned.recipe.parameters()), file=sys.stderr)
     last = triple.learnt() if given.refit else triple
-    question = Question.of(played(last.train, last.shape), played(last.test, last.shape), None, SEED)
+    past, future = played(last.train, last.shape), played(last.test, last.shape)
+    if given.known:
+        future = sp.csr_matrix(sp.diags((np.diff(past.indptr) > 0).astype(np.float32)) @ future)
+        future.eliminate_zeros()
+    question = Question.of(past, future, None, SEED)
+    print(f"{len(question.listeners):,} listeners asked about, {last.shape[1]:,} tracks", file=sys.stderr)
     extra = {"tune_seconds": round(tuning, 1), "recipe": tuned.recipe.parameters(), "valid_ndcg@10": tuned.score}
     yield of_recipe("default", tuned.recipe, last, question) | extra
     yield row("most popular", lambda users: np.tile(question.popularity, (len(users), 1)), 0.0, question)
@@ -130,11 +137,11 @@ def row(name: str, scores: Scores, seconds: float, question: Question) -> dict[s
 
 def _filled(scores: Scores, question: Question) -> Scores:
     """As the service fills its page: below whatever a model offers comes what is popular."""
-    floor = question.popularity / (question.popularity.max() + 1) - 1e9
+    floor = question.popularity.astype(np.float64) / (question.popularity.max() + 1) - 1e6
 
     def filled(users: np.ndarray) -> np.ndarray:
         page = scores(users)
-        return np.where(np.isfinite(page), page, floor).astype(np.float64)
+        return np.where(np.isfinite(page), page.astype(np.float64), floor)
 
     return filled
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.chance import fractions, pair_fractions
 from engine.plays import Plays
 
 Mask = NDArray[np.bool_]
@@ -43,11 +44,14 @@ def by_time(plays: Plays, share: float, seed: int) -> Split:
 
 
 def by_ratio(plays: Plays, share: float, seed: int) -> Split:
-    """A random `share` of each listener's tracks, rounded, but never all of them; all plays of a track go together."""
+    """A random `share` of each listener's tracks, rounded, but never all of them; all plays of a track go together.
+    What is held out of one listener does not depend on others, so that a search and the gate after it, between which
+    plays arrive, still agree about everybody else."""
     owner, pair = _pairs(plays)
     tracks = np.bincount(owner)
     quota = np.minimum(np.floor(share * tracks + 0.5), tracks - 1)
-    shuffled = np.lexsort((np.random.default_rng(seed).random(len(owner)), owner))
+    user, track = (ids[np.unique(pair, return_index=True)[1]] for ids in (plays.user, plays.track))
+    shuffled = np.lexsort((pair_fractions(user, track, seed), owner))
     held_out = np.zeros(len(owner), np.bool_)
     held_out[shuffled] = _place(owner) < quota[owner]
     return _cut("ratio", plays, held_out[pair])
@@ -71,7 +75,7 @@ def new_users(plays: Plays, share: float, seed: int) -> Split:
     the older ones are given and the newer ones the future."""
     users, row = np.unique(plays.user, return_inverse=True)
     new = np.zeros(len(users), np.bool_)
-    new[np.random.default_rng(seed).permutation(len(users))[: max(1, round(share * len(users)))]] = True
+    new[np.argsort(fractions(users, seed), kind="stable")[: max(1, round(share * len(users)))]] = True
     theirs = by_time(plays.where(new[row]), share, seed)
     return Split("new_users", plays.where(~new[row]), theirs.future, theirs.past)
 

@@ -26,7 +26,7 @@ class FoldIn:
     """How a listener's vector x is computed from their plays and the item factors Y.
 
     solve: (unobserved·YᵀY + Σ (c−offset)·y yᵀ + λI) x = Σ c·y, λ = regularization·(k + unobserved·items)^exponent for
-    k distinct tracks, each c times (k / mean_pairs)^activity.
+    k distinct tracks, each c times (k / mean_pairs)^activity / mean_confidence.
     offset 1, unobserved 1, exponent 0: Hu, Koren & Volinsky 2008. offset 0: Rendle et al. 2021 (see `ials`).
     project: x = Σ c·y.
     """
@@ -38,6 +38,7 @@ class FoldIn:
     offset: float = 1.0
     activity: float = 0.0
     mean_pairs: float = 1.0
+    mean_confidence: float = 1.0
 
     def ridge(self, k: NDArray[np.int64] | int, others: int) -> Any:
         """λ of whoever has k partners of `others` in all; float64, shaped like k."""
@@ -45,7 +46,7 @@ class FoldIn:
 
     def weight(self, k: NDArray[np.int64] | int) -> Any:
         """By how much the confidences of a listener with k distinct tracks are multiplied; float64, shaped like k."""
-        return np.power(np.maximum(k, 1) / self.mean_pairs, self.activity)
+        return np.power(np.maximum(k, 1) / self.mean_pairs, self.activity) / self.mean_confidence
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from engine.models.base import CannotTrain
+
 # Two Python threads in numba's default threading layer at once abort the process. A Celery child trains after it was
 # forked and its parent never does, so no layer that a fork would break is alive before the fork.
 _one_at_a_time = threading.RLock()
@@ -37,21 +39,27 @@ def compiled(*, parallel: bool = False, fastmath: bool = True) -> Callable[[Call
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Kernels on so many threads, 0 for all cores; what it was before is restored."""
-    import numba
-
+    numba = _numba()
     before = numba.get_num_threads()
-    numba.set_num_threads(min(count or before, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    numba.set_num_threads(min(count or before, numba.config.NUMBA_NUM_THREADS))
     try:
         yield
     finally:
         numba.set_num_threads(before)
 
 
-def _compile(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    import numba
-
+def _compile(function: Callable[..., Any], **options: Any) -> Any:
+    numba = _numba()
     function.__globals__["prange"] = numba.prange
     try:
-        return numba.njit(function, cache=True, nogil=True, **options)  # type: ignore[no-any-return]
+        return numba.njit(function, cache=True, nogil=True, **options)
     except RuntimeError:  # no folder to keep it in can be written to
-        return numba.njit(function, nogil=True, **options)  # type: ignore[no-any-return]
+        return numba.njit(function, nogil=True, **options)
+
+
+def _numba() -> Any:
+    try:
+        import numba
+    except ImportError as error:
+        raise CannotTrain(f"numba cannot be imported ({error})") from error
+    return numba

@@ -27,7 +27,8 @@ _CG_STEPS = 3  # reach the loss of exact solves on every set tried
 
 @dataclass(frozen=True)
 class IALS:
-    """activity: a listener's confidences are multiplied by (their tracks / the mean)^activity."""
+    """unobserved: weight of a pair that was not played, beside a mean confidence of 1 · activity: a listener's
+    confidences are multiplied by (their tracks / the mean)^activity."""
 
     family: ClassVar[str] = "ials"
     factors: int = 128
@@ -72,6 +73,7 @@ class IALS:
             offset=0.0,
             activity=self.activity,
             mean_pairs=float(matrix.nnz / listeners),
+            mean_confidence=float(matrix.data.mean()),
         )
 
 

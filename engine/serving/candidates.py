@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle import ModelBundle, Vector
+from engine.chance import fractions
 from engine.matrix import Pairs
 from engine.plays import Plays
 from engine.serving.blend import NEVER, blended, by_neighbours
@@ -103,14 +104,8 @@ def popular(bundle: ModelBundle, query: Query) -> Vector | None:
 
 
 def random(bundle: ModelBundle, query: Query) -> Vector | None:
-    """A fixed pseudo-random order of all tracks for each seed: splitmix64 of id and seed, as a fraction of 1."""
-    mask = np.uint64(0xFFFFFFFFFFFFFFFF)
-    with np.errstate(over="ignore"):
-        x = bundle.items.ids.astype(np.uint64) + np.uint64(query.seed % 2**64) * np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
-    return (x / mask).astype(np.float32)
+    """A fixed pseudo-random order of all tracks for each seed."""
+    return fractions(bundle.items.ids, query.seed).astype(np.float32)
 
 
 SOURCES: dict[str, Source] = {f.__name__: f for f in (personal, neighbours, similar, popular, random)}

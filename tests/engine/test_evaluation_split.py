@@ -146,3 +146,14 @@ def test_ids_may_be_any_int64() -> None:
     plays = Plays.from_rows((user, track, 1, True, 0) for user in (0, big) for track in (1, big - 1, big))
     _, past, future, _ = split(plays, "ratio", 0.4, 0)
     assert (len(past), len(future)) == (4, 2)
+
+
+@pytest.mark.parametrize("kind", ["ratio", "new_users"])
+def test_a_play_that_arrives_moves_nobody_else(kind: str) -> None:
+    """Between a search and the gate's judgement: what was held out before still is."""
+    rng = np.random.default_rng(4)
+    some = Plays.from_rows((u, t, 1, True, 0) for u in range(50) for t in rng.choice(90, 12, replace=False))
+    more = Plays.concatenate([Plays.from_rows([(7, 91, 1, True, 0)]), some])
+    before, after = (split(plays, kind, 0.2, seed=3).future for plays in (some, more))
+    others = [{(u, t) for u, t in zip(p.user, p.track, strict=True) if u != 7} for p in (before, after)]
+    assert others[0] == others[1]

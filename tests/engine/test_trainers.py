@@ -50,7 +50,7 @@ SMALL: dict[str, Trainer] = {
 }
 TASTEFUL = SMALL | {
     "als": ALS(factors=8, regularization=5.0),
-    "ials": IALS(factors=6, regularization=0.1, unobserved=0.5),
+    "ials": IALS(factors=6, regularization=0.1, unobserved=0.1),
     "bpr": BPR(factors=16, iterations=60, learning_rate=0.02),
     "svd": SVD(factors=6),
     "rp3beta": RP3Beta(neighbours=100),
