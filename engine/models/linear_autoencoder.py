@@ -52,7 +52,7 @@ class LinearAutoencoder:
         x = sp.csr_matrix(matrix[users][:, items], dtype=np.float64)
         ridge = self.l2 + self.dropout / (1 - self.dropout) * np.asarray(x.multiply(x).sum(axis=0)).ravel()
         inverse = _ByUsers(x, ridge) if len(users) < len(items) else _ByItems(x, ridge)
-        kappa = self._kappa(inverse.diagonal(), ridge)
+        kappa = self._kappa(inverse, ridge)
         rows = []
         for begin, block in inverse.blocks():
             weights = -block * kappa
@@ -61,11 +61,12 @@ class LinearAutoencoder:
             progress.step(begin + len(block), len(items))
         return Learnt(neighbours=stacked(rows, items, matrix.shape[1]))
 
-    def _kappa(self, diagonal: Dense, ridge: Dense) -> Dense:
-        if self.diagonal == "zero":
-            return np.asarray(1 / diagonal)
+    def _kappa(self, inverse: _ByUsers | _ByItems, ridge: Dense) -> Dense:
         if self.diagonal == "free":
             return ridge
+        diagonal = inverse.diagonal()
+        if self.diagonal == "zero":
+            return np.asarray(1 / diagonal)
         return np.where(1 - ridge * diagonal > self.relaxation, (1 - self.relaxation) / diagonal, ridge)
 
 
@@ -87,27 +88,36 @@ class _ByItems:
 
 
 class _ByUsers:
-    """P by Woodbury's identity: Λ⁻¹ − Λ⁻¹Xᵀ(I + XΛ⁻¹Xᵀ)⁻¹XΛ⁻¹, which solves for listeners where they are fewer."""
+    """P by Woodbury's identity: Λ⁻¹ − Λ⁻¹Xᵀ(I + XΛ⁻¹Xᵀ)⁻¹XΛ⁻¹, which solves for listeners where they are fewer.
+
+    Solved for a block of tracks at a time: all of it at once would be a dense matrix of listeners by tracks.
+    """
 
     def __init__(self, x: sp.csr_matrix, ridge: Dense) -> None:
         self.ridge = ridge
-        self.scaled = sp.csr_matrix(x @ sp.diags(1 / ridge))
+        self.scaled = sp.csc_matrix(x @ sp.diags(1 / ridge))
         kernel = (self.scaled @ x.T).toarray()
         kernel[np.diag_indices_from(kernel)] += 1
-        factor = cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
-        self.solved: NDArray[np.float32] = cho_solve(factor, self.scaled.toarray(), check_finite=False).astype(
-            np.float32
-        )
-        self.columns = sp.csr_matrix(self.scaled.T, dtype=np.float32)
+        self.factor = cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
 
     def diagonal(self) -> Dense:
-        return np.asarray(1 / self.ridge - np.asarray(self.scaled.multiply(self.solved).sum(axis=0)).ravel())
+        shares = [self.scaled[:, a:b].multiply(self._solved(a, b)).sum(axis=0) for a, b in self._ranges()]
+        return np.asarray(1 / self.ridge - np.concatenate([np.asarray(s).ravel() for s in shares]))
 
     def blocks(self) -> Iterator[tuple[int, Dense]]:
-        items = len(self.ridge)
-        size = max(1, _BLOCK_BYTES // (8 * items))
-        for begin in range(0, items, size):
-            block = -np.asarray(self.columns[begin : begin + size] @ self.solved)
+        tracks = sp.csr_matrix(self.scaled.T, dtype=np.float32)
+        for begin, end in self._ranges():
+            block = -np.asarray(tracks @ self._solved(begin, end).astype(np.float32)).T
             here = np.arange(len(block))
             block[here, begin + here] += 1 / self.ridge[begin + here]
             yield begin, block
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        items = len(self.ridge)
+        size = max(1, _BLOCK_BYTES // (8 * items))
+        return [(begin, min(begin + size, items)) for begin in range(0, items, size)]
+
+    def _solved(self, begin: int, end: int) -> Dense:
+        """(I + XΛ⁻¹Xᵀ)⁻¹XΛ⁻¹ for some of the tracks, float64 (users, end − begin)."""
+        columns = self.scaled[:, begin:end].toarray(order="F")
+        return np.asarray(cho_solve(self.factor, columns, overwrite_b=True, check_finite=False))

@@ -185,3 +185,16 @@ def test_dense_and_sparse_rows_keep_the_same(seed: int, k: int) -> None:
     expected = largest(dense.astype(np.float64), k)
     np.testing.assert_array_equal(strongest(csr_matrix(dense), k).toarray(), expected)
     np.testing.assert_array_equal(strongest_of(dense, k).toarray(), expected)
+
+
+def test_a_linear_autoencoder_is_solved_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of one track or of a few, on either side, give what all at once gives."""
+    for shape in SHAPES:
+        x = confidences(*shape)
+        for diagonal in ("zero", "relaxed", "free"):
+            trainer = LinearAutoencoder(5.0, diagonal=diagonal, neighbours=ALL)
+            whole = weights(trainer, x)
+            for tracks in (1, 5):
+                with monkeypatch.context() as patch:
+                    patch.setattr("engine.models.linear_autoencoder._BLOCK_BYTES", 8 * shape[1] * tracks)
+                    np.testing.assert_allclose(weights(trainer, x), whole, rtol=1e-4, atol=1e-6)

@@ -1,5 +1,6 @@
 """What every family of models keeps to."""
 
+import sys
 from contextlib import suppress
 from dataclasses import FrozenInstanceError, asdict, fields
 from functools import cache
@@ -272,3 +273,10 @@ def check(learnt: Learnt, x: csr_matrix, trainer: Trainer) -> None:
         )
         assert not np.diff(lists.indptr)[unplayed].any()
         assert not unplayed[lists.indices].any()
+
+
+@pytest.mark.parametrize("family", ["ials", "slim"])
+def test_without_numba_a_family_says_that_it_cannot_train(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(CannotTrain, match="numba"):
+        SMALL[family].fit(matrix(), seed=1, threads=1)
