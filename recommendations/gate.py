@@ -11,7 +11,7 @@ def objection(candidate: dict[str, Any], serving: dict[str, Any] | None, margin:
     Where the candidate's recipe is another one than that in service, both were fitted on the same past and judged on
     the same future, and those are compared. Where it is the same, the reports of the two versions are, if they were
     judged on the same kind of split. Nobody to judge on: it passes. A version that is worse than most popular beyond
-    doubt takes the place only of one that is no better than itself.
+    doubt never takes the place of another.
     """
     if serving is None:
         return ""
@@ -27,7 +27,7 @@ def objection(candidate: dict[str, Any], serving: dict[str, Any] | None, margin:
             f"NDCG@10 {ours:.4f} is worse than {theirs:.4f} in service by more than the margin of {margin:.0%}"
             f"{beside}{_interval(report, 'in_service')}"
         )
-    if worse_than_popular(candidate) and (theirs is None or ours < theirs):
+    if worse_than_popular(candidate):
         popular = score(report, "most_popular")
         return f"NDCG@10 {ours:.4f} is worse than {popular:.4f} of most popular{_interval(report, 'most_popular')}"
     return ""

@@ -75,12 +75,6 @@ def old(ndcg: float, split: str = "time") -> dict[str, Any]:
         pytest.param(
             manifest(0.2, popular=0.25, to_popular=(-0.05, -0.08, -0.02)),
             manifest(0.2),
-            "",
-            id="worse than popular, and no worse than what serves",
-        ),
-        pytest.param(
-            manifest(0.2, popular=0.25, to_popular=(-0.05, -0.08, -0.02)),
-            manifest(0.21),
             "NDCG@10 0.2000 is worse than 0.2500 of most popular (difference -0.0500, 95 % between -0.0800 and "
             "-0.0200)",
             id="worse than popular",
