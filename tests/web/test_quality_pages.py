@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from recommendations.models import ModelArtifact
 from tests.recommendations.test_admin_quality import (
@@ -18,7 +18,6 @@ from tests.recommendations.test_admin_quality import (
     write_files,
 )
 from tests.stack import PASSWORD, Stack, new_stack
-from tests.web.test_listener_page import FLAGS, installed_browser
 from tracks.models import Artist, Tag, Track, TrackTag
 
 GENRES = [
@@ -74,17 +73,6 @@ def catalogue(tracks: int) -> list[int]:
         TrackTag(track=track, tag=tags[n % len(tags)]) for n, track in enumerate(made) if chance.random() < 0.9
     )
     return [track.pk for track in made]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = installed_browser()
-    if path is None:
-        pytest.skip("no Chromium or Chrome found; install one, or name it in CHROMIUM")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
