@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from django.core.cache import cache
-from django.db.models import Case, Prefetch, QuerySet, When
+from django.db.models import Prefetch, QuerySet
 from numpy.typing import NDArray
 
 from engine.bundle import ModelBundle
@@ -14,8 +14,7 @@ from engine.map import flat_map
 from engine.storage.versions import UNREADABLE, Pointer
 from recommendations.conf import store
 from recommendations.models import ModelArtifact, TrainingRun
-from tracks.models import Tag, TrackTag
-from tracks.selectors import cards
+from tracks.selectors import cards, main_tags
 
 MAX_VERSIONS = 100  # a season of nights, and still a few pixels for each
 MAX_TRACKS = 3_000  # laid out in seconds, and dots that can be told apart
@@ -118,11 +117,3 @@ def _labelled(chosen: Mappable, positions: list[list[float]]) -> dict[str, Any]:
         if track in known
     ]
     return {"tags": Counter(t["tag"] for t in tracks if t["tag"]).most_common(MAX_TAGS), "tracks": tracks}
-
-
-def main_tags(track_ids: list[int]) -> dict[int, str]:
-    """The name of each track's strongest tag, a genre before any other; a track without tags is not in it."""
-    genre_first = Case(When(tag__kind=Tag.Kind.GENRE, then=0), default=1)
-    rows = TrackTag.objects.filter(track__in=track_ids).order_by(genre_first, "-weight", "tag__name")
-    strongest_last = reversed(list(rows.values_list("track_id", "tag__name")))
-    return dict(strongest_last)

@@ -5,7 +5,7 @@ import numpy as np
 from django.db.models import Case, Count, F, Q, When
 from numpy.typing import NDArray
 
-from tracks.models import Album, Artist, Track, TrackTag
+from tracks.models import Album, Artist, Tag, Track, TrackTag
 
 Card = dict[str, Any]
 MAX_NEIGHBOURS = 200  # candidates by artist, and by tags, of a track that nobody played yet
@@ -91,3 +91,11 @@ def _card(row: dict[str, Any]) -> Card:
         "cover_url": row["cover_url"] or row["album__cover_url"] or None,
         "external_id": row["external_id"],
     }
+
+
+def main_tags(track_ids: Collection[int]) -> dict[int, str]:
+    """The name of each track's strongest tag, a genre before any other; a track without tags is not in it."""
+    genre_first = Case(When(tag__kind=Tag.Kind.GENRE, then=0), default=1)
+    rows = TrackTag.objects.filter(track__in=track_ids).order_by(genre_first, "-weight", "tag__name")
+    strongest_last = reversed(list(rows.values_list("track_id", "tag__name")))
+    return dict(strongest_last)
