@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from tqdm import tqdm
 
 from benchmarks import peers
-from benchmarks.triple import Triple, played, read
+from benchmarks.triple import Triple, read
 from engine.evaluation.metrics import ndcg, recall
-from engine.evaluation.question import Question
+from engine.evaluation.question import Question, returning
 from engine.evaluation.ranking import Scores, top_lists
 from engine.fitting import fit_recipe
+from engine.matrix import occurrences
 from engine.recipe import Recipe
 from engine.tuning import Trial, tune
 from engine.tuning.judge import Examiner
@@ -81,10 +81,9 @@ def measure(triple: Triple, given: argparse.Namespace) -> Iterator[dict[str, Any
     print(f"chosen: {tuned.recipe.algorithm}, NDCG@10 on VALID {tuned.score:.4f}, in {tuning:.0f} s", file=sys.stderr)
     print(json.dumps(tuned.recipe.parameters()), file=sys.stderr)
     last = triple.learnt() if given.refit else triple
-    past, future = played(last.train, last.shape), played(last.test, last.shape)
+    past, future = occurrences(last.train, last.shape), occurrences(last.test, last.shape)
     if given.known:
-        future = sp.csr_matrix(sp.diags((np.diff(past.indptr) > 0).astype(np.float32)) @ future)
-        future.eliminate_zeros()
+        future = returning(past, future)
     question = Question.of(past, future, None, SEED)
     print(f"{len(question.listeners):,} listeners asked about, {last.shape[1]:,} tracks", file=sys.stderr)
     extra = {"tune_seconds": round(tuning, 1), "recipe": tuned.recipe.parameters(), "valid_ndcg@10": tuned.score}
@@ -96,13 +95,12 @@ def measure(triple: Triple, given: argparse.Namespace) -> Iterator[dict[str, Any
         for trial in best_of_each(tuned.trials):
             yield of_recipe(f"{trial.part.trainer.family}, tuned", Recipe((trial.part,)), last, question)
     if given.peers:
-        train = played(last.train, last.shape)
-        yield of_peer(peers.implicit_naive(train), question)
-        yield of_peer(peers.implicit_bpr(train), question)
+        yield of_peer(peers.implicit_naive(past), question)
+        yield of_peer(peers.implicit_bpr(past), question)
         examiner = Examiner.of(triple.train, triple.valid, triple.shape, SEED)
-        chosen = peers.implicit_tuned(played(triple.train, triple.shape), examiner.ndcg, given.peer_seconds)
+        chosen = peers.implicit_tuned(occurrences(triple.train, triple.shape), examiner.ndcg, given.peer_seconds)
         yield of_peer(chosen, question)
-        for peer in peers.lenskit(train):
+        for peer in peers.lenskit(past):
             yield of_peer(peer, question)
 
 

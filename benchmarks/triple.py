@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
 
 from engine.matrix import Pairs
 from engine.plays import Plays
@@ -38,11 +37,6 @@ def read(train: Path, valid: Path, test: Path) -> Triple:
     users, items = (np.unique(np.concatenate([table[n] for table in tables])) for n in (0, 1))
     pairs = [_pairs(table, users, items) for table in tables]
     return Triple(pairs[0], pairs[1], pairs[2], (len(users), len(items)))
-
-
-def played(pairs: Pairs, shape: tuple[int, int]) -> sp.csr_matrix:
-    """CSR float32 of ones."""
-    return sp.csr_matrix((np.ones(len(pairs), np.float32), (pairs.user, pairs.track)), shape)
 
 
 Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

@@ -35,15 +35,18 @@ class Neighbours:
     def of(cls, matrix: sp.csr_matrix) -> Neighbours:
         return cls(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
 
-    def matrix(self) -> sp.csr_matrix:
-        return sp.csr_matrix((self.weights, self.indices, self.indptr), (len(self), len(self)))
-
     def row(self, track: int) -> Vector:
         """float32 (n,): what one track lends to all others."""
         scores = np.zeros(len(self), np.float32)
         span = slice(self.indptr[track], self.indptr[track + 1])
         scores[self.indices[span]] = self.weights[span]
         return scores
+
+    def weight(self, track: int, other: int) -> float:
+        """What one track lends to another, 0 where that is not among its neighbours."""
+        begin, end = self.indptr[track], self.indptr[track + 1]
+        place = begin + np.searchsorted(self.indices[begin:end], other)
+        return float(self.weights[place]) if place < end and self.indices[place] == other else 0.0
 
 
 @dataclass(frozen=True)

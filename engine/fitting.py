@@ -13,6 +13,7 @@ from engine.bundle import damped
 from engine.matrix import Pairs, Statistics, confidence_matrix
 from engine.models.base import Learnt
 from engine.models.base import Progress as FitProgress
+from engine.models.popularity import listeners
 from engine.models.svd import SVD
 from engine.recipe import Part, Recipe, Weights
 from engine.serving.blend import Scores, blended
@@ -31,7 +32,7 @@ class PartScorer:
 
     @classmethod
     def of(cls, part: Part, learnt: Learnt, matrix: sp.csr_matrix) -> PartScorer:
-        popularity = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)
+        popularity = listeners(matrix)
         return cls(matrix, damped(learnt, part.damping, popularity), popularity)
 
     def __call__(self, users: Rows) -> Scores:
@@ -59,7 +60,6 @@ class Fitted:
         parts = [PartScorer.of(*one) for one in zip(self.recipe.parts, self.learnt, self.matrices, strict=True)]
         weights, tracks = self.recipe.weights, np.diff(self.matrices[0].indptr)
         offered = parts[0].popularity > 0
-        assert weights is not None
 
         def scores(users: Rows) -> Scores:
             together = blended([part(users) for part in parts], weights.of(tracks[users]), offered)
@@ -113,7 +113,6 @@ def _thousandths(progress: Progress, number: int, parts: int) -> Progress:
 def _only(recipe: Recipe, kept: Sequence[int]) -> Recipe:
     """The recipe without the parts that could not run."""
     w = recipe.weights
-    assert w is not None
     few, many = (tuple(side[i] for i in kept) for side in (w.few, w.many))
     return Recipe(tuple(recipe.parts[i] for i in kept), replace(w, few=few, many=many))
 

@@ -152,6 +152,11 @@ def listeners_of(pairs: Pairs, tracks: int) -> NDArray[np.float32]:
     return np.bincount(pairs.track, minlength=tracks).astype(np.float32)
 
 
+def occurrences(pairs: Pairs, shape: tuple[int, int]) -> sp.csr_matrix:
+    """CSR float32 of `shape` (listeners, tracks), a 1 for each pair."""
+    return sp.csr_matrix((np.ones(len(pairs), np.float32), (pairs.user, pairs.track)), shape)
+
+
 def confidence_matrix(
     pairs: Pairs, shape: tuple[int, int], confidence: Confidence, statistics: Statistics | None = None
 ) -> sp.csr_matrix:

@@ -62,14 +62,13 @@ class Recipe:
     """One part, or several and the weights of their standardised scores."""
 
     parts: tuple[Part, ...] = field(default_factory=lambda: (Part(),))
-    weights: Weights | None = None
+    weights: Weights = Weights((), ())  # none given: even ones
 
     def __post_init__(self) -> None:
         if not self.parts:
             raise ValueError("parts: a recipe needs at least one")
-        if self.weights is None:
+        if self.weights == Weights((), ()):
             object.__setattr__(self, "weights", Weights.even(len(self.parts)))
-        assert self.weights is not None
         if {len(self.weights.few), len(self.weights.many)} != {len(self.parts)}:
             raise ValueError("weights: as many as there are parts")
 
@@ -81,7 +80,6 @@ class Recipe:
     def parameters(self) -> dict[str, Any]:
         """JSON-ready; `Recipe.parse` reads it."""
         w = self.weights
-        assert w is not None
         weights = {"few": list(w.few), "many": list(w.many), "boundary": w.boundary}
         return {"parts": [part.parameters() for part in self.parts], "weights": weights}
 

@@ -10,16 +10,16 @@ from importlib.metadata import version as library_version
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from engine.bundle import ModelBundle, assemble
 from engine.evaluation.examination import MAX_LISTENERS, examine
+from engine.evaluation.question import returning
 from engine.evaluation.ranking import Scores
 from engine.evaluation.split import Split, split
 from engine.fitting import Fitted, fit_recipe
 from engine.ids import IdMap
-from engine.matrix import Pairs, Statistics, listeners_of
+from engine.matrix import Pairs, Statistics, listeners_of, occurrences
 from engine.plays import Plays
 from engine.recipe import Recipe
 from engine.serving.candidates import Query, personal
@@ -122,10 +122,10 @@ def judge(
         told |= {"algorithm": fitted.recipe.algorithm} if name == MODEL else {}
         rankers[name] = _of_new_users(fitted, parts, users, items) if len(parts.given) else fitted.scorer()
     before = past if not len(parts.given) else Pairs.of(parts.given, users, items)
-    known = _occurring(before, shape)
+    known = occurrences(before, shape)
     return told | examine(
         known,
-        _only_rows(_occurring(future, shape), np.diff(known.indptr) > 0),
+        returning(known, occurrences(future, shape)),
         rankers,
         ks=ks,
         seed=config.seed,
@@ -177,17 +177,6 @@ def _query(plays: Plays) -> Query:
         count=plays.count,
         newest=plays.time,
     )
-
-
-def _occurring(pairs: Pairs, shape: tuple[int, int]) -> sp.csr_matrix:
-    return sp.csr_matrix((np.ones(len(pairs), np.float32), (pairs.user, pairs.track)), shape)
-
-
-def _only_rows(matrix: sp.csr_matrix, wanted: NDArray[np.bool_]) -> sp.csr_matrix:
-    """The other rows empty: who has no past is served what is popular, whatever the model."""
-    kept = sp.csr_matrix(sp.diags(wanted.astype(np.float32)) @ matrix)
-    kept.eliminate_zeros()
-    return kept
 
 
 def _stage(progress: Progress, stage: str) -> Callable[[int, int], None]:

@@ -118,6 +118,7 @@ def _train(step: _Step, force: bool, recipe: Recipe | None) -> tuple[Status, str
     if not force and (known := trained_before(fingerprint)):
         return Status.UNCHANGED, f"nothing new since version {known.version}", known
     with step.stage("train"):
+        beside = version_in_service()  # now: by the end of the training another may be
         trained = train(
             plays,
             tracks,
@@ -126,7 +127,7 @@ def _train(step: _Step, force: bool, recipe: Recipe | None) -> tuple[Status, str
             in_service=recipe_in_service(),
             progress=step.progress,
         )
-        trained.manifest["report"]["in_service"] = version_in_service()
+        trained.manifest["report"]["in_service"] = beside
         trained.manifest["peak_memory_bytes"] = _peak_memory()
     with step.stage("write"):
         store().write(trained.bundle, trained.manifest)

@@ -54,6 +54,14 @@ def _listeners(played: sp.csr_matrix) -> NDArray[np.float32]:
     return np.bincount(played.indices, minlength=played.shape[1]).astype(np.float32)
 
 
+def returning(past: sp.csr_matrix, future: sp.csr_matrix) -> sp.csr_matrix:
+    """The future of those who have a past, the other rows empty: a listener without one is served what is popular,
+    whatever the model. past, future: CSR (users, items)."""
+    kept = sp.csr_matrix(sp.diags((np.diff(past.indptr) > 0).astype(np.float32)) @ future)
+    kept.eliminate_zeros()
+    return kept
+
+
 def _played(matrix: sp.csr_matrix) -> sp.csr_matrix:
     """True wherever `matrix` has an entry, whatever its value: CSR bool of its own arrays, rows ascending."""
     played = matrix.astype(np.bool_)

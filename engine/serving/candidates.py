@@ -72,7 +72,6 @@ def personal(bundle: ModelBundle, query: Query) -> Vector | None:
         return None
     if len(parts) > 1:
         parts = [_popularity(bundle) if _popular(bundle, i) else part for i, part in enumerate(parts)]
-    assert bundle.recipe.weights is not None
     weights = bundle.recipe.weights.of(np.array([len(pairs)]))
     scores = blended([None if part is None else part[None] for part in parts], weights, bundle.popularity > 0)
     return None if scores is None else scores[0]
@@ -116,12 +115,14 @@ def _part(bundle: ModelBundle, number: int, query: Query, pairs: Pairs) -> Vecto
     lists = bundle.neighbours[number]
     if lists is None and number != bundle.factor_part:
         return None
-    confidence = bundle.recipe.parts[number].confidence.of(pairs, bundle.popularity, bundle.statistics)
+    weigh = bundle.recipe.parts[number].confidence.of
     if lists is not None:
-        votes = by_neighbours(lists, pairs.track, confidence)
+        votes = by_neighbours(lists, pairs.track, weigh(pairs, bundle.popularity, bundle.statistics))
         return votes if votes.any() else None
-    stored = query.user_row is not None
-    vector = bundle.user_factors[query.user_row] if stored else fold_in(bundle, pairs.track, confidence)
+    if query.user_row is not None:
+        vector = bundle.user_factors[query.user_row]
+    else:
+        vector = fold_in(bundle, pairs.track, weigh(pairs, bundle.popularity, bundle.statistics))
     if not vector.any():
         return None
     return np.where(bundle.item_norms > 0, bundle.item_factors @ vector, 0).astype(np.float32)

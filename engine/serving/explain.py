@@ -28,4 +28,4 @@ def _reasons(bundle: ModelBundle, row: int, rows: NDArray[np.int64]) -> Vector:
     lists = next((one for one in bundle.neighbours if one is not None), None)
     if lists is None:
         return np.zeros(len(rows), np.float32)
-    return np.array([lists.row(int(r))[row] for r in rows], np.float32)
+    return np.array([lists.weight(int(r), row) for r in rows], np.float32)

@@ -13,6 +13,7 @@ from engine.fitting import PartScorer
 from engine.matrix import Pairs, Statistics, confidence_matrix
 from engine.models.base import SILENT, CannotTrain, Factors, Progress
 from engine.recipe import Part
+from engine.serving.blend import blended
 from engine.tuning.judge import Examiner
 from engine.tuning.trials import Trial
 
@@ -60,10 +61,11 @@ class Bench:
 
 
 def served(scorer: PartScorer) -> Scores:
-    """As one part alone is served: what got no score is not offered."""
+    """As one part alone is served."""
 
     def scores(users: NDArray[np.int64]) -> NDArray[np.float32]:
-        page = scorer(users)
-        return np.where((scorer.popularity > 0) & (page != 0), page, np.float32(-np.inf))
+        page = blended([scorer(users)], np.ones((len(users), 1), np.float32), scorer.popularity > 0)
+        assert page is not None
+        return page
 
     return scores

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from engine.evaluation.metrics import ndcg
-from engine.evaluation.question import Question
+from engine.evaluation.question import Question, returning
 from engine.evaluation.ranking import Scores, top_lists
-from engine.matrix import Pairs
+from engine.matrix import Pairs, occurrences
 
 K = 10
 MAX_LISTENERS = 5_000
@@ -27,10 +26,8 @@ class Examiner:
     @classmethod
     def of(cls, past: Pairs, future: Pairs, shape: tuple[int, int], seed: int, threads: int = 0) -> Examiner:
         """Raises ValueError where there is nobody to ask about."""
-        has_past = np.bincount(past.user, minlength=shape[0]) > 0
-        known = has_past[future.user]
-        before, after = _played(past.user, past.track, shape), _played(future.user[known], future.track[known], shape)
-        question = Question.of(before, after, MAX_LISTENERS, seed)
+        before = occurrences(past, shape)
+        question = Question.of(before, returning(before, occurrences(future, shape)), MAX_LISTENERS, seed)
         if not len(question.listeners):
             raise ValueError(
                 "nobody who played something before came to anything new after; there is nothing to choose on"
@@ -46,7 +43,3 @@ class Examiner:
         q = self.question
         lists = top_lists(scores, q.listeners, q.past, K, threads=self.threads)
         return ndcg(q.hits(lists), q.relevant(), [K])[:, 0]
-
-
-def _played(users: NDArray[np.int64], tracks: NDArray[np.int64], shape: tuple[int, int]) -> sp.csr_matrix:
-    return sp.csr_matrix((np.ones(len(users), np.bool_), (users, tracks)), shape)
