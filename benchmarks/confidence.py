@@ -59,13 +59,13 @@ def main() -> None:
 def hetrec(path: Path) -> Plays:
     user, track, weight = np.loadtxt(path, dtype=np.int64, skiprows=1, unpack=True)
     plain = np.zeros(len(user), np.bool_)
-    return Plays(user, track, weight.astype(np.float32), plain, np.zeros(len(user), np.int64), plain)
+    return Plays(user, track, weight.astype(np.float32), plain, np.zeros(len(user), np.int64), plain.astype(np.int8))
 
 
 def events(path: Path) -> Plays:
     user, track, time = np.loadtxt(path, dtype=np.int64, skiprows=1, usecols=(1, 3, 4), unpack=True)
     plain = np.zeros(len(user), np.bool_)
-    return Plays(user, track, np.ones(len(user), np.float32), plain, time, plain)
+    return Plays(user, track, np.ones(len(user), np.float32), plain, time, plain.astype(np.int8))
 
 
 def parts(plays: Plays, kind: str, seed: int) -> tuple[Parts, tuple[int, int]]:

@@ -64,8 +64,8 @@ def _pairs(table: Table, users: np.ndarray, items: np.ndarray) -> Pairs:
     rows = np.searchsorted(users, user[kept]), np.searchsorted(items, item[kept])
     count = len(rows[0])
     plain = np.zeros(count, np.bool_)
-    return Pairs.merge(*rows, Plays(*rows, weight[kept], plain, time[kept], plain))
+    return Pairs.merge(*rows, Plays(*rows, weight[kept], plain, time[kept], plain.astype(np.int8)))
 
 
 def _plays(pairs: Pairs) -> Plays:
-    return Plays(pairs.user, pairs.track, pairs.count, pairs.qualified, pairs.newest, pairs.liked)
+    return Plays(pairs.user, pairs.track, pairs.count, pairs.qualified, pairs.newest, np.zeros(len(pairs), np.int8))

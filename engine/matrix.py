@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -10,58 +10,107 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from engine.ids import IdMap
-from engine.plays import Plays
+from engine.plays import Plays, Signal
 
 Rows = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 TRANSFORMS = ("none", "log", "capped", "bm25")
 DAY = 86_400
+_OPINIONS = (Signal.LIKE, Signal.UNLIKE, Signal.DISLIKE, Signal.UNDISLIKE)
+_LISTED = (Signal.ADD, Signal.REMOVE)
+_LEAST = 1e-6  # of a wanted pair, so that the matrix has it
 OLDEST = 0.1  # of its confidence is left of the oldest play; without a floor, all of a quiet listener would fade away
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Distinct (listener, track) pairs, and what the plays of each add up to; every column has length k.
+    """Distinct (listener, track) pairs, and what the interactions of each add up to; every column has length k.
 
-    user, track: int64 rows · qualified: bool, whether any play qualified · liked: bool · count: float32, plays ·
-    newest: int64, UNIX second of the last one.
+    user, track: int64 rows · qualified: bool, whether any play qualified · count: float32, plays · newest: int64, UNIX
+    second of the last interaction · liked, disliked: bool, what was said last · added: bool, in a playlist · shared:
+    bool · skipped: bool, ever.
     """
 
     user: Rows
     track: Rows
-    qualified: NDArray[np.bool_]
-    liked: NDArray[np.bool_]
+    qualified: Flags
     count: NDArray[np.float32]
     newest: NDArray[np.int64]
+    liked: Flags
+    disliked: Flags
+    added: Flags
+    shared: Flags
+    skipped: Flags
 
     @classmethod
     def of(cls, plays: Plays, users: IdMap, tracks: IdMap) -> Pairs:
-        """Ordered by listener, then track; plays of an unknown listener or track are left out."""
+        """What there is to learn: the wanted pairs, ordered by listener, then track; interactions of an unknown
+        listener or track are left out."""
         user_rows, user_known = users.rows(plays.user)
         track_rows, track_known = tracks.rows(plays.track)
         known = user_known & track_known
-        return cls.merge(user_rows[known], track_rows[known], plays.where(known))
+        pairs = cls.merge(user_rows[known], track_rows[known], plays.where(known))
+        return pairs.where(pairs.wanted)
+
+    @classmethod
+    def none(cls) -> Pairs:
+        return cls.of_listener(Plays.empty())
+
+    @classmethod
+    def of_listener(cls, plays: Plays) -> Pairs:
+        """One listener's, wanted or not; `track` holds the outside ids."""
+        return cls.merge(np.zeros(len(plays), np.int64), plays.track, plays)
 
     @classmethod
     def merge(cls, user_rows: Rows, track_rows: Rows, plays: Plays) -> Pairs:
-        """Several plays of a track by a listener become one pair; the ids in `plays` are not looked at."""
-        order = np.lexsort((track_rows, user_rows))
-        user, track = user_rows[order], track_rows[order]
+        """Several interactions of a listener with a track become one pair; the ids in `plays` are not looked at."""
+        order = np.lexsort((plays.time, track_rows, user_rows))  # stable: of the same second, the later row is newer
+        user, track, signal = user_rows[order], track_rows[order], plays.signal[order]
         begins = np.ones(len(order), np.bool_)
         begins[1:] = (user[1:] != user[:-1]) | (track[1:] != track[:-1])
         starts = np.flatnonzero(begins)
-        if not len(starts):
-            return cls(user, track, plays.qualified[order], plays.liked[order], plays.count[order], plays.time[order])
+        group = np.cumsum(begins) - 1
+        opinion, listed = (_last(signal, group, len(starts), said) for said in (_OPINIONS, _LISTED))
+        played = signal == Signal.PLAY
         return cls(
             user[starts],
             track[starts],
-            np.logical_or.reduceat(plays.qualified[order], starts),
-            np.logical_or.reduceat(plays.liked[order], starts),
-            np.add.reduceat(plays.count[order], starts),
-            np.maximum.reduceat(plays.time[order], starts),
+            _any(plays.qualified[order] & played, group, len(starts)),
+            np.bincount(group, plays.count[order] * played, minlength=len(starts)).astype(np.float32),
+            plays.time[order][np.append(starts[1:], len(order)) - 1] if len(starts) else plays.time[order],
+            opinion == Signal.LIKE,
+            opinion == Signal.DISLIKE,
+            listed == Signal.ADD,
+            _any(signal == Signal.SHARE, group, len(starts)),
+            _any(signal == Signal.SKIP, group, len(starts)),
         )
 
     def __len__(self) -> int:
         return len(self.user)
+
+    @property
+    def wanted(self) -> Flags:
+        """Something speaks for them, and no dislike against: the others are negative where they count at all."""
+        return ~self.disliked & ((self.count > 0) | self.liked | self.added | self.shared)
+
+    @property
+    def refused(self) -> Flags:
+        """Something speaks against them and nothing for them."""
+        return self.disliked | (self.skipped & ~self.wanted)
+
+    def where(self, mask: Flags | Rows) -> Pairs:
+        return Pairs(*(getattr(self, f.name)[mask] for f in fields(self)))
+
+
+def _any(flags: Flags, group: Rows, groups: int) -> Flags:
+    return np.bincount(group, flags, minlength=groups) > 0
+
+
+def _last(signal: NDArray[np.int8], group: Rows, groups: int, among: tuple[Signal, ...]) -> NDArray[np.int8]:
+    """The last signal of each group that is one of `among`; -1 where there is none."""
+    last, said = np.full(groups, -1, np.int8), np.isin(signal, among)
+    last[group[said]] = signal[said]  # of several, the last assignment stays
+    return last
 
 
 @dataclass(frozen=True)
@@ -87,9 +136,11 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Confidence:
-    """How sure one is that a listener wants a track.
+    """How sure one is that a listener wants a track, or, below zero, that they do not.
 
-    c = (base + bonus, once a play qualified + liked, once liked + scale · f(plays)) · rarity · decay
+    wanted: c = (base + bonus, once a play qualified + liked, while liked (in the place of the bonus) + added, while in
+    a playlist + shared, once shared - skipped, once skipped + scale · f(plays)) · rarity · decay, above 0
+    refused: c = -disliked, while disliked; else -skipped, where only skipped; times rarity and decay
 
     f by `transform`: none 0 · log ln(1 + plays) (Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback
     Datasets", 2008, eq. 6) · capped min(plays, cap) / cap · bm25 saturating with k1 and the listener's total with b
@@ -108,6 +159,10 @@ class Confidence:
     b: float = 0.75
     rare: bool = False
     half_life: float = 0.0
+    added: float = 2.0
+    shared: float = 2.0
+    skipped: float = 1.0
+    disliked: float = 4.0
 
     def __post_init__(self) -> None:
         if self.transform not in TRANSFORMS:
@@ -115,20 +170,23 @@ class Confidence:
         for name in ("base", "cap"):
             if not getattr(self, name) > 0:  # so that what is not a number is refused too
                 raise ValueError(f"{name}: must be above 0, not {getattr(self, name)}")
-        for name in ("bonus", "liked", "scale", "k1", "b", "half_life"):
+        for name in ("bonus", "liked", "scale", "k1", "b", "half_life", "added", "shared", "skipped", "disliked"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: must not be below 0, not {getattr(self, name)}")
 
     def of(self, pairs: Pairs, listeners: NDArray[np.float32], statistics: Statistics) -> NDArray[np.float32]:
-        """Float32 (k,), all above 0. listeners: float32 (tracks,), how many played each track."""
+        """Float32 (k,): above 0 for a wanted pair, below for a refused one, 0 for one that nothing is known of.
+        listeners: float32 (tracks,), how many played each track."""
         c = self.base + self.bonus * (pairs.qualified & ~pairs.liked) + self.liked * pairs.liked
-        c = c + self.scale * self._amount(pairs, statistics)
+        c = c + self.added * pairs.added + self.shared * pairs.shared - self.skipped * pairs.skipped
+        c = np.maximum(c + self.scale * self._amount(pairs, statistics), _LEAST)
+        c = np.where(pairs.wanted, c, -np.where(pairs.disliked, self.disliked, self.skipped * pairs.skipped))
         if self.rare:
             c = c * np.log1p(max(statistics.users, 1) / np.maximum(listeners[pairs.track], 1))
         if self.half_life:
             age = np.maximum(statistics.newest - pairs.newest, 0) / DAY
             c = c * (OLDEST + (1 - OLDEST) * np.exp2(-age / self.half_life))
-        return np.asarray(np.maximum(c, 1e-6), np.float32)
+        return np.asarray(np.where(pairs.wanted, np.maximum(c, _LEAST), c), np.float32)
 
     def parameters(self) -> dict[str, Any]:
         return asdict(self)

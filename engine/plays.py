@@ -5,17 +5,32 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 
+class Signal(IntEnum):
+    """What a row says. The newest of LIKE … UNDISLIKE counts, and the newest of ADD and REMOVE."""
+
+    PLAY = 0
+    SKIP = 1
+    LIKE = 2
+    UNLIKE = 3
+    DISLIKE = 4
+    UNDISLIKE = 5
+    SHARE = 6
+    ADD = 7  # to a playlist
+    REMOVE = 8
+
+
 @dataclass(frozen=True)
 class Plays:
-    """One row an interaction.
+    """One row an interaction; where two are of the same second, the later row is the newer.
 
     user, track: int64 outside ids · count: float32, plays the row stands for (1 for an event, n for an imported
-    total) · qualified: bool, heard to 75 % or completed · time: int64, UNIX seconds · liked: bool, the row is a like.
+    total) · qualified: bool, heard to 75 % or completed · time: int64, UNIX seconds · signal: int8, a `Signal`.
     """
 
     user: NDArray[np.int64]
@@ -23,7 +38,7 @@ class Plays:
     count: NDArray[np.float32]
     qualified: NDArray[np.bool_]
     time: NDArray[np.int64]
-    liked: NDArray[np.bool_]
+    signal: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.user)
@@ -34,7 +49,7 @@ class Plays:
 
     @classmethod
     def from_rows(cls, rows: Iterable[tuple[int, int, float, bool, int]]) -> Plays:
-        """From `(user, track, count, qualified, time)` tuples, none of them a like; for one chunk, or for tests."""
+        """From `(user, track, count, qualified, time)` tuples of plays; for one chunk, or for tests."""
         user, track, count, qualified, time = zip(*rows, strict=True) if (rows := list(rows)) else [()] * 5
         return cls(
             np.array(user, np.int64),
@@ -42,7 +57,7 @@ class Plays:
             np.array(count, np.float32),
             np.array(qualified, np.bool_),
             np.array(time, np.int64),
-            np.zeros(len(user), np.bool_),
+            np.full(len(user), Signal.PLAY, np.int8),
         )
 
     @classmethod

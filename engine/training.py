@@ -160,23 +160,12 @@ def _of_new_users(fitted: Fitted, parts: Split, users: IdMap, items: IdMap) -> S
         page = np.full((len(asked), len(items)), -np.inf, np.float32)
         for place, user in enumerate(asked):
             theirs = given.where(slice(ends[user], ends[user + 1]))
-            answer = personal(bundle, _query(theirs))
+            answer = personal(bundle, Query(limit=0, past=Pairs.of_listener(theirs)))
             if answer is not None:
                 page[place] = answer
         return page
 
     return scores
-
-
-def _query(plays: Plays) -> Query:
-    return Query(
-        limit=0,
-        played=plays.track,
-        qualified=plays.qualified,
-        liked=plays.liked,
-        count=plays.count,
-        newest=plays.time,
-    )
 
 
 def _stage(progress: Progress, stage: str) -> Callable[[int, int], None]:

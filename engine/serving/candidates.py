@@ -6,7 +6,7 @@ Each gives float32 (n,) scores over the bundle's tracks, -inf for a track it doe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from engine.bundle import ModelBundle, Vector
 from engine.chance import fractions
 from engine.matrix import Pairs
-from engine.plays import Plays
 from engine.serving.blend import NEVER, blended, by_neighbours
 from engine.serving.foldin import fold_in
 
@@ -25,39 +24,30 @@ def _no_ids() -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Query:
-    """One question. Current plays: `played` int64 (k,) track ids, repeats allowed, and what each of them is worth:
-    `qualified` and `liked` bool (k,), `count` float32 (k,), `newest` int64 (k,) UNIX seconds; where absent, no likes,
-    one play each, as new as the newest the model has seen.
+    """One question.
 
-    user_row: the listener's row where the model has seen exactly these plays. exclude: track ids never to offer.
-    seed: makes the pseudo-random source differ between listeners, and never between two calls.
+    past: what the listener has done until now, `track` holding track ids · user_row: their row where the model has
+    seen exactly that · exclude: track ids to leave out while there are others · forbidden: track ids never to offer ·
+    trust: the share of `personal` in `early`, the rest is popularity's · seed: makes the pseudo-random source differ
+    between listeners, and never between two calls.
     """
 
     limit: int
     seed: int = 0
     user_row: int | None = None
-    played: NDArray[np.int64] = field(default_factory=_no_ids)
-    qualified: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    past: Pairs = field(default_factory=Pairs.none)
     exclude: NDArray[np.int64] = field(default_factory=_no_ids)
+    forbidden: NDArray[np.int64] = field(default_factory=_no_ids)
     track_id: int | None = None
-    liked: NDArray[np.bool_] | None = None
-    count: NDArray[np.float32] | None = None
-    newest: NDArray[np.int64] | None = None
+    trust: float = 1.0
 
     def pairs(self, bundle: ModelBundle) -> Pairs:
-        """The distinct tracks played that the bundle knows something of."""
-        k = len(self.played)
-        rows, known = bundle.items.rows(self.played)
+        """What speaks for or against a track that the bundle knows something of; `track` holds its rows."""
+        past = self.past
+        rows, known = bundle.items.rows(past.track)
         known &= bundle.popularity[rows] > 0 if len(bundle.items) else False
-        plays = Plays(
-            user=np.zeros(k, np.int64),
-            track=self.played,
-            count=np.ones(k, np.float32) if self.count is None else self.count,
-            qualified=self.qualified,
-            time=np.full(k, bundle.statistics.newest) if self.newest is None else self.newest,
-            liked=np.zeros(k, np.bool_) if self.liked is None else self.liked,
-        )
-        return Pairs.merge(np.zeros(int(known.sum()), np.int64), rows[known], plays.where(known))
+        said = known & (past.wanted | past.refused)
+        return replace(past.where(said), track=rows[said])
 
 
 Source = Callable[[ModelBundle, Query], Vector | None]
@@ -65,15 +55,27 @@ Source = Callable[[ModelBundle, Query], Vector | None]
 
 def personal(bundle: ModelBundle, query: Query) -> Vector | None:
     """The recipe's parts, blended: factors by the stored vector where it is up to date, else by the current plays
-    folded in; neighbours by the current plays."""
+    folded in; neighbours by the current plays. None for a listener of whom only refusals are known."""
     pairs = query.pairs(bundle)
+    if not pairs.wanted.any() and query.user_row is None:
+        return None
     parts = [_part(bundle, number, query, pairs) for number in range(len(bundle.neighbours))]
     if all(part is None for part in parts):
         return None
     if len(parts) > 1:
         parts = [_popularity(bundle) if _popular(bundle, i) else part for i, part in enumerate(parts)]
-    weights = bundle.recipe.weights.of(np.array([len(pairs)]))
+    weights = bundle.recipe.weights.of(np.array([np.count_nonzero(pairs.wanted)]))
     scores = blended([None if part is None else part[None] for part in parts], weights, bundle.popularity > 0)
+    return None if scores is None else scores[0]
+
+
+def early(bundle: ModelBundle, query: Query) -> Vector | None:
+    """For a listener of whom little is known: `personal` and popularity, both standardised, the first by `trust`."""
+    own = personal(bundle, query)
+    if own is None:
+        return None
+    weights = np.array([[query.trust, 1 - query.trust]], np.float32)
+    scores = blended([own[None], _popularity(bundle)[None]], weights, bundle.popularity > 0)
     return None if scores is None else scores[0]
 
 
@@ -107,7 +109,7 @@ def random(bundle: ModelBundle, query: Query) -> Vector | None:
     return fractions(bundle.items.ids, query.seed).astype(np.float32)
 
 
-SOURCES: dict[str, Source] = {f.__name__: f for f in (personal, neighbours, similar, popular, random)}
+SOURCES: dict[str, Source] = {f.__name__: f for f in (personal, early, neighbours, similar, popular, random)}
 
 
 def _part(bundle: ModelBundle, number: int, query: Query, pairs: Pairs) -> Vector | None:
@@ -119,7 +121,7 @@ def _part(bundle: ModelBundle, number: int, query: Query, pairs: Pairs) -> Vecto
     if lists is not None:
         votes = by_neighbours(lists, pairs.track, weigh(pairs, bundle.popularity, bundle.statistics))
         return votes if votes.any() else None
-    if query.user_row is not None:
+    if query.user_row is not None and not pairs.refused.any():  # the model was fitted without refusals
         vector = bundle.user_factors[query.user_row]
     else:
         vector = fold_in(bundle, pairs.track, weigh(pairs, bundle.popularity, bundle.statistics))

@@ -24,6 +24,7 @@ class Policy:
 
 
 PERSONAL = Policy("personal", ("personal", "neighbours", "popular", "random"))
+EARLY = Policy("early", ("early", "popular", "random"))
 POPULAR = Policy("popular", ("popular", "random"))
 SIMILAR = Policy("similar", ("similar",), may_repeat=False)
 
@@ -53,14 +54,17 @@ class Ranking:
 def recommend(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
     """Answer one query. Reads no clock, no file, no global.
 
-    The page is empty only where the bundle has no tracks, or where no source of the policy knows an answer.
+    The page is empty only where the bundle has no tracks that are not forbidden, or where no source of the policy
+    knows an answer.
     """
-    excluded = np.zeros(len(bundle.items), np.bool_)
+    forbidden = np.zeros(len(bundle.items), np.bool_)
+    forbidden[bundle.items.known_rows(query.forbidden)] = True
+    excluded = forbidden.copy()
     excluded[bundle.items.known_rows(query.exclude)] = True
     picks = _fill(bundle, query, policy, excluded)
     if picks or not policy.may_repeat:
         return Ranking(picks)
-    picks = _fill(bundle, query, policy, np.zeros_like(excluded))
+    picks = _fill(bundle, query, policy, forbidden)
     return Ranking(picks, repeats=bool(picks))
 
 

@@ -127,8 +127,9 @@ def _confidences(pairs: Pairs) -> dict[str, Dimension]:
     found: dict[str, Dimension] = {"rare": OneOf((False, True))}
     if pairs.qualified.any() and not pairs.qualified.all():
         found["bonus"] = Between(0.0, 6.0)
-    if pairs.liked.any():
-        found["liked"] = Between(0.0, 10.0)
+    for name in ("liked", "added", "shared", "skipped"):
+        if getattr(pairs, name).any():
+            found[name] = Between(0.0, 10.0)
     if pairs.count.max(initial=1) > 1:
         found |= {"transform": OneOf(("none", "log", "capped", "bm25")), "scale": Between(0.1, 10.0, log=True)}
     if len(pairs) and (days := float(np.ptp(pairs.newest)) / DAY) > 2:

@@ -13,7 +13,7 @@ from engine.models.rp3beta import RP3Beta
 from engine.recipe import Part, Recipe, Weights
 from engine.serving.blend import blended, by_neighbours, standardised
 from engine.serving.candidates import Query, neighbours, personal, similar
-from tests.engine.worlds import checkerboard
+from tests.engine.worlds import checkerboard, heard
 
 ALL = np.ones(4, bool)
 
@@ -77,9 +77,9 @@ def test_a_listener_is_served_what_the_recipe_was_judged_on() -> None:
     expected = fitted.scorer()(np.arange(30))
     for user in range(30):
         mine = plays.where(plays.user == 100 + user)
-        told = {"played": mine.track, "qualified": mine.qualified, "count": mine.count, "newest": mine.time}
-        stored = personal(bundle, Query(limit=1, user_row=user, **told))
-        folded = personal(bundle, Query(limit=1, **told))
+        past = Pairs.of_listener(mine)
+        stored = personal(bundle, Query(limit=1, user_row=user, past=past))
+        folded = personal(bundle, Query(limit=1, past=past))
         assert stored is not None
         assert folded is not None
         np.testing.assert_allclose(stored, expected[user], rtol=1e-3, atol=1e-4)
@@ -94,11 +94,11 @@ def test_a_version_of_neighbours_alone_answers_everything() -> None:
     popularity = listeners_of(pairs, 21)
     bundle = assemble(version="v", items=items, popularity=popularity, recipe=fitted.recipe, learnt=fitted.learnt)
     played = 100 + np.array([0, 2, 4, 6])
-    query = Query(limit=3, played=played, qualified=np.ones(4, bool), track_id=104)
+    query = Query(limit=3, past=heard(played), track_id=104)
     for source in (personal, neighbours, similar):
         page = source(bundle, query)
         assert page is not None
         offered = np.flatnonzero(np.isfinite(page))
         assert set(offered % 2) == {0}, source.__name__
     assert personal(bundle, Query(limit=3)) is None
-    assert personal(bundle, Query(limit=3, played=np.array([120, 999]), qualified=np.ones(2, bool))) is None
+    assert personal(bundle, Query(limit=3, past=heard([120, 999]))) is None

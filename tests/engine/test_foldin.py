@@ -29,13 +29,13 @@ def bundle_of(how: FoldIn, damping: float = 0.0) -> ModelBundle:
     )
 
 
-def solved(how: FoldIn) -> NDArray[np.float64]:
+def solved(how: FoldIn, confidence: NDArray[np.float32] = CONFIDENCE) -> NDArray[np.float64]:
     """The normal equations written out over all tracks: each has a weight, and a wish of 0 or c."""
-    y, k = ITEMS.astype(float), len(ROWS)
+    y, k = ITEMS.astype(float), np.count_nonzero(confidence > 0)
     weight, wish = np.full(9, how.unobserved), np.zeros(9)
-    c = CONFIDENCE * (k / how.mean_pairs) ** how.activity
-    weight[ROWS] += c - how.offset
-    wish[ROWS] = c
+    c = confidence * (k / how.mean_pairs) ** how.activity
+    weight[ROWS] += np.where(c > 0, c - how.offset, -c)
+    wish[ROWS] = np.maximum(c, 0)
     ridge = how.regularization * (k + how.unobserved * 9) ** how.exponent
     return np.linalg.solve(y.T @ np.diag(weight) @ y + ridge * np.eye(3), y.T @ wish)
 
@@ -55,6 +55,19 @@ def test_it_solves_the_normal_equations_written_out_in_full(how: FoldIn, damping
     """Damping is for scoring alone: the listener's vector is that of the factors as they were learnt."""
     found = fold_in(bundle_of(how, damping), ROWS, CONFIDENCE)
     np.testing.assert_allclose(found, solved(how), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", [FoldIn(), FoldIn(unobserved=0.3, offset=0.0, exponent=0.5, activity=-0.7)])
+def test_a_refused_track_weighs_against_and_not_for(how: FoldIn) -> None:
+    confidence = np.array([4, -2, 2, -0.5], np.float32)
+    found = fold_in(bundle_of(how), ROWS, confidence)
+    np.testing.assert_allclose(found, solved(how, confidence), rtol=1e-4, atol=1e-5)
+    without = fold_in(bundle_of(how), ROWS[[0, 2]], confidence[[0, 2]])
+    assert np.abs(ITEMS[ROWS[1]] @ found) < np.abs(ITEMS[ROWS[1]] @ without)
+
+
+def test_only_refusals_give_no_taste() -> None:
+    assert not fold_in(bundle_of(FoldIn()), ROWS, -CONFIDENCE).any()
 
 
 def test_a_projection_is_the_sum_of_the_tracks_by_confidence() -> None:

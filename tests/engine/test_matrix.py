@@ -7,7 +7,7 @@ import pytest
 
 from engine.ids import IdMap
 from engine.matrix import DAY, Confidence, Pairs, Statistics, confidence_matrix, listeners_of
-from engine.plays import Plays
+from engine.plays import Plays, Signal
 
 NEWEST = 100 * DAY
 # listener, track, plays, qualified, liked, day
@@ -21,7 +21,8 @@ HEARD = [
 
 def pairs() -> Pairs:
     user, track, count, qualified, liked, day = (np.array(column) for column in zip(*HEARD, strict=True))
-    return Pairs(user, track, qualified, liked, count.astype(np.float32), day * DAY)
+    no = np.zeros(len(user), bool)
+    return Pairs(user, track, qualified, count.astype(np.float32), day * DAY, liked, no, no, no, no)
 
 
 def test_confidence_is_the_base_plus_a_bonus_once_any_play_qualified() -> None:
@@ -48,13 +49,12 @@ def test_several_plays_of_a_track_by_a_listener_become_one_pair() -> None:
         count=np.array([2, 1, 5, 1, 1], np.float32),
         qualified=np.array([0, 0, 1, 0, 0], bool),
         time=np.array([50, 10, 40, 30, 20]),
-        liked=np.array([1, 0, 0, 0, 1], bool),
+        signal=np.zeros(5, np.int8),
     )
     merged = Pairs.merge(user, track, plays)
     assert list(zip(merged.user.tolist(), merged.track.tolist(), strict=True)) == [(0, 3), (0, 9), (1, 3), (1, 7)]
     assert merged.count.tolist() == [1, 1, 1, 7]
     assert merged.qualified.tolist() == [False, False, False, True]
-    assert merged.liked.tolist() == [False, True, False, True]
     assert merged.newest.tolist() == [10, 20, 30, 50]
     assert len(Pairs.merge(user[:0], track[:0], Plays.empty())) == 0
 
@@ -137,3 +137,60 @@ def test_the_same_plays_have_the_same_fingerprint_and_others_another() -> None:
     one, same, other = (Plays.from_rows(r) for r in (rows, rows, [*rows[:1], (2, 11, 4, False, 5)]))
     assert one.fingerprint() == same.fingerprint() != other.fingerprint()
     assert Plays.concatenate([one.where(one.user == 1), one.where(one.user == 2)]).fingerprint() == one.fingerprint()
+
+
+P, K, L, U, D, N, S, A, R = (Signal(n) for n in range(9))
+
+
+def past(*said: tuple[int, Signal]) -> Pairs:
+    """One listener and track 7: what was said, at which second, in this order."""
+    k = len(said)
+    time, signal = np.array([s[0] for s in said]), np.array([s[1] for s in said], np.int8)
+    ones = np.ones(k, np.float32)
+    return Pairs.of_listener(Plays(np.zeros(k, int), np.full(k, 7), ones, np.ones(k, bool), time, signal))
+
+
+@pytest.mark.parametrize(
+    ("said", "confidence"),
+    [
+        ([(1, P)], 1 + 3),
+        ([(1, P), (2, L)], 1 + 5),
+        ([(1, L)], 1 + 5),
+        ([(1, L), (2, U)], 0),
+        ([(2, U), (1, L)], 0),  # what comes late from a phone without a net does not undo what is newer
+        ([(1, L), (1, U)], 0),
+        ([(1, U), (1, L)], 1 + 5),
+        ([(1, P), (2, L), (3, U)], 1 + 3),
+        ([(1, P), (2, D)], -4),
+        ([(1, D), (2, P)], -4),
+        ([(1, L), (2, D)], -4),
+        ([(1, D), (2, L)], 1 + 5),
+        ([(1, D), (2, N)], 0),
+        ([(1, D), (2, N), (3, P)], 1 + 3),
+        ([(1, K)], -0.5),
+        ([(1, K), (2, K)], -0.5),
+        ([(1, K), (2, P)], 1 + 3 - 0.5),
+        ([(1, A)], 1 + 2),
+        ([(1, A), (2, R)], 0),
+        ([(1, P), (2, S), (3, A)], 1 + 3 + 1.5 + 2),
+    ],
+)
+def test_confidence_is_what_was_said_last(said: list[tuple[int, Signal]], confidence: float) -> None:
+    weights = Confidence(base=1, bonus=3, liked=5, added=2, shared=1.5, skipped=0.5, disliked=4)
+    pairs = past(*said)
+    found = weights.of(pairs, np.ones(8, np.float32), Statistics())
+    assert found.tolist() == [confidence]
+    assert (pairs.wanted.tolist(), pairs.refused.tolist()) == ([confidence > 0], [confidence < 0])
+
+
+def test_only_what_is_wanted_is_learnt() -> None:
+    plays = Plays(
+        np.array([1, 1, 1, 2]),
+        np.array([10, 20, 30, 10]),
+        np.ones(4, np.float32),
+        np.zeros(4, bool),
+        np.arange(4),
+        np.array([P, K, D, D], np.int8),
+    )
+    found = Pairs.of(plays, IdMap.of([1, 2]), IdMap.of([10, 20, 30]))
+    assert (found.user.tolist(), found.track.tolist()) == ([0], [0])

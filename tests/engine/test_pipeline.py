@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from engine.bundle import ModelBundle, catalogue_bundle
 from engine.serving.candidates import Query
-from engine.serving.pipeline import PERSONAL, POPULAR, SIMILAR, Policy, recommend
-from tests.engine.worlds import trained_checkerboard
+from engine.serving.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, recommend
+from tests.engine.worlds import heard, trained_checkerboard
 
 TRAINED = trained_checkerboard().bundle
 UNTRAINED = catalogue_bundle(range(1, 31), {7: 50, 3: 90, 5: 50})
@@ -59,13 +59,38 @@ def test_an_empty_catalogue_gives_an_empty_page() -> None:
     limit=st.integers(1, 40),
     seed=st.integers(0, 2**63 - 1),
     played=st.lists(st.integers(0, 130), max_size=40),
+    refused=st.lists(st.integers(0, 130), max_size=10),
+    forbidden=st.lists(st.integers(0, 130), max_size=40),
+    policy=st.sampled_from([PERSONAL, EARLY, POPULAR]),
 )
 def test_never_empty_never_twice_never_longer_than_asked(
-    bundle: ModelBundle, limit: int, seed: int, played: list[int]
+    bundle: ModelBundle,
+    limit: int,
+    seed: int,
+    played: list[int],
+    refused: list[int],
+    forbidden: list[int],
+    policy: Policy,
 ) -> None:
-    track_ids = np.array(played, np.int64)
-    query = Query(limit=limit, seed=seed, played=track_ids, qualified=track_ids % 2 == 0, exclude=track_ids)
-    page = ids(bundle, query)
-    left = set(bundle.items.ids.tolist()) - set(played)
-    assert len(page) == len(set(page)) == min(limit, len(left) or len(bundle.items))
+    track_ids, never = np.array(played, np.int64), np.array(forbidden, np.int64)
+    past = heard(track_ids, refused=refused)
+    query = Query(limit=limit, seed=seed, past=past, exclude=track_ids, forbidden=never, trust=0.4)
+    page = ids(bundle, query, policy)
+    allowed = set(bundle.items.ids.tolist()) - set(forbidden)
+    left = allowed - set(played)
+    assert len(page) == len(set(page)) == min(limit, len(left) or len(allowed))
+    assert not set(page) & set(forbidden)
     assert not left or not set(page) & set(played)
+
+
+def test_the_less_is_known_of_a_listener_the_more_counts_what_is_popular() -> None:
+    """An even listener of two tracks; odd tracks are as popular as even ones, so that taste alone tells them apart."""
+    past = heard([104, 108])
+    even = [
+        sum(i % 2 == 0 for i in ids(TRAINED, Query(limit=6, past=past, exclude=past.track, trust=trust), EARLY))
+        for trust in (0.0, 1.0)
+    ]
+    assert even[0] < even[1] == 6
+    assert recommend(TRAINED, Query(limit=6, past=past, trust=0.5), EARLY).strategy == "early"
+    assert recommend(TRAINED, Query(limit=6, trust=0.5), EARLY).strategy == "popular"
+    assert recommend(TRAINED, Query(limit=6, past=heard([], refused=[104])), EARLY).strategy == "popular"

@@ -32,7 +32,7 @@ from engine.serving.pipeline import PERSONAL, SIMILAR, Ranking, recommend
 from engine.storage.bundles import read_bundle, write_bundle
 from engine.tuning.judge import Examiner
 from tests.engine.tastes import tastes
-from tests.engine.worlds import checkerboard
+from tests.engine.worlds import checkerboard, heard
 
 SIZE = 20
 SMALL: dict[str, Trainer] = {
@@ -121,7 +121,7 @@ def answers(bundle: ModelBundle) -> list[Ranking]:
     for row in range(SIZE):
         mine = plays.where(plays.user == 100 + row)
         for stored in (row, None):
-            query = Query(5, user_row=stored, played=mine.track, qualified=mine.qualified, exclude=mine.track)
+            query = Query(5, user_row=stored, past=Pairs.of_listener(mine), exclude=mine.track)
             found.append(recommend(bundle, query, PERSONAL))
     return found
 
@@ -227,7 +227,7 @@ class TestEveryFamily:
     def test_answers_whoever_asks(self, family: str, played: list[int]) -> None:
         """Nobody's plays, unknown tracks, the track nobody plays, the same twice."""
         ids = np.array(played, np.int64)
-        query = Query(4, played=ids, qualified=np.ones(len(ids), bool), exclude=ids, track_id=999)
+        query = Query(4, past=heard(ids), exclude=ids, track_id=999)
         ranking = recommend(bundle_of(family), query, PERSONAL)
         assert len({p.track_id for p in ranking.picks} - set(played)) == 4
         assert all(np.isfinite(p.score) for p in ranking.picks)

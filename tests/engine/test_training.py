@@ -8,7 +8,7 @@ from engine.serving.candidates import Query
 from engine.serving.explain import because
 from engine.serving.pipeline import PERSONAL, SIMILAR, recommend
 from engine.training import train
-from tests.engine.worlds import TWO_FACTORS, checkerboard, config_of, same_arrays, trained_checkerboard
+from tests.engine.worlds import TWO_FACTORS, checkerboard, config_of, heard, same_arrays, trained_checkerboard
 
 
 @pytest.fixture(scope="module", params=["als", "svd"])
@@ -32,7 +32,7 @@ def test_the_missing_square_of_a_checkerboard_comes_first(bundle) -> None:  # ty
     for user in range(20):
         played = 100 + np.array([t for t in range(20) if t % 2 == user % 2 and t != user])
         for stored in (bundle.users.row(100 + user), None):  # the stored vector, and the same plays folded in
-            query = Query(limit=3, user_row=stored, played=played, qualified=np.ones(9, bool), exclude=played)
+            query = Query(limit=3, user_row=stored, past=heard(played), exclude=played)
             first = recommend(bundle, query, PERSONAL).picks[0]
             assert (first.track_id, first.source) == (100 + user, "personal")
 

@@ -58,7 +58,8 @@ def test_every_point_of_a_space_is_a_part_and_back(family: str) -> None:
 def test_only_what_differs_between_plays_is_searched() -> None:
     assert {"confidence.transform", "confidence.bonus", "confidence.half_life"} <= set(space_of("ials", PAST))
     n = len(PAST)
-    ones = Plays(PAST.user, PAST.track, np.ones(n, np.float32), np.ones(n, bool), np.zeros(n, int), np.zeros(n, bool))
+    once, never = np.ones(n, np.float32), np.zeros(n, np.int8)
+    ones = Plays(PAST.user, PAST.track, once, np.ones(n, bool), np.zeros(n, int), never)
     alike = space_of("ials", Pairs.merge(PAST.user, PAST.track, ones))
     assert [name for name in alike if name.startswith("confidence")] == ["confidence.rare"]
 

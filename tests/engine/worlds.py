@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from engine.bundle import ModelBundle
+from engine.matrix import Pairs
 from engine.models.als import ALS
 from engine.models.base import Trainer
-from engine.plays import Plays
+from engine.plays import Plays, Signal
 from engine.recipe import Part, Recipe
 from engine.training import Trained, TrainingConfig, train
 
@@ -23,6 +24,17 @@ def checkerboard(size: int = 20) -> Plays:
         for user in range(size)
         for track in range(size)
         if user % 2 == track % 2 and user != track
+    )
+
+
+def heard(track_ids: Any, *, refused: Any = ()) -> Pairs:
+    """One listener's past: whole plays of `track_ids`, dislikes of `refused`."""
+    signals = [Signal.PLAY] * len(track_ids) + [Signal.DISLIKE] * len(refused)
+    k = len(signals)
+    tracks = np.concatenate([np.asarray(track_ids, np.int64), np.asarray(refused, np.int64)])
+    last = np.full(k, np.iinfo(np.int64).max)
+    return Pairs.of_listener(
+        Plays(np.zeros(k, np.int64), tracks, np.ones(k, np.float32), np.ones(k, bool), last, np.array(signals, np.int8))
     )
 
 
