@@ -1,6 +1,7 @@
 """Two principals: service keys for back ends (`Authorization: Api-Key KEY`), JWTs for phones (`Bearer TOKEN`)."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -8,9 +9,13 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import Token
 
-from access.models import ServiceKey
-from access.selectors import usable_key
+from access.models import ServiceKey, User
+from access.selectors import listener_of_token, usable_key
+from access.services import note_use
+from access.sign_ins import CLAIM
 
 KEYWORD = "Api-Key"
 
@@ -24,7 +29,10 @@ class ServiceKeyAuthentication(BaseAuthentication):
             return None
         service_key = usable_key(key.strip().decode("latin-1"))
         if service_key is None:
-            raise AuthenticationFailed("this service key is unknown or revoked; create one with create_service_key")
+            raise AuthenticationFailed(
+                "this service key is unknown, expired or revoked; create one with create_service_key"
+            )
+        note_use(service_key)
         return AnonymousUser(), service_key
 
     def authenticate_header(self, request: Request) -> str:
@@ -32,7 +40,13 @@ class ServiceKeyAuthentication(BaseAuthentication):
 
 
 class ListenerTokenAuthentication(JWTAuthentication):
-    """`request.user` is the listener of the JWT."""
+    """`request.user` is the listener of the JWT, whose sign-in has not ended. One query."""
+
+    def get_user(self, validated_token: Token) -> User:  # type: ignore[override]
+        user_id, sign_in = validated_token.get(api_settings.USER_ID_CLAIM), validated_token.get(CLAIM)
+        if (user := listener_of_token(int(user_id), UUID(sign_in) if sign_in else None)) is None:
+            raise AuthenticationFailed("this token is no longer good; refresh it, or sign in again")
+        return user
 
 
 class _ServiceKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -1,11 +1,16 @@
 from typing import Any
 
 from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from access.models import ServiceKey
+
+USER_ID = OpenApiParameter(
+    "user_id", {"type": "string", "pattern": r"^(me|\d+)$"}, "path", description="A listener's id, or `me`."
+)
 
 
 class HasScope(BasePermission):

@@ -5,30 +5,45 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework_simplejwt.serializers import TokenObtainSerializer
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.tokens import AccessToken
+
+from access.models import User
+from access.sign_ins import Tokens
 
 
 class SignInSerializer(TokenObtainSerializer):
-    """A listener's name and password for a token; wrong ones are a 401."""
-
-    token_class = AccessToken
+    """A listener's name and password; wrong ones are a 401."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         super().validate(attrs)
-        assert self.user is not None  # super() has refused otherwise
-        return {
-            "access": str(AccessToken.for_user(self.user)),
-            "token_type": "Bearer",
-            "expires_in": int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
-            "user_id": self.user.pk,
-        }
+        assert isinstance(self.user, User)  # super() has refused otherwise
+        return {"user": self.user}
+
+
+class RefreshSerializer(serializers.Serializer[Any]):
+    refresh = serializers.CharField(max_length=4096, help_text="The newest one; it works once.")
+
+
+class SignOutSerializer(RefreshSerializer):
+    everywhere = serializers.BooleanField(default=False, help_text="On all of the listener's devices.")
 
 
 class TokenSerializer(serializers.Serializer[Any]):
     access = serializers.CharField(help_text="Send it as `Authorization: Bearer ACCESS`.")
     token_type = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds.")
+    refresh = serializers.CharField(help_text="For `POST /token/refresh`, once. Keep it where the phone keeps secrets.")
+    refresh_expires_in = serializers.IntegerField(help_text="Seconds.")
     user_id = serializers.IntegerField()
+
+    def to_representation(self, instance: Tokens) -> dict[str, Any]:
+        return {
+            "access": instance.access,
+            "token_type": "Bearer",
+            "expires_in": int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
+            "refresh": instance.refresh,
+            "refresh_expires_in": int(api_settings.REFRESH_TOKEN_LIFETIME.total_seconds()),
+            "user_id": instance.user_id,
+        }
 
 
 class ExternalIdParameter(serializers.Serializer[Any]):

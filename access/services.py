@@ -1,17 +1,32 @@
 import hashlib
+import logging
 import re
 import secrets
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 
 from django.contrib.auth.hashers import make_password
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from access.models import Scope, ServiceKey, User
-from access.selectors import listener_ids
+from access.selectors import erased_external_ids, listener_ids
+
+logger = logging.getLogger(__name__)
+
+USE_SECONDS = 60  # how exact `last_used_at` is
+SQLITE_WAIT_MS = 20
+_noted: dict[int, float] = {}  # when this process last did, by key
 
 
-def create_service_key(name: str, scopes: Iterable[str]) -> str:
-    """A new key, in clear for the only time. Raises ValueError for an unknown scope or a name that is taken."""
+def create_service_key(name: str, scopes: Iterable[str], days: int | None = None) -> str:
+    """A new key, in clear for the only time. days: until it expires, if ever.
+
+    Raises ValueError for an unknown scope or a name that is taken.
+    """
     wanted = sorted(set(scopes))
     if unknown := set(wanted) - set(Scope.values):
         raise ValueError(f"unknown scope {', '.join(sorted(unknown))}; scopes are {', '.join(Scope.values)}")
@@ -19,9 +34,76 @@ def create_service_key(name: str, scopes: Iterable[str]) -> str:
         raise ValueError(f"a key needs a scope; scopes are {', '.join(Scope.values)}")
     if ServiceKey.objects.filter(name=name).exists():
         raise ValueError(f"a key named {name!r} exists; choose another name")
-    key = f"mr_{secrets.token_urlsafe(32)}"
-    ServiceKey.objects.create(name=name, prefix=key[:12], digest=ServiceKey.digest_of(key), scopes=wanted)
+    key = _new_key()
+    ServiceKey.objects.create(name=name, **_written(key), scopes=wanted, expires_at=_in_days(days))
     return key
+
+
+@transaction.atomic
+def rotate_service_key(name: str, grace: timedelta, days: int | None = None) -> str:
+    """A new key in the place of the one of that name, which works on for `grace`. days: until the new one expires; None
+    keeps the date there is. In clear for the only time.
+
+    Raises ValueError where there is no such key, it is revoked, or the new one would be over already.
+    """
+    now = timezone.now()
+    row = ServiceKey.objects.select_for_update().filter(name=name).first()
+    if row is None:
+        raise ValueError(f"there is no key named {name!r}; the admin lists them under 'Service keys'")
+    if row.revoked_at is not None:
+        raise ValueError(f"the key {name!r} is revoked; create one with another name")
+    expires_at = _in_days(days) or row.expires_at
+    if expires_at is not None and expires_at <= now:
+        raise ValueError(
+            f"the key {name!r} expired on {expires_at:%Y-%m-%d}; say with --days how long the new one lasts"
+        )
+    key = _new_key()
+    before = {"previous_digest": row.digest, "previous_until": now + grace}
+    ServiceKey.objects.filter(pk=row.pk).update(**_written(key), **before, expires_at=expires_at)
+    return key
+
+
+def note_use(key: ServiceKey) -> None:
+    """Write down that it is used, once a minute. Nobody's request waits for it or fails by it."""
+    now = timezone.now()
+    before = now - timedelta(seconds=USE_SECONDS)
+    if (key.last_used_at or before) > before or time.monotonic() - _noted.get(key.pk, -USE_SECONDS) < USE_SECONDS:
+        return
+    _noted[key.pk] = time.monotonic()  # tried, at least: a database that refuses is not asked with every request
+    try:
+        with _impatient():
+            due = Q(last_used_at=None) | Q(last_used_at__lt=before)
+            ServiceKey.objects.filter(due, pk=key.pk).update(last_used_at=now)
+    except DatabaseError as error:
+        logger.warning("the last use of the service key %s was not noted: %s", key.prefix, error)
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """SQLite has one writer at a time; an import may write for seconds."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    with connection.cursor() as cursor:
+        [patience] = cursor.execute("PRAGMA busy_timeout").fetchone()
+        cursor.execute(f"PRAGMA busy_timeout = {SQLITE_WAIT_MS}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {patience}")
+
+
+def _new_key() -> str:
+    return f"mr_{secrets.token_urlsafe(32)}"
+
+
+def _written(key: str) -> dict[str, str]:
+    """What is kept of a key."""
+    return {"prefix": key[:12], "digest": ServiceKey.digest_of(key)}
+
+
+def _in_days(days: int | None) -> datetime | None:
+    return None if days is None else timezone.now() + timedelta(days=days)
 
 
 def revoke_service_keys(keys: Iterable[ServiceKey]) -> int:
@@ -31,8 +113,9 @@ def revoke_service_keys(keys: Iterable[ServiceKey]) -> int:
 
 
 def listeners_by_external_id(external_ids: Collection[str]) -> dict[str, int]:
-    """Ids of the listeners with these outside ids; those not seen before are created, without a password."""
-    wanted = set(external_ids)
+    """Ids of the listeners with these outside ids; those not seen before are created, without a password. Who
+    was erased is left out: nobody brings them back."""
+    wanted = set(external_ids) - erased_external_ids(external_ids)
     found = listener_ids(wanted)
     for username_of in (_plain_username, _distinct_username):
         if missing := sorted(wanted - found.keys()):

@@ -1,8 +1,10 @@
 from django.urls import path
 
-from access.views import ListenersView, TokenView
+from access.views import ListenersView, TokenRefreshView, TokenRevokeView, TokenView
 
 urlpatterns = [
     path("token", TokenView.as_view(), name="token"),
+    path("token/refresh", TokenRefreshView.as_view(), name="refresh-token"),
+    path("token/revoke", TokenRevokeView.as_view(), name="revoke-token"),
     path("listeners", ListenersView.as_view(), name="find-listener"),
 ]

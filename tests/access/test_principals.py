@@ -128,7 +128,9 @@ def test_a_sign_in_gives_a_token_that_works(alice: User, format: str) -> None:
         body = "username=alice&password=wonderland-7"
         response = APIClient().post("/token", body, content_type="application/x-www-form-urlencoded")
     assert response.status_code == 200
-    assert response.json().keys() == {"access", "token_type", "expires_in", "user_id"}
+    assert response.json().keys() == {
+        *("access", "token_type", "expires_in", "refresh", "refresh_expires_in", "user_id")
+    }
     assert response.json()["user_id"] == alice.pk
     api = APIClient()
     api.credentials(HTTP_AUTHORIZATION=f"Bearer {response.json()['access']}")

@@ -1,9 +1,18 @@
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from access.models import Scope
 from access.services import create_service_key
+
+MOST_DAYS = 3650
+
+
+def days(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= MOST_DAYS:
+        raise ArgumentTypeError(f"must be 1 to {MOST_DAYS}, not {text!r}")
+    return int(text)
 
 
 class Command(BaseCommand):
@@ -13,10 +22,11 @@ class Command(BaseCommand):
         parser.add_argument("name", help="who will use it")
         scopes = "; ".join(f"{value}: {label}" for value, label in Scope.choices)
         parser.add_argument("--scope", action="append", default=[], metavar="SCOPE", help=f"repeatable. {scopes}")
+        parser.add_argument("--days", type=days, help="until it expires; by default it does not")
 
-    def handle(self, *args: Any, name: str, scope: list[str], **options: Any) -> None:
+    def handle(self, *args: Any, name: str, scope: list[str], days: int | None, **options: Any) -> None:
         try:
-            key = create_service_key(name, scope)
+            key = create_service_key(name, scope, days)
         except ValueError as error:
             raise CommandError(str(error)) from error
         self.stderr.write("Send it as `Authorization: Api-Key KEY`. It is not kept and cannot be shown again:")

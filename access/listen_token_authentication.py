@@ -1,0 +1,77 @@
+"""`Authorization: Token UUID`, as clients of ListenBrainz send it; and how many requests one may make."""
+
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from access.listen_tokens import note_use, usable_listen_token
+from access.models import ListenToken, User
+from access.rates import rate
+from access.throttles import TooMany, refusals
+
+KEYWORD = "Token"
+
+
+def sent_token(request: Request) -> str:
+    """The second word of the header, whatever the first; "" where there is none."""
+    words = get_authorization_header(request).split()
+    return words[1].decode("latin-1") if len(words) > 1 else ""
+
+
+class ListenTokenAuthentication(BaseAuthentication):
+    """`request.user` is the listener, `request.auth` the ListenToken."""
+
+    def authenticate(self, request: Request) -> tuple[User, ListenToken]:
+        if not (sent := sent_token(request)):
+            raise AuthenticationFailed("an Authorization header is needed: Token UUID")
+        if (token := usable_listen_token(sent)) is None:
+            raise AuthenticationFailed("this token is unknown or revoked, or the account is closed")
+        note_use(token)
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return KEYWORD
+
+
+class ListenThrottle(BaseThrottle):
+    """The listener's limit, and what is left of it in headers: these clients wait by themselves."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        if (limit := rate(settings.MUSICREC["RATE_LISTENER"])) is None:
+            return True
+        now = int(time.time())
+        window = now // limit.seconds
+        counting: Any = cache  # one of musicrec.cache
+        [count] = counting.hit([f"rate:listener:{request.user.pk}:{limit.seconds}:{window}"], limit.seconds)
+        ends = (window + 1) * limit.seconds
+        left = max(0, limit.count - count)
+        view.headers |= {
+            "X-RateLimit-Limit": str(limit.count),
+            "X-RateLimit-Remaining": str(left),
+            "X-RateLimit-Reset-In": str(ends - now),
+            "X-RateLimit-Reset": str(ends),
+        }
+        if count > limit.count:
+            refusals.labels("listener").inc()
+            raise TooMany(ends - now, f"more than {limit.count} requests a {limit.unit};")
+        return True
+
+
+class _ListenTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "access.listen_token_authentication.ListenTokenAuthentication"
+    name = "ListenToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Token UUID`, a token of `manage.py create_listen_token`",
+        }

@@ -1,0 +1,73 @@
+"""Too many requests of one principal are a 429: of a key, of a listener, of who tries passwords."""
+
+from typing import Any
+
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+from prometheus_client import Counter
+from rest_framework.exceptions import Throttled
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from access.models import ServiceKey
+from access.rates import Rate, rate
+
+refusals = Counter("musicrec_requests_refused", "Requests beyond a limit, by which.", ["limit"])
+PHONES_AN_ADDRESS = 10  # many phones share the address of their carrier
+
+
+class TooMany(Throttled):
+    extra_detail_singular = "try again in {wait} second"
+    extra_detail_plural = "try again in {wait} seconds"
+
+
+class PrincipalThrottle(BaseThrottle):
+    """Of whoever has signed in, or shown a key. Others reach only what costs nothing."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        if isinstance(request.auth, ServiceKey):
+            _limit("key", f"key:{request.auth.pk}")
+        elif request.user.is_authenticated:
+            _limit("listener", f"listener:{request.user.pk}")
+        return True
+
+
+class SignInThrottle(BaseThrottle):
+    """Of a name and of an address. Neither is kept: only an HMAC of it, as long as it counts."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        if (limit := rate(settings.MUSICREC["RATE_SIGN_IN"])) is None:
+            return True
+        body = request.data if isinstance(request.data, dict) else {}
+        _refuse(limit, "sign_in", limit.wait([_hidden("name", str(body.get("username", "")))]))
+        if address := _address(request):
+            _refuse(limit, "sign_in", limit.wait([_hidden("address", address)], PHONES_AN_ADDRESS))
+        return True
+
+
+def _limit(name: str, principal: str) -> None:
+    """Raises TooMany."""
+    if limit := rate(settings.MUSICREC[f"RATE_{name.upper()}"]):
+        _refuse(limit, name, limit.wait([principal]))
+
+
+def _refuse(limit: Rate, name: str, wait: int) -> None:
+    if wait:
+        refusals.labels(name).inc()
+        raise TooMany(wait, f"more than {limit.count} requests a {limit.unit};")
+
+
+def _hidden(kind: str, value: str) -> str:
+    return f"{kind}:{salted_hmac('access.throttles', value, algorithm='sha256').hexdigest()}"
+
+
+def _address(request: Request) -> str:
+    """The caller's, as far as it can be known: behind proxies, as the outermost of ours has seen it; "" else.
+
+    Who is no proxy of ours may write any address into the header, so only the last ones count.
+    """
+    if not settings.HTTPS:
+        return str(request.META.get("REMOTE_ADDR") or "")
+    seen = [a.strip() for a in request.headers.get("X-Forwarded-For", "").split(",") if a.strip()]
+    proxies = settings.MUSICREC["PROXIES"]
+    return seen[-proxies] if 0 < proxies <= len(seen) else ""

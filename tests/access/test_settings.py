@@ -1,0 +1,84 @@
+"""Settings that cannot work are refused, and those of the production page are found safe."""
+
+import os
+import secrets
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from access.checks import check_settings, refuse_bad_settings
+from musicrec.processes import ROOT
+
+
+def test_the_defaults_are_accepted() -> None:
+    assert check_settings(None) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("RATE_LISTENER", "600", "MUSICREC_RATE_LISTENER is '600'; it must be a number and one of /sec"),
+        ("RATE_KEY", "0/min", "MUSICREC_RATE_KEY is '0/min'; it must be"),
+        ("RATE_SIGN_IN", "ten/min", "MUSICREC_RATE_SIGN_IN is 'ten/min'; it must be"),
+        ("PROXIES", -1, "MUSICREC_PROXIES is -1; it must be 0 or more."),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(settings: Any, name: str, value: Any, said: str) -> None:
+    settings.MUSICREC = settings.MUSICREC | {name: value}
+    [error] = check_settings(None)
+    assert error.msg.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ACCESS_TOKEN_LIFETIME", timedelta(0), "MUSICREC_TOKEN_MINUTES is 0; it must be between 1 and 1440."),
+        ("ACCESS_TOKEN_LIFETIME", timedelta(minutes=-5), "MUSICREC_TOKEN_MINUTES is -5; it must be"),
+        ("REFRESH_TOKEN_LIFETIME", timedelta(0), "MUSICREC_REFRESH_DAYS is 0; it must be between 1 and 366."),
+    ],
+)
+def test_a_lifetime_that_is_none_is_refused(settings: Any, name: str, value: Any, said: str) -> None:
+    settings.SIMPLE_JWT = settings.SIMPLE_JWT | {name: value}
+    with pytest.raises(ImproperlyConfigured, match=said):
+        refuse_bad_settings()
+
+
+@pytest.mark.parametrize("origin", ["app.example", "https://app.example/", "*", "https://*.example"])
+def test_an_origin_that_is_none_is_refused(settings: Any, origin: str) -> None:
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.example", "http://localhost:3000", origin]
+    [error] = check_settings(None)
+    assert error.msg.startswith(f"MUSICREC_CORS_ORIGINS is {origin!r}")
+
+
+def manage(folder: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *words],
+        env=inherited | {"MUSICREC_VAR_DIR": str(folder)} | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_settings_of_the_production_page_have_nothing_to_warn_of(tmp_path: Path) -> None:
+    said = manage(
+        tmp_path,
+        *("check", "--deploy", "--fail-level", "WARNING"),
+        SECRET_KEY=secrets.token_urlsafe(50),
+        ALLOWED_HOSTS="127.0.0.1,music.example.org",
+        MUSICREC_HTTPS="true",
+        MUSICREC_CORS_ORIGINS="https://app.example",
+    )
+    assert said.returncode == 0, said.stderr
+
+
+def test_a_token_that_is_never_valid_is_refused_at_start(tmp_path: Path) -> None:
+    said = manage(tmp_path, "check", MUSICREC_TOKEN_MINUTES="0")
+    assert said.returncode == 1
+    assert "MUSICREC_TOKEN_MINUTES is 0; it must be between 1 and 1440." in said.stderr
