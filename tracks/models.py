@@ -1,9 +1,13 @@
 """The catalogue. `external_id` is a thing's id in the service it was imported from, as `namespace:id`."""
 
 import uuid
+from typing import Any
 
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+
+from tracks.match_keys import match_key
 
 CREDIBLE_TEMPO = (20, 400)  # beats per minute
 
@@ -23,6 +27,13 @@ class Artist(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A new name is one of their tracks' match keys."""
+        renamed = not self._state.adding
+        super().save(*args, **kwargs)
+        if renamed:
+            Track.keep_keys(self)
 
 
 class Album(models.Model):
@@ -75,6 +86,17 @@ class Track(models.Model):
     danceability = models.FloatField(null=True, blank=True, help_text="0 … 1.")
     acousticness = models.FloatField(null=True, blank=True, help_text="0 … 1.")
     tags = models.ManyToManyField(Tag, through="TrackTag", related_name="tracks")
+    explicit = models.BooleanField(default=False, help_text="Left out for listeners who do not want it.")
+    markets = models.CharField(
+        max_length=1024,
+        blank=True,
+        validators=[RegexValidator(r"^([A-Z]{2}( [A-Z]{2})*)?$", "countries as in ISO 3166-1, as: AT CH DE")],
+        help_text="The countries it may be offered in, as: AT CH DE. Empty: everywhere.",
+    )
+    taken_down_at = models.DateTimeField(null=True, blank=True, help_text="Set: offered to nobody from then on.")
+    match_key = models.CharField(
+        max_length=255, blank=True, db_index=True, editable=False, help_text="Artist and title, normalised."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -95,9 +117,31 @@ class Track(models.Model):
                 ]
             ),
         ]
+        indexes = [
+            models.Index(fields=["taken_down_at"], name="track_taken_down", condition=Q(taken_down_at__isnull=False)),
+            models.Index(fields=["explicit"], name="track_explicit", condition=Q(explicit=True)),
+            models.Index(fields=["markets"], name="track_restricted", condition=~Q(markets="")),
+        ]
 
     def __str__(self) -> str:
         return self.title
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """With the key that artist and title make."""
+        self.match_key = match_key(self.artist.name, self.title)
+        if (fields := kwargs.get("update_fields")) is not None:
+            kwargs["update_fields"] = {*fields, "match_key"}
+        super().save(*args, **kwargs)
+
+    @classmethod
+    def keep_keys(cls, artist: Artist) -> None:
+        """Bring the keys of an artist's tracks in line with the artist's name."""
+        changed = []
+        for track in cls.objects.filter(artist=artist).only("title", "match_key"):
+            if (key := match_key(artist.name, track.title)) != track.match_key:
+                track.match_key = key
+                changed.append(track)
+        cls.objects.bulk_update(changed, ["match_key"], batch_size=500)
 
 
 class TrackTag(models.Model):

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from engine.formats.records import Refusal, TrackRecord
+from tracks.match_keys import match_key
 from tracks.models import Album, Artist, Tag, Track, TrackTag
 from tracks.selectors import ids_by_external_id
 
@@ -39,7 +40,7 @@ def upsert_tracks(records: Iterable[TrackRecord]) -> CatalogueChange:
         ignore_conflicts=True,  # another import was first
     )
     changed = [t for r in batch if (t := known.get(r.external_id)) and _differs(t, _stated(r, artists, albums, t))]
-    Track.objects.bulk_update(changed, [*PLAIN_FIELDS, "artist", "album"], batch_size=500)
+    Track.objects.bulk_update(changed, [*PLAIN_FIELDS, "artist", "album", "match_key"], batch_size=500)
     there = ids_by_external_id(Track, [r.external_id for r in batch])
     for record in new:
         if record.external_id not in there:
@@ -61,13 +62,15 @@ def _merged(records: Iterable[TrackRecord]) -> list[TrackRecord]:
 
 
 def _stated(
-    record: TrackRecord, artists: dict[str, int], albums: dict[str, int], known: Track | None = None
+    record: TrackRecord, artists: dict[str, Artist], albums: dict[str, int], known: Track | None = None
 ) -> dict[str, Any]:
     """The columns that a record says something about. A made-up title says nothing about a track that is `known`."""
     values = {name: getattr(record, name) for name in PLAIN_FIELDS}
-    values |= {"artist_id": artists[record.artist_id], "album_id": albums.get(record.album_id)}
     if known is not None and record.made_up:
-        del values["title"]
+        values["title"] = known.title
+    artist = artists[record.artist_id]
+    values |= {"artist_id": artist.pk, "album_id": albums.get(record.album_id)}
+    values["match_key"] = match_key(artist.name, values["title"])
     return {name: value for name, value in values.items() if value not in (None, "")}
 
 
@@ -99,15 +102,16 @@ def _refuse_taken(records: list[TrackRecord], change: CatalogueChange) -> list[T
     return records
 
 
-def _artists(records: Sequence[TrackRecord]) -> dict[str, int]:
+def _artists(records: Sequence[TrackRecord]) -> dict[str, Artist]:
+    """By outside id, as they are called here: of an artist who is known, the name stays."""
     names = {r.artist_id: r.artist for r in records}
     Artist.objects.bulk_create([Artist(external_id=i, name=n) for i, n in names.items()], ignore_conflicts=True)
-    return ids_by_external_id(Artist, names)
+    return {str(artist.external_id): artist for artist in Artist.objects.filter(external_id__in=names)}
 
 
-def _albums(records: Sequence[TrackRecord], artists: dict[str, int]) -> dict[str, int]:
+def _albums(records: Sequence[TrackRecord], artists: dict[str, Artist]) -> dict[str, int]:
     albums = {
-        r.album_id: Album(external_id=r.album_id, title=r.album, year=r.year, artist_id=artists[r.artist_id])
+        r.album_id: Album(external_id=r.album_id, title=r.album, year=r.year, artist=artists[r.artist_id])
         for r in records
         if r.album_id
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from engine.formats.errors import FormatError
@@ -15,24 +15,34 @@ Line = tuple[int, str | None, str]
 """1-based number, the text without its line end, and "" — or no text, and why not."""
 
 
-def _raw_lines(path: Path, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+def blocks_of(path: Path, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            yield block
+            on_bytes(len(block))
+
+
+def raw_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Lines at `\\n` only, so that a line number is what every editor and `wc` shows. One that is too long is cut at
     MAX_LINE + 1 bytes and its rest skipped."""
     kept = b""
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            lines = block.split(b"\n")
-            lines[0] = kept + lines[0]
-            kept = lines.pop()[: MAX_LINE + 1]
-            yield from lines
-            on_bytes(len(block))
+    for block in blocks:
+        lines = block.split(b"\n")
+        lines[0] = kept + lines[0]
+        kept = lines.pop()[: MAX_LINE + 1]
+        yield from lines
     if kept:
         yield kept
 
 
 def numbered_lines(path: Path, encoding: str, on_bytes: Callable[[int], None]) -> Iterator[Line]:
     """Every line that is not blank. A byte order mark is left out, as is a carriage return at the line's end."""
-    for number, raw in enumerate(_raw_lines(path, on_bytes), 1):
+    return numbered(raw_lines(blocks_of(path, on_bytes)), encoding)
+
+
+def numbered(lines: Iterable[bytes], encoding: str) -> Iterator[Line]:
+    """The same of lines from anywhere."""
+    for number, raw in enumerate(lines, 1):
         if number == 1:
             raw = raw.removeprefix(_BOM)
         if b"\0" in raw or len(raw) > MAX_LINE:
@@ -51,7 +61,7 @@ def numbered_lines(path: Path, encoding: str, on_bytes: Callable[[int], None]) -
 def header_line(path: Path, encoding: str = "utf-8") -> str:
     """The first line. Raises FormatError where there is none that can be read."""
     try:
-        raw = next(_raw_lines(path, lambda n: None), b"").removeprefix(_BOM)
+        raw = next(raw_lines(blocks_of(path, lambda n: None)), b"").removeprefix(_BOM)
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror}; check the path and who may read it") from error
     try:

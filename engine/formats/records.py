@@ -61,6 +61,28 @@ class PlayRecord(NamedTuple):
     line: int = 0
 
 
+class ListenRecord(NamedTuple):
+    """One play from a listener's own history, of a track known by its names. `time`: UNIX seconds, when it began.
+
+    end_reason: finished, interrupted, skipped, replaced, stopped, or "" where nothing tells · mbid: of the MusicBrainz
+    recording, a UUID in text, or "".
+    """
+
+    artist: str
+    title: str
+    time: int
+    album: str = ""
+    ms_played: int | None = None
+    end_reason: str = ""
+    isrc: str = ""
+    mbid: str = ""
+    device: str = ""
+    context: str = ""
+    duration_ms: int | None = None
+    file: str = ""
+    line: int = 0
+
+
 class Refusal(NamedTuple):
     """A row that was not understood: where it stands, and why, with the remedy where there is one."""
 

@@ -6,7 +6,7 @@ from rest_framework.test import APIClient
 from engine.formats.records import Refusal, TagRecord, TrackRecord
 from tests.conftest import problem_of
 from tests.people import Catalogue
-from tracks.models import Album, Artist, Track, TrackTag
+from tracks.models import Album, Artist, Tag, Track, TrackTag
 from tracks.selectors import content_neighbours
 from tracks.services import upsert_tracks
 
@@ -69,7 +69,7 @@ def test_an_isrc_of_another_track_is_refused_and_the_rest_goes_on() -> None:
 
 def test_a_track_page_has_everything_known(service: APIClient) -> None:
     upsert_tracks([RECORD])
-    track = Track.objects.get()
+    track, tags = Track.objects.get(), dict(Tag.objects.values_list("name", "pk"))
     assert service.get(f"/tracks/{track.pk}").json() == {
         "track_id": track.pk,
         "title": "Morning",
@@ -85,7 +85,11 @@ def test_a_track_page_has_everything_known(service: APIClient) -> None:
         "tempo": 120.0,
         "energy": None,
         "valence": None,
-        "tags": [{"name": "folk", "kind": "genre"}, {"name": "calm", "kind": "mood"}],
+        "explicit": False,
+        "tags": [
+            {"tag_id": tags["folk"], "name": "folk", "kind": "genre"},
+            {"tag_id": tags["calm"], "name": "calm", "kind": "mood"},
+        ],
     }
 
 
@@ -118,7 +122,7 @@ def test_content_neighbours_share_artist_album_or_tags() -> None:
     nothing = TrackRecord("x:5", "Void", "Cas", "x:c")
     upsert_tracks([RECORD, same_artist, same_album, same_tag, nothing])
     titles = {t.pk: t.title for t in Track.objects.all()}
-    near = content_neighbours(Track.objects.get(external_id="x:1").pk, 10)
+    near = content_neighbours(Track.objects.get(external_id="x:1").pk)
     assert [(titles[track], score) for track, score in near] == [("Dusk", 2), ("Noon", 1), ("Night", 0.5)]
 
 

@@ -1,0 +1,157 @@
+from uuid import UUID
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.formats.records import TrackRecord
+from tracks.match_keys import MAX_KEY, match_key, normal
+from tracks.matching import Sought, find_tracks
+from tracks.models import Artist, Track
+from tracks.services import upsert_tracks
+
+MBID = UUID("8f3471b5-7e6a-48da-86a9-c1c07a0f47ae")
+
+
+def sought(artist: str = "", title: str = "", isrc: str = "", mbid: UUID | None = None) -> Sought:
+    return Sought(mbid, isrc, match_key(artist, title))
+
+
+def nobody(tracks: object) -> dict[int, int]:
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Beyoncé", "beyonce"),
+        ("Sigur Rós", "SIGUR ROS"),
+        ("Mø", "MO"),
+        ("Don’t Stop", "Dont stop"),
+        ("Rock & Roll", "Rock and Roll"),
+        ("Help! (Remastered 2009)", "Help!"),
+        ("Help! - Remastered 2009", "help"),
+        ("Help! - 2009 Remaster", "help"),
+        ("Umbrella (feat. JAY-Z)", "Umbrella"),
+        ("Umbrella feat. JAY-Z", "Umbrella"),
+        ("Umbrella ft JAY-Z", "Umbrella"),
+        ("ＦＵＬＬ　ＷＩＤＴＨ", "full width"),
+        ("Straße", "STRASSE"),
+        ("  A   B ", "a b"),
+        ("Song [Explicit]", "Song"),
+    ],
+)
+def test_what_is_written_differently_is_the_same(one: str, other: str) -> None:
+    assert normal(one) == normal(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Help! (Live)", "Help!"),
+        ("Part 1", "Part 2"),
+        ("ガ", "カ"),
+        ("Feat", "Defeat"),
+        ("!!!", "???"),
+        ("कि", "की"),
+        ("Song (Acoustic)", "Song"),
+    ],
+)
+def test_what_is_another_recording_stays_another(one: str, other: str) -> None:
+    assert normal(one) != normal(other)
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing(name: str) -> None:
+    assert normal(normal(name)) == normal(name)
+
+
+@given(st.text(alphabet="ABft.ea ()[]-–'&2019remasdvxplicgu\u0301\u00ad!", max_size=60))
+def test_nor_does_it_where_names_are_like_those_of_tracks(name: str) -> None:
+    assert normal(normal(name)) == normal(name)
+
+
+@given(st.text(), st.text())
+def test_a_key_fits_its_column_and_has_no_null(artist: str, title: str) -> None:
+    key = match_key(artist, title)
+    assert len(key) <= MAX_KEY
+    assert "\0" not in key
+    key.encode()
+
+
+def test_a_key_needs_both_and_a_long_one_is_hashed() -> None:
+    assert match_key("", "Song") == match_key("Band", " ") == ""
+    assert match_key("Band", "Song") == "band\x1fsong"
+    assert len(match_key("Band", "la " * 200)) == 64
+    assert match_key("Band", "la " * 200) != match_key("Band", "la " * 201)
+
+
+@pytest.mark.usefixtures("db")
+def test_an_mbid_goes_before_an_isrc_and_that_before_names() -> None:
+    band = Artist.objects.create(name="Band")
+    by_name = Track.objects.create(title="Song", artist=band)
+    by_isrc = Track.objects.create(title="Other", artist=band, isrc="GBAYE0601498")
+    by_mbid = Track.objects.create(title="Third", artist=band, mbid=MBID)
+    everything = sought("Band", "Song", "GBAYE0601498", MBID)
+    no_mbid = sought("BAND", "song", "GBAYE0601498", UUID(int=7))
+    names = sought("band", "Song (feat. Someone)", "GBAYE0601499")
+    nothing = sought("Band", "Unknown")
+    assert find_tracks([everything, no_mbid, names, nothing], nobody) == {
+        everything: by_mbid.pk,
+        no_mbid: by_isrc.pk,
+        names: by_name.pk,
+    }
+
+
+@pytest.mark.usefixtures("db")
+def test_of_several_the_most_listened_to_is_it_and_of_equals_the_oldest() -> None:
+    band = Artist.objects.create(name="Band")
+    one, two, three = (Track.objects.create(title=t, artist=band) for t in ("Song", "SONG", "Song (Remastered)"))
+    wanted = sought("Band", "Song")
+    assert find_tracks([wanted], nobody) == {wanted: one.pk}
+    assert find_tracks([wanted], lambda ids: {two.pk: 3, three.pk: 3}) == {wanted: two.pk}
+
+
+@pytest.mark.usefixtures("db")
+def test_every_way_to_write_a_track_keeps_its_key() -> None:
+    upsert_tracks([TrackRecord("x:1", "Song", "Band", "x:b"), TrackRecord("x:2", "Other", "Band", "x:b")])
+    track = Track.objects.get(external_id="x:1")
+    assert track.match_key == "band\x1fsong"
+    upsert_tracks([TrackRecord("x:1", "Song Two", "Called otherwise", "x:b")])
+    track.refresh_from_db()
+    assert track.match_key == "band\x1fsong two"  # the name of an artist is that of their first row
+    track.title = "Song Three"
+    track.save(update_fields=["title"])
+    assert Track.objects.get(pk=track.pk).match_key == "band\x1fsong three"
+    artist = track.artist
+    artist.name = "The Bänd"
+    artist.save()
+    assert set(Track.objects.values_list("match_key", flat=True)) == {"the band\x1fsong three", "the band\x1fother"}
+
+
+@pytest.mark.usefixtures("db")
+def test_a_made_up_title_leaves_the_key_of_a_track_that_has_a_name() -> None:
+    upsert_tracks([TrackRecord("x:1", "Song", "Band", "x:b")])
+    change = upsert_tracks([TrackRecord("x:1", "Track 1", "Artist b", "x:b", made_up=True)])
+    assert change.updated == 0
+    assert Track.objects.get().match_key == "band\x1fsong"
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_the_migration_fills_the_keys_of_older_rows() -> None:
+    band = Artist.objects.create(name="Band")
+    Track.objects.bulk_create(Track(title=f"Song {n}", artist=band) for n in range(3))
+    assert set(Track.objects.values_list("match_key", flat=True)) == {""}
+    fill = MigrationExecutor(connection).loader.get_migration("tracks", "0003_match_keys").operations[0]
+    from django.apps import apps
+
+    fill.code(apps, None)
+    assert set(Track.objects.values_list("match_key", flat=True)) == {f"band\x1fsong {n}" for n in range(3)}
+
+
+@pytest.mark.usefixtures("db")
+def test_the_migrations_are_the_models() -> None:
+    call_command("makemigrations", "tracks", "--check", "--dry-run", verbosity=0)
