@@ -1,15 +1,75 @@
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from interactions.models import Interaction
+from access.readonly import ReadOnlyAdmin
+from interactions.models import Block, Exposure, HistoryImport, Interaction, UnmatchedListen
 
 
 @admin.register(Interaction)
 class InteractionAdmin(ModelAdmin):  # type: ignore[misc]
-    list_display = ["played_at", "user", "track", "kind", "plays", "milestone", "is_completed", "context", "source"]
+    list_display = ["played_at", "user", "track", "kind", "plays", "milestone", "is_skip", "context", "source"]
     list_select_related = ["user", "track"]
-    list_filter = ["kind", "is_completed"]
+    list_filter = ["kind", "is_completed", "is_skip"]
     search_fields = ["user__username", "track__title"]
     autocomplete_fields = ["user", "track"]
     ordering = ["-played_at"]
     show_full_result_count = False
+
+
+@admin.register(Exposure)
+class ExposureAdmin(ReadOnlyAdmin):
+    list_display = ["occurred_at", "user", "track", "kind", "position", "context", "recommendation_id"]
+    list_select_related = ["user", "track"]
+    list_filter = ["kind"]
+    search_fields = ["user__username", "track__title"]
+    ordering = ["-occurred_at"]
+
+
+@admin.register(Block)
+class BlockAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "user", "kind", "target_id", "until"]
+    list_select_related = ["user"]
+    list_filter = ["kind"]
+    search_fields = ["user__username"]
+    ordering = ["-created_at"]
+
+
+@admin.register(UnmatchedListen)
+class UnmatchedListenAdmin(ReadOnlyAdmin):
+    """What listeners play and the catalogue does not have, by artist and title, the most wanted first."""
+
+    list_display = ["artist", "title", "listens", "listeners"]
+    list_display_links = None
+    search_fields = ["artist", "title"]
+
+    def get_ordering(self, request: HttpRequest) -> list[str]:
+        return ["-_listens", "match_key"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[UnmatchedListen]:
+        """Of each key the first row, with the counts of all."""
+        first = UnmatchedListen.objects.values("match_key").annotate(first=Min("pk")).values("first")
+        alike = UnmatchedListen.objects.filter(match_key=OuterRef("match_key")).order_by().values("match_key")
+        counts = {"_listens": Count("pk"), "_listeners": Count("user", distinct=True)}
+        counted = {name: Subquery(alike.annotate(n=count).values("n")) for name, count in counts.items()}
+        return UnmatchedListen.objects.filter(pk__in=first).annotate(**counted)
+
+    @admin.display(ordering="_listens")
+    def listens(self, listen: Any) -> int:
+        return int(listen._listens)
+
+    @admin.display(ordering="_listeners")
+    def listeners(self, listen: Any) -> int:
+        return int(listen._listeners)
+
+
+@admin.register(HistoryImport)
+class HistoryImportAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "user", "format", "status", "added", "known", "unmatched", "refused", "finished_at"]
+    list_select_related = ["user"]
+    list_filter = ["status", "format"]
+    search_fields = ["user__username"]
+    ordering = ["-created_at"]

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from django.db import connection, transaction
 
-from interactions.models import Interaction
+from interactions.models import Exposure, Interaction
 
 
 class Row(NamedTuple):
@@ -27,52 +28,97 @@ class Row(NamedTuple):
     context: str
     source: str
     event_id: UUID
+    end_reason: str = ""
+    is_skip: bool = False
+    is_listen: bool = False
+    recommendation_id: UUID | None = None
+    position: int | None = None
 
 
-TABLE = Interaction._meta.db_table
-COLUMNS = ", ".join(Row._fields)
+class ExposureRow(NamedTuple):
+    """A row of `exposures`, by column."""
+
+    user_id: int
+    track_id: int
+    kind: str
+    occurred_at: datetime
+    session_id: str
+    device: str
+    context: str
+    recommendation_id: UUID | None
+    position: int | None
+    event_id: UUID
+
+
+TABLES = {Row: Interaction._meta.db_table, ExposureRow: Exposure._meta.db_table}
+_FEW = 1000  # rows from which COPY is faster than one statement
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 @transaction.atomic
-def insert_once(rows: Sequence[Row]) -> int:
+def insert_once(rows: Sequence[Row] | Sequence[ExposureRow]) -> int:
     """Insert the rows whose (user, event_id) is new; gives how many. Any other violation raises and inserts nothing."""
     if not rows:
         return 0
-    return _copy(rows) if connection.vendor == "postgresql" else _execute_many(rows)
+    # In one order, so that two who bring the same rows wait for each other instead of locking each other out.
+    ordered = sorted(rows, key=lambda row: (row.user_id, row.event_id))
+    if connection.vendor != "postgresql":
+        return _execute_many(ordered)
+    return _copy(ordered) if len(rows) > _FEW else _insert(ordered)
 
 
-def _execute_many(rows: Sequence[Row]) -> int:
-    marks = ", ".join(["%s"] * len(Row._fields))
+def _columns(rows: Sequence[Any]) -> str:
+    return ", ".join(rows[0]._fields)
+
+
+def _execute_many(rows: Sequence[Any]) -> int:
+    marks = ", ".join(["%s"] * len(rows[0]))
     with connection.cursor() as cursor:
         cursor.executemany(
-            f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({marks}) ON CONFLICT (user_id, event_id) DO NOTHING",
-            [(*r[:3], _sqlite_time(r.played_at), *r[4:12], r.event_id.hex) for r in rows],
+            f"INSERT INTO {TABLES[type(rows[0])]} ({_columns(rows)}) VALUES ({marks}) "
+            f"ON CONFLICT (user_id, event_id) DO NOTHING",
+            [tuple(map(_sqlite, row)) for row in rows],
         )
         return int(cursor.rowcount)
 
 
-def _sqlite_time(moment: datetime) -> str:
-    """As Django stores it: UTC, without saying so."""
-    return str(moment.astimezone(UTC).replace(tzinfo=None))
-
-
-def _copy(rows: Sequence[Row]) -> int:
-    """COPY cannot skip conflicts, so into a temporary table first."""
+def _insert(rows: Sequence[Any]) -> int:
+    """One statement, in which the rows are one parameter."""
+    table, columns = TABLES[type(rows[0])], _columns(rows)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS incoming ON COMMIT DELETE ROWS AS "
-            f"SELECT {COLUMNS} FROM {TABLE} WITH NO DATA"
-        )
-        cursor.execute("TRUNCATE incoming")  # a second batch of the same transaction
-        cursor.copy_expert(f"COPY incoming ({COLUMNS}) FROM STDIN", _tab_separated(rows))
-        cursor.execute(
-            f"INSERT INTO {TABLE} ({COLUMNS}) SELECT {COLUMNS} FROM incoming ON CONFLICT (user_id, event_id) DO NOTHING"
+            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s) "
+            f"ON CONFLICT (user_id, event_id) DO NOTHING",
+            [orjson.dumps([row._asdict() for row in rows]).decode()],
         )
         return int(cursor.rowcount)
 
 
-def _tab_separated(rows: Sequence[Row]) -> io.StringIO:
+def _sqlite(value: Any) -> Any:
+    """As Django stores it: times in UTC, without saying so; UUIDs as 32 hex digits."""
+    if isinstance(value, datetime):
+        return str(value.astimezone(UTC).replace(tzinfo=None))
+    return value.hex if isinstance(value, UUID) else value
+
+
+def _copy(rows: Sequence[Any]) -> int:
+    """COPY cannot skip conflicts, so into a temporary table first."""
+    table, columns = TABLES[type(rows[0])], _columns(rows)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS incoming_{table} ON COMMIT DELETE ROWS AS "
+            f"SELECT {columns} FROM {table} WITH NO DATA"
+        )
+        cursor.execute(f"TRUNCATE incoming_{table}")  # a second batch of the same transaction
+        cursor.copy_expert(f"COPY incoming_{table} ({columns}) FROM STDIN", _tab_separated(rows))
+        cursor.execute(
+            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM incoming_{table} "
+            f"ON CONFLICT (user_id, event_id) DO NOTHING"
+        )
+        return int(cursor.rowcount)
+
+
+def _tab_separated(rows: Sequence[Any]) -> io.StringIO:
     return io.StringIO("".join("\t".join(map(_field, row)) + "\n" for row in rows))
 
 

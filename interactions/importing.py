@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+from access.selectors import agreeing_listeners
 from access.services import listeners_by_external_id
 from engine.formats import FORMATS
 from engine.formats.records import PlayRecord, Record, Refusal, TrackRecord
 from interactions.bulk import Row, insert_once
+from interactions.listens import match_waiting
 from interactions.services import refresh_popular_tracks
 from tracks.models import Track
 from tracks.selectors import ids_by_external_id
@@ -77,15 +79,15 @@ class _Import:
     def _rows(self, plays: Sequence[PlayRecord]) -> Iterator[Row]:
         tracks = ids_by_external_id(Track, {p.track for p in plays})
         users = listeners_by_external_id({p.user for p in plays if p.track in tracks})
+        agreeing = agreeing_listeners(users.values())
         for play in plays:
-            if play.track in tracks:
-                yield _row(play, users[play.user], tracks[play.track], self.source)
-            else:
-                reason = f"track: {play.track!r} is not in the catalogue; import it first, or add title and artist"
+            if reason := _fault(play, tracks, users, agreeing):
                 self.refuse(Refusal(play.file, play.line, reason))
+            else:
+                yield _row(play, users[play.user], tracks[play.track], self.source)
 
 
-def import_history(
+def import_data_set(
     name: str,
     paths: Sequence[Path],
     *,
@@ -105,8 +107,20 @@ def import_history(
             running.take(record)
     finally:  # what was read before a file turned out to be damaged stays
         running.flush()
+        match_waiting()
         refresh_popular_tracks()
     return running.report
+
+
+def _fault(play: PlayRecord, tracks: dict[str, int], users: dict[str, int], agreeing: dict[int, bool]) -> str:
+    """Why a play is not stored. It does not name the listener: the list of refusals outlives them."""
+    if play.track not in tracks:
+        return f"track: {play.track!r} is not in the catalogue; import it first, or add title and artist"
+    if play.user not in users:
+        return "user: this listener wished to be forgotten, and is not brought back"
+    if not agreeing.get(users[play.user], False):
+        return "user: this listener has not agreed that plays are kept (consent is off), or their account is closed"
+    return ""
 
 
 def _row(play: PlayRecord, user_id: int, track_id: int, source: str) -> Row:

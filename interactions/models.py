@@ -1,4 +1,4 @@
-"""Who played, liked or skipped what, when, in which context."""
+"""Who played, liked, skipped, blocked or saw what, when, in which context."""
 
 import uuid
 
@@ -12,23 +12,44 @@ QUALIFIED_MILESTONE = 75  # percent of a track, from which a play says "liked it
 
 
 class Interaction(models.Model):
-    """One event of a listener, or an imported total of `plays` plays."""
+    """One event of a listener that tells of their taste, or an imported total of `plays` plays."""
 
     class Kind(models.TextChoices):
         PLAY = "play"
+        SKIP = "skip"
         LIKE = "like"
+        UNLIKE = "unlike"
+        DISLIKE = "dislike"
+        UNDISLIKE = "undislike"
+        SHARE = "share"
+        PLAYLIST_ADD = "playlist_add"
+        PLAYLIST_REMOVE = "playlist_remove"
+
+    class EndReason(models.TextChoices):
+        """Why a play ended: the last three by the listener."""
+
+        FINISHED = "finished"
+        INTERRUPTED = "interrupted"
+        SKIPPED = "skipped"
+        REPLACED = "replaced"
+        STOPPED = "stopped"
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="interactions", db_index=False)
     track = models.ForeignKey(Track, models.CASCADE, related_name="interactions")
-    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.PLAY)
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.PLAY)
     played_at = models.DateTimeField(db_index=True)
     plays = models.PositiveIntegerField(default=1, help_text="1 for an event, n for an imported total.")
     ms_played = models.PositiveIntegerField(null=True, blank=True)
+    end_reason = models.CharField(max_length=16, choices=EndReason.choices, blank=True)
     milestone = models.PositiveSmallIntegerField(default=0, help_text="Percent of the track that was heard.")
     is_completed = models.BooleanField(default=False)
+    is_skip = models.BooleanField(default=False, help_text="Ended by the listener within 30 seconds.")
+    is_listen = models.BooleanField(default=False, help_text="Heard to half, or for four minutes.")
     session_id = models.CharField(max_length=64, blank=True)
     device = models.CharField(max_length=64, blank=True)
     context = models.CharField(max_length=64, blank=True, help_text="Where it was played from: a playlist, a radio.")
+    recommendation_id = models.UUIDField(null=True, blank=True, help_text="The slate it came from.")
+    position = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Its place on that slate, from 1.")
     source = models.CharField(max_length=64, help_text="How the row came here: api, or the import's name.")
     event_id = models.UUIDField(default=uuid.uuid4, help_text="The client's id: sent twice, it is kept once.")
 
@@ -41,14 +62,170 @@ class Interaction(models.Model):
             models.CheckConstraint(
                 condition=Q(ms_played=None) | Q(ms_played__gte=0), name="interaction_ms_not_negative"
             ),
-            models.CheckConstraint(condition=Q(kind__in=["play", "like"]), name="interaction_kind_known"),
+            models.CheckConstraint(
+                condition=Q(
+                    kind__in=[
+                        "play",
+                        "skip",
+                        "like",
+                        "unlike",
+                        "dislike",
+                        "undislike",
+                        "share",
+                        "playlist_add",
+                        "playlist_remove",
+                    ]
+                ),
+                name="interaction_kind_known",
+            ),
         ]
         indexes = [
             models.Index(fields=["user", "-played_at"], name="interaction_user_recent"),
+            models.Index(
+                fields=["recommendation_id"], name="interaction_of_slate", condition=Q(recommendation_id__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"
+
+
+class Exposure(models.Model):
+    """A listener saw, opened or began a track: what engagement is measured by, and taste is not learnt from."""
+
+    class Kind(models.TextChoices):
+        IMPRESSION = "impression"
+        CLICK = "click"
+        PLAY_START = "play_start"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="exposures", db_index=False)
+    track = models.ForeignKey(Track, models.CASCADE, related_name="exposures", db_index=False)
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    occurred_at = models.DateTimeField(db_index=True)
+    session_id = models.CharField(max_length=64, blank=True)
+    device = models.CharField(max_length=64, blank=True)
+    context = models.CharField(max_length=64, blank=True)
+    recommendation_id = models.UUIDField(null=True, blank=True, help_text="The slate it was on.")
+    position = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Its place on that slate, from 1.")
+    event_id = models.UUIDField(default=uuid.uuid4, help_text="The client's id: sent twice, it is kept once.")
+
+    class Meta:
+        db_table = "exposures"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "event_id"], name="exposure_event_once"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["impression", "click", "play_start"]), name="exposure_kind_known"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["recommendation_id"], name="exposure_of_slate", condition=Q(recommendation_id__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class Block(models.Model):
+    """What a listener never wants to be recommended, for good or until a time."""
+
+    class Kind(models.TextChoices):
+        ARTIST = "artist"
+        ALBUM = "album"
+        TRACK = "track"
+        GENRE = "genre"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="blocks", db_index=False)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    target_id = models.BigIntegerField(help_text="The id of the artist, album, track or tag.")
+    until = models.DateTimeField(null=True, blank=True, help_text="Empty: for good.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "blocks"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "kind", "target_id"], name="block_once"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["artist", "album", "track", "genre"]), name="block_kind_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.target_id}"
+
+
+class EventBatch(models.Model):
+    """The receipt of a batch that was sent with an `Idempotency-Key`: the same again is answered with the same."""
+
+    principal = models.CharField(max_length=32, help_text="Who sent it: user:ID or key:ID.")
+    key = models.CharField(max_length=128)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the body.")
+    receipt = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        db_table = "event_batches"
+        constraints = [models.UniqueConstraint(fields=["principal", "key"], name="event_batch_once")]
+
+    def __str__(self) -> str:
+        return f"{self.principal} {self.key}"
+
+
+class UnmatchedListen(models.Model):
+    """A listen of a track that the catalogue does not have: counted, so that the operator sees what is missing."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="unmatched_listens", db_index=False)
+    event_id = models.UUIDField(help_text="What its event would have had.")
+    listened_at = models.DateTimeField()
+    artist = models.CharField(max_length=512)
+    title = models.CharField(max_length=512)
+    match_key = models.CharField(max_length=255, db_index=True, help_text="Artist and title, normalised.")
+    isrc = models.CharField("ISRC", max_length=12, blank=True)
+    mbid = models.UUIDField("MBID", null=True, blank=True)
+    ms_played = models.PositiveIntegerField(null=True, blank=True)
+    end_reason = models.CharField(max_length=16, blank=True)
+    device = models.CharField(max_length=64, blank=True)
+    source = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "unmatched_listens"
+        constraints = [models.UniqueConstraint(fields=["user", "event_id"], name="unmatched_listen_once")]
+
+    def __str__(self) -> str:
+        return f"{self.artist} – {self.title}"
+
+
+class HistoryImport(models.Model):
+    """A listener's own history, uploaded: a job with progress."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="history_imports")
+    format = models.CharField(max_length=32)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.WAITING)
+    bytes_total = models.PositiveBigIntegerField(default=0)
+    bytes_done = models.PositiveBigIntegerField(default=0)
+    added = models.PositiveIntegerField(default=0)
+    known = models.PositiveIntegerField(default=0, help_text="There already.")
+    unmatched = models.PositiveIntegerField(default=0, help_text="Listens of tracks that the catalogue does not have.")
+    refused = models.PositiveIntegerField(default=0)
+    detail = models.TextField(blank=True, help_text="What went wrong, or the first rows that were refused.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "history_imports"
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.format} {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class PopularTrack(models.Model):

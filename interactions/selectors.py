@@ -2,14 +2,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from django.db.models import BigIntegerField, Case, Count, F, Func, Max, Q, QuerySet, Sum, When
+from django.db.models import BigIntegerField, Case, Count, F, Func, IntegerField, Max, Q, QuerySet, Sum, Value, When
+from django.utils import timezone
 from numpy.typing import NDArray
 
-from engine.plays import Plays
+from access.models import User
+from engine.matrix import Pairs
+from engine.plays import Plays, Signal
 from interactions.models import QUALIFIED_MILESTONE, Interaction, PopularTrack
 
-LIKED = Q(kind=Interaction.Kind.LIKE)
-QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True) | LIKED
+Kind = Interaction.Kind
+QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True)
+SIGNALS = {
+    Kind.PLAY: Signal.PLAY,
+    Kind.SKIP: Signal.SKIP,
+    Kind.LIKE: Signal.LIKE,
+    Kind.UNLIKE: Signal.UNLIKE,
+    Kind.DISLIKE: Signal.DISLIKE,
+    Kind.UNDISLIKE: Signal.UNDISLIKE,
+    Kind.SHARE: Signal.SHARE,
+    Kind.PLAYLIST_ADD: Signal.ADD,
+    Kind.PLAYLIST_REMOVE: Signal.REMOVE,
+}
+OPINIONS = [Kind.LIKE, Kind.UNLIKE, Kind.DISLIKE, Kind.UNDISLIKE]
+LEARNT_FROM = Q(user__is_active=True, user__consent=True)  # not from who is being erased, or has not agreed
 
 
 class UnixSeconds(Func):
@@ -26,50 +42,83 @@ class UnixSeconds(Func):
 
 @dataclass(frozen=True)
 class History:
-    """What a listener has played: `track_ids` int64 (k,), distinct, and of each track `qualified` and `liked` bool
-    (k,), `count` float32 (k,), plays, and `newest` int64 (k,), UNIX second; `stamp`: (interactions, newest UNIX
-    second), equal to that of a bundle which has seen exactly these."""
+    """What a listener has done until now. pairs: one a track, `track` holding track ids · stamp: (interactions, newest
+    UNIX second), equal to that of a bundle which has seen exactly these."""
 
-    track_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    qualified: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
-    liked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
-    count: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
-    newest: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    pairs: Pairs = field(default_factory=Pairs.none)
     stamp: tuple[int, int] = (0, 0)
 
     @property
     def interactions(self) -> int:
         return self.stamp[0]
 
+    @property
+    def met(self) -> NDArray[np.int64]:
+        """Ids of the tracks that are no news to them: int64 (k,)."""
+        return self.pairs.track[self.pairs.wanted | self.pairs.refused]
+
+    @property
+    def wanted(self) -> NDArray[np.int64]:
+        return self.pairs.track[self.pairs.wanted]
+
+    @property
+    def disliked(self) -> NDArray[np.int64]:
+        return self.pairs.track[self.pairs.disliked]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a listener has said about how they want to be served. known: there is such a listener · blocks: (kind, id)
+    of what they do not want to be offered now."""
+
+    known: bool = False
+    consent: bool = True
+    market: str = ""
+    allow_explicit: bool = True
+    blocks: frozenset[tuple[str, int]] = frozenset()
+
+
+def standing(user_id: int) -> Standing:
+    """One query. Who is being erased is nobody already."""
+    columns = ("consent", "market", "allow_explicit", "blocks__kind", "blocks__target_id", "blocks__until")
+    rows = list(User.objects.filter(pk=user_id, is_active=True).values_list(*columns))
+    if not rows:
+        return Standing()
+    now = timezone.now()
+    blocks = {(kind, target) for *_, kind, target, until in rows if kind and (until is None or until > now)}
+    consent, market, allow_explicit, *_ = rows[0]
+    return Standing(True, consent, market, allow_explicit, frozenset(blocks))
+
 
 def history(user_id: int) -> History:
-    """One query, whatever the number of plays; as many rows as different tracks. An unknown listener's is empty."""
+    """One query, whatever the number of plays; as many rows as different tracks and signals. An unknown listener's is
+    empty."""
     rows = list(
         Interaction.objects.filter(user=user_id)
-        .values_list("track_id")
+        .values_list("track_id", _signal())
         .annotate(
-            n=Count("pk"),
-            qualified=Count("pk", filter=QUALIFIED),
-            liked=Count("pk", filter=LIKED),
-            count=Sum("plays"),
-            newest=Max(UnixSeconds("played_at")),
+            n=Count("pk"), plays=Sum("plays"), good=Count("pk", filter=QUALIFIED), newest=Max(UnixSeconds("played_at"))
         )
-        .order_by("track_id")
+        .alias(last=Max("played_at"))
+        .order_by("last")  # of the same second, the later one counts
     )
     if not rows:
         return History()
-    table = np.array(rows, np.int64)
-    track_ids, interactions, qualified, liked, count, newest = table.T
-    stamp = int(interactions.sum()), int(newest.max())
-    return History(track_ids, qualified > 0, liked > 0, count.astype(np.float32), newest, stamp)
+    track, signal, interactions, count, good, seconds = np.array(rows, np.int64).T
+    plays = Plays(
+        np.zeros(len(track), np.int64), track, count.astype(np.float32), good > 0, seconds, signal.astype(np.int8)
+    )
+    return History(Pairs.of_listener(plays), (int(interactions.sum()), int(seconds.max())))
 
 
 def play_chunks(rows: int = 50_000) -> Iterator[Plays]:
-    """All interactions in the order they came, as columns, `rows` at a time: memory for a chunk, not for the table."""
-    qualified, liked = (Case(When(which, then=1), default=0) for which in (QUALIFIED, LIKED))
+    """All interactions to learn from in the order they came, as columns, `rows` at a time: memory for a chunk, not for
+    the table."""
+    qualified = Case(When(QUALIFIED, then=1), default=0)
     cells = (
-        Interaction.objects.order_by("pk")
-        .values_list("user_id", "track_id", "plays", qualified, UnixSeconds("played_at"), liked)
+        Interaction.objects.filter(LEARNT_FROM)
+        .order_by("pk")
+        .values_list("user_id", "track_id", "plays", qualified, UnixSeconds("played_at"), _signal())
         .iterator(chunk_size=rows)
     )
     while len(chunk := np.array([row for _, row in zip(range(rows), cells, strict=False)], np.int64)):
@@ -79,12 +128,34 @@ def play_chunks(rows: int = 50_000) -> Iterator[Plays]:
             chunk[:, 2].astype(np.float32),
             chunk[:, 3].astype(np.bool_),
             chunk[:, 4].copy(),
-            chunk[:, 5].astype(np.bool_),
+            chunk[:, 5].astype(np.int8),
         )
 
 
+def _signal() -> Case:
+    """What a row says: a `Signal`."""
+    said = [When(kind=kind, then=Value(int(signal))) for kind, signal in SIGNALS.items() if kind != Kind.PLAY]
+    skipped = When(is_skip=True, then=Value(int(Signal.SKIP)))
+    return Case(skipped, *said, default=Value(int(Signal.PLAY)), output_field=IntegerField())
+
+
+def opinion_of(user_id: int, track_id: int) -> str | None:
+    """What a listener said last of a track: like, unlike, dislike or undislike."""
+    said = Interaction.objects.filter(user=user_id, track=track_id, kind__in=OPINIONS)
+    return said.order_by("-played_at", "-pk").values_list("kind", flat=True).first()
+
+
+def opinions(user_id: int) -> dict[int, str]:
+    """The same of every track that something was said of, the newest first."""
+    said = Interaction.objects.filter(user=user_id, kind__in=OPINIONS).order_by("-played_at", "-pk")
+    last: dict[int, str] = {}
+    for track_id, kind in said.values_list("track_id", "kind"):
+        last.setdefault(track_id, kind)
+    return last
+
+
 def count_interactions() -> int:
-    return Interaction.objects.count()
+    return Interaction.objects.filter(LEARNT_FROM).count()
 
 
 def popular_tracks() -> dict[int, float]:
@@ -93,6 +164,8 @@ def popular_tracks() -> dict[int, float]:
 
 
 def most_listened(limit: int) -> QuerySet[Interaction, tuple[int, int]]:
-    """`(track_id, listeners)` of the most listened-to tracks, from all interactions."""
-    by_listeners = Interaction.objects.values_list("track_id").annotate(n=Count("user", distinct=True))
+    """`(track_id, listeners)` of the most listened-to tracks, by who wants them."""
+    kinds = [Kind.PLAY, Kind.LIKE, Kind.SHARE, Kind.PLAYLIST_ADD]
+    wanted = Interaction.objects.filter(LEARNT_FROM, kind__in=kinds, is_skip=False)
+    by_listeners = wanted.values_list("track_id").annotate(n=Count("user", distinct=True))
     return by_listeners.order_by(F("n").desc(), "track_id")[:limit]

@@ -1,5 +1,44 @@
-from django.urls import path
+from django.urls import path, register_converter
 
+from interactions.history_views import HistoryImportsView, HistoryImportView
+from interactions.listenbrainz_views import SubmitListensView, ValidateTokenView
+from interactions.models import Block
+from interactions.preference_views import BlocksViewSet, DislikesViewSet, LikesViewSet, PreferencesViewSet
 from interactions.views import EventViewSet
 
-urlpatterns = [path("events", EventViewSet.as_view({"post": "create"}), name="events")]
+
+class BlockKind:
+    regex = "|".join(Block.Kind.values)
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(BlockKind, "block_kind")
+
+urlpatterns = [
+    path("1/submit-listens", SubmitListensView.as_view(), name="submit-listens"),
+    path("1/validate-token", ValidateTokenView.as_view(), name="validate-token"),
+    path("events", EventViewSet.as_view({"post": "create"}), name="events"),
+    path("users/<str:user_id>/imports", HistoryImportsView.as_view(), name="imports"),
+    path("users/<str:user_id>/imports/<uuid:import_id>", HistoryImportView.as_view(), name="import"),
+    path("users/<str:user_id>/preferences", PreferencesViewSet.as_view({"get": "retrieve"}), name="preferences"),
+    path(
+        "users/<str:user_id>/likes/<int:track_id>",
+        LikesViewSet.as_view({"put": "put", "delete": "delete"}),
+        name="likes",
+    ),
+    path(
+        "users/<str:user_id>/dislikes/<int:track_id>",
+        DislikesViewSet.as_view({"put": "put", "delete": "delete"}),
+        name="dislikes",
+    ),
+    path(
+        "users/<str:user_id>/blocks/<block_kind:kind>/<int:target_id>",
+        BlocksViewSet.as_view({"put": "put", "delete": "delete"}),
+        name="blocks",
+    ),
+]

@@ -15,7 +15,7 @@ from access.models import User
 from engine.formats import FORMATS, FormatError
 from engine.formats.records import Refusal
 from interactions import datasets
-from interactions.importing import ImportReport, import_history
+from interactions.importing import ImportReport, import_data_set
 from interactions.models import Interaction
 from interactions.selectors import popular_tracks
 from tests.worlds import checkerboard_csv
@@ -34,7 +34,7 @@ def needs(name: str) -> Path:
 
 def run(format: str, *paths: Path) -> tuple[ImportReport, list[Refusal]]:
     refusals: list[Refusal] = []
-    report = import_history(format, paths, namespace="", as_of=NOW, on_refusal=refusals.append)
+    report = import_data_set(format, paths, namespace="", as_of=NOW, on_refusal=refusals.append)
     return report, refusals
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from access.models import User
+from engine.plays import Signal
 from interactions.bulk import Row, insert_once
 from interactions.models import Interaction
 from interactions.selectors import history, play_chunks, popular_tracks
@@ -22,13 +23,14 @@ def test_history_is_one_query_and_one_row_a_track(
     catalogue.play(alice, three, milestone=0, is_completed=False, kind="like")
     with django_assert_num_queries(1):
         past = history(alice.pk)
-    assert past.track_ids.tolist() == [one.pk, two.pk, three.pk]
-    assert past.qualified.tolist() == [False, True, True]
-    assert past.liked.tolist() == [False, False, True]
-    assert past.count.tolist() == [2, 6, 1]
+    pairs = past.pairs
+    assert pairs.track.tolist() == [one.pk, two.pk, three.pk]
+    assert pairs.qualified.tolist() == [False, True, False]
+    assert pairs.liked.tolist() == [False, False, True]
+    assert pairs.count.tolist() == [2, 6, 0]
     noon = int(NOON.timestamp())
-    assert past.newest.tolist() == [noon + 60, noon + 3600, noon]
-    assert [c.dtype for c in (past.track_ids, past.qualified, past.liked, past.count, past.newest)] == [
+    assert pairs.newest.tolist() == [noon + 60, noon + 3600, noon]
+    assert [c.dtype for c in (pairs.track, pairs.qualified, pairs.liked, pairs.count, pairs.newest)] == [
         *("int64", "bool", "bool", "float32", "int64")
     ]
     assert past.stamp == (5, noon + 3600)
@@ -36,7 +38,7 @@ def test_history_is_one_query_and_one_row_a_track(
 
 @pytest.mark.usefixtures("db")
 def test_nobody_has_an_empty_history() -> None:
-    assert (history(999).interactions, len(history(999).track_ids)) == (0, 0)
+    assert (history(999).interactions, len(history(999).pairs)) == (0, 0)
 
 
 def test_chunks_are_all_plays_in_order(alice: User, bob: User, catalogue: Catalogue) -> None:
@@ -47,12 +49,12 @@ def test_chunks_are_all_plays_in_order(alice: User, bob: User, catalogue: Catalo
     chunks = list(play_chunks(rows=3))
     assert [len(c) for c in chunks] == [3, 3, 1]
     assert [u for c in chunks for u in c.user.tolist()] == [alice.pk] * 5 + [bob.pk] * 2
-    assert [q for c in chunks for q in c.qualified.tolist()] == [True] * 5 + [False, True]
-    assert [liked for c in chunks for liked in c.liked.tolist()] == [False] * 6 + [True]
+    assert [q for c in chunks for q in c.qualified.tolist()] == [True] * 5 + [False, False]
+    assert [s for c in chunks for s in c.signal.tolist()] == [Signal.PLAY] * 6 + [Signal.LIKE]
     assert [n for c in chunks for n in c.count.tolist()] == [3] * 5 + [1] * 2
     assert chunks[0].time.tolist() == [int(NOON.timestamp()) + 60 * n for n in range(3)]
     assert chunks[0].user.dtype == np.int64
-    assert chunks[0].liked.dtype == np.bool_
+    assert chunks[0].signal.dtype == np.int8
 
 
 def test_a_bundle_and_a_history_agree_on_the_stamp(alice: User, catalogue: Catalogue) -> None:
@@ -82,7 +84,7 @@ def test_bulk_rows_read_back_as_they_were_written(alice: User, catalogue: Catalo
     second = row._replace(event_id=uuid.uuid4(), ms_played=5, played_at=NOON + timedelta(microseconds=123456))
     assert insert_once([row, second, row]) == 2
     assert insert_once([row]) == 0
-    first, other = Interaction.objects.order_by("pk")
+    first, other = Interaction.objects.order_by("played_at")
     assert (first.session_id, first.context, first.ms_played, first.plays) == (hostile, "\\.", None, 7)
     assert (first.played_at, first.event_id, first.is_completed) == (NOON, row.event_id, True)
     assert (other.ms_played, other.played_at) == (5, NOON + timedelta(microseconds=123456))

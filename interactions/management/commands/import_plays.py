@@ -9,7 +9,7 @@ from tqdm import tqdm
 from engine.formats import AS_OF, FORMATS, NAMESPACES, FormatError, total_bytes
 from engine.formats.records import Refusal
 from interactions import datasets
-from interactions.importing import import_history
+from interactions.importing import import_data_set
 
 SHOWN_REFUSALS = 20
 
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         with _Refusals(listing, self.stderr) as refusals:
             try:
                 with tqdm(total=total_bytes(sources, name), unit="B", unit_scale=True, desc=f"importing {name}") as bar:
-                    report = import_history(
+                    report = import_data_set(
                         name,
                         sources,
                         namespace=namespace,

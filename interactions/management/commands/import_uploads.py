@@ -1,0 +1,14 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from interactions.history_jobs import run_waiting
+
+
+class Command(BaseCommand):
+    help = (
+        "Take in the histories that were uploaded, and those that a killed process left. Uploads start this themselves."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(run_waiting())

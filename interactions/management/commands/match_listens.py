@@ -1,0 +1,14 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from interactions.listens import match_waiting
+from interactions.models import UnmatchedListen
+
+
+class Command(BaseCommand):
+    help = "Count the listens that waited for their track, where the catalogue has it now. Imports do this themselves."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        added = match_waiting()
+        self.stdout.write(f"{added:,} listens matched, {UnmatchedListen.objects.count():,} still wait")

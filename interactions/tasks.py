@@ -1,0 +1,10 @@
+from celery import shared_task
+
+from interactions.history_jobs import run_waiting
+
+HOUR = 3600
+
+
+@shared_task(name="interactions.import_histories", time_limit=6 * HOUR)  # type: ignore[untyped-decorator]
+def import_histories() -> str:
+    return run_waiting()

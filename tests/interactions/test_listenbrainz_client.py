@@ -1,0 +1,72 @@
+"""The client library that is made for ListenBrainz, pointed at a server process of ours."""
+
+import time
+from collections.abc import Iterator
+
+import liblistenbrainz
+import pytest
+from liblistenbrainz.errors import InvalidAuthTokenException, ListenBrainzAPIException
+
+from tests.stack import Stack, new_stack
+
+PLAYS = "user,track,title,artist,played_at\nann,t1,Fade,Kanye West,1700000000\n"
+NOW = int(time.time())
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("listenbrainz")
+    stack = new_stack(folder)
+    (folder / "plays.csv").write_text(PLAYS)
+    stack.manage("import_plays", str(folder / "plays.csv"), "--format", "csv")
+    with stack.serving():
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def client(stack: Stack) -> liblistenbrainz.ListenBrainz:
+    token = stack.manage("create_listen_token", str(stack.listener("ann"))).stdout.splitlines()[-1]
+    client = liblistenbrainz.ListenBrainz(api_base_url=stack.base)
+    client.set_auth_token(token)  # asks whether it is valid
+    return client
+
+
+def fade(at: int | None) -> liblistenbrainz.Listen:
+    return liblistenbrainz.Listen(track_name="Fade", artist_name="Kanye West", listened_at=at, tags=["house"])
+
+
+def counts(stack: Stack) -> str:
+    return stack.python(
+        "from interactions.models import Interaction, UnmatchedListen as U; "
+        "print(Interaction.objects.filter(source='listenbrainz').count(), U.objects.count())"
+    )
+
+
+def test_listens_arrive_one_by_one_and_many_at_once(stack: Stack, client: liblistenbrainz.ListenBrainz) -> None:
+    assert client.submit_single_listen(fade(NOW)) == {"status": "ok"}
+    assert counts(stack) == "1 0"
+    unknown = liblistenbrainz.Listen(track_name="Unknown", artist_name="Nobody", listened_at=NOW - 500)
+    assert client.submit_multiple_listens([fade(NOW), fade(NOW - 300), unknown]) == {"status": "ok"}
+    assert counts(stack) == "2 1"
+
+
+def test_playing_now_is_taken(client: liblistenbrainz.ListenBrainz) -> None:
+    assert client.submit_playing_now(fade(None)) == {"status": "ok"}
+
+
+def test_a_token_that_is_not_ours_is_refused(stack: Stack) -> None:
+    stranger = liblistenbrainz.ListenBrainz(api_base_url=stack.base)
+    with pytest.raises(InvalidAuthTokenException):
+        stranger.set_auth_token("1d5fa3b5-6a8b-4cf5-b1bb-3f5b3b7e1f00")
+    stranger.set_auth_token("1d5fa3b5-6a8b-4cf5-b1bb-3f5b3b7e1f00", check_validity=False)
+    with pytest.raises(ListenBrainzAPIException) as refused:
+        stranger.submit_single_listen(fade(NOW))
+    assert (refused.value.status_code, "token" in refused.value.message) == (401, True)
+
+
+def test_the_client_reads_how_many_requests_are_left_and_what_is_wrong(client: liblistenbrainz.ListenBrainz) -> None:
+    with pytest.raises(ListenBrainzAPIException) as refused:
+        client.submit_single_listen(fade(1000))
+    assert (refused.value.status_code, "2002" in refused.value.message) == (400, True)
+    assert client.remaining_requests > 0
+    assert client.ratelimit_reset_in >= 0

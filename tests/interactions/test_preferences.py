@@ -1,0 +1,128 @@
+"""Likes, dislikes and blocks: said, repeated, taken back."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from access.models import User
+from interactions.models import Block, Interaction
+from tests.conftest import problem_of
+from tests.people import Catalogue
+from tracks.models import Tag
+
+NOTHING: dict[str, Any] = {"likes": [], "dislikes": [], "blocks": []}
+
+
+@pytest.fixture
+def api(alice: User, as_listener: Callable[[User], APIClient]) -> APIClient:
+    return as_listener(alice)
+
+
+def stated(api: APIClient) -> dict[str, Any]:
+    response = api.get("/users/me/preferences")
+    assert response.status_code == 200
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def test_a_like_is_there_until_it_is_taken_back_however_often_it_is_said(api: APIClient, catalogue: Catalogue) -> None:
+    one, two = (t.pk for t in catalogue.tracks(2))
+    assert stated(api) == NOTHING
+    for track in (one, one, two):
+        assert api.put(f"/users/me/likes/{track}").status_code == 204
+    assert stated(api)["likes"] == [two, one]
+    assert Interaction.objects.count() == 2
+    for _ in range(2):
+        assert api.delete(f"/users/me/likes/{one}").status_code == 204
+    assert stated(api) == NOTHING | {"likes": [two]}
+    assert Interaction.objects.count() == 3
+
+
+def test_a_like_and_a_dislike_take_each_others_place(api: APIClient, catalogue: Catalogue) -> None:
+    track = catalogue.tracks(1)[0].pk
+    api.put(f"/users/me/likes/{track}")
+    api.put(f"/users/me/dislikes/{track}")
+    assert stated(api) == NOTHING | {"dislikes": [track]}
+    assert api.delete(f"/users/me/likes/{track}").status_code == 204  # it is not liked: nothing changes
+    assert stated(api) == NOTHING | {"dislikes": [track]}
+    api.put(f"/users/me/likes/{track}")
+    assert stated(api) == NOTHING | {"likes": [track]}
+    api.put(f"/users/me/dislikes/{track}")
+    api.delete(f"/users/me/dislikes/{track}")
+    assert stated(api) == NOTHING
+
+
+def test_what_is_liked_by_event_is_liked(api: APIClient, catalogue: Catalogue) -> None:
+    track = catalogue.tracks(1)[0].pk
+    for number, kind in enumerate(("like", "unlike", "like")):
+        event = {"event_id": f"00000000-0000-4000-8000-00000000000{number}", "type": kind, "track_id": track}
+        api.post("/events", [event | {"occurred_at": f"2026-01-01T10:00:0{number}Z"}], format="json")
+        assert stated(api)["likes"] == ([] if kind == "unlike" else [track])
+
+
+def test_blocks_are_listed_while_they_are_in_force(api: APIClient, alice: User, catalogue: Catalogue) -> None:
+    track, artist = catalogue.tracks(1)[0].pk, catalogue.artist.pk
+    genre = Tag.objects.create(name="polka", kind="genre").pk
+    until = timezone.now() + timedelta(days=30)
+    assert api.put(f"/users/me/blocks/artist/{artist}", {"until": until.isoformat()}, format="json").status_code == 204
+    assert api.put(f"/users/me/blocks/genre/{genre}").status_code == 204
+    assert api.put(f"/users/me/blocks/track/{track}", {}, format="json").status_code == 204
+    found = {(b["kind"], b["target_id"], b["until"] is not None) for b in stated(api)["blocks"]}
+    assert found == {("artist", artist, True), ("genre", genre, False), ("track", track, False)}
+    assert api.put(f"/users/me/blocks/artist/{artist}", {"until": None}, format="json").status_code == 204
+    assert Block.objects.get(kind="artist").until is None
+    Block.objects.filter(kind="track").update(until=timezone.now() - timedelta(seconds=1))
+    for _ in range(2):
+        assert api.delete(f"/users/me/blocks/genre/{genre}").status_code == 204
+    assert [b["kind"] for b in stated(api)["blocks"]] == ["artist"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"until": "2001-01-01T00:00:00Z"}, "is in the past"),
+        ({"until": "tomorrow"}, "until"),
+        ([], "dictionary"),
+        (7, "dictionary"),
+    ],
+)
+def test_a_bad_block_says_what_is_wrong(api: APIClient, catalogue: Catalogue, body: Any, said: str) -> None:
+    problem = problem_of(api.put(f"/users/me/blocks/artist/{catalogue.artist.pk}", body, format="json"), 400)
+    assert said in problem["detail"]
+    assert not Block.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "path", ["likes/{}", "dislikes/{}", "blocks/artist/{}", "blocks/album/{}", "blocks/track/{}", "blocks/genre/{}"]
+)
+@pytest.mark.parametrize("target", [999_999, 10**30])
+def test_what_there_is_not_cannot_be_liked_or_blocked(api: APIClient, path: str, target: int) -> None:
+    problem_of(api.put(f"/users/me/{path.format(target)}"), 404)
+
+
+def test_a_mood_is_no_genre(api: APIClient) -> None:
+    problem_of(api.put(f"/users/me/blocks/genre/{Tag.objects.create(name='calm', kind='mood').pk}"), 404)
+
+
+def test_a_service_key_speaks_for_a_listener_that_there_is(
+    service: APIClient, alice: User, catalogue: Catalogue
+) -> None:
+    track = catalogue.tracks(1)[0].pk
+    assert service.put(f"/users/{alice.pk}/likes/{track}").status_code == 204
+    assert service.get(f"/users/{alice.pk}/preferences").json()["likes"] == [track]
+    for path in (f"likes/{track}", f"blocks/track/{track}"):
+        problem_of(service.put(f"/users/{alice.pk + 99}/{path}"), 404)
+        problem_of(service.put(f"/users/{10**30}/{path}"), 404)
+        problem_of(service.delete(f"/users/{alice.pk + 99}/{path}"), 404)
+
+
+def test_without_consent_likes_are_not_kept_and_blocks_are(api: APIClient, alice: User, catalogue: Catalogue) -> None:
+    track = catalogue.tracks(1)[0].pk
+    User.objects.filter(pk=alice.pk).update(consent=False)
+    assert "consent is off" in problem_of(api.put(f"/users/me/likes/{track}"), 409)["detail"]
+    assert api.put(f"/users/me/blocks/track/{track}").status_code == 204
+    assert not Interaction.objects.exists()
