@@ -1,0 +1,18 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from experiments.roll_up import DAYS, roll_up
+
+
+class Command(BaseCommand):
+    help = "Count what came of what was shown, and remove what is older than it is kept."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--days", type=int, default=DAYS, help=f"how many, today included; {DAYS} by default")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not 1 <= options["days"] <= 4000:
+            raise CommandError("--days must be between 1 and 4000")
+        self.stdout.write(roll_up(options["days"]).detail)

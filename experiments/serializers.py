@@ -1,0 +1,76 @@
+from datetime import date, timedelta
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from experiments.counting import COUNTS
+from experiments.selectors import DIMENSIONS
+
+MAX_DAYS = 400
+
+
+class EngagementParameters(serializers.Serializer[Any]):
+    """`?from=` is a word of Python, hence the dictionary."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {
+            "from": serializers.DateField(required=False, help_text="The first day, UTC; 28 days before the last."),
+            "to": serializers.DateField(required=False, help_text="The last day, UTC; today."),
+            "by": serializers.CharField(
+                default="strategy", help_text=f"What to tell apart: of {', '.join(DIMENSIONS)}, with commas between."
+            ),
+        }
+
+    @classmethod
+    def read(cls, request: Request) -> tuple[date, date, list[str]]:
+        """Raises ValidationError."""
+        parsed = cls(data=request.query_params.dict())
+        if not parsed.is_valid():
+            raise ValidationError({f"?{name}": said for name, said in parsed.errors.items()})
+        fields = parsed.validated_data
+        end = fields.get("to") or timezone.now().date()
+        begin = fields.get("from") or max(end, date(2000, 1, 1)) - timedelta(days=28)
+        if not begin <= end or (end - begin).days > MAX_DAYS:
+            raise ValidationError({"?from": f"must be a day not after `to`, and at most {MAX_DAYS} days before it"})
+        by = list(dict.fromkeys(fields["by"].split(",")))
+        if unknown := [name for name in by if name not in DIMENSIONS]:
+            said = f"{unknown[0]!r} cannot be told apart; what can is {', '.join(DIMENSIONS)}"
+            raise ValidationError({"?by": said})
+        return begin, end, by
+
+
+class RateSerializer(serializers.Serializer[Any]):
+    """Null where nothing was counted; low and high, of the 95 % interval, also where one listener is all there is."""
+
+    value = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+
+
+class EngagementRowSerializer(serializers.Serializer[Any]):
+    day = serializers.DateField(required=False)
+    strategy = serializers.CharField(required=False)
+    model_version = serializers.CharField(required=False)
+    placement = serializers.CharField(required=False)
+    ctr = RateSerializer(help_text="Clicks of impressions.")
+    completion_rate = RateSerializer(help_text="Plays heard to the end.")
+    skip_rate = RateSerializer(help_text="Plays that the listener ended within 30 seconds.")
+    listened_ms_per_slate = RateSerializer()
+    return_rate_1 = RateSerializer(help_text="Listeners who did anything on the next day.")
+    return_rate_7 = RateSerializer(help_text="Listeners who did anything within seven days.")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        counts = {name: serializers.IntegerField() for name in (*COUNTS, "listeners")}
+        return super().get_fields() | counts
+
+
+class EngagementSerializer(serializers.Serializer[Any]):
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {
+            "from": serializers.DateField(),
+            "to": serializers.DateField(),
+            "results": EngagementRowSerializer(many=True),
+        }

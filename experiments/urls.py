@@ -1,0 +1,5 @@
+from django.urls import path
+
+from experiments.views import EngagementView
+
+urlpatterns = [path("engagement", EngagementView.as_view(), name="engagement")]

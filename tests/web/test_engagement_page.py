@@ -1,0 +1,94 @@
+"""The admin's page about engagement in a real headless browser."""
+
+import random
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Browser, Page, expect
+
+from access.models import User
+from experiments.models import Slate
+from experiments.roll_up import roll_up
+from interactions.models import Exposure, Interaction
+from tests.people import Catalogue
+from tests.stack import PASSWORD, Stack, new_stack
+
+FILL = f"""
+from access.models import User
+from tests.web.test_engagement_page import fill
+User.objects.create_superuser('operator', password='{PASSWORD}')
+fill()
+"""
+
+
+def fill(days: int = 21, listeners: int = 40) -> None:
+    """Three strategies, of which the personal one does better by the day; the oldest days have two."""
+    chance, now = random.Random(3), timezone.now()
+    tracks = [t.pk for t in Catalogue().tracks(20)]
+    users = User.objects.bulk_create(User(username=f"u{n}") for n in range(listeners))
+    for back in range(1, days):
+        at = now - timedelta(days=back)
+        for user in users:
+            if chance.random() < 0.6:
+                strategy = chance.choice(["personal", "popular", "early"][: 3 if back < 12 else 2])
+                _evening(chance, user, strategy, tracks, at, 0.5 - back / 60 if strategy == "personal" else 0.15)
+    roll_up(days)
+
+
+def _evening(chance: random.Random, user: User, strategy: str, tracks: list[int], at: object, keen: float) -> None:
+    shown = chance.sample(tracks, 10)
+    placement = chance.choice(["home", "radio", ""])
+    slate = Slate.objects.create(
+        id=uuid.uuid4(), user=user, strategy=strategy, placement=placement, track_ids=shown, shown_at=at
+    )
+    its = {"user": user, "recommendation_id": slate.pk}
+    for track in shown:
+        if chance.random() < keen:
+            Exposure.objects.create(**its, track_id=track, kind="click", occurred_at=at)
+            done = chance.random() < 0.3 + keen
+            Interaction.objects.create(
+                **its, track_id=track, played_at=at, source="api", is_completed=done, is_skip=not done, ms_played=90_000
+            )
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    installed = new_stack(tmp_path_factory.mktemp("engagement"))
+    installed.python(FILL)
+    with installed.serving():
+        yield installed
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_rates_are_drawn_by_what_is_told_apart(browser: Browser, stack: Stack, theme: str, tmp_path: Path) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 1500}, color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    _sign_in(page, stack)
+    page.goto(f"{stack.base}/admin/experiments/engagement/")
+    expect(page.locator(".quality-chart svg")).to_have_count(6)
+    expect(page.locator(".quality-chart").first.locator("polyline")).not_to_have_count(0)
+    rows = page.locator("tbody tr th")
+    assert set(rows.all_inner_texts()) == {"personal", "popular", "early"}
+    page.screenshot(path=str(tmp_path / f"engagement-{theme}.png"), full_page=True)
+    page.get_by_role("link", name="by placement").click()
+    expect(rows.filter(has_text="not said")).to_be_visible()
+    assert "days=28" in page.url
+    page.get_by_role("link", name="13 weeks").click()
+    expect(page.get_by_role("link", name="13 weeks")).to_have_attribute("aria-current", "true")
+    assert said == []
+    context.close()
+
+
+def _sign_in(page: Page, stack: Stack) -> None:
+    page.goto(f"{stack.base}/admin/")
+    page.fill("[name=username]", "operator")
+    page.fill("[name=password]", PASSWORD)
+    page.press("[name=password]", "Enter")
+    expect(page.locator("#nav-sidebar-apps")).to_be_visible()
