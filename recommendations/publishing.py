@@ -1,14 +1,12 @@
 """Put a version into service: replace the pointer, tell everybody, refresh what is derived from it."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from filelock import FileLock, Timeout
 
-from access.selectors import existing_listeners
+from access.selectors import agreeing_listeners
 from engine.bundle import ModelBundle
 from engine.storage.versions import UNREADABLE, VersionStore
 from recommendations.alarms import resolve_alarms
@@ -18,6 +16,7 @@ from recommendations.signal import send_reload
 
 LOCK_SECONDS = 30  # replacing the pointer takes milliseconds
 _FEATURES_AT_ONCE = 2_000
+_TRIES = 5
 
 
 class CannotPublish(Exception):
@@ -65,13 +64,8 @@ def version_in_service() -> str | None:
 def project(version: str) -> None:
     """Make `user_features` those of `version`. Safe to repeat, and to be killed in."""
     bundle = store().load(version, verify=False)
-    for batch in _features(bundle):
-        UserFeatures.objects.bulk_create(
-            batch,
-            update_conflicts=True,
-            unique_fields=["user"],
-            update_fields=["version", "embedding", "interactions", "updated_at"],
-        )
+    for start in range(0, len(bundle.users), _FEATURES_AT_ONCE):
+        _keep_features(bundle, range(start, min(start + _FEATURES_AT_ONCE, len(bundle.users))))
     if version_in_service() != version:  # another one was published meanwhile, and projects itself
         return
     UserFeatures.objects.exclude(version=version).delete()
@@ -99,17 +93,31 @@ def publish_lock(versions: VersionStore) -> FileLock:
     return FileLock(versions.root / "publish.lock", timeout=LOCK_SECONDS)
 
 
-def _features(bundle: ModelBundle) -> Iterator[list[UserFeatures]]:
-    for start in range(0, len(bundle.users), _FEATURES_AT_ONCE):
-        rows = range(start, min(start + _FEATURES_AT_ONCE, len(bundle.users)))
-        there = existing_listeners([int(bundle.users.ids[r]) for r in rows])
-        yield [
-            UserFeatures(
-                user_id=int(bundle.users.ids[r]),
-                version=str(bundle.version),
-                embedding=np.asarray(bundle.user_factors[r], "<f4").tobytes(),
-                interactions=int(bundle.user_stamps[r, 0]),
+def _keep_features(bundle: ModelBundle, rows: range) -> None:
+    """Of those who are still there. A listener erased between the look and the commit makes it look again."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            UserFeatures.objects.bulk_create(
+                _features(bundle, rows),
+                update_conflicts=True,
+                unique_fields=["user"],
+                update_fields=["version", "embedding", "interactions", "updated_at"],
             )
-            for r in rows
-            if int(bundle.users.ids[r]) in there
-        ]
+            return
+        except IntegrityError:
+            if not tries_left:
+                raise
+
+
+def _features(bundle: ModelBundle, rows: range) -> list[UserFeatures]:
+    there = agreeing_listeners([int(bundle.users.ids[r]) for r in rows])
+    return [
+        UserFeatures(
+            user_id=int(bundle.users.ids[r]),
+            version=str(bundle.version),
+            embedding=np.asarray(bundle.user_factors[r], "<f4").tobytes(),
+            interactions=int(bundle.user_stamps[r, 0]),
+        )
+        for r in rows
+        if there.get(int(bundle.users.ids[r]))
+    ]

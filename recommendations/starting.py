@@ -1,17 +1,14 @@
-"""Start training or tuning in the background: by Celery, or in a process of its own where there is no broker."""
+"""Start work in the background: by Celery, or in a process of its own where there is no broker."""
 
-import subprocess
-import sys
+import fcntl
 from typing import Any
 
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from recommendations.tasks import train_model, tune_model
-
-
-class CannotStart(Exception):
-    """The broker does not answer."""
+from interactions.background import CannotStart, child, start
+from recommendations.conf import store
+from recommendations.tasks import erase_listeners, train_model, tune_model
 
 
 def start_training(trigger: str) -> None:
@@ -24,19 +21,25 @@ def start_tuning(trigger: str) -> None:
     _start(tune_model, "tune_model", trigger)
 
 
-def _start(task: Any, command: str, trigger: str) -> None:
+def start_erasing() -> None:
+    """Raises CannotStart. Of children, one erases and one waits at most: whoever waits has not looked yet."""
     if settings.CELERY_BROKER_URL:
         try:
-            task.delay(trigger)
+            erase_listeners.apply_async(retry=False)
         except OperationalError as error:
-            raise CannotStart(f"the broker does not answer ({error}); try again, or run manage.py {command}") from error
+            raise CannotStart(f"the broker does not answer ({error})") from error
         return
-    log = settings.VAR_DIR / "training.log"
-    with open(log, "ab") as out:
-        subprocess.Popen(
-            [sys.executable, "manage.py", command, "--trigger", trigger],
-            cwd=settings.BASE_DIR,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,  # goes on when the web process that started it ends
-        )
+    store().root.mkdir(parents=True, exist_ok=True)
+    with open(store().root / "erasing.waiting", "w") as waiting:
+        try:
+            fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        child(["erase_listeners"], "erasing.log", stdin=waiting)  # holds the lock from birth, until it looks
+
+
+def _start(task: Any, command: str, trigger: str) -> None:
+    start(task, trigger, command=[command, "--trigger", trigger], log="training.log")
+
+
+__all__ = ["CannotStart", "start_erasing", "start_training", "start_tuning"]

@@ -1,10 +1,12 @@
 from celery import shared_task
 
+from recommendations.erasure import finish_erasures
 from recommendations.model_cache import cache
 from recommendations.training import run_training
 from recommendations.tuning import run_tuning
 
 HOUR = 3600
+MINUTE = 60
 
 
 @shared_task(name="recommendations.train_model", time_limit=6 * HOUR)  # type: ignore[untyped-decorator]
@@ -15,6 +17,11 @@ def train_model(trigger: str = "schedule") -> str:
 @shared_task(name="recommendations.tune_model", time_limit=12 * HOUR)  # type: ignore[untyped-decorator]
 def tune_model(trigger: str = "schedule") -> str:
     return str(run_tuning(trigger))
+
+
+@shared_task(name="recommendations.erase_listeners", time_limit=2 * HOUR)  # type: ignore[untyped-decorator]
+def erase_listeners() -> str:
+    return str(finish_erasures(wait=5 * MINUTE))
 
 
 @shared_task(name="recommendations.version_here", ignore_result=False)  # type: ignore[untyped-decorator]

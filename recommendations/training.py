@@ -24,6 +24,7 @@ from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.artifacts import fingerprint_of, recipe_in_service, record_version, summary, trained_before
 from recommendations.conf import store, training_config
+from recommendations.erasure import finish_erasures
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.publishing import is_projected, project, prune, publish, publish_lock, version_in_service
 from tracks.selectors import all_track_ids
@@ -109,6 +110,7 @@ def _run(trigger: str, force: bool, recipe: Recipe | None, progress: Progress) -
 
 def _train(step: _Step, force: bool, recipe: Recipe | None) -> tuple[Status, str, ModelArtifact | None]:
     with step.stage("reconcile"):
+        finish_erasures()  # who wished to be forgotten before tonight is not learnt from
         _reconcile()
     with step.stage("read"):
         plays = read_plays(step.progress)

@@ -1,25 +1,13 @@
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 
-
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
-    """What the service writes, people only look at."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from access.readonly import ReadOnlyAdmin
 
 
 class ButtonAdmin(ReadOnlyAdmin):
@@ -40,9 +28,20 @@ class ButtonAdmin(ReadOnlyAdmin):
     def _press(self, request: HttpRequest) -> HttpResponseRedirect:
         if request.user.is_superuser:
             self.press(request)
+            self._log(request)
         else:
             self.message_user(request, "Only a superuser may do this.", messages.ERROR)
         return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
+
+    def _log(self, request: HttpRequest) -> None:
+        """In the list of what was changed in the admin, where it stands without an object of its own."""
+        LogEntry.objects.create(
+            user_id=int(request.user.pk or 0),
+            content_type=ContentType.objects.get_for_model(self.model),
+            object_repr=self.button_label,
+            action_flag=CHANGE,
+            change_message=f"Pressed “{self.button_label}”.",
+        )
 
     def press(self, request: HttpRequest) -> None:
         raise NotImplementedError

@@ -1,7 +1,8 @@
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
-from recommendations.admin.base import ButtonAdmin, ReadOnlyAdmin
+from access.readonly import ReadOnlyAdmin
+from recommendations.admin.base import ButtonAdmin
 from recommendations.models import Alarm, TrainingRun, UserFeatures
 from recommendations.starting import CannotStart, start_training
 

@@ -51,7 +51,7 @@ class ModelArtifactAdmin(ButtonAdmin):
     button_hint = "Puts the version before the one in service back into service, at once and everywhere."
 
     class Media:
-        css = {"all": ["recommendations/quality.css"]}
+        css = {"all": ["experiments/quality.css"]}
 
     def get_urls(self) -> list[URLPattern]:
         name = "recommendations_modelartifact"

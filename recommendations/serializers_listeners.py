@@ -1,0 +1,49 @@
+from typing import Any
+
+from rest_framework import serializers
+
+from access.models import Erasure, User
+
+
+class AccountSerializer(serializers.Serializer[User]):
+    user_id = serializers.IntegerField(source="pk")
+    external_id = serializers.CharField(allow_null=True, help_text="Their id in the service they came from.")
+    consent = serializers.BooleanField(help_text="Off: no event of theirs is kept, and they get what is popular.")
+    market = serializers.CharField(help_text="Two capital letters, as in ISO 3166-1; empty where it is not known.")
+    allow_explicit = serializers.BooleanField(help_text="Off: tracks marked as explicit are left out.")
+
+
+class AccountChangeSerializer(serializers.Serializer[Any]):
+    """What is not named stays as it is."""
+
+    consent = serializers.BooleanField(required=False)
+    market = serializers.RegexField(
+        r"\A([A-Z]{2})?\Z",
+        required=False,
+        allow_blank=True,
+        max_length=8,
+        error_messages={"invalid": "must be two capital letters, as in ISO 3166-1, or empty"},
+        help_text="Two capital letters, or empty.",
+    )
+    allow_explicit = serializers.BooleanField(required=False)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError({"": "the body must be a JSON object"})
+        if unknown := [name for name in data if name not in self.fields]:
+            said = f"cannot be changed; what can is {', '.join(self.fields)}"
+            raise serializers.ValidationError(dict.fromkeys(unknown, said))
+        return super().to_internal_value(data)
+
+
+class ErasureSerializer(serializers.Serializer[Erasure]):
+    """No name, no number of anybody: who has the receipt may read it."""
+
+    receipt = serializers.UUIDField()
+    status = serializers.SerializerMethodField()
+    requested_at = serializers.DateTimeField()
+    completed_at = serializers.DateTimeField(allow_null=True)
+    erased = serializers.DictField(child=serializers.IntegerField(), help_text="Rows by table, so far.")
+
+    def get_status(self, erasure: Erasure) -> str:
+        return "completed" if erasure.completed_at else "requested"

@@ -1,0 +1,187 @@
+"""A listener with a long past is forgotten while everybody goes on asking about them; kill -9 only delays it."""
+
+import json
+import os
+import signal
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.stack import PASSWORD, Answer, Stack, new_stack
+from tests.worlds import checkerboard_csv
+
+pytestmark = pytest.mark.slow
+PRODUCTION = os.environ.get("MUSICREC_TEST_STACK") == "production"
+PLAYS = 100_000
+ANSWER_SECONDS = 1.0
+COMPLETE_SECONDS = 60.0
+
+MANY_PLAYS = """
+import uuid
+from datetime import datetime, timedelta, UTC
+from interactions.models import Interaction
+from tracks.models import Track
+tracks = list(Track.objects.values_list("pk", flat=True)[::2])
+start = datetime(2024, 1, 1, tzinfo=UTC)
+for begin in range(0, {plays}, 10_000):
+    Interaction.objects.bulk_create(
+        Interaction(user_id={user}, track_id=tracks[n % len(tracks)], played_at=start + timedelta(minutes=n),
+                    milestone=100, is_completed=True, source="test")
+        for n in range(begin, begin + 10_000))
+"""
+LEFT = """
+from recommendations.held import remaining
+print(remaining({user}))
+"""
+KILLED = """
+import os, signal
+from recommendations import erasure
+erasure.BATCH = 3
+erasure.request_erasure({user})
+original, calls = erasure.{name}, []
+def deadly(*args):
+    calls.append(args)
+    if len(calls) == {call} and {before}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = original(*args)
+    if len(calls) == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+erasure.{name} = deadly
+erasure.finish_erasures()
+"""
+STATE = """
+import json
+from access.models import Erasure
+from recommendations.held import remaining
+erasure = Erasure.objects.get(user_id={user})
+print(json.dumps([erasure.completed_at is not None, erasure.erased, remaining({user})]))
+"""
+
+
+def filled(folder: Path) -> Stack:
+    stack = new_stack(folder, MUSICREC_FACTORS="2", MUSICREC_GATE_MARGIN="1", MUSICREC_RATE_LISTENER="100000/min")
+    stack.manage("import_plays", str(checkerboard_csv(stack.var)), "--format", "csv")
+    return stack
+
+
+def test_forgotten_under_load(tmp_path: Path) -> None:
+    stack = filled(tmp_path)
+    user = stack.listener("u2", username="carol")
+    stack.python(MANY_PLAYS.format(user=user, plays=PLAYS))
+    stack.manage("train_model")
+    key = f"Api-Key {stack.service_key('recommend', 'events', 'listeners', 'tracks')}"
+    with stack.serving(worker=PRODUCTION):
+        signed_in = stack.call("/token", body={"username": "carol", "password": PASSWORD}).body
+        token, path = f"Bearer {signed_in['access']}", f"/recommend/user/{user}/ml?limit=5"
+        before = stack.call(path, auth=key).body
+        assert before["strategy"] == "personal"
+        track = before["results"][0]["track_id"]
+        calls: dict[str, Callable[[], Answer]] = {
+            "recommend by key": lambda: stack.call(path, auth=key),
+            "recommend by token": lambda: stack.call(path, auth=token),
+            "events by key": lambda: stack.call("/events", auth=key, body=[event(user, track)]),
+            "events by token": lambda: stack.call("/events", auth=token, body=[event(user, track)]),
+        }
+        with Load(calls) as load:
+            time.sleep(1)
+            began = time.monotonic()
+            answer = stack.call(f"/users/{user}", auth=token, method="DELETE")
+            answered = time.monotonic() - began
+            assert answer.status == 202
+            assert stack.call("/users/me", auth=token).status == 401
+            receipt = completed(stack, f"/erasures/{answer.body['receipt']}")
+            taken = time.monotonic() - began
+            time.sleep(1)
+        after = stack.call(path, auth=key).body
+        again = stack.call(f"/users/{user}", auth=key, method="DELETE")
+    print(f"answered after {answered:.2f} s, completed after {taken:.1f} s, meanwhile {load.seen}")
+    assert load.failures == []
+    assert load.seen["recommend by token", 200] > 0 < load.seen["recommend by token", 401]
+    assert load.seen["events by key", 202] > 0 < load.seen["events by token", 202]
+    assert load.seen.keys() <= {(n, s) for n in load.calls for s in (200, 202, 401)}
+    assert receipt["erased"]["interactions"] >= PLAYS
+    assert stack.python(LEFT.format(user=user)) == "[]"
+    assert (after["strategy"], after["fallback_reason"]) == ("popular", "cold_user")
+    assert (again.status, again.body["status"]) == (202, "completed")
+    assert answered < ANSWER_SECONDS
+    assert taken < COMPLETE_SECONDS
+
+
+def completed(stack: Stack, location: str) -> dict[str, dict[str, int]]:
+    """The receipt, once it says so."""
+    deadline = time.monotonic() + 2 * COMPLETE_SECONDS
+    while time.monotonic() < deadline:
+        receipt: dict[str, dict[str, int]] = stack.call(location).body
+        if receipt["status"] == "completed":
+            return receipt
+        time.sleep(0.2)
+    raise AssertionError(f"not completed: {receipt}")
+
+
+def event(user: int, track: int) -> dict[str, object]:
+    at = datetime.now(UTC).isoformat()
+    kind = {"type": "play_end", "ms_played": 200_000}
+    return kind | {"event_id": str(uuid.uuid4()), "user_id": user, "track_id": track, "occurred_at": at}
+
+
+class Load:
+    """Threads that call, each the same thing, until told to stop. failures: answers of 500 and more, exceptions."""
+
+    def __init__(self, calls: dict[str, Callable[[], Answer]]) -> None:
+        self.calls, self.seen, self.failures = calls, Counter[tuple[str, int]](), list[object]()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._go, args=item) for item in calls.items()]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _go(self, name: str, call: Callable[[], Answer]) -> None:
+        while not self._stop.is_set():
+            try:
+                answer = call()
+                self.seen[name, answer.status] += 1
+                if answer.status >= 500:
+                    self.failures.append(answer)
+            except Exception as error:
+                self.failures.append(error)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    return filled(tmp_path_factory.mktemp("killed"))
+
+
+@pytest.mark.parametrize(
+    ("name", "call", "before", "who"),
+    [
+        ("_clear", 1, True, "u2"),
+        ("_delete", 2, True, "u3"),
+        ("_delete", 2, False, "u4"),
+        ("remaining", 1, True, "u5"),
+        ("remaining", 1, False, "u6"),
+    ],
+)
+def test_killed_at_any_step_the_next_run_finishes(
+    installed: Stack, name: str, call: int, before: bool, who: str
+) -> None:
+    stack, user = installed, installed.listener(who)
+    killing = KILLED.format(user=user, name=name, call=call, before=before)
+    killed = stack.manage("shell", "--verbosity", "0", "--command", killing, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not json.loads(stack.python(STATE.format(user=user)))[0]
+    assert stack.manage("erase_listeners").stdout == "1 listeners erased\n"
+    assert json.loads(stack.python(STATE.format(user=user))) == [True, {"interactions": 9, "access_user": 1}, []]
