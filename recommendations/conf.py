@@ -59,5 +59,9 @@ def recipe_of_settings() -> Recipe:
         transform=s["CONFIDENCE_TRANSFORM"],
         scale=s["CONFIDENCE_SCALE"],
         half_life=s["CONFIDENCE_HALF_LIFE"],
+        added=s["CONFIDENCE_ADDED"],
+        shared=s["CONFIDENCE_SHARED"],
+        skipped=s["CONFIDENCE_SKIPPED"],
+        disliked=s["CONFIDENCE_DISLIKED"],
     )
     return Recipe((Part(family(**{n: v for n, v in wanted.items() if n in known}), confidence),))

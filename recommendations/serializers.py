@@ -4,10 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
+from engine.ids import INT64_MAX
 from tracks.serializers import CardSerializer
 
 MAX_LIMIT = 100
-SOURCES = ["personal", "neighbours", "similar", "content", "popular", "random"]
+SOURCES = ["personal", "early", "neighbours", "similar", "content", "popular", "random"]
 
 
 class _Limit(serializers.IntegerField):
@@ -21,15 +22,33 @@ class _Limit(serializers.IntegerField):
         )
 
 
-class SimilarParameters(serializers.Serializer[Any]):
-    limit = _Limit(10)
+class _Parameters(serializers.Serializer[Any]):
     explain = serializers.BooleanField(default=False, help_text="Say why each track was picked.")
+    placement = serializers.RegexField(
+        r"^[\w.:-]{1,64}$",
+        default="",
+        allow_blank=True,
+        help_text="Where in the app it is shown, for counting what came of it: letters, digits, _ . : -",
+    )
+    market = serializers.RegexField(
+        r"^[A-Z]{2}$", default="", allow_blank=True, help_text="Where, as DE; without it, that of the listener."
+    )
+    explicit = serializers.BooleanField(default=True, help_text="False: no tracks marked as explicit.")
 
 
-class PersonalParameters(serializers.Serializer[Any]):
+class SimilarParameters(_Parameters):
+    limit = _Limit(10)
+    user_id = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=INT64_MAX,
+        help_text="For service keys: whose dislikes and blocks count. A token's listener is its own.",
+    )
+
+
+class PersonalParameters(_Parameters):
     limit = _Limit(20)
     exclude_played = serializers.BooleanField(default=True, help_text="Leave out what the listener has played.")
-    explain = serializers.BooleanField(default=False, help_text="Say why each track was picked.")
 
 
 class ExplanationSerializer(serializers.Serializer[Any]):
@@ -55,6 +74,7 @@ class AnswerSerializer(serializers.Serializer[Any]):
             "no_model",
             "model_unavailable",
             "cold_user",
+            "no_consent",
             "cold_track",
             "no_known_tracks",
             "nothing_new",

@@ -3,7 +3,7 @@ from typing import Any
 
 import orjson
 from django.http import Http404
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request as HttpRequest
 from rest_framework.response import Response
@@ -11,7 +11,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
-from access.permissions import listener_id
+from access.permissions import USER_ID, listener_id
 from recommendations.serializers import AnswerSerializer, PersonalParameters, SimilarParameters
 from recommendations.services import (
     Answer,
@@ -20,10 +20,6 @@ from recommendations.services import (
     recommend_for,
     recommend_similar,
     recommend_without_model,
-)
-
-USER_ID = OpenApiParameter(
-    "user_id", {"type": "string", "pattern": r"^(me|\d+)$"}, "path", description="A listener's id, or `me`."
 )
 
 
@@ -48,17 +44,26 @@ class RecommendViewSet(ViewSet):
     @extend_schema(operation_id="similar", parameters=[SimilarParameters], responses=AnswerSerializer)
     def similar(self, request: HttpRequest, track_id: int) -> Response:
         """Like a track; by what is known of it where nobody has played it yet."""
+        fields = _fields(SimilarParameters, request)
+        named = fields.pop("user_id", None)
+        own = request.user.pk  # None for a service key
+        if own is not None and named not in (None, own):
+            raise Http404("no such listener")
         try:
-            return _render(recommend_similar(track_id, _parse(SimilarParameters, request)))
+            return _render(recommend_similar(track_id, Request(**fields), own or named))
         except UnknownTrack as error:
             raise Http404("no such track") from error
 
 
 def _parse(parameters: type[Serializer[Any]], request: HttpRequest) -> Request:
+    return Request(**_fields(parameters, request))
+
+
+def _fields(parameters: type[Serializer[Any]], request: HttpRequest) -> dict[str, Any]:
     parsed = parameters(data=request.query_params.dict())
     if not parsed.is_valid():
         raise ValidationError({f"?{name}": said for name, said in parsed.errors.items()})
-    return Request(**parsed.validated_data)
+    return dict(parsed.validated_data)
 
 
 def _render(answer: Answer) -> Response:

@@ -11,10 +11,11 @@ Card = dict[str, Any]
 MAX_NEIGHBOURS = 200  # candidates by artist, and by tags, of a track that nobody played yet
 
 
-def cards(track_ids: Collection[int]) -> dict[int, Card]:
-    """What a list shows of each track, by id; a track that was deleted is not in it."""
-    columns = ["title", "artist__name", "artist_id", "album_id", "duration_ms", "preview_url", "cover_url"]
-    rows = Track.objects.filter(pk__in=track_ids).values("pk", "external_id", "album__cover_url", *columns)
+def cards(track_ids: Collection[int], but: Q | None = None) -> dict[int, Card]:
+    """What a list shows of each track, by id; a track that was deleted, or that is among `but`, is not in it."""
+    columns = ["title", "artist__name", "artist_id", "album_id", "duration_ms", "preview_url", "cover_url", "explicit"]
+    there = Track.objects.filter(pk__in=track_ids)
+    rows = (there.exclude(but) if but else there).values("pk", "external_id", "album__cover_url", *columns)
     return {row["pk"]: _card(dict(row)) for row in rows}
 
 
@@ -23,7 +24,7 @@ def track_page(track_id: int) -> dict[str, Any] | None:
     track = Track.objects.select_related("artist", "album").filter(pk=track_id).first()
     if track is None:
         return None
-    tags = track.track_tags.order_by("-weight", "tag__name").values(name=F("tag__name"), kind=F("tag__kind"))
+    tags = track.track_tags.order_by("-weight", "tag__name").values("tag_id", name=F("tag__name"), kind=F("tag__kind"))
     return cards([track_id])[track_id] | {
         "album_title": track.album.title if track.album else None,
         "year": track.album.year if track.album else None,
@@ -43,6 +44,14 @@ def track_exists(track_id: int) -> bool:
     return Track.objects.filter(pk=track_id).exists()
 
 
+def target_exists(kind: str, target_id: int) -> bool:
+    """Whether there is an artist, album, track or genre of this id."""
+    of = {"artist": Artist.objects, "album": Album.objects, "track": Track.objects}
+    if kind == "genre":
+        return Tag.objects.filter(pk=target_id, kind=Tag.Kind.GENRE).exists()
+    return of[kind].filter(pk=target_id).exists()
+
+
 def durations(track_ids: Collection[int]) -> dict[int, int | None]:
     """Length in milliseconds, or None where it is unknown, of those of the tracks that exist."""
     return dict(Track.objects.filter(pk__in=track_ids).values_list("pk", "duration_ms"))
@@ -60,7 +69,7 @@ def all_track_ids(limit: int | None = None) -> NDArray[np.int64]:
     return np.fromiter(ids.iterator(chunk_size=20_000), np.int64)
 
 
-def content_neighbours(track_id: int, limit: int) -> list[tuple[int, float]]:
+def content_neighbours(track_id: int) -> list[tuple[int, float]]:
     """Tracks like one that nobody played yet, by what is known of it: `(track_id, score)`, best first.
 
     Score: 1 for the artist, 1 for the album, and the share of its tags that are shared.
@@ -76,7 +85,7 @@ def content_neighbours(track_id: int, limit: int) -> list[tuple[int, float]]:
     shared = TrackTag.objects.filter(tag__in=tags).exclude(track=track_id).values_list("track_id")
     for other, count in shared.annotate(n=Count("pk")).order_by("-n", "track_id")[:MAX_NEIGHBOURS]:
         scores[other] = scores.get(other, 0) + count / len(tags)
-    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]
+    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _card(row: dict[str, Any]) -> Card:
@@ -90,6 +99,7 @@ def _card(row: dict[str, Any]) -> Card:
         "preview_url": row["preview_url"] or None,
         "cover_url": row["cover_url"] or row["album__cover_url"] or None,
         "external_id": row["external_id"],
+        "explicit": row["explicit"],
     }
 
 

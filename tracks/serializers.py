@@ -15,9 +15,11 @@ class CardSerializer(serializers.Serializer[Any]):
     preview_url = serializers.URLField(allow_null=True)
     cover_url = serializers.URLField(allow_null=True)
     external_id = serializers.CharField(allow_null=True, help_text="Its id in the service it was imported from.")
+    explicit = serializers.BooleanField()
 
 
 class TagSerializer(serializers.Serializer[Any]):
+    tag_id = serializers.IntegerField(help_text="A genre is blocked by it.")
     name = serializers.CharField()
     kind = serializers.ChoiceField(choices=["genre", "mood", "instrument", "other"])
 

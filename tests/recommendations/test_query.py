@@ -4,9 +4,8 @@ from typing import Any
 import numpy as np
 
 from engine.matrix import Pairs
-from interactions.selectors import history
 from recommendations.model_cache import cache
-from recommendations.services import Request, _query
+from recommendations.services import Listener, Request
 from recommendations.training import read_plays, run_training
 from tests.people import NOON, Catalogue
 
@@ -24,7 +23,7 @@ def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings
     pairs = Pairs.of(read_plays(lambda *args: None), bundle.users, bundle.items)
     trained = confidence.of(pairs, bundle.popularity, bundle.statistics)
     for user in users:
-        query = _query(bundle, user.pk, history(user.pk), Request(limit=1))
+        query = Listener.of(user.pk).query(bundle, Request(limit=1), np.zeros(0, np.int64))
         served = query.pairs(bundle)
         theirs = pairs.user == bundle.users.row(user.pk)
         np.testing.assert_array_equal(served.track, pairs.track[theirs])

@@ -1,0 +1,61 @@
+"""From a query to a full page of tracks that exist and may be offered."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from engine.bundle import ModelBundle
+from engine.serving.candidates import Query
+from engine.serving.pipeline import POPULAR, Pick, Policy, Ranking, recommend
+from recommendations.filters import Filters, look_again
+from recommendations.model_cache import cache
+from tracks.selectors import cards, content_neighbours
+
+Cards = dict[int, dict[str, Any]]
+Page = tuple[Ranking, Cards]
+_SPARE = 50  # asked for beyond the page, since the catalogue at hand may be half a minute old
+_RETRIES = 3  # tracks deleted or taken down since they were listed leave gaps; each try fills those seen so far
+
+
+def page(bundle: ModelBundle, policy: Policy, query: Query, filters: Filters) -> Page:
+    """The ranking, and the cards of its tracks. Tracks that are gone or held back by now are left out and replaced;
+    where the version knows hardly any other (another database, say), by what the catalogue has."""
+    for _ in range(_RETRIES):
+        ranking = recommend(bundle, query, policy)
+        found = cards([p.track_id for p in ranking.picks], filters.held_back)
+        gone = [p.track_id for p in ranking.picks if p.track_id not in found]
+        if not gone and (ranking.picks or not policy.may_repeat):
+            return ranking, found
+        look_again()
+        query = _without(query, gone)
+    left = _there(ranking, found)
+    if not policy.may_repeat:
+        return left, found
+    rest = replace(_without(query, [p.track_id for p in left.picks]), limit=query.limit + _SPARE)
+    more = recommend(cache.catalogue(), rest, replace(POPULAR, may_repeat=not left.picks))
+    found |= cards([p.track_id for p in more.picks], filters.held_back)
+    filled = _there(Ranking(left.picks + more.picks, more.repeats), found)
+    return Ranking(filled.picks[: query.limit], filled.repeats), found
+
+
+def filled(query: Query, ranking: Ranking, filters: Filters) -> Page:
+    """A short page of tracks similar to `query.track_id`, filled by content and then by popularity."""
+    assert query.track_id is not None
+    taken = {query.track_id, *(p.track_id for p in ranking.picks), *query.forbidden.tolist()}
+    near = [Pick(i, round(s, 6), "content") for i, s in content_neighbours(query.track_id) if i not in taken]
+    picks = ranking.picks + near[: query.limit + _SPARE]
+    taken |= {p.track_id for p in picks}
+    rest = replace(query, limit=query.limit + _SPARE, exclude=np.array(sorted(taken), np.int64))
+    picks += recommend(cache.catalogue(), rest, replace(POPULAR, may_repeat=False)).picks
+    found = cards([p.track_id for p in picks], filters.held_back)
+    return Ranking(_there(Ranking(picks), found).picks[: query.limit]), found
+
+
+def _without(query: Query, track_ids: list[int]) -> Query:
+    return replace(query, forbidden=np.union1d(query.forbidden, np.array(track_ids, np.int64)))
+
+
+def _there(ranking: Ranking, found: Cards) -> Ranking:
+    """Without the tracks that the catalogue no longer has, or holds back."""
+    return Ranking([p for p in ranking.picks if p.track_id in found], ranking.repeats)
