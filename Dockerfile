@@ -15,9 +15,9 @@ ARG EXTRA=""
 COPY requirements.txt requirements-parquet.txt requirements-map.txt ./
 RUN pip install --no-cache-dir --only-binary :all: -r requirements.txt ${EXTRA:+-r "$EXTRA"}
 
-# A new volume takes over the owner of the folder it is mounted on, so the folder of models must be there.
+# A new volume takes over the owner of the folder it is mounted on, so the folders must be there.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin musicrec \
-    && install --directory --owner musicrec --group musicrec /var/lib/musicrec /var/lib/musicrec/models
+    && install --directory --owner musicrec --group musicrec /var/lib/musicrec /var/lib/musicrec/models /var/lib/musicrec/uploads
 COPY . .
 
 ENV MUSICREC_VAR_DIR=/var/lib/musicrec \

@@ -29,7 +29,7 @@ from musicrec.processes import (
 )
 
 LISTENER, OPERATOR = "listener", "operator"
-SCOPES = ("recommend", "events", "tracks", "metrics")
+SCOPES = ("recommend", "events", "tracks", "metrics", "listeners")
 
 
 def main() -> None:

@@ -1,9 +1,12 @@
-"""JSON in and out, by orjson."""
+"""JSON in and out, by orjson; what comes in may be gzipped."""
 
+import zlib
 from typing import Any
 
 import orjson
-from rest_framework.exceptions import ParseError
+from django.conf import settings
+from rest_framework import status
+from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
@@ -34,6 +37,32 @@ class JSONParser(BaseParser):
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         try:
-            return orjson.loads(stream.read())
+            return orjson.loads(_plain(stream, (parser_context or {}).get("request")))
         except orjson.JSONDecodeError as error:
             raise ParseError(f"the body is not JSON: {error}") from error
+
+
+class TooLong(APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+
+
+def _plain(stream: Any, request: Any) -> bytes:
+    """The body as it was before `Content-Encoding`. Unpacked no further than the limit of any body: a few kilobytes of
+    gzip can hold gigabytes."""
+    body: bytes = stream.read()
+    encoding = request.headers.get("Content-Encoding", "identity").lower() if request is not None else "identity"
+    if encoding in ("identity", ""):
+        return body
+    if encoding != "gzip":
+        raise UnsupportedMediaType(encoding, f"Content-Encoding {encoding!r} is not understood; send gzip or nothing")
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        plain = unpacking.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise ParseError(f"the body is not gzip: {error}") from error
+    if len(plain) > limit:
+        raise TooLong(f"the body may have {limit} bytes when unpacked; send less at once")
+    if not unpacking.eof:
+        raise ParseError("the body is not gzip: it ends too early")
+    return plain

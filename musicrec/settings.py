@@ -37,6 +37,11 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REDIRECT_EXEMPT = [r"^health/"]  # probes speak plain HTTP inside the network
+CORS_ALLOWED_ORIGINS = env.list("MUSICREC_CORS_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/(?!admin/)"
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "content-encoding", "idempotency-key", "if-none-match"]
+CORS_ALLOW_HEADERS += ["x-request-id"]
+CORS_EXPOSE_HEADERS = ["ETag", "Location", "Retry-After", "X-Request-ID"]
 
 # --- What it is made of ---
 INSTALLED_APPS = [
@@ -48,17 +53,21 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_celery_beat",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "access",
     "tracks",
     "interactions",
+    "experiments",
     "recommendations",
     "web",
 ]
 MIDDLEWARE = [
     "musicrec.request_id.RequestIdMiddleware",
+    "musicrec.headers.SecurityHeadersMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "musicrec.limits.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.http.ConditionalGetMiddleware",
@@ -110,9 +119,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 REDIS_URL = env.str("REDIS_URL", "")
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {"BACKEND": "musicrec.cache.RedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    else {"BACKEND": "musicrec.cache.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 50_000}}
 }
 
 # --- The recommender ---
@@ -127,6 +136,10 @@ MUSICREC = {
     "CONFIDENCE_BASE": env.float("MUSICREC_CONFIDENCE_BASE", 1.0),
     "CONFIDENCE_BONUS": env.float("MUSICREC_CONFIDENCE_BONUS", 3.0),
     "CONFIDENCE_LIKED": env.float("MUSICREC_CONFIDENCE_LIKED", 3.0),
+    "CONFIDENCE_ADDED": env.float("MUSICREC_CONFIDENCE_ADDED", 2.0),
+    "CONFIDENCE_SHARED": env.float("MUSICREC_CONFIDENCE_SHARED", 2.0),
+    "CONFIDENCE_SKIPPED": env.float("MUSICREC_CONFIDENCE_SKIPPED", 1.0),
+    "CONFIDENCE_DISLIKED": env.float("MUSICREC_CONFIDENCE_DISLIKED", 4.0),
     "CONFIDENCE_TRANSFORM": env.str("MUSICREC_CONFIDENCE_TRANSFORM", "none"),
     "CONFIDENCE_SCALE": env.float("MUSICREC_CONFIDENCE_SCALE", 1.0),
     "CONFIDENCE_HALF_LIFE": env.float("MUSICREC_CONFIDENCE_HALF_LIFE", 0.0),
@@ -139,6 +152,8 @@ MUSICREC = {
     "HOLDOUT": env.float("MUSICREC_HOLDOUT", 0.2),
     "GATE_MARGIN": env.float("MUSICREC_GATE_MARGIN", 0.1),
     "COLD_BELOW": env.int("MUSICREC_COLD_BELOW", 5),
+    "SLATE_BUFFER": env.int("MUSICREC_SLATE_BUFFER", 10_000),
+    "SLATE_DAYS": env.int("MUSICREC_SLATE_DAYS", 90),
     "DATASETS_URL": env.str("MUSICREC_DATASETS_URL", "https://files.grouplens.org/datasets/hetrec2011/"),
 }
 
@@ -159,6 +174,7 @@ REST_FRAMEWORK = {
         "access.authentication.ListenerTokenAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["access.permissions.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["access.throttles.PrincipalThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["musicrec.json.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["musicrec.json.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -168,7 +184,15 @@ REST_FRAMEWORK = {
 }
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("MUSICREC_TOKEN_MINUTES", 60)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("MUSICREC_REFRESH_DAYS", 30)),
     "AUTH_HEADER_TYPES": ("Bearer",),
+}
+MUSICREC |= {
+    "RATE_LISTENER": env.str("MUSICREC_RATE_LISTENER", "600/min"),
+    "RATE_KEY": env.str("MUSICREC_RATE_KEY", "60000/min"),
+    "RATE_SIGN_IN": env.str("MUSICREC_RATE_SIGN_IN", "10/min"),
+    "PROXIES": env.int("MUSICREC_PROXIES", 1),
+    "IMPORT_MAX_BYTES": env.int("MUSICREC_IMPORT_MAX_BYTES", 268_435_456),
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "musicrec",

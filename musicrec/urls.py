@@ -1,6 +1,6 @@
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from musicrec.health import LiveView, MetricsView, ReadyView
 
@@ -8,11 +8,12 @@ urlpatterns = [
     path("", include("access.urls")),
     path("", include("tracks.urls")),
     path("", include("interactions.urls")),
+    path("", include("experiments.urls")),
     path("", include("recommendations.urls")),
     path("", include("web.urls")),
     path("admin/", admin.site.urls),
     path("schema", SpectacularJSONAPIView.as_view(), name="schema"),
-    path("schema/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("schema/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("health/live", LiveView.as_view(), name="live"),
     path("health/ready", ReadyView.as_view(), name="ready"),
     path("metrics", MetricsView.as_view(), name="metrics"),

@@ -9,6 +9,8 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from access.models import Scope, User
 from access.services import create_service_key
+from experiments.slates import slate_log
+from recommendations.filters import look_again
 from recommendations.model_cache import cache
 from tests.people import Catalogue
 
@@ -25,8 +27,11 @@ def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
         return
     settings = request.getfixturevalue("settings")
     settings.MUSICREC = settings.MUSICREC | {"MODEL_DIR": tmp_path / "models", "FACTORS": 2, "TRAINING_THREADS": 1}
+    settings.MUSICREC |= {"RATE_LISTENER": "", "RATE_KEY": "", "RATE_SIGN_IN": ""}  # tests of limits set their own
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a good one takes 0.3 s a listener
     cache.reset()
+    look_again()
+    slate_log.forget()
     yield
     cache.reset()
 

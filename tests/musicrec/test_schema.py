@@ -21,23 +21,37 @@ def test_the_schema_is_valid_and_complete(tmp_path: Any) -> None:
 def test_it_is_openapi_3_1_and_names_every_endpoint_and_both_principals(schema: dict[str, Any]) -> None:
     assert schema["openapi"].startswith("3.1")
     assert schema["paths"].keys() == {
+        "/1/submit-listens",
+        "/1/validate-token",
+        "/erasures/{receipt}",
+        "/engagement",
         "/events",
         "/listeners",
         "/recommend/similar/{track_id}",
         "/recommend/user/{user_id}",
         "/recommend/user/{user_id}/ml",
         "/token",
+        "/token/refresh",
+        "/token/revoke",
         "/tracks",
         "/tracks/{track_id}",
+        "/users/{user_id}",
+        "/users/{user_id}/blocks/{kind}/{target_id}",
+        "/users/{user_id}/dislikes/{track_id}",
+        "/users/{user_id}/export",
+        "/users/{user_id}/imports",
+        "/users/{user_id}/imports/{import_id}",
+        "/users/{user_id}/likes/{track_id}",
+        "/users/{user_id}/preferences",
     }
-    assert schema["components"]["securitySchemes"].keys() == {"ServiceKey", "ListenerToken"}
+    assert schema["components"]["securitySchemes"].keys() == {"ServiceKey", "ListenerToken", "ListenToken"}
 
 
 def test_every_operation_names_its_errors(schema: dict[str, Any]) -> None:
     responses = {path: set(next(iter(methods.values()))["responses"]) for path, methods in schema["paths"].items()}
-    assert responses["/recommend/user/{user_id}/ml"] == {"200", "304", "400", "401", "403", "404", "503"}
-    assert responses["/events"] == {"202", "400", "401", "403", "413", "415", "503"}
-    assert responses["/token"] == {"200", "400", "401", "413", "415", "503"}
+    assert responses["/recommend/user/{user_id}/ml"] == {"200", "304", "400", "401", "403", "404", "429", "503"}
+    assert responses["/events"] == {"202", "400", "401", "403", "413", "415", "422", "429", "503"}
+    assert responses["/token"] == {"200", "400", "401", "413", "415", "429", "503"}
 
 
 @pytest.mark.usefixtures("db")

@@ -1,6 +1,7 @@
 // The whole conversation with the server: one function a path, and one shape of error.
 
 const TOKEN = "musicrec.token";
+const REFRESH = "musicrec.refresh";
 const VISIT = "musicrec.visit";
 const PATIENCE_MS = 15_000;
 
@@ -22,19 +23,31 @@ const token = () => sessionStorage.getItem(TOKEN);
 export const signedIn = () => token() !== null;
 
 export async function signIn(username, password) {
-  const { access } = await request("/token", { body: { username, password } });
-  sessionStorage.setItem(TOKEN, access);
+  keep(await request("/token", { body: { username, password } }));
   sessionStorage.setItem(VISIT, uuid());
 }
 
+function keep({ access, refresh }) {
+  sessionStorage.setItem(TOKEN, access);
+  sessionStorage.setItem(REFRESH, refresh);
+}
+
 export function signOut() {
+  const refresh = sessionStorage.getItem(REFRESH);
+  // The page does not wait for it: without a net the tokens end by themselves.
+  if (refresh) request("/token/revoke", { body: { refresh }, keepalive: true }).catch(() => {});
+  forget();
+}
+
+function forget() {
   sessionStorage.removeItem(TOKEN);
+  sessionStorage.removeItem(REFRESH);
   sessionStorage.removeItem(VISIT);
   unsent.clear();
 }
 
-export const picks = (signal) => authorized("/recommend/user/me/ml?limit=20&explain=true", { signal });
-export const similar = (trackId, signal) => authorized(`/recommend/similar/${trackId}?limit=10`, { signal });
+export const picks = (signal) => authorized("/recommend/user/me/ml?limit=20&explain=true&placement=picks", { signal });
+export const similar = (trackId, signal) => authorized(`/recommend/similar/${trackId}?limit=10&placement=track`, { signal });
 export const track = (trackId, signal) => authorized(`/tracks/${trackId}`, { signal });
 
 // Plays whose arrival is unknown, by track: pressing again sends the same event_id, so that it counts once.
@@ -64,6 +77,9 @@ const playEnd = (played, context) => ({
   session_id: sessionStorage.getItem(VISIT),
   device: "web",
   context,
+  // Which answer it came from, so that the service can tell what came of it.
+  recommendation_id: played.recommendation_id ?? null,
+  position: played.position ?? null,
 });
 
 async function authorized(path, options) {
@@ -73,11 +89,33 @@ async function authorized(path, options) {
   } catch (error) {
     if (error.status !== 401) throw error;
     // A late refusal of an earlier token says nothing about the one signed in with since.
-    if (bearer === token()) {
-      signOut();
+    if (bearer !== token() || await renewed()) {
+      if (token()) return request(path, { ...options, bearer: token() });
+    } else {
+      forget();
       whenSessionEnds();
     }
     throw new SessionEnded(error.message);
+  }
+}
+
+let renewing = null;
+
+/** Whether another token was to be had. Requests refused at the same time ask once: a refresh token is good for one use. */
+function renewed() {
+  renewing ??= renew().finally(() => { renewing = null; });
+  return renewing;
+}
+
+async function renew() {
+  const refresh = sessionStorage.getItem(REFRESH);
+  if (!refresh) return false;
+  try {
+    keep(await request("/token/refresh", { body: { refresh } }));
+    return true;
+  } catch (error) {
+    if (error.status === 401) return false;
+    throw error;
   }
 }
 

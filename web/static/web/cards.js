@@ -20,7 +20,7 @@ function card(item, answer, { heading, context, afterPlay }) {
       el(heading, { class: "card-title" }, el("a", { href: `#/track/${item.track_id}`, dir: "auto" }, item.title || "Untitled")),
       el("p", { class: "card-meta" }, el("bdi", {}, item.artist_name), el("span", {}, rest))),
     why ? el("p", { class: "why" }, icon("because"), el("span", { dir: "auto" }, why)) : null,
-    playedButton(item, context, afterPlay));
+    playedButton({ ...item, recommendation_id: answer.recommendation_id }, context, afterPlay));
 }
 
 export function playedButton(track, context, afterPlay) {

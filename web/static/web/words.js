@@ -2,12 +2,14 @@
 
 const PICKS_BASIS = {
   personal: "From what you have been playing",
+  early: "From your first plays, and what is popular: a few more and this becomes yours",
   random: "A walk through the catalogue: play a few tracks and this becomes yours",
   none: "There is nothing to pick from yet",
 };
 
 const POPULAR_BASIS = {
   cold_user: "Popular right now: play a few tracks and this becomes yours",
+  no_consent: "Popular right now: you asked us to keep nothing of what you play",
   no_model: "Popular right now: personal picks are still being prepared",
   model_unavailable: "Popular right now",
   no_known_tracks: "Popular right now: what you played is too new to build on yet",

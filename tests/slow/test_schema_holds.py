@@ -1,0 +1,54 @@
+"""The served OpenAPI document is true: whatever is sent is answered as it says, and never with a 500."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stack import PASSWORD, Stack, new_stack
+from tests.worlds import checkerboard_csv
+
+pytestmark = pytest.mark.slow
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+UNLIMITED = {f"MUSICREC_RATE_{who}": "" for who in ("LISTENER", "KEY", "SIGN_IN")}
+SCOPES = ("recommend", "events", "tracks", "metrics", "listeners")
+DESTRUCTIVE = "^/users/[^/]+$"  # would erase the listener whose token is used
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    installed = new_stack(tmp_path_factory.mktemp("schema"), MUSICREC_FACTORS="2", LOG_LEVEL="ERROR", **UNLIMITED)
+    installed.manage("import_plays", str(checkerboard_csv(installed.var)), "--format", "csv")
+    installed.manage("train_model")
+    installed.listener("u2", "ann")
+    with installed.serving():
+        yield installed
+
+
+@pytest.mark.parametrize(
+    ("principal", "phases", "examples"),
+    [("nobody", "fuzzing", 5), ("listener", "fuzzing", 12), ("service", "examples,coverage,fuzzing", 8)],
+)
+def test_every_answer_is_one_the_document_tells_of(
+    stack: Stack, principal: str, phases: str, examples: int, tmp_path: Path
+) -> None:
+    """Nobody is refused almost everywhere, and a listener meets what a service meets; so the last one is asked most."""
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{stack.base}/schema", "--checks", CHECKS),
+        *("--phases", phases, "--max-examples", str(examples), "--generation-deterministic", "--workers", "2"),
+        *("--suppress-health-check", "all", "--no-color"),
+    ]
+    done = subprocess.run([*command, *_credentials(stack, principal)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-2_000:]
+    assert "passed" in done.stdout
+
+
+def _credentials(stack: Stack, principal: str) -> list[str]:
+    if principal == "nobody":
+        return []
+    if principal == "service":
+        return ["-H", f"Authorization: Api-Key {stack.service_key(*SCOPES)}"]
+    token = stack.call("/token", body={"username": "ann", "password": PASSWORD}).body["access"]
+    return ["-H", f"Authorization: Bearer {token}", "--exclude-path-regex", DESTRUCTIVE]
