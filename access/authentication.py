@@ -44,7 +44,8 @@ class ListenerTokenAuthentication(JWTAuthentication):
 
     def get_user(self, validated_token: Token) -> User:  # type: ignore[override]
         user_id, sign_in = validated_token.get(api_settings.USER_ID_CLAIM), validated_token.get(CLAIM)
-        if (user := listener_of_token(int(user_id), UUID(sign_in) if sign_in else None)) is None:
+        user = listener_of_token(int(user_id), UUID(sign_in)) if sign_in else None  # none: of a release before sign-ins
+        if user is None:
             raise AuthenticationFailed("this token is no longer good; refresh it, or sign in again")
         return user
 

@@ -16,10 +16,9 @@ def usable_key(key: str) -> ServiceKey | None:
     return ServiceKey.objects.filter(is_it, lasts, revoked_at=None).first()
 
 
-def listener_of_token(user_id: int, sign_in: UUID | None) -> User | None:
-    """The listener, unless the account is closed or gone, or the sign-in (where the token names one) has ended."""
-    listeners = User.objects.filter(pk=user_id, is_active=True)
-    return (listeners if sign_in is None else listeners.filter(sign_ins=sign_in)).first()
+def listener_of_token(user_id: int, sign_in: UUID) -> User | None:
+    """The listener, unless the account is closed or gone, or the sign-in has ended."""
+    return User.objects.filter(pk=user_id, is_active=True, sign_ins=sign_in).first()
 
 
 def listener_ids(external_ids: Collection[str]) -> dict[str, int]:

@@ -106,6 +106,11 @@ def _in_days(days: int | None) -> datetime | None:
     return None if days is None else timezone.now() + timedelta(days=days)
 
 
+def lock_listener(user_id: int) -> None:
+    """Until the transaction ends, who else locks the same listener waits."""
+    User.objects.select_for_update().filter(pk=user_id).first()
+
+
 def revoke_service_keys(keys: Iterable[ServiceKey]) -> int:
     """Stop them at once; gives how many were still in use."""
     ids = [key.pk for key in keys]

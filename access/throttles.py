@@ -39,10 +39,16 @@ class SignInThrottle(BaseThrottle):
         if (limit := rate(settings.MUSICREC["RATE_SIGN_IN"])) is None:
             return True
         body = request.data if isinstance(request.data, dict) else {}
-        _refuse(limit, "sign_in", limit.wait([_hidden("name", str(body.get("username", "")))]))
+        _refuse(limit, "sign_in", wait_for_name(str(body.get("username", ""))))
         if address := _address(request):
             _refuse(limit, "sign_in", limit.wait([_hidden("address", address)], PHONES_AN_ADDRESS))
         return True
+
+
+def wait_for_name(name: str) -> int:
+    """Count one more password tried for a name; 0 if it may be tried, else the seconds to wait."""
+    limit = rate(settings.MUSICREC["RATE_SIGN_IN"])
+    return limit.wait([_hidden("name", name.strip())]) if limit else 0
 
 
 def _limit(name: str, principal: str) -> None:

@@ -5,19 +5,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from django.utils import timezone
 
 from experiments.models import Slate
 from experiments.rates import RATIOS, Moments
-from interactions.models import Exposure, Interaction
+from interactions.outcomes import Done, Seen, active_listeners
 
 COUNTS = ("slates", "impressions", "clicks", "plays", "completions", "skips", "listened_ms")
 PLACE = {name: place for place, name in enumerate(COUNTS)}
 OTHER = "(other)"  # no placement is called so
-Rows = Mapping[UUID, Sequence[Sequence[Any]]]
 
 
 class Group(NamedTuple):
@@ -72,11 +71,13 @@ class Tally:
     placements: frozenset[str]
     groups: dict[Group, Counted] = field(default_factory=dict)
 
-    def add(self, slates: Iterable[Kept], exposures: Rows, interactions: Rows) -> None:
+    def add(
+        self, slates: Iterable[Kept], seen: Mapping[UUID, Sequence[Seen]], done: Mapping[UUID, Sequence[Done]]
+    ) -> None:
         nobodys: dict[Group, list[tuple[int, ...]]] = defaultdict(list)
         for slate in slates:
             group = self._group(slate)
-            counts = of_slate(slate, exposures.get(slate.pk, ()), interactions.get(slate.pk, ()))
+            counts = of_slate(slate, seen.get(slate.pk, ()), done.get(slate.pk, ()))
             if slate.user_id is None:
                 nobodys[group].append(counts)
                 continue
@@ -91,29 +92,25 @@ class Tally:
         return Group(slate.strategy, slate.model_version, placement)
 
 
-def of_slate(slate: Kept, exposures: Sequence[Sequence[Any]], interactions: Sequence[Sequence[Any]]) -> tuple[int, ...]:
-    """The `COUNTS` of one slate. What is not its listener's, or not on it, is not its doing; each track counts once.
-
-    exposures: (user, track, kind) · interactions: (user, track, kind, completed, skip, ms_played).
-    """
+def of_slate(slate: Kept, seen: Sequence[Seen], done: Sequence[Done]) -> tuple[int, ...]:
+    """The `COUNTS` of one slate. What is not its listener's, or not on it, is not its doing; each track counts once."""
     on_it = set(slate.track_ids)
 
-    def its(row: Sequence[Any]) -> bool:
-        return row[1] in on_it and slate.user_id in (None, row[0])
+    def its(row: Seen | Done) -> bool:
+        return row.track_id in on_it and slate.user_id in (None, row.user_id)
 
-    seen = [row for row in exposures if its(row)]
-    done = [row for row in interactions if its(row)]
-    clicked = {row[1] for row in seen if row[2] == Exposure.Kind.CLICK}
-    reported = {row[1] for row in seen if row[2] == Exposure.Kind.IMPRESSION}
-    played = [row for row in done if row[2] == Interaction.Kind.PLAY]
+    seen, done = [row for row in seen if its(row)], [row for row in done if its(row)]
+    clicked = {row.track_id for row in seen if row.kind == "click"}
+    reported = {row.track_id for row in seen if row.kind == "impression"}
+    played = [row for row in done if row.kind == "play"]
     return (
         1,
         len(reported | clicked if reported else on_it),  # what was opened was seen
         len(clicked),
-        len({row[1] for row in done}),  # a skip without a play is a play too
-        len({row[1] for row in played if row[3]}),
-        len({row[1] for row in done if row[4] or row[2] == Interaction.Kind.SKIP}),
-        sum(row[5] or 0 for row in played),
+        len({row.track_id for row in done}),  # a skip without a play is a play too
+        len({row.track_id for row in played if row.is_completed}),
+        len({row.track_id for row in done if row.is_skip or row.kind == "skip"}),
+        sum(row.ms_played or 0 for row in played),
     )
 
 
@@ -135,9 +132,6 @@ def _active(day: date, first: int, last: int) -> set[int]:
     begin, end = (datetime.combine(day + timedelta(days=n), clock(), UTC) for n in (first, last + 1))
     if begin > timezone.now():
         return set()
-    found: set[int] = set()
-    for model, moment in ((Interaction, "played_at"), (Exposure, "occurred_at"), (Slate, "shown_at")):
-        during = {f"{moment}__gte": begin, f"{moment}__lt": end, "user_id__isnull": False}
-        ids = model.objects.filter(**during).order_by().values_list("user_id", flat=True).distinct()
-        found.update(ids.iterator(chunk_size=20_000))
-    return found
+    shown = Slate.objects.filter(shown_at__gte=begin, shown_at__lt=end, user_id__isnull=False).order_by()
+    asked = shown.values_list("user_id", flat=True).distinct().iterator(chunk_size=20_000)
+    return {*active_listeners(begin, end), *asked}

@@ -5,14 +5,10 @@ came back within seven days. Each time its rows are replaced in one transaction,
 """
 
 import logging
-import time
-from collections import defaultdict
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from itertools import islice
-from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -22,15 +18,14 @@ from django.utils import timezone
 from experiments import metrics
 from experiments.counting import COUNTS, Counted, Group, Kept, Tally, returned
 from experiments.models import Engagement, RollUp, Slate
-from interactions.models import EventBatch, Exposure, Interaction
+from interactions.outcomes import done_of, seen_of
+from interactions.services import remove_in_batches, remove_old_events
 
 logger = logging.getLogger(__name__)
 DAYS = 9  # seven for who comes back, one for today, one for late events
 MOST_PLACEMENTS = 100  # told apart in a day: apps may send any word, and each makes rows that stay
 SLATES_AT_ONCE = 2_000
-ROWS_AT_ONCE = 5_000
 _EVER = date(2000, 1, 1)
-BATCH_DAYS = 2  # an Idempotency-Key is remembered for so long
 
 
 def roll_up(days: int = DAYS) -> RollUp:
@@ -59,7 +54,8 @@ def count_day(day: date) -> int:
         return 0
     tally = Tally(_placements(day))
     for slates in _chunks(day):
-        tally.add(slates, _exposures(slates), _interactions(slates))
+        ids = [slate.pk for slate in slates]
+        tally.add(slates, seen_of(ids), done_of(ids))
     back = returned(day, tally.groups)
     with transaction.atomic():
         rows = [_row(day, group, tally.groups[group], back[group]) for group in sorted(tally.groups)]
@@ -89,11 +85,8 @@ def _no_more(day: date, groups: Collection[Group]) -> list[int]:
 def remove_old() -> dict[str, int]:
     """Rows removed, by table. Engagement stays."""
     begin = _begin(_kept_from())
-    return {
-        "event batches": _remove(EventBatch, created_at__lt=timezone.now() - timedelta(days=BATCH_DAYS)),
-        "slates": _remove(Slate, shown_at__lt=begin),
-        "exposures": _remove(Exposure, occurred_at__lt=begin),
-    }
+    removed = remove_old_events(exposures_before=begin)
+    return removed | {"slates": remove_in_batches(Slate.objects.filter(shown_at__lt=begin))}
 
 
 def _kept_from() -> date:
@@ -101,16 +94,6 @@ def _kept_from() -> date:
     keep = settings.MUSICREC["SLATE_DAYS"]
     today = timezone.now().date()
     return today - timedelta(days=min(keep, (today - _EVER).days)) if keep else _EVER
-
-
-def _remove(model: type[Any], **older: Any) -> int:
-    """In short transactions: others write meanwhile."""
-    removed = 0
-    while ids := list(model.objects.filter(**older).values_list("pk", flat=True)[:ROWS_AT_ONCE]):
-        removed += len(ids)
-        model.objects.filter(pk__in=ids).delete()
-        time.sleep(0.01)
-    return removed
 
 
 def _slates(day: date) -> QuerySet[Slate]:
@@ -128,26 +111,6 @@ def _chunks(day: date) -> Iterator[list[Kept]]:
     rest = map(Kept._make, found.iterator(chunk_size=SLATES_AT_ONCE))
     while chunk := list(islice(rest, SLATES_AT_ONCE)):
         yield chunk
-
-
-def _exposures(slates: list[Kept]) -> dict[UUID, list[Any]]:
-    of = Exposure.objects.filter(recommendation_id__in=[s.pk for s in slates])
-    return _by_slate(of.values_list("recommendation_id", "user_id", "track_id", "kind"))
-
-
-def _interactions(slates: list[Kept]) -> dict[UUID, list[Any]]:
-    kinds = [Interaction.Kind.PLAY, Interaction.Kind.SKIP]
-    of = Interaction.objects.filter(recommendation_id__in=[s.pk for s in slates], kind__in=kinds)
-    return _by_slate(
-        of.values_list("recommendation_id", "user_id", "track_id", "kind", "is_completed", "is_skip", "ms_played")
-    )
-
-
-def _by_slate(rows: Any) -> dict[UUID, list[Any]]:
-    found: dict[UUID, list[Any]] = defaultdict(list)
-    for slate, *row in rows:
-        found[slate].append(row)
-    return found
 
 
 def _begin(day: date) -> datetime:

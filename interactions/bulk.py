@@ -1,13 +1,13 @@
 """Insert many interactions at once, each event once."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from interactions.models import Exposure, Interaction
 
@@ -51,8 +51,23 @@ class ExposureRow(NamedTuple):
 
 
 TABLES = {Row: Interaction._meta.db_table, ExposureRow: Exposure._meta.db_table}
+T = TypeVar("T")
+_TRIES = 3
 _FEW = 1000  # rows from which COPY is faster than one statement
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def retried(write: Callable[[], T]) -> T:
+    """`write()` in a transaction; again, where a listener or a track was deleted between its look and the commit, or
+    somebody else wrote the same at the same moment."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            with transaction.atomic():
+                return write()
+        except IntegrityError:
+            if not tries_left or transaction.get_connection().in_atomic_block:
+                raise
+    raise AssertionError("unreachable")
 
 
 @transaction.atomic
@@ -60,8 +75,9 @@ def insert_once(rows: Sequence[Row] | Sequence[ExposureRow]) -> int:
     """Insert the rows whose (user, event_id) is new; gives how many. Any other violation raises and inserts nothing."""
     if not rows:
         return 0
-    # In one order, so that two who bring the same rows wait for each other instead of locking each other out.
-    ordered = sorted(rows, key=lambda row: (row.user_id, row.event_id))
+    # In one order, so that two who bring the same rows wait for each other instead of locking each other out; and the
+    # older first, since training takes the later of two rows of a second for the newer.
+    ordered = sorted(rows, key=lambda row: (row.user_id, row[3], row.event_id))
     if connection.vendor != "postgresql":
         return _execute_many(ordered)
     return _copy(ordered) if len(rows) > _FEW else _insert(ordered)

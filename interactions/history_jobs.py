@@ -14,9 +14,11 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from access.selectors import agreeing_listeners
+from access.services import lock_listener
 from engine.formats import histories
 from engine.formats.errors import FormatError
 from engine.formats.records import Refusal
@@ -57,11 +59,15 @@ def check_upload(user_id: int) -> None:
 
 
 def accept(user_id: int, format: str, file: Path) -> HistoryImport:
-    """Make a job of an uploaded file, which is moved, and start it. Raises CannotStart: then there is neither."""
+    """Make a job of an uploaded file, which is moved, and start it. Raises NotAllowed, TooMany or CannotStart: then
+    there is neither."""
     job = HistoryImport(user_id=user_id, format=format, bytes_total=file.stat().st_size)
     file.rename(kept := _file(job.pk))
     try:
-        job.save(force_insert=True)
+        with transaction.atomic():
+            lock_listener(user_id)  # of several uploads at once each sees those before it
+            check_upload(user_id)
+            job.save(force_insert=True)
         start_importing()
     except BaseException:
         HistoryImport.objects.filter(pk=job.pk).delete()

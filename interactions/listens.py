@@ -1,18 +1,15 @@
 """Listens of tracks that a client knows by name: found in the catalogue and kept, or kept until they can be found."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
 from uuid import UUID, uuid5
-
-from django.db import IntegrityError, transaction
 
 from access.selectors import agreeing_listeners
 from engine.formats.records import ListenRecord
 from engine.formats.values import MAX_NAME
-from interactions.bulk import Row, insert_once
+from interactions.bulk import Row, insert_once, retried
 from interactions.models import Interaction, PopularTrack, UnmatchedListen
 from interactions.playback import SKIP_MS, Playback, playback
 from interactions.services import refresh_popular_tracks
@@ -23,10 +20,8 @@ from tracks.selectors import durations
 LISTENBRAINZ = "listenbrainz"
 COUNTED = frozenset({LISTENBRAINZ, "import:listenbrainz", "import:lastfm"})  # sources that send listens only
 LISTEN_MILESTONE = 50  # percent: what a listen says at least, by the rule of those sources
-T = TypeVar("T")
 _EVENTS = UUID("5ee33b1a-9a8c-5c5f-9d3b-0a3f0b8e5a11")
 _AT_ONCE = 1_000  # rows of a statement or a look
-_TRIES = 3  # a listener or a track may be deleted between the look and the commit
 
 
 @dataclass
@@ -45,7 +40,7 @@ def event_id(user_id: int, listen: ListenRecord) -> UUID:
 
 def keep_listens(user_id: int, listens: Sequence[ListenRecord], source: str) -> Kept:
     """Each once. Of a listener whose consent is off, or whose account is closed, nothing is kept."""
-    return _tried(partial(_keep, user_id, listens, source))
+    return retried(partial(_keep, user_id, listens, source))
 
 
 def match_waiting() -> int:
@@ -53,7 +48,7 @@ def match_waiting() -> int:
     added = last = 0
     agreed = UnmatchedListen.objects.filter(user__consent=True, user__is_active=True).order_by("pk")
     while ids := list(agreed.filter(pk__gt=last).values_list("pk", flat=True)[:_AT_ONCE]):
-        added += _tried(partial(_match, ids))
+        added += retried(partial(_match, ids))
         last = ids[-1]
     if added:
         refresh_popular_tracks()
@@ -129,8 +124,10 @@ def _waiting(user_id: int, listen: ListenRecord, wanted: Sought, source: str) ->
         isrc=listen.isrc,
         mbid=wanted.mbid,
         ms_played=listen.ms_played,
+        duration_ms=listen.duration_ms,
         end_reason=listen.end_reason,
         device=listen.device,
+        context=listen.context,
         source=source,
     )
 
@@ -141,7 +138,8 @@ def _wait(listens: Iterable[UnmatchedListen]) -> None:
 
 
 def _match(ids: Collection[int]) -> int:
-    waiting = list(UnmatchedListen.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+    agreed = UnmatchedListen.objects.filter(user__consent=True, user__is_active=True, pk__in=ids).order_by("pk")
+    waiting = list(agreed.select_for_update())
     sought = {listen.pk: Sought(listen.mbid, listen.isrc, listen.match_key) for listen in waiting}
     found = find_tracks(set(sought.values()), _listeners)
     matched = [(listen, found[sought[listen.pk]]) for listen in waiting if sought[listen.pk] in found]
@@ -157,19 +155,10 @@ def _row_of(waiting: UnmatchedListen, track_id: int, duration_ms: int | None) ->
         waiting.title,
         int(waiting.listened_at.timestamp()),
         ms_played=waiting.ms_played,
+        duration_ms=waiting.duration_ms,
         end_reason=waiting.end_reason,
         device=waiting.device,
+        context=waiting.context,
     )
     row = _row(waiting.user_id, listen, track_id, duration_ms, waiting.source)
     return row._replace(event_id=waiting.event_id)  # names may have been cut here
-
-
-def _tried(write: Callable[[], T]) -> T:
-    for tries_left in reversed(range(_TRIES)):
-        try:
-            with transaction.atomic():
-                return write()
-        except IntegrityError:  # deleted meanwhile: look again
-            if not tries_left or transaction.get_connection().in_atomic_block:
-                raise
-    raise AssertionError("unreachable")

@@ -184,8 +184,10 @@ class UnmatchedListen(models.Model):
     isrc = models.CharField("ISRC", max_length=12, blank=True)
     mbid = models.UUIDField("MBID", null=True, blank=True)
     ms_played = models.PositiveIntegerField(null=True, blank=True)
+    duration_ms = models.PositiveIntegerField(null=True, blank=True, help_text="Of the track, as the client says.")
     end_reason = models.CharField(max_length=16, blank=True)
     device = models.CharField(max_length=64, blank=True)
+    context = models.CharField(max_length=64, blank=True)
     source = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from access.selectors import agreeing_listeners
 from interactions.models import Block, Interaction
-from interactions.selectors import opinion_of, opinions
+from interactions.selectors import last_opinion_at, opinion_of, opinions
 from tracks.selectors import target_exists
 
 Kind = Interaction.Kind
@@ -36,8 +36,8 @@ def say(user_id: int, track_id: int, opinion: Kind) -> None:
 
 
 def withdraw(user_id: int, track_id: int, opinion: Kind) -> None:
-    """Neither like nor dislike it any more, if that is what was said last. Raises Unknown."""
-    _known(user_id)
+    """Neither like nor dislike it any more, if that is what was said last. Raises Unknown, NoConsent."""
+    _agreed(user_id)
     if opinion_of(user_id, track_id) == opinion:
         _write(user_id, track_id, WITHDRAWN[opinion])
 
@@ -83,7 +83,10 @@ def _agreed(user_id: int) -> None:
 
 
 def _write(user_id: int, track_id: int, kind: Kind) -> None:
-    said = Interaction(user_id=user_id, track_id=track_id, kind=kind, played_at=timezone.now(), source="api")
+    now, last = timezone.now(), last_opinion_at(user_id, track_id)
+    # A phone whose clock is fast may have said something in a minute from now: this is newer all the same.
+    at = now if last is None else max(now, last + timedelta(microseconds=1))
+    said = Interaction(user_id=user_id, track_id=track_id, kind=kind, played_at=at, source="api")
     with _there():
         said.save()
 

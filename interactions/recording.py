@@ -3,22 +3,21 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from access.selectors import agreeing_listeners
 from interactions import metrics
-from interactions.bulk import ExposureRow, Row, insert_once
+from interactions.bulk import ExposureRow, Row, insert_once, retried
 from interactions.events import EXPOSURES, INTERACTIONS, Event
 from interactions.models import EventBatch
 from interactions.playback import playback
 from tracks.selectors import durations
 
 CLOCK_TOLERANCE = timedelta(minutes=5)  # phones' clocks run fast
-_TRIES = 3  # a listener or a track may be deleted between the look and the commit
+REMEMBERED = timedelta(days=2)  # an Idempotency-Key
 
 
 class KeyReused(Exception):
@@ -49,29 +48,21 @@ class Receipt:
 def record_events(events: Sequence[Placed], refused: Receipt) -> Receipt:
     """Store each event once. One that names no listener or track, or the future, is rejected without the others.
     refused: what could not even be read. The receipt is true once this has returned: it is written by then."""
-    return _tried(lambda: _record(events, refused))
+    return retried(lambda: _record(events, refused))
 
 
 def record_once(principal: str, key: str, body: bytes, record: Callable[[], Receipt]) -> Receipt:
     """`record()`, unless it was done under this key already: then its receipt. Raises KeyReused."""
     digest = hashlib.sha256(body).hexdigest()
-    return _tried(lambda: _known(principal, key, digest) or _kept(principal, key, digest, record()))
-
-
-def _tried(write: Callable[[], Receipt]) -> Receipt:
-    for tries_left in reversed(range(_TRIES)):
-        try:
-            with transaction.atomic():
-                return write()
-        except IntegrityError:  # deleted meanwhile, or the same key at the same moment: look again
-            if not tries_left or transaction.get_connection().in_atomic_block:
-                raise
-    raise AssertionError("unreachable")
+    return retried(lambda: _known(principal, key, digest) or _kept(principal, key, digest, record()))
 
 
 def _known(principal: str, key: str, digest: str) -> Receipt | None:
     batch = EventBatch.objects.filter(principal=principal, key=key).first()
     if batch is None:
+        return None
+    if batch.created_at < timezone.now() - REMEMBERED:
+        batch.delete()
         return None
     if batch.digest != digest:
         raise KeyReused
@@ -126,15 +117,17 @@ def _fault(placed: Placed, tracks: dict[int, int | None], listeners: dict[int, b
 
 def _interaction(placed: Placed, duration_ms: int | None) -> Row:
     event = placed.event
-    reason = event.end_reason.value if event.end_reason else ""
-    heard = playback(event.ms_played, duration_ms, reason)
+    played = event.type.value == "play_end"  # of anything else the two fields say nothing
+    ms_played = event.ms_played if played else None
+    reason = event.end_reason.value if played and event.end_reason else ""
+    heard = playback(ms_played, duration_ms, reason)
     return Row(
         user_id=placed.user_id,
         track_id=event.track_id,
         kind=INTERACTIONS[event.type.value],
-        played_at=event.occurred_at,
+        played_at=event.occurred_at.astimezone(UTC),  # PostgreSQL reads no offset of 16 hours and more
         plays=1,
-        ms_played=event.ms_played,
+        ms_played=ms_played,
         milestone=heard.milestone,
         is_completed=heard.is_completed,
         session_id=event.session_id,
@@ -156,7 +149,7 @@ def _exposure(placed: Placed) -> ExposureRow:
         user_id=placed.user_id,
         track_id=event.track_id,
         kind=EXPOSURES[event.type.value],
-        occurred_at=event.occurred_at,
+        occurred_at=event.occurred_at.astimezone(UTC),
         session_id=event.session_id,
         device=event.device,
         context=event.context,

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 from django.db.models import BigIntegerField, Case, Count, F, Func, IntegerField, Max, Q, QuerySet, Sum, Value, When
@@ -143,6 +144,11 @@ def opinion_of(user_id: int, track_id: int) -> str | None:
     """What a listener said last of a track: like, unlike, dislike or undislike."""
     said = Interaction.objects.filter(user=user_id, track=track_id, kind__in=OPINIONS)
     return said.order_by("-played_at", "-pk").values_list("kind", flat=True).first()
+
+
+def last_opinion_at(user_id: int, track_id: int) -> datetime | None:
+    said = Interaction.objects.filter(user=user_id, track=track_id, kind__in=OPINIONS)
+    return said.order_by("-played_at").values_list("played_at", flat=True).first()
 
 
 def opinions(user_id: int) -> dict[int, str]:

@@ -1,10 +1,18 @@
-"""Keep what is counted from interactions, and what listeners prefer."""
+"""Keep what is counted from interactions, and remove what is older than it is kept."""
+
+import time
+from datetime import datetime
+from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
-from interactions.models import PopularTrack
+from interactions.models import EventBatch, Exposure, PopularTrack
+from interactions.recording import REMEMBERED
 from interactions.selectors import most_listened
 
+ROWS_AT_ONCE = 5_000
 POPULAR_TRACKS = 1000  # as many as any page without a model will ever show
 
 
@@ -19,3 +27,21 @@ def refresh_popular_tracks() -> None:
         update_fields=["listeners"],
     )
     PopularTrack.objects.exclude(pk__in=[track for track, _ in counted]).delete()
+
+
+def remove_old_events(*, exposures_before: datetime) -> dict[str, int]:
+    """Rows removed, by table: exposures, and receipts whose key is no longer remembered."""
+    return {
+        "event batches": remove_in_batches(EventBatch.objects.filter(created_at__lt=timezone.now() - REMEMBERED)),
+        "exposures": remove_in_batches(Exposure.objects.filter(occurred_at__lt=exposures_before)),
+    }
+
+
+def remove_in_batches(rows: QuerySet[Any]) -> int:
+    """In short transactions: others write meanwhile. Gives how many."""
+    removed = 0
+    while ids := list(rows.order_by().values_list("pk", flat=True)[:ROWS_AT_ONCE]):
+        removed += len(ids)
+        rows.model._default_manager.filter(pk__in=ids).delete()
+        time.sleep(0.01)
+    return removed

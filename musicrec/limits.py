@@ -21,8 +21,8 @@ class BodyLimitMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         limit = _limit(request)
-        if _comes_in_chunks(request):
-            _take_in(request, limit)
+        if _comes_in_chunks(request):  # it is read before anybody knows whose it is: no more than of any other
+            _take_in(request, limit := settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit() and int(length[:20]) <= limit):
             return answer(413, f"the body may have {limit} bytes; send less at once")

@@ -209,6 +209,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {"SourceEnum": "recommendations.serializers.SOURCES"},
 }
 UNFOLD = {"SITE_TITLE": "musicrec", "SITE_HEADER": "musicrec", "SITE_SYMBOL": "graphic_eq", "SHOW_HISTORY": True}
+UNFOLD |= {"LOGIN": {"form": "access.forms.LimitedAuthenticationForm"}}
 
 # --- What it says ---
 LOGGING = {

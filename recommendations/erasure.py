@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.db import DatabaseError, IntegrityError, models, transaction
+from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 from filelock import FileLock, Timeout
 
@@ -96,7 +96,7 @@ def _finish() -> Outcome:
         try:
             _erase(erasure)
             outcome.erased += 1
-        except (DatabaseError, models.ProtectedError, models.RestrictedError, NotErased) as error:
+        except Exception as error:  # whatever it is, the others are waiting
             logger.exception("erasure %s failed", erasure.pk)
             raise_alarm("erasure_failed", str(erasure.pk), f"{type(error).__name__}: {error}")
             outcome.failed += 1

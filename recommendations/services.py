@@ -22,7 +22,13 @@ from recommendations.model_cache import Loaded, cache
 from recommendations.pages import Cards, filled, page
 from tracks.selectors import track_exists
 
-Answer = dict[str, Any]
+
+@dataclass(frozen=True)
+class Answer:
+    """body: JSON-ready · shown: the slate to be kept, None where nothing is to be."""
+
+    body: dict[str, Any]
+    shown: Shown | None = None
 
 
 class UnknownTrack(Exception):
@@ -139,12 +145,7 @@ def _answer(
         for result in results:
             result["explanation"] = reasons[result["track_id"]]
     recommendation_id, now = uuid.uuid4(), timezone.now()
-    if listener is None or listener.standing.consent:
-        known = listener.user_id if listener and listener.standing.known else None
-        ids = [pick.track_id for pick in ranking.picks]
-        version = loaded.bundle.version or ""
-        slate_log.add(Shown(recommendation_id, known, ranking.strategy, version, request.placement, ids, now))
-    return {
+    body = {
         "recommendation_id": str(recommendation_id),
         "strategy": ranking.strategy,
         "model_version": loaded.bundle.version,
@@ -153,3 +154,15 @@ def _answer(
         "fallback_reason": reason or ("nothing_new" if ranking.repeats else None),
         "results": results,
     }
+    if listener is not None and not listener.standing.consent:
+        return Answer(body)
+    known = listener.user_id if listener and listener.standing.known else None
+    ids = [pick.track_id for pick in ranking.picks]
+    version = loaded.bundle.version or ""
+    return Answer(body, Shown(recommendation_id, known, ranking.strategy, version, request.placement, ids, now))
+
+
+def note_shown(answer: Answer) -> None:
+    """Keep the slate, once it is certain that somebody gets to see it."""
+    if answer.shown is not None:
+        slate_log.add(answer.shown)

@@ -17,6 +17,7 @@ from recommendations.services import (
     Answer,
     Request,
     UnknownTrack,
+    note_shown,
     recommend_for,
     recommend_similar,
     recommend_without_model,
@@ -31,7 +32,8 @@ class RecommendViewSet(ViewSet):
     @extend_schema(operation_id="recommend", parameters=[USER_ID, PersonalParameters], responses=AnswerSerializer)
     def personal(self, request: HttpRequest, user_id: str) -> Response:
         """For a listener, by the model; by popularity where they have fewer than 5 interactions."""
-        return _render(recommend_for(listener_id(request, user_id), _parse(PersonalParameters, request)))
+        wanted = _parse(PersonalParameters, request)
+        return _render(request, recommend_for(listener_id(request, user_id), wanted))
 
     @extend_schema(
         operation_id="recommend_legacy", parameters=[USER_ID, PersonalParameters], responses=AnswerSerializer
@@ -39,7 +41,7 @@ class RecommendViewSet(ViewSet):
     def legacy(self, request: HttpRequest, user_id: str) -> Response:
         """For a listener, by popularity; never by the model."""
         wanted = _parse(PersonalParameters, request)
-        return _render(recommend_without_model(listener_id(request, user_id), wanted))
+        return _render(request, recommend_without_model(listener_id(request, user_id), wanted))
 
     @extend_schema(operation_id="similar", parameters=[SimilarParameters], responses=AnswerSerializer)
     def similar(self, request: HttpRequest, track_id: int) -> Response:
@@ -50,7 +52,7 @@ class RecommendViewSet(ViewSet):
         if own is not None and named not in (None, own):
             raise Http404("no such listener")
         try:
-            return _render(recommend_similar(track_id, Request(**fields), own or named))
+            return _render(request, recommend_similar(track_id, Request(**fields), own or named))
         except UnknownTrack as error:
             raise Http404("no such track") from error
 
@@ -66,10 +68,12 @@ def _fields(parameters: type[Serializer[Any]], request: HttpRequest) -> dict[str
     return dict(parsed.validated_data)
 
 
-def _render(answer: Answer) -> Response:
+def _render(request: HttpRequest, answer: Answer) -> Response:
     """The same tracks by the same version for the same reason are the same slate: ConditionalGetMiddleware answers 304
-    to a caller who has it."""
-    lasting = {k: v for k, v in answer.items() if k not in ("recommendation_id", "generated_at")}
+    to a caller who has it, and who goes on showing it under the id it came with."""
+    lasting = {k: v for k, v in answer.body.items() if k not in ("recommendation_id", "generated_at")}
     etag = f'W/"{hashlib.blake2b(orjson.dumps(lasting), digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-    return Response(answer, headers=headers)
+    if etag not in request.headers.get("If-None-Match", ""):
+        note_shown(answer)
+    return Response(answer.body, headers=headers)

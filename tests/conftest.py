@@ -5,10 +5,10 @@ from typing import Any
 import hypothesis
 import pytest
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.tokens import AccessToken
 
 from access.models import Scope, User
 from access.services import create_service_key
+from access.sign_ins import sign_in
 from experiments.slates import slate_log
 from recommendations.filters import look_again
 from recommendations.model_cache import cache
@@ -55,7 +55,7 @@ def catalogue(db: None) -> Catalogue:
 def as_listener() -> Callable[[User], APIClient]:
     def client(user: User) -> APIClient:
         api = APIClient()
-        api.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+        api.credentials(HTTP_AUTHORIZATION=f"Bearer {sign_in(user).access}")
         return api
 
     return client

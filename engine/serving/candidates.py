@@ -83,7 +83,7 @@ def neighbours(bundle: ModelBundle, query: Query) -> Vector | None:
     """The first item–item part alone, from the current plays; only tracks that something played speaks for."""
     part = next((i for i, one in enumerate(bundle.neighbours) if one is not None), None)
     votes = None if part is None else _part(bundle, part, query, query.pairs(bundle))
-    return None if votes is None else np.where(votes != 0, votes, NEVER)
+    return None if votes is None else np.where(votes > 0, votes, NEVER)
 
 
 def similar(bundle: ModelBundle, query: Query) -> Vector | None:
@@ -120,6 +120,8 @@ def _part(bundle: ModelBundle, number: int, query: Query, pairs: Pairs) -> Vecto
     weigh = bundle.recipe.parts[number].confidence.of
     if lists is not None:
         votes = by_neighbours(lists, pairs.track, weigh(pairs, bundle.popularity, bundle.statistics))
+        if len(bundle.neighbours) == 1 and pairs.refused.any():  # what refusals speak against is not offered as theirs
+            votes = np.maximum(votes, 0)
         return votes if votes.any() else None
     if query.user_row is not None and not pairs.refused.any():  # the model was fitted without refusals
         vector = bundle.user_factors[query.user_row]

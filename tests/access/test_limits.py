@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
 from prometheus_client import REGISTRY
 from rest_framework.test import APIClient
 
@@ -146,3 +147,22 @@ def test_a_redis_that_is_away_stops_nobody(away: RedisCache, caplog: pytest.LogC
     assert [away.hit(["a"], 60) for _ in range(100)] == [[0]] * 100
     assert time.monotonic() - started < 0.1
     assert len(caplog.records) == 1
+
+
+def test_spaces_around_a_name_make_no_other_name(limit: Callable[..., None], alice: User) -> None:
+    limit(sign_in="2/day")
+    tries = [{"username": "alice" + " " * n, "password": "wrong"} for n in range(4)]
+    assert [APIClient().post("/token", body, format="json").status_code for body in tries] == [401, 401, 429, 429]
+
+
+def test_the_admins_sign_in_counts_with_the_apis(limit: Callable[..., None], alice: User) -> None:
+    limit(sign_in="2/day")
+    alice.is_staff = True
+    alice.save()
+    APIClient().post("/token", {"username": "alice", "password": "wrong"}, format="json")
+    path, right = "/admin/login/?next=/admin/", {"username": "alice", "password": "wonderland-7"}
+    assert Client().post(path, {"username": "alice", "password": "wrong"}).status_code == 200
+    refused = Client().post(path, right)
+    assert "Too many tries for this name" in refused.content.decode()
+    limit(sign_in="")
+    assert Client().post(path, right).status_code == 302

@@ -4,6 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.bundle import ModelBundle, catalogue_bundle
+from engine.models.base import Trainer
+from engine.models.item_knn import ItemKNN
+from engine.models.rp3beta import RP3Beta
 from engine.serving.candidates import Query
 from engine.serving.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, recommend
 from tests.engine.worlds import heard, trained_checkerboard
@@ -94,3 +97,12 @@ def test_the_less_is_known_of_a_listener_the_more_counts_what_is_popular() -> No
     assert recommend(TRAINED, Query(limit=6, past=past, trust=0.5), EARLY).strategy == "early"
     assert recommend(TRAINED, Query(limit=6, trust=0.5), EARLY).strategy == "popular"
     assert recommend(TRAINED, Query(limit=6, past=heard([], refused=[104])), EARLY).strategy == "popular"
+
+
+@pytest.mark.parametrize("trainer", [ItemKNN(), RP3Beta()])
+def test_what_refusals_speak_against_is_not_offered_as_theirs(trainer: Trainer) -> None:
+    bundle = trained_checkerboard(trainer=trainer).bundle
+    query = Query(limit=15, past=heard([100, 102], refused=[101, 103]), exclude=np.array([100, 101, 102, 103]))
+    picks = recommend(bundle, query, PERSONAL).picks
+    assert {p.track_id % 2 for p in picks if p.source in ("personal", "neighbours")} == {0}
+    assert len(picks) == 15

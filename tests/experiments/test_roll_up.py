@@ -40,7 +40,7 @@ def test_a_group_that_is_no_more_is_removed_and_a_day_whose_slates_are_gone_stay
     exposed(alice, tracks[0], "impression", None, at=TODAY - timedelta(days=8))
     EventBatch.objects.create(principal="user:1", key="old", digest="", receipt={})
     EventBatch.objects.update(created_at=NOW - timedelta(days=3))
-    assert "removed: 1 event batches, 1 slates, 1 exposures" in roll_up().detail
+    assert "removed: 1 event batches, 1 exposures, 1 slates" in roll_up().detail
     assert (Slate.objects.count(), Exposure.objects.count(), EventBatch.objects.count()) == (2, 0, 0)
     assert Engagement.objects.count() == 3
     wrong.delete()

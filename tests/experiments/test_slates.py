@@ -95,3 +95,12 @@ def test_without_consent_no_slate_is_kept(
     assert (answer["fallback_reason"], len(answer["results"])) == ("no_model", 2)
     slate_log.flush()
     assert not Slate.objects.exists()
+
+
+def test_an_answer_that_is_not_sent_again_is_not_another_slate(service: APIClient, catalogue: Catalogue) -> None:
+    catalogue.tracks(2)
+    first = service.get("/recommend/user/1/ml")
+    for _ in range(2):
+        assert service.get("/recommend/user/1/ml", HTTP_IF_NONE_MATCH=first["ETag"]).status_code == 304
+    slate_log.flush()
+    assert str(Slate.objects.get().pk) == first.json()["recommendation_id"]

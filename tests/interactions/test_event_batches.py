@@ -5,17 +5,20 @@ import json
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import User
+from engine.matrix import Pairs
 from engine.plays import Signal
 from interactions.events import EventType
 from interactions.models import EventBatch, Exposure, Interaction
-from interactions.selectors import play_chunks
+from interactions.selectors import history, play_chunks
 from tests.conftest import problem_of
 from tests.interactions.test_events import event
 from tests.people import Catalogue
@@ -122,3 +125,37 @@ def test_who_is_being_erased_is_nobody(service: APIClient, alice: User, catalogu
     User.objects.filter(pk=alice.pk).update(is_active=False)
     receipt = service.post(EVENTS, [event(catalogue.tracks(1)[0].pk, user_id=alice.pk)], format="json").json()
     assert receipt["rejected"][0]["detail"] == f"user_id: there is no listener {alice.pk}"
+
+
+@pytest.mark.parametrize("offset", ["+16:00", "-23:59", "+23:59", "Z"])
+def test_any_offset_of_a_clock_is_understood(api: APIClient, catalogue: Catalogue, offset: str) -> None:
+    track = catalogue.tracks(1)[0].pk
+    batch = [event(track, type=kind, occurred_at=f"2020-01-01T00:00:00{offset}") for kind in ("like", "click")]
+    assert api.post(EVENTS, batch, format="json").json()["accepted"] == 2
+    assert Interaction.objects.get().played_at == Exposure.objects.get().occurred_at
+
+
+def test_a_like_is_no_skip_whatever_it_says_of_playing(api: APIClient, catalogue: Catalogue) -> None:
+    track = catalogue.tracks(1, duration_ms=200_000)[0].pk
+    api.post(EVENTS, [event(track, type="like", ms_played=4_000, end_reason="skipped")], format="json")
+    stored = Interaction.objects.get()
+    assert (stored.is_skip, stored.ms_played, stored.end_reason, stored.milestone) == (False, None, "", 0)
+
+
+def test_opinions_of_one_second_and_one_batch_are_learnt_as_they_are_served(
+    api: APIClient, alice: User, catalogue: Catalogue
+) -> None:
+    track = catalogue.tracks(1)[0].pk
+    like = event(track, type="like", event_id="f" * 8 + "-0000-4000-8000-" + "f" * 12)
+    unlike = event(track, type="unlike", event_id="00000000-0000-4000-8000-000000000000")
+    like["occurred_at"], unlike["occurred_at"] = "2026-01-01T10:00:00.100Z", "2026-01-01T10:00:00.900Z"
+    api.post(EVENTS, [unlike, like], format="json")
+    [chunk] = play_chunks()
+    assert Pairs.of_listener(chunk).liked.tolist() == history(alice.pk).pairs.liked.tolist() == [False]
+
+
+def test_a_key_is_forgotten_after_two_days(api: APIClient, catalogue: Catalogue) -> None:
+    batch = [event(catalogue.tracks(1)[0].pk)]
+    api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="k")
+    EventBatch.objects.update(created_at=timezone.now() - timedelta(days=2, seconds=1))
+    assert api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="k").json()["duplicates"] == 1

@@ -123,6 +123,18 @@ def test_a_service_key_speaks_for_a_listener_that_there_is(
 def test_without_consent_likes_are_not_kept_and_blocks_are(api: APIClient, alice: User, catalogue: Catalogue) -> None:
     track = catalogue.tracks(1)[0].pk
     User.objects.filter(pk=alice.pk).update(consent=False)
-    assert "consent is off" in problem_of(api.put(f"/users/me/likes/{track}"), 409)["detail"]
+    for call in (api.put, api.delete):
+        assert "consent is off" in problem_of(call(f"/users/me/likes/{track}"), 409)["detail"]
     assert api.put(f"/users/me/blocks/track/{track}").status_code == 204
     assert not Interaction.objects.exists()
+
+
+def test_a_like_is_newer_than_what_a_fast_clock_said(api: APIClient, catalogue: Catalogue) -> None:
+    track = catalogue.tracks(1)[0].pk
+    soon = (timezone.now() + timedelta(minutes=4)).isoformat()
+    event = {"event_id": "00000000-0000-4000-8000-000000000000", "type": "dislike", "track_id": track}
+    api.post("/events", [event | {"occurred_at": soon}], format="json")
+    api.put(f"/users/me/likes/{track}")
+    assert stated(api) == NOTHING | {"likes": [track]}
+    api.delete(f"/users/me/likes/{track}")
+    assert stated(api) == NOTHING
