@@ -1,3 +1,4 @@
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def as_service_with(db: None) -> Callable[..., APIClient]:
 
 def as_service(*scopes: str) -> APIClient:
     api = APIClient()
-    api.credentials(HTTP_AUTHORIZATION=f"Api-Key {create_service_key('test ' + ' '.join(scopes), scopes)}")
+    api.credentials(HTTP_AUTHORIZATION=f"Api-Key {create_service_key(f'test {uuid.uuid4().hex}', scopes)}")
     return api
 
 
