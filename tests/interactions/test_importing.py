@@ -138,6 +138,7 @@ def test_the_original_hetrec_files() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("db")
+@pytest.mark.skipif(os.environ.get("MUSICREC_TEST_STACK") == "embedded", reason="64,598 plays, read on the other stack")
 def test_the_timestamped_plays_of_30music() -> None:
     report, refusals = run("30music", needs("30music-events"))
     assert (report.plays_added + report.plays_known, refusals) == (64_598, [])

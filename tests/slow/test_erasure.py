@@ -74,8 +74,8 @@ def filled(folder: Path) -> Stack:
 def test_forgotten_under_load(tmp_path: Path) -> None:
     stack = filled(tmp_path)
     user = stack.listener("u2", username="carol")
-    stack.python(MANY_PLAYS.format(user=user, plays=PLAYS))
     stack.manage("train_model")
+    stack.python(MANY_PLAYS.format(user=user, plays=PLAYS))
     key = f"Api-Key {stack.service_key('recommend', 'events', 'listeners', 'tracks')}"
     with stack.serving(worker=PRODUCTION):
         signed_in = stack.call("/token", body={"username": "carol", "password": PASSWORD}).body
