@@ -36,6 +36,7 @@ format: .venv/dev.stamp  ## let ruff lay out the code
 bench: .venv/dev.stamp  ## the measurements of benchmarks/, as tables
 	$(BIN)/python -m benchmarks.model_file
 	$(BIN)/python -m benchmarks.training_time
+	$(BIN)/python -m benchmarks.ingestion
 
 clean:  ## forget the environment and the demo's data
 	rm -rf .venv var
