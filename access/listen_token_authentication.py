@@ -1,10 +1,8 @@
 """`Authorization: Token UUID`, as clients of ListenBrainz send it; and how many requests one may make."""
 
-import time
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
@@ -14,7 +12,7 @@ from rest_framework.throttling import BaseThrottle
 from access.listen_tokens import note_use, usable_listen_token
 from access.models import ListenToken, User
 from access.rates import rate
-from access.throttles import TooMany, refusals
+from access.throttles import refuse
 
 KEYWORD = "Token"
 
@@ -46,21 +44,14 @@ class ListenThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: Any) -> bool:
         if (limit := rate(settings.MUSICREC["RATE_LISTENER"])) is None:
             return True
-        now = int(time.time())
-        window = now // limit.seconds
-        counting: Any = cache  # one of musicrec.cache
-        [count] = counting.hit([f"rate:listener:{request.user.pk}:{limit.seconds}:{window}"], limit.seconds)
-        ends = (window + 1) * limit.seconds
-        left = max(0, limit.count - count)
+        hit = limit.hit(f"listener:{request.user.pk}")
         view.headers |= {
             "X-RateLimit-Limit": str(limit.count),
-            "X-RateLimit-Remaining": str(left),
-            "X-RateLimit-Reset-In": str(ends - now),
-            "X-RateLimit-Reset": str(ends),
+            "X-RateLimit-Remaining": str(max(0, limit.count - hit.count)),
+            "X-RateLimit-Reset-In": str(hit.left),
+            "X-RateLimit-Reset": str(hit.ends),
         }
-        if count > limit.count:
-            refusals.labels("listener").inc()
-            raise TooMany(ends - now, f"more than {limit.count} requests a {limit.unit};")
+        refuse(limit, "listener", hit.left if hit.count > limit.count else 0)
         return True
 
 

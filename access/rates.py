@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,6 +13,20 @@ FORM = re.compile(r"([1-9]\d{0,8})/(sec|min|hour|day)")
 
 
 @dataclass(frozen=True)
+class Hit:
+    """count: requests in this window · now, ends: UNIX seconds, of the request and of the window."""
+
+    count: int
+    now: int
+    ends: int
+
+    @property
+    def left(self) -> int:
+        """Seconds."""
+        return self.ends - self.now
+
+
+@dataclass(frozen=True)
 class Rate:
     """At most `count` in `seconds`."""
 
@@ -21,16 +34,19 @@ class Rate:
     seconds: int
     unit: str
 
-    def wait(self, principals: Sequence[str], times: int = 1) -> int:
-        """Count one request of each; 0 if it may go on, else the seconds until the next window.
-
-        times: so many times the rate. A cache that is away lets all go on.
-        """
+    def hit(self, principal: str) -> Hit:
+        """Count one request more. A cache that is away counts none."""
         now = int(time.time())
         window = now // self.seconds
         counting: Any = cache  # one of musicrec.cache
-        counts: list[int] = counting.hit([f"rate:{p}:{self.seconds}:{window}" for p in principals], self.seconds)
-        return (window + 1) * self.seconds - now if max(counts, default=0) > self.count * times else 0
+        [count] = counting.hit([f"rate:{principal}:{self.seconds}:{window}"], self.seconds)
+        return Hit(count, now, (window + 1) * self.seconds)
+
+    def wait(self, principal: str, times: int = 1) -> int:
+        """Count one request more; 0 if it may go on, else the seconds until the next window. times: so many times
+        the rate."""
+        hit = self.hit(principal)
+        return hit.left if hit.count > self.count * times else 0
 
 
 @lru_cache

@@ -39,25 +39,26 @@ class SignInThrottle(BaseThrottle):
         if (limit := rate(settings.MUSICREC["RATE_SIGN_IN"])) is None:
             return True
         body = request.data if isinstance(request.data, dict) else {}
-        _refuse(limit, "sign_in", wait_for_name(str(body.get("username", ""))))
+        refuse(limit, "sign_in", wait_for_name(str(body.get("username", ""))))
         if address := _address(request):
-            _refuse(limit, "sign_in", limit.wait([_hidden("address", address)], PHONES_AN_ADDRESS))
+            refuse(limit, "sign_in", limit.wait(_hidden("address", address), PHONES_AN_ADDRESS))
         return True
 
 
 def wait_for_name(name: str) -> int:
     """Count one more password tried for a name; 0 if it may be tried, else the seconds to wait."""
     limit = rate(settings.MUSICREC["RATE_SIGN_IN"])
-    return limit.wait([_hidden("name", name.strip())]) if limit else 0
+    return limit.wait(_hidden("name", name.strip())) if limit else 0
 
 
 def _limit(name: str, principal: str) -> None:
     """Raises TooMany."""
     if limit := rate(settings.MUSICREC[f"RATE_{name.upper()}"]):
-        _refuse(limit, name, limit.wait([principal]))
+        refuse(limit, name, limit.wait(principal))
 
 
-def _refuse(limit: Rate, name: str, wait: int) -> None:
+def refuse(limit: Rate, name: str, wait: int) -> None:
+    """Raises TooMany where there is something to wait for."""
     if wait:
         refusals.labels(name).inc()
         raise TooMany(wait, f"more than {limit.count} requests a {limit.unit};")

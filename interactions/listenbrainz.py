@@ -2,7 +2,6 @@
 
 import re
 import time
-import zlib
 from typing import Any
 
 import orjson
@@ -36,18 +35,6 @@ def listens_of(body: bytes) -> list[ListenRecord]:
     latest = int(time.time()) + LEEWAY_S
     listens = [_listen(item, kind, latest) for item in payload]
     return [] if kind == PLAYING_NOW else listens
-
-
-def unpacked(body: bytes) -> bytes:
-    """The gzipped body in clear, no further than what may be sent. Raises Invalid."""
-    unpacking = zlib.decompressobj(wbits=31)
-    try:
-        plain = unpacking.decompress(body, MAX_BYTES + 1)
-    except zlib.error as error:
-        raise Invalid(f"the body is not gzip: {error}") from error
-    if len(plain) <= MAX_BYTES and not unpacking.eof:
-        raise Invalid("the body is not gzip: it ends too early")
-    return plain
 
 
 def _submission(body: bytes) -> tuple[str, list[Any]]:

@@ -1,6 +1,5 @@
 """JSON in and out, by orjson; what comes in may be gzipped."""
 
-import zlib
 from typing import Any
 
 import orjson
@@ -10,6 +9,8 @@ from rest_framework.exceptions import APIException, ParseError, UnsupportedMedia
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
+
+from engine.formats.gzipped import unpacked
 
 
 class JSONRenderer(BaseRenderer):
@@ -47,8 +48,7 @@ class TooLong(APIException):
 
 
 def _plain(stream: Any, request: Any) -> bytes:
-    """The body as it was before `Content-Encoding`. Unpacked no further than the limit of any body: a few kilobytes of
-    gzip can hold gigabytes."""
+    """The body as it was before `Content-Encoding`."""
     body: bytes = stream.read()
     encoding = request.headers.get("Content-Encoding", "identity").lower() if request is not None else "identity"
     if encoding in ("identity", ""):
@@ -56,13 +56,10 @@ def _plain(stream: Any, request: Any) -> bytes:
     if encoding != "gzip":
         raise UnsupportedMediaType(encoding, f"Content-Encoding {encoding!r} is not understood; send gzip or nothing")
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    unpacking = zlib.decompressobj(wbits=31)
     try:
-        plain = unpacking.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise ParseError(f"the body is not gzip: {error}") from error
+        plain = unpacked(body, limit)
+    except ValueError as error:
+        raise ParseError(str(error)) from error
     if len(plain) > limit:
         raise TooLong(f"the body may have {limit} bytes when unpacked; send less at once")
-    if not unpacking.eof:
-        raise ParseError("the body is not gzip: it ends too early")
     return plain

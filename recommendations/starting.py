@@ -4,7 +4,6 @@ import fcntl
 from typing import Any
 
 from django.conf import settings
-from kombu.exceptions import OperationalError
 
 from interactions.background import CannotStart, child, start
 from recommendations.conf import store
@@ -24,10 +23,7 @@ def start_tuning(trigger: str) -> None:
 def start_erasing() -> None:
     """Raises CannotStart. Of children, one erases and one waits at most: whoever waits has not looked yet."""
     if settings.CELERY_BROKER_URL:
-        try:
-            erase_listeners.apply_async(retry=False)
-        except OperationalError as error:
-            raise CannotStart(f"the broker does not answer ({error})") from error
+        start(erase_listeners, command=["erase_listeners"], log="erasing.log")
         return
     store().root.mkdir(parents=True, exist_ok=True)
     with open(store().root / "erasing.waiting", "w") as waiting:
