@@ -35,6 +35,9 @@ class User(AbstractUser):
         help_text="Where they listen, as DE: tracks not offered there are left out. Empty: not known.",
     )
     allow_explicit = models.BooleanField(default=True, help_text="Off: tracks marked as explicit are left out.")
+    revision = models.BigIntegerField(
+        default=0, editable=False, help_text="Another number whenever what they did or like changes."
+    )
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """A new password signs out everywhere, whoever sets it: the listener, the admin or a command."""

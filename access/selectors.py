@@ -1,24 +1,68 @@
 from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+import orjson
+from django.db.models import BigIntegerField, CharField, DateTimeField, Q, QuerySet, UUIDField
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from access.models import Erasure, ServiceKey, User
+from access.statements import Parameter, RowsAsJson
+
+NOW = Parameter("now", DateTimeField())
+LISTENER = Parameter("listener", BigIntegerField())
+DIGEST = Parameter("digest", CharField())
+SIGN_IN = Parameter("sign_in", UUIDField())
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a listener has said about how they want to be served. known: there is such a listener · revision: of what
+    they did and like."""
+
+    known: bool = False
+    consent: bool = True
+    market: str = ""
+    allow_explicit: bool = True
+    revision: int = 0
 
 
 def usable_key(key: str) -> ServiceKey | None:
     """The service key that `key` is, or was until a moment ago; None where it is revoked, over, or never existed."""
-    digest, now = ServiceKey.digest_of(key), timezone.now()
+    return usable_keys(ServiceKey.digest_of(key), timezone.now()).first()
+
+
+def usable_keys(digest: Any, now: Any) -> QuerySet[ServiceKey]:
+    """At most one."""
     is_it = Q(digest=digest) | Q(previous_digest=digest, previous_until__gt=now)
     lasts = Q(expires_at=None) | Q(expires_at__gt=now)
-    return ServiceKey.objects.filter(is_it, lasts, revoked_at=None).first()
+    return ServiceKey.objects.filter(is_it, lasts, revoked_at=None)
 
 
 def listener_of_token(user_id: int, sign_in: UUID) -> User | None:
     """The listener, unless the account is closed or gone, or the sign-in has ended."""
-    return User.objects.filter(pk=user_id, is_active=True, sign_ins=sign_in).first()
+    return listeners_of_token(user_id, sign_in).first()
+
+
+def listeners_of_token(user_id: Any, sign_in: Any) -> QuerySet[User]:
+    """At most one."""
+    return User.objects.filter(pk=user_id, is_active=True, sign_ins=sign_in)
+
+
+def standing_column(listener: Any = LISTENER) -> RowsAsJson:
+    """The `Standing` of a listener, to be read by `standing_in`. Who is being erased is nobody already."""
+    columns = ("consent", "market", "allow_explicit", "revision")
+    return RowsAsJson(User.objects.filter(pk=listener, is_active=True).values(*columns), columns)
+
+
+def standing_in(column: str | None) -> Standing:
+    found = orjson.loads(column) if column else []
+    if not found:
+        return Standing()
+    consent, market, allow_explicit, revision = found[0]
+    return Standing(True, bool(consent), market, bool(allow_explicit), revision)
 
 
 def listener_ids(external_ids: Collection[str]) -> dict[str, int]:

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 USE_SECONDS = 60  # how exact `last_used_at` is
 SQLITE_WAIT_MS = 20
+_AT_ONCE = 10_000  # SQLite takes 32,766 parameters a query
 _noted: dict[int, float] = {}  # when this process last did, by key
 
 
@@ -109,6 +110,28 @@ def _in_days(days: int | None) -> datetime | None:
 def lock_listener(user_id: int) -> None:
     """Until the transaction ends, who else locks the same listener waits."""
     User.objects.select_for_update().filter(pk=user_id).first()
+
+
+def touch(user_ids: Iterable[int]) -> None:
+    """What these listeners did or like has changed: from the commit on, no answer made before is theirs. At the end of
+    the transaction, for it locks their rows."""
+    ids, revision = sorted(set(user_ids)), new_revision()
+    if connection.vendor == "postgresql":  # in one order, so that two transactions do not lock each other out
+        with connection.cursor() as cursor:
+            table = User._meta.db_table
+            cursor.execute(
+                f"WITH locked AS (SELECT id FROM {table} WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE) "
+                f"UPDATE {table} listener SET revision = %s FROM locked WHERE listener.id = locked.id",
+                [ids, revision],
+            )
+        return
+    for start in range(0, len(ids), _AT_ONCE):
+        User.objects.filter(pk__in=ids[start : start + _AT_ONCE]).update(revision=revision)
+
+
+def new_revision() -> int:
+    """A number that no state had before, not even one of a database that was restored from a backup."""
+    return secrets.randbits(62)
 
 
 def revoke_service_keys(keys: Iterable[ServiceKey]) -> int:

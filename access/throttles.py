@@ -10,10 +10,13 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from access.models import ServiceKey
-from access.rates import Rate, rate
+from access.rates import Leases, Rate, rate
 
 refusals = Counter("musicrec_requests_refused", "Requests beyond a limit, by which.", ["limit"])
 PHONES_AN_ADDRESS = 10  # many phones share the address of their carrier
+
+
+_leases = Leases()
 
 
 class TooMany(Throttled):
@@ -54,7 +57,7 @@ def wait_for_name(name: str) -> int:
 def _limit(name: str, principal: str) -> None:
     """Raises TooMany."""
     if limit := rate(settings.MUSICREC[f"RATE_{name.upper()}"]):
-        refuse(limit, name, limit.wait(principal))
+        refuse(limit, name, _leases.wait(limit, principal))
 
 
 def refuse(limit: Rate, name: str, wait: int) -> None:

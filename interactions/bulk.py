@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 from django.db import IntegrityError, connection, transaction
 
+from access.services import touch
 from interactions.models import Exposure, Interaction
 
 
@@ -79,8 +80,12 @@ def insert_once(rows: Sequence[Row] | Sequence[ExposureRow]) -> int:
     # older first, since training takes the later of two rows of a second for the newer.
     ordered = sorted(rows, key=lambda row: (row.user_id, row[3], row.event_id))
     if connection.vendor != "postgresql":
-        return _execute_many(ordered)
-    return _copy(ordered) if len(rows) > _FEW else _insert(ordered)
+        inserted = _execute_many(ordered)
+    else:
+        inserted = _copy(ordered) if len(rows) > _FEW else _insert(ordered)
+    if inserted and isinstance(rows[0], Row):
+        touch(row.user_id for row in rows)
+    return inserted
 
 
 def _columns(rows: Sequence[Any]) -> str:

@@ -1,16 +1,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import numpy as np
+import orjson
 from django.db.models import BigIntegerField, Case, Count, F, Func, IntegerField, Max, Q, QuerySet, Sum, Value, When
-from django.utils import timezone
 from numpy.typing import NDArray
 
 from access.models import User
+from access.selectors import LISTENER, NOW
+from access.statements import RowsAsJson, Statement
 from engine.matrix import Pairs
 from engine.plays import Plays, Signal
-from interactions.models import QUALIFIED_MILESTONE, Interaction, PopularTrack
+from interactions.models import QUALIFIED_MILESTONE, Block, Interaction, PopularTrack
 
 Kind = Interaction.Kind
 QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True)
@@ -67,42 +70,38 @@ class History:
         return self.pairs.track[self.pairs.disliked]
 
 
-@dataclass(frozen=True)
-class Standing:
-    """What a listener has said about how they want to be served. known: there is such a listener · blocks: (kind, id)
-    of what they do not want to be offered now."""
-
-    known: bool = False
-    consent: bool = True
-    market: str = ""
-    allow_explicit: bool = True
-    blocks: frozenset[tuple[str, int]] = frozenset()
+Blocks = frozenset[tuple[str, int]]
+"""(kind, id) of what a listener does not want to be offered now."""
+_COLUMNS = ("track_id", "signal", "n", "count", "good", "newest")
 
 
-def standing(user_id: int) -> Standing:
-    """One query. Who is being erased is nobody already."""
-    columns = ("consent", "market", "allow_explicit", "blocks__kind", "blocks__target_id", "blocks__until")
-    rows = list(User.objects.filter(pk=user_id, is_active=True).values_list(*columns))
-    if not rows:
-        return Standing()
-    now = timezone.now()
-    blocks = {(kind, target) for *_, kind, target, until in rows if kind and (until is None or until > now)}
-    consent, market, allow_explicit, *_ = rows[0]
-    return Standing(True, consent, market, allow_explicit, frozenset(blocks))
+def blocks_column(listener: Any = LISTENER, now: Any = NOW) -> RowsAsJson:
+    """The blocks of a listener that are in force, to be read by `blocks_in`."""
+    in_force = Block.objects.filter(Q(until=None) | Q(until__gt=now), user=listener)
+    return RowsAsJson(in_force.values("kind", "target_id"), ("kind", "target_id"))
 
 
-def history(user_id: int) -> History:
-    """One query, whatever the number of plays; as many rows as different tracks and signals. An unknown listener's is
-    empty."""
-    rows = list(
-        Interaction.objects.filter(user=user_id)
-        .values_list("track_id", _signal())
+def blocks_in(column: str | None) -> Blocks:
+    return frozenset((kind, target) for kind, target in orjson.loads(column or "[]"))
+
+
+def history_column(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJson:
+    """The history of a listener, to be read by `history_in`; not looked up unless `when` holds. As many rows as different
+    tracks and signals, whatever the number of plays."""
+    rows = (
+        Interaction.objects.filter(when or Q(), user=listener)
+        .values("track_id", signal=_signal())
         .annotate(
-            n=Count("pk"), plays=Sum("plays"), good=Count("pk", filter=QUALIFIED), newest=Max(UnixSeconds("played_at"))
+            n=Count("pk"), count=Sum("plays"), good=Count("pk", filter=QUALIFIED), newest=Max(UnixSeconds("played_at"))
         )
         .alias(last=Max("played_at"))
         .order_by("last")  # of the same second, the later one counts
     )
+    return RowsAsJson(rows.values(*_COLUMNS), _COLUMNS)
+
+
+def history_in(column: str | None) -> History:
+    rows = orjson.loads(column or "[]")
     if not rows:
         return History()
     track, signal, interactions, count, good, seconds = np.array(rows, np.int64).T
@@ -110,6 +109,15 @@ def history(user_id: int) -> History:
         np.zeros(len(track), np.int64), track, count.astype(np.float32), good > 0, seconds, signal.astype(np.int8)
     )
     return History(Pairs.of_listener(plays), (int(interactions.sum()), int(seconds.max())))
+
+
+_HISTORY = Statement(lambda: User.objects.filter(pk=LISTENER).values_list(history_column()))
+
+
+def history(user_id: int) -> History:
+    """One query. An unknown listener's is empty."""
+    found = _HISTORY.rows(listener=user_id)
+    return history_in(found[0][0]) if found else History()
 
 
 def play_chunks(rows: int = 50_000) -> Iterator[Plays]:

@@ -1,20 +1,22 @@
-"""Django's cache, and a counter in it that costs one round trip.
+"""Django's cache, and what its own interface does not have: a counter in one round trip; values that one process makes
+while the others wait.
 
 A Redis that is away counts nothing: nobody waits for it longer than a moment, and then not at all for some seconds.
 """
 
 import logging
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from django.core.cache.backends.locmem import LocMemCache as DjangoLocMemCache
 from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
-from redis import RedisError
+from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 TIMEOUT_SECONDS = 0.2
 AWAY_SECONDS = 5.0  # how long it is left alone after it did not answer
 SAID_SECONDS = 60.0
@@ -29,37 +31,83 @@ class RedisCache(DjangoRedisCache):
         options = {"retry": Retry(NoBackoff(), 0), **waits, **params.get("OPTIONS", {})}
         super().__init__(server, {**params, "OPTIONS": options})
 
-    def hit(self, keys: Sequence[str], seconds: int) -> list[int]:
-        """Counts one more of each; gives their counts, or zeros where nothing answers. They end after `seconds`."""
-        if time.monotonic() < RedisCache._away_until:
-            return [0] * len(keys)
-        try:
-            pipe = self._cache.get_client(write=True).pipeline(transaction=False)
+    def hit(self, keys: Sequence[str], seconds: int, by: int = 1) -> list[int]:
+        """Counts `by` more of each; gives their counts, or zeros where nothing answers. They end after `seconds`."""
+
+        def count(client: Redis) -> list[int]:
+            pipe = client.pipeline(transaction=False)
             for key in map(self.make_and_validate_key, keys):
                 pipe.set(key, 0, ex=seconds, nx=True)
-                pipe.incr(key)
+                pipe.incr(key, by)
             return [int(count) for count in pipe.execute()[1::2]]
+
+        return self._try(count, [0] * len(keys))
+
+    def find_or_claim(self, key: str, seconds: float) -> tuple[bytes | None, bool]:
+        """What is shared under the key; else whether making it is up to the caller. Who makes it shares or releases it;
+        who does neither within `seconds` is not waited for."""
+
+        def look(client: Redis) -> tuple[bytes | None, bool]:
+            pipe = client.pipeline(transaction=False)
+            pipe.get(name)
+            pipe.set(f"{name}:claim", 1, px=int(seconds * 1000), nx=True)
+            value, claimed = pipe.execute()
+            return value, bool(claimed)
+
+        name = self.make_and_validate_key(key)
+        away: tuple[bytes | None, bool] = None, True
+        return self._try(look, away)
+
+    def share(self, key: str, value: bytes, seconds: int) -> None:
+        def write(client: Redis) -> None:
+            pipe = client.pipeline(transaction=False)
+            pipe.set(name, value, ex=seconds)
+            pipe.delete(f"{name}:claim")
+            pipe.execute()
+
+        name = self.make_and_validate_key(key)
+        self._try(write, None)
+
+    def release(self, key: str) -> None:
+        """It is not made after all."""
+        self._try(lambda client: client.delete(f"{self.make_and_validate_key(key)}:claim"), 0)
+
+    def _try(self, work: Callable[[Redis], T], otherwise: T) -> T:
+        """Nobody waits long for a Redis that is away, and then not at all for some seconds."""
+        if time.monotonic() < RedisCache._away_until:
+            return otherwise
+        try:
+            return work(self._cache.get_client(write=True))
         except (RedisError, OSError) as error:
             self._is_away(error)
-            return [0] * len(keys)
+            return otherwise
 
     def _is_away(self, error: Exception) -> None:
         now = time.monotonic()
         RedisCache._away_until = now + AWAY_SECONDS
         if now - RedisCache._said_at > SAID_SECONDS:
             RedisCache._said_at = now
-            logger.warning("the cache does not answer, so requests are not counted: %s", error)
+            logger.warning("the cache does not answer, so requests are not counted and answers not shared: %s", error)
 
 
 class LocMemCache(DjangoLocMemCache):
-    """Each process counts for itself."""
+    """Each process counts for itself, and shares nothing."""
 
-    def hit(self, keys: Sequence[str], seconds: int) -> list[int]:
-        return [self._hit(key, seconds) for key in keys]
+    def hit(self, keys: Sequence[str], seconds: int, by: int = 1) -> list[int]:
+        return [self._hit(key, seconds, by) for key in keys]
 
-    def _hit(self, key: str, seconds: int) -> int:
+    def find_or_claim(self, key: str, seconds: float) -> tuple[bytes | None, bool]:
+        return None, True
+
+    def share(self, key: str, value: bytes, seconds: int) -> None:
+        pass
+
+    def release(self, key: str) -> None:
+        pass
+
+    def _hit(self, key: str, seconds: int, by: int) -> int:
         self.add(key, 0, seconds)
         try:
-            return self.incr(key)
+            return self.incr(key, by)
         except ValueError:  # it ended, or made room for others, in between
-            return 1
+            return by

@@ -20,6 +20,8 @@ class BodyLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method == "GET" and not request.META.get("CONTENT_LENGTH") and not _comes_in_chunks(request):
+            return self.get_response(request)  # without a body
         limit = _limit(request)
         if _comes_in_chunks(request):  # it is read before anybody knows whose it is: no more than of any other
             _take_in(request, limit := settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

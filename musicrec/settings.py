@@ -67,16 +67,16 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "musicrec.request_id.RequestIdMiddleware",
     "musicrec.headers.SecurityHeadersMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
+    "musicrec.pages.CrossOrigin",
     "musicrec.limits.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.http.ConditionalGetMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "musicrec.pages.Static",
+    "musicrec.pages.Sessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "musicrec.pages.Users",
+    "musicrec.pages.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "musicrec.urls"
@@ -108,7 +108,7 @@ WHITENOISE_MAX_AGE = 60  # files keep their names; a page must not mix those of 
 
 # --- Where it keeps things ---
 DATABASES = {"default": env.db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'musicrec.sqlite3'}")}
-DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": VAR_DIR / "test.sqlite3"}  # a file, as in service, not memory
     # With Django's defaults a fifth of concurrent writes fail with "database is locked"; with these, none.
@@ -152,6 +152,7 @@ MUSICREC = {
     "HOLDOUT": env.float("MUSICREC_HOLDOUT", 0.2),
     "GATE_MARGIN": env.float("MUSICREC_GATE_MARGIN", 0.1),
     "COLD_BELOW": env.int("MUSICREC_COLD_BELOW", 5),
+    "RESULTS_SECONDS": env.int("MUSICREC_RESULTS_SECONDS", 3600),
     "SLATE_BUFFER": env.int("MUSICREC_SLATE_BUFFER", 10_000),
     "SLATE_DAYS": env.int("MUSICREC_SLATE_DAYS", 90),
     "DATASETS_URL": env.str("MUSICREC_DATASETS_URL", "https://files.grouplens.org/datasets/hetrec2011/"),

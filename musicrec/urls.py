@@ -5,11 +5,11 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from musicrec.health import LiveView, MetricsView, ReadyView
 
 urlpatterns = [
+    path("", include("recommendations.urls")),  # the most often asked first
     path("", include("access.urls")),
     path("", include("tracks.urls")),
     path("", include("interactions.urls")),
     path("", include("experiments.urls")),
-    path("", include("recommendations.urls")),
     path("", include("web.urls")),
     path("admin/", admin.site.urls),
     path("schema", SpectacularJSONAPIView.as_view(), name="schema"),

@@ -7,18 +7,21 @@ from numpy.typing import NDArray
 from engine.bundle import ModelBundle
 from engine.serving.explain import because
 from engine.serving.pipeline import Pick, Ranking
-from tracks.selectors import cards
+from tracks.shelf import shelf
 
 _FROM_PLAYS = {"personal", "early", "neighbours", "similar"}
 
 
-def explanations(bundle: ModelBundle, ranking: Ranking, wanted: NDArray[Any]) -> dict[int, dict[str, Any]]:
-    """By track id. wanted: int64 (k,), tracks that the listener is known to want, or the one asked about."""
+def explanations(
+    bundle: ModelBundle, ranking: Ranking, wanted: NDArray[Any], catalogue: int | None
+) -> dict[int, dict[str, Any]]:
+    """By track id. wanted: int64 (k,), tracks that the listener is known to want, or the one asked about · catalogue:
+    its revision."""
     tracks = {p.track_id: because(bundle, p.track_id, wanted) if p.source in _FROM_PLAYS else [] for p in ranking.picks}
-    titles = cards({i for ids in tracks.values() for i in ids})
+    known = shelf.placards({i for ids in tracks.values() for i in ids}, catalogue)
     return {
         p.track_id: {
-            "text": _sentence(p, [titles[i]["title"] for i in tracks[p.track_id] if i in titles]),
+            "text": _sentence(p, [known[i].title for i in tracks[p.track_id] if i in known]),
             "because_track_ids": tracks[p.track_id],
         }
         for p in ranking.picks

@@ -2,16 +2,19 @@
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from django.db.models import Q
 from numpy.typing import NDArray
 
-from interactions.selectors import History, Standing
-from tracks.availability import tracks_of, unavailable, unavailable_ids
+from interactions.selectors import History
+from recommendations.asking import Asked
+from tracks.availability import tracks_of, unavailable_ids
+from tracks.shelf import Placard, shelf
 
 Ids = NDArray[np.int64]
-FRESH_SECONDS = 30.0  # how old the list of unavailable tracks may be; what it misses, `held_back` catches
+FRESH_SECONDS = 30.0  # how old the list of unavailable tracks may be where nobody said that the catalogue has changed
+AT_LEAST_SECONDS = 1.0  # how old it gets where somebody says so all the time; what it misses, `offered` catches
 MOST_AUDIENCES = 64  # markets, with and without explicit tracks, that are kept
 
 
@@ -26,26 +29,36 @@ class Audience:
 @dataclass(frozen=True)
 class Filters:
     """forbidden: ids of tracks never to offer, int64 (k,) · audience: what else is held back, looked at again when the
-    tracks of an answer are read."""
+    tracks of an answer are read · catalogue: its revision."""
 
     forbidden: Ids
     audience: Audience
+    catalogue: int | None
 
-    @property
-    def held_back(self) -> Q:
-        return unavailable(self.audience.market, self.audience.allow_explicit)
+    def offered(self, track_ids: list[int]) -> dict[int, Placard]:
+        """Those of the tracks that are there and may be offered, by id."""
+        found = shelf.placards(track_ids, self.catalogue)
+        market, explicit = self.audience.market, self.audience.allow_explicit
+        return {i: placard for i, placard in found.items() if placard.may_be_offered(market, explicit)}
 
 
-def filters_for(standing: Standing, past: History, market: str = "", explicit: bool = True) -> Filters:
+def filters_for(asked: Asked, past: History, market: str = "", explicit: bool = True) -> Filters:
     """Of a listener: dislikes, blocks, and what is unavailable to them. market, explicit: what the request says; a
     listener's own wish for no explicit tracks stays."""
-    audience = Audience(market or standing.market, standing.allow_explicit and explicit)
-    return Filters(np.concatenate([_unavailable.of(audience), tracks_of(standing.blocks), past.disliked]), audience)
+    audience = Audience(market or asked.standing.market, asked.standing.allow_explicit and explicit)
+    blocked = [_blocked(asked.catalogue, *block) for block in asked.blocks]
+    forbidden = np.concatenate([_unavailable.of(audience, asked.catalogue), *blocked, past.disliked])
+    return Filters(forbidden, audience, asked.catalogue)
 
 
 def look_again() -> None:
     """A track turned out to be unavailable: the lists are older than that."""
     _unavailable.forget()
+
+
+@lru_cache(maxsize=1024)
+def _blocked(catalogue: int | None, kind: str, target_id: int) -> Ids:
+    return tracks_of([(kind, target_id)])
 
 
 class _Unavailable:
@@ -55,16 +68,18 @@ class _Unavailable:
         self.forget()
 
     def forget(self) -> None:
-        self._kept: dict[Audience, tuple[float, Ids]] = {}
+        self._kept: dict[Audience, tuple[float, int | None, Ids]] = {}
 
-    def of(self, audience: Audience) -> Ids:
+    def of(self, audience: Audience, catalogue: int | None) -> Ids:
         now = time.monotonic()
-        until, ids = self._kept.get(audience, (0.0, None))
-        if ids is None or now > until:
-            if len(self._kept) >= MOST_AUDIENCES:
-                self.forget()
-            ids = unavailable_ids(audience.market, audience.allow_explicit)
-            self._kept[audience] = now + FRESH_SECONDS, ids
+        if kept := self._kept.get(audience):
+            made, revision, ids = kept
+            if now - made < (FRESH_SECONDS if revision == catalogue else AT_LEAST_SECONDS):
+                return ids
+        if len(self._kept) >= MOST_AUDIENCES:
+            self.forget()
+        ids = unavailable_ids(audience.market, audience.allow_explicit)
+        self._kept[audience] = now, catalogue, ids
         return ids
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ class ModelCache:
         self._pointer_stamp: FileStamp = None
         self._retry_at = float("inf")
         self._catalogue: ModelBundle | None = None
+        self.catalogue_digest = 0  # the same in all processes that have read the same
         self._catalogue_until = 0.0
 
     def current(self) -> Loaded:
@@ -109,6 +111,7 @@ class ModelCache:
         ids = all_track_ids(CATALOGUE_TRACKS)
         popular = popular_tracks()
         self._catalogue = catalogue_bundle([*ids, *popular], popular)
+        self.catalogue_digest = _digest(self._catalogue)
         self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)
 
     def _load(self, before: Loaded | None) -> Loaded:
@@ -173,6 +176,10 @@ class ModelCache:
     def _after_fork(self) -> None:
         """The child keeps the mapped model; it needs a lock nobody holds, and a thread of its own."""
         self._lock, self._pid = threading.RLock(), None
+
+
+def _digest(bundle: ModelBundle) -> int:
+    return zlib.crc32(bundle.popularity.tobytes(), zlib.crc32(bundle.items.ids.tobytes()))
 
 
 def _stamp(file: Path | None) -> FileStamp:

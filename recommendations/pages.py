@@ -1,7 +1,6 @@
 """From a query to a full page of tracks that exist and may be offered."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -10,20 +9,21 @@ from engine.serving.candidates import Query
 from engine.serving.pipeline import POPULAR, Pick, Policy, Ranking, recommend
 from recommendations.filters import Filters, look_again
 from recommendations.model_cache import cache
-from tracks.selectors import cards, content_neighbours
+from tracks.selectors import content_neighbours
+from tracks.shelf import Placard
 
-Cards = dict[int, dict[str, Any]]
-Page = tuple[Ranking, Cards]
+Placards = dict[int, Placard]
+Page = tuple[Ranking, Placards]
 _SPARE = 50  # asked for beyond the page, since the catalogue at hand may be half a minute old
 _RETRIES = 3  # tracks deleted or taken down since they were listed leave gaps; each try fills those seen so far
 
 
 def page(bundle: ModelBundle, policy: Policy, query: Query, filters: Filters) -> Page:
-    """The ranking, and the cards of its tracks. Tracks that are gone or held back by now are left out and replaced;
-    where the version knows hardly any other (another database, say), by what the catalogue has."""
+    """The ranking, and what lists show of its tracks. Tracks that are gone or held back by now are left out and
+    replaced; where the version knows hardly any other (another database, say), by what the catalogue has."""
     for _ in range(_RETRIES):
         ranking = recommend(bundle, query, policy)
-        found = cards([p.track_id for p in ranking.picks], filters.held_back)
+        found = filters.offered([p.track_id for p in ranking.picks])
         gone = [p.track_id for p in ranking.picks if p.track_id not in found]
         if not gone and (ranking.picks or not policy.may_repeat):
             return ranking, found
@@ -34,7 +34,7 @@ def page(bundle: ModelBundle, policy: Policy, query: Query, filters: Filters) ->
         return left, found
     rest = replace(_without(query, [p.track_id for p in left.picks]), limit=query.limit + _SPARE)
     more = recommend(cache.catalogue(), rest, replace(POPULAR, may_repeat=not left.picks))
-    found |= cards([p.track_id for p in more.picks], filters.held_back)
+    found |= filters.offered([p.track_id for p in more.picks])
     filled = _there(Ranking(left.picks + more.picks, more.repeats), found)
     return Ranking(filled.picks[: query.limit], filled.repeats), found
 
@@ -48,7 +48,7 @@ def filled(query: Query, ranking: Ranking, filters: Filters) -> Page:
     taken |= {p.track_id for p in picks}
     rest = replace(query, limit=query.limit + _SPARE, exclude=np.array(sorted(taken), np.int64))
     picks += recommend(cache.catalogue(), rest, replace(POPULAR, may_repeat=False)).picks
-    found = cards([p.track_id for p in picks], filters.held_back)
+    found = filters.offered([p.track_id for p in picks])
     return Ranking(_there(Ranking(picks), found).picks[: query.limit]), found
 
 
@@ -56,6 +56,6 @@ def _without(query: Query, track_ids: list[int]) -> Query:
     return replace(query, forbidden=np.union1d(query.forbidden, np.array(track_ids, np.int64)))
 
 
-def _there(ranking: Ranking, found: Cards) -> Ranking:
+def _there(ranking: Ranking, found: Placards) -> Ranking:
     """Without the tracks that the catalogue no longer has, or holds back."""
     return Ranking([p for p in ranking.picks if p.track_id in found], ranking.repeats)

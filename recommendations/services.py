@@ -1,42 +1,37 @@
 """Answer what to hear next."""
 
-import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.conf import settings
-from django.utils import timezone
 from numpy.typing import NDArray
 
 from engine.bundle import ModelBundle
 from engine.ids import INT64_MAX
 from engine.serving.candidates import Query
 from engine.serving.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, Ranking
-from experiments.slates import Shown, slate_log
-from interactions.selectors import History, Standing, history, standing
+from experiments.slates import slate_log
+from interactions.selectors import History
 from recommendations import metrics
-from recommendations.explanations import explanations
-from recommendations.filters import filters_for
+from recommendations.asking import Asked
+from recommendations.filters import Filters, filters_for
 from recommendations.model_cache import Loaded, cache
-from recommendations.pages import Cards, filled, page
-from tracks.selectors import track_exists
+from recommendations.pages import Placards, filled, page
+from recommendations.rendering import Slate, kept
+from recommendations.results import Kept, results
+from tracks.shelf import shelf
 
-
-@dataclass(frozen=True)
-class Answer:
-    """body: JSON-ready · shown: the slate to be kept, None where nothing is to be."""
-
-    body: dict[str, Any]
-    shown: Shown | None = None
+Ids = NDArray[np.int64]
 
 
 class UnknownTrack(Exception):
     """The catalogue has no such track."""
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """How an answer is wanted. placement: where in the app · market: "" for that of the listener · explicit: whether
     tracks marked so are welcome."""
 
@@ -48,35 +43,44 @@ class Request:
     explicit: bool = True
 
 
+class Question(NamedTuple):
+    """kind: "personal", "legacy" or "similar" · listener: whom it is about · track: what the answer is to be like."""
+
+    kind: str
+    request: Request
+    listener: int | None = None
+    track: int | None = None
+
+
 @dataclass(frozen=True)
 class Listener:
     """Who is asking. What somebody did who has not agreed to be recommended by it is not looked at, beyond what they
     dislike."""
 
-    user_id: int
-    standing: Standing
-    past: History
+    asked: Asked
 
-    @classmethod
-    def of(cls, user_id: int) -> "Listener":
-        there = standing(user_id) if user_id <= INT64_MAX else Standing()
-        return cls(user_id, there, history(user_id) if there.known else History())
+    @property
+    def past(self) -> History:
+        return self.asked.past
 
     @property
     def policy(self) -> tuple[Policy, str | None]:
         """How they are served, and why not by the model alone."""
-        if not self.standing.consent:
+        if not self.asked.standing.consent:
             return POPULAR, "no_consent"
         if self.past.interactions >= settings.MUSICREC["COLD_BELOW"]:
             return PERSONAL, None
         return (EARLY if self.past.interactions else POPULAR), "cold_user"
 
-    def query(self, bundle: ModelBundle, request: Request, forbidden: NDArray[np.int64]) -> Query:
-        agreed = self.standing.consent
+    def filters(self, request: Request) -> Filters:
+        return filters_for(self.asked, self.past, request.market, request.explicit)
+
+    def query(self, bundle: ModelBundle, question: Question, forbidden: Ids) -> Query:
+        agreed, request, listener = self.asked.standing.consent, question.request, question.listener or 0
         return Query(
             limit=request.limit,
-            seed=self.user_id,
-            user_row=bundle.user_row(self.user_id, self.past.stamp) if agreed else None,
+            seed=listener,
+            user_row=bundle.user_row(listener, self.past.stamp) if agreed else None,
             past=self.past.pairs if agreed else History().pairs,
             exclude=self.past.met if agreed and request.exclude_played else np.zeros(0, np.int64),
             forbidden=forbidden,
@@ -84,85 +88,94 @@ class Listener:
         )
 
 
-def recommend_for(user_id: int, request: Request) -> Answer:
-    """What a listener should hear next: personal → popular → pseudo-random; at first more of what is popular. A
-    listener nobody knows gets what is popular."""
-    loaded, listener = cache.current(), Listener.of(user_id)
-    policy, reason = listener.policy
-    ranking, found = _page(loaded.bundle, policy, listener, request)
-    if reason is None and ranking.strategy != "personal":
-        reason = "no_known_tracks"
-    return _answer(loaded, ranking, found, loaded.problem or reason, request, listener)
+def answer(question: Question, asked: Asked, had: str = "") -> Kept:
+    """The answer that is kept, or one made now. had: ETags of answers that the caller has; of those no slate is noted,
+    for they go on showing it under the id it came with. Raises UnknownTrack."""
+    loaded = Loaded(cache.catalogue()) if question.kind == "legacy" else cache.current()
+    making = _Making(question, asked, loaded)
+    found = results.answer(question, making.made_of, asked.state, making.answer)
+    metrics.answers.labels(found.strategy, str(loaded.problem is not None).lower()).inc()
+    if found.fresh and found.etag in had:
+        results.unseen(question, found)
+    elif found.fresh:
+        if found.shown is not None:
+            slate_log.add(found.shown)
+        results.seen(question, found)
+    return found
 
 
-def recommend_without_model(user_id: int, request: Request) -> Answer:
-    """The legacy answer: what is popular and the listener has not played; never the model."""
-    catalogue, listener = Loaded(cache.catalogue()), Listener.of(user_id)
-    ranking, found = _page(catalogue.bundle, POPULAR, listener, request)
-    return _answer(catalogue, ranking, found, None, request, listener)
+@dataclass(frozen=True)
+class _Making:
+    """One answer, from what it is made of."""
 
+    question: Question
+    asked: Asked
+    loaded: Loaded
 
-def recommend_similar(track_id: int, request: Request, user_id: int | None = None) -> Answer:
-    """What is like a track: by who plays them, else by what is known of it, filled up with what is popular. user_id:
-    whose dislikes and blocks count."""
-    if track_id > INT64_MAX or not track_exists(track_id):
-        raise UnknownTrack
-    loaded, listener = cache.current(), Listener.of(user_id) if user_id is not None else None
-    there, past = (listener.standing, listener.past) if listener else (Standing(), History())
-    filters = filters_for(there, past, request.market, request.explicit)
-    itself = np.array([track_id], np.int64)
-    query = Query(request.limit, seed=track_id, track_id=track_id, exclude=itself, forbidden=filters.forbidden)
-    ranking, found = page(loaded.bundle, SIMILAR, query, filters)
-    reason = loaded.problem
-    if len(ranking.picks) < request.limit:
-        reason = reason or ("cold_track" if not ranking.picks else None)
-        ranking, found = filled(query, ranking, filters)
-    return _answer(loaded, ranking, found, reason, request, listener, about=itself)
+    @property
+    def made_of(self) -> tuple[Any, ...]:
+        """Everything else than the question that decides the answer."""
+        return (
+            self.loaded.bundle.version,
+            self.loaded.problem,
+            cache.catalogue_digest,
+            self.asked.standing,
+            tuple(sorted(self.asked.blocks)),
+            self.asked.catalogue,
+            settings.MUSICREC["COLD_BELOW"],
+        )
 
+    @cached_property
+    def listener(self) -> Listener:
+        return Listener(self.asked)
 
-def _page(bundle: ModelBundle, policy: Policy, listener: Listener, request: Request) -> tuple[Ranking, Cards]:
-    filters = filters_for(listener.standing, listener.past, request.market, request.explicit)
-    return page(bundle, policy, listener.query(bundle, request, filters.forbidden), filters)
+    def answer(self) -> Kept:
+        by: dict[str, Callable[[], Slate]] = {
+            "personal": self._personal,
+            "legacy": self._legacy,
+            "similar": self._similar,
+        }
+        return kept(by[self.question.kind](), self.made_of, self.asked.state)
 
+    def _personal(self) -> Slate:
+        """Personal → popular → pseudo-random; at first more of what is popular. A listener nobody knows gets what is
+        popular."""
+        policy, reason = self.listener.policy
+        ranking, found = self._page(policy)
+        if reason is None and ranking.strategy != "personal":
+            reason = "no_known_tracks"
+        return self._slate(ranking, found, self.loaded.problem or reason, self.listener.past.wanted)
 
-def _answer(
-    loaded: Loaded,
-    ranking: Ranking,
-    found: Cards,
-    reason: str | None,
-    request: Request,
-    listener: Listener | None,
-    about: NDArray[np.int64] | None = None,
-) -> Answer:
-    metrics.answers.labels(ranking.strategy, str(loaded.problem is not None).lower()).inc()
-    results = [
-        found[pick.track_id] | {"score": pick.score, "position": position, "source": pick.source}
-        for position, pick in enumerate(ranking.picks, 1)
-    ]
-    if request.explain:
-        wanted = about if about is not None else listener.past.wanted if listener else np.zeros(0, np.int64)
-        reasons = explanations(loaded.bundle, ranking, wanted)
-        for result in results:
-            result["explanation"] = reasons[result["track_id"]]
-    recommendation_id, now = uuid.uuid4(), timezone.now()
-    body = {
-        "recommendation_id": str(recommendation_id),
-        "strategy": ranking.strategy,
-        "model_version": loaded.bundle.version,
-        "generated_at": now,
-        "degraded": loaded.problem is not None,
-        "fallback_reason": reason or ("nothing_new" if ranking.repeats else None),
-        "results": results,
-    }
-    if listener is not None and not listener.standing.consent:
-        return Answer(body)
-    known = listener.user_id if listener and listener.standing.known else None
-    ids = [pick.track_id for pick in ranking.picks]
-    version = loaded.bundle.version or ""
-    return Answer(body, Shown(recommendation_id, known, ranking.strategy, version, request.placement, ids, now))
+    def _legacy(self) -> Slate:
+        """What is popular and the listener has not played; never the model."""
+        return self._slate(*self._page(POPULAR), None, self.listener.past.wanted)
 
+    def _page(self, policy: Policy) -> tuple[Ranking, Placards]:
+        filters = self.listener.filters(self.question.request)
+        query = self.listener.query(self.loaded.bundle, self.question, filters.forbidden)
+        return page(self.loaded.bundle, policy, query, filters)
 
-def note_shown(answer: Answer) -> None:
-    """Keep the slate, once it is certain that somebody gets to see it."""
-    if answer.shown is not None:
-        slate_log.add(answer.shown)
+    def _similar(self) -> Slate:
+        """What is like a track: by who plays it, else by what is known of it, filled up with what is popular."""
+        track, request = self.question.track, self.question.request
+        if track is None or track > INT64_MAX or not shelf.placards([track], self.asked.catalogue):
+            raise UnknownTrack
+        filters, itself = self.listener.filters(request), np.array([track], np.int64)
+        query = Query(request.limit, seed=track, track_id=track, exclude=itself, forbidden=filters.forbidden)
+        ranking, found = page(self.loaded.bundle, SIMILAR, query, filters)
+        reason = self.loaded.problem
+        if len(ranking.picks) < request.limit:
+            reason = reason or ("cold_track" if not ranking.picks else None)
+            ranking, found = filled(query, ranking, filters)
+        return self._slate(ranking, found, reason, itself)
+
+    def _slate(self, ranking: Ranking, found: Placards, reason: str | None, speaking_for_it: Ids) -> Slate:
+        return Slate(
+            self.loaded,
+            ranking,
+            found,
+            reason or ("nothing_new" if ranking.repeats else None),
+            speaking_for_it if self.question.request.explain else None,
+            self.question.request.placement,
+            self.asked,
+        )

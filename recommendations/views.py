@@ -1,79 +1,97 @@
-import hashlib
-from typing import Any
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-import orjson
-from django.http import Http404
+from django.http import Http404, HttpResponse, QueryDict
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request as HttpRequest
-from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
 from access.permissions import USER_ID, listener_id
+from engine.ids import INT64_MAX
+from recommendations.asking import State
+from recommendations.authentication import Asking, asked_of
+from recommendations.results import results
 from recommendations.serializers import AnswerSerializer, PersonalParameters, SimilarParameters
-from recommendations.services import (
-    Answer,
-    Request,
-    UnknownTrack,
-    note_shown,
-    recommend_for,
-    recommend_similar,
-    recommend_without_model,
-)
+from recommendations.services import Question, Request, UnknownTrack, answer
+
+HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Authorization", "Content-Type": "application/json"}
 
 
-class RecommendViewSet(ViewSet):
+class RecommendViewSet(Asking, ViewSet):
     """What to hear next."""
 
     required_scope = Scope.RECOMMEND
 
     @extend_schema(operation_id="recommend", parameters=[USER_ID, PersonalParameters], responses=AnswerSerializer)
-    def personal(self, request: HttpRequest, user_id: str) -> Response:
+    def personal(self, request: HttpRequest, user_id: str) -> HttpResponse:
         """For a listener, by the model; by popularity where they have fewer than 5 interactions."""
-        wanted = _parse(PersonalParameters, request)
-        return _render(request, recommend_for(listener_id(request, user_id), wanted))
+        return self._answered(request, listener_id(request, user_id))
 
     @extend_schema(
         operation_id="recommend_legacy", parameters=[USER_ID, PersonalParameters], responses=AnswerSerializer
     )
-    def legacy(self, request: HttpRequest, user_id: str) -> Response:
+    def legacy(self, request: HttpRequest, user_id: str) -> HttpResponse:
         """For a listener, by popularity; never by the model."""
-        wanted = _parse(PersonalParameters, request)
-        return _render(request, recommend_without_model(listener_id(request, user_id), wanted))
+        return self._answered(request, listener_id(request, user_id))
 
     @extend_schema(operation_id="similar", parameters=[SimilarParameters], responses=AnswerSerializer)
-    def similar(self, request: HttpRequest, track_id: int) -> Response:
+    def similar(self, request: HttpRequest, track_id: int) -> HttpResponse:
         """Like a track; by what is known of it where nobody has played it yet."""
-        fields = _fields(SimilarParameters, request)
-        named = fields.pop("user_id", None)
-        own = request.user.pk  # None for a service key
+        own, named = request.user.pk, self._parsed(request).user_id  # of a service key, the first is None
         if own is not None and named not in (None, own):
             raise Http404("no such listener")
+        return self._answered(request, own or named)
+
+    def about(self, request: HttpRequest) -> int | None:
+        named = self.kwargs.get("user_id", "")
+        if self.action == "similar":
+            with suppress(ValidationError):
+                return self._parsed(request).user_id
+        return int(named) if named.isascii() and named.isdigit() and int(named[:40]) <= INT64_MAX else None
+
+    def known(self, request: HttpRequest, listener: int | None) -> State:
+        with suppress(ValidationError):
+            return results.known(self._question(request, listener))
+        return State()
+
+    def _answered(self, request: HttpRequest, listener: int | None) -> HttpResponse:
+        """304 to a caller who has it, and who goes on showing it under the id it came with."""
+        had = request.headers.get("If-None-Match", "")
         try:
-            return _render(request, recommend_similar(track_id, Request(**fields), own or named))
+            given = answer(self._question(request, listener), asked_of(request), had)
         except UnknownTrack as error:
             raise Http404("no such track") from error
+        request._request.strategy = given.strategy  # type: ignore[attr-defined]
+        headers = HEADERS | {"ETag": given.etag}
+        if given.etag in had:
+            return HttpResponse(status=304, headers=headers)
+        return HttpResponse(given.body, headers=headers)
+
+    def _question(self, request: HttpRequest, listener: int | None) -> Question:
+        return Question(str(self.action), self._parsed(request).request, listener, self.kwargs.get("track_id"))
+
+    def _parsed(self, request: HttpRequest) -> "Parsed":
+        """Raises ValidationError."""
+        parameters = SimilarParameters if self.action == "similar" else PersonalParameters
+        return parsed(parameters, request._request.META.get("QUERY_STRING", "").encode("latin-1"))
 
 
-def _parse(parameters: type[Serializer[Any]], request: HttpRequest) -> Request:
-    return Request(**_fields(parameters, request))
+class Parsed(NamedTuple):
+    request: Request
+    user_id: int | None
 
 
-def _fields(parameters: type[Serializer[Any]], request: HttpRequest) -> dict[str, Any]:
-    parsed = parameters(data=request.query_params.dict())
-    if not parsed.is_valid():
-        raise ValidationError({f"?{name}": said for name, said in parsed.errors.items()})
-    return dict(parsed.validated_data)
-
-
-def _render(request: HttpRequest, answer: Answer) -> Response:
-    """The same tracks by the same version for the same reason are the same slate: ConditionalGetMiddleware answers 304
-    to a caller who has it, and who goes on showing it under the id it came with."""
-    lasting = {k: v for k, v in answer.body.items() if k not in ("recommendation_id", "generated_at")}
-    etag = f'W/"{hashlib.blake2b(orjson.dumps(lasting), digest_size=12).hexdigest()}"'
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-    if etag not in request.headers.get("If-None-Match", ""):
-        note_shown(answer)
-    return Response(answer.body, headers=headers)
+@lru_cache(maxsize=4096)
+def parsed(parameters: type[Serializer[Any]], query: bytes) -> Parsed:
+    """An app asks with the same few words all the time, and a serializer takes longer than all the rest. Raises
+    ValidationError."""
+    found = parameters(data=QueryDict(query).dict())
+    if not found.is_valid():
+        raise ValidationError({f"?{name}": said for name, said in found.errors.items()})
+    fields = dict(found.validated_data)
+    user_id = fields.pop("user_id", None)
+    return Parsed(Request(**fields), user_id)

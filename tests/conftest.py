@@ -13,7 +13,9 @@ from access.sign_ins import sign_in
 from experiments.slates import slate_log
 from recommendations.filters import look_again
 from recommendations.model_cache import cache
+from recommendations.results import results
 from tests.people import Catalogue
+from tracks.shelf import shelf
 
 # How long an example takes says what else the machine is doing.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -32,6 +34,8 @@ def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a good one takes 0.3 s a listener
     cache.reset()
     look_again()
+    results.forget()
+    shelf.forget()
     slate_log.forget()
     yield
     cache.reset()

@@ -7,6 +7,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from access.services import new_revision
 from tracks.match_keys import match_key
 
 CREDIBLE_TEMPO = (20, 400)  # beats per minute
@@ -20,7 +21,64 @@ def mbid_field() -> "models.UUIDField[uuid.UUID | str | None, uuid.UUID | None]"
     return models.UUIDField("MBID", unique=True, null=True, blank=True)
 
 
-class Artist(models.Model):
+class Catalogue(models.Model):
+    """One row: which state the catalogue is in."""
+
+    revision = models.BigIntegerField(help_text="Another number whenever something of the catalogue changes.")
+
+    class Meta:
+        db_table = "catalogue"
+
+    def __str__(self) -> str:
+        return str(self.revision)
+
+    @staticmethod
+    def changed() -> None:
+        """From the commit on, no answer made before is as it should be."""
+        Catalogue.objects.bulk_create(
+            [Catalogue(pk=1, revision=new_revision())],
+            update_conflicts=True,
+            unique_fields=["pk"],
+            update_fields=["revision"],
+        )
+
+
+class ListedQuerySet(models.QuerySet[Any, Any]):
+    """Whatever changes rows says so. New tracks need not: no answer made before is wrong without them."""
+
+    def update(self, **values: Any) -> int:
+        changed = super().update(**values)
+        Catalogue.changed()
+        return changed
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        deleted = super().delete()
+        Catalogue.changed()
+        return deleted
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+
+class Listed(models.Model):
+    """What answers show, or choose by."""
+
+    objects = ListedQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        Catalogue.changed()
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        deleted = super().delete(*args, **kwargs)
+        Catalogue.changed()
+        return deleted
+
+
+class Artist(Listed):
     name = models.CharField(max_length=512)
     external_id = external_id_field()
     mbid = mbid_field()
@@ -36,7 +94,7 @@ class Artist(models.Model):
             Track.keep_keys(self)
 
 
-class Album(models.Model):
+class Album(Listed):
     title = models.CharField(max_length=512)
     artist = models.ForeignKey(Artist, models.CASCADE, related_name="albums")
     year = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -70,7 +128,7 @@ class Tag(models.Model):
         return f"{self.name} ({self.kind})"
 
 
-class Track(models.Model):
+class Track(Listed):
     title = models.CharField(max_length=512)
     artist = models.ForeignKey(Artist, models.CASCADE, related_name="tracks")
     album = models.ForeignKey(Album, models.SET_NULL, null=True, blank=True, related_name="tracks")
@@ -144,7 +202,7 @@ class Track(models.Model):
         cls.objects.bulk_update(changed, ["match_key"], batch_size=500)
 
 
-class TrackTag(models.Model):
+class TrackTag(Listed):
     track = models.ForeignKey(Track, models.CASCADE, related_name="track_tags")
     tag = models.ForeignKey(Tag, models.CASCADE, related_name="track_tags")
     weight = models.FloatField(default=1.0, help_text="How strongly; for people's tags, how many gave it.")

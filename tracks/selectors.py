@@ -1,22 +1,34 @@
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
-from django.db.models import Case, Count, F, Q, When
+from django.db.models import Case, Count, F, Q, Subquery, When
 from numpy.typing import NDArray
 
-from tracks.models import Album, Artist, Tag, Track, TrackTag
+from tracks.models import Album, Artist, Catalogue, Tag, Track, TrackTag
 
 Card = dict[str, Any]
 MAX_NEIGHBOURS = 200  # candidates by artist, and by tags, of a track that nobody played yet
 
 
-def cards(track_ids: Collection[int], but: Q | None = None) -> dict[int, Card]:
-    """What a list shows of each track, by id; a track that was deleted, or that is among `but`, is not in it."""
-    columns = ["title", "artist__name", "artist_id", "album_id", "duration_ms", "preview_url", "cover_url", "explicit"]
-    there = Track.objects.filter(pk__in=track_ids)
-    rows = (there.exclude(but) if but else there).values("pk", "external_id", "album__cover_url", *columns)
-    return {row["pk"]: _card(dict(row)) for row in rows}
+_SHOWN = ["title", "artist__name", "artist_id", "album_id", "duration_ms", "preview_url", "cover_url", "explicit"]
+_SHOWN += ["pk", "external_id", "album__cover_url"]
+
+
+def cards(track_ids: Collection[int]) -> dict[int, Card]:
+    """What a list shows of each track, by id; a track that was deleted is not in it."""
+    return {row["pk"]: _card(dict(row)) for row in Track.objects.filter(pk__in=track_ids).values(*_SHOWN)}
+
+
+def cards_with_terms(track_ids: Collection[int]) -> Iterator[tuple[Card, bool, str]]:
+    """The same, with whether it was taken down, and its markets."""
+    for row in Track.objects.filter(pk__in=track_ids).values(*_SHOWN, "taken_down_at", "markets"):
+        yield _card(dict(row)), row["taken_down_at"] is not None, row["markets"]
+
+
+def catalogue_column() -> Subquery:
+    """Which state the catalogue is in: an integer, or NULL where it has never changed."""
+    return Subquery(Catalogue.objects.values("revision")[:1])
 
 
 def track_page(track_id: int) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from engine.formats.records import Refusal, TrackRecord
 from tracks.match_keys import match_key
-from tracks.models import Album, Artist, Tag, Track, TrackTag
+from tracks.models import Album, Artist, Catalogue, Tag, Track, TrackTag
 from tracks.selectors import ids_by_external_id
 
 _IN_AT_ONCE = 10_000  # SQLite takes 32,766 parameters a query
@@ -134,6 +134,7 @@ def _tag(records: Sequence[TrackRecord], tracks: dict[str, int]) -> None:
         unique_fields=["track", "tag"],
         update_fields=["weight"],
     )
+    Catalogue.changed()
 
 
 def _tag_ids(names: Sequence[str]) -> dict[tuple[str, str], int]:

@@ -105,7 +105,7 @@ def test_no_name_and_no_address_is_kept(limit: Callable[..., None], monkeypatch:
     keys: list[str] = []
     counting: Any = cache._connections[cache._alias]
     hit = counting.hit
-    monkeypatch.setattr(counting, "hit", lambda names, seconds: keys.extend(names) or hit(names, seconds))
+    monkeypatch.setattr(counting, "hit", lambda names, *rest: keys.extend(names) or hit(names, *rest))
     limit(sign_in="5/day")
     sign_in("mallory-77", REMOTE_ADDR="192.0.2.55")
     assert len(keys) == 2

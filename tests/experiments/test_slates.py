@@ -24,8 +24,8 @@ def test_what_does_not_fit_is_dropped_and_answers_go_on(
 ) -> None:
     catalogue.tracks(2)
     settings.MUSICREC = settings.MUSICREC | {"SLATE_BUFFER": 3}
-    for _ in range(5):
-        assert service.get("/recommend/user/1/ml").status_code == 200
+    for listener in range(1, 6):
+        assert service.get(f"/recommend/user/{listener}/ml").status_code == 200
     slate_log.flush()
     assert Slate.objects.count() == 3
 

@@ -4,8 +4,9 @@ from typing import Any
 import numpy as np
 
 from engine.matrix import Pairs
+from recommendations.asking import asked_about
 from recommendations.model_cache import cache
-from recommendations.services import Listener, Request
+from recommendations.services import Listener, Question, Request
 from recommendations.training import read_plays, run_training
 from tests.people import NOON, Catalogue
 
@@ -22,8 +23,10 @@ def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings
     confidence = bundle.recipe.parts[0].confidence
     pairs = Pairs.of(read_plays(lambda *args: None), bundle.users, bundle.items)
     trained = confidence.of(pairs, bundle.popularity, bundle.statistics)
+    asked = asked_about([user.pk for user in users])
     for user in users:
-        query = Listener.of(user.pk).query(bundle, Request(limit=1), np.zeros(0, np.int64))
+        question = Question("personal", Request(limit=1), user.pk)
+        query = Listener(asked[user.pk]).query(bundle, question, np.zeros(0, np.int64))
         served = query.pairs(bundle)
         theirs = pairs.user == bundle.users.row(user.pk)
         np.testing.assert_array_equal(served.track, pairs.track[theirs])
