@@ -1,7 +1,7 @@
 """Two principals: service keys for back ends (`Authorization: Api-Key KEY`), JWTs for phones (`Bearer TOKEN`).
 
-A view that needs more of the database finds them itself, in one query with that, by methods `find_key(request, key)` and
-`find_listener(request, user_id, sign_in)`.
+A view that needs more of the database finds them itself, in one query with that, by methods `find_key(request, key)`
+and `find_listener(request, user_id, sign_in)`.
 """
 
 import time

@@ -63,24 +63,24 @@ class Leases:
         self._lock = threading.Lock()
         self._left: dict[tuple[str, int], tuple[int, int]] = {}
 
-    def wait(self, rate: Rate, principal: str) -> int:
-        """Count one request more; 0 if it may go on, else the seconds until the next window."""
+    def wait(self, rate: Rate, principal: str, requests: int = 1) -> int:
+        """Count so many more; 0 if they may go on, else the seconds until the next window."""
         window, name = int(time.time()) // rate.seconds, (principal, rate.seconds)
         with self._lock:
             of, left = self._left.get(name, (window, 0))
-            if of == window and left:
-                self._left[name] = window, left - 1
+            if of == window and left >= requests:
+                self._left[name] = window, left - requests
                 return 0
-        size = max(1, rate.count // LEASES)
+        size = max(requests, rate.count // LEASES)
         hit = rate.hit(principal, size)
         over = max(0, hit.count - rate.count)
-        if over >= size:
+        if size - over < requests:
             return hit.left
         with self._lock:
             if len(self._left) >= MOST_LEASES:
                 self._left.clear()
             of, left = self._left.get(name, (window, 0))
-            self._left[name] = window, (left if of == window else 0) + size - over - 1
+            self._left[name] = window, (left if of == window else 0) + size - over - requests
         return 0
 
 

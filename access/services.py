@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from access.changes import note_changed
 from access.models import Scope, ServiceKey, User
 from access.selectors import erased_external_ids, listener_ids
 
@@ -116,6 +117,7 @@ def touch(user_ids: Iterable[int]) -> None:
     """What these listeners did or like has changed: from the commit on, no answer made before is theirs. At the end of
     the transaction, for it locks their rows."""
     ids, revision = sorted(set(user_ids)), new_revision()
+    transaction.on_commit(lambda: note_changed(ids), robust=True)
     if connection.vendor == "postgresql":  # in one order, so that two transactions do not lock each other out
         with connection.cursor() as cursor:
             table = User._meta.db_table

@@ -35,6 +35,14 @@ class PrincipalThrottle(BaseThrottle):
         return True
 
 
+def charge(request: Request, more: int) -> None:
+    """Count a request that asks for many things at once as so many more. Raises TooMany."""
+    if more > 0 and isinstance(request.auth, ServiceKey):
+        _limit("key", f"key:{request.auth.pk}", more)
+    elif more > 0:
+        _limit("listener", f"listener:{request.user.pk}", more)
+
+
 class SignInThrottle(BaseThrottle):
     """Of a name and of an address. Neither is kept: only an HMAC of it, as long as it counts."""
 
@@ -54,10 +62,10 @@ def wait_for_name(name: str) -> int:
     return limit.wait(_hidden("name", name.strip())) if limit else 0
 
 
-def _limit(name: str, principal: str) -> None:
+def _limit(name: str, principal: str, requests: int = 1) -> None:
     """Raises TooMany."""
     if limit := rate(settings.MUSICREC[f"RATE_{name.upper()}"]):
-        refuse(limit, name, _leases.wait(limit, principal))
+        refuse(limit, name, _leases.wait(limit, principal, requests))
 
 
 def refuse(limit: Rate, name: str, wait: int) -> None:

@@ -5,7 +5,22 @@ from typing import Any
 
 import numpy as np
 import orjson
-from django.db.models import BigIntegerField, Case, Count, F, Func, IntegerField, Max, Q, QuerySet, Sum, Value, When
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    Count,
+    Exists,
+    F,
+    Func,
+    IntegerField,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
 from numpy.typing import NDArray
 
 from access.models import User
@@ -86,8 +101,8 @@ def blocks_in(column: str | None) -> Blocks:
 
 
 def history_column(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJson:
-    """The history of a listener, to be read by `history_in`; not looked up unless `when` holds. As many rows as different
-    tracks and signals, whatever the number of plays."""
+    """The history of a listener, to be read by `history_in`; not looked up unless `when` holds. As many rows as
+    different tracks and signals, whatever the number of plays."""
     rows = (
         Interaction.objects.filter(when or Q(), user=listener)
         .values("track_id", signal=_signal())
@@ -166,6 +181,13 @@ def opinions(user_id: int) -> dict[int, str]:
     for track_id, kind in said.values_list("track_id", "kind"):
         last.setdefault(track_id, kind)
     return last
+
+
+def active_listeners(since: datetime, after: int, count: int) -> list[int]:
+    """The first `count` ids above `after`, ascending, of those who agree and did anything since."""
+    lately = Interaction.objects.filter(user=OuterRef("pk"), played_at__gte=since)
+    there = User.objects.filter(Exists(lately), pk__gt=after, is_active=True, consent=True)
+    return list(there.order_by("pk").values_list("pk", flat=True)[:count])
 
 
 def count_interactions() -> int:

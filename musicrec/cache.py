@@ -6,7 +6,7 @@ A Redis that is away counts nothing: nobody waits for it longer than a moment, a
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.core.cache.backends.locmem import LocMemCache as DjangoLocMemCache
@@ -68,6 +68,33 @@ class RedisCache(DjangoRedisCache):
         name = self.make_and_validate_key(key)
         self._try(write, None)
 
+    def find(self, key: str) -> bytes | None:
+        """What is shared under the key."""
+        found: bytes | None = self._try(lambda client: client.get(self.make_and_validate_key(key)), None)  # type: ignore[assignment]
+        return found
+
+    def share_many(self, values: Mapping[str, bytes], seconds: int) -> None:
+        def write(client: Redis) -> None:
+            pipe = client.pipeline(transaction=False)
+            for key, value in values.items():
+                pipe.set(self.make_and_validate_key(key), value, ex=seconds)
+            pipe.execute()
+
+        self._try(write, None)
+
+    def add_members(self, key: str, members: Collection[int], most: int) -> None:
+        """To a set, until it has `most`."""
+        name = self.make_and_validate_key(key)
+        self._try(lambda client: client.sadd(name, *members) if client.scard(name) < most else 0, 0)
+
+    def pop_members(self, key: str, count: int) -> list[bytes]:
+        """Takes up to `count` out of a set."""
+
+        def take(client: Redis) -> list[bytes]:
+            return list(client.spop(self.make_and_validate_key(key), count) or [])  # type: ignore[arg-type]
+
+        return self._try(take, [])
+
     def release(self, key: str) -> None:
         """It is not made after all."""
         self._try(lambda client: client.delete(f"{self.make_and_validate_key(key)}:claim"), 0)
@@ -104,6 +131,18 @@ class LocMemCache(DjangoLocMemCache):
 
     def release(self, key: str) -> None:
         pass
+
+    def find(self, key: str) -> bytes | None:
+        return None
+
+    def share_many(self, values: Mapping[str, bytes], seconds: int) -> None:
+        pass
+
+    def add_members(self, key: str, members: Collection[int], most: int) -> None:
+        pass
+
+    def pop_members(self, key: str, count: int) -> list[bytes]:
+        return []
 
     def _hit(self, key: str, seconds: int, by: int) -> int:
         self.add(key, 0, seconds)

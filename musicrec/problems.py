@@ -76,11 +76,15 @@ def _faults(detail: Any, pointer: str = "") -> Iterator[dict[str, str]]:
     """A pointer and a sentence for each fault: `#/name` in the body, `?name` a parameter, `{name}` in the path."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            yield from _faults(
-                inner, str(name) if str(name)[:1] in ("?", "{") else f"{pointer or '#'}/{name}".rstrip("/")
-            )
+            yield from _faults(inner, _pointer(pointer, str(name)))
     elif isinstance(detail, list):
         for inner in detail:
             yield from _faults(inner, pointer)
     else:
         yield {"pointer": pointer or "#", "detail": str(detail)}
+
+
+def _pointer(before: str, name: str) -> str:
+    if name[:1] in ("?", "{"):
+        return name
+    return before if name == "non_field_errors" else f"{before or '#'}/{name}".rstrip("/")

@@ -153,6 +153,7 @@ MUSICREC = {
     "GATE_MARGIN": env.float("MUSICREC_GATE_MARGIN", 0.1),
     "COLD_BELOW": env.int("MUSICREC_COLD_BELOW", 5),
     "RESULTS_SECONDS": env.int("MUSICREC_RESULTS_SECONDS", 3600),
+    "AHEAD_LISTENERS": env.int("MUSICREC_AHEAD_LISTENERS", 100_000),
     "SLATE_BUFFER": env.int("MUSICREC_SLATE_BUFFER", 10_000),
     "SLATE_DAYS": env.int("MUSICREC_SLATE_DAYS", 90),
     "DATASETS_URL": env.str("MUSICREC_DATASETS_URL", "https://files.grouplens.org/datasets/hetrec2011/"),

@@ -25,7 +25,7 @@ from access.selectors import (
 from access.statements import Parameter, Statement
 from interactions.selectors import Blocks, History, blocks_column, blocks_in, history, history_column, history_in
 from tracks.models import Catalogue
-from tracks.selectors import catalogue_column
+from tracks.selectors import catalogue_column, catalogue_revision
 
 NOBODY = -1
 _REVISION = Parameter("revision", BigIntegerField())
@@ -99,7 +99,7 @@ def _user(pk: int) -> User:
 
 
 def asked_about(listeners: Collection[int]) -> dict[int, Asked]:
-    """Of many at once, by listener; nobody's principal. Who is not there is not in it. One query."""
+    """Of many at once, by listener; nobody's principal. One query."""
     one = OuterRef("pk")
     columns = (
         standing_column(one),
@@ -108,7 +108,10 @@ def asked_about(listeners: Collection[int]) -> dict[int, Asked]:
         history_column(listener=one),
     )
     rows = User.objects.filter(pk__in=listeners, is_active=True).values_list("pk", *columns)
-    return {pk: Asked(pk, State(), columns) for pk, *columns in rows}
+    known = {pk: Asked(pk, State(), columns) for pk, *columns in rows}
+    catalogue = next(iter(known.values())).catalogue if known else catalogue_revision()
+    nobody = None, None, catalogue, None
+    return {i: known.get(i) or Asked(i, State(), nobody) for i in listeners}
 
 
 def _about(listener: int | None, known: State) -> dict[str, int]:

@@ -32,6 +32,7 @@ BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "HOLDOUT": (lambda v: 0 < v <= 0.5, "more than 0 and at most 0.5"),
     "GATE_MARGIN": (lambda v: 0 <= v <= 1, "between 0 and 1"),
     "RESULTS_SECONDS": (lambda v: v >= 0, "0 (keep no answers) or more"),
+    "AHEAD_LISTENERS": (lambda v: v >= 0, "0 (compute nothing ahead) or more"),
     "SLATE_BUFFER": (lambda v: v >= 0, "0 (keep no slates) or more"),
     "SLATE_DAYS": (lambda v: v >= 0, "0 (for ever) or more"),
     "COLD_BELOW": (lambda v: v >= 1, "1 or more"),

@@ -18,17 +18,22 @@ _SPARE = 50  # asked for beyond the page, since the catalogue at hand may be hal
 _RETRIES = 3  # tracks deleted or taken down since they were listed leave gaps; each try fills those seen so far
 
 
-def page(bundle: ModelBundle, policy: Policy, query: Query, filters: Filters) -> Page:
+def page(bundle: ModelBundle, policy: Policy, query: Query, filters: Filters, known: Ranking | None = None) -> Page:
     """The ranking, and what lists show of its tracks. Tracks that are gone or held back by now are left out and
-    replaced; where the version knows hardly any other (another database, say), by what the catalogue has."""
-    for _ in range(_RETRIES):
-        ranking = recommend(bundle, query, policy)
+    replaced; where the version knows hardly any other (another database, say), by what the catalogue has.
+
+    known: the answer to the query, where it has been computed already.
+    """
+    ranking = known or recommend(bundle, query, policy)
+    for tries_left in reversed(range(_RETRIES)):
         found = filters.offered([p.track_id for p in ranking.picks])
         gone = [p.track_id for p in ranking.picks if p.track_id not in found]
         if not gone and (ranking.picks or not policy.may_repeat):
             return ranking, found
         look_again()
         query = _without(query, gone)
+        if tries_left:
+            ranking = recommend(bundle, query, policy)
     left = _there(ranking, found)
     if not policy.may_repeat:
         return left, found

@@ -12,7 +12,7 @@ from engine.storage.versions import UNREADABLE, VersionStore
 from recommendations.alarms import resolve_alarms
 from recommendations.conf import store
 from recommendations.models import ModelArtifact, UserFeatures
-from recommendations.signal import send_reload
+from recommendations.signal import ask_for_warming, send_reload
 
 LOCK_SECONDS = 30  # replacing the pointer takes milliseconds
 _FEATURES_AT_ONCE = 2_000
@@ -38,6 +38,7 @@ def publish(version: str) -> None:
     resolve_alarms("model_unavailable")
     resolve_alarms("held_back")
     project(version)
+    ask_for_warming(version)
 
 
 def roll_back() -> str:

@@ -76,6 +76,21 @@ class Results:
                 return kept
             return self._keep(question, self._shared(question, made_of, state, compute))
 
+    def near(self, question: Hashable, made_of: Hashable) -> Kept | None:
+        """What this process keeps."""
+        found = self._find(question, made_of) if settings.MUSICREC["RESULTS_SECONDS"] else None
+        if found and not found.fresh:
+            metrics.results_cache.labels("hit").inc()
+            return found
+        return None
+
+    def put(self, question: Hashable, kept: Kept) -> Kept:
+        """Keep in this process what was computed with many others."""
+        metrics.results_cache.labels("miss").inc()
+        if settings.MUSICREC["RESULTS_SECONDS"]:
+            self._keep(question, replace(kept, fresh=False, shown=None))
+        return kept
+
     def seen(self, question: Hashable, kept: Kept) -> None:
         """A fresh answer goes out: from now on it is an answer like any other, and everybody's."""
         with self._lock:

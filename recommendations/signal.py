@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterator
 
 import redis
+from celery import current_app
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 CHANNEL = "musicrec:model"
@@ -22,6 +24,16 @@ def send_reload(version: str) -> None:
         logger.info("reload version=%s heard by %s processes", version, heard)
     except redis.RedisError as error:
         logger.warning("reload version=%s not sent (%s); processes will notice by themselves", version, error)
+
+
+def ask_for_warming(version: str) -> None:
+    """A worker computes ahead what active listeners will ask for; where there is none, it is computed when they ask."""
+    if not (settings.CELERY_BROKER_URL and settings.REDIS_URL and settings.MUSICREC["AHEAD_LISTENERS"]):
+        return
+    try:
+        current_app.send_task("recommendations.warm_active", [version], retry=False)
+    except OperationalError as error:
+        logger.warning("nothing is computed ahead for version=%s: %s", version, error)
 
 
 def wait_for_message(seconds: float) -> Iterator[None]:

@@ -14,9 +14,10 @@ from access.permissions import USER_ID, listener_id
 from engine.ids import INT64_MAX
 from recommendations.asking import State
 from recommendations.authentication import Asking, asked_of
+from recommendations.making import Question, Request, UnknownTrack
 from recommendations.results import results
 from recommendations.serializers import AnswerSerializer, PersonalParameters, SimilarParameters
-from recommendations.services import Question, Request, UnknownTrack, answer
+from recommendations.services import answer
 
 HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Authorization", "Content-Type": "application/json"}
 

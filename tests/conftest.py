@@ -31,6 +31,7 @@ def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     settings = request.getfixturevalue("settings")
     settings.MUSICREC = settings.MUSICREC | {"MODEL_DIR": tmp_path / "models", "FACTORS": 2, "TRAINING_THREADS": 1}
     settings.MUSICREC |= {"RATE_LISTENER": "", "RATE_KEY": "", "RATE_SIGN_IN": ""}  # tests of limits set their own
+    settings.MUSICREC |= {"AHEAD_LISTENERS": 0}  # tests of what is computed ahead say otherwise
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a good one takes 0.3 s a listener
     cache.reset()
     look_again()

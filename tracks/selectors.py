@@ -31,6 +31,10 @@ def catalogue_column() -> Subquery:
     return Subquery(Catalogue.objects.values("revision")[:1])
 
 
+def catalogue_revision() -> int | None:
+    return Catalogue.objects.values_list("revision", flat=True).first()
+
+
 def track_page(track_id: int) -> dict[str, Any] | None:
     """Everything a track's own page shows, or None."""
     track = Track.objects.select_related("artist", "album").filter(pk=track_id).first()

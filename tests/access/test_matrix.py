@@ -50,6 +50,7 @@ GET    engagement                                            {CLOSED}
 GET    recommend/user/<str:user_id>/ml                       401 404 200 403 200 401 401
 GET    recommend/user/<str:user_id>                          401 404 200 403 200 401 401
 GET    recommend/similar/<int:track_id>                      401 200 200 403 200 401 401
+POST   recommend/batch                                       401 400 400 403 400 401 401
 GET    metrics                                               {CLOSED}
 GET    (root)                                                {OPEN}
 GET    favicon.ico                                           302 302 302 302 302 302 302

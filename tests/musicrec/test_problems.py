@@ -5,7 +5,7 @@ from django.db import OperationalError
 from rest_framework.test import APIClient
 
 from musicrec.json import JSONRenderer
-from recommendations import services
+from recommendations import making
 from tests.conftest import problem_of
 
 
@@ -15,7 +15,7 @@ def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back(
     def away(*args: Any) -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(services, "page", away)
+    monkeypatch.setattr(making, "page", away)
     response = service.get("/recommend/user/1/ml")
     problem_of(response, 503)
     assert response["Retry-After"] == "5"
@@ -27,7 +27,7 @@ def test_a_fault_of_ours_is_a_500_without_a_word_about_the_inside(
     def broken(*args: Any) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(services, "page", broken)
+    monkeypatch.setattr(making, "page", broken)
     service.raise_request_exception = False
     assert "secret" not in str(problem_of(service.get("/recommend/user/1/ml"), 500))
 

@@ -27,6 +27,7 @@ def test_it_is_openapi_3_1_and_names_every_endpoint_and_both_principals(schema: 
         "/engagement",
         "/events",
         "/listeners",
+        "/recommend/batch",
         "/recommend/similar/{track_id}",
         "/recommend/user/{user_id}",
         "/recommend/user/{user_id}/ml",

@@ -22,6 +22,7 @@ PATHS = {
     "recommend/user/<str:user_id>/ml": "/recommend/user/{user}/ml",
     "recommend/user/<str:user_id>": "/recommend/user/{user}",
     "recommend/similar/<int:track_id>": "/recommend/similar/{track}",
+    "recommend/batch": "/recommend/batch",
 }
 SIZE = 24
 
@@ -110,12 +111,25 @@ def _check(wish: dict[str, Any], world: World, service: APIClient) -> None:
     seed = world.tracks[wish["seed"]].pk
     for route, path in PATHS.items():
         similar = "similar" in route
-        answer = service.get(path.format(user=user.pk, track=seed), query | ({"user_id": user.pk} if similar else {}))
-        offered = [r["track_id"] for r in answer.json()["results"]]
+        offered = _offered(service, path.format(user=user.pk, track=seed), query, user, seed)
         left = {t.pk for t in world.tracks} - never - ({seed} if similar else set())
         assert not set(offered) & never, route
         assert bool(offered) == bool(left), route
         assert len(offered) == len(set(offered)), route
+
+
+def _offered(service: APIClient, path: str, query: dict[str, Any], user: User, seed: int) -> list[int]:
+    if path != "/recommend/batch":
+        answer = service.get(path, query | ({"user_id": user.pk} if "similar" in path else {}))
+        return [r["track_id"] for r in answer.json()["results"]]
+    kinds = [{"kind": "personal"}, {"kind": "similar", "track_id": seed}, {"kind": "popular"}]
+    shelves = [{"name": f"s{n}", "limit": query["limit"]} | kind for n, kind in enumerate(kinds)]
+    one = {"users": [user.pk]}, {"user_id": user.pk, "shelves": shelves}
+    answers = [service.post(path, query | body, format="json").json() for body in one]
+    [alone] = answers[0]["answers"]
+    tracks = [r["track_id"] for shelf in answers[1]["shelves"] for r in shelf["results"]]
+    assert {r["track_id"] for r in alone["results"]} <= set(tracks)
+    return tracks
 
 
 def _listener(wish: dict[str, Any], world: World) -> tuple[User, dict[str, Any]]:

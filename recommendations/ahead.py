@@ -1,0 +1,60 @@
+"""Rankings computed before anybody asks, in the Redis that all processes share.
+
+Each is kept under everything that made it, as answers are: it is found only as long as it would come out the same.
+"""
+
+from collections.abc import Hashable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.core.cache import cache
+
+from engine.serving.candidates import SOURCES
+from engine.serving.pipeline import Pick, Ranking
+
+MOST_PICKS = 50
+_SOURCES = list(SOURCES)
+_PICK = np.dtype([("track", "<i8"), ("score", "<f8"), ("source", "u1")])
+_REPEATS = b"\x01"
+
+Made = tuple[int, Hashable]
+"""A listener, and what their ranking was made of."""
+
+
+def ranking_ahead(listener: int, made_of: Hashable, limit: int) -> Ranking | None:
+    """Its first `limit` picks; None where none is there."""
+    if not settings.MUSICREC["AHEAD_LISTENERS"]:
+        return None
+    packed = _far().find(_name(listener, made_of))
+    return None if packed is None else _unpacked(packed, limit)
+
+
+def keep_ahead(rankings: Mapping[Made, Ranking]) -> None:
+    """For as long as answers are kept. Where there is no Redis, nothing is."""
+    values = {_name(*made): _packed(ranking) for made, ranking in rankings.items()}
+    _far().share_many(values, settings.MUSICREC["RESULTS_SECONDS"])
+
+
+def shared() -> bool:
+    """Whether there is anywhere to keep them."""
+    return bool(settings.REDIS_URL and settings.MUSICREC["RESULTS_SECONDS"] and settings.MUSICREC["AHEAD_LISTENERS"])
+
+
+def _far() -> Any:
+    return cache  # one of musicrec.cache
+
+
+def _name(listener: int, made_of: Hashable) -> str:
+    return f"ahead:{blake2b(repr((listener, made_of)).encode(), digest_size=16).hexdigest()}"
+
+
+def _packed(ranking: Ranking) -> bytes:
+    picks = [(p.track_id, p.score, _SOURCES.index(p.source)) for p in ranking.picks]
+    return (_REPEATS if ranking.repeats else b"\x00") + np.array(picks, _PICK).tobytes()
+
+
+def _unpacked(packed: bytes, limit: int) -> Ranking:
+    picks = np.frombuffer(packed, _PICK, offset=1)[:limit].tolist()
+    return Ranking([Pick(track, score, _SOURCES[source]) for track, score, source in picks], packed[:1] == _REPEATS)

@@ -1,0 +1,71 @@
+"""Compute ahead what listeners will ask for: of all who are active after a publication, and of those who play.
+
+In batches that end: each is a task of its own, so that nothing else waits for more than one of them.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from access.changes import changed_listeners
+from engine.serving.batch import recommend_many
+from engine.serving.pipeline import Ranking
+from interactions.selectors import active_listeners
+from recommendations import metrics
+from recommendations.ahead import MOST_PICKS, Made, keep_ahead, shared
+from recommendations.asking import asked_about
+from recommendations.making import Making, Question, Request
+from recommendations.model_cache import cache
+from recommendations.publishing import version_in_service
+
+BATCH = 1000  # listeners
+ACTIVE = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far it is. version: of which · after: the last listener's id · done: listeners."""
+
+    version: str
+    after: int = 0
+    done: int = 0
+
+
+def warm_active(place: Place) -> Place | None:
+    """A batch of the listeners who were active lately; the next place, or None where there is nothing more to do, for
+    another version is in service by now, too."""
+    left = settings.MUSICREC["AHEAD_LISTENERS"] - place.done
+    if not shared() or left < 1 or version_in_service() != place.version:
+        return None
+    listeners = active_listeners(timezone.now() - ACTIVE, place.after, min(BATCH, left))
+    warm(listeners)
+    return Place(place.version, listeners[-1], place.done + len(listeners)) if len(listeners) == BATCH else None
+
+
+def warm_changed() -> int:
+    """A batch of those whose plays have changed since; gives how many."""
+    if not shared():
+        return 0
+    listeners = changed_listeners(BATCH)
+    warm(listeners)
+    return len(listeners)
+
+
+def warm(listeners: Collection[int]) -> None:
+    """Those who are served by the model; of the others the answer is found as quickly as looked up."""
+    cache.look()  # a worker's child may not have noticed yet
+    request = Request(limit=MOST_PICKS)
+    makings = [Making.of(Question("personal", request, i), asked) for i, asked in asked_about(listeners).items()]
+    by_policy: dict[str, list[Making]] = {}
+    for making in makings:
+        by_policy.setdefault(making.policy.name, []).append(making)
+    rankings: dict[Made, Ranking] = {}
+    for name, those in by_policy.items():
+        if name != "popular":
+            found = recommend_many(those[0].loaded.bundle, [m.query for m in those], those[0].policy)
+            rankings |= {(m.question.listener or 0, m.made_of): r for m, r in zip(those, found, strict=True)}
+    keep_ahead(rankings)
+    metrics.rankings_ahead.inc(len(rankings))
