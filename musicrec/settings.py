@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "web",
 ]
 MIDDLEWARE = [
+    "musicrec.monitoring.MonitoringMiddleware",
     "musicrec.request_id.RequestIdMiddleware",
     "musicrec.headers.SecurityHeadersMiddleware",
     "musicrec.pages.CrossOrigin",

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -43,11 +44,12 @@ class State:
 @dataclass(frozen=True)
 class Asked:
     """listener: whom it is about, None for an answer that is nobody's · known: the state that the process has an answer
-    for; only where the listener is in another one, the history came along."""
+    for; only where the listener is in another one, the history came along · seconds: that it took."""
 
     listener: int | None
     known: State
     columns: Sequence[Any]
+    seconds: float = 0.0
 
     @cached_property
     def standing(self) -> Standing:
@@ -74,17 +76,19 @@ class Asked:
 
 def asked_by_key(key: str, listener: int | None, known: State) -> tuple[ServiceKey, Asked] | None:
     """None where the key is not good."""
+    began = perf_counter()
     rows = _BY_KEY.rows(digest=ServiceKey.digest_of(key), now=timezone.now(), **_about(listener, known))
     if not rows:
         return None
     *columns, pk, prefix, scopes = rows[0]
-    return _key(pk, prefix, scopes), Asked(listener, known, columns)
+    return _key(pk, prefix, scopes), Asked(listener, known, columns, perf_counter() - began)
 
 
 def asked_by_token(user_id: int, sign_in: UUID, known: State) -> tuple[User, Asked] | None:
     """A listener asks for themselves only. None where the sign-in has ended."""
+    began = perf_counter()
     rows = _BY_TOKEN.rows(sign_in=sign_in, now=timezone.now(), **_about(user_id, known))
-    return (_user(user_id), Asked(user_id, known, rows[0])) if rows else None
+    return (_user(user_id), Asked(user_id, known, rows[0], perf_counter() - began)) if rows else None
 
 
 @lru_cache(maxsize=1024)

@@ -12,8 +12,6 @@ model_loads = Counter("musicrec_model_loads", "Versions taken into service by th
 model_load_failures = Counter("musicrec_model_load_failures", "Versions that could not be loaded.")
 alarms = Counter("musicrec_alarms", "Alarms raised.", ["kind"])
 # Not exposed: whoever trains has no port to be asked at, and /metrics reads both from their tables.
-training_runs = Counter("musicrec_training_runs", "Training runs that ended, by how.", ["status"], registry=None)
-tuning_studies = Counter("musicrec_tuning_studies", "Tuning studies that ended, by how.", ["status"], registry=None)
 answers = Counter(
     "musicrec_answers", "Slates answered, by the first source that contributed.", ["strategy", "degraded"]
 )

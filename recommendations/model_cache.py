@@ -102,6 +102,7 @@ class ModelCache:
             self._loaded = self._load(loaded)
             if loaded and loaded.problem == "model_unavailable" and self._loaded.problem is None:
                 resolve_alarms("model_unavailable")
+            metrics.serves(self._loaded.bundle.version)
             self._pointer_stamp = stamp
             failed = self._loaded.problem == "model_unavailable"
             self._retry_at = time.monotonic() + RETRY_SECONDS if failed else float("inf")
@@ -132,7 +133,8 @@ class ModelCache:
     def _open(self, versions: VersionStore, version: str, problem: str | None = None) -> Loaded:
         file = versions.folder(version) / MODEL
         stamp = _stamp(file)
-        loaded = Loaded(versions.load(version), problem, file, stamp)
+        with metrics.timed(metrics.model_load_seconds):
+            loaded = Loaded(versions.load(version), problem, file, stamp)
         metrics.model_loads.inc()
         logger.info("model version=%s in service, problem=%s", version, problem)
         return loaded
@@ -156,6 +158,8 @@ class ModelCache:
                 return
             self.look()
             self.refresh_catalogue()
+            if self._loaded:
+                metrics.serves(self._loaded.bundle.version)  # of a child, too
             self._pid = os.getpid()
             if settings.MUSICREC["MODEL_POLL_SECONDS"] > 0:
                 threading.Thread(target=self._watch, name="model-watch", daemon=True).start()

@@ -8,6 +8,7 @@ from engine.bundle import ModelBundle
 from engine.serving.candidates import Query
 from engine.serving.pipeline import POPULAR, Pick, Policy, Ranking, recommend
 from recommendations.filters import Filters, look_again
+from recommendations.metrics import timed, top_k_seconds
 from recommendations.model_cache import cache
 from tracks.selectors import content_neighbours
 from tracks.shelf import Placard
@@ -24,7 +25,7 @@ def page(bundle: ModelBundle, policy: Policy, query: Query, filters: Filters, kn
 
     known: the answer to the query, where it has been computed already.
     """
-    ranking = known or recommend(bundle, query, policy)
+    ranking = known or _ranked(bundle, query, policy)
     for tries_left in reversed(range(_RETRIES)):
         found = filters.offered([p.track_id for p in ranking.picks])
         gone = [p.track_id for p in ranking.picks if p.track_id not in found]
@@ -33,7 +34,7 @@ def page(bundle: ModelBundle, policy: Policy, query: Query, filters: Filters, kn
         look_again()
         query = _without(query, gone)
         if tries_left:
-            ranking = recommend(bundle, query, policy)
+            ranking = _ranked(bundle, query, policy)
     left = _there(ranking, found)
     if not policy.may_repeat:
         return left, found
@@ -55,6 +56,11 @@ def filled(query: Query, ranking: Ranking, filters: Filters) -> Page:
     picks += recommend(cache.catalogue(), rest, replace(POPULAR, may_repeat=False)).picks
     found = filters.offered([p.track_id for p in picks])
     return Ranking(_there(Ranking(picks), found).picks[: query.limit]), found
+
+
+def _ranked(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
+    with timed(top_k_seconds):
+        return recommend(bundle, query, policy)
 
 
 def _without(query: Query, track_ids: list[int]) -> Query:

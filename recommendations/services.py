@@ -7,6 +7,11 @@ from recommendations.making import Making, Question
 from recommendations.results import Kept, results
 
 
+def spans(asked: Asked, found: Kept, seconds: float) -> dict[str, float | str]:
+    """Where the time of an answer went, in seconds by name; and whether it was kept."""
+    return {"db": asked.seconds, "cache": "miss" if found.fresh else "hit", "answer": seconds}
+
+
 def answer(question: Question, asked: Asked, had: str = "") -> Kept:
     """The answer that is kept, or one made now. had: ETags of answers that the caller has; of those no slate is noted,
     for they go on showing it under the id it came with. Raises UnknownTrack."""

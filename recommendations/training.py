@@ -20,7 +20,6 @@ from engine.recipe import Recipe
 from engine.training import train
 from interactions.selectors import count_interactions, play_chunks
 from interactions.services import refresh_popular_tracks
-from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.artifacts import fingerprint_of, recipe_in_service, record_version, summary, trained_before
 from recommendations.conf import store, training_config
@@ -103,7 +102,6 @@ def _run(trigger: str, force: bool, recipe: Recipe | None, progress: Progress) -
     run.status, run.detail, run.artifact, run.stage, run.seconds = status, detail, artifact, "", step.seconds
     run.finished_at, run.peak_memory_bytes = timezone.now(), _peak_memory()
     run.save()
-    metrics.training_runs.labels(status).inc()
     logger.info("training run=%s %s", run.pk, status)
     return Outcome(str(status.label), detail, run)
 

@@ -22,7 +22,6 @@ from engine.recipe import Part
 from engine.training import TrainingConfig
 from engine.tuning import Trial, Tuned, tune
 from engine.tuning.judge import Examiner
-from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.conf import store, training_config
 from recommendations.models import TrainingRun, TuningStudy, TuningTrial
@@ -90,7 +89,6 @@ def _run(trigger: str, seconds: float, train_it: bool, progress: Progress) -> Ou
         resolve_alarms("tuning_failed")
     study.status, study.detail, study.finished_at = status, detail, timezone.now()
     study.save()
-    metrics.tuning_studies.labels(status).inc()
     logger.info("tuning study=%s %s", study.pk, status)
     return Outcome(str(Status(status).label), detail, study)
 

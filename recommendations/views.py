@@ -1,5 +1,6 @@
 from contextlib import suppress
 from functools import lru_cache
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from django.http import Http404, HttpResponse, QueryDict
@@ -17,7 +18,7 @@ from recommendations.authentication import Asking, asked_of
 from recommendations.making import Question, Request, UnknownTrack
 from recommendations.results import results
 from recommendations.serializers import AnswerSerializer, PersonalParameters, SimilarParameters
-from recommendations.services import answer
+from recommendations.services import answer, spans
 
 HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Authorization", "Content-Type": "application/json"}
 
@@ -61,12 +62,13 @@ class RecommendViewSet(Asking, ViewSet):
 
     def _answered(self, request: HttpRequest, listener: int | None) -> HttpResponse:
         """304 to a caller who has it, and who goes on showing it under the id it came with."""
-        had = request.headers.get("If-None-Match", "")
+        had, asked, began = request.headers.get("If-None-Match", ""), asked_of(request), perf_counter()
         try:
-            given = answer(self._question(request, listener), asked_of(request), had)
+            given = answer(self._question(request, listener), asked, had)
         except UnknownTrack as error:
             raise Http404("no such track") from error
         request._request.strategy = given.strategy  # type: ignore[attr-defined]
+        request._request.spans = spans(asked, given, perf_counter() - began)  # type: ignore[attr-defined]
         headers = HEADERS | {"ETag": given.etag}
         if given.etag in had:
             return HttpResponse(status=304, headers=headers)

@@ -23,6 +23,8 @@ THIRD_PARTY = {
     "OPENBLAS_NUM_THREADS": "OpenBLAS",
     "PROMETHEUS_MULTIPROC_DIR": "prometheus-client, multiprocess mode",
     "HOSTNAME": "set by the container engine",
+    "GF_ANALYTICS_REPORTING_ENABLED": "the image of Grafana",
+    "GF_ANALYTICS_CHECK_FOR_UPDATES": "the image of Grafana",
 }
 OURS = {"migrate", "web", "worker", "beat"}
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -158,4 +160,28 @@ def test_there_is_one_clock_and_it_is_not_in_the_worker() -> None:
 def test_only_this_host_reaches_web_directly() -> None:
     """Whoever reaches it can say X-Forwarded-Proto, which is believed."""
     assert SERVICES["web"]["ports"] == ["127.0.0.1:8000:8000"]
-    assert [name for name, service in SERVICES.items() if "ports" in service] == ["web"]
+    published = {name for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"web", "prometheus", "grafana"}
+    assert all(port.startswith("127.0.0.1:") for name in published for port in SERVICES[name]["ports"])
+
+
+def test_monitoring_is_started_only_when_asked_for() -> None:
+    asked_for = {name for name, service in SERVICES.items() if service.get("profiles") == ["monitoring"]}
+    assert asked_for == {"prometheus", "grafana"} == {name for name, s in SERVICES.items() if "profiles" in s}
+
+
+def test_prometheus_may_ask_web_by_its_name() -> None:
+    """Of whom a `Host` that ALLOWED_HOSTS names is wanted; and HTTPS, or a header that says so."""
+    (job,) = yaml.safe_load((ROOT / "monitoring/prometheus.yml").read_text())["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    host, port = target.split(":")
+    assert host in SERVICES["web"]["environment"]["ALLOWED_HOSTS"].split(",")
+    assert SERVICES["web"]["ports"][0].endswith(f":{port}")
+    assert job["http_headers"]["X-Forwarded-Proto"] == {"values": ["https"]}
+    assert Path(job["authorization"]["credentials_file"]).name in SERVICES["prometheus"]["secrets"]
+
+
+def test_what_containers_mount_is_here() -> None:
+    mounted = [v for s in SERVICES.values() for v in s.get("volumes", []) if v.startswith("./")]
+    assert len(mounted) == 4
+    assert all((ROOT / volume.split(":")[0]).exists() for volume in mounted)

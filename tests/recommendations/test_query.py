@@ -5,8 +5,8 @@ import numpy as np
 
 from engine.matrix import Pairs
 from recommendations.asking import asked_about
+from recommendations.making import Listener, Question, Request
 from recommendations.model_cache import cache
-from recommendations.services import Listener, Question, Request
 from recommendations.training import read_plays, run_training
 from tests.people import NOON, Catalogue
 
