@@ -6,7 +6,7 @@ and `find_listener(request, user_id, sign_in)`.
 
 import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
@@ -55,15 +55,29 @@ class ListenerTokenAuthentication(JWTAuthentication):
         raw = None if header is None else self.get_raw_token(header)
         if raw is None:
             return None
-        token = _genuine(raw)
-        if token["exp"] <= time.time():  # it was good when it was looked at first
-            raise InvalidToken("Token is expired")
-        sign_in = token.get(CLAIM)  # none: of a release before sign-ins
+        claims = claims_of(raw)
         find = getattr(_view(request), "find_listener", _find_listener)
-        user = find(request, int(token[api_settings.USER_ID_CLAIM]), UUID(sign_in)) if sign_in else None
+        user = find(request, claims.user_id, claims.sign_in) if claims.sign_in else None
         if user is None:
             raise AuthenticationFailed("this token is no longer good; refresh it, or sign in again")
-        return user, token
+        return user, claims.token
+
+
+class Claims(NamedTuple):
+    """sign_in: None for a token of a release before sign-ins."""
+
+    user_id: int
+    sign_in: UUID | None
+    token: Token
+
+
+def claims_of(raw: bytes) -> Claims:
+    """Of an access token that is genuine and has not expired; whether its sign-in is good, the database knows. Raises
+    InvalidToken."""
+    claims = _genuine(raw)
+    if claims.token["exp"] <= time.time():  # it was good when it was looked at first
+        raise InvalidToken("Token is expired")
+    return claims
 
 
 def _view(request: Request) -> Any:
@@ -79,9 +93,11 @@ def _find_listener(request: Request, user_id: int, sign_in: UUID) -> User | None
 
 
 @lru_cache(maxsize=4096)
-def _genuine(raw: bytes) -> Token:
-    """The token, whose signature and form are good; checking them takes longer than the query. Raises InvalidToken."""
-    return JWTAuthentication().get_validated_token(raw)
+def _genuine(raw: bytes) -> Claims:
+    """Signature and form are good; checking them takes longer than the query. Raises InvalidToken."""
+    token = JWTAuthentication().get_validated_token(raw)
+    sign_in = token.get(CLAIM)
+    return Claims(int(token[api_settings.USER_ID_CLAIM]), UUID(sign_in) if sign_in else None, token)
 
 
 class _ServiceKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

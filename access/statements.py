@@ -70,12 +70,18 @@ class Statement:
 
     def _execute(self, values: dict[str, Any]) -> list[Row]:
         sql, parameters = self._compiled or self._compile()
-        with connection.cursor() as cursor:
-            if connection.vendor != "postgresql" or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        if connection.vendor != "postgresql" or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+            with connection.cursor() as cursor:
                 cursor.execute(sql, [_value(p, values) for p in parameters])
-            else:
-                names = [p for p in parameters if isinstance(p, Parameter)]
-                cursor.execute(self._prepare(cursor, sql, parameters), [_value(p, values) for p in names])
+                return list(cursor.fetchall())
+        named = [_value(p, values) for p in parameters if isinstance(p, Parameter)]
+        if connection.queries_logged:
+            with connection.cursor() as cursor:
+                cursor.execute(self._prepare(cursor, sql, parameters), named)
+                return list(cursor.fetchall())
+        connection.ensure_connection()  # the driver's own cursor: Django's takes as long as the driver
+        with connection.wrap_database_errors, connection.connection.cursor() as cursor:
+            cursor.execute(self._prepare(cursor, sql, parameters), named)
             return list(cursor.fetchall())
 
     def _compile(self) -> tuple[str, list[Any]]:

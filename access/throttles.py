@@ -68,6 +68,12 @@ def _limit(name: str, principal: str, requests: int = 1) -> None:
         refuse(limit, name, _leases.wait(limit, principal, requests))
 
 
+def may_go_on(name: str, principal: int) -> bool:
+    """Count one request more of a "key" or a "listener"; whether it is within the limit."""
+    limit = rate(settings.MUSICREC[f"RATE_{name.upper()}"])
+    return limit is None or not _leases.wait(limit, f"{name}:{principal}")
+
+
 def refuse(limit: Rate, name: str, wait: int) -> None:
     """Raises TooMany where there is something to wait for."""
     if wait:

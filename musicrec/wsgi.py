@@ -3,13 +3,15 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musicrec.settings")
-application = get_wsgi_application()
+django = get_wsgi_application()
 
 # These need the apps, which are there only now.
 from access.checks import refuse_bad_settings as refuse_bad_access  # noqa: E402
+from musicrec.express import Express  # noqa: E402
 from recommendations.checks import refuse_bad_settings  # noqa: E402
 from recommendations.model_cache import cache  # noqa: E402
 
 refuse_bad_access()
 refuse_bad_settings()
 cache.preload()
+application = Express(django)

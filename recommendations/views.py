@@ -1,13 +1,10 @@
 from contextlib import suppress
-from functools import lru_cache
 from time import perf_counter
-from typing import Any, NamedTuple
 
-from django.http import Http404, HttpResponse, QueryDict
+from django.http import Http404, HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request as HttpRequest
-from rest_framework.serializers import Serializer
 from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
@@ -15,7 +12,8 @@ from access.permissions import USER_ID, listener_id
 from engine.ids import INT64_MAX
 from recommendations.asking import State
 from recommendations.authentication import Asking, asked_of
-from recommendations.making import Question, Request, UnknownTrack
+from recommendations.making import Question, UnknownTrack
+from recommendations.parameters import Parsed, parsed
 from recommendations.results import results
 from recommendations.serializers import AnswerSerializer, PersonalParameters, SimilarParameters
 from recommendations.services import answer, spans
@@ -77,24 +75,6 @@ class RecommendViewSet(Asking, ViewSet):
     def _question(self, request: HttpRequest, listener: int | None) -> Question:
         return Question(str(self.action), self._parsed(request).request, listener, self.kwargs.get("track_id"))
 
-    def _parsed(self, request: HttpRequest) -> "Parsed":
+    def _parsed(self, request: HttpRequest) -> Parsed:
         """Raises ValidationError."""
-        parameters = SimilarParameters if self.action == "similar" else PersonalParameters
-        return parsed(parameters, request._request.META.get("QUERY_STRING", "").encode("latin-1"))
-
-
-class Parsed(NamedTuple):
-    request: Request
-    user_id: int | None
-
-
-@lru_cache(maxsize=4096)
-def parsed(parameters: type[Serializer[Any]], query: bytes) -> Parsed:
-    """An app asks with the same few words all the time, and a serializer takes longer than all the rest. Raises
-    ValidationError."""
-    found = parameters(data=QueryDict(query).dict())
-    if not found.is_valid():
-        raise ValidationError({f"?{name}": said for name, said in found.errors.items()})
-    fields = dict(found.validated_data)
-    user_id = fields.pop("user_id", None)
-    return Parsed(Request(**fields), user_id)
+        return parsed(str(self.action), request._request.META.get("QUERY_STRING", ""))

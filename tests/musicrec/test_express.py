@@ -1,0 +1,267 @@
+"""The short way gives the same answers as the way through Django, and what it does not answer goes that way."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_started
+from django.db import close_old_connections, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from prometheus_client import REGISTRY
+
+from access.models import Scope, ServiceKey, SignIn, User
+from access.services import create_service_key
+from access.sign_ins import sign_in
+from experiments.models import Slate
+from experiments.slates import slate_log
+from musicrec.express import Express
+from recommendations.results import results
+from recommendations.training import run_training
+from tests.people import Catalogue
+from tracks.models import Track
+
+PASSING = ("X-Request-ID", "Server-Timing", "Allow")  # the last Django REST framework says unasked
+Answer = tuple[str, dict[str, str], bytes]
+
+
+class Server:
+    """Whether the last request went through Django is `detour`."""
+
+    def __init__(self) -> None:
+        self._django = WSGIHandler()
+        self._express = Express(self._by_django)
+
+    def _by_django(self, environ: Any, start: Any) -> Any:
+        self.detour = True
+        return self._django(environ, start)
+
+    def get(self, path: str, authorization: str = "", *, by_django: bool = False, **environ: Any) -> Answer:
+        self.detour, given = False, {}
+        path, _, query = path.partition("?")
+        asked = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "HTTP_HOST": "localhost",
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "wsgi.input": io.BytesIO(),
+            "wsgi.errors": sys.stderr,
+            "wsgi.url_scheme": "http",
+        }
+        asked |= {"HTTP_AUTHORIZATION": authorization} if authorization else {}
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> None:
+            given.update(status=status, headers=dict(headers))
+
+        body = b"".join((self._by_django if by_django else self._express)(asked | environ, start))
+        return given["status"], given["headers"], body
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    request_started.disconnect(close_old_connections)  # as Django's own test client does: a test is one transaction
+    yield Server()
+    request_started.connect(close_old_connections)
+
+
+@pytest.fixture
+def ada(catalogue: Catalogue) -> User:
+    catalogue.checkerboard()
+    assert run_training("test").status == "Published"
+    return User.objects.get(username="listener-0")
+
+
+@pytest.fixture
+def key(db: None) -> str:
+    return "Api-Key " + create_service_key("back end", [Scope.RECOMMEND])
+
+
+def token(user: User) -> str:
+    return f"Bearer {sign_in(user).access}"
+
+
+def lasting(answer: Answer) -> Any:
+    """But for what is another with each request."""
+    status, headers, body = answer
+    return status, {n: v for n, v in headers.items() if n not in PASSING}, body
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/recommend/user/{user}/ml",
+        "/recommend/user/{user}/ml?limit=3&explain=true&placement=home",
+        "/recommend/user/{user}?market=DE",
+        "/recommend/user/999999/ml",
+        "/recommend/similar/{track}",
+        "/recommend/similar/{track}?user_id={user}&limit=5",
+    ],
+)
+def test_both_ways_say_the_same(path: str, kept: bool, server: Server, ada: User, key: str) -> None:
+    path = path.format(user=ada.pk, track=Track.objects.latest("pk").pk)
+    express = server.get(path, key)
+    assert not server.detour
+    if not kept:
+        results.forget()  # Redis, where there is one, has the very same answer
+    through_django = server.get(path, key, by_django=True)
+    if kept or connection.vendor == "postgresql":
+        assert lasting(express) == lasting(through_django)
+    assert {*express[1], "Allow"} == {*through_django[1]}
+    had = {"HTTP_IF_NONE_MATCH": express[1]["ETag"]}
+    again, detour = server.get(path, key, **had), server.get(path, key, by_django=True, **had)
+    assert (again[0], again[2]) == (detour[0], detour[2]) == ("304 Not Modified", b"")
+    assert lasting(again)[1].items() <= lasting(detour)[1].items()
+
+
+def test_a_listener_asks_for_themselves(server: Server, ada: User) -> None:
+    mine = [server.get(f"/recommend/user/{name}/ml", token(ada)) for name in ("me", ada.pk)]
+    assert not server.detour
+    assert mine[0][2] == mine[1][2] == server.get("/recommend/user/me/ml", token(ada), by_django=True)[2]
+
+
+def test_a_kept_answer_is_one_query(server: Server, ada: User, key: str) -> None:
+    path = f"/recommend/user/{ada.pk}/ml"
+    server.get(path, key)
+    with CaptureQueriesContext(connection) as queries:
+        server.get(path, key)
+    assert len(queries) == 1
+    assert not server.detour
+
+
+def test_what_it_is_called_is_echoed_counted_and_said(server: Server, ada: User, key: str) -> None:
+    name = "musicrec_request_seconds_count"
+    labels = {"endpoint": "recommend", "strategy": "personal", "status": "200"}
+    before = REGISTRY.get_sample_value(name, labels) or 0
+    _, headers, _ = server.get(f"/recommend/user/{ada.pk}/ml", key, HTTP_X_REQUEST_ID="from-the-app")
+    assert headers["X-Request-ID"] == "from-the-app"
+    assert headers["Server-Timing"].startswith("total;dur=")
+    assert REGISTRY.get_sample_value(name, labels) == before + 1
+    _, headers, _ = server.get(f"/recommend/user/{ada.pk}/ml", key, HTTP_X_REQUEST_ID="no\nheader")
+    assert "\n" not in headers["X-Request-ID"]
+
+
+def test_its_slates_are_kept(server: Server, ada: User) -> None:
+    server.get("/recommend/user/me/ml?placement=home", token(ada))
+    slate_log.flush()
+    assert Slate.objects.get().placement == "home"
+
+
+def test_the_use_of_a_key_is_noted(server: Server, ada: User, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("access.services._noted", {})
+    server.get(f"/recommend/user/{ada.pk}/ml", key)
+    assert ServiceKey.objects.get().last_used_at is not None
+
+
+REFUSED: dict[str, tuple[Callable[[User, str], tuple[str, str, dict[str, Any]]], str]] = {
+    "nobody": (lambda u, k: (f"/recommend/user/{u.pk}/ml", "", {}), "401"),
+    "an unknown key": (lambda u, k: (f"/recommend/user/{u.pk}/ml", k + "x", {}), "401"),
+    "another scheme": (lambda u, k: (f"/recommend/user/{u.pk}/ml", "Basic eDp5", {}), "401"),
+    "a broken token": (lambda u, k: ("/recommend/user/me/ml", "Bearer a.b.c", {}), "401"),
+    "a token that is none": (lambda u, k: ("/recommend/user/me/ml", "Bearer \xff\xfe", {}), "401"),
+    "somebody else": (lambda u, k: (f"/recommend/user/{u.pk + 1}/ml", token(u), {}), "404"),
+    "me with a key": (lambda u, k: ("/recommend/user/me/ml", k, {}), "400"),
+    "a wrong limit": (lambda u, k: (f"/recommend/user/{u.pk}/ml?limit=0", k, {}), "400"),
+    "a wrong parameter": (lambda u, k: (f"/recommend/user/{u.pk}/ml?market=Germany", k, {}), "400"),
+    "no track": (lambda u, k: ("/recommend/similar/99999999", k, {}), "404"),
+    "another host": (lambda u, k: (f"/recommend/user/{u.pk}/ml", k, {"HTTP_HOST": "evil.example"}), "400"),
+    "no host": (lambda u, k: (f"/recommend/user/{u.pk}/ml", k, {"HTTP_HOST": ""}), "400"),
+    "another path": (lambda u, k: (f"/recommend/user/{u.pk}/mlx", k, {}), "404"),
+    "a slash": (lambda u, k: (f"/recommend/user/{u.pk}/ml/", k, {}), "404"),
+    "another method": (lambda u, k: (f"/recommend/user/{u.pk}/ml", k, {"REQUEST_METHOD": "DELETE"}), "405"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_refused_is_refused_by_django(what: str, server: Server, ada: User, key: str) -> None:
+    make, status = REFUSED[what]
+    path, authorization, environ = make(ada, key)
+    refused = server.get(path, authorization, **environ)
+    assert server.detour
+    assert refused[0].startswith(status), refused
+
+
+class TestFromOneMomentToTheNext:
+    """What was good a moment ago, and kept, is refused."""
+
+    def refused(self, server: Server, path: str, authorization: str, change: Callable[[], object]) -> str:
+        assert server.get(path, authorization)[0] == "200 OK"
+        assert server.get(path, authorization)[0] == "200 OK"
+        assert not server.detour
+        change()
+        answer = server.get(path, authorization)
+        assert server.detour
+        return answer[0][:3]
+
+    def test_a_key_that_is_revoked(self, server: Server, ada: User, key: str) -> None:
+        keys = ServiceKey.objects.all()
+        path = f"/recommend/user/{ada.pk}/ml"
+        assert self.refused(server, path, key, lambda: keys.update(revoked_at=timezone.now())) == "401"
+
+    def test_a_key_that_is_over(self, server: Server, ada: User, key: str) -> None:
+        path, over = f"/recommend/user/{ada.pk}/ml", timezone.now() - timedelta(seconds=1)
+        assert self.refused(server, path, key, lambda: ServiceKey.objects.update(expires_at=over)) == "401"
+
+    def test_a_key_that_lost_its_scope(self, server: Server, ada: User, key: str) -> None:
+        path = f"/recommend/user/{ada.pk}/ml"
+        assert self.refused(server, path, key, lambda: ServiceKey.objects.update(scopes=["events"])) == "403"
+
+    def test_a_sign_in_that_ended(self, server: Server, ada: User) -> None:
+        assert self.refused(server, "/recommend/user/me/ml", token(ada), SignIn.objects.all().delete) == "401"
+
+    def test_an_account_that_is_closed(self, server: Server, ada: User) -> None:
+        closed = User.objects.filter(pk=ada.pk)
+        mine = token(ada)
+        assert self.refused(server, "/recommend/user/me/ml", mine, lambda: closed.update(is_active=False)) == "401"
+
+    def test_a_token_that_expired(self, server: Server, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        import time
+
+        later = time.time() + 3601
+        mine = token(ada)
+        assert (
+            self.refused(
+                server,
+                "/recommend/user/me/ml",
+                mine,
+                lambda: monkeypatch.setattr("access.authentication.time.time", lambda: later),
+            )
+            == "401"
+        )
+
+    def test_a_limit_that_is_reached(self, server: Server, ada: User, settings: Any) -> None:
+        settings.MUSICREC = settings.MUSICREC | {"RATE_LISTENER": "2/min"}
+        assert self.refused(server, "/recommend/user/me/ml", token(ada), lambda: None) == "429"
+
+
+def test_behind_https_plain_http_is_sent_there(server: Server, ada: User, key: str, settings: Any) -> None:
+    settings.HTTPS = settings.SECURE_SSL_REDIRECT = True
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    server = Server()
+    path = f"/recommend/user/{ada.pk}/ml"
+    assert server.get(path, key)[0].startswith("301")
+    assert server.detour
+    assert server.get(path, key, HTTP_X_FORWARDED_PROTO="https")[0] == "200 OK"
+    assert not server.detour
+
+
+def test_a_browser_of_another_origin_goes_through_django(server: Server, ada: User, key: str) -> None:
+    assert server.get(f"/recommend/user/{ada.pk}/ml", key, HTTP_ORIGIN="https://app.example")[0] == "200 OK"
+    assert server.detour
+
+
+def test_an_error_of_ours_is_answered_by_django(server: Server, ada: User, key: str, monkeypatch: Any) -> None:
+    def broken(*arguments: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("musicrec.express.answer", broken)
+    assert server.get(f"/recommend/user/{ada.pk}/ml", key)[0] == "200 OK"
+    assert server.detour
