@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -105,7 +104,7 @@ def history_column(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJso
     different tracks and signals, whatever the number of plays."""
     rows = (
         Interaction.objects.filter(when or Q(), user=listener)
-        .values("track_id", signal=_signal())
+        .values("track_id", signal=signal_column())
         .annotate(
             n=Count("pk"), count=Sum("plays"), good=Count("pk", filter=QUALIFIED), newest=Max(UnixSeconds("played_at"))
         )
@@ -135,28 +134,7 @@ def history(user_id: int) -> History:
     return history_in(found[0][0]) if found else History()
 
 
-def play_chunks(rows: int = 50_000) -> Iterator[Plays]:
-    """All interactions to learn from in the order they came, as columns, `rows` at a time: memory for a chunk, not for
-    the table."""
-    qualified = Case(When(QUALIFIED, then=1), default=0)
-    cells = (
-        Interaction.objects.filter(LEARNT_FROM)
-        .order_by("pk")
-        .values_list("user_id", "track_id", "plays", qualified, UnixSeconds("played_at"), _signal())
-        .iterator(chunk_size=rows)
-    )
-    while len(chunk := np.array([row for _, row in zip(range(rows), cells, strict=False)], np.int64)):
-        yield Plays(
-            chunk[:, 0].copy(),
-            chunk[:, 1].copy(),
-            chunk[:, 2].astype(np.float32),
-            chunk[:, 3].astype(np.bool_),
-            chunk[:, 4].copy(),
-            chunk[:, 5].astype(np.int8),
-        )
-
-
-def _signal() -> Case:
+def signal_column() -> Case:
     """What a row says: a `Signal`."""
     said = [When(kind=kind, then=Value(int(signal))) for kind, signal in SIGNALS.items() if kind != Kind.PLAY]
     skipped = When(is_skip=True, then=Value(int(Signal.SKIP)))

@@ -18,7 +18,8 @@ from filelock import FileLock, Timeout
 from engine.plays import Plays
 from engine.recipe import Recipe
 from engine.training import train
-from interactions.selectors import count_interactions, play_chunks
+from interactions.reading import play_chunks
+from interactions.selectors import count_interactions
 from interactions.services import refresh_popular_tracks
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.artifacts import fingerprint_of, recipe_in_service, record_version, summary, trained_before

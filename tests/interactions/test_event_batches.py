@@ -18,7 +18,8 @@ from engine.matrix import Pairs
 from engine.plays import Signal
 from interactions.events import EventType
 from interactions.models import EventBatch, Exposure, Interaction
-from interactions.selectors import history, play_chunks
+from interactions.reading import play_chunks
+from interactions.selectors import history
 from tests.conftest import problem_of
 from tests.interactions.test_events import event
 from tests.people import Catalogue

@@ -8,7 +8,8 @@ from access.models import User
 from engine.plays import Signal
 from interactions.bulk import Row, insert_once
 from interactions.models import Interaction
-from interactions.selectors import history, play_chunks, popular_tracks
+from interactions.reading import play_chunks
+from interactions.selectors import history, popular_tracks
 from interactions.services import refresh_popular_tracks
 from tests.people import NOON, Catalogue
 

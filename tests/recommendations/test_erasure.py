@@ -17,7 +17,7 @@ from access.selectors import agreeing_listeners, erased_external_ids, listener_i
 from access.services import listeners_by_external_id
 from interactions.importing import import_data_set
 from interactions.models import Interaction
-from interactions.selectors import play_chunks
+from interactions.reading import play_chunks
 from recommendations import erasure as erasing
 from recommendations import publishing
 from recommendations.conf import store
@@ -75,7 +75,7 @@ def test_the_model_answers_an_erased_listener_as_one_it_never_knew(catalogue: Ca
 
 
 def test_the_next_fit_learns_nothing_from_who_is_leaving_or_has_not_agreed(catalogue: Catalogue) -> None:
-    """The reading is `interactions.selectors.play_chunks`."""
+    """The reading is `interactions.reading.play_chunks`."""
     users, _ = catalogue.checkerboard()
     request_erasure(users[0].pk)
     User.objects.filter(pk=users[1].pk).update(consent=False)
