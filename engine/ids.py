@@ -21,7 +21,12 @@ class IdMap:
     @classmethod
     def of(cls, ids: ArrayLike) -> IdMap:
         """An IdMap of the distinct values of `ids`, in any order."""
-        return cls(np.unique(np.asarray(ids, dtype=np.int64)))
+        wanted = np.asarray(ids, dtype=np.int64).ravel()
+        if not _dense(wanted):
+            return cls(np.unique(wanted))
+        there = np.zeros(int(wanted.max()) + 1, np.bool_)
+        there[wanted] = True
+        return cls(np.flatnonzero(there))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -38,11 +43,26 @@ class IdMap:
         wanted = np.asarray(outside_ids, dtype=np.int64)
         if not len(self.ids):
             return np.zeros(wanted.shape, np.int64), np.zeros(wanted.shape, np.bool_)
+        if wanted.size > len(self.ids) and _dense(self.ids, wanted.size):
+            return self._rows_by_table(wanted)
         rows = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
         known = self.ids[rows] == wanted
+        return np.where(known, rows, 0), known
+
+    def _rows_by_table(self, wanted: Ids) -> tuple[Rows, NDArray[np.bool_]]:
+        """For many ids: a look at a table of all is quicker than a search for each."""
+        table = np.full(int(self.ids[-1]) + 2, -1, np.int64)  # the last is nobody's
+        table[self.ids] = np.arange(len(self.ids))
+        rows = table[np.where((wanted >= 0) & (wanted <= self.ids[-1]), wanted, -1)]
+        known = rows >= 0
         return np.where(known, rows, 0), known
 
     def known_rows(self, outside_ids: ArrayLike) -> Rows:
         """Rows of those of the ids that are known, in their order."""
         rows, known = self.rows(outside_ids)
         return rows[known]
+
+
+def _dense(ids: Ids, among: int = 0) -> bool:
+    """Whether a table up to the greatest id is about as long as the ids, or as those `among` which they are sought."""
+    return bool(len(ids) and ids.min() >= 0 and ids.max() < 8 * max(len(ids), among) + 65_536)

@@ -18,6 +18,7 @@ TRANSFORMS = ("none", "log", "capped", "bm25")
 DAY = 86_400
 _OPINIONS = (Signal.LIKE, Signal.UNLIKE, Signal.DISLIKE, Signal.UNDISLIKE)
 _LISTED = (Signal.ADD, Signal.REMOVE)
+_KEYS = np.iinfo(np.int64).max
 _LEAST = 1e-6  # of a wanted pair, so that the matrix has it
 OLDEST = 0.1  # of its confidence is left of the oldest play; without a floor, all of a quiet listener would fade away
 
@@ -64,7 +65,7 @@ class Pairs:
     @classmethod
     def merge(cls, user_rows: Rows, track_rows: Rows, plays: Plays) -> Pairs:
         """Several interactions of a listener with a track become one pair; the ids in `plays` are not looked at."""
-        order = np.lexsort((plays.time, track_rows, user_rows))  # stable: of the same second, the later row is newer
+        order = _in_order(user_rows, track_rows, plays.time)
         user, track, signal = user_rows[order], track_rows[order], plays.signal[order]
         begins = np.ones(len(order), np.bool_)
         begins[1:] = (user[1:] != user[:-1]) | (track[1:] != track[:-1])
@@ -100,6 +101,16 @@ class Pairs:
 
     def where(self, mask: Flags | Rows) -> Pairs:
         return Pairs(*(getattr(self, f.name)[mask] for f in fields(self)))
+
+
+def _in_order(user_rows: Rows, track_rows: Rows, time: NDArray[np.int64]) -> Rows:
+    """By listener, track and time; stable: of the same second, the later row is newer."""
+    if not len(time):
+        return np.zeros(0, np.int64)
+    tracks = int(track_rows.max()) + 1
+    if (time[1:] < time[:-1]).any() or user_rows.max() >= _KEYS // tracks:
+        return np.lexsort((time, track_rows, user_rows))
+    return np.argsort(user_rows * tracks + track_rows, kind="stable")  # a third of the time
 
 
 def _any(flags: Flags, group: Rows, groups: int) -> Flags:

@@ -138,7 +138,8 @@ def signal_column() -> Case:
     """What a row says: a `Signal`."""
     said = [When(kind=kind, then=Value(int(signal))) for kind, signal in SIGNALS.items() if kind != Kind.PLAY]
     skipped = When(is_skip=True, then=Value(int(Signal.SKIP)))
-    return Case(skipped, *said, default=Value(int(Signal.PLAY)), output_field=IntegerField())
+    played = When(kind=Kind.PLAY, then=Value(int(Signal.PLAY)))  # most are, and need no look at the others
+    return Case(skipped, played, *said, default=Value(int(Signal.PLAY)), output_field=IntegerField())
 
 
 def opinion_of(user_id: int, track_id: int) -> str | None:

@@ -24,3 +24,18 @@ def test_an_id_too_big_for_a_database_is_unknown() -> None:
 
 def test_known_rows_leave_out_the_unknown_and_keep_the_order() -> None:
     assert IdMap.of([10, 30, 20]).known_rows(np.array([30, 99, 10])).tolist() == [2, 0]
+
+
+@given(
+    st.lists(st.integers(-5, 70_000), max_size=60),
+    st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 70_000), max_size=80),
+)
+def test_a_table_finds_what_a_search_finds(ids: list[int], wanted: list[int]) -> None:
+    known = IdMap.of(ids)
+    assert known.ids.tolist() == sorted(set(ids))
+    rows, found = known.rows(wanted)
+    assert found.tolist() == [i in set(ids) for i in wanted]
+    assert [known.ids[row] for row, there in zip(rows, found, strict=True) if there] == [
+        i for i in wanted if i in set(ids)
+    ]
+    assert not rows[~found].any()

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.ids import IdMap
-from engine.matrix import DAY, Confidence, Pairs, Statistics, confidence_matrix, listeners_of
+from engine.matrix import DAY, Confidence, Pairs, Statistics, _in_order, confidence_matrix, listeners_of
 from engine.plays import Plays, Signal
 
 NEWEST = 100 * DAY
@@ -194,3 +196,18 @@ def test_only_what_is_wanted_is_learnt() -> None:
     )
     found = Pairs.of(plays, IdMap.of([1, 2]), IdMap.of([10, 20, 30]))
     assert (found.user.tolist(), found.track.tolist()) == ([0], [0])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 3), st.sampled_from(list(Signal))), max_size=40
+    ),
+    st.booleans(),
+)
+def test_rows_that_came_in_the_order_of_time_add_up_as_any_others(
+    rows: list[tuple[int, int, int, Signal]], in_order: bool
+) -> None:
+    rows = sorted(rows, key=lambda row: row[2]) if in_order else rows
+    user, track, time, signal = np.array(rows, np.int64).reshape(-1, 4).T
+    order = np.lexsort((time, track, user))
+    np.testing.assert_array_equal(_in_order(user, track, time), order)
