@@ -62,8 +62,8 @@ def _plays(columns: Columns) -> Plays:
 
 
 def _packed(first: int, end: int) -> Columns:
-    """PostgreSQL: each column as the bytes of its numbers, big-endian, and one row of such columns by COPY. Times as they
-    are stored: reckoning with them takes longer than reading them."""
+    """PostgreSQL: each column as the bytes of its numbers, big-endian, and one row of such columns by COPY. Times as
+    they are stored: reckoning with them takes longer than reading them."""
     sql, parameters = _chunk(first, end, F("played_at")).query.get_compiler(connection=connection).as_sql()
     packed = ", ".join(f"string_agg({send}(c{n}), ''::bytea)" for n, (send, _) in enumerate(_SENT))
     names = ", ".join(f"c{n}" for n in range(len(_SENT)))

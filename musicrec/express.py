@@ -111,7 +111,9 @@ def _given(environ: Environ, asking: Asking, began: float) -> Given | None:
         connection.close_if_unusable_or_obsolete()  # as Django does before each request
     request_id = environ.get("HTTP_X_REQUEST_ID", "")
     current.set(request_id := request_id if ACCEPTED.fullmatch(request_id) else uuid.uuid4().hex)
-    found = (_by_key if asking.scheme == "Api-Key" else _by_token)(asking, parsed(asking.kind, environ.get("QUERY_STRING", "")))
+    found = (_by_key if asking.scheme == "Api-Key" else _by_token)(
+        asking, parsed(asking.kind, environ.get("QUERY_STRING", ""))
+    )
     if found is None:
         return None
     question, asked = found

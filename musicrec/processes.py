@@ -32,6 +32,7 @@ def web_command(port: int) -> list[str]:
 def worker_command(schedule: Path) -> list[str]:
     return [
         *("celery", "-A", "musicrec", "--quiet", "worker", "--beat", "--concurrency", "1", "--loglevel", "WARNING"),
+        *("--queues", "celery,training"),  # both: on one machine of few cores nothing is won by a second worker
         *("--schedule", str(schedule), "--without-gossip", "--without-mingle"),
     ]
 

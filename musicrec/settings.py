@@ -162,6 +162,7 @@ MUSICREC = {
 
 # --- Background work ---
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", REDIS_URL)
+CELERY_TASK_ROUTES = {f"recommendations.{task}": {"queue": "training"} for task in ("train_model", "tune_model")}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # a training run that killed its worker must not be handed to the next one
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

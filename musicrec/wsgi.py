@@ -3,7 +3,7 @@ import os
 # Before NumPy is there: the cores belong to the requests, not to one request's product.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musicrec.settings")
 django = get_wsgi_application()

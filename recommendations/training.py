@@ -1,6 +1,7 @@
 """One training run, from plays to a published version. Schedule, command and admin all call `run_training`."""
 
 import logging
+import os
 import resource
 import secrets
 import socket
@@ -32,6 +33,7 @@ from tracks.selectors import all_track_ids
 logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 Status = TrainingRun.Status
+NICE = 10
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class _Step:
         self.seconds[name] = round(time.perf_counter() - began, 3)
 
 
+def stand_back() -> None:
+    """This process, and what it starts, gets the processor when nobody who answers wants it."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
 def run_training(
     trigger: str,
     *,
@@ -76,6 +83,7 @@ def run_training(
     Never raises for what goes wrong inside: a failure is an Outcome, a row, an alarm and a log line. Killed anywhere,
     the version in service goes on serving and the next run starts clean.
     """
+    stand_back()
     versions = store()
     versions.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(versions.root / "training.lock", timeout=0)  # freed by the kernel when its holder dies

@@ -26,7 +26,7 @@ from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.conf import store, training_config
 from recommendations.models import TrainingRun, TuningStudy, TuningTrial
 from recommendations.training import Outcome as Trained
-from recommendations.training import read_plays, run_training
+from recommendations.training import read_plays, run_training, stand_back
 from tracks.selectors import all_track_ids
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ def run_tuning(
     seconds: by default as the settings say · train_it: else the study is only kept. Never raises for what goes wrong
     inside. A study that was killed goes on where it was, if the plays are still the same.
     """
+    stand_back()
     versions = store()
     versions.root.mkdir(parents=True, exist_ok=True)
     try:

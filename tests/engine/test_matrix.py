@@ -208,6 +208,6 @@ def test_rows_that_came_in_the_order_of_time_add_up_as_any_others(
     rows: list[tuple[int, int, int, Signal]], in_order: bool
 ) -> None:
     rows = sorted(rows, key=lambda row: row[2]) if in_order else rows
-    user, track, time, signal = np.array(rows, np.int64).reshape(-1, 4).T
+    user, track, time, _ = np.array(rows, np.int64).reshape(-1, 4).T
     order = np.lexsort((time, track, user))
     np.testing.assert_array_equal(_in_order(user, track, time), order)

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from django.conf import settings
 
-from musicrec.processes import ROOT
+from musicrec.processes import ROOT, worker_command
 
 THIRD_PARTY = {
     "POSTGRES_DB": "the image of PostgreSQL",
@@ -23,10 +24,11 @@ THIRD_PARTY = {
     "OPENBLAS_NUM_THREADS": "OpenBLAS",
     "PROMETHEUS_MULTIPROC_DIR": "prometheus-client, multiprocess mode",
     "HOSTNAME": "set by the container engine",
+    "REDIS_MEMORY": "the command of the service redis",
     "GF_ANALYTICS_REPORTING_ENABLED": "the image of Grafana",
     "GF_ANALYTICS_CHECK_FOR_UPDATES": "the image of Grafana",
 }
-OURS = {"migrate", "web", "worker", "beat"}
+OURS = {"migrate", "web", "worker", "trainer", "beat"}
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -129,6 +131,7 @@ def test_ours_are_one_image_in_one_environment() -> None:
         assert service["image"] == SERVICES["web"]["image"]
         assert shared.items() <= service["environment"].items(), name
     assert SERVICES["worker"]["environment"] == SERVICES["beat"]["environment"] == shared
+    assert SERVICES["trainer"]["environment"] == shared
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
@@ -150,6 +153,15 @@ def test_web_and_worker_share_the_models() -> None:
     folder = SERVICES["web"]["environment"]["MUSICREC_MODEL_DIR"]
     assert f"models:{folder}" in SERVICES["web"]["volumes"]
     assert f"models:{folder}" in SERVICES["worker"]["volumes"]
+    assert f"models:{folder}" in SERVICES["trainer"]["volumes"]
+
+
+def test_every_queue_is_somebodys() -> None:
+    command = {name: SERVICES[name]["command"] for name in ("worker", "trainer")}
+    queues = {name: words[words.index("--queues") + 1] for name, words in command.items()}
+    assert queues == {"worker": "celery", "trainer": "training"}
+    assert {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()} == {"training"}
+    assert "--queues=celery,training" in " ".join(worker_command(Path("x"))).replace("--queues ", "--queues=")
 
 
 def test_there_is_one_clock_and_it_is_not_in_the_worker() -> None:
