@@ -34,7 +34,7 @@ pytestmark = [
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 HOST = "music.example.org"
 DOT_ENV = {"SECRET_KEY": uuid.uuid4().hex + uuid.uuid4().hex, "POSTGRES_PASSWORD": "unused", "ALLOWED_HOSTS": HOST}
-SERVERS = ("web", "worker", "beat")
+SERVERS = ("web", "worker", "trainer", "beat")
 SIZE = 12  # listeners and tracks; each listener has five plays, which is as few as the model is used for
 PATIENCE = 60.0  # seconds; for what takes two or three on an idle machine
 SWAP_SECONDS = 5.0  # from the pointer's replacement to the last process
@@ -246,7 +246,7 @@ def set_up(host: Production) -> None:
     host.before_training = host.ready()
     host.wait(lambda: "version_here" in host.log("worker").read_text(), "beat's task to reach the worker")
     host.listeners = host.shell(TRAIN)
-    host.wait(host.published, "the worker to publish a version")
+    host.wait(host.published, "the trainer to publish a version")
     host.wait(lambda: set(host.versions().values()) == {host.published()}, "web to serve it")
 
 
@@ -343,7 +343,7 @@ def test_the_health_checks_pass(production: Production) -> None:
     web = re.search(r"^HEALTHCHECK .*\\\n\s+CMD (\[.*\])$", dockerfile, re.M)
     assert web
     production.run("web", json.loads(web[1]))
-    for service in ("worker", "beat"):
+    for service in ("worker", "trainer", "beat"):
         kind, command = COMPOSE[service]["healthcheck"]["test"]
         assert kind == "CMD-SHELL"
         assert "pong" in production.run(service, ["sh", "-c", command])
