@@ -38,6 +38,21 @@ def listener_id(request: Request, user_id: str) -> int:
         return int(own)
     if not (user_id.isascii() and user_id.isdigit()):
         raise ValidationError({"{user_id}": "is not a listener's id: expected an integer, or 'me' with a token"})
-    if own is not None and int(user_id[:40]) != own:
-        raise Http404("no such listener")
+    named = number_of(user_id)
+    own_or_named(own, named)
+    return named
+
+
+def number_of(user_id: str) -> int:
+    """Of digits, however many: more than a number has are nobody's."""
     return int(user_id[:40])
+
+
+def own_or_named(own: int | None, named: int | None) -> int | None:
+    """Whom a principal asks about: a listener (`own`) themselves, a service key (None) whoever it names, if anybody.
+
+    Raises 404 where a listener names somebody else.
+    """
+    if own is not None and named not in (None, own):
+        raise Http404("no such listener")
+    return named if own is None else own

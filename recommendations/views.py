@@ -8,7 +8,7 @@ from rest_framework.request import Request as HttpRequest
 from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
-from access.permissions import USER_ID, listener_id
+from access.permissions import USER_ID, listener_id, number_of, own_or_named
 from engine.ids import INT64_MAX
 from recommendations.asking import State
 from recommendations.authentication import Asking, asked_of
@@ -41,17 +41,15 @@ class RecommendViewSet(Asking, ViewSet):
     @extend_schema(operation_id="similar", parameters=[SimilarParameters], responses=AnswerSerializer)
     def similar(self, request: HttpRequest, track_id: int) -> HttpResponse:
         """Like a track; by what is known of it where nobody has played it yet."""
-        own, named = request.user.pk, self._parsed(request).user_id  # of a service key, the first is None
-        if own is not None and named not in (None, own):
-            raise Http404("no such listener")
-        return self._answered(request, own or named)
+        return self._answered(request, own_or_named(request.user.pk, self._parsed(request).user_id))
 
     def about(self, request: HttpRequest) -> int | None:
         named = self.kwargs.get("user_id", "")
         if self.action == "similar":
             with suppress(ValidationError):
                 return self._parsed(request).user_id
-        return int(named) if named.isascii() and named.isdigit() and int(named[:40]) <= INT64_MAX else None
+        listener = number_of(named) if named.isascii() and named.isdigit() else None
+        return listener if listener is not None and listener <= INT64_MAX else None
 
     def known(self, request: HttpRequest, listener: int | None) -> State:
         with suppress(ValidationError):

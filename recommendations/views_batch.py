@@ -9,8 +9,8 @@ from rest_framework.request import Request as HttpRequest
 from rest_framework.views import APIView
 
 from access.models import Scope, ServiceKey
+from access.permissions import own_or_named
 from access.throttles import charge
-from recommendations.asking import NOBODY
 from recommendations.authentication import Asking, asked_of
 from recommendations.batches import Shelf, answers_for, shelves_for
 from recommendations.making import Request, UnknownTrack
@@ -50,12 +50,10 @@ class BatchView(Asking, APIView):
         return _rendered("shelves", [_with("name", one.name, kept) for one, kept in given])
 
     def _listener(self, request: HttpRequest, wanted: dict[str, Any]) -> int:
-        own, named = request.user.pk, wanted.get("user_id")
-        if own is None and named is None:
+        listener = own_or_named(request.user.pk, wanted.get("user_id"))
+        if listener is None:
             raise ValidationError({"user_id": "is needed with a service key"})
-        if own is not None and named not in (None, own):
-            raise Http404("no such listener")
-        return int(own or named or NOBODY)
+        return listener
 
     def _wanted(self, request: HttpRequest) -> dict[str, Any]:
         """Raises ValidationError, or what reading the body raises."""

@@ -263,3 +263,10 @@ def test_a_few_deleted_tracks_cost_nothing_but_themselves(
     body = service.get(path).json()
     assert (body["strategy"], len(ids(body))) == ("personal", 2)
     assert ids(body)[0] == before[1]
+
+
+@pytest.mark.parametrize("named", ["9" * 5000, "0" * 5000, "0" * 39 + "12"])
+def test_a_number_of_any_length_is_nobody_or_somebody(service: APIClient, catalogue: Catalogue, named: str) -> None:
+    catalogue.tracks(1)
+    answer = service.get(f"/recommend/user/{named}/ml")
+    assert (answer.status_code, answer.json()["fallback_reason"]) == (200, "no_model")
