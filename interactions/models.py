@@ -1,29 +1,18 @@
 """Who played, liked, skipped, blocked or saw what, when, in which context."""
 
 import uuid
-from collections.abc import Iterable
-from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from access.services import touch
+from interactions.telling import Telling
 from tracks.models import Track
 
 QUALIFIED_MILESTONE = 75  # percent of a track, from which a play says "liked it"
 
 
-class TellingQuerySet(models.QuerySet["Interaction", "Interaction"]):
-    """Whatever adds interactions tells of whom. (`interactions.bulk` writes past it, and tells by itself.)"""
-
-    def bulk_create(self, objs: Iterable["Interaction"], *args: Any, **kwargs: Any) -> list["Interaction"]:
-        created = super().bulk_create(objs, *args, **kwargs)
-        touch(one.user_id for one in created)
-        return created
-
-
-class Interaction(models.Model):
+class Interaction(Telling):
     """One event of a listener that tells of their taste, or an imported total of `plays` plays."""
 
     class Kind(models.TextChoices):
@@ -65,8 +54,6 @@ class Interaction(models.Model):
     source = models.CharField(max_length=64, help_text="How the row came here: api, or the import's name.")
     event_id = models.UUIDField(default=uuid.uuid4, help_text="The client's id: sent twice, it is kept once.")
 
-    objects = TellingQuerySet.as_manager()
-
     class Meta:
         db_table = "interactions"
         constraints = [
@@ -102,10 +89,6 @@ class Interaction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        super().save(*args, **kwargs)
-        touch([self.user_id])
 
 
 class Exposure(models.Model):
