@@ -5,9 +5,8 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-from django.core.cache import cache
+from access.shared import shared
 
 SECONDS = {"sec": 1, "min": 60, "hour": 3600, "day": 86400}
 LEASES = 100  # of a rate in a window
@@ -41,8 +40,7 @@ class Rate:
         """Count one request more, or `by`. A cache that is away counts none."""
         now = int(time.time())
         window = now // self.seconds
-        counting: Any = cache  # one of musicrec.cache
-        [count] = counting.hit([f"rate:{principal}:{self.seconds}:{window}"], self.seconds, by)
+        [count] = shared().hit([f"rate:{principal}:{self.seconds}:{window}"], self.seconds, by)
         return Hit(count, now, (window + 1) * self.seconds)
 
     def wait(self, principal: str, times: int = 1) -> int:

@@ -70,18 +70,11 @@ class Statement:
 
     def _execute(self, values: dict[str, Any]) -> list[Row]:
         sql, parameters = self._compiled or self._compile()
-        if connection.vendor != "postgresql" or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-            with connection.cursor() as cursor:
-                cursor.execute(sql, [_value(p, values) for p in parameters])
-                return list(cursor.fetchall())
-        named = [_value(p, values) for p in parameters if isinstance(p, Parameter)]
-        if connection.queries_logged:
-            with connection.cursor() as cursor:
-                cursor.execute(self._prepare(cursor, sql, parameters), named)
-                return list(cursor.fetchall())
-        connection.ensure_connection()  # the driver's own cursor: Django's takes as long as the driver
-        with connection.wrap_database_errors, connection.connection.cursor() as cursor:
-            cursor.execute(self._prepare(cursor, sql, parameters), named)
+        pooled = connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+        prepared = connection.vendor == "postgresql" and not pooled
+        given = [_value(p, values) for p in parameters if isinstance(p, Parameter) or not prepared]
+        with connection.wrap_database_errors, _cursor(own=prepared) as cursor:
+            cursor.execute(self._prepare(cursor, sql, parameters) if prepared else sql, given)
             return list(cursor.fetchall())
 
     def _compile(self) -> tuple[str, list[Any]]:
@@ -99,6 +92,14 @@ class Statement:
             marks = ", ".join(["%s"] * sum(isinstance(p, Parameter) for p in parameters))
             call = self._prepared[connection.connection] = f"EXECUTE {name} ({marks})"
         return call
+
+
+def _cursor(own: bool) -> Any:
+    """own: the driver's, for Django's takes as long as the driver; but not where queries are being logged."""
+    if not own or connection.queries_logged:
+        return connection.cursor()
+    connection.ensure_connection()
+    return connection.connection.cursor()
 
 
 def _literal(cursor: Any, value: Any) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from access.models import User
 from engine.plays import Plays
 from interactions.models import Interaction
-from interactions.selectors import LEARNT_FROM, QUALIFIED, UnixSeconds, signal_column
+from interactions.selectors import AGREE, QUALIFIED, UnixSeconds, signal_column
 
 Columns = list[NDArray[np.int64]]
 ROWS = 500_000
@@ -34,20 +34,13 @@ def play_chunks(rows: int = ROWS) -> Iterator[Plays]:
     span = Interaction.objects.aggregate(first=Min("pk"), last=Max("pk"))
     if span["first"] is None:
         return
-    unheard = np.fromiter(User.objects.exclude(_learnt_from_user()).values_list("pk", flat=True).iterator(), np.int64)
+    unheard = np.fromiter(User.objects.exclude(AGREE).values_list("pk", flat=True).iterator(), np.int64)
     read = {"postgresql": _packed, "sqlite": _listed}.get(connection.vendor, _fetched)
     for first in range(span["first"], span["last"] + 1, rows):
         columns = read(first, first + rows)
         if len(columns[0]):
             plays = _plays(columns)
             yield plays.where(~np.isin(plays.user, unheard)) if len(unheard) else plays
-
-
-def _learnt_from_user() -> Any:
-    """`LEARNT_FROM`, of the listener instead of the interaction."""
-    q = LEARNT_FROM.copy()
-    q.children = [(str(name).removeprefix("user__"), value) for name, value in q.children]  # type: ignore[misc]
-    return q
 
 
 def _chunk(first: int, end: int, time: Any) -> "QuerySet[Interaction, tuple[int, ...]]":

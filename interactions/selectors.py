@@ -43,7 +43,8 @@ SIGNALS = {
     Kind.PLAYLIST_REMOVE: Signal.REMOVE,
 }
 OPINIONS = [Kind.LIKE, Kind.UNLIKE, Kind.DISLIKE, Kind.UNDISLIKE]
-LEARNT_FROM = Q(user__is_active=True, user__consent=True)  # not from who is being erased, or has not agreed
+AGREE = Q(is_active=True, consent=True)  # of listeners: not who is being erased, or has not agreed
+LEARNT_FROM = Q(user__is_active=True, user__consent=True)  # the same, of what they did
 
 
 class UnixSeconds(Func):
@@ -165,7 +166,7 @@ def opinions(user_id: int) -> dict[int, str]:
 def active_listeners(since: datetime, after: int, count: int) -> list[int]:
     """The first `count` ids above `after`, ascending, of those who agree and did anything since."""
     lately = Interaction.objects.filter(user=OuterRef("pk"), played_at__gte=since)
-    there = User.objects.filter(Exists(lately), pk__gt=after, is_active=True, consent=True)
+    there = User.objects.filter(AGREE, Exists(lately), pk__gt=after)
     return list(there.order_by("pk").values_list("pk", flat=True)[:count])
 
 

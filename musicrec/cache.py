@@ -22,14 +22,17 @@ AWAY_SECONDS = 5.0  # how long it is left alone after it did not answer
 SAID_SECONDS = 60.0
 
 
+def impatient(seconds: float) -> dict[str, Any]:
+    """Options of a client of Redis that waits no longer, to connect and again for an answer."""
+    # Without `retry`, redis-py tries three more times, a second apart.
+    return {"retry": Retry(NoBackoff(), 0), "socket_connect_timeout": seconds, "socket_timeout": seconds}
+
+
 class RedisCache(DjangoRedisCache):
     _away_until = _said_at = float("-inf")  # of the class: each thread has an object of its own
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
-        waits = {"socket_connect_timeout": TIMEOUT_SECONDS, "socket_timeout": TIMEOUT_SECONDS}
-        # Without it redis-py tries three more times, a second apart.
-        options = {"retry": Retry(NoBackoff(), 0), **waits, **params.get("OPTIONS", {})}
-        super().__init__(server, {**params, "OPTIONS": options})
+        super().__init__(server, {**params, "OPTIONS": {**impatient(TIMEOUT_SECONDS), **params.get("OPTIONS", {})}})
 
     def hit(self, keys: Sequence[str], seconds: int, by: int = 1) -> list[int]:
         """Counts `by` more of each; gives their counts, or zeros where nothing answers. They end after `seconds`."""
@@ -83,9 +86,17 @@ class RedisCache(DjangoRedisCache):
         self._try(write, None)
 
     def add_members(self, key: str, members: Collection[int], most: int) -> None:
-        """To a set, until it has `most`."""
+        """To a set, which keeps `most` of them."""
         name = self.make_and_validate_key(key)
-        self._try(lambda client: client.sadd(name, *members) if client.scard(name) < most else 0, 0)
+
+        def add(client: Redis) -> None:
+            pipe = client.pipeline(transaction=False)
+            pipe.sadd(name, *members)
+            pipe.scard(name)
+            if (beyond := pipe.execute()[1] - most) > 0:
+                client.spop(name, beyond)
+
+        self._try(add, None)
 
     def pop_members(self, key: str, count: int) -> list[bytes]:
         """Takes up to `count` out of a set."""

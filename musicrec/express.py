@@ -8,7 +8,6 @@ limit that is reached, an error – goes on to Django, where the same functions 
 
 import logging
 import re
-import uuid
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from time import perf_counter
@@ -25,7 +24,7 @@ from access.services import note_use
 from access.throttles import may_go_on
 from musicrec.headers import ALWAYS, DATA
 from musicrec.monitoring import count, server_timing
-from musicrec.request_id import ACCEPTED, current
+from musicrec.request_id import named
 from recommendations.asking import Asked, asked_by_key, asked_by_token
 from recommendations.making import Question, UnknownTrack
 from recommendations.parameters import Parsed, parsed
@@ -65,12 +64,16 @@ class Express:
 
 
 class Asking(NamedTuple):
-    """kind: of the question · path: what the path named · scheme, credential: of the header `Authorization`."""
+    """kind: of the question · named, track: in the path · scheme, credential: of the header `Authorization`."""
 
     kind: str
-    path: "re.Match[str]"
+    named: str | None
+    track: int | None
     scheme: str
     credential: str
+
+    def question(self, wanted: Parsed, listener: int | None) -> Question:
+        return Question(self.kind, wanted.request, listener, self.track)
 
 
 class Given(NamedTuple):
@@ -92,8 +95,11 @@ def _asking(environ: Environ) -> Asking | None:
     ):
         return None
     scheme, _, credential = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme not in ("Api-Key", "Bearer"):
+        return None
     kind = "similar" if path["track"] else "personal" if path["ml"] else "legacy"
-    return Asking(kind, path, scheme, credential) if scheme in ("Api-Key", "Bearer") else None
+    track = int(path["track"]) if path["track"] else None
+    return Asking(kind, path["user"], track, scheme, credential)
 
 
 @lru_cache(maxsize=64)
@@ -109,11 +115,9 @@ def _given(environ: Environ, asking: Asking, began: float) -> Given | None:
     """Raises what the way through Django answers with a refusal."""
     if not connection.in_atomic_block:  # but in tests
         connection.close_if_unusable_or_obsolete()  # as Django does before each request
-    request_id = environ.get("HTTP_X_REQUEST_ID", "")
-    current.set(request_id := request_id if ACCEPTED.fullmatch(request_id) else uuid.uuid4().hex)
-    found = (_by_key if asking.scheme == "Api-Key" else _by_token)(
-        asking, parsed(asking.kind, environ.get("QUERY_STRING", ""))
-    )
+    request_id = named(environ.get("HTTP_X_REQUEST_ID", ""))
+    by = _by_key if asking.scheme == "Api-Key" else _by_token
+    found = by(asking, parsed(asking.kind, environ.get("QUERY_STRING", "")))
     if found is None:
         return None
     question, asked = found
@@ -135,11 +139,10 @@ def _given(environ: Environ, asking: Asking, began: float) -> Given | None:
 
 
 def _by_key(asking: Asking, wanted: Parsed) -> tuple[Question, Asked] | None:
-    named, track = asking.path["user"], asking.path["track"]
-    if named == "me":
+    if asking.named == "me":
         return None
-    listener = int(named) if named else wanted.user_id
-    question = Question(asking.kind, wanted.request, listener, int(track) if track else None)
+    listener = int(asking.named) if asking.named else wanted.user_id
+    question = asking.question(wanted, listener)
     found = asked_by_key(asking.credential, listener, results.known(question))
     if found is None or Scope.RECOMMEND not in found[0].scopes:
         return None
@@ -148,11 +151,11 @@ def _by_key(asking: Asking, wanted: Parsed) -> tuple[Question, Asked] | None:
 
 
 def _by_token(asking: Asking, wanted: Parsed) -> tuple[Question, Asked] | None:
-    claims, track = claims_of(asking.credential.encode("latin-1")), asking.path["track"]
-    named = asking.path["user"] or wanted.user_id or "me"
-    if claims.sign_in is None or str(named) not in ("me", str(claims.user_id)):
+    claims = claims_of(asking.credential.encode("latin-1"))
+    about = asking.named or wanted.user_id or "me"
+    if claims.sign_in is None or str(about) not in ("me", str(claims.user_id)):
         return None
-    question = Question(asking.kind, wanted.request, claims.user_id, int(track) if track else None)
+    question = asking.question(wanted, claims.user_id)
     found = asked_by_token(claims.user_id, claims.sign_in, results.known(question))
     return (question, found[1]) if found and may_go_on("listener", claims.user_id) else None
 

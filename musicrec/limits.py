@@ -20,10 +20,11 @@ class BodyLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.method == "GET" and not request.META.get("CONTENT_LENGTH") and not _comes_in_chunks(request):
-            return self.get_response(request)  # without a body
+        chunked = _comes_in_chunks(request)
+        if not (chunked or request.META.get("CONTENT_LENGTH")):  # there is no body
+            return self.get_response(request)
         limit = _limit(request)
-        if _comes_in_chunks(request):  # it is read before anybody knows whose it is: no more than of any other
+        if chunked:  # it is read before anybody knows whose it is: no more than of any other
             _take_in(request, limit := settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit() and int(length[:20]) <= limit):

@@ -15,13 +15,12 @@ from django.db.models import CharField, Count, F, Max, Q, QuerySet, Value
 from django.db.models.functions import Cast
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from redis import Redis, RedisError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from access.models import Erasure
 from engine.storage.bundles import MODEL
 from engine.storage.versions import UNREADABLE
 from interactions.models import HistoryImport
+from musicrec.cache import impatient
 from recommendations.conf import store
 from recommendations.models import Alarm, TrainingRun, TuningStudy
 
@@ -93,12 +92,7 @@ def _broker(url: str) -> "Redis | None":
     url = url.replace("redis+socket://", "unix://", 1)
     if not url.startswith(("redis://", "rediss://", "unix://")):
         return None
-    return Redis.from_url(
-        url,
-        socket_connect_timeout=BROKER_SECONDS,
-        socket_timeout=BROKER_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
+    return Redis.from_url(url, **impatient(BROKER_SECONDS))
 
 
 def _counts() -> Rows:

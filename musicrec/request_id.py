@@ -17,12 +17,17 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if ACCEPTED.fullmatch(given) else uuid.uuid4().hex
-        current.set(request_id)  # left set: Django logs a refused request after the middleware has ended
+        request_id = named(request.headers.get("X-Request-ID", ""))
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
+
+
+def named(given: str) -> str:
+    """The id of the request at hand, from now on: the caller's if it is one, else a new one."""
+    request_id = given if ACCEPTED.fullmatch(given) else uuid.uuid4().hex
+    current.set(request_id)  # left set: Django logs a refused request after the middleware has ended
+    return request_id
 
 
 class RequestIdFilter(logging.Filter):

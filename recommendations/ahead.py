@@ -4,13 +4,11 @@ Each is kept under everything that made it, as answers are: it is found only as 
 """
 
 from collections.abc import Hashable, Mapping
-from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.core.cache import cache
 
+from access.shared import name_of, shared
 from engine.serving.candidates import SOURCES
 from engine.serving.pipeline import Pick, Ranking
 
@@ -27,27 +25,23 @@ def ranking_ahead(listener: int, made_of: Hashable, limit: int) -> Ranking | Non
     """Its first `limit` picks; None where none is there."""
     if not settings.MUSICREC["AHEAD_LISTENERS"]:
         return None
-    packed = _far().find(_name(listener, made_of))
+    packed = shared().find(_name(listener, made_of))
     return None if packed is None else _unpacked(packed, limit)
 
 
 def keep_ahead(rankings: Mapping[Made, Ranking]) -> None:
     """For as long as answers are kept. Where there is no Redis, nothing is."""
     values = {_name(*made): _packed(ranking) for made, ranking in rankings.items()}
-    _far().share_many(values, settings.MUSICREC["RESULTS_SECONDS"])
+    shared().share_many(values, settings.MUSICREC["RESULTS_SECONDS"])
 
 
-def shared() -> bool:
+def is_kept() -> bool:
     """Whether there is anywhere to keep them."""
     return bool(settings.REDIS_URL and settings.MUSICREC["RESULTS_SECONDS"] and settings.MUSICREC["AHEAD_LISTENERS"])
 
 
-def _far() -> Any:
-    return cache  # one of musicrec.cache
-
-
 def _name(listener: int, made_of: Hashable) -> str:
-    return f"ahead:{blake2b(repr((listener, made_of)).encode(), digest_size=16).hexdigest()}"
+    return name_of("ahead", listener, made_of)
 
 
 def _packed(ranking: Ranking) -> bytes:

@@ -1,19 +1,16 @@
 """Answers for many listeners at once, and many shelves for one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from engine.serving.batch import recommend_many
-from engine.serving.pipeline import Policy
-from experiments.slates import slate_log
-from recommendations import metrics
 from recommendations.asking import Asked, asked_about
-from recommendations.making import Making, Question, Request
+from recommendations.making import Making, Question, Request, ranked
 from recommendations.rendering import Slate
 from recommendations.results import Kept, results
+from recommendations.services import count, note
 from tracks.shelf import shelf
 
 
@@ -59,13 +56,7 @@ def shelves_for(listener: int, asked: Asked, shelves: Sequence[Shelf], request: 
 
 def _computed(makings: Sequence[Making]) -> list[Making]:
     """The same, with their rankings; and what lists show of all of them is looked up at once."""
-    by_policy: dict[Policy, list[Making]] = {}
-    for making in makings:
-        by_policy.setdefault(making.policy, []).append(making)
-    done: list[Making] = []
-    for policy, those in by_policy.items():
-        rankings = recommend_many(those[0].loaded.bundle, [m.query for m in those], policy)
-        done += [replace(m, known=r) for m, r in zip(those, rankings, strict=True)]
+    done = ranked(makings)
     if done:
         tracks = {pick.track_id for m in done if m.known for pick in m.known.picks}
         shelf.placards(tracks, done[0].asked.catalogue)
@@ -73,9 +64,8 @@ def _computed(makings: Sequence[Making]) -> list[Making]:
 
 
 def _given(making: Making, kept: Kept) -> Kept:
-    metrics.answers.labels(kept.strategy, str(making.loaded.problem is not None).lower()).inc()
-    if kept.shown is not None:
-        slate_log.add(kept.shown)
+    count(making, kept)
+    note(kept)
     return kept
 
 

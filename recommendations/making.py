@@ -1,6 +1,6 @@
 """One answer, from what it is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.bundle import ModelBundle
 from engine.ids import INT64_MAX
+from engine.serving.batch import recommend_many
 from engine.serving.candidates import Query
 from engine.serving.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, Ranking
 from interactions.selectors import History
@@ -99,7 +100,7 @@ class Making:
         """By the version in service."""
         return cls(question, asked, Loaded(cache.catalogue()) if question.kind == "legacy" else cache.current(), **more)
 
-    @property
+    @cached_property
     def made_of(self) -> tuple[Any, ...]:
         """Everything else than the question that decides the answer."""
         return (
@@ -195,3 +196,15 @@ class Making:
             self.question.request.placement,
             self.asked,
         )
+
+
+def ranked(makings: Iterable[Making]) -> list[Making]:
+    """The same with their rankings, computed together; all of one version."""
+    by_policy: dict[Policy, list[Making]] = {}
+    for making in makings:
+        by_policy.setdefault(making.policy, []).append(making)
+    done: list[Making] = []
+    for policy, those in by_policy.items():
+        rankings = recommend_many(those[0].loaded.bundle, [m.query for m in those], policy)
+        done += [replace(m, known=r) for m, r in zip(those, rankings, strict=True)]
+    return done

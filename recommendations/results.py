@@ -10,12 +10,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from hashlib import blake2b
-from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 
+from access.shared import name_of
+from access.shared import shared as _far
 from experiments.slates import Shown
 from recommendations import metrics
 from recommendations.asking import NOBODY, State
@@ -140,12 +139,8 @@ class Results:
         return kept
 
 
-def _far() -> Any:
-    return cache  # one of musicrec.cache
-
-
 def _name(question: Hashable, made_of: Hashable) -> str:
-    return f"result:{blake2b(repr((question, made_of)).encode(), digest_size=16).hexdigest()}"
+    return name_of("result", question, made_of)
 
 
 def _packed(kept: Kept) -> bytes:

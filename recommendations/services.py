@@ -17,11 +17,20 @@ def answer(question: Question, asked: Asked, had: str = "") -> Kept:
     for they go on showing it under the id it came with. Raises UnknownTrack."""
     making = Making.of(question, asked)
     found = results.answer(question, making.made_of, asked.state, making.answer)
-    metrics.answers.labels(found.strategy, str(making.loaded.problem is not None).lower()).inc()
+    count(making, found)
     if found.fresh and found.etag in had:
         results.unseen(question, found)
     elif found.fresh:
-        if found.shown is not None:
-            slate_log.add(found.shown)
+        note(found)
         results.seen(question, found)
     return found
+
+
+def count(making: Making, found: Kept) -> None:
+    metrics.answers.labels(found.strategy, str(making.loaded.problem is not None).lower()).inc()
+
+
+def note(found: Kept) -> None:
+    """Somebody gets to see it: its slate is kept, if one is to be."""
+    if found.shown is not None:
+        slate_log.add(found.shown)

@@ -11,13 +11,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from access.changes import changed_listeners
-from engine.serving.batch import recommend_many
-from engine.serving.pipeline import Ranking
+from engine.serving.pipeline import POPULAR, Ranking
 from interactions.selectors import active_listeners
 from recommendations import metrics
-from recommendations.ahead import MOST_PICKS, Made, keep_ahead, shared
+from recommendations.ahead import MOST_PICKS, Made, is_kept, keep_ahead
 from recommendations.asking import asked_about
-from recommendations.making import Making, Question, Request
+from recommendations.making import Making, Question, Request, ranked
 from recommendations.model_cache import cache
 from recommendations.publishing import version_in_service
 
@@ -38,7 +37,7 @@ def warm_active(place: Place) -> Place | None:
     """A batch of the listeners who were active lately; the next place, or None where there is nothing more to do, for
     another version is in service by now, too."""
     left = settings.MUSICREC["AHEAD_LISTENERS"] - place.done
-    if not shared() or left < 1 or version_in_service() != place.version:
+    if not is_kept() or left < 1 or version_in_service() != place.version:
         return None
     listeners = active_listeners(timezone.now() - ACTIVE, place.after, min(BATCH, left))
     warm(listeners)
@@ -47,7 +46,7 @@ def warm_active(place: Place) -> Place | None:
 
 def warm_changed() -> int:
     """A batch of those whose plays have changed since; gives how many."""
-    if not shared():
+    if not is_kept():
         return 0
     listeners = changed_listeners(BATCH)
     warm(listeners)
@@ -59,13 +58,7 @@ def warm(listeners: Collection[int]) -> None:
     cache.look()  # a worker's child may not have noticed yet
     request = Request(limit=MOST_PICKS)
     makings = [Making.of(Question("personal", request, i), asked) for i, asked in asked_about(listeners).items()]
-    by_policy: dict[str, list[Making]] = {}
-    for making in makings:
-        by_policy.setdefault(making.policy.name, []).append(making)
-    rankings: dict[Made, Ranking] = {}
-    for name, those in by_policy.items():
-        if name != "popular":
-            found = recommend_many(those[0].loaded.bundle, [m.query for m in those], those[0].policy)
-            rankings |= {(m.question.listener or 0, m.made_of): r for m, r in zip(those, found, strict=True)}
+    by_model = ranked(m for m in makings if m.policy is not POPULAR)
+    rankings: dict[Made, Ranking] = {(m.question.listener or 0, m.made_of): m.known for m in by_model if m.known}
     keep_ahead(rankings)
     metrics.rankings_ahead.inc(len(rankings))

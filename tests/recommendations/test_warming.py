@@ -9,7 +9,7 @@ from django.core.cache import cache as django_cache
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from access.changes import CHANGED, changed_listeners
+from access.changes import CHANGED, changed_listeners, note_changed
 from access.models import User
 from recommendations import ahead, pages, warming
 from recommendations.publishing import version_in_service
@@ -123,3 +123,12 @@ def test_off_nothing_is_computed(world: Catalogue, settings: Any, monkeypatch: p
     assert warm_active(Place(str(version_in_service()))) is None
     assert warming.warm_changed() == 0
     assert ahead.ranking_ahead(1, (), 5) is None
+
+
+def test_no_more_wait_to_be_computed_again_than_there_is_room_for(
+    world: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("access.changes._MOST", 5)
+    for _ in range(3):
+        note_changed(range(1, 9))
+    assert len(changed_listeners(100)) == 5
