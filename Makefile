@@ -4,8 +4,6 @@ SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(if $(shell $(p) -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo ok),$(p))))
 BIN := .venv/bin
 PORT ?= 8000
-# Pages of the admin and what browsers are told: the database has no part in them, and they were tested on the first stack.
-ONE_STACK := $(foreach page,quality_pages engagement_page policy,--ignore tests/web/test_$(page).py)
 DATA ?=
 
 .PHONY: help demo test check lint format clean bench
@@ -17,7 +15,7 @@ demo: .venv/demo.stamp  ## a catalogue, plays, a trained model, API + admin + li
 
 test: .venv/dev.stamp  ## every test, on PostgreSQL + Valkey and on the embedded default
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest tests --stack embedded --ignore tests/engine --ignore tests/slow $(ONE_STACK)
+	$(BIN)/python -m pytest tests --stack embedded --ignore tests/engine --ignore tests/slow -m "not one_stack"
 
 check: lint  ## what `lint` does, and the quick tests
 	$(BIN)/python -m pytest tests -m "not slow"

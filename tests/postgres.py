@@ -49,6 +49,8 @@ class Postgres:
         kept = "on" if self._durable else "off"
         options = {"listen_addresses": "127.0.0.1", "port": self.port, "fsync": "off", "synchronous_commit": kept}
         options |= {"full_page_writes": kept, "unix_socket_directories": self.folder}
+        # Tests fill tables within one transaction: statistics taken before, of empty ones, would make it quadratic.
+        options |= {"autovacuum": kept}
         self.process = subprocess.Popen(
             [self._binaries / "postgres", "-D", self.folder / "data"]
             + [word for name, value in options.items() for word in ("-c", f"{name}={value}")],

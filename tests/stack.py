@@ -20,6 +20,8 @@ from musicrec.processes import ROOT, Processes, running, wait_until_ready, web_c
 from tests.postgres import create_database, free_port
 
 PASSWORD = "secret-77"
+# A kernel on two threads waits at each step for the one whose core is busy with another test.
+QUICK = {"MUSICREC_FACTORS": "2", "MUSICREC_TRAINING_THREADS": "1", "MUSICREC_MODEL_POLL_SECONDS": "0.5"}
 
 
 @dataclass
@@ -75,9 +77,13 @@ class Stack:
         return int(self.python(code))
 
     @contextmanager
-    def serving(self, *, worker: bool = False) -> Iterator[Processes]:
+    def serving(self, *, worker: bool = False, alone: bool = False) -> Iterator[Processes]:
+        """alone: by one web process, for tests to which a second one would only be two seconds of starting."""
         self.port = free_port()
-        commands = {"web": web_command(self.port)}
+        web = web_command(self.port)
+        if alone:
+            web[web.index("--workers") + 1] = "1"
+        commands = {"web": web}
         if worker:
             commands["worker"] = worker_command(self.var / "beat")
         with running(commands, self.environment) as processes:
@@ -113,7 +119,7 @@ def new_stack(folder: Path, **extra: str) -> Stack:
     """An empty, migrated installation on what this test session runs on."""
     var = folder / "var"
     var.mkdir(parents=True)
-    environment = os.environ | {"MUSICREC_VAR_DIR": str(var), "MUSICREC_MODEL_POLL_SECONDS": "0.5", "LOG_LEVEL": "INFO"}
+    environment = os.environ | QUICK | {"MUSICREC_VAR_DIR": str(var), "LOG_LEVEL": "INFO"}
     if "DATABASE_URL" in os.environ:
         name = f"stack_{uuid.uuid4().hex[:12]}"
         environment["DATABASE_URL"] = create_database(os.environ["DATABASE_URL"], name, template=_template())

@@ -39,7 +39,7 @@ def test_bodies_without_a_length_are_read_and_bounded_and_no_credential_is_logge
     stack = new_stack(tmp_path, LOG_LEVEL="DEBUG")
     stack.python(f"from access.models import User; User.objects.create_user('ann', password='{PASSWORD}')")
     key, right = stack.service_key("recommend"), {"username": "ann", "password": PASSWORD}
-    with stack.serving():
+    with stack.serving(alone=True):
         status, tokens = in_chunks(stack, "/token", [b'{"username": "ann", ', b'"password": "secret-77"}'])
         assert (status, tokens["token_type"]) == (200, "Bearer")
         status, problem = in_chunks(stack, "/token", (b" " * 65_536 for _ in range(LIMIT // 65_536 + 1)))

@@ -5,6 +5,8 @@ import pytest
 
 from experiments.rates import Moments, Rate, wilson
 
+pytestmark = pytest.mark.one_stack
+
 
 def moments(pairs: list[tuple[float, float]]) -> Moments:
     return Moments.of(pairs)

@@ -2,6 +2,8 @@ import pytest
 
 from interactions.playback import Playback, playback
 
+pytestmark = pytest.mark.one_stack
+
 
 @pytest.mark.parametrize(
     ("ms_played", "duration_ms", "end_reason", "expected"),

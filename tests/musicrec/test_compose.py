@@ -16,6 +16,7 @@ from django.conf import settings
 
 from musicrec.processes import ROOT, worker_command
 
+pytestmark = pytest.mark.one_stack
 THIRD_PARTY = {
     "POSTGRES_DB": "the image of PostgreSQL",
     "POSTGRES_USER": "the image of PostgreSQL",

@@ -22,6 +22,7 @@ FENCE = re.compile(r"^```.*?^```[^\n]*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"manage\.py ([a-z_]+)((?:\\\n|[^\n`|;&#])*)")
 MACHINE = re.compile(r"(?<![\w.])/(?:work|root|home|Users)/")
+pytestmark = pytest.mark.one_stack
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 
 

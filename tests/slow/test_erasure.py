@@ -25,15 +25,15 @@ COMPLETE_SECONDS = 60.0
 MANY_PLAYS = """
 import uuid
 from datetime import datetime, timedelta, UTC
-from interactions.models import Interaction
+from interactions.bulk import Row, insert_once
 from tracks.models import Track
 tracks = list(Track.objects.values_list("pk", flat=True)[::2])
 start = datetime(2024, 1, 1, tzinfo=UTC)
-for begin in range(0, {plays}, 10_000):
-    Interaction.objects.bulk_create(
-        Interaction(user_id={user}, track_id=tracks[n % len(tracks)], played_at=start + timedelta(minutes=n),
-                    milestone=100, is_completed=True, source="test")
-        for n in range(begin, begin + 10_000))
+insert_once([
+    Row({user}, tracks[n % len(tracks)], "play", start + timedelta(minutes=n), 1, None, 100, True, "", "", "", "test",
+        uuid.uuid4())
+    for n in range({plays})
+])
 """
 LEFT = """
 from recommendations.held import remaining
@@ -66,7 +66,7 @@ print(json.dumps([erasure.completed_at is not None, erasure.erased, remaining({u
 
 
 def filled(folder: Path) -> Stack:
-    stack = new_stack(folder, MUSICREC_FACTORS="2", MUSICREC_GATE_MARGIN="1", MUSICREC_RATE_LISTENER="100000/min")
+    stack = new_stack(folder, MUSICREC_GATE_MARGIN="1", MUSICREC_RATE_LISTENER="100000/min")
     stack.manage("import_plays", str(checkerboard_csv(stack.var)), "--format", "csv")
     return stack
 

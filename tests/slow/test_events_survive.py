@@ -23,7 +23,7 @@ from tests.worlds import checkerboard_csv
 pytestmark = pytest.mark.slow
 CLIENTS = 4
 BATCH = 20
-DATABASE_AWAY = 10.0  # seconds
+DATABASE_AWAY = 3.0  # seconds, from when somebody has noticed
 PATIENCE = 30.0  # seconds, until the last batch is acknowledged
 COUNT = """
 import json
@@ -58,6 +58,12 @@ class Phones:
             stop.set()
             for phone in phones:
                 phone.join()
+
+    def wait_for(self, status: int) -> None:
+        """Until some batch is answered so, which takes as long as killed processes take to come back."""
+        deadline, known = time.monotonic() + PATIENCE, len(self.statuses)
+        while status not in self.statuses[known:] and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def _send(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -114,6 +120,7 @@ def test_processes_are_killed_redis_goes_and_the_database_crashes(tmp_path: Path
                     os.kill(child.pid, signal.SIGKILL)
             assert {s for s in phones.statuses if s != 202}  # some were cut off while they waited
             crash()
+            phones.wait_for(503 if where else 202)
             time.sleep(DATABASE_AWAY)
             restart()
             time.sleep(1)

@@ -64,11 +64,13 @@ def test_what_is_another_recording_stays_another(one: str, other: str) -> None:
     assert normal(one) != normal(other)
 
 
+@pytest.mark.one_stack
 @given(st.text())
 def test_normalising_twice_changes_nothing(name: str) -> None:
     assert normal(normal(name)) == normal(name)
 
 
+@pytest.mark.one_stack
 @given(st.text(alphabet="ABft.ea ()[]-–'&2019remasdvxplicgu\u0301\u00ad!", max_size=60))
 def test_nor_does_it_where_names_are_like_those_of_tracks(name: str) -> None:
     assert normal(normal(name)) == normal(name)

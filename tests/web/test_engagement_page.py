@@ -17,6 +17,7 @@ from interactions.models import Exposure, Interaction
 from tests.people import Catalogue
 from tests.stack import PASSWORD, Stack, new_stack
 
+pytestmark = pytest.mark.one_stack
 FILL = f"""
 from access.models import User
 from tests.web.test_engagement_page import fill
@@ -59,7 +60,7 @@ def _evening(chance: random.Random, user: User, strategy: str, tracks: list[int]
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     installed = new_stack(tmp_path_factory.mktemp("engagement"))
     installed.python(FILL)
-    with installed.serving():
+    with installed.serving(alone=True):
         yield installed
 
 

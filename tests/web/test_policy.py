@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.stack import PASSWORD, new_stack
 
+pytestmark = pytest.mark.one_stack
 ADMIN = ["access/user/", "access/user/1/change/", "access/servicekey/", "access/signin/", "access/erasure/"]
 ADMIN += ["admin/logentry/", "recommendations/alarm/"]
 
@@ -13,7 +15,7 @@ ADMIN += ["admin/logentry/", "recommendations/alarm/"]
 def test_the_docs_and_the_admin_work_under_their_policies(browser: Browser, tmp_path: Path) -> None:
     stack = new_stack(tmp_path)
     stack.python(f"from access.models import User; User.objects.create_superuser('operator', password='{PASSWORD}')")
-    with stack.serving():
+    with stack.serving(alone=True):
         page, faults = browser.new_page(base_url=stack.base), []
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)

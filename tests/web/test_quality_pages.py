@@ -20,6 +20,7 @@ from tests.recommendations.test_admin_quality import (
 from tests.stack import PASSWORD, Stack, new_stack
 from tracks.models import Artist, Tag, Track, TrackTag
 
+pytestmark = pytest.mark.one_stack
 GENRES = [
     "rock",
     "electronic",
@@ -79,7 +80,7 @@ def catalogue(tracks: int) -> list[int]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     installed = new_stack(tmp_path_factory.mktemp("quality"))
     installed.python(FILL)
-    with installed.serving():
+    with installed.serving(alone=True):
         yield installed
 
 
