@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
 from django.db.models import Expression, Field, QuerySet, Subquery, TextField
 
 Row = tuple[Any, ...]
@@ -51,6 +51,7 @@ class Statement:
     def __init__(self, build: "Callable[[], QuerySet[Any, Any]]") -> None:
         self._build = build
         self._compiled: tuple[str, list[Any]] | None = None
+        self._names: list[str] = []
         self._prepared: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
     def rows(self, **values: Any) -> list[Row]:
@@ -59,47 +60,54 @@ class Statement:
         It may be the first query of a request: a connection that has died meanwhile is replaced, so that nobody has to
         ask each time whether it lives.
         """
-        connection.health_check_done = True  # type: ignore[attr-defined]
+        one: Any = connections[DEFAULT_DB_ALIAS]  # looked up once: `connection` is looked up at each use of it
+        one.health_check_done = True
         try:
-            return self._execute(values)
+            return self._execute(one, values)
         except (OperationalError, InterfaceError):
-            if connection.in_atomic_block:
+            if one.in_atomic_block:
                 raise
-            connection.close()
-            return self._execute(values)
+            one.close()
+            return self._execute(one, values)
 
-    def _execute(self, values: dict[str, Any]) -> list[Row]:
-        sql, parameters = self._compiled or self._compile()
-        pooled = connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
-        prepared = connection.vendor == "postgresql" and not pooled
-        given = [_value(p, values) for p in parameters if isinstance(p, Parameter) or not prepared]
-        with connection.wrap_database_errors, _cursor(own=prepared) as cursor:
-            cursor.execute(self._prepare(cursor, sql, parameters) if prepared else sql, given)
+    def _execute(self, one: Any, values: dict[str, Any]) -> list[Row]:
+        sql, parameters = self._compiled or self._compile(one)
+        pooled = one.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+        prepared = one.vendor == "postgresql" and not pooled
+        with one.wrap_database_errors, _cursor(one, own=prepared) as cursor:
+            if prepared:
+                cursor.execute(self._prepare(one, cursor), [values[name] for name in self._names])
+            else:
+                cursor.execute(sql, [_value(parameter, values, one) for parameter in parameters])
             return list(cursor.fetchall())
 
-    def _compile(self) -> tuple[str, list[Any]]:
-        sql, parameters = self._build().query.get_compiler(connection=connection).as_sql()
+    def _compile(self, one: Any) -> tuple[str, list[Any]]:
+        sql, parameters = self._build().query.get_compiler(connection=one).as_sql()
+        self._names = list(dict.fromkeys(p.name for p in parameters if isinstance(p, Parameter)))
         self._compiled = sql, list(parameters)
         return self._compiled
 
-    def _prepare(self, cursor: Any, sql: str, parameters: list[Any]) -> str:
-        """The statement that executes it, prepared on this connection if it is not yet."""
-        if (call := self._prepared.get(connection.connection)) is None:
-            numbers = iter(range(1, len(parameters) + 1))
-            given = [f"${next(numbers)}" if isinstance(p, Parameter) else _literal(cursor, p) for p in parameters]
+    def _prepare(self, one: Any, cursor: Any) -> str:
+        """The statement that executes it, prepared on this connection if it is not yet. Each parameter has one number,
+        however often it is used."""
+        if (call := self._prepared.get(one.connection)) is None:
+            assert self._compiled is not None
+            sql, parameters = self._compiled
+            numbers = {name: f"${number}" for number, name in enumerate(self._names, 1)}
+            given = [numbers[p.name] if isinstance(p, Parameter) else _literal(cursor, p) for p in parameters]
             name = f"musicrec_{next(_numbers)}"
             cursor.execute(f"PREPARE {name} AS {sql % tuple(given)}")
-            marks = ", ".join(["%s"] * sum(isinstance(p, Parameter) for p in parameters))
-            call = self._prepared[connection.connection] = f"EXECUTE {name} ({marks})"
+            marks = ", ".join(["%s"] * len(numbers))
+            call = self._prepared[one.connection] = f"EXECUTE {name} ({marks})"
         return call
 
 
-def _cursor(own: bool) -> Any:
+def _cursor(one: Any, own: bool) -> Any:
     """own: the driver's, for Django's takes as long as the driver; but not where queries are being logged."""
-    if not own or connection.queries_logged:
-        return connection.cursor()
-    connection.ensure_connection()
-    return connection.connection.cursor()
+    if not own or one.queries_logged:
+        return one.cursor()
+    one.ensure_connection()
+    return one.connection.cursor()
 
 
 def _literal(cursor: Any, value: Any) -> str:
@@ -107,8 +115,8 @@ def _literal(cursor: Any, value: Any) -> str:
     return text
 
 
-def _value(parameter: Any, values: dict[str, Any]) -> Any:
+def _value(parameter: Any, values: dict[str, Any], one: Any) -> Any:
+    """As the database wants it. The driver of PostgreSQL knows what Python has."""
     if not isinstance(parameter, Parameter):
         return parameter
-    value = values[parameter.name]
-    return value if isinstance(value, int | str) else parameter.output_field.get_db_prep_value(value, connection)
+    return parameter.output_field.get_db_prep_value(values[parameter.name], one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 TRANSFORMS = ("none", "log", "capped", "bm25")
 DAY = 86_400
-_OPINIONS = (Signal.LIKE, Signal.UNLIKE, Signal.DISLIKE, Signal.UNDISLIKE)
-_LISTED = (Signal.ADD, Signal.REMOVE)
+# Flags by signal, bool (signals,): a tenth of the time that np.isin takes.
+_OPINIONS = np.isin(list(Signal), (Signal.LIKE, Signal.UNLIKE, Signal.DISLIKE, Signal.UNDISLIKE))
+_LISTED = np.isin(list(Signal), (Signal.ADD, Signal.REMOVE))
 _KEYS = np.iinfo(np.int64).max
 _LEAST = 1e-6  # of a wanted pair, so that the matrix has it
 OLDEST = 0.1  # of its confidence is left of the oldest play; without a floor, all of a quiet listener would fade away
@@ -54,7 +56,9 @@ class Pairs:
         return pairs.where(pairs.wanted)
 
     @classmethod
+    @cache
     def none(cls) -> Pairs:
+        """The same each time."""
         return cls.of_listener(Plays.empty())
 
     @classmethod
@@ -117,9 +121,9 @@ def _any(flags: Flags, group: Rows, groups: int) -> Flags:
     return np.bincount(group, flags, minlength=groups) > 0
 
 
-def _last(signal: NDArray[np.int8], group: Rows, groups: int, among: tuple[Signal, ...]) -> NDArray[np.int8]:
-    """The last signal of each group that is one of `among`; -1 where there is none."""
-    last, said = np.full(groups, -1, np.int8), np.isin(signal, among)
+def _last(signal: NDArray[np.int8], group: Rows, groups: int, among: Flags) -> NDArray[np.int8]:
+    """The last signal of each group that is one of those flagged; -1 where there is none."""
+    last, said = np.full(groups, -1, np.int8), among[signal]
     last[group[said]] = signal[said]  # of several, the last assignment stays
     return last
 

@@ -7,6 +7,7 @@ A Redis that is away counts nothing: nobody waits for it longer than a moment, a
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 from django.core.cache.backends.locmem import LocMemCache as DjangoLocMemCache
@@ -33,6 +34,12 @@ class RedisCache(DjangoRedisCache):
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, {**params, "OPTIONS": {**impatient(TIMEOUT_SECONDS), **params.get("OPTIONS", {})}})
+
+    @cached_property
+    def _redis(self) -> Redis:
+        """Once: Django makes one for each command, which takes several times as long as the command."""
+        client: Redis = self._cache.get_client(write=True)
+        return client
 
     def hit(self, keys: Sequence[str], seconds: int, by: int = 1) -> list[int]:
         """Counts `by` more of each; gives their counts, or zeros where nothing answers. They end after `seconds`."""
@@ -115,7 +122,7 @@ class RedisCache(DjangoRedisCache):
         if time.monotonic() < RedisCache._away_until:
             return otherwise
         try:
-            return work(self._cache.get_client(write=True))
+            return work(self._redis)
         except (RedisError, OSError) as error:
             self._is_away(error)
             return otherwise

@@ -23,7 +23,7 @@ Made = tuple[int, Hashable]
 
 def ranking_ahead(listener: int, made_of: Hashable, limit: int) -> Ranking | None:
     """Its first `limit` picks; None where none is there."""
-    if not settings.MUSICREC["AHEAD_LISTENERS"]:
+    if not is_kept():
         return None
     packed = shared().find(_name(listener, made_of))
     return None if packed is None else _unpacked(packed, limit)
