@@ -10,9 +10,9 @@ RUN apt-get update \
 WORKDIR /app
 
 # Before the code, so that a change of code does not install again. Wheels only: there is no compiler, then or later.
-# EXTRA: a further file of requirements; requirements-parquet.txt, to import Parquet files, or requirements-map.txt.
+# EXTRA: a further file of requirements, to import Parquet files, to draw maps by t-SNE, or for large catalogues.
 ARG EXTRA=""
-COPY requirements.txt requirements-parquet.txt requirements-map.txt ./
+COPY requirements.txt requirements-parquet.txt requirements-map.txt requirements-faiss.txt ./
 RUN pip install --no-cache-dir --only-binary :all: -r requirements.txt ${EXTRA:+-r "$EXTRA"}
 
 # A new volume takes over the owner of the folder it is mounted on, so the folders must be there.

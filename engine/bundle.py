@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,6 +14,9 @@ from engine.ids import IdMap
 from engine.matrix import Statistics
 from engine.models.base import FoldIn, Learnt
 from engine.recipe import Recipe
+from engine.serving.marks import Scratch
+from engine.serving.nearest import Nearest
+from engine.serving.offered import Offered
 
 Vector = NDArray[np.float32]
 
@@ -35,12 +39,10 @@ class Neighbours:
     def of(cls, matrix: sp.csr_matrix) -> Neighbours:
         return cls(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
 
-    def row(self, track: int) -> Vector:
-        """float32 (n,): what one track lends to all others."""
-        scores = np.zeros(len(self), np.float32)
+    def row(self, track: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """What one track lends to others: their rows int64 (k,), and float64 (k,)."""
         span = slice(self.indptr[track], self.indptr[track + 1])
-        scores[self.indices[span]] = self.weights[span]
-        return scores
+        return self.indices[span].astype(np.int64), self.weights[span].astype(np.float64)
 
     def weight(self, track: int, other: int) -> float:
         """What one track lends to another, 0 where that is not among its neighbours."""
@@ -57,7 +59,8 @@ class ModelBundle:
     played · gramian: float64 (f, f), YᵀY of the factors before damping · popularity: float32 (n,), listeners ·
     popular_rows: int64 (n,), most popular first · user_factors: float32 (m, f) · user_stamps: int64 (m, 2),
     (interactions, newest UNIX second) the model has seen · neighbours: of each part of the recipe, None where it has
-    none · factor_part: which part of the recipe the factors are of, None for none.
+    none · factor_part: which part of the recipe the factors are of, None for none · searched: what a search for the
+    best goes by, None for a version that was written without it · nearest: approximate indexes, by what they are for.
     """
 
     version: str | None
@@ -76,6 +79,17 @@ class ModelBundle:
     neighbours: tuple[Neighbours | None, ...] = ()
     fold_in: FoldIn = field(default_factory=FoldIn)
     statistics: Statistics = field(default_factory=Statistics)
+    searched: Offered | None = None
+    nearest: Mapping[str, Nearest] = field(default_factory=dict)
+
+    @cached_property
+    def offered(self) -> Offered:
+        """The tracks that somebody played, in the order of a search; computed once where the version has none."""
+        return self.searched or Offered.of(self.item_factors, self.item_norms, self.popularity)
+
+    @cached_property
+    def scratch(self) -> Scratch:
+        return Scratch(self.items)
 
     @property
     def factors(self) -> int:

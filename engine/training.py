@@ -22,7 +22,7 @@ from engine.ids import IdMap
 from engine.matrix import Pairs, Statistics, listeners_of, occurrences
 from engine.plays import Plays
 from engine.recipe import Recipe
-from engine.serving.candidates import Query, personal
+from engine.serving.candidates import Query, personal_sum
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage ("judge", "evaluate", "fit"), the steps done and the steps in all."""
@@ -160,9 +160,10 @@ def _of_new_users(fitted: Fitted, parts: Split, users: IdMap, items: IdMap) -> S
         page = np.full((len(asked), len(items)), -np.inf, np.float32)
         for place, user in enumerate(asked):
             theirs = given.where(slice(ends[user], ends[user + 1]))
-            answer = personal(bundle, Query(limit=0, past=Pairs.of_listener(theirs)))
+            with bundle.scratch.borrowed() as marks:
+                answer = personal_sum(bundle, Query(limit=0, past=Pairs.of_listener(theirs)), marks)
             if answer is not None:
-                page[place] = answer
+                page[place] = answer.everywhere(bundle)
         return page
 
     return scores

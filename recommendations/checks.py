@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from engine.evaluation.split import KINDS
 from engine.matrix import TRANSFORMS
 from engine.models import FAMILIES
+from engine.storage.indexes import KINDS as INDEXINGS
 
 BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FACTORS": (lambda v: 1 <= v <= 1024, "between 1 and 1024"),
@@ -32,6 +33,8 @@ BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "HOLDOUT": (lambda v: 0 < v <= 0.5, "more than 0 and at most 0.5"),
     "GATE_MARGIN": (lambda v: 0 <= v <= 1, "between 0 and 1"),
     "RESULTS_SECONDS": (lambda v: v >= 0, "0 (keep no answers) or more"),
+    "INDEX": (lambda v: v in INDEXINGS, f"one of {', '.join(INDEXINGS)}"),
+    "INDEX_ABOVE": (lambda v: v >= 0, "0 or more tracks"),
     "AHEAD_LISTENERS": (lambda v: v >= 0, "0 (compute nothing ahead) or more"),
     "SLATE_BUFFER": (lambda v: v >= 0, "0 (keep no slates) or more"),
     "SLATE_DAYS": (lambda v: v >= 0, "0 (for ever) or more"),

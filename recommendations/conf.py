@@ -9,6 +9,7 @@ from django.db.models import Q
 from engine.matrix import Confidence
 from engine.models import FAMILIES
 from engine.recipe import Part, Recipe
+from engine.storage.indexes import Indexing
 from engine.storage.versions import VersionStore
 from engine.training import TrainingConfig
 from recommendations.models import TuningStudy
@@ -18,6 +19,11 @@ logger = logging.getLogger(__name__)
 
 def store() -> VersionStore:
     return VersionStore(settings.MUSICREC["MODEL_DIR"])
+
+
+def indexing() -> Indexing:
+    """Of the next version that is written."""
+    return Indexing(settings.MUSICREC["INDEX"], settings.MUSICREC["INDEX_ABOVE"])
 
 
 def training_config(recipe: Recipe | None = None) -> TrainingConfig:

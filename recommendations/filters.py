@@ -1,5 +1,6 @@
 """The one filter stack: what must not be offered, whatever path an answer takes."""
 
+import math
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,10 +29,12 @@ class Audience:
 
 @dataclass(frozen=True)
 class Filters:
-    """forbidden: ids of tracks never to offer, int64 (k,) · audience: what else is held back, looked at again when the
-    tracks of an answer are read · catalogue: its revision."""
+    """forbidden: ids of tracks that this listener must not be offered, int64 (k,) · unavailable: those of their
+    audience, int64 (k,), one array for all who are of it · audience: looked at again when the tracks of an answer are
+    read · catalogue: its revision."""
 
     forbidden: Ids
+    unavailable: Ids
     audience: Audience
     catalogue: int | None
 
@@ -47,8 +50,8 @@ def filters_for(asked: Asked, past: History, market: str = "", explicit: bool = 
     listener's own wish for no explicit tracks stays."""
     audience = Audience(market or asked.standing.market, asked.standing.allow_explicit and explicit)
     blocked = [_blocked(asked.catalogue, *block) for block in asked.blocks]
-    forbidden = np.concatenate([_unavailable.of(audience, asked.catalogue), *blocked, past.disliked])
-    return Filters(forbidden, audience, asked.catalogue)
+    unavailable = _unavailable.of(audience, asked.catalogue)
+    return Filters(np.concatenate([*blocked, past.disliked]), unavailable, audience, asked.catalogue)
 
 
 def look_again() -> None:
@@ -72,13 +75,15 @@ class _Unavailable:
 
     def of(self, audience: Audience, catalogue: int | None) -> Ids:
         now = time.monotonic()
-        if kept := self._kept.get(audience):
-            made, revision, ids = kept
-            if now - made < (FRESH_SECONDS if revision == catalogue else AT_LEAST_SECONDS):
-                return ids
+        made, revision, ids = self._kept.get(audience, (-math.inf, None, None))
+        if ids is not None and now - made < (FRESH_SECONDS if revision == catalogue else AT_LEAST_SECONDS):
+            return ids
         if len(self._kept) >= MOST_AUDIENCES:
             self.forget()
-        ids = unavailable_ids(audience.market, audience.allow_explicit)
+        found = unavailable_ids(audience.market, audience.allow_explicit)
+        if ids is None or not np.array_equal(found, ids):  # the engine knows an array that it has seen again
+            ids = found
+            ids.setflags(write=False)
         self._kept[audience] = now, catalogue, ids
         return ids
 

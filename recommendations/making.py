@@ -72,7 +72,7 @@ class Listener:
             return PERSONAL, None
         return (EARLY if self.past.interactions else POPULAR), "cold_user"
 
-    def query(self, bundle: ModelBundle, question: Question, forbidden: Ids) -> Query:
+    def query(self, bundle: ModelBundle, question: Question, filters: Filters) -> Query:
         agreed, request, listener = self.asked.standing.consent, question.request, question.listener or 0
         return Query(
             limit=request.limit,
@@ -80,7 +80,8 @@ class Listener:
             user_row=bundle.user_row(listener, self.past.stamp) if agreed else None,
             past=self.past.pairs if agreed else History().pairs,
             exclude=self.past.met if agreed and request.exclude_played else np.zeros(0, np.int64),
-            forbidden=forbidden,
+            forbidden=filters.forbidden,
+            unavailable=filters.unavailable,
             trust=min(1.0, self.past.interactions / settings.MUSICREC["COLD_BELOW"]),
         )
 
@@ -159,7 +160,7 @@ class Making:
 
     @cached_property
     def query(self) -> Query:
-        return self.listener.query(self.loaded.bundle, self.question, self.filters.forbidden)
+        return self.listener.query(self.loaded.bundle, self.question, self.filters)
 
     def _page(self, policy: Policy) -> tuple[Ranking, Placards]:
         return page(self.loaded.bundle, policy, self.query, self.filters, self.known or self._ahead())
@@ -178,7 +179,14 @@ class Making:
         if track is None or track > INT64_MAX or not shelf.placards([track], self.asked.catalogue):
             raise UnknownTrack(track)
         itself = np.array([track], np.int64)
-        query = Query(request.limit, seed=track, track_id=track, exclude=itself, forbidden=self.filters.forbidden)
+        query = Query(
+            request.limit,
+            seed=track,
+            track_id=track,
+            exclude=itself,
+            forbidden=self.filters.forbidden,
+            unavailable=self.filters.unavailable,
+        )
         ranking, found = page(self.loaded.bundle, SIMILAR, query, self.filters)
         reason = self.loaded.problem
         if len(ranking.picks) < request.limit:

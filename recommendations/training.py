@@ -24,7 +24,7 @@ from interactions.selectors import count_interactions
 from interactions.services import refresh_popular_tracks
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.artifacts import fingerprint_of, recipe_in_service, record_version, summary, trained_before
-from recommendations.conf import store, training_config
+from recommendations.conf import indexing, store, training_config
 from recommendations.erasure import finish_erasures
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.publishing import is_projected, project, prune, publish, publish_lock, version_in_service
@@ -139,7 +139,7 @@ def _train(step: _Step, force: bool, recipe: Recipe | None) -> tuple[Status, str
         trained.manifest["report"]["in_service"] = beside
         trained.manifest["peak_memory_bytes"] = _peak_memory()
     with step.stage("write"):
-        store().write(trained.bundle, trained.manifest)
+        store().write(trained.bundle, trained.manifest, indexing())
     with step.stage("judge"):
         artifact = record_version(trained, fingerprint)
     if artifact.gate == ModelArtifact.Gate.HELD_BACK:

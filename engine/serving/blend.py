@@ -1,5 +1,7 @@
-"""Scores of the parts of a recipe, and their blend. The same functions serve one listener and judge a hundred
-thousand."""
+"""Scores of the parts of a recipe, and their blend, as arrays over all tracks: how a recipe is tuned and judged.
+
+`engine.serving.sums` says the same of one listener, term by term.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle import Neighbours
-
 Scores = NDArray[np.float32]
 NEVER = np.float32(-np.inf)
-
-
-def by_neighbours(neighbours: Neighbours, rows: NDArray[np.int64], confidence: NDArray[np.float32]) -> Scores:
-    """float32 (items,): Σ of confidence · neighbours over the played tracks, distinct `rows` int64 (k,)."""
-    begins = neighbours.indptr[rows]
-    lengths = neighbours.indptr[rows + 1] - begins
-    before = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-    where = np.repeat(begins - before, lengths) + np.arange(lengths.sum())
-    votes = neighbours.weights[where] * np.repeat(confidence, lengths)
-    return np.bincount(neighbours.indices[where], votes, minlength=len(neighbours)).astype(np.float32)
 
 
 def standardised(scores: Scores, offered: NDArray[np.bool_]) -> Scores:

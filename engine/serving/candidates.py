@@ -1,21 +1,25 @@
-"""Sources: functions of one shape, `(bundle, query) -> scores`, tried in order by the pipeline.
+"""Sources: functions of one shape, `(bundle, query, marks) -> offer`, tried in order by the pipeline.
 
-Each gives float32 (n,) scores over the bundle's tracks, -inf for a track it does not offer; or None for nothing.
+An offer finds its best tracks among those that are free; None stands for nothing to offer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle import ModelBundle, Vector
-from engine.chance import fractions
+from engine.bundle import ModelBundle
 from engine.matrix import Pairs
-from engine.serving.blend import NEVER, blended, by_neighbours
 from engine.serving.foldin import fold_in
+from engine.serving.marks import Marks
+from engine.serving.scan import best_by, similar_to
+from engine.serving.sums import Sum
+from engine.serving.topk import Found, best_of
+from engine.serving.votes import Votes, summed, votes
+from engine.serving.walks import by_popularity, shuffled
 
 
 def _no_ids() -> NDArray[np.int64]:
@@ -28,8 +32,9 @@ class Query:
 
     past: what the listener has done until now, `track` holding track ids · user_row: their row where the model has
     seen exactly that · exclude: track ids to leave out while there are others · forbidden: track ids never to offer ·
-    trust: the share of `personal` in `early`, the rest is popularity's · seed: makes the pseudo-random source differ
-    between listeners, and never between two calls.
+    unavailable: more of them, a long list that many queries share: the same array each time, never written to, so that
+    its ids are looked up once · trust: the share of `personal` in `early`, the rest is popularity's · seed: makes the
+    pseudo-random source differ between listeners, and never between two calls.
     """
 
     limit: int
@@ -38,6 +43,7 @@ class Query:
     past: Pairs = field(default_factory=Pairs.none)
     exclude: NDArray[np.int64] = field(default_factory=_no_ids)
     forbidden: NDArray[np.int64] = field(default_factory=_no_ids)
+    unavailable: NDArray[np.int64] = field(default_factory=_no_ids)
     track_id: int | None = None
     trust: float = 1.0
 
@@ -50,91 +56,131 @@ class Query:
         return replace(past.where(said), track=rows[said])
 
 
-Source = Callable[[ModelBundle, Query], Vector | None]
+Finder = Callable[[int], Found]
+"""k → the k best tracks that are free: rows, and their scores."""
+Source = Callable[[ModelBundle, Query, Marks], Finder | None]
 
 
-def personal(bundle: ModelBundle, query: Query) -> Vector | None:
-    """The recipe's parts, blended: factors by the stored vector where it is up to date, else by the current plays
-    folded in; neighbours by the current plays. None for a listener of whom only refusals are known."""
-    pairs = query.pairs(bundle)
-    if not pairs.wanted.any() and query.user_row is None:
-        return None
-    parts = [_part(bundle, number, query, pairs) for number in range(len(bundle.neighbours))]
-    if all(part is None for part in parts):
-        return None
-    if len(parts) > 1:
-        parts = [_popularity(bundle) if _popular(bundle, i) else part for i, part in enumerate(parts)]
-    weights = bundle.recipe.weights.of(np.array([np.count_nonzero(pairs.wanted)]))
-    scores = blended([None if part is None else part[None] for part in parts], weights, bundle.popularity > 0)
-    return None if scores is None else scores[0]
+def personal(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
+    return _finder(personal_sum(bundle, query, marks), bundle, marks)
 
 
-def early(bundle: ModelBundle, query: Query) -> Vector | None:
+def early(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
     """For a listener of whom little is known: `personal` and popularity, both standardised, the first by `trust`."""
-    own = personal(bundle, query)
-    if own is None:
-        return None
-    weights = np.array([[query.trust, 1 - query.trust]], np.float32)
-    scores = blended([own[None], _popularity(bundle)[None]], weights, bundle.popularity > 0)
-    return None if scores is None else scores[0]
+    return _finder(early_sum(bundle, query, marks), bundle, marks)
 
 
-def neighbours(bundle: ModelBundle, query: Query) -> Vector | None:
+def neighbours(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
     """The first item–item part alone, from the current plays; only tracks that something played speaks for."""
     part = next((i for i, one in enumerate(bundle.neighbours) if one is not None), None)
-    votes = None if part is None else _part(bundle, part, query, query.pairs(bundle))
-    return None if votes is None else np.where(votes > 0, votes, NEVER)
+    if part is None:
+        return None
+    rows, given = _voted(bundle, part, query.pairs(bundle), marks)
+    return lambda k: _best_votes(rows, given, marks, k)
 
 
-def similar(bundle: ModelBundle, query: Query) -> Vector | None:
+def similar(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
     """Cosine of the item factors with those of `query.track_id`; in a version without factors, its neighbours."""
     row = None if query.track_id is None else bundle.item_row(query.track_id)
     if row is None:
         return None
-    norms = bundle.item_norms
-    if norms[row] > 0:
-        dots = bundle.item_factors @ bundle.item_factors[row]
-        return np.asarray(np.divide(dots, norms * norms[row], out=np.full(len(norms), NEVER), where=norms > 0))
-    weights = next((one.row(row) for one in bundle.neighbours if one is not None), None)
-    return None if weights is None else np.where(weights > 0, weights, NEVER)
+    if bundle.item_norms[row] > 0:
+        return lambda k: similar_to(bundle, row, marks, k)
+    lists = next((one for one in bundle.neighbours if one is not None), None)
+    if lists is None:
+        return None
+    near, weights = lists.row(row)
+    return lambda k: _best_votes(near, weights, marks, k)
 
 
-def popular(bundle: ModelBundle, query: Query) -> Vector | None:
+def popular(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
     """How many listeners played each track."""
-    return np.where(bundle.popularity > 0, bundle.popularity, NEVER)
+    return lambda k: by_popularity(bundle, marks, k)
 
 
-def random(bundle: ModelBundle, query: Query) -> Vector | None:
+def random(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
     """A fixed pseudo-random order of all tracks for each seed."""
-    return fractions(bundle.items.ids, query.seed).astype(np.float32)
+    return lambda k: shuffled(len(bundle.items), query.seed, marks, k)
 
 
 SOURCES: dict[str, Source] = {f.__name__: f for f in (personal, early, neighbours, similar, popular, random)}
 
 
-def _part(bundle: ModelBundle, number: int, query: Query, pairs: Pairs) -> Vector | None:
-    """What one part of the recipe has to say about this listener; None for nothing."""
-    lists = bundle.neighbours[number]
-    if lists is None and number != bundle.factor_part:
+def personal_sum(bundle: ModelBundle, query: Query, marks: Marks) -> Sum | None:
+    """The recipe's parts, blended: factors by the stored vector where it is up to date, else by the current plays
+    folded in; neighbours by the current plays. None for a listener of whom only refusals are known.
+
+    One part keeps its scale, and never offers what it is silent about.
+    """
+    pairs = query.pairs(bundle)
+    if not pairs.wanted.any() and query.user_row is None:
         return None
-    weigh = bundle.recipe.parts[number].confidence.of
-    if lists is not None:
-        votes = by_neighbours(lists, pairs.track, weigh(pairs, bundle.popularity, bundle.statistics))
+    parts = [_part(bundle, number, query, pairs, marks) for number in range(len(bundle.neighbours))]
+    if len(parts) == 1:
+        return parts[0] and replace(parts[0], silent=True)
+    if all(part is None for part in parts):
+        return None
+    weights = bundle.recipe.weights.of(np.array([np.count_nonzero(pairs.wanted)]))[0]
+    parts = [_popularity(bundle) if _popular(bundle, i) else part for i, part in enumerate(parts)]
+    return _blended(bundle, parts, [float(weight) for weight in weights], marks)
+
+
+def early_sum(bundle: ModelBundle, query: Query, marks: Marks) -> Sum | None:
+    own = personal_sum(bundle, query, marks)
+    return own and _blended(bundle, [own, _popularity(bundle)], [query.trust, 1 - query.trust], marks)
+
+
+def _blended(bundle: ModelBundle, parts: Sequence[Sum | None], weights: Sequence[float], marks: Marks) -> Sum:
+    """What the parts say that know anything, each standardised and weighed."""
+    said = [(part, weight) for part, weight in zip(parts, weights, strict=True) if part is not None]
+    scaled = [part.standardised(bundle).times(weight) for part, weight in said]
+    voting = [one for one in scaled if len(one.rows)]
+    rows, given = (voting[0].rows, voting[0].votes) if voting else Sum.no_votes()
+    if len(voting) > 1:
+        together = np.concatenate([one.rows for one in voting]), np.concatenate([one.votes for one in voting])
+        rows, given = summed(*together, marks.slots)
+    vector = np.sum([one.vector for one in scaled], axis=0)
+    return Sum(vector, sum(one.popular for one in scaled), sum(one.constant for one in scaled), rows, given)
+
+
+def _part(bundle: ModelBundle, number: int, query: Query, pairs: Pairs, marks: Marks) -> Sum | None:
+    """What one part of the recipe has to say about this listener; None for nothing."""
+    if bundle.neighbours[number] is not None:
+        rows, given = _voted(bundle, number, pairs, marks)
         if len(bundle.neighbours) == 1 and pairs.refused.any():  # what refusals speak against is not offered as theirs
-            votes = np.maximum(votes, 0)
-        return votes if votes.any() else None
+            given = np.maximum(given, 0)
+        return Sum(np.zeros(bundle.factors), rows=rows, votes=given) if given.any() else None
+    if number != bundle.factor_part:
+        return None
     if query.user_row is not None and not pairs.refused.any():  # the model was fitted without refusals
         vector = bundle.user_factors[query.user_row]
     else:
+        weigh = bundle.recipe.parts[number].confidence.of
         vector = fold_in(bundle, pairs.track, weigh(pairs, bundle.popularity, bundle.statistics))
-    if not vector.any():
-        return None
-    return np.where(bundle.item_norms > 0, bundle.item_factors @ vector, 0).astype(np.float32)
+    return Sum(vector.astype(np.float64)) if vector.any() else None
+
+
+def _voted(bundle: ModelBundle, number: int, pairs: Pairs, marks: Marks) -> Votes:
+    lists = bundle.neighbours[number]
+    assert lists is not None
+    confidence = bundle.recipe.parts[number].confidence.of(pairs, bundle.popularity, bundle.statistics)
+    rows, given = votes(lists, pairs.track, confidence, marks.slots)
+    offered = bundle.popularity[rows] > 0
+    return (rows, given) if offered.all() else (rows[offered], given[offered])
 
 
 def _popular(bundle: ModelBundle, number: int) -> bool:
     return bundle.neighbours[number] is None and number != bundle.factor_part
 
 
-def _popularity(bundle: ModelBundle) -> Vector:
-    return np.log1p(bundle.popularity)
+def _popularity(bundle: ModelBundle) -> Sum:
+    return Sum(np.zeros(bundle.factors), popular=1.0)
+
+
+def _finder(sum_: Sum | None, bundle: ModelBundle, marks: Marks) -> Finder | None:
+    return None if sum_ is None else lambda k: best_by(sum_, bundle, marks, k)
+
+
+def _best_votes(rows: NDArray[np.int64], given: NDArray[np.float64], marks: Marks, k: int) -> Found:
+    said = (given > 0) & marks.free(rows)
+    return best_of(rows[said], given[said], k)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
 
-import numpy as np
-from numpy.typing import NDArray
-
-from engine.bundle import ModelBundle, Vector
-from engine.serving.blend import NEVER
+from engine.bundle import ModelBundle
 from engine.serving.candidates import SOURCES, Query
-from engine.serving.topk import top_k
+from engine.serving.marks import EXCLUDED, FORBIDDEN, TAKEN, VOTED, Marks
+from engine.serving.topk import Found, nothing
 
 
 @dataclass(frozen=True)
@@ -57,35 +55,46 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
     The page is empty only where the bundle has no tracks that are not forbidden, or where no source of the policy
     knows an answer.
     """
-    forbidden = np.zeros(len(bundle.items), np.bool_)
-    forbidden[bundle.items.known_rows(query.forbidden)] = True
-    excluded = forbidden.copy()
-    excluded[bundle.items.known_rows(query.exclude)] = True
-    picks = _fill(bundle, query, policy, excluded)
+    with marked(bundle, query) as marks:
+        return ranked(bundle, query, policy, marks)
+
+
+@contextmanager
+def marked(bundle: ModelBundle, query: Query) -> Iterator[Marks]:
+    """What the query leaves out, marked."""
+    with bundle.scratch.borrowed() as marks:
+        marks.mask = bundle.scratch.mask(query.unavailable)
+        marks.add(bundle.items.known_rows(query.forbidden), FORBIDDEN)
+        marks.add(bundle.items.known_rows(query.exclude), EXCLUDED)
+        yield marks
+
+
+def ranked(bundle: ModelBundle, query: Query, policy: Policy, marks: Marks, found: Found | None = None) -> Ranking:
+    """found: what the first source gives, where it is known already."""
+    picks = _fill(bundle, query, policy, marks, found)
     if picks or not policy.may_repeat:
         return Ranking(picks)
-    picks = _fill(bundle, query, policy, forbidden)
+    marks.drop(EXCLUDED)
+    picks = _fill(bundle, query, policy, marks)
     return Ranking(picks, repeats=bool(picks))
 
 
-def _fill(bundle: ModelBundle, query: Query, policy: Policy, excluded: NDArray[np.bool_]) -> list[Pick]:
+def _fill(bundle: ModelBundle, query: Query, policy: Policy, marks: Marks, found: Found | None = None) -> list[Pick]:
     picks: list[Pick] = []
-    taken = excluded.copy()
     for name in policy.sources:
         missing = query.limit - len(picks)
         if missing < 1:
             break
-        scores = SOURCES[name](bundle, query)
-        if scores is None:
-            continue
-        rows = _best(bundle, name, scores, taken, missing)
-        taken[rows] = True
-        picks += [Pick(int(bundle.items.ids[r]), round(float(scores[r]), 6), name) for r in rows]
+        if found is None:
+            finder = SOURCES[name](bundle, query, marks)
+            found = finder(missing) if finder is not None else nothing()
+        marks.drop(VOTED)
+        marks.add(found[0], TAKEN)
+        picks += picked(bundle, name, found)
+        found = None
     return picks
 
 
-def _best(bundle: ModelBundle, name: str, scores: Vector, taken: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
-    if name == "popular":  # its order is stored; walking it touches as many rows as the page needs
-        walk = takewhile(lambda r: scores[r] > NEVER, bundle.popular_rows)
-        return np.fromiter(islice((r for r in walk if not taken[r]), k), np.int64)
-    return top_k(np.where(taken, NEVER, scores), k)
+def picked(bundle: ModelBundle, source: str, found: Found) -> list[Pick]:
+    ids, scores = bundle.items.ids[found[0]].tolist(), found[1].tolist()
+    return [Pick(i, round(score, 6), source) for i, score in zip(ids, scores, strict=True)]

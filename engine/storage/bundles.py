@@ -16,10 +16,13 @@ from engine.ids import IdMap
 from engine.matrix import Statistics
 from engine.models.base import FoldIn
 from engine.recipe import Recipe
+from engine.serving.offered import Offered
+from engine.storage.indexes import Indexing, read_indexes, write_indexes
 from engine.storage.npz import DamagedFile, map_npz, save_npz
 
 FORMAT = "musicrec-bundle"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+READABLE = (2, 3)  # 2 has no `searched` arrays: they are computed when it is loaded
 MODEL, MANIFEST = "model.npz", "manifest.json"
 DTYPES: dict[str, tuple[type[np.generic], int]] = {
     "parameters": (np.uint8, 1),
@@ -33,6 +36,14 @@ DTYPES: dict[str, tuple[type[np.generic], int]] = {
     "user_factors": (np.float32, 2),
     "user_stamps": (np.int64, 2),
 }
+SEARCHED: dict[str, type[np.generic]] = {
+    "rows": np.int32,
+    "factors": np.float32,
+    "norms": np.float32,
+    "listeners": np.float32,
+    "mean": np.float64,
+    "covariance": np.float64,
+}
 NEIGHBOURS: dict[str, type[np.generic]] = {"indptr": np.int64, "indices": np.int32, "weights": np.float32}
 
 
@@ -40,20 +51,24 @@ class UnknownFormat(Exception):
     """A bundle of a format this release does not read."""
 
 
-def write_bundle(folder: Path, bundle: ModelBundle, manifest: dict[str, Any]) -> None:
-    """Write both files into an existing `folder`, fsynced. `manifest`: JSON-ready, added to what is always there."""
+def write_bundle(folder: Path, bundle: ModelBundle, manifest: dict[str, Any], indexing: Indexing | None = None) -> None:
+    """Write the files into an existing `folder`, fsynced. `manifest`: JSON-ready, added to what is always there."""
+    indexes = write_indexes(folder, bundle, indexing or Indexing())
     derived: dict[str, NDArray[Any]] = {
         "item_ids": bundle.items.ids,
         "user_ids": bundle.users.ids,
-        "parameters": _parameters(bundle),
+        "parameters": _parameters(bundle, indexes),
     }
+    searched = {f"searched_{name}": getattr(bundle.offered, name) for name in SEARCHED}
     neighbours = {
         _member(part, name): getattr(lists, name)
         for part, lists in enumerate(bundle.neighbours)
         if lists is not None
         for name in NEIGHBOURS
     }
-    save_npz(folder / MODEL, derived | {n: getattr(bundle, n) for n in DTYPES if n not in derived} | neighbours)
+    save_npz(
+        folder / MODEL, derived | {n: getattr(bundle, n) for n in DTYPES if n not in derived} | neighbours | searched
+    )
     write_json(
         folder / MANIFEST,
         {
@@ -64,6 +79,7 @@ def write_bundle(folder: Path, bundle: ModelBundle, manifest: dict[str, Any]) ->
             "items": len(bundle.items),
             "users": len(bundle.users),
             "factors": bundle.factors,
+            "indexes": indexes,
         }
         | manifest,
     )
@@ -77,11 +93,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DamagedFile(f"{MANIFEST}: not JSON ({error})") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise UnknownFormat(f"{MANIFEST}: not a musicrec bundle; train a new version")
-    if manifest.get("format_version") != FORMAT_VERSION:
+    if manifest.get("format_version") not in READABLE:
         found = manifest.get("format_version")
         raise UnknownFormat(
-            f"{MANIFEST}: format version {found}, this release reads {FORMAT_VERSION}; train a new version or "
-            "run the release that wrote it"
+            f"{MANIFEST}: format version {found}, this release reads {' and '.join(map(str, READABLE))}; "
+            "train a new version or run the release that wrote it"
         )
     return manifest
 
@@ -96,8 +112,9 @@ def read_bundle(folder: Path, *, verify: bool = True) -> ModelBundle:
             raise DamagedFile(f"{MODEL}: is version {parameters['version']}, in the folder of {folder.name}")
         recipe = Recipe.parse(parameters["recipe"])
         neighbours = tuple(_neighbours(arrays, part, len(arrays["item_ids"])) for part in range(parameters["parts"]))
+        searched = _searched(arrays)
         _check(arrays, manifest)
-        return ModelBundle(
+        bundle = ModelBundle(
             version=parameters["version"],
             algorithm=parameters["algorithm"],
             recipe=recipe,
@@ -107,10 +124,14 @@ def read_bundle(folder: Path, *, verify: bool = True) -> ModelBundle:
             statistics=Statistics(**parameters["statistics"]),
             items=IdMap(arrays.pop("item_ids")),
             users=IdMap(arrays.pop("user_ids")),
+            searched=searched,
+            nearest=read_indexes(folder, parameters.get("indexes", {}), verify=verify),
             **arrays,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedFile(f"{MODEL}: {error!r}") from error
+    _ = bundle.offered.bounds  # now, not while somebody waits for an answer
+    return bundle
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -121,7 +142,7 @@ def write_json(path: Path, content: Any) -> None:
         os.fsync(f.fileno())
 
 
-def _parameters(bundle: ModelBundle) -> NDArray[np.uint8]:
+def _parameters(bundle: ModelBundle, indexes: dict[str, dict[str, Any]]) -> NDArray[np.uint8]:
     """What steers the answers, under the checksum of `model.npz`; the manifest is for people."""
     steering = {
         "version": bundle.version,
@@ -131,6 +152,7 @@ def _parameters(bundle: ModelBundle) -> NDArray[np.uint8]:
         "factor_part": bundle.factor_part,
         "fold_in": asdict(bundle.fold_in),
         "statistics": asdict(bundle.statistics),
+        "indexes": indexes,
     }
     return np.frombuffer(json.dumps(steering).encode(), np.uint8)
 
@@ -152,6 +174,22 @@ def _neighbours(arrays: dict[str, NDArray[Any]], part: int, items: int) -> Neigh
     ):
         raise DamagedFile(f"{MODEL}: the neighbours of part {part} do not fit {items} tracks")
     return Neighbours(**taken)
+
+
+def _searched(arrays: dict[str, NDArray[Any]]) -> Offered | None:
+    """Takes its arrays out of `arrays`; None for a version written without them."""
+    if not any(name.startswith("searched_") for name in arrays):
+        return None
+    taken = {name: arrays.pop(f"searched_{name}") for name in SEARCHED}
+    k, width = len(taken["rows"]), arrays["item_factors"].shape[1]
+    shapes: dict[str, tuple[int, ...]] = {"factors": (k, width), "mean": (width + 1,)}
+    shapes["covariance"] = (width + 1, width + 1)
+    for name, dtype in SEARCHED.items():
+        if taken[name].dtype != dtype or taken[name].shape != shapes.get(name, (k,)):
+            raise DamagedFile(f"{MODEL}: searched_{name} is {taken[name].dtype} {taken[name].shape}")
+    if k and not 0 <= int(taken["rows"].min()) <= int(taken["rows"].max()) < len(arrays["item_ids"]):
+        raise DamagedFile(f"{MODEL}: searched_rows are not those of {len(arrays['item_ids'])} tracks")
+    return Offered(**taken)
 
 
 def _check(arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> None:

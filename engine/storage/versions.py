@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.bundle import ModelBundle
 from engine.storage.bundles import UnknownFormat, read_bundle, read_manifest, write_bundle, write_json
+from engine.storage.indexes import Indexing
 from engine.storage.npz import DamagedFile
 
 POINTER = "current.json"
@@ -41,13 +42,13 @@ class VersionStore:
             raise ValueError(f"{version!r} is not a version name")
         return self.root / version
 
-    def write(self, bundle: ModelBundle, manifest: dict[str, Any]) -> Path:
+    def write(self, bundle: ModelBundle, manifest: dict[str, Any], indexing: Indexing | None = None) -> Path:
         """A complete folder for `bundle.version`, or none: written beside, fsynced, then renamed."""
         final = self.folder(str(bundle.version))
         temporary = final.with_name(final.name + _TEMPORARY)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        write_bundle(temporary, bundle, manifest)
+        write_bundle(temporary, bundle, manifest, indexing)
         _fsync_folder(temporary)
         os.rename(temporary, final)
         _fsync_folder(self.root)

@@ -2,8 +2,9 @@ import numpy as np
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from engine.bundle import Neighbours, assemble
+from engine.bundle import ModelBundle, Neighbours, assemble
 from engine.fitting import fit_recipe
 from engine.ids import IdMap
 from engine.matrix import Confidence, Pairs, Statistics, listeners_of
@@ -11,8 +12,10 @@ from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.recipe import Part, Recipe, Weights
-from engine.serving.blend import blended, by_neighbours, standardised
-from engine.serving.candidates import Query, neighbours, personal, similar
+from engine.serving.blend import blended, standardised
+from engine.serving.candidates import Query, personal_sum
+from engine.serving.pipeline import Policy, recommend
+from engine.serving.votes import votes
 from tests.engine.worlds import checkerboard, heard
 
 ALL = np.ones(4, bool)
@@ -48,9 +51,11 @@ def test_neighbours_vote_as_the_product_of_matrices(seed: int) -> None:
     rows = np.flatnonzero(rng.random(12) < 0.4)
     confidence = rng.random(len(rows)).astype(np.float32)
     row = sp.csr_matrix((confidence, (np.zeros(len(rows), int), rows)), (1, 12))
-    np.testing.assert_allclose(
-        by_neighbours(Neighbours.of(weights), rows, confidence), (row @ weights).toarray()[0], rtol=1e-5, atol=1e-6
-    )
+    voted, given = votes(Neighbours.of(weights), rows, confidence, np.empty(12, np.int32))
+    everywhere = np.zeros(12)
+    everywhere[voted] = given
+    assert len(set(voted.tolist())) == len(voted)
+    np.testing.assert_allclose(everywhere, (row @ weights).toarray()[0], rtol=1e-5, atol=1e-6)
 
 
 def test_a_listener_is_served_what_the_recipe_was_judged_on() -> None:
@@ -78,8 +83,8 @@ def test_a_listener_is_served_what_the_recipe_was_judged_on() -> None:
     for user in range(30):
         mine = plays.where(plays.user == 100 + user)
         past = Pairs.of_listener(mine)
-        stored = personal(bundle, Query(limit=1, user_row=user, past=past))
-        folded = personal(bundle, Query(limit=1, past=past))
+        stored = scores_of(bundle, Query(limit=1, user_row=user, past=past))
+        folded = scores_of(bundle, Query(limit=1, past=past))
         assert stored is not None
         assert folded is not None
         np.testing.assert_allclose(stored, expected[user], rtol=1e-3, atol=1e-4)
@@ -94,11 +99,16 @@ def test_a_version_of_neighbours_alone_answers_everything() -> None:
     popularity = listeners_of(pairs, 21)
     bundle = assemble(version="v", items=items, popularity=popularity, recipe=fitted.recipe, learnt=fitted.learnt)
     played = 100 + np.array([0, 2, 4, 6])
-    query = Query(limit=3, past=heard(played), track_id=104)
-    for source in (personal, neighbours, similar):
-        page = source(bundle, query)
-        assert page is not None
-        offered = np.flatnonzero(np.isfinite(page))
-        assert set(offered % 2) == {0}, source.__name__
-    assert personal(bundle, Query(limit=3)) is None
-    assert personal(bundle, Query(limit=3, past=heard([120, 999]))) is None
+    query = Query(limit=21, past=heard(played), track_id=104)
+    for source in ("personal", "neighbours", "similar"):
+        picks = recommend(bundle, query, Policy(source, (source,))).picks
+        assert picks
+        assert {pick.track_id % 2 for pick in picks} == {0}, source
+    assert scores_of(bundle, Query(limit=3)) is None
+    assert scores_of(bundle, Query(limit=3, past=heard([120, 999]))) is None
+
+
+def scores_of(bundle: ModelBundle, query: Query) -> NDArray[np.float32] | None:
+    with bundle.scratch.borrowed() as marks:
+        answer = personal_sum(bundle, query, marks)
+    return None if answer is None else answer.everywhere(bundle)

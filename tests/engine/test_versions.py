@@ -17,6 +17,7 @@ from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.models.slim import SLIM
 from engine.recipe import Part, Recipe, Weights
+from engine.storage import bundles
 from engine.storage.bundles import UnknownFormat
 from engine.storage.npz import DamagedFile, map_npz, save_npz
 from engine.storage.versions import Pointer, VersionStore
@@ -179,7 +180,31 @@ def test_another_format_says_the_remedy(store: VersionStore, other: int | None) 
     write(store, "v1")
     path = store.folder("v1") / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": other}))
-    with pytest.raises(UnknownFormat, match=f"format version {other}, this release reads 2; train a new version"):
+    with pytest.raises(UnknownFormat, match=f"format version {other}, this release reads 2 and 3; train a new version"):
+        store.load("v1")
+
+
+def test_a_version_of_the_format_before_is_put_in_order_when_it_is_loaded(
+    store: VersionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, "new")
+    with monkeypatch.context() as before:
+        before.setattr(bundles, "SEARCHED", {})
+        before.setattr(bundles, "FORMAT_VERSION", 2)
+        write(store, "old")
+    new, old = store.load("new"), store.load("old")
+    assert (new.searched is None, old.searched is None) == (False, True)
+    for name in bundles.SEARCHED:
+        np.testing.assert_array_equal(getattr(old.offered, name), getattr(new.offered, name))
+
+
+@pytest.mark.parametrize("damage", [{"rows": np.int64}, {"norms": np.float64}])
+def test_an_order_of_another_form_is_refused(store: VersionStore, damage: dict[str, Any]) -> None:
+    [(name, dtype)] = damage.items()
+    bundle = replace(TRAINED.bundle, version="v1")
+    object.__setattr__(bundle.offered, name, getattr(bundle.offered, name).astype(dtype))
+    store.write(bundle, TRAINED.manifest)
+    with pytest.raises(DamagedFile, match=f"searched_{name} is {np.dtype(dtype).name}"):
         store.load("v1")
 
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from engine.matrix import Pairs
 from recommendations.asking import asked_about
+from recommendations.filters import filters_for
 from recommendations.making import Listener, Question, Request
 from recommendations.model_cache import cache
 from recommendations.training import read_plays, run_training
@@ -26,7 +27,8 @@ def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings
     asked = asked_about([user.pk for user in users])
     for user in users:
         question = Question("personal", Request(limit=1), user.pk)
-        query = Listener(asked[user.pk]).query(bundle, question, np.zeros(0, np.int64))
+        listener = Listener(asked[user.pk])
+        query = listener.query(bundle, question, filters_for(listener.asked, listener.past))
         served = query.pairs(bundle)
         theirs = pairs.user == bundle.users.row(user.pk)
         np.testing.assert_array_equal(served.track, pairs.track[theirs])

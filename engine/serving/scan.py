@@ -1,0 +1,160 @@
+"""The best tracks by a sum of terms: exactly, and looking at no more of the catalogue than that needs.
+
+No score is greater than the lengths of both vectors multiplied (Cauchy-Schwarz), and the longest tracks come first:
+once that bound is below the k-th best score found, nothing further can be better (Teflioudi, Gemulla & Mykytiuk 2015).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.bundle import ModelBundle
+from engine.serving.marks import VOTED, Marks
+from engine.serving.nearest import PERSONAL, SIMILAR
+from engine.serving.offered import BLOCK, Offered
+from engine.serving.sums import Floats, Sum
+from engine.serving.topk import Best, Found, best_of
+
+_FIRST, _MOST = 2048, 32_768  # rows at once: they grow, since looking at a block costs as much as a thousand rows
+_FLOAT32 = 2e-6  # by how much a float32 score of one or two hundred factors may be wrong, of the product of the lengths
+
+
+def best_by(sum_: Sum, bundle: ModelBundle, marks: Marks, k: int) -> Found:
+    """The k best rows that are free, best first, equal scores by row; `marks` is left with VOTED rows."""
+    best = best_voted(sum_, bundle, marks, k)
+    if sum_.wide:
+        _see_others(sum_, bundle, marks, best)
+    return finished(sum_, bundle, marks, best)
+
+
+def best_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, k: int) -> Best:
+    """Of the rows that have votes, which are marked then."""
+    best = Best(k, _slack(sum_, bundle.offered))
+    if len(sum_.rows):
+        _see_voted(sum_, bundle, marks, best)
+        marks.add(sum_.rows, VOTED)
+    return best
+
+
+def finished(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> Found:
+    """The k best of those seen, by their scores again in float64: the same whichever rows they were computed beside."""
+    scores = sum_.without_votes(bundle, best.rows)
+    voted = np.flatnonzero(marks.flags[best.rows] & VOTED)
+    if len(voted):
+        marks.slots[sum_.rows] = np.arange(len(sum_.rows), dtype=np.int32)
+        scores[voted] += sum_.votes[marks.slots[best.rows[voted]]]
+    return best_of(best.rows, scores, best.k)
+
+
+def similar_to(bundle: ModelBundle, row: int, marks: Marks, k: int) -> Found:
+    """By cosine with the factors of `row`, which has some; of those tracks that have some."""
+    offered, best, nearest = bundle.offered, Best(k, _FLOAT32), bundle.nearest.get(SIMILAR)
+    if nearest is not None:
+        rows = nearest.rows(bundle.item_factors[row], k, marks)
+        return best_of(rows, cosines(bundle, row, rows), k)
+    vector = bundle.item_factors[row] / bundle.item_norms[row]
+    begin, size = 0, max(_FIRST, 2 * k)
+    while begin < offered.with_factors:
+        block = slice(begin, min(begin + size, offered.with_factors))
+        _see(offered, marks, best, block, (offered.factors[block] @ vector) / offered.norms[block])
+        begin, size = block.stop, min(2 * size, _MOST)
+    return best_of(best.rows, cosines(bundle, row, best.rows), k)
+
+
+def cosines(bundle: ModelBundle, row: int, rows: NDArray[np.int64]) -> Floats:
+    """float64 (k,), of `rows` int64 (k,) with one row; all of them have factors."""
+    vector = bundle.item_factors[row].astype(np.float64) / float(bundle.item_norms[row])
+    return np.asarray((bundle.item_factors[rows] @ vector) / bundle.item_norms[rows])
+
+
+def scanned_share(offered: Offered, vectors: NDArray[np.float32], k: int) -> float:
+    """Which share of the factors a search for the k best by each of `vectors`, float32 (b, f), looks at; the mean."""
+    if not len(vectors) or len(offered) <= k:
+        return 1.0
+    shares = []
+    for vector in vectors:
+        kth = np.partition(offered.factors @ vector, len(offered) - k)[len(offered) - k]
+        shares.append(float(np.mean(offered.norms * np.linalg.norm(vector) >= kth)))
+    return float(np.mean(shares))
+
+
+def _slack(sum_: Sum, offered: Offered) -> float:
+    longest = float(offered.norms[0]) if len(offered) else 0.0
+    return _FLOAT32 * (float(np.linalg.norm(sum_.vector)) * longest + abs(sum_.constant) + 16 * abs(sum_.popular))
+
+
+def _see_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
+    """Those that have votes, the most promising first."""
+    free = marks.free(sum_.rows)
+    rows, votes = sum_.rows[free], sum_.votes[free]
+    if not sum_.vector.any():
+        scores = votes + sum_.without_votes(bundle, rows)
+        said = scores != 0 if sum_.silent else np.ones(len(rows), np.bool_)
+        best.see(rows[said], scores[said])
+        return
+    at_most = votes + np.linalg.norm(sum_.vector) * bundle.item_norms[rows] + sum_.constant
+    if sum_.popular:
+        at_most += sum_.popular * np.log1p(bundle.popularity[rows])
+    order, begin, size = np.argsort(-at_most), 0, max(_FIRST, 2 * best.k)
+    while begin < len(order) and at_most[order[begin]] >= best.floor:
+        now = order[begin : begin + size]
+        best.see(rows[now], votes[now] + sum_.without_votes(bundle, rows[now]))
+        begin, size = begin + size, min(2 * size, _MOST)
+
+
+def _see_others(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
+    nearest = bundle.nearest.get(PERSONAL)
+    if nearest is not None and sum_.vector.any():
+        rows = nearest.rows(np.append(sum_.vector, sum_.popular), best.k, marks)
+        best.see(rows, sum_.without_votes(bundle, rows))
+    elif sum_.popular:
+        _by_bounds(sum_, bundle.offered, marks, best)
+    elif sum_.vector.any():
+        _by_norm(sum_, bundle.offered, marks, best)
+    else:
+        _all_alike(sum_, bundle, marks, best)
+
+
+def _by_norm(sum_: Sum, offered: Offered, marks: Marks, best: Best) -> None:
+    vector, length = sum_.vector.astype(np.float32), float(np.linalg.norm(sum_.vector))
+    begin, size, end = 0, max(_FIRST, 2 * best.k), offered.with_factors if sum_.silent else len(offered)
+    while begin < end and length * float(offered.norms[begin]) + sum_.constant >= best.floor:
+        block = slice(begin, min(begin + size, end))
+        _see(offered, marks, best, block, offered.factors[block] @ vector, sum_)
+        begin, size = block.stop, min(2 * size, _MOST)
+
+
+def _by_bounds(sum_: Sum, offered: Offered, marks: Marks, best: Best) -> None:
+    """Where popularity counts too, the block that may have most comes first."""
+    vector, popular = sum_.vector.astype(np.float32), np.float32(sum_.popular)
+    norms, least, greatest = offered.bounds
+    bounds = np.linalg.norm(sum_.vector) * norms + sum_.popular * (greatest if popular > 0 else least) + sum_.constant
+    for number in np.argsort(-bounds, kind="stable"):
+        if bounds[number] < best.floor:
+            break
+        block = slice(number * BLOCK, min((number + 1) * BLOCK, len(offered)))
+        _see(offered, marks, best, block, offered.factors[block] @ vector + popular * offered.listeners[block], sum_)
+
+
+def _all_alike(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
+    """Nothing but the constant: the first rows that are free."""
+    begin, size, missing = 0, max(_FIRST, 2 * best.k), best.k
+    while missing > 0 and begin < len(bundle.items) and sum_.constant >= best.floor:
+        rows = np.arange(begin, min(begin + size, len(bundle.items)))
+        rows = rows[(bundle.popularity[rows] > 0) & marks.free(rows)][:missing]
+        best.see(rows, np.full(len(rows), sum_.constant))
+        begin, missing = begin + size, missing - len(rows)
+
+
+def _see(
+    offered: Offered, marks: Marks, best: Best, block: slice, scores: NDArray[np.float32], sum_: Sum | None = None
+) -> None:
+    """The scores of a block, without the constant of the sum."""
+    constant = sum_.constant if sum_ else 0.0
+    places = np.flatnonzero(scores >= np.float32(best.floor - constant))
+    if sum_ and sum_.silent:
+        places = places[scores[places] != 0]
+    rows = offered.rows[block.start : block.stop][places]
+    free = marks.free(rows)
+    best.see(rows[free].astype(np.int64), scores[places[free]].astype(np.float64) + constant)
