@@ -6,7 +6,7 @@ BIN := .venv/bin
 PORT ?= 8000
 DATA ?=
 
-.PHONY: help demo test check lint format clean bench
+.PHONY: help demo test check lint format clean bench load
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -35,6 +35,9 @@ bench: .venv/dev.stamp  ## the measurements of benchmarks/, as tables
 	$(BIN)/python -m benchmarks.model_file
 	$(BIN)/python -m benchmarks.training_time
 	$(BIN)/python -m benchmarks.ingestion
+
+load: .venv/dev.stamp  ## the production stack under load: a report in var/load
+	$(BIN)/python -m benchmarks.load
 
 clean:  ## forget the environment and the demo's data
 	rm -rf .venv var

