@@ -15,6 +15,7 @@ from engine.serving.batch import recommend_many
 from engine.serving.candidates import Query
 from engine.serving.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, Ranking
 from interactions.selectors import History
+from recommendations import metrics
 from recommendations.ahead import MOST_PICKS, ranking_ahead
 from recommendations.asking import Asked
 from recommendations.filters import Filters, filters_for
@@ -83,6 +84,7 @@ class Listener:
             forbidden=filters.forbidden,
             unavailable=filters.unavailable,
             trust=min(1.0, self.past.interactions / settings.MUSICREC["COLD_BELOW"]),
+            timed=metrics.step,
         )
 
 

@@ -57,6 +57,11 @@ class timed:  # noqa: N801  # reads as a verb: with timed(...)
             self._spans[self._name] = float(self._spans.get(self._name, 0.0)) + seconds
 
 
+def step(name: str) -> timed:
+    """Of the engine."""
+    return timed({"fold_in": fold_in_seconds}[name])
+
+
 def serves(version: str | None) -> None:
     """From now on this process serves `version`, and none of those before."""
     for earlier in _served:

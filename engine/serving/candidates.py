@@ -6,6 +6,7 @@ An offer finds its best tracks among those that are free; None stands for nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -34,7 +35,8 @@ class Query:
     seen exactly that · exclude: track ids to leave out while there are others · forbidden: track ids never to offer ·
     unavailable: more of them, a long list that many queries share: the same array each time, never written to, so that
     its ids are looked up once · trust: the share of `personal` in `early`, the rest is popularity's · seed: makes the
-    pseudo-random source differ between listeners, and never between two calls.
+    pseudo-random source differ between listeners, and never between two calls · timed: gives what surrounds a step, by
+    its name ("fold_in").
     """
 
     limit: int
@@ -46,6 +48,7 @@ class Query:
     unavailable: NDArray[np.int64] = field(default_factory=_no_ids)
     track_id: int | None = None
     trust: float = 1.0
+    timed: Callable[[str], AbstractContextManager[object]] = nullcontext
 
     def pairs(self, bundle: ModelBundle) -> Pairs:
         """What speaks for or against a track that the bundle knows something of; `track` holds its rows."""
@@ -156,7 +159,8 @@ def _part(bundle: ModelBundle, number: int, query: Query, pairs: Pairs, marks: M
         vector = bundle.user_factors[query.user_row]
     else:
         weigh = bundle.recipe.parts[number].confidence.of
-        vector = fold_in(bundle, pairs.track, weigh(pairs, bundle.popularity, bundle.statistics))
+        with query.timed("fold_in"):
+            vector = fold_in(bundle, pairs.track, weigh(pairs, bundle.popularity, bundle.statistics))
     return Sum(vector.astype(np.float64)) if vector.any() else None
 
 

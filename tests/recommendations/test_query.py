@@ -2,6 +2,8 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+from prometheus_client import REGISTRY
+from rest_framework.test import APIClient
 
 from engine.matrix import Pairs
 from recommendations.asking import asked_about
@@ -34,3 +36,18 @@ def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings
         np.testing.assert_array_equal(served.track, pairs.track[theirs])
         np.testing.assert_array_equal(confidence.of(served, bundle.popularity, bundle.statistics), trained[theirs])
     assert len(set(trained.tolist())) > 3
+
+
+def test_a_fold_in_is_timed_and_only_where_there_is_one(service: APIClient, catalogue: Catalogue) -> None:
+    users, tracks = catalogue.checkerboard()
+    assert run_training("test").status == "Published"
+
+    def folded_in() -> float:
+        return REGISTRY.get_sample_value("musicrec_fold_in_seconds_count") or 0.0
+
+    before = folded_in()
+    service.get(f"/recommend/user/{users[0].pk}/ml")  # as the version has seen them
+    assert folded_in() == before
+    catalogue.play(users[0], tracks[0])
+    service.get(f"/recommend/user/{users[0].pk}/ml")
+    assert folded_in() == before + 1
