@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import fields
 from math import log, log1p
 from typing import Any
 
@@ -211,3 +212,19 @@ def test_rows_that_came_in_the_order_of_time_add_up_as_any_others(
     user, track, time, _ = np.array(rows, np.int64).reshape(-1, 4).T
     order = np.lexsort((time, track, user))
     np.testing.assert_array_equal(_in_order(user, track, time), order)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from([0, 0, 0, 1, 2, 4, 7]), st.integers(0, 5)), max_size=9),
+    st.booleans(),
+)
+def test_plays_each_of_another_track_are_merged_as_any_others(rows: list[tuple[int, int, int]], only: bool) -> None:
+    track, signal, time = np.array(rows, np.int64).reshape(-1, 3).T
+    signal = (signal * (not only)).astype(np.int8)
+    nobody = np.zeros(len(rows), np.int64)
+    plays = Plays(nobody, track, (1 + time).astype(np.float32), time > 2, time, signal)
+    found, merged = Pairs.of_listener(plays), Pairs.merge(nobody, track, plays)
+    for field in fields(Pairs):
+        one, other = getattr(found, field.name), getattr(merged, field.name)
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype, field.name
