@@ -16,7 +16,7 @@ from engine.serving.offered import BLOCK, Offered
 from engine.serving.sums import Floats, Sum
 from engine.serving.topk import Best, Found, best_of
 
-_FIRST, _MOST = 2048, 32_768  # rows at once: they grow, since looking at a block costs as much as a thousand rows
+_FIRST, _GROWTH, _MOST = 512, 4, 32_768  # rows at once: a look at a block costs as much as a thousand of them
 _FLOAT32 = 2e-6  # by how much a float32 score of one or two hundred factors may be wrong, of the product of the lengths
 
 
@@ -58,7 +58,7 @@ def similar_to(bundle: ModelBundle, row: int, marks: Marks, k: int) -> Found:
     while begin < offered.with_factors:
         block = slice(begin, min(begin + size, offered.with_factors))
         _see(offered, marks, best, block, (offered.factors[block] @ vector) / offered.norms[block])
-        begin, size = block.stop, min(2 * size, _MOST)
+        begin, size = block.stop, min(_GROWTH * size, _MOST)
     return best_of(best.rows, cosines(bundle, row, best.rows), k)
 
 
@@ -100,7 +100,7 @@ def _see_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None
     while begin < len(order) and at_most[order[begin]] >= best.floor:
         now = order[begin : begin + size]
         best.see(rows[now], votes[now] + sum_.without_votes(bundle, rows[now]))
-        begin, size = begin + size, min(2 * size, _MOST)
+        begin, size = begin + size, min(_GROWTH * size, _MOST)
 
 
 def _see_others(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
@@ -122,7 +122,7 @@ def _by_norm(sum_: Sum, offered: Offered, marks: Marks, best: Best) -> None:
     while begin < end and length * float(offered.norms[begin]) + sum_.constant >= best.floor:
         block = slice(begin, min(begin + size, end))
         _see(offered, marks, best, block, offered.factors[block] @ vector, sum_)
-        begin, size = block.stop, min(2 * size, _MOST)
+        begin, size = block.stop, min(_GROWTH * size, _MOST)
 
 
 def _by_bounds(sum_: Sum, offered: Offered, marks: Marks, best: Best) -> None:
