@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.bundle import ModelBundle, assemble
@@ -94,6 +94,7 @@ def queries(draw: Callable[..., int]) -> Query:
 
 
 @pytest.mark.parametrize("parts", RECIPES)
+@settings(max_examples=40)
 @given(query=queries(), flat=st.booleans())
 def test_a_page_is_what_scores_of_all_tracks_give(parts: tuple[str, ...], query: Query, flat: bool) -> None:
     bundle = world(parts, flat)
@@ -103,6 +104,7 @@ def test_a_page_is_what_scores_of_all_tracks_give(parts: tuple[str, ...], query:
 
 
 @pytest.mark.parametrize("parts", RECIPES)
+@settings(max_examples=40)
 @given(asked=st.lists(queries(), max_size=6), policy=st.sampled_from([PERSONAL, EARLY, POPULAR, SIMILAR]))
 def test_many_are_answered_as_one_by_one(parts: tuple[str, ...], asked: list[Query], policy: Policy) -> None:
     bundle = world(parts)

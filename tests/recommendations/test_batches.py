@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from prometheus_client import REGISTRY
 from rest_framework.test import APIClient
 
 from access.models import User
@@ -43,6 +44,15 @@ class TestManyListeners:
         for answer in answers:
             alone = service.get(f"/recommend/user/{answer['user_id']}/ml?limit=7").json()
             assert lasting(alone) == lasting(answer)
+
+    def test_monitoring_is_told_of_them(self, world: Catalogue, service: APIClient) -> None:
+        known, new = User.objects.filter(username__startswith="listener")[0].pk, User.objects.create_user("new").pk
+        mixed = {"endpoint": "recommend-batch", "strategy": "mixed", "status": "200"}
+        before = REGISTRY.get_sample_value("musicrec_request_seconds_count", mixed) or 0
+        service.get(f"/recommend/user/{known}/ml?limit=7")
+        said = send(service, users=[known, new], limit=7)
+        assert 'cache;desc="1 of 2"' in said["Server-Timing"]
+        assert REGISTRY.get_sample_value("musicrec_request_seconds_count", mixed) == before + 1
 
     def test_they_cost_as_many_queries_as_one(self, world: Catalogue, service: APIClient) -> None:
         users = list(User.objects.values_list("pk", flat=True))
