@@ -67,9 +67,11 @@ def rotate_service_key(name: str, grace: timedelta, days: int | None = None) -> 
 
 def note_use(key: ServiceKey) -> None:
     """Write down that it is used, once a minute. Nobody's request waits for it or fails by it."""
+    if time.monotonic() - _noted.get(key.pk, -USE_SECONDS) < USE_SECONDS:
+        return
     now = timezone.now()
     before = now - timedelta(seconds=USE_SECONDS)
-    if (key.last_used_at or before) > before or time.monotonic() - _noted.get(key.pk, -USE_SECONDS) < USE_SECONDS:
+    if (key.last_used_at or before) > before:
         return
     _noted[key.pk] = time.monotonic()  # tried, at least: a database that refuses is not asked with every request
     try:

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.http.request import split_domain_port, validate_host
 from rest_framework.exceptions import APIException
 
@@ -113,8 +113,9 @@ def _is_safe(environ: Environ) -> bool:
 
 def _given(environ: Environ, asking: Asking, began: float) -> Given | None:
     """Raises what the way through Django answers with a refusal."""
-    if not connection.in_atomic_block:  # but in tests
-        connection.close_if_unusable_or_obsolete()  # as Django does before each request
+    one: Any = connections[DEFAULT_DB_ALIAS]
+    if not one.in_atomic_block:  # but in tests
+        one.close_if_unusable_or_obsolete()  # as Django does before each request
     request_id = named(environ.get("HTTP_X_REQUEST_ID", ""))
     by = _by_key if asking.scheme == "Api-Key" else _by_token
     found = by(asking, parsed(asking.kind, environ.get("QUERY_STRING", "")))

@@ -20,7 +20,7 @@ th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) {{ text-align: 
 meter {{ width: 8rem }}
 </style>
 <h1>{title}</h1><p>{about}</p>
-<table><thead><tr>{head}<th>p99 of 100 ms</th></tr></thead><tbody>
+<table><thead><tr>{head}<th>p99, to 200 ms</th></tr></thead><tbody>
 {rows}
 </tbody></table></html>
 """
