@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -12,6 +14,8 @@ from typing import Any
 
 import django
 import numpy as np
+
+from musicrec.processes import ROOT
 
 BATCH = 100
 _TASTES = 50
@@ -79,9 +83,9 @@ class World:
         return world
 
     def train(self) -> None:
-        from django.core.management import call_command
-
-        call_command("train_model", verbosity=0)
+        """In a process of its own: training stands back, and with it whatever its process starts later."""
+        command = [sys.executable, "manage.py", "train_model"]
+        subprocess.run(command, cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
 
     def play(self, plays: int) -> None:
         rng = np.random.default_rng(1)

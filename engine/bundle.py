@@ -32,9 +32,6 @@ class Neighbours:
     indices: NDArray[np.int32]
     weights: Vector
 
-    def __len__(self) -> int:
-        return len(self.indptr) - 1
-
     @classmethod
     def of(cls, matrix: sp.csr_matrix) -> Neighbours:
         return cls(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
@@ -86,6 +83,13 @@ class ModelBundle:
     def offered(self) -> Offered:
         """The tracks that somebody played, in the order of a search; computed once where the version has none."""
         return self.searched or Offered.of(self.item_factors, self.item_norms, self.popularity)
+
+    @cached_property
+    def places(self) -> NDArray[np.int32]:
+        """int32 (n,): where each row is in that order; for those that are not in it, where it ends."""
+        places = np.full(len(self.items), len(self.offered), np.int32)
+        places[self.offered.rows] = np.arange(len(self.offered), dtype=np.int32)
+        return places
 
     @cached_property
     def scratch(self) -> Scratch:

@@ -56,7 +56,7 @@ def filters_for(asked: Asked, past: History, market: str = "", explicit: bool = 
 
 def look_again() -> None:
     """A track turned out to be unavailable: the lists are older than that."""
-    _unavailable.forget()
+    _unavailable.outdated()
 
 
 @lru_cache(maxsize=1024)
@@ -68,18 +68,19 @@ class _Unavailable:
     """Ids of unavailable tracks by audience, once a process."""
 
     def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
         self._kept: dict[Audience, tuple[float, int | None, Ids]] = {}
+
+    def outdated(self) -> None:
+        """All are read again, and are the same arrays where nothing has changed."""
+        self._kept = {audience: (-math.inf, None, ids) for audience, (_, _, ids) in self._kept.items()}
 
     def of(self, audience: Audience, catalogue: int | None) -> Ids:
         now = time.monotonic()
         made, revision, ids = self._kept.get(audience, (-math.inf, None, None))
         if ids is not None and now - made < (FRESH_SECONDS if revision == catalogue else AT_LEAST_SECONDS):
             return ids
-        if len(self._kept) >= MOST_AUDIENCES:
-            self.forget()
+        if ids is None and len(self._kept) >= MOST_AUDIENCES:
+            self._kept = {}
         found = unavailable_ids(audience.market, audience.allow_explicit)
         if ids is None or not np.array_equal(found, ids):  # the engine knows an array that it has seen again
             ids = found

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from engine.bundle import ModelBundle, catalogue_bundle
-from engine.storage.bundles import MODEL
+from engine.storage.bundles import mapped_files
 from engine.storage.versions import UNREADABLE, VersionStore
 from interactions.selectors import popular_tracks
 from recommendations import metrics
@@ -36,12 +36,13 @@ FileStamp = tuple[int, int, int] | None
 
 @dataclass(frozen=True)
 class Loaded:
-    """What this process serves. problem: why it is not what should be served ("no_model", "model_unavailable")."""
+    """What this process serves. problem: why it is not what should be served ("no_model", "model_unavailable") · files,
+    stamps: what is mapped, and as it was."""
 
     bundle: ModelBundle
     problem: str | None = None
-    file: Path | None = None
-    stamp: FileStamp = None
+    files: tuple[Path, ...] = ()
+    stamps: tuple[FileStamp, ...] = ()
 
 
 class ModelCache:
@@ -66,7 +67,7 @@ class ModelCache:
         if self._pid != os.getpid():
             self._start()
         loaded = self._loaded
-        if loaded is None or settings.MUSICREC["MODEL_POLL_SECONDS"] == 0 or _stamp(loaded.file) != loaded.stamp:
+        if loaded is None or settings.MUSICREC["MODEL_POLL_SECONDS"] == 0 or _stamps(loaded.files) != loaded.stamps:
             self.look()
             loaded = self._loaded
         assert loaded is not None
@@ -97,7 +98,7 @@ class ModelCache:
         with self._lock:
             stamp, loaded = self._versions().stamp(), self._loaded
             due = time.monotonic() >= self._retry_at
-            if loaded and stamp == self._pointer_stamp and _stamp(loaded.file) == loaded.stamp and not due:
+            if loaded and stamp == self._pointer_stamp and _stamps(loaded.files) == loaded.stamps and not due:
                 return False
             self._loaded = self._load(loaded)
             if loaded and loaded.problem == "model_unavailable" and self._loaded.problem is None:
@@ -131,10 +132,10 @@ class ModelCache:
             return self._unavailable(pointer.version, error, before, [pointer.previous] if pointer.previous else [])
 
     def _open(self, versions: VersionStore, version: str, problem: str | None = None) -> Loaded:
-        file = versions.folder(version) / MODEL
-        stamp = _stamp(file)
+        files = mapped_files(versions.folder(version))
+        stamps = _stamps(files)
         with metrics.timed(metrics.model_load_seconds):
-            loaded = Loaded(versions.load(version), problem, file, stamp)
+            loaded = Loaded(versions.load(version), problem, files, stamps)
         metrics.model_loads.inc()
         logger.info("model version=%s in service, problem=%s", version, problem)
         return loaded
@@ -144,7 +145,7 @@ class ModelCache:
         metrics.model_load_failures.inc()
         raise_alarm("model_unavailable", what, f"{type(error).__name__}: {error}")
         if before and before.bundle.version and _still_mapped(before):
-            return Loaded(before.bundle, "model_unavailable", before.file, _stamp(before.file))
+            return Loaded(before.bundle, "model_unavailable", before.files, _stamps(before.files))
         for version in others:
             try:
                 return self._open(self._versions(), version, "model_unavailable")
@@ -186,9 +187,11 @@ def _digest(bundle: ModelBundle) -> int:
     return zlib.crc32(bundle.popularity.tobytes(), zlib.crc32(bundle.items.ids.tobytes()))
 
 
-def _stamp(file: Path | None) -> FileStamp:
-    if file is None:
-        return None
+def _stamps(files: tuple[Path, ...]) -> tuple[FileStamp, ...]:
+    return tuple(map(_stamp, files))
+
+
+def _stamp(file: Path) -> FileStamp:
     try:
         s = os.stat(file)
     except OSError:
@@ -199,8 +202,11 @@ def _stamp(file: Path | None) -> FileStamp:
 def _still_mapped(loaded: Loaded) -> bool:
     """A file that was removed or replaced stays mapped as it was; one that was changed in place may be cut short
     under the mapping, and touching it would kill the process."""
-    now = _stamp(loaded.file)
-    return now is None or loaded.stamp is None or now[0] != loaded.stamp[0] or now == loaded.stamp
+    return all(map(_is_intact, _stamps(loaded.files), loaded.stamps))
+
+
+def _is_intact(now: FileStamp, then: FileStamp) -> bool:
+    return now is None or then is None or now[0] != then[0] or now == then
 
 
 cache = ModelCache()

@@ -50,7 +50,8 @@ def filled(query: Query, ranking: Ranking, filters: Filters) -> Page:
     assert query.track_id is not None
     taken = {query.track_id, *(p.track_id for p in ranking.picks), *query.forbidden.tolist()}
     near = [Pick(i, round(s, 6), "content") for i, s in content_neighbours(query.track_id) if i not in taken]
-    picks = ranking.picks + near[: query.limit + _SPARE]
+    there = filters.offered([p.track_id for p in near])  # before the page is cut: any number of them may be held back
+    picks = ranking.picks + [p for p in near if p.track_id in there][: query.limit + _SPARE]
     taken |= {p.track_id for p in picks}
     rest = replace(query, limit=query.limit + _SPARE, exclude=np.array(sorted(taken), np.int64))
     picks += recommend(cache.catalogue(), rest, replace(POPULAR, may_repeat=False)).picks

@@ -21,7 +21,9 @@ def unavailable(market: str, allow_explicit: bool) -> Q:
 
 
 def unavailable_ids(market: str, allow_explicit: bool) -> Ids:
-    return _ids(Track.objects.filter(unavailable(market, allow_explicit)).values_list("pk", flat=True).iterator())
+    """In ascending order."""
+    found = Track.objects.filter(unavailable(market, allow_explicit)).order_by("pk")
+    return _ids(found.values_list("pk", flat=True).iterator())
 
 
 def tracks_of(blocks: Iterable[tuple[str, int]]) -> Ids:

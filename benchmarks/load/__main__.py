@@ -5,7 +5,7 @@
 
 Starts PostgreSQL and Valkey from wheels, the web processes and the worker of `make demo`, and fills them with invented
 listeners. All of it shares this machine with the client, so that a second machine would see more. Writes `report.md`
-and `report.html`. Ends after about a minute and a half; exit code 1 where any answer was an error.
+and `report.html`. Ends after some two minutes; exit code 1 where any answer was an error.
 """
 
 import argparse

@@ -58,12 +58,10 @@ class _Pool:
 
 
 class Crowd:
-    """Searches one version; it keeps where each row is in the order of a search."""
+    """Searches one version."""
 
     def __init__(self, bundle: ModelBundle) -> None:
-        self._offered = bundle.offered
-        self._places = np.full(len(bundle.items), len(self._offered), np.int64)
-        self._places[self._offered.rows] = np.arange(len(self._offered))
+        self._offered, self._places = bundle.offered, bundle.places
         _, least, greatest = self._offered.bounds
         self._least = np.minimum.accumulate(least[::-1])[::-1]  # of a block and all after it
         self._greatest = np.maximum.accumulate(greatest[::-1])[::-1]
@@ -123,6 +121,8 @@ class _Search:
         first, last = np.searchsorted(self.out_place, [block.start, block.stop])
         lines, places = line[self.out_listener[first:last]], self.out_place[first:last] - block.start
         scores[lines[lines >= 0], places[lines >= 0]] = _NEVER
+        if block.stop > self.offered.with_factors and (silent := np.flatnonzero(self.silent[active])).size:
+            scores[silent] = np.where(scores[silent] == 0, _NEVER, scores[silent])
         for mask, those in self._masks(active):
             scores[those[:, None], np.flatnonzero(mask.out[self.offered.rows[block]])] = _NEVER
         return scores

@@ -15,6 +15,8 @@ from engine.serving.marks import Marks
 
 Rows = NDArray[np.int64]
 PERSONAL, SIMILAR = "personal", "similar"
+USUAL = 20  # tracks asked for, by which the number of probes was chosen
+_MANY = 0.005  # of all tracks
 _SPARE = 16  # asked for beyond twice the page: vectors are kept as 16-bit numbers, the candidates are scored exactly
 
 
@@ -35,7 +37,7 @@ class Nearest:
         """Some 2k free rows among which the k best by inner product with vector float (f,), or (f + 1,) with the
         weight of popularity, are expected; in no order. Looks into more lists where too little is found."""
         asked, wanted = self.asked(vector)[None], min(2 * k + _SPARE, int(self.index.ntotal))
-        probes = self.probes if marks.mask is None else int(self.probes / max(marks.mask.share_left, 1e-3))
+        probes = int(self.probes * max(k / USUAL, 1.0) / self._share_left(asked, wanted, marks))
         kept: list[Any] = []
         selector = _selector(marks, kept)
         while True:
@@ -43,6 +45,14 @@ class Nearest:
             if len(found) >= wanted or probes >= self.lists:
                 return found
             probes *= 4
+
+    def _share_left(self, asked: NDArray[np.float32], wanted: int, marks: Marks) -> float:
+        """Of what is near. What a listener has blocked may be just there, so it is looked at where it is a lot."""
+        left = 1.0 if marks.mask is None else max(marks.mask.share_left, 1e-3)
+        if len(marks.left_out) < _MANY * int(self.index.ntotal):
+            return left
+        near = self._search(asked, 4 * wanted, self.probes, None)
+        return float(np.clip(np.mean(marks.free(near)), 0.02, left)) if len(near) else left
 
     def asked(self, vector: NDArray[np.floating]) -> NDArray[np.float32]:
         """The vector in the space of the index, whose inner products are the scores."""

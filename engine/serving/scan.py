@@ -38,7 +38,7 @@ def best_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, k: int) -> Best:
 
 
 def finished(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> Found:
-    """The k best of those seen, by their scores again in float64: the same whichever rows they were computed beside."""
+    """The k best of those seen, by their scores again in float64."""
     scores = sum_.without_votes(bundle, best.rows)
     voted = np.flatnonzero(marks.flags[best.rows] & VOTED)
     if len(voted):
@@ -107,7 +107,9 @@ def _see_others(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> Non
     nearest = bundle.nearest.get(PERSONAL)
     if nearest is not None and sum_.vector.any():
         rows = nearest.rows(np.append(sum_.vector, sum_.popular), best.k, marks)
-        best.see(rows, sum_.without_votes(bundle, rows))
+        scores = sum_.without_votes(bundle, rows)
+        said = scores != 0 if sum_.silent else np.ones(len(rows), np.bool_)
+        best.see(rows[said], scores[said])
     elif sum_.popular:
         _by_bounds(sum_, bundle.offered, marks, best)
     elif sum_.vector.any():

@@ -17,7 +17,7 @@ from engine.matrix import Statistics
 from engine.models.base import FoldIn
 from engine.recipe import Recipe
 from engine.serving.offered import Offered
-from engine.storage.indexes import Indexing, read_indexes, write_indexes
+from engine.storage.indexes import Indexing, file_of, read_indexes, write_indexes
 from engine.storage.npz import DamagedFile, map_npz, save_npz
 
 FORMAT = "musicrec-bundle"
@@ -85,6 +85,11 @@ def write_bundle(folder: Path, bundle: ModelBundle, manifest: dict[str, Any], in
     )
 
 
+def mapped_files(folder: Path) -> tuple[Path, ...]:
+    """What stays mapped of a version that is in use: none of it may be changed in place."""
+    return folder / MODEL, *sorted(folder.glob(file_of("*")))
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest. Raises FileNotFoundError, DamagedFile, or UnknownFormat with the remedy."""
     try:
@@ -128,7 +133,7 @@ def read_bundle(folder: Path, *, verify: bool = True) -> ModelBundle:
             nearest=read_indexes(folder, parameters.get("indexes", {}), verify=verify),
             **arrays,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (IndexError, KeyError, TypeError, ValueError) as error:
         raise DamagedFile(f"{MODEL}: {error!r}") from error
     _ = bundle.offered.bounds  # now, not while somebody waits for an answer
     return bundle

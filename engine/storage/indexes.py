@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from engine.bundle import ModelBundle
 from engine.serving.marks import Marks
 from engine.serving.nearest import PERSONAL, SIMILAR, Nearest, search_space
+from engine.serving.nearest import USUAL as _K
 from engine.serving.scan import scanned_share
 from engine.storage.npz import DamagedFile
 
 logger = logging.getLogger(__name__)
 KINDS = ("auto", "exact", "ivf")
 Vectors = NDArray[np.float32]
-_K, _SAMPLES = 20, 200  # recall at how many, of how many queries, is measured
+_SAMPLES = 200  # queries whose recall is measured
 _RECALL = 0.985  # what probes are chosen for
 _MUCH = 0.2  # where an exact search looks at more of a large catalogue than this, an index is tried
 _PER_LIST = 64  # vectors that its centre is learnt from
@@ -64,8 +65,12 @@ def write_indexes(folder: Path, bundle: ModelBundle, indexing: Indexing) -> dict
         return {}
     build: dict[str, Callable[[ModelBundle], Nearest | None]] = {SIMILAR: _similar, PERSONAL: _personal}
     told = {}
+    import faiss
+
+    threads = faiss.omp_get_max_threads()
     for name in wanted:
         nearest = build[name](bundle)
+        faiss.omp_set_num_threads(threads)  # searching, by which it was measured, leaves one
         if nearest is None:
             logger.info("index %s: not faster than an exact search at a recall of %s", name, _RECALL)
         else:

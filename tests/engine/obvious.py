@@ -13,7 +13,7 @@ from engine.serving.topk import top_k
 
 def by_neighbours(neighbours: Neighbours, rows: np.ndarray, confidence: np.ndarray) -> Scores:
     """float32 (items,): Σ of confidence · neighbours over the played tracks."""
-    total = np.zeros(len(neighbours))
+    total = np.zeros(len(neighbours.indptr) - 1)
     for row, c in zip(rows, confidence, strict=True):
         near, weights = neighbours.row(row)
         total[near] += c * weights

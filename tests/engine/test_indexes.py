@@ -97,6 +97,14 @@ def test_what_is_held_back_costs_no_recall(
         assert not out & {p.track_id for p in recommend(indexed, query, policy).picks}
 
 
+def test_blocking_what_is_nearest_costs_no_recall(exact: ModelBundle, indexed: ModelBundle) -> None:
+    asked = []
+    for user in range(60):
+        nearest = recommend(exact, Query(limit=400, user_row=user), PERSONAL).picks
+        asked.append(Query(limit=20, user_row=user, forbidden=np.array([pick.track_id for pick in nearest])))
+    assert recall(exact, indexed, asked, PERSONAL) >= 0.98
+
+
 def test_popularity_beside_the_factors_is_found_too(exact: ModelBundle, indexed: ModelBundle) -> None:
     rng = np.random.default_rng(2)
     asked = [Query(limit=20, past=heard(ids(rng, 0.001)), trust=trust) for trust in np.linspace(0.1, 1, 50)]

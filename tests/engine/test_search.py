@@ -43,10 +43,11 @@ def world(parts: tuple[str, ...], flat: bool = False) -> ModelBundle:
     popularity = np.ceil(rng.pareto(1.2, TRACKS) * 3).astype(np.float32)
     popularity[rng.random(TRACKS) < 0.1] = 0
     played = popularity > 0
+    known = played & (rng.random(TRACKS) < 0.9)  # of the others the factors say nothing
     items = rng.standard_normal((TRACKS, FACTORS)) * (np.ones(TRACKS) if flat else rng.gamma(1.0, 1.0, TRACKS))[:, None]
     users = rng.standard_normal((LISTENERS, FACTORS))
     learnt = {
-        "factors": Learnt((users.astype(np.float32), (items * played[:, None]).astype(np.float32)), FoldIn()),
+        "factors": Learnt((users.astype(np.float32), (items * known[:, None]).astype(np.float32)), FoldIn()),
         "popularity": Learnt(),
     }
     for name, sign in (("votes", 0.0), ("more_votes", 0.3)):

@@ -8,11 +8,15 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import User
+from engine.serving.candidates import Query
+from engine.serving.pipeline import SIMILAR, recommend
+from engine.storage.indexes import Indexing
 from recommendations.conf import store
 from recommendations.model_cache import cache
 from recommendations.models import Alarm
 from recommendations.publishing import publish, version_in_service
 from recommendations.training import run_training
+from tests.engine.test_indexes import flat_world
 from tests.people import Catalogue
 
 
@@ -181,3 +185,16 @@ def test_a_version_that_can_be_read_again_resolves_the_alarm(
     monkeypatch.setattr(cache, "_retry_at", 0.0)
     assert answer(service, user)["degraded"] is False
     assert not Alarm.objects.filter(resolved_at=None).exists()
+
+
+@pytest.mark.usefixtures("db")
+def test_an_index_that_is_cut_short_in_use_is_not_read_again() -> None:
+    pytest.importorskip("faiss")
+    versions = store()
+    folder = versions.write(flat_world(), {"report": {}}, Indexing("ivf"))
+    versions.publish("v1")
+    assert cache.current().bundle.nearest.keys() == {"personal", "similar"}
+    cut_short(folder / "similar.faiss")
+    now = cache.current()
+    assert (now.bundle.nearest.keys(), now.problem) == ({"personal"}, None)
+    assert recommend(now.bundle, Query(5, track_id=1), SIMILAR).picks
