@@ -62,7 +62,7 @@ def measured(world: World, connections: list[int], seconds: float) -> Iterator[R
         for scenario in scenarios(world):
             port = off if scenario.kept == "off" else kept
             requests = [request(path, f"Api-Key {world.key}") for path in scenario.paths]
-            load(port, requests, 10, 2.0 if scenario.kept == "warm" else 0.5)
+            load(port, requests, 10, min(seconds, 2.0 if scenario.kept == "warm" else 0.5))
             for number in connections:
                 row = Row(scenario.name, scenario.kept, number, _run(scenario.kept, port, requests, number, seconds))
                 print(f"· {row}", flush=True)

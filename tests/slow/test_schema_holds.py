@@ -23,7 +23,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     installed.manage("import_plays", str(checkerboard_csv(installed.var)), "--format", "csv")
     installed.manage("train_model")
     installed.listener("u2", "ann")
-    with installed.serving():
+    with installed.serving(alone=True):
         yield installed
 
 
