@@ -82,7 +82,9 @@ class ModelBundle:
     @cached_property
     def offered(self) -> Offered:
         """The tracks that somebody played, in the order of a search; computed once where the version has none."""
-        return self.searched or Offered.of(self.item_factors, self.item_norms, self.popularity)
+        if self.searched is not None:
+            return self.searched
+        return Offered.of(self.item_factors, self.item_norms, self.popularity)
 
     @cached_property
     def places(self) -> NDArray[np.int32]:

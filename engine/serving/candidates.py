@@ -1,6 +1,6 @@
-"""Sources: functions of one shape, `(bundle, query, marks) -> offer`, tried in order by the pipeline.
+"""Sources: functions of one shape, `(bundle, query, marks) -> finder`, tried in order by the pipeline.
 
-An offer finds its best tracks among those that are free; None stands for nothing to offer.
+A finder gives the best tracks of its source among those that are free; None stands for nothing to offer.
 """
 
 from __future__ import annotations

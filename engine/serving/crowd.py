@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle import ModelBundle
+from engine.serving.blocks import blocks
 from engine.serving.marks import Mask
 from engine.serving.offered import BLOCK
 from engine.serving.sums import Sum
@@ -82,7 +83,7 @@ class _Search:
     def __init__(self, crowd: Crowd, members: Sequence[Member]) -> None:
         self.crowd, self.offered, self.members = crowd, crowd._offered, members
         self.vectors = np.array([m.sum_.vector for m in members], np.float32)
-        self.lengths = np.array([np.linalg.norm(m.sum_.vector) for m in members])
+        self.lengths = np.array([m.sum_.length for m in members])
         self.popular = np.array([m.sum_.popular for m in members])
         self.silent = np.array([m.sum_.silent for m in members])
         self.k = np.array([m.best.k for m in members])
@@ -94,14 +95,14 @@ class _Search:
         self.out_listener, self.out_place = listener[order], place[order]
 
     def run(self) -> _Pool:
-        pool, begin, size = _Pool.empty(), 0, max(_FIRST, 2 * int(self.k.max()))
-        while begin < len(self.offered) and len(active := self._active(begin)):
-            block = slice(begin, min(begin + size, len(self.offered)))
+        pool = _Pool.empty()
+        for block in blocks(len(self.offered), max(_FIRST, 2 * int(self.k.max())), _MOST):
+            if not len(active := self._active(block.start)):
+                break
             scores = self._scores(active, block)
-            if begin == 0:
+            if block.start == 0:
                 self._first_floors(active, scores)
             pool = self._merged(pool, active, block, scores)
-            begin, size = block.stop, min(2 * size, max(_MOST, size))
         return pool
 
     def _active(self, begin: int) -> Rows:

@@ -6,10 +6,13 @@ once that bound is below the k-th best score found, nothing further can be bette
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle import ModelBundle
+from engine.serving.blocks import blocks
 from engine.serving.marks import VOTED, Marks
 from engine.serving.nearest import PERSONAL, SIMILAR
 from engine.serving.offered import BLOCK, Offered
@@ -54,11 +57,8 @@ def similar_to(bundle: ModelBundle, row: int, marks: Marks, k: int) -> Found:
         rows = nearest.rows(bundle.item_factors[row], k, marks)
         return best_of(rows, cosines(bundle, row, rows), k)
     vector = bundle.item_factors[row] / bundle.item_norms[row]
-    begin, size = 0, max(_FIRST, 2 * k)
-    while begin < offered.with_factors:
-        block = slice(begin, min(begin + size, offered.with_factors))
+    for block in _blocks(offered.with_factors, k):
         _see(offered, marks, best, block, (offered.factors[block] @ vector) / offered.norms[block])
-        begin, size = block.stop, min(_GROWTH * size, _MOST)
     return best_of(best.rows, cosines(bundle, row, best.rows), k)
 
 
@@ -79,9 +79,13 @@ def scanned_share(offered: Offered, vectors: NDArray[np.float32], k: int) -> flo
     return float(np.mean(shares))
 
 
+def _blocks(n: int, k: int) -> Iterator[slice]:
+    return blocks(n, max(_FIRST, 2 * k), _MOST, _GROWTH)
+
+
 def _slack(sum_: Sum, offered: Offered) -> float:
     longest = float(offered.norms[0]) if len(offered) else 0.0
-    return _FLOAT32 * (float(np.linalg.norm(sum_.vector)) * longest + abs(sum_.constant) + 16 * abs(sum_.popular))
+    return _FLOAT32 * (sum_.length * longest + abs(sum_.constant) + 16 * abs(sum_.popular))
 
 
 def _see_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
@@ -89,27 +93,24 @@ def _see_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None
     free = marks.free(sum_.rows)
     rows, votes = sum_.rows[free], sum_.votes[free]
     if not sum_.vector.any():
-        scores = votes + sum_.without_votes(bundle, rows)
-        said = scores != 0 if sum_.silent else np.ones(len(rows), np.bool_)
-        best.see(rows[said], scores[said])
+        _see_offered(sum_, best, rows, votes + sum_.without_votes(bundle, rows))
         return
-    at_most = votes + np.linalg.norm(sum_.vector) * bundle.item_norms[rows] + sum_.constant
+    at_most = votes + sum_.length * bundle.item_norms[rows] + sum_.constant
     if sum_.popular:
         at_most += sum_.popular * np.log1p(bundle.popularity[rows])
-    order, begin, size = np.argsort(-at_most), 0, max(_FIRST, 2 * best.k)
-    while begin < len(order) and at_most[order[begin]] >= best.floor:
-        now = order[begin : begin + size]
+    order = np.argsort(-at_most)
+    for block in _blocks(len(order), best.k):
+        now = order[block]
+        if not at_most[now[0]] >= best.floor:  # nor where it is not a number
+            break
         best.see(rows[now], votes[now] + sum_.without_votes(bundle, rows[now]))
-        begin, size = begin + size, min(_GROWTH * size, _MOST)
 
 
 def _see_others(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
     nearest = bundle.nearest.get(PERSONAL)
     if nearest is not None and sum_.vector.any():
         rows = nearest.rows(np.append(sum_.vector, sum_.popular), best.k, marks)
-        scores = sum_.without_votes(bundle, rows)
-        said = scores != 0 if sum_.silent else np.ones(len(rows), np.bool_)
-        best.see(rows[said], scores[said])
+        _see_offered(sum_, best, rows, sum_.without_votes(bundle, rows))
     elif sum_.popular:
         _by_bounds(sum_, bundle.offered, marks, best)
     elif sum_.vector.any():
@@ -119,19 +120,18 @@ def _see_others(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> Non
 
 
 def _by_norm(sum_: Sum, offered: Offered, marks: Marks, best: Best) -> None:
-    vector, length = sum_.vector.astype(np.float32), float(np.linalg.norm(sum_.vector))
-    begin, size, end = 0, max(_FIRST, 2 * best.k), offered.with_factors if sum_.silent else len(offered)
-    while begin < end and length * float(offered.norms[begin]) + sum_.constant >= best.floor:
-        block = slice(begin, min(begin + size, end))
+    vector = sum_.vector.astype(np.float32)
+    for block in _blocks(offered.with_factors if sum_.silent else len(offered), best.k):
+        if not sum_.length * float(offered.norms[block.start]) + sum_.constant >= best.floor:
+            break
         _see(offered, marks, best, block, offered.factors[block] @ vector, sum_)
-        begin, size = block.stop, min(_GROWTH * size, _MOST)
 
 
 def _by_bounds(sum_: Sum, offered: Offered, marks: Marks, best: Best) -> None:
     """Where popularity counts too, the block that may have most comes first."""
     vector, popular = sum_.vector.astype(np.float32), np.float32(sum_.popular)
     norms, least, greatest = offered.bounds
-    bounds = np.linalg.norm(sum_.vector) * norms + sum_.popular * (greatest if popular > 0 else least) + sum_.constant
+    bounds = sum_.length * norms + sum_.popular * (greatest if popular > 0 else least) + sum_.constant
     for number in np.argsort(-bounds, kind="stable"):
         if bounds[number] < best.floor:
             break
@@ -141,12 +141,19 @@ def _by_bounds(sum_: Sum, offered: Offered, marks: Marks, best: Best) -> None:
 
 def _all_alike(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
     """Nothing but the constant: the first rows that are free."""
-    begin, size, missing = 0, max(_FIRST, 2 * best.k), best.k
-    while missing > 0 and begin < len(bundle.items) and sum_.constant >= best.floor:
-        rows = np.arange(begin, min(begin + size, len(bundle.items)))
+    missing = best.k
+    for block in _blocks(len(bundle.items), best.k):
+        if missing < 1 or sum_.constant < best.floor:
+            break
+        rows = np.arange(block.start, block.stop)
         rows = rows[(bundle.popularity[rows] > 0) & marks.free(rows)][:missing]
         best.see(rows, np.full(len(rows), sum_.constant))
-        begin, missing = begin + size, missing - len(rows)
+        missing -= len(rows)
+
+
+def _see_offered(sum_: Sum, best: Best, rows: NDArray[np.int64], scores: Floats) -> None:
+    said = sum_.offers(scores)
+    best.see(rows[said], scores[said])
 
 
 def _see(

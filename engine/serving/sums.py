@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,15 @@ class Sum:
     @staticmethod
     def no_votes() -> tuple[Rows, Floats]:
         return np.zeros(0, np.int64), np.zeros(0)
+
+    @cached_property
+    def length(self) -> float:
+        """Of the vector."""
+        return float(np.linalg.norm(self.vector))
+
+    def offers(self, scores: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """bool (k,): which tracks of these scores it offers."""
+        return scores != 0 if self.silent else np.ones(len(scores), np.bool_)
 
     @property
     def wide(self) -> bool:
@@ -91,5 +101,4 @@ class Sum:
         if self.popular:
             scores += np.float32(self.popular) * np.log1p(bundle.popularity)
         scores[self.rows] += self.votes.astype(np.float32)
-        offered = bundle.popularity > 0
-        return np.where(offered & (scores != 0) if self.silent else offered, scores, np.float32(-np.inf))
+        return np.where((bundle.popularity > 0) & self.offers(scores), scores, np.float32(-np.inf))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle import ModelBundle
 from engine.chance import fractions
+from engine.serving.blocks import blocks
 from engine.serving.marks import Marks
 from engine.serving.topk import Found
 
@@ -46,14 +46,8 @@ def _walked(chunks: Iterator[Rows], marks: Marks, k: int) -> Rows:
 
 
 def _steps(n: int, k: int) -> Iterator[slice]:
-    """Slices of 0..n that grow, as more and more of it turns out not to be free."""
-    begin = 0
-    for number in count():
-        if begin >= n:
-            return
-        size = min(max(32, 2 * k) << number, max(_MOST, 2 * k))
-        yield slice(begin, min(begin + size, n))
-        begin += size
+    """They grow, as more and more turns out not to be free."""
+    return blocks(n, max(32, 2 * k), _MOST)
 
 
 def _permuted(step: slice, n: int, bits: int, seed: int) -> Rows:
