@@ -322,7 +322,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 def test_an_installation_takes_in_an_upload_by_itself(stack: Stack) -> None:
     key, ann = f"Api-Key {stack.service_key('listeners')}", stack.listener("ann")
     rows = [listen(at=1_700_000_000 + n, filler="x" * 2000) for n in range(3_000)]
-    with stack.serving(worker="DATABASE_URL" in stack.environment, alone=True):
+    with stack.serving(worker="DATABASE_URL" in stack.environment):
         answer = stack.call(f"/users/{ann}/imports", auth=key, body=json.dumps(rows).encode())
         assert answer.status == 202, answer.body
         where = next(value for name, value in answer.headers.items() if name.lower() == "location")

@@ -19,7 +19,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = new_stack(folder)
     (folder / "plays.csv").write_text(PLAYS)
     stack.manage("import_plays", str(folder / "plays.csv"), "--format", "csv")
-    with stack.serving(alone=True):
+    with stack.serving():
         yield stack
 
 

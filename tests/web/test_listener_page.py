@@ -20,7 +20,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         f"from access.models import User; User.objects.create_user('newcomer', password='{PASSWORD}'); "
         f"User.objects.create_superuser('operator', password='{PASSWORD}')"
     )
-    with installed.serving(alone=True):
+    with installed.serving():
         yield installed
 
 
