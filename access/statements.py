@@ -7,7 +7,7 @@ between clients by a pooler (DISABLE_SERVER_SIDE_CURSORS, as Django has it), it 
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
@@ -45,13 +45,20 @@ class RowsAsJson(Subquery):
         return self.as_sql(compiler, connection, template=template, **extra)
 
 
+class _Compiled(NamedTuple):
+    """names: of the parameters, each once."""
+
+    sql: str
+    parameters: list[Any]
+    names: list[str]
+
+
 class Statement:
     """build: gives the query; called once, when the database is known."""
 
     def __init__(self, build: "Callable[[], QuerySet[Any, Any]]") -> None:
         self._build = build
-        self._compiled: tuple[str, list[Any]] | None = None
-        self._names: list[str] = []
+        self._compiled: _Compiled | None = None
         self._prepared: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
     def rows(self, **values: Any) -> list[Row]:
@@ -71,32 +78,30 @@ class Statement:
             return self._execute(one, values)
 
     def _execute(self, one: Any, values: dict[str, Any]) -> list[Row]:
-        sql, parameters = self._compiled or self._compile(one)
+        compiled = self._compiled or self._compile(one)
         pooled = one.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
         prepared = one.vendor == "postgresql" and not pooled
         with one.wrap_database_errors, _cursor(one, own=prepared) as cursor:
             if prepared:
-                cursor.execute(self._prepare(one, cursor), [values[name] for name in self._names])
+                cursor.execute(self._prepare(one, cursor, compiled), [values[name] for name in compiled.names])
             else:
-                cursor.execute(sql, [_value(parameter, values, one) for parameter in parameters])
+                cursor.execute(compiled.sql, [_value(parameter, values, one) for parameter in compiled.parameters])
             return list(cursor.fetchall())
 
-    def _compile(self, one: Any) -> tuple[str, list[Any]]:
+    def _compile(self, one: Any) -> "_Compiled":
         sql, parameters = self._build().query.get_compiler(connection=one).as_sql()
-        self._names = list(dict.fromkeys(p.name for p in parameters if isinstance(p, Parameter)))
-        self._compiled = sql, list(parameters)
+        names = dict.fromkeys(p.name for p in parameters if isinstance(p, Parameter))
+        self._compiled = _Compiled(sql, list(parameters), list(names))
         return self._compiled
 
-    def _prepare(self, one: Any, cursor: Any) -> str:
+    def _prepare(self, one: Any, cursor: Any, compiled: "_Compiled") -> str:
         """The statement that executes it, prepared on this connection if it is not yet. Each parameter has one number,
         however often it is used."""
         if (call := self._prepared.get(one.connection)) is None:
-            assert self._compiled is not None
-            sql, parameters = self._compiled
-            numbers = {name: f"${number}" for number, name in enumerate(self._names, 1)}
-            given = [numbers[p.name] if isinstance(p, Parameter) else _literal(cursor, p) for p in parameters]
+            numbers = {name: f"${number}" for number, name in enumerate(compiled.names, 1)}
+            given = [numbers[p.name] if isinstance(p, Parameter) else _literal(cursor, p) for p in compiled.parameters]
             name = f"musicrec_{next(_numbers)}"
-            cursor.execute(f"PREPARE {name} AS {sql % tuple(given)}")
+            cursor.execute(f"PREPARE {name} AS {compiled.sql % tuple(given)}")
             marks = ", ".join(["%s"] * len(numbers))
             call = self._prepared[one.connection] = f"EXECUTE {name} ({marks})"
         return call
