@@ -1,5 +1,4 @@
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -38,21 +37,21 @@ class BatchView(Asking, APIView):
         if not isinstance(request.auth, ServiceKey) and wanted["users"] != [request.user.pk]:
             raise Http404("no such listener")
         charge(request, len(wanted["users"]) - 1)
-        with _told(request) as found:
-            given = answers_for(wanted["users"], _request(wanted))
-            found += [one.answer for one in given]
+        began = perf_counter()
+        given = answers_for(wanted["users"], _request(wanted))
+        _tell(request, [one.answer for one in given], perf_counter() - began)
         return _rendered("answers", [_with("user_id", one.listener, one.answer) for one in given])
 
     def _shelves(self, request: HttpRequest, wanted: dict[str, Any]) -> HttpResponse:
         listener = self._listener(request, wanted)
         charge(request, len(wanted["shelves"]) - 1)
         shelves = [Shelf(s["name"], KINDS[s["kind"]], s["limit"], s.get("track_id")) for s in wanted["shelves"]]
+        began = perf_counter()
         try:
-            with _told(request) as found:
-                given = shelves_for(listener, asked_of(request), shelves, _request(wanted))
-                found += [kept for _, kept in given]
+            given = shelves_for(listener, asked_of(request), shelves, _request(wanted))
         except UnknownTrack as error:
             raise ValidationError({"shelves": f"there is no track {error} in the catalogue"}) from error
+        _tell(request, [kept for _, kept in given], perf_counter() - began)
         return _rendered("shelves", [_with("name", one.name, kept) for one, kept in given])
 
     def _listener(self, request: HttpRequest, wanted: dict[str, Any]) -> int:
@@ -70,16 +69,12 @@ class BatchView(Asking, APIView):
         return self._read
 
 
-@contextmanager
-def _told(request: HttpRequest) -> Iterator[list[Kept]]:
-    """Tells `musicrec.monitoring` of the answers that are put into the list, and how long they took."""
-    found: list[Kept] = []
-    began = perf_counter()
-    yield found
+def _tell(request: HttpRequest, found: list[Kept], seconds: float) -> None:
+    """`musicrec.monitoring`, of the answers that were found."""
     strategies, kept = {one.strategy for one in found}, sum(not one.fresh for one in found)
     inner: Any = request._request
     inner.strategy = strategies.pop() if len(strategies) == 1 else "mixed"
-    inner.spans = {"cache": f"{kept} of {len(found)}", "answer": perf_counter() - began}
+    inner.spans = {"cache": f"{kept} of {len(found)}", "answer": seconds}
 
 
 def _request(wanted: dict[str, Any]) -> Request:
