@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -108,48 +109,13 @@ def _versions(folder: Path, learnt: Learnt) -> tuple[ModelBundle, ModelBundle]:
 
 
 def _compare(name: str, exact: ModelBundle, indexed: ModelBundle, kind: str, rounds: int) -> None:
-    flat = exact.item_factors.ravel()
     listeners = kind == "listeners"
+    ways = _ways(exact, indexed, listeners)
     many = len(exact.users) if listeners else len(exact.items)
-    asked = np.random.default_rng(2).choice(many, rounds, replace=False).tolist()
-
-    def reading(row: int) -> set[int]:
-        np.dot(flat, flat)
-        return set()
-
-    def product(row: int) -> set[int]:
-        if listeners:
-            scores = exact.item_factors @ exact.user_factors[row]
-        else:
-            scores = (exact.item_factors @ exact.item_factors[row]) / exact.item_norms
-            scores[row] = -np.inf
-        best = np.argpartition(scores, -K)[-K:]
-        return set(best[np.argsort(-scores[best])].tolist())
-
-    def ours(bundle: ModelBundle) -> Way:
-        def way(row: int) -> set[int]:
-            itself = np.array([row])
-            query = Query(K, user_row=row) if listeners else Query(K, track_id=row, exclude=itself)
-            return {p.track_id for p in recommend(bundle, query, PERSONAL if listeners else SIMILAR).picks}
-
-        return way
-
-    def search(row: int) -> set[int]:
-        query = Query(K, user_row=row)
-        with marked(exact, query) as marks:
-            sum_ = personal_sum(exact, query, marks)
-            assert sum_ is not None
-            return set(best_by(sum_, exact, marks, K)[0].tolist())
-
-    ways = {"reading once": reading, "product, argpartition": product, "exact": ours(exact)}
-    if listeners:
-        ways["exact, the search alone"] = search
-    if ("personal" if listeners else "similar") in indexed.nearest:
-        ways["inverted lists"] = ours(indexed)
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     hits: dict[str, list[float]] = {way: [] for way in ways}
-    for row in asked:
-        best = product(row)
+    for row in np.random.default_rng(2).choice(many, rounds, replace=False).tolist():
+        best = ways["product, argpartition"](row)
         for way, answer in ways.items():
             began = time.perf_counter()
             found = answer(row)
@@ -160,6 +126,45 @@ def _compare(name: str, exact: ModelBundle, indexed: ModelBundle, kind: str, rou
         took = statistics.median(times)
         recall = "" if way == "reading once" else f"{statistics.mean(hits[way]):.3f}"
         print(f"| {name} | {way} | {1000 * took:.3f} | {took / once:.2f} | {recall} |", flush=True)
+
+
+def _ways(exact: ModelBundle, indexed: ModelBundle, listeners: bool) -> dict[str, Way]:
+    flat = exact.item_factors.ravel()
+
+    def reading(row: int) -> set[int]:
+        np.dot(flat, flat)
+        return set()
+
+    ways: dict[str, Way] = {"reading once": reading, "product, argpartition": partial(_product, exact, listeners)}
+    ways["exact"] = partial(_ours, exact, listeners)
+    if listeners:
+        ways["exact, the search alone"] = partial(_search, exact)
+    if ("personal" if listeners else "similar") in indexed.nearest:
+        ways["inverted lists"] = partial(_ours, indexed, listeners)
+    return ways
+
+
+def _product(bundle: ModelBundle, listeners: bool, row: int) -> set[int]:
+    if listeners:
+        scores = bundle.item_factors @ bundle.user_factors[row]
+    else:
+        scores = (bundle.item_factors @ bundle.item_factors[row]) / bundle.item_norms
+        scores[row] = -np.inf
+    best = np.argpartition(scores, -K)[-K:]
+    return set(best[np.argsort(-scores[best])].tolist())
+
+
+def _ours(bundle: ModelBundle, listeners: bool, row: int) -> set[int]:
+    query = Query(K, user_row=row) if listeners else Query(K, track_id=row, exclude=np.array([row]))
+    return {p.track_id for p in recommend(bundle, query, PERSONAL if listeners else SIMILAR).picks}
+
+
+def _search(bundle: ModelBundle, row: int) -> set[int]:
+    query = Query(K, user_row=row)
+    with marked(bundle, query) as marks:
+        sum_ = personal_sum(bundle, query, marks)
+        assert sum_ is not None
+        return set(best_by(sum_, bundle, marks, K)[0].tolist())
 
 
 if __name__ == "__main__":

@@ -47,4 +47,4 @@ class Constant(APIView):
         return HttpResponse(BYTES, content_type="application/json", headers={"Content-Length": str(len(BYTES))})
 
 
-urlpatterns = [path("constant", Constant.as_view())]
+urlpatterns = [path(name, Constant.as_view()) for name in ("constant", "health/ready")]

@@ -1,21 +1,11 @@
 """The production server with what it serves, once in each way that is measured."""
 
 import os
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from musicrec.processes import (
-    READY_SECONDS,
-    Processes,
-    Stopped,
-    check_running,
-    running,
-    wait_until_ready,
-    web_command,
-)
+from musicrec.processes import running, wait_until_ready, web_command
 from tests.postgres import free_port
 
 
@@ -35,16 +25,5 @@ def bare(body: Path, middleware: str) -> Iterator[int]:
     command = web_command(port)
     command[command.index("musicrec.wsgi:application")] = "benchmarks.load.bare:application"
     with running({"bare": command}, os.environ | {"BODY": str(body), "MIDDLEWARE": middleware}) as processes:
-        _wait_until_open(port, processes)
+        wait_until_ready(port, processes)
         yield port
-
-
-def _wait_until_open(port: int, processes: Processes) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        check_running(processes)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise Stopped(f"nothing answered on port {port}")
