@@ -52,8 +52,10 @@ class Pairs:
         user_rows, user_known = users.rows(plays.user)
         track_rows, track_known = tracks.rows(plays.track)
         known = user_known & track_known
-        pairs = cls.merge(user_rows[known], track_rows[known], plays.where(known))
-        return pairs.where(pairs.wanted)
+        if not known.all():
+            user_rows, track_rows, plays = user_rows[known], track_rows[known], plays.where(known)
+        pairs = cls.merge(user_rows, track_rows, plays)
+        return pairs if pairs.wanted.all() else pairs.where(pairs.wanted)
 
     @classmethod
     @cache
@@ -74,20 +76,17 @@ class Pairs:
     @classmethod
     def merge(cls, user_rows: Rows, track_rows: Rows, plays: Plays) -> Pairs:
         """Several interactions of a listener with a track become one pair; the ids in `plays` are not looked at."""
-        order = _in_order(user_rows, track_rows, plays.time)
-        user, track, signal = user_rows[order], track_rows[order], plays.signal[order]
-        begins = np.ones(len(order), np.bool_)
-        begins[1:] = (user[1:] != user[:-1]) | (track[1:] != track[:-1])
-        starts = np.flatnonzero(begins)
-        group = np.cumsum(begins) - 1
+        order, begins = _in_order(user_rows, track_rows, plays.time)
+        starts, group, signal = np.flatnonzero(begins), np.cumsum(begins) - 1, plays.signal[order]
+        firsts, lasts = order[starts], order[np.append(starts[1:], len(order))[: len(starts)] - 1]
         opinion, listed = (_last(signal, group, len(starts), said) for said in (_OPINIONS, _LISTED))
         played = signal == Signal.PLAY
         return cls(
-            user[starts],
-            track[starts],
+            user_rows[firsts],
+            track_rows[firsts],
             _any(plays.qualified[order] & played, group, len(starts)),
             np.bincount(group, plays.count[order] * played, minlength=len(starts)).astype(np.float32),
-            plays.time[order][np.append(starts[1:], len(order)) - 1] if len(starts) else plays.time[order],
+            plays.time[lasts],
             opinion == Signal.LIKE,
             opinion == Signal.DISLIKE,
             listed == Signal.ADD,
@@ -112,18 +111,33 @@ class Pairs:
         return Pairs(*(getattr(self, f.name)[mask] for f in fields(self)))
 
 
-def _in_order(user_rows: Rows, track_rows: Rows, time: NDArray[np.int64]) -> Rows:
-    """By listener, track and time; stable: of the same second, the later row is newer."""
-    if not len(time):
-        return np.zeros(0, np.int64)
-    tracks = int(track_rows.max()) + 1
-    if (time[1:] < time[:-1]).any() or user_rows.max() >= _KEYS // tracks:
-        return np.lexsort((time, track_rows, user_rows))
-    return np.argsort(user_rows * tracks + track_rows, kind="stable")  # a third of the time
+def _in_order(user_rows: Rows, track_rows: Rows, time: NDArray[np.int64]) -> tuple[Rows, Flags]:
+    """By listener, track and time; stable: of the same second, the later row is newer. And where, in this order, a
+    pair begins."""
+    bits, tracks = len(time).bit_length(), int(track_rows.max(initial=0)) + 1
+    if (int(user_rows.max(initial=0)) + 1) * tracks > _KEYS >> bits:
+        order = np.lexsort((time, track_rows, user_rows))
+        user, track = user_rows[order], track_rows[order]
+        return order, _changes(user) | _changes(track)
+    # Sorted as numbers, each pair with its place: a fifth of the time that an indirect sort takes.
+    pairs, places = user_rows * tracks + track_rows, np.arange(len(time))
+    by_time = np.argsort(time, kind="stable") if (time[1:] < time[:-1]).any() else None
+    in_order = np.sort((pairs if by_time is None else pairs[by_time]) << bits | places)
+    order = in_order & ((1 << bits) - 1)
+    return (order if by_time is None else by_time[order]), _changes(in_order >> bits)
+
+
+def _changes(column: Rows) -> Flags:
+    """bool (n,): where a value differs from the one before; the first does."""
+    begins = np.ones(len(column), np.bool_)
+    np.not_equal(column[1:], column[:-1], out=begins[1:])
+    return begins
 
 
 def _any(flags: Flags, group: Rows, groups: int) -> Flags:
-    return np.bincount(group, flags, minlength=groups) > 0
+    found = np.zeros(groups, np.bool_)
+    found[group[flags]] = True
+    return found
 
 
 def _last(signal: NDArray[np.int8], group: Rows, groups: int, among: Flags) -> NDArray[np.int8]:

@@ -204,14 +204,18 @@ def test_only_what_is_wanted_is_learnt() -> None:
         st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 3), st.sampled_from(list(Signal))), max_size=40
     ),
     st.booleans(),
+    st.sampled_from([1, 2**59]),
 )
-def test_rows_that_came_in_the_order_of_time_add_up_as_any_others(
-    rows: list[tuple[int, int, int, Signal]], in_order: bool
+def test_rows_are_put_in_order_by_listener_track_and_time_whatever_their_numbers(
+    rows: list[tuple[int, int, int, Signal]], in_order: bool, scale: int
 ) -> None:
     rows = sorted(rows, key=lambda row: row[2]) if in_order else rows
     user, track, time, _ = np.array(rows, np.int64).reshape(-1, 4).T
-    order = np.lexsort((time, track, user))
-    np.testing.assert_array_equal(_in_order(user, track, time), order)
+    expected = np.lexsort((time, track, user))
+    order, begins = _in_order(user * scale, track, time)
+    np.testing.assert_array_equal(order, expected)
+    pairs = list(zip(user[order].tolist(), track[order].tolist(), strict=True))
+    assert begins.tolist() == [n == 0 or pairs[n] != pairs[n - 1] for n in range(len(pairs))]
 
 
 @given(
