@@ -25,8 +25,8 @@ class Stopped(Exception):
 def web_command(port: int) -> list[str]:
     # Two threads: one works while the other waits for the database. More only wait for the interpreter's lock.
     return [
-        *("granian", "--interface", "wsgi", "musicrec.wsgi:application", "--host", "127.0.0.1", "--port", str(port)),
-        *("--workers", "2", "--blocking-threads", "2", "--respawn-failed-workers", "--log-level", "warning"),
+        *("musicrec.web", "--host", "127.0.0.1", "--port", str(port)),
+        *("--workers", "2", "--blocking-threads", "2", "--log-level", "warning"),
     ]
 
 

@@ -2,7 +2,7 @@
 
 Requests read one reference. A daemon thread looks at the pointer when told to and every few seconds, loads the new
 version beside the old one, and swaps. The thread starts on first use in each process: started before a fork, it would
-be missing from the child.
+be missing from the child. What was loaded before a fork is the children's, too.
 """
 
 import logging
@@ -74,9 +74,10 @@ class ModelCache:
         return loaded if loaded.bundle.version else Loaded(self.catalogue(), loaded.problem)
 
     def preload(self) -> None:
-        """Load before the first request, where that is possible; where not, the first request tries again."""
+        """Load before the first request, where that is possible; where not, the first request tries again. Nothing
+        begins that a fork would cut off."""
         try:
-            self.current()
+            self._bring_up_to_date()
         except DatabaseError:
             logger.warning("the database did not answer at start", exc_info=True)
         finally:
@@ -103,7 +104,8 @@ class ModelCache:
             self._loaded = self._load(loaded)
             if loaded and loaded.problem == "model_unavailable" and self._loaded.problem is None:
                 resolve_alarms("model_unavailable")
-            metrics.serves(self._loaded.bundle.version)
+            if self._pid == os.getpid():
+                metrics.serves(self._loaded.bundle.version)
             self._pointer_stamp = stamp
             failed = self._loaded.problem == "model_unavailable"
             self._retry_at = time.monotonic() + RETRY_SECONDS if failed else float("inf")
@@ -153,14 +155,18 @@ class ModelCache:
                 logger.exception("model version=%s could not be loaded either", version)
         return Loaded(catalogue_bundle([]), "model_unavailable")
 
+    def _bring_up_to_date(self) -> None:
+        self.look()
+        if self._catalogue is None or time.monotonic() > self._catalogue_until:
+            self.refresh_catalogue()
+
     def _start(self) -> None:
         with self._lock:
             if self._pid == os.getpid():
                 return
-            self.look()
-            self.refresh_catalogue()
+            self._bring_up_to_date()
             if self._loaded:
-                metrics.serves(self._loaded.bundle.version)  # of a child, too
+                metrics.serves(self._loaded.bundle.version)  # not before: whoever only loads, to fork, serves nobody
             self._pid = os.getpid()
             if settings.MUSICREC["MODEL_POLL_SECONDS"] > 0:
                 threading.Thread(target=self._watch, name="model-watch", daemon=True).start()

@@ -124,7 +124,7 @@ def _start(more: str, environment: dict[str, str]) -> float:
 
 
 def memory(world: World) -> None:
-    """PSS of one and of eight web processes that have answered."""
+    """PSS of one and of eight web processes that have answered, with the one they were forked from."""
     found = {number: _memory_of(number, world) for number in (1, 8)}
     print(f"memory (PSS): one process {found[1] / 1e6:,.0f} MB, eight {found[8] / 1e6:,.0f} MB,", end=" ")
     print(f"{found[8] / found[1]:.2f} of it")
@@ -137,11 +137,12 @@ def _memory_of(processes: int, world: World) -> float:
     with running({"web": command}, dict(os.environ)) as started:
         wait_until_ready(port, started)
         time.sleep(processes)  # the others are starting
-        children = psutil.Process(started["web"].pid).children()
+        parent = psutil.Process(started["web"].pid)
+        children = parent.children()
         assert len(children) >= processes, children
         for requests in _asked(world).values():
             load(port, requests, 8 * processes, 3.0)
-        return float(sum(child.memory_full_info().pss for child in children))
+        return float(sum(child.memory_full_info().pss for child in (parent, *children)))
 
 
 def _asked(world: World) -> dict[str, list[bytes]]:

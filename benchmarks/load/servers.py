@@ -22,8 +22,7 @@ def web(**environment: str) -> Iterator[int]:
 def bare(body: Path, middleware: str) -> Iterator[int]:
     """The view of `benchmarks.load.bare` under the same server with as many processes and threads; its port."""
     port = free_port()
-    command = web_command(port)
-    command[command.index("musicrec.wsgi:application")] = "benchmarks.load.bare:application"
+    command = ["granian", "--interface", "wsgi", "benchmarks.load.bare:application", *web_command(port)[1:]]
     with running({"bare": command}, os.environ | {"BODY": str(body), "MIDDLEWARE": middleware}) as processes:
         wait_until_ready(port, processes)
         yield port

@@ -1,0 +1,33 @@
+"""The web server: `python -m musicrec.web`, with the options and variables of Granian.
+
+Everything is imported, and the version in service loaded, before Granian forks the processes that answer: they have it
+in common, and are there at once. Where a platform does not fork, each imports and loads for itself.
+"""
+
+import gc
+import sys
+from typing import Any
+
+OPTIONS = ("--interface", "wsgi", "--factory", "--respawn-failed-workers", "musicrec.web:application")
+
+
+def application() -> Any:
+    """That of one process, before it accepts a request; it may have been forked from one that is weeks old."""
+    from musicrec.wsgi import application  # first: the others need the apps
+    from recommendations.model_cache import cache
+
+    cache.preload()
+    return application
+
+
+def main() -> None:
+    from granian.cli import cli
+
+    application()
+    gc.collect()
+    gc.freeze()  # or a child, collecting garbage, would write to, and so copy, every page that has an object
+    cli([*OPTIONS, *sys.argv[1:]], prog_name="musicrec.web", auto_envvar_prefix="GRANIAN")
+
+
+if __name__ == "__main__":
+    main()
