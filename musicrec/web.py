@@ -5,6 +5,7 @@ in common, and are there at once. Where a platform does not fork, each imports a
 """
 
 import gc
+import importlib
 import sys
 from typing import Any
 
@@ -12,18 +13,18 @@ OPTIONS = ("--interface", "wsgi", "--factory", "--respawn-failed-workers", "musi
 
 
 def application() -> Any:
-    """That of one process, before it accepts a request; it may have been forked from one that is weeks old."""
+    """Called in each process that answers, before it accepts; it may have been forked from one that is weeks old."""
     from musicrec.wsgi import application  # first: the others need the apps
     from recommendations.model_cache import cache
 
-    cache.preload()
+    cache.start()
     return application
 
 
 def main() -> None:
     from granian.cli import cli
 
-    application()
+    importlib.import_module("musicrec.wsgi")
     gc.collect()
     gc.freeze()  # or a child, collecting garbage, would write to, and so copy, every page that has an object
     cli([*OPTIONS, *sys.argv[1:]], prog_name="musicrec.web", auto_envvar_prefix="GRANIAN")

@@ -76,12 +76,11 @@ class ModelCache:
     def preload(self) -> None:
         """Load before the first request, where that is possible; where not, the first request tries again. Nothing
         begins that a fork would cut off."""
-        try:
-            self._bring_up_to_date()
-        except DatabaseError:
-            logger.warning("the database did not answer at start", exc_info=True)
-        finally:
-            connection.close()
+        _at_start(self._bring_up_to_date)
+
+    def start(self) -> None:
+        """The same in a process that answers, which from now on notices what is new."""
+        _at_start(self._start)
 
     def catalogue(self) -> ModelBundle:
         """Tracks and popularity as the database has them: what answers without any model."""
@@ -187,6 +186,15 @@ class ModelCache:
     def _after_fork(self) -> None:
         """The child keeps the mapped model; it needs a lock nobody holds, and a thread of its own."""
         self._lock, self._pid = threading.RLock(), None
+
+
+def _at_start(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except DatabaseError:
+        logger.warning("the database did not answer at start", exc_info=True)
+    finally:
+        connection.close()
 
 
 def _digest(bundle: ModelBundle) -> int:

@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from musicrec.processes import ROOT, Processes, running, wait_until_ready, web_command, worker_command
 from tests.postgres import create_database, free_port
 
@@ -75,6 +77,12 @@ class Stack:
             f"from access.models import User; u = User.objects.get(external_id='{external_id}'); {sign_in}print(u.pk)"
         )
         return int(self.python(code))
+
+    @staticmethod
+    def answering(processes: Processes) -> list[psutil.Process]:
+        """The web processes that live."""
+        forked = psutil.Process(processes["web"].pid).children()
+        return [child for child in forked if child.status() != psutil.STATUS_ZOMBIE]
 
     @contextmanager
     def serving(self, *, worker: bool = False, alone: bool = False) -> Iterator[Processes]:

@@ -6,10 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-import psutil
 import pytest
 
-from musicrec.processes import Processes
 from recommendations.model_cache import ModelCache
 from tests.stack import Stack, new_stack
 from tests.worlds import checkerboard_csv
@@ -21,11 +19,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     installed.manage("import_plays", str(checkerboard_csv(installed.var)), "--format", "csv")
     installed.manage("train_model")
     return installed
-
-
-def answering(processes: Processes) -> list[psutil.Process]:
-    forked = psutil.Process(processes["web"].pid).children()
-    return [child for child in forked if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def until(holds: Callable[[], object], seconds: float = 15) -> None:
@@ -40,14 +33,14 @@ def test_processes_share_what_was_loaded_and_one_in_the_place_of_another_has_wha
     auth = f"Api-Key {stack.service_key('recommend')}"
     with stack.serving(alone=True) as processes:
         before = stack.call("/recommend/user/1/ml", auth=auth).body["model_version"]
-        [child] = answering(processes)
+        [child] = stack.answering(processes)
         memory = child.memory_full_info()
         assert memory.uss < memory.rss / 2, memory  # what is its own, of all that it has
 
         stack.manage("train_model", "--force")
         assert stack.call("/recommend/user/1/ml", auth=auth).body["model_version"] == before
         os.kill(child.pid, signal.SIGKILL)
-        until(lambda: [other for other in answering(processes) if other.pid != child.pid])
+        until(lambda: [other for other in stack.answering(processes) if other.pid != child.pid])
         assert stack.call("/recommend/user/1/ml", auth=auth).body["model_version"] not in (before, None)
 
 

@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from musicrec.processes import Processes
 from tests.postgres import Postgres
 from tests.stack import Stack, new_stack
 from tests.worlds import checkerboard_csv
@@ -116,7 +114,7 @@ def test_processes_are_killed_redis_goes_and_the_database_crashes(tmp_path: Path
             stop_redis()
             for _ in range(6):
                 time.sleep(0.7)
-                for child in _workers(processes)[:1]:
+                for child in phones.stack.answering(processes)[:1]:
                     os.kill(child.pid, signal.SIGKILL)
             assert {s for s in phones.statuses if s != 202}  # some were cut off while they waited
             crash()
@@ -143,7 +141,3 @@ def _servers() -> Iterator[tuple[dict[str, str], Callable[[], Any], Callable[[],
         yield where, valkey.stop, postgres.crash, postgres.start
     finally:
         postgres.stop()
-
-
-def _workers(processes: Processes) -> list[psutil.Process]:
-    return [c for c in psutil.Process(processes["web"].pid).children() if c.status() != psutil.STATUS_ZOMBIE]
