@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from engine.grouping import any_of, in_order, last_of
 from engine.ids import IdMap
 from engine.plays import Plays, Signal
 
@@ -20,7 +21,6 @@ DAY = 86_400
 # Flags by signal, bool (signals,): a tenth of the time that np.isin takes.
 _OPINIONS = np.isin(list(Signal), (Signal.LIKE, Signal.UNLIKE, Signal.DISLIKE, Signal.UNDISLIKE))
 _LISTED = np.isin(list(Signal), (Signal.ADD, Signal.REMOVE))
-_KEYS = np.iinfo(np.int64).max
 _LEAST = 1e-6  # of a wanted pair, so that the matrix has it
 OLDEST = 0.1  # of its confidence is left of the oldest play; without a floor, all of a quiet listener would fade away
 
@@ -76,22 +76,22 @@ class Pairs:
     @classmethod
     def merge(cls, user_rows: Rows, track_rows: Rows, plays: Plays) -> Pairs:
         """Several interactions of a listener with a track become one pair; the ids in `plays` are not looked at."""
-        order, begins = _in_order(user_rows, track_rows, plays.time)
+        order, begins = in_order(user_rows, track_rows, plays.time)
         starts, group, signal = np.flatnonzero(begins), np.cumsum(begins) - 1, plays.signal[order]
         firsts, lasts = order[starts], order[np.append(starts[1:], len(order))[: len(starts)] - 1]
-        opinion, listed = (_last(signal, group, len(starts), said) for said in (_OPINIONS, _LISTED))
+        opinion, listed = (last_of(signal, group, len(starts), said) for said in (_OPINIONS, _LISTED))
         played = signal == Signal.PLAY
         return cls(
             user_rows[firsts],
             track_rows[firsts],
-            _any(plays.qualified[order] & played, group, len(starts)),
+            any_of(plays.qualified[order] & played, group, len(starts)),
             np.bincount(group, plays.count[order] * played, minlength=len(starts)).astype(np.float32),
             plays.time[lasts],
             opinion == Signal.LIKE,
             opinion == Signal.DISLIKE,
             listed == Signal.ADD,
-            _any(signal == Signal.SHARE, group, len(starts)),
-            _any(signal == Signal.SKIP, group, len(starts)),
+            any_of(signal == Signal.SHARE, group, len(starts)),
+            any_of(signal == Signal.SKIP, group, len(starts)),
         )
 
     def __len__(self) -> int:
@@ -109,42 +109,6 @@ class Pairs:
 
     def where(self, mask: Flags | Rows) -> Pairs:
         return Pairs(*(getattr(self, f.name)[mask] for f in fields(self)))
-
-
-def _in_order(user_rows: Rows, track_rows: Rows, time: NDArray[np.int64]) -> tuple[Rows, Flags]:
-    """By listener, track and time; stable: of the same second, the later row is newer. And where, in this order, a
-    pair begins."""
-    bits, tracks = len(time).bit_length(), int(track_rows.max(initial=0)) + 1
-    if (int(user_rows.max(initial=0)) + 1) * tracks > _KEYS >> bits:
-        order = np.lexsort((time, track_rows, user_rows))
-        user, track = user_rows[order], track_rows[order]
-        return order, _changes(user) | _changes(track)
-    # Sorted as numbers, each pair with its place: a fifth of the time that an indirect sort takes.
-    pairs, places = user_rows * tracks + track_rows, np.arange(len(time))
-    by_time = np.argsort(time, kind="stable") if (time[1:] < time[:-1]).any() else None
-    in_order = np.sort((pairs if by_time is None else pairs[by_time]) << bits | places)
-    order = in_order & ((1 << bits) - 1)
-    return (order if by_time is None else by_time[order]), _changes(in_order >> bits)
-
-
-def _changes(column: Rows) -> Flags:
-    """bool (n,): where a value differs from the one before; the first does."""
-    begins = np.ones(len(column), np.bool_)
-    np.not_equal(column[1:], column[:-1], out=begins[1:])
-    return begins
-
-
-def _any(flags: Flags, group: Rows, groups: int) -> Flags:
-    found = np.zeros(groups, np.bool_)
-    found[group[flags]] = True
-    return found
-
-
-def _last(signal: NDArray[np.int8], group: Rows, groups: int, among: Flags) -> NDArray[np.int8]:
-    """The last signal of each group that is one of those flagged; -1 where there is none."""
-    last, said = np.full(groups, -1, np.int8), among[signal]
-    last[group[said]] = signal[said]  # of several, the last assignment stays
-    return last
 
 
 @dataclass(frozen=True)

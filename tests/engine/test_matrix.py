@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.grouping import in_order
 from engine.ids import IdMap
-from engine.matrix import DAY, Confidence, Pairs, Statistics, _in_order, confidence_matrix, listeners_of
+from engine.matrix import DAY, Confidence, Pairs, Statistics, confidence_matrix, listeners_of
 from engine.plays import Plays, Signal
 
 NEWEST = 100 * DAY
@@ -207,12 +208,12 @@ def test_only_what_is_wanted_is_learnt() -> None:
     st.sampled_from([1, 2**59]),
 )
 def test_rows_are_put_in_order_by_listener_track_and_time_whatever_their_numbers(
-    rows: list[tuple[int, int, int, Signal]], in_order: bool, scale: int
+    rows: list[tuple[int, int, int, Signal]], by_time: bool, scale: int
 ) -> None:
-    rows = sorted(rows, key=lambda row: row[2]) if in_order else rows
+    rows = sorted(rows, key=lambda row: row[2]) if by_time else rows
     user, track, time, _ = np.array(rows, np.int64).reshape(-1, 4).T
     expected = np.lexsort((time, track, user))
-    order, begins = _in_order(user * scale, track, time)
+    order, begins = in_order(user * scale, track, time)
     np.testing.assert_array_equal(order, expected)
     pairs = list(zip(user[order].tolist(), track[order].tolist(), strict=True))
     assert begins.tolist() == [n == 0 or pairs[n] != pairs[n - 1] for n in range(len(pairs))]
