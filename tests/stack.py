@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -18,8 +17,9 @@ from typing import Any
 
 import psutil
 
-from musicrec.processes import ROOT, Processes, running, wait_until_ready, web_command, worker_command
+from musicrec.processes import Processes, running, wait_until_ready, web_command, worker_command
 from tests.postgres import create_database, free_port
+from tests.warm import warm
 
 PASSWORD = "secret-77"
 # A kernel on two threads waits at each step for the one whose core is busy with another test.
@@ -49,15 +49,8 @@ class Stack:
     def base(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def manage(self, *command: str, check: bool = True, **extra: Any) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "manage.py"), *command],
-            env=self.environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            **extra,
-        )
+    def manage(self, *command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        done = warm().manage(command, self.environment)
         if check and done.returncode:
             raise AssertionError(f"manage.py {' '.join(command)}: {done.stdout}{done.stderr}")
         return done
