@@ -81,7 +81,11 @@ class Interaction(Telling):
             ),
         ]
         indexes = [
-            models.Index(fields=["user", "-played_at"], name="interaction_user_recent"),
+            models.Index(
+                fields=["user", "-played_at"],
+                include=["track", "kind", "is_skip", "plays", "milestone", "is_completed"],
+                name="interaction_of_listener",
+            ),
             models.Index(
                 fields=["recommendation_id"], name="interaction_of_slate", condition=Q(recommendation_id__isnull=False)
             ),

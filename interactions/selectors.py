@@ -102,12 +102,15 @@ def blocks_in(column: str | None) -> Blocks:
 
 def history_column(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJson:
     """The history of a listener, to be read by `history_in`; not looked up unless `when` holds. As many rows as
-    different tracks and signals, whatever the number of plays."""
+    different tracks and signals, whatever the number of plays. Only columns that `interaction_of_listener` has."""
     rows = (
         Interaction.objects.filter(when or Q(), user=listener)
         .values("track_id", signal=signal_column())
         .annotate(
-            n=Count("pk"), count=Sum("plays"), good=Count("pk", filter=QUALIFIED), newest=Max(UnixSeconds("played_at"))
+            n=Count("*"),
+            count=Sum("plays"),
+            good=Count("plays", filter=QUALIFIED),
+            newest=Max(UnixSeconds("played_at")),
         )
         .alias(last=Max("played_at"))
         .order_by("last")  # of the same second, the later one counts

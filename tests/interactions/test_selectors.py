@@ -3,13 +3,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from access.models import User
 from engine.plays import Signal
 from interactions.bulk import Row, insert_once
 from interactions.models import Interaction
 from interactions.reading import play_chunks
-from interactions.selectors import history, popular_tracks
+from interactions.selectors import _HISTORY, history, popular_tracks
 from interactions.services import refresh_popular_tracks
 from tests.people import NOON, Catalogue
 
@@ -36,6 +37,19 @@ def test_history_is_one_query_and_one_row_a_track(
         *("int64", "bool", "bool", "float32", "int64")
     ]
     assert past.stamp == (5, noon + 3600)
+
+
+@pytest.mark.usefixtures("db")
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="covering indexes are PostgreSQL's")
+def test_a_history_is_read_from_its_index_alone() -> None:
+    history(1)
+    (name,) = _HISTORY._prepared.values()
+    with connection.cursor() as cursor:
+        for way in ("seqscan", "bitmapscan"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+        cursor.execute(f"EXPLAIN {name % 1}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Only Scan using interaction_of_listener" in plan
 
 
 @pytest.mark.usefixtures("db")
