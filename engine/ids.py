@@ -35,17 +35,17 @@ class IdMap:
         """The row of one id; None where it is unknown, whatever its size."""
         if not 0 <= outside_id <= INT64_MAX:
             return None
-        row = int(np.searchsorted(self.ids, outside_id))
+        row = int(self.ids.searchsorted(outside_id))
         return row if row < len(self.ids) and self.ids[row] == outside_id else None
 
     def rows(self, outside_ids: ArrayLike) -> tuple[Rows, NDArray[np.bool_]]:
         """Rows of many ids: `(rows int64 (k,), known bool (k,))`; an unknown id has row 0 and known False."""
         wanted = np.asarray(outside_ids, dtype=np.int64)
-        if not len(self.ids):
+        if not (len(self.ids) and wanted.size):
             return np.zeros(wanted.shape, np.int64), np.zeros(wanted.shape, np.bool_)
         if wanted.size > len(self.ids) and _dense(self.ids, wanted.size):
             return self._rows_by_table(wanted)
-        rows = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
+        rows = np.minimum(self.ids.searchsorted(wanted), len(self.ids) - 1)
         known = self.ids[rows] == wanted
         return np.where(known, rows, 0), known
 

@@ -113,7 +113,7 @@ def history_column(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJso
             newest=Max(UnixSeconds("played_at")),
         )
         .alias(last=Max("played_at"))
-        .order_by("last")  # of the same second, the later one counts
+        .order_by("track_id", "last")  # of the same second, the later one counts
     )
     return RowsAsJson(rows.values(*_COLUMNS), _COLUMNS)
 
@@ -122,7 +122,7 @@ def history_in(column: str | None) -> History:
     rows = orjson.loads(column or "[]")
     if not rows:
         return History()
-    track, signal, interactions, count, good, seconds = np.array(rows, np.int64).T
+    track, signal, interactions, count, good, seconds = np.array([*zip(*rows, strict=True)], np.int64)
     plays = Plays(
         np.zeros(len(track), np.int64), track, count.astype(np.float32), good > 0, seconds, signal.astype(np.int8)
     )

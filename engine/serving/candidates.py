@@ -115,6 +115,8 @@ def personal_sum(bundle: ModelBundle, query: Query, marks: Marks) -> Sum | None:
 
     One part keeps its scale, and never offers what it is silent about.
     """
+    if query.user_row is not None and bundle.neighbours == (None,) and not query.past.refused.any():
+        return _factors_of(bundle.user_factors[query.user_row], silent=True)  # as below, and no more than that
     pairs = query.pairs(bundle)
     if not pairs.wanted.any() and query.user_row is None:
         return None
@@ -161,7 +163,11 @@ def _part(bundle: ModelBundle, number: int, query: Query, pairs: Pairs, marks: M
         weigh = bundle.recipe.parts[number].confidence.of
         with query.timed("fold_in"):
             vector = fold_in(bundle, pairs.track, weigh(pairs, bundle.popularity, bundle.statistics))
-    return Sum(vector.astype(np.float64)) if vector.any() else None
+    return _factors_of(vector)
+
+
+def _factors_of(vector: NDArray[np.float32], silent: bool = False) -> Sum | None:
+    return Sum(vector.astype(np.float64), silent=silent) if vector.any() else None
 
 
 def _voted(bundle: ModelBundle, number: int, pairs: Pairs, marks: Marks) -> Votes:

@@ -42,6 +42,11 @@ class Offered:
         return len(self.rows)
 
     @cached_property
+    def longest(self) -> float:
+        """The greatest norm."""
+        return float(self.norms[0]) if len(self) else 0.0
+
+    @cached_property
     def with_factors(self) -> int:
         """How many, from the first, have factors at all."""
         return int(np.searchsorted(-self.norms, 0.0))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
 
 from engine.bundle import ModelBundle
 from engine.serving.candidates import SOURCES, Query
@@ -27,8 +30,7 @@ POPULAR = Policy("popular", ("popular", "random"))
 SIMILAR = Policy("similar", ("similar",), may_repeat=False)
 
 
-@dataclass(frozen=True)
-class Pick:
+class Pick(NamedTuple):
     """One place of a slate; `source` is the step that gave it, `score` is comparable within a source only."""
 
     track_id: int
@@ -96,5 +98,5 @@ def _fill(bundle: ModelBundle, query: Query, policy: Policy, marks: Marks, found
 
 
 def picked(bundle: ModelBundle, source: str, found: Found) -> list[Pick]:
-    ids, scores = bundle.items.ids[found[0]].tolist(), found[1].tolist()
-    return [Pick(i, round(score, 6), source) for i, score in zip(ids, scores, strict=True)]
+    ids, scores = bundle.items.ids[found[0]].tolist(), np.round(found[1], 6).tolist()
+    return [Pick(i, score, source) for i, score in zip(ids, scores, strict=True)]

@@ -43,8 +43,8 @@ def best_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, k: int) -> Best:
 def finished(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> Found:
     """The k best of those seen, by their scores again in float64."""
     scores = sum_.without_votes(bundle, best.rows)
-    voted = np.flatnonzero(marks.flags[best.rows] & VOTED)
-    if len(voted):
+    if len(sum_.rows):
+        voted = np.flatnonzero(marks.flags[best.rows] & VOTED)
         marks.slots[sum_.rows] = np.arange(len(sum_.rows), dtype=np.int32)
         scores[voted] += sum_.votes[marks.slots[best.rows[voted]]]
     return best_of(best.rows, scores, best.k)
@@ -84,15 +84,14 @@ def _blocks(n: int, k: int) -> Iterator[slice]:
 
 
 def _slack(sum_: Sum, offered: Offered) -> float:
-    longest = float(offered.norms[0]) if len(offered) else 0.0
-    return _FLOAT32 * (sum_.length * longest + abs(sum_.constant) + 16 * abs(sum_.popular))
+    return _FLOAT32 * (sum_.length * offered.longest + abs(sum_.constant) + 16 * abs(sum_.popular))
 
 
 def _see_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
     """Those that have votes, the most promising first."""
     free = marks.free(sum_.rows)
     rows, votes = sum_.rows[free], sum_.votes[free]
-    if not sum_.vector.any():
+    if not sum_.by_factors:
         _see_offered(sum_, best, rows, votes + sum_.without_votes(bundle, rows))
         return
     at_most = votes + sum_.length * bundle.item_norms[rows] + sum_.constant
@@ -108,12 +107,12 @@ def _see_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None
 
 def _see_others(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
     nearest = bundle.nearest.get(PERSONAL)
-    if nearest is not None and sum_.vector.any():
+    if nearest is not None and sum_.by_factors:
         rows = nearest.rows(np.append(sum_.vector, sum_.popular), best.k, marks)
         _see_offered(sum_, best, rows, sum_.without_votes(bundle, rows))
     elif sum_.popular:
         _by_bounds(sum_, bundle.offered, marks, best)
-    elif sum_.vector.any():
+    elif sum_.by_factors:
         _by_norm(sum_, bundle.offered, marks, best)
     else:
         _all_alike(sum_, bundle, marks, best)
@@ -161,7 +160,7 @@ def _see(
 ) -> None:
     """The scores of a block, without the constant of the sum."""
     constant = sum_.constant if sum_ else 0.0
-    places = np.flatnonzero(scores >= np.float32(best.floor - constant))
+    places = (scores >= np.float32(best.floor - constant)).nonzero()[0]
     if sum_ and sum_.silent:
         places = places[scores[places] != 0]
     rows = offered.rows[block.start : block.stop][places]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -38,7 +39,12 @@ class Sum:
     @cached_property
     def length(self) -> float:
         """Of the vector."""
-        return float(np.linalg.norm(self.vector))
+        return math.sqrt(self.vector @ self.vector)
+
+    @cached_property
+    def by_factors(self) -> bool:
+        """Whether it looks at them at all."""
+        return bool(self.vector.any())
 
     def offers(self, scores: NDArray[np.floating]) -> NDArray[np.bool_]:
         """bool (k,): which tracks of these scores it offers."""
@@ -47,7 +53,7 @@ class Sum:
     @property
     def wide(self) -> bool:
         """Whether it offers tracks without votes, too."""
-        return not self.silent or bool(self.vector.any())
+        return not self.silent or self.by_factors
 
     def times(self, factor: float) -> Sum:
         return replace(
@@ -64,7 +70,7 @@ class Sum:
         dense = np.full(len(rows), self.constant)
         if self.popular:
             dense += self.popular * np.log1p(bundle.popularity[rows])
-        if self.vector.any():
+        if self.by_factors:
             dense += bundle.item_factors[rows] @ self.vector
         return dense
 

@@ -49,7 +49,9 @@ class Best:
         """Distinct rows that were not seen before."""
         if not len(rows):
             return
-        self.rows, self.scores = np.concatenate([self.rows, rows]), np.concatenate([self.scores, scores])
+        if len(self.rows):
+            rows, scores = np.concatenate([self.rows, rows]), np.concatenate([self.scores, scores])
+        self.rows, self.scores = rows, scores
         beyond = len(self.rows) - self.k
         if beyond >= 0:
             self.floor = float(np.partition(self.scores, beyond)[beyond]) - self.slack
