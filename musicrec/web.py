@@ -17,6 +17,7 @@ def application() -> Any:
     from musicrec.wsgi import application  # first: the others need the apps
     from recommendations.model_cache import cache
 
+    gc.enable()
     cache.start()
     return application
 
@@ -24,9 +25,11 @@ def application() -> Any:
 def main() -> None:
     from granian.cli import cli
 
+    # A child that collects garbage writes to, and so copies, each page that has an object which is not frozen; and what
+    # it makes it puts into the holes that objects leave which the parent has collected.
+    gc.disable()
     importlib.import_module("musicrec.wsgi")
-    gc.collect()
-    gc.freeze()  # or a child, collecting garbage, would write to, and so copy, every page that has an object
+    gc.freeze()
     cli([*OPTIONS, *sys.argv[1:]], prog_name="musicrec.web", auto_envvar_prefix="GRANIAN")
 
 
