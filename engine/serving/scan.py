@@ -19,7 +19,7 @@ from engine.serving.offered import BLOCK, Offered
 from engine.serving.sums import Floats, Sum
 from engine.serving.topk import Best, Found, best_of
 
-_FIRST, _GROWTH, _MOST = 512, 4, 32_768  # rows at once: a look at a block costs as much as a thousand of them
+_FIRST, _GROWTH, _MOST = 512, 4, 65_536  # rows at once: a look at a block costs as much as a thousand of them
 _FLOAT32 = 2e-6  # by how much a float32 score of one or two hundred factors may be wrong, of the product of the lengths
 
 
@@ -161,6 +161,8 @@ def _see(
     """The scores of a block, without the constant of the sum."""
     constant = sum_.constant if sum_ else 0.0
     places = (scores >= np.float32(best.floor - constant)).nonzero()[0]
+    if not len(places):
+        return
     if sum_ and sum_.silent:
         places = places[scores[places] != 0]
     rows = offered.rows[block.start : block.stop][places]
