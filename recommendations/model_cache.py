@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from django.conf import settings
 from django.db import DatabaseError, connection
 
@@ -111,9 +112,8 @@ class ModelCache:
             return True
 
     def refresh_catalogue(self) -> None:
-        ids = all_track_ids(CATALOGUE_TRACKS)
-        popular = popular_tracks()
-        self._catalogue = catalogue_bundle([*ids, *popular], popular)
+        ids, popular = all_track_ids(CATALOGUE_TRACKS), popular_tracks()
+        self._catalogue = catalogue_bundle(np.append(ids, np.fromiter(popular, np.int64)), popular)
         self.catalogue_digest = _digest(self._catalogue)
         self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)
 
