@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -49,7 +50,7 @@ class Offered:
     @cached_property
     def with_factors(self) -> int:
         """How many, from the first, have factors at all."""
-        return int(np.searchsorted(-self.norms, 0.0))
+        return bisect_left(self.norms, 0.0, key=lambda norm: -norm)  # NumPy's needs a copy the other way round
 
     @cached_property
     def bounds(self) -> tuple[Moments, Moments, Moments]:

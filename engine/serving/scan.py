@@ -19,7 +19,7 @@ from engine.serving.offered import BLOCK, Offered
 from engine.serving.sums import Floats, Sum
 from engine.serving.topk import Best, Found, best_of
 
-_FIRST, _GROWTH, _MOST = 512, 4, 65_536  # rows at once: a look at a block costs as much as a thousand of them
+_FIRST, _GROWTH, _MOST = 512, 16, 65_536  # rows at once: a look at a block costs as much as a thousand of them
 _FLOAT32 = 2e-6  # by how much a float32 score of one or two hundred factors may be wrong, of the product of the lengths
 
 
