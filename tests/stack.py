@@ -74,8 +74,7 @@ class Stack:
     @staticmethod
     def answering(processes: Processes) -> list[psutil.Process]:
         """The web processes that live."""
-        forked = psutil.Process(processes["web"].pid).children()
-        return [child for child in forked if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in psutil.Process(processes["web"].pid).children() if _lives(child)]
 
     @contextmanager
     def serving(self, *, worker: bool = False, alone: bool = False) -> Iterator[Processes]:
@@ -114,6 +113,13 @@ class Stack:
         content = response.read()
         is_json = "json" in response.headers.get("Content-Type", "")
         return Answer(response.status, dict(response.headers), json.loads(content) if is_json and content else content)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # since it was listed
+        return False
 
 
 def new_stack(folder: Path, **extra: str) -> Stack:
