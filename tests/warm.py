@@ -33,17 +33,17 @@ LIBRARIES = (
 
 def main() -> None:
     """Read commands until there are no more; a child leaves the loop and becomes manage.py."""
-    get_warm()
+    import_libraries()
     for line in sys.stdin:
         command = json.loads(line)
         child = os.fork()
         if child == 0:
-            return become(**command)
+            become(**command)
+            return
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-    return None
 
 
-def get_warm() -> None:
+def import_libraries() -> None:
     """Import, once for all children, and set numba up, but not its threads, which no fork survives."""
     for library in LIBRARIES:
         importlib.import_module(library)
@@ -61,6 +61,15 @@ def become(words: list[str], environment: dict[str, str], files: list[str]) -> N
     runpy.run_path(str(ROOT / "manage.py"), run_name="__main__")
 
 
+def ask(process: "subprocess.Popen[str]", command: Any) -> Any:
+    """What a process answers that reads and prints a JSON value a line."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(command) + "\n")
+    process.stdin.flush()
+    return json.loads(process.stdout.readline())
+
+
 class Warm:
     """The process, as those see it who have commands."""
 
@@ -76,15 +85,9 @@ class Warm:
             out, error = Path(folder, "out"), Path(folder, "error")
             out.touch()
             error.touch()
-            status = self._ask(words=words, environment=environment, files=["/dev/null", str(out), str(error)])
+            files = ["/dev/null", str(out), str(error)]
+            status = ask(self._process, {"words": words, "environment": environment, "files": files})
             return subprocess.CompletedProcess(words, status, out.read_text(), error.read_text())
-
-    def _ask(self, **command: Any) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
 
     def stop(self) -> None:
         self._process.kill()

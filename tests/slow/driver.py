@@ -22,7 +22,7 @@ from recommendations.conf import store  # noqa: E402
 from recommendations.models import ModelArtifact, TrainingRun, UserFeatures  # noqa: E402
 from recommendations.publishing import version_in_service  # noqa: E402
 from recommendations.training import run_training  # noqa: E402
-from tests.warm import get_warm  # noqa: E402
+from tests.warm import import_libraries  # noqa: E402
 
 
 def in_child(work: Callable[[], Any]) -> int:
@@ -76,7 +76,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 if __name__ == "__main__":
-    get_warm()
+    import_libraries()
     for line in sys.stdin:
         command, *arguments = json.loads(line)
         print(json.dumps(COMMANDS[command](*arguments)), flush=True)

@@ -1,7 +1,6 @@
 """kill -9 at every step of a training run: the old version goes on serving, the next run succeeds, nothing half-written
 is ever served."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 
 from musicrec.processes import ROOT
 from tests.stack import Stack, new_stack
+from tests.warm import ask
 from tests.worlds import checkerboard_csv
 
 pytestmark = pytest.mark.slow
@@ -44,11 +44,7 @@ class Driven:
     listener: int
 
     def __call__(self, *command: Any) -> Any:
-        assert self.driver.stdin is not None
-        assert self.driver.stdout is not None
-        self.driver.stdin.write(json.dumps(command) + "\n")
-        self.driver.stdin.flush()
-        return json.loads(self.driver.stdout.readline())
+        return ask(self.driver, command)
 
     def served(self) -> str:
         """The version that answers, and answers well."""
