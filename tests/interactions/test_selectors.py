@@ -43,11 +43,11 @@ def test_history_is_one_query_and_one_row_a_track(
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="covering indexes are PostgreSQL's")
 def test_a_history_is_read_from_its_index_alone() -> None:
     history(1)
-    (name,) = _HISTORY._prepared.values()
+    call = _HISTORY._prepared[connection.connection]
     with connection.cursor() as cursor:
         for setting in ("enable_seqscan = off", "enable_bitmapscan = off", "plan_cache_mode = force_custom_plan"):
             cursor.execute(f"SET LOCAL {setting}")  # the tables are tiny here, and plans made for that
-        cursor.execute(f"EXPLAIN {name % 1}")
+        cursor.execute(f"EXPLAIN {call % 1}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Index Only Scan using interaction_of_listener" in plan
 
