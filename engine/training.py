@@ -153,7 +153,7 @@ def _of_new_users(fitted: Fitted, parts: Split, users: IdMap, items: IdMap) -> S
     """Scores of listeners whom the model has not seen, by the very path that serves them."""
     bundle = _bundle(fitted, None, items, users, Pairs.of(parts.past, users, items), None)
     rows, _ = users.rows(parts.given.user)
-    order = np.argsort(rows, kind="stable")
+    order = np.lexsort((parts.given.track, rows))  # by track too, in which order pairs are soonest made
     given, ends = parts.given.where(order), np.searchsorted(rows[order], np.arange(len(users) + 1))
 
     def scores(asked: NDArray[np.int64]) -> NDArray[np.float32]:

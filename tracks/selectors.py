@@ -82,7 +82,7 @@ def ids_by_external_id(kind: type[Track | Album | Artist], external_ids: Collect
 def all_track_ids(limit: int | None = None) -> NDArray[np.int64]:
     """int64 (n,), ascending; the first `limit` where given."""
     ids = Track.objects.order_by("pk").values_list("pk", flat=True)[:limit]
-    return np.fromiter(ids.iterator(chunk_size=1000), np.int64)  # what a chunk takes, a process keeps
+    return np.fromiter(ids.iterator(), np.int64)  # in small chunks: what one takes, a process keeps
 
 
 def content_neighbours(track_id: int) -> list[tuple[int, float]]:
