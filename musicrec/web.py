@@ -25,8 +25,8 @@ def application() -> Any:
 def main() -> None:
     from granian.cli import cli
 
-    # A child that collects garbage writes to, and so copies, each page that has an object which is not frozen; and what
-    # it makes it puts into the holes that objects leave which the parent has collected.
+    # A child copies each page that it writes to: where it collects garbage, those of all objects that are not frozen;
+    # where it makes objects, those with room left by what was collected here. So all stays, and is frozen.
     gc.disable()
     importlib.import_module("musicrec.wsgi")
     gc.freeze()

@@ -43,7 +43,7 @@ def _together(bundle: ModelBundle, crowd: Crowd, queries: Sequence[Query], polic
     for place, query in enumerate(queries):
         with marked(bundle, query) as marks:
             sum_ = _SUMS[policy.sources[0]](bundle, query, marks) if query.limit > 0 else None
-            if sum_ is None or not sum_.vector.any():
+            if sum_ is None or not sum_.by_factors:
                 answers[place] = ranked(bundle, query, policy, marks)
             else:
                 best = best_voted(sum_, bundle, marks, query.limit)
