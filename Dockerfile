@@ -30,4 +30,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=4)"]
 
-CMD ["python", "-m", "musicrec.web", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "2"]
+CMD ["python", "-m", "musicrec.server", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "2"]

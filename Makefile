@@ -15,7 +15,7 @@ demo: .venv/demo.stamp  ## a catalogue, plays, a trained model, API + admin + li
 
 test: .venv/dev.stamp  ## every test, on PostgreSQL + Valkey and on the embedded default
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest tests --stack embedded --ignore tests/engine --ignore tests/slow -m "not one_stack"
+	$(BIN)/python -m pytest tests --stack embedded --ignore tests/engine --ignore tests/importers --ignore tests/slow -m "not one_stack"
 
 check: lint  ## what `lint` does, and the quick tests
 	$(BIN)/python -m pytest tests -m "not slow"

@@ -9,9 +9,9 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from access.listen_tokens import revoke_listen_tokens
 from access.models import Erasure, ListenToken, ServiceKey, SignIn, User
-from access.readonly import ReadOnlyAdmin
 from access.services import revoke_service_keys
 from access.sign_ins import sign_out_everywhere
+from common.admin import ReadOnlyAdmin
 
 admin.site.unregister(Group)
 _OURS = ["external_id", "consent", "market", "allow_explicit"]

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
-from access.rates import SECONDS, rate
+from common.rate_limits import SECONDS, rate
 
 RATES = ("RATE_LISTENER", "RATE_KEY", "RATE_SIGN_IN")
 ORIGIN = re.compile(r"https?://[^/\s*]+")

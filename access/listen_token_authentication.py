@@ -11,8 +11,8 @@ from rest_framework.throttling import BaseThrottle
 
 from access.listen_tokens import note_use, usable_listen_token
 from access.models import ListenToken, User
-from access.rates import rate
 from access.throttles import refuse
+from common.rate_limits import rate
 
 KEYWORD = "Token"
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from access.models import Erasure, ServiceKey, User
-from access.statements import Parameter, RowsAsJson
+from common.prepared_queries import Parameter, RowsAsJson
 
 NOW = Parameter("now", DateTimeField())
 LISTENER = Parameter("listener", BigIntegerField())

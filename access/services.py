@@ -12,9 +12,9 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from access.changes import note_changed
 from access.models import Scope, ServiceKey, User
 from access.selectors import erased_external_ids, listener_ids
+from common.stale_listeners import note_changed
 
 logger = logging.getLogger(__name__)
 

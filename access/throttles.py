@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from access.models import ServiceKey
-from access.rates import Leases, Rate, rate
+from common.rate_limits import Leases, Rate, rate
 
 refusals = Counter("musicrec_requests_refused", "Requests beyond a limit, by which.", ["limit"])
 PHONES_AN_ADDRESS = 10  # many phones share the address of their carrier

@@ -23,15 +23,15 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import peers
-from benchmarks.triple import Triple, read
+from benchmarks.split_files import Triple, read
+from engine.data.user_item_matrix import occurrences
+from engine.ensemble import Recipe
+from engine.evaluation.ground_truth import Question, returning
 from engine.evaluation.metrics import ndcg, recall
-from engine.evaluation.question import Question, returning
 from engine.evaluation.ranking import Scores, top_lists
 from engine.fitting import fit_recipe
-from engine.matrix import occurrences
-from engine.recipe import Recipe
 from engine.tuning import Trial, tune
-from engine.tuning.judge import Examiner
+from engine.tuning.validation_metric import Examiner
 
 KS = (10, 20, 40)
 SEED = 2009

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.training_time import power_law
-from engine.bundle import ModelBundle, assemble
-from engine.ids import IdMap
+from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.data.id_map import IdMap
+from engine.ensemble import Part, Recipe
 from engine.models.ials import IALS
-from engine.recipe import Part, Recipe
-from engine.serving.batch import recommend_many
-from engine.serving.candidates import Query
-from engine.serving.pipeline import PERSONAL, recommend
-from engine.serving.scan import scanned_share
+from engine.pipeline import PERSONAL, recommend
+from engine.retrieval.batch import recommend_many
+from engine.retrieval.candidates import Query
+from engine.retrieval.exact_search import scanned_share
 
 K, TOGETHER, PLAYED = 50, 256, 60
 Rows = NDArray[np.int64]

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.evaluation.split import split
+from engine.data.id_map import IdMap
+from engine.data.plays import Plays
+from engine.data.split import split
+from engine.data.user_item_matrix import Confidence, Pairs
+from engine.ensemble import Part, Recipe
 from engine.fitting import fit_recipe
-from engine.ids import IdMap
-from engine.matrix import Confidence, Pairs
 from engine.models.ials import IALS
-from engine.plays import Plays
-from engine.recipe import Part, Recipe
-from engine.tuning.judge import Examiner
+from engine.tuning.validation_metric import Examiner
 
 PLAIN = Confidence(base=1.0, bonus=0.0, liked=0.0)
 COUNTS: dict[str, list[Confidence]] = {

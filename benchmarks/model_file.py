@@ -18,16 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from engine.bundle import assemble
-from engine.ids import IdMap
+from engine.bundle.model_bundle import assemble
+from engine.bundle.versions import VersionStore
+from engine.data.id_map import IdMap
 from engine.models.base import Learnt
-from engine.storage.versions import VersionStore
 
 CHILD = """
 import json, sys, time
 import numpy as np
 how, root, hold = sys.argv[1:4]
-from engine.storage.versions import VersionStore
+from engine.bundle.versions import VersionStore
 
 def pss():
     with open("/proc/self/smaps_rollup") as f:

@@ -21,16 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from engine.bundle import ModelBundle, assemble
-from engine.ids import IdMap
+from engine.bundle.index_files import Indexing
+from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.bundle.versions import VersionStore
+from engine.data.id_map import IdMap
+from engine.ensemble import Part, Recipe
 from engine.models.base import FoldIn, Learnt
 from engine.models.ials import IALS
-from engine.recipe import Part, Recipe
-from engine.serving.candidates import Query, personal_sum
-from engine.serving.pipeline import PERSONAL, SIMILAR, marked, recommend
-from engine.serving.scan import best_by, scanned_share
-from engine.storage.indexes import Indexing
-from engine.storage.versions import VersionStore
+from engine.pipeline import PERSONAL, SIMILAR, marked, recommend
+from engine.retrieval.candidates import Query, personal_sum
+from engine.retrieval.exact_search import best_by, scanned_share
 
 K = 20
 Vectors = NDArray[np.float32]

@@ -55,10 +55,10 @@ def imports(world: World, folder: Path, plays: int) -> None:
 
 
 def reading(world: World, plays: int, rounds: int) -> None:
-    from engine.ids import IdMap
-    from engine.matrix import Confidence, Pairs, confidence_matrix
-    from engine.plays import Plays
-    from interactions.reading import play_chunks
+    from engine.data.id_map import IdMap
+    from engine.data.plays import Plays
+    from engine.data.user_item_matrix import Confidence, Pairs, confidence_matrix
+    from interactions.training_data import play_chunks
 
     _empty()
     _fill(world, plays)

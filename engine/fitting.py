@@ -9,14 +9,14 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from engine.bundle import damped
-from engine.matrix import Pairs, Statistics, confidence_matrix
+from engine.bundle.model_bundle import damped
+from engine.data.user_item_matrix import Pairs, Statistics, confidence_matrix
+from engine.ensemble import Part, Recipe, Weights
 from engine.models.base import Learnt
 from engine.models.base import Progress as FitProgress
 from engine.models.popularity import listeners
 from engine.models.svd import SVD
-from engine.recipe import Part, Recipe, Weights
-from engine.serving.blend import Scores, blended
+from engine.ranking.blend import Scores, blended
 
 Progress = Callable[[int, int], None]
 Rows = NDArray[np.int64]

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.bundle import ModelBundle, assemble
-from engine.evaluation.examination import MAX_LISTENERS, examine
-from engine.evaluation.question import returning
+from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.data.id_map import IdMap
+from engine.data.plays import Plays
+from engine.data.split import Split, split
+from engine.data.user_item_matrix import Pairs, Statistics, listeners_of, occurrences
+from engine.ensemble import Recipe
+from engine.evaluation.evaluate import MAX_LISTENERS, examine
+from engine.evaluation.ground_truth import returning
 from engine.evaluation.ranking import Scores
-from engine.evaluation.split import Split, split
 from engine.fitting import Fitted, fit_recipe
-from engine.ids import IdMap
-from engine.matrix import Pairs, Statistics, listeners_of, occurrences
-from engine.plays import Plays
-from engine.recipe import Recipe
-from engine.serving.candidates import Query, personal_sum
+from engine.retrieval.candidates import Query, personal_sum
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage ("judge", "evaluate", "fit"), the steps done and the steps in all."""
@@ -33,7 +33,7 @@ MODEL, IN_SERVICE = "model", "in_service"
 @dataclass(frozen=True)
 class TrainingConfig:
     """What a version is trained with. holdout: share of plays held out for the report, by `split`, one of
-    `engine.evaluation.split.KINDS` · threads: 0 for all cores."""
+    `engine.data.split.KINDS` · threads: 0 for all cores."""
 
     recipe: Recipe = field(default_factory=Recipe)
     split: str = "time"

@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from access.readonly import ReadOnlyAdmin
-from experiments.charts import chart, written
+from common.admin import ReadOnlyAdmin
+from experiments.engagement.charts import chart, written
 from experiments.models import Engagement, RollUp, Slate
 from experiments.selectors import engagement
 

@@ -25,7 +25,7 @@ class Slate(models.Model):
 class Engagement(models.Model):
     """What came of the slates of a day: sums over listeners, from which rates and their intervals follow.
 
-    moments: of the sums of each listener, what the intervals need (see `experiments.rates`).
+    moments: of the sums of each listener, what the intervals need (see `experiments.engagement.ratio_metrics`).
     """
 
     day = models.DateField(help_text="UTC; of the slate, whenever its plays came.")

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
-from experiments.counting import COUNTS
+from experiments.engagement.aggregate import COUNTS
+from experiments.engagement.ratio_metrics import PROPORTIONS, RATIOS, Moments, Rate, wilson
 from experiments.models import Engagement
-from experiments.rates import PROPORTIONS, RATIOS, Moments, Rate, wilson
 
 DIMENSIONS = ("day", "strategy", "model_version", "placement")
 SUMS = (*COUNTS, "listeners")

@@ -6,7 +6,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from experiments.counting import COUNTS
+from experiments.engagement.aggregate import COUNTS
 from experiments.selectors import DIMENSIONS
 
 MAX_DAYS = 400

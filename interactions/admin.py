@@ -5,7 +5,7 @@ from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from access.readonly import ReadOnlyAdmin
+from common.admin import ReadOnlyAdmin
 from interactions.models import Block, Exposure, HistoryImport, Interaction, UnmatchedListen
 
 

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from access.models import User
 from access.selectors import LISTENER, NOW
-from access.statements import RowsAsJson, Statement
-from engine.matrix import Pairs
-from engine.plays import Plays, Signal
+from common.prepared_queries import RowsAsJson, Statement
+from engine.data.plays import Plays, Signal
+from engine.data.user_item_matrix import Pairs
 from interactions.models import QUALIFIED_MILESTONE, Block, Interaction, PopularTrack
 
 Kind = Interaction.Kind

@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from interactions.events.ingest import REMEMBERED
 from interactions.models import EventBatch, Exposure, PopularTrack
-from interactions.recording import REMEMBERED
 from interactions.selectors import most_listened
 
 ROWS_AT_ONCE = 5_000

@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from interactions.history_jobs import run_waiting
+from interactions.imports.jobs import run_waiting
 
 HOUR = 3600
 

@@ -1,10 +1,10 @@
 from django.urls import path, register_converter
 
-from interactions.history_views import HistoryImportsView, HistoryImportView
-from interactions.listenbrainz_views import SubmitListensView, ValidateTokenView
+from interactions.events.views import EventViewSet
+from interactions.imports.views import HistoryImportsView, HistoryImportView
+from interactions.listenbrainz.views import SubmitListensView, ValidateTokenView
 from interactions.models import Block
-from interactions.preference_views import BlocksViewSet, DislikesViewSet, LikesViewSet, PreferencesViewSet
-from interactions.views import EventViewSet
+from interactions.preferences.views import BlocksViewSet, DislikesViewSet, LikesViewSet, PreferencesViewSet
 
 
 class BlockKind:

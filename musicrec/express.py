@@ -22,15 +22,15 @@ from access.authentication import claims_of
 from access.models import Scope
 from access.services import note_use
 from access.throttles import may_go_on
-from musicrec.headers import ALWAYS, DATA
-from musicrec.monitoring import count, server_timing
-from musicrec.request_id import named
-from recommendations.asking import Asked, asked_by_key, asked_by_token
-from recommendations.making import Question, UnknownTrack
-from recommendations.parameters import Parsed, parsed
-from recommendations.results import results
-from recommendations.services import answer, spans
-from recommendations.views import HEADERS
+from common.http.request_id import named
+from common.http.request_metrics import count, server_timing
+from common.http.security_headers import ALWAYS, DATA
+from recommendations.api.query_parameters import Parsed, parsed
+from recommendations.api.views import HEADERS
+from recommendations.serving.answer import answer, spans
+from recommendations.serving.recommender import Question, UnknownTrack
+from recommendations.serving.request_context import Asked, asked_by_key, asked_by_token
+from recommendations.serving.response_cache import results
 
 logger = logging.getLogger(__name__)
 Environ = dict[str, Any]

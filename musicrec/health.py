@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.models import Scope
-from musicrec.exposition import exposition
-from recommendations.model_cache import cache
+from musicrec.metrics.exposition import exposition
+from recommendations.serving.model_cache import cache
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ class Stopped(Exception):
 def web_command(port: int) -> list[str]:
     # Two threads: one works while the other waits for the database. More only wait for the interpreter's lock.
     return [
-        *("musicrec.web", "--host", "127.0.0.1", "--port", str(port)),
+        *("musicrec.server", "--host", "127.0.0.1", "--port", str(port)),
         *("--workers", "2", "--blocking-threads", "2", "--log-level", "warning"),
     ]
 

@@ -62,22 +62,23 @@ INSTALLED_APPS = [
     "interactions",
     "experiments",
     "recommendations",
+    "privacy",
     "web",
 ]
 MIDDLEWARE = [
-    "musicrec.monitoring.MonitoringMiddleware",
-    "musicrec.request_id.RequestIdMiddleware",
-    "musicrec.headers.SecurityHeadersMiddleware",
-    "musicrec.pages.CrossOrigin",
-    "musicrec.limits.BodyLimitMiddleware",
+    "common.http.request_metrics.MonitoringMiddleware",
+    "common.http.request_id.RequestIdMiddleware",
+    "common.http.security_headers.SecurityHeadersMiddleware",
+    "common.http.page_middleware.CrossOrigin",
+    "common.http.body_limit.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.http.ConditionalGetMiddleware",
-    "musicrec.pages.Static",
-    "musicrec.pages.Sessions",
+    "common.http.page_middleware.Static",
+    "common.http.page_middleware.Sessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "musicrec.pages.Users",
-    "musicrec.pages.Messages",
+    "common.http.page_middleware.Users",
+    "common.http.page_middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "musicrec.urls"
@@ -121,9 +122,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 REDIS_URL = env.str("REDIS_URL", "")
 CACHES = {
-    "default": {"BACKEND": "musicrec.cache.RedisCache", "LOCATION": REDIS_URL}
+    "default": {"BACKEND": "common.redis_cache.RedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
-    else {"BACKEND": "musicrec.cache.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 50_000}}
+    else {"BACKEND": "common.redis_cache.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 50_000}}
 }
 
 # --- The recommender ---
@@ -182,11 +183,11 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["access.permissions.HasScope"],
     "DEFAULT_THROTTLE_CLASSES": ["access.throttles.PrincipalThrottle"],
-    "DEFAULT_RENDERER_CLASSES": ["musicrec.json.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["musicrec.json.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["common.http.json.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["common.http.json.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "musicrec.json.OneFormat",
-    "EXCEPTION_HANDLER": "musicrec.problems.exception_handler",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "common.http.json.OneFormat",
+    "EXCEPTION_HANDLER": "common.http.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
 }
 SIMPLE_JWT = {
@@ -213,7 +214,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "musicrec.schema.add_problems"],
-    "ENUM_NAME_OVERRIDES": {"SourceEnum": "recommendations.serializers.SOURCES"},
+    "ENUM_NAME_OVERRIDES": {"SourceEnum": "recommendations.api.serializers.SOURCES"},
 }
 UNFOLD = {"SITE_TITLE": "musicrec", "SITE_HEADER": "musicrec", "SITE_SYMBOL": "graphic_eq", "SHOW_HISTORY": True}
 UNFOLD |= {"LOGIN": {"form": "access.forms.LimitedAuthenticationForm"}}
@@ -222,7 +223,7 @@ UNFOLD |= {"LOGIN": {"form": "access.forms.LimitedAuthenticationForm"}}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "musicrec.request_id.RequestIdFilter"}},
+    "filters": {"request_id": {"()": "common.http.request_id.RequestIdFilter"}},
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name} pid={process} request={request_id} {message}", "style": "{"}
     },

@@ -6,6 +6,7 @@ from musicrec.health import LiveView, MetricsView, ReadyView
 
 urlpatterns = [
     path("", include("recommendations.urls")),  # the most often asked first
+    path("", include("privacy.urls")),
     path("", include("access.urls")),
     path("", include("tracks.urls")),
     path("", include("interactions.urls")),
@@ -18,7 +19,7 @@ urlpatterns = [
     path("health/ready", ReadyView.as_view(), name="ready"),
     path("metrics", MetricsView.as_view(), name="metrics"),
 ]
-handler400 = "musicrec.problems.bad_request"
-handler403 = "musicrec.problems.forbidden"
-handler404 = "musicrec.problems.not_found"
-handler500 = "musicrec.problems.server_error"
+handler400 = "common.http.problems.bad_request"
+handler403 = "common.http.problems.forbidden"
+handler404 = "common.http.problems.not_found"
+handler500 = "common.http.problems.server_error"

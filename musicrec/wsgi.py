@@ -13,7 +13,7 @@ import musicrec.urls  # noqa: E402, F401  # and all views, or the first request 
 from access.checks import refuse_bad_settings as refuse_bad_access  # noqa: E402
 from musicrec.express import Express  # noqa: E402
 from recommendations.checks import refuse_bad_settings  # noqa: E402
-from recommendations.model_cache import cache  # noqa: E402
+from recommendations.serving.model_cache import cache  # noqa: E402
 
 refuse_bad_access()
 refuse_bad_settings()

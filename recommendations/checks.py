@@ -7,10 +7,10 @@ from django.conf import settings
 from django.core.checks import Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
-from engine.evaluation.split import KINDS
-from engine.matrix import TRANSFORMS
+from engine.bundle.index_files import KINDS as INDEXINGS
+from engine.data.split import KINDS
+from engine.data.user_item_matrix import TRANSFORMS
 from engine.models import FAMILIES
-from engine.storage.indexes import KINDS as INDEXINGS
 
 BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FACTORS": (lambda v: 1 <= v <= 1024, "between 1 and 1024"),

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from numpy.typing import NDArray
 
-from recommendations.gate import score
+from recommendations.training.quality_gate import score
 
 
 class ModelArtifact(models.Model):

@@ -9,11 +9,11 @@ from django.core.cache import cache
 from django.db.models import Prefetch, QuerySet
 from numpy.typing import NDArray
 
-from engine.bundle import ModelBundle
-from engine.map import flat_map
-from engine.storage.versions import UNREADABLE, Pointer
-from recommendations.conf import store
+from engine.bundle.model_bundle import ModelBundle
+from engine.bundle.versions import UNREADABLE, Pointer
+from engine.projection import flat_map
 from recommendations.models import ModelArtifact, TrainingRun
+from recommendations.training.config import store
 from tracks.selectors import cards, main_tags
 
 MAX_VERSIONS = 100  # a season of nights, and still a few pixels for each

@@ -1,36 +1,23 @@
-"""Answer what to hear next."""
+"""Start training and tuning in the background."""
 
-from experiments.slates import slate_log
-from recommendations import metrics
-from recommendations.asking import Asked
-from recommendations.making import Making, Question
-from recommendations.results import Kept, results
+from typing import Any
 
-
-def spans(asked: Asked, found: Kept, seconds: float) -> dict[str, float | str]:
-    """Where the time of an answer went, in seconds by name; and whether it was kept."""
-    return {"db": asked.seconds, "cache": "miss" if found.fresh else "hit", "answer": seconds}
+from common.background import CannotStart, start
+from recommendations.tasks import train_model, tune_model
 
 
-def answer(question: Question, asked: Asked, had: str = "") -> Kept:
-    """The answer that is kept, or one made now. had: ETags of answers that the caller has; of those no slate is noted,
-    for they go on showing it under the id it came with. Raises UnknownTrack."""
-    making = Making.of(question, asked)
-    found = results.answer(question, making.made_of, asked.state, making.answer)
-    count(making, found)
-    if found.fresh and found.etag in had:
-        results.unseen(question, found)
-    elif found.fresh:
-        note(found)
-        results.seen(question, found)
-    return found
+def start_training(trigger: str) -> None:
+    """Start a training run. Raises CannotStart."""
+    _start(train_model, "train_model", trigger)
 
 
-def count(making: Making, found: Kept) -> None:
-    metrics.answers.labels(found.strategy, str(making.loaded.problem is not None).lower()).inc()
+def start_tuning(trigger: str) -> None:
+    """Start a tuning study. Raises CannotStart."""
+    _start(tune_model, "tune_model", trigger)
 
 
-def note(found: Kept) -> None:
-    """Somebody gets to see it: its slate is kept, if one is to be."""
-    if found.shown is not None:
-        slate_log.add(found.shown)
+def _start(task: Any, command: str, trigger: str) -> None:
+    start(task, trigger, command=[command, "--trigger", trigger], log="training.log")
+
+
+__all__ = ["CannotStart", "start_training", "start_tuning"]

@@ -2,11 +2,10 @@ from dataclasses import astuple
 
 from celery import shared_task
 
-from recommendations import warming
-from recommendations.erasure import finish_erasures
-from recommendations.model_cache import cache
-from recommendations.training import run_training
-from recommendations.tuning import run_tuning
+from recommendations.serving import precompute
+from recommendations.serving.model_cache import cache
+from recommendations.training.run import run_training
+from recommendations.training.tuning import run_tuning
 
 HOUR = 3600
 MINUTE = 60
@@ -22,21 +21,16 @@ def tune_model(trigger: str = "schedule") -> str:
     return str(run_tuning(trigger))
 
 
-@shared_task(name="recommendations.erase_listeners", time_limit=2 * HOUR)  # type: ignore[untyped-decorator]
-def erase_listeners() -> str:
-    return str(finish_erasures(wait=5 * MINUTE))
-
-
 @shared_task(name="recommendations.warm_active", time_limit=10 * MINUTE)  # type: ignore[untyped-decorator]
 def warm_active(version: str, after: int = 0, done: int = 0) -> None:
     """One batch, and then the next one as a task of its own."""
-    if place := warming.warm_active(warming.Place(version, after, done)):
+    if place := precompute.warm_active(precompute.Place(version, after, done)):
         warm_active.delay(*astuple(place))
 
 
 @shared_task(name="recommendations.warm_changed", time_limit=10 * MINUTE)  # type: ignore[untyped-decorator]
 def warm_changed() -> int:
-    return warming.warm_changed()
+    return precompute.warm_changed()
 
 
 @shared_task(name="recommendations.version_here", ignore_result=False)  # type: ignore[untyped-decorator]

@@ -10,12 +10,12 @@ from rest_framework.test import APIClient
 from access.models import Scope, User
 from access.services import create_service_key
 from access.sign_ins import sign_in
-from experiments.slates import slate_log
-from recommendations.filters import look_again
-from recommendations.model_cache import cache
-from recommendations.results import results
+from experiments.exposures.log import slate_log
+from recommendations.serving.filters import look_again
+from recommendations.serving.model_cache import cache
+from recommendations.serving.response_cache import results
 from tests.people import Catalogue
-from tracks.shelf import shelf
+from tracks.card_cache import shelf
 
 # How long an example takes says what else the machine is doing.
 hypothesis.settings.register_profile("patient", deadline=None)

@@ -40,7 +40,9 @@ def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack, key
     trained = stack.manage("train_model")
     assert "Published: version" in trained.stdout
     assert "NDCG@10" in trained.stdout
-    version = stack.python("from recommendations.publishing import version_in_service; print(version_in_service())")
+    version = stack.python(
+        "from recommendations.training.publish import version_in_service; print(version_in_service())"
+    )
     assert _eventually_served(stack) == version
 
     # The listener signs in and hears first what nobody like them has missed.

@@ -27,7 +27,7 @@ LIBRARIES = (
     *("django.core.management", "django.core.serializers", "django.db.models", "django.db.backends.postgresql.base"),
     *("django.db.backends.sqlite3.base", "django.forms", "django.http", "django.template", "django.urls"),
     *("django.views.generic", "django.utils.translation", "pygments.lexers", "pygments.formatters", "yaml", "orjson"),
-    *("engine.bundle", "engine.training", "engine.storage.versions", "engine.serving.pipeline"),
+    *("engine.bundle.model_bundle", "engine.training", "engine.bundle.versions", "engine.pipeline"),
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from engine.formats.records import Refusal, TrackRecord
+from importers.records import Refusal, TrackRecord
 from tracks.match_keys import match_key
 from tracks.models import Album, Artist, Catalogue, Tag, Track, TrackTag
 from tracks.selectors import ids_by_external_id

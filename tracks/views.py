@@ -6,7 +6,7 @@ from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
 from access.serializers import ExternalIdParameter
-from engine.ids import INT64_MAX
+from engine.data.id_map import INT64_MAX
 from tracks.selectors import track_id_of, track_page
 from tracks.serializers import TrackPageSerializer
 

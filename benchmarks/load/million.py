@@ -21,11 +21,11 @@ import psutil
 from benchmarks.installation import World, installation
 from benchmarks.load.client import Measured, load, request
 from benchmarks.load.servers import web
-from engine.bundle import assemble
-from engine.ids import IdMap
+from engine.bundle.model_bundle import assemble
+from engine.data.id_map import IdMap
+from engine.ensemble import Part, Recipe
 from engine.models.base import FoldIn, Learnt
 from engine.models.ials import IALS
-from engine.recipe import Part, Recipe
 from musicrec.processes import running, wait_until_ready, web_command
 from tests.postgres import free_port
 
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def write(world: World, version: str, factors: int) -> None:
-    from recommendations.conf import indexing, store
+    from recommendations.training.config import indexing, store
 
     rng = np.random.default_rng(len(version))
     centres = rng.standard_normal((_TASTES, factors), np.float32)
@@ -78,8 +78,8 @@ def write(world: World, version: str, factors: int) -> None:
 
 
 def publish(version: str) -> None:
-    from recommendations.conf import store
-    from recommendations.signal import send_reload
+    from recommendations.reload_signal import send_reload
+    from recommendations.training.config import store
 
     store().publish(version)
     send_reload(version)

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from engine.models.base import SILENT, FoldIn, Learnt, Progress
-from engine.models.checks import above_zero
+from engine.models.validation import above_zero
 
 
 @dataclass(frozen=True)

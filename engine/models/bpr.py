@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from engine.models.base import SILENT, CannotTrain, FoldIn, Learnt, Progress
-from engine.models.checks import above_zero, not_negative
+from engine.models.validation import above_zero, not_negative
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from engine.models.base import SILENT, CannotTrain, FoldIn, Learnt, Progress
-from engine.models.checks import above_zero, not_negative
-from engine.models.compiled import compiled, prange
-from engine.models.compiled import threads as compiled_threads
+from engine.models.numba_kernels import compiled, prange
+from engine.models.numba_kernels import threads as compiled_threads
+from engine.models.validation import above_zero, not_negative
 
 _CG_STEPS = 3  # reach the loss of exact solves on every set tried
 

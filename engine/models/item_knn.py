@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from engine.models.base import SILENT, CannotTrain, Learnt, Progress, row_products
-from engine.models.checks import above_zero, not_negative, one_of
+from engine.models.validation import above_zero, not_negative, one_of
 
 _K1, _B = 1.2, 0.75
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from engine.models.base import SILENT, CannotTrain, Learnt, Progress, stacked, strongest_of
-from engine.models.checks import above_zero, one_of, within
+from engine.models.validation import above_zero, one_of, within
 
 MAX_SIDE = 10_000  # of the dense matrix to be solved, listeners or tracks, whichever are fewer: 0.8 GB, twice
 _BLOCK_BYTES = 64 << 20

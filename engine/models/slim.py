@@ -10,10 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from engine.models.base import SILENT, CannotTrain, Learnt, Progress, strongest
-from engine.models.checks import above_zero, not_negative
-from engine.models.compiled import compiled, prange
-from engine.models.compiled import threads as compiled_threads
 from engine.models.item_knn import ItemKNN
+from engine.models.numba_kernels import compiled, prange
+from engine.models.numba_kernels import threads as compiled_threads
+from engine.models.validation import above_zero, not_negative
 
 
 @dataclass(frozen=True)

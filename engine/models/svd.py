@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
 from engine.models.base import SILENT, FoldIn, Learnt, Progress
-from engine.models.checks import above_zero
+from engine.models.validation import above_zero
 
 
 @dataclass(frozen=True)

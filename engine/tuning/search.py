@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from engine.matrix import Pairs
-from engine.recipe import Recipe
-from engine.tuning.bench import Bench
-from engine.tuning.choice import best_blend
-from engine.tuning.family import FamilySearch
-from engine.tuning.judge import Examiner
+from engine.data.user_item_matrix import Pairs
+from engine.ensemble import Recipe
+from engine.tuning.ensemble_selection import best_blend
+from engine.tuning.family_search import FamilySearch
 from engine.tuning.space import SHARES, space_of
+from engine.tuning.trial_runner import Bench
 from engine.tuning.trials import Trial, Tuned
+from engine.tuning.validation_metric import Examiner
 
 BLEND_SHARE = 0.2  # of the time, kept for the blend
 

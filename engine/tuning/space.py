@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.matrix import DAY, Confidence, Pairs
+from engine.data.user_item_matrix import DAY, Confidence, Pairs
+from engine.ensemble import Part
 from engine.models import FAMILIES
-from engine.recipe import Part
 
 
 @dataclass(frozen=True)

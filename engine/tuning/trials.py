@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.recipe import Part, Recipe
+from engine.ensemble import Part, Recipe
 
 
 @dataclass(frozen=True)

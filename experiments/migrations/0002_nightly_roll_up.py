@@ -10,7 +10,7 @@ def add(apps, schema_editor):
     apps.get_model("django_celery_beat", "PeriodicTask").objects.get_or_create(
         name="Nightly engagement",
         defaults={
-            "task": "experiments.roll_up",
+            "task": "experiments.engagement.roll_up",
             "crontab": crontab,
             "expire_seconds": 20 * 3600,  # a message that waited all day dies before its successor is born
             "description": "Counts what came of what was shown, and removes what is older than it is kept.",

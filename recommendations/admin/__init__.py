@@ -1,11 +1,9 @@
-from recommendations.admin.listeners import ListenerAdmin
 from recommendations.admin.operations import AlarmAdmin, TrainingRunAdmin, UserFeaturesAdmin
 from recommendations.admin.tuning import TuningStudyAdmin
 from recommendations.admin.versions import ModelArtifactAdmin
 
 __all__ = [
     "AlarmAdmin",
-    "ListenerAdmin",
     "ModelArtifactAdmin",
     "TrainingRunAdmin",
     "TuningStudyAdmin",

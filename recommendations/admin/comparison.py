@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from recommendations.admin.baseline import Baseline
+from recommendations.admin.formatting import count
 from recommendations.admin.report import MAIN, Measured, Metric, Report, cut_off, in_order, metric_of
-from recommendations.admin.words import count
 
 SEGMENTS = {
     "": ("All listeners", ""),

@@ -4,9 +4,9 @@ from typing import Any
 
 from django.urls import reverse
 
-from recommendations.admin.facts import Making, standing
+from recommendations.admin.formatting import UNKNOWN, count, duration, moment, size
 from recommendations.admin.report import MAIN, METRICS, Report, label_of, metric_of
-from recommendations.admin.words import UNKNOWN, count, duration, moment, size
+from recommendations.admin.version_facts import Making, standing
 from recommendations.models import ModelArtifact
 from recommendations.selectors import pointed_to, recent_versions
 

@@ -1,10 +1,10 @@
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
-from access.readonly import ReadOnlyAdmin
-from recommendations.admin.base import ButtonAdmin
+from common.admin import ReadOnlyAdmin
+from common.admin_button import ButtonAdmin
 from recommendations.models import Alarm, TrainingRun, UserFeatures
-from recommendations.starting import CannotStart, start_training
+from recommendations.services import CannotStart, start_training
 
 
 @admin.register(TrainingRun)

@@ -5,10 +5,10 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
-from recommendations.admin import words
-from recommendations.admin.base import ButtonAdmin
+from common.admin_button import ButtonAdmin
+from recommendations.admin import formatting
 from recommendations.models import TuningStudy, TuningTrial
-from recommendations.starting import CannotStart, start_tuning
+from recommendations.services import CannotStart, start_tuning
 
 
 class TrialInline(TabularInline):  # type: ignore[misc]
@@ -26,7 +26,7 @@ class TrialInline(TabularInline):  # type: ignore[misc]
 
     @admin.display(description="NDCG@10")
     def ndcg_10(self, trial: TuningTrial) -> str:
-        return words.UNKNOWN if trial.score is None else f"{trial.score:.4f}"
+        return formatting.UNKNOWN if trial.score is None else f"{trial.score:.4f}"
 
     @admin.display(description="parameters")
     def what_was_tried(self, trial: TuningTrial) -> str:
@@ -59,15 +59,15 @@ class TuningStudyAdmin(ButtonAdmin):
     @admin.display
     def best(self, study: TuningStudy) -> str:
         parts = (study.recipe or {}).get("parts", [])
-        return " + ".join(part["family"] for part in parts) or words.UNKNOWN
+        return " + ".join(part["family"] for part in parts) or formatting.UNKNOWN
 
     @admin.display(description="NDCG@10")
     def ndcg_10(self, study: TuningStudy) -> str:
-        return words.UNKNOWN if study.score is None else f"{study.score:.4f}"
+        return formatting.UNKNOWN if study.score is None else f"{study.score:.4f}"
 
     @admin.display(description="in use before")
     def in_use(self, study: TuningStudy) -> str:
-        return words.UNKNOWN if study.score_in_use is None else f"{study.score_in_use:.4f}"
+        return formatting.UNKNOWN if study.score_in_use is None else f"{study.score_in_use:.4f}"
 
     @admin.display(description="trials")
     def tried(self, study: TuningStudy) -> int:

@@ -4,8 +4,8 @@ from typing import Any
 
 from recommendations.admin.baseline import Baseline
 from recommendations.admin.comparison import segments, tables, title_of
-from recommendations.admin.facts import facts, settings_of, standing
 from recommendations.admin.report import Report
+from recommendations.admin.version_facts import facts, settings_of, standing
 from recommendations.models import ModelArtifact
 from recommendations.selectors import counterpart, pointed_to, versions_with_runs
 

@@ -13,14 +13,14 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 from unfold.decorators import action
 
-from recommendations.admin import words
-from recommendations.admin.base import ButtonAdmin
+from common.admin_button import ButtonAdmin
+from recommendations.admin import formatting
 from recommendations.admin.history import history
 from recommendations.admin.report import MAIN, Report
 from recommendations.admin.version_page import version_page
 from recommendations.models import ModelArtifact
-from recommendations.publishing import CannotPublish, publish, roll_back, version_in_service
 from recommendations.selectors import NoMap, mappable, track_map
+from recommendations.training.publish import CannotPublish, publish, roll_back, version_in_service
 
 RETRY_SECONDS = 2
 RECORDED = ["version", "algorithm", "fingerprint", "gate", "gate_reason", "published_at", "projected_at", "pruned_at"]
@@ -155,11 +155,11 @@ class ModelArtifactAdmin(ButtonAdmin):
     @admin.display(description="NDCG@10")
     def ndcg_10(self, artifact: ModelArtifact) -> str:
         measured = Report.of(artifact).metrics().get(MAIN)
-        return f"{measured.mean:.4f}" if measured else words.UNKNOWN
+        return f"{measured.mean:.4f}" if measured else formatting.UNKNOWN
 
     @admin.display
     def size(self, artifact: ModelArtifact) -> str:
-        return words.size(artifact.size_bytes) if artifact.pruned_at is None else "removed"
+        return formatting.size(artifact.size_bytes) if artifact.pruned_at is None else "removed"
 
     @admin.display(description="manifest")
     def whole_manifest(self, artifact: ModelArtifact) -> str:

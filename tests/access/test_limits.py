@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from access.models import User
 from access.services import create_service_key
-from musicrec.cache import LocMemCache, RedisCache
+from common.redis_cache import LocMemCache, RedisCache
 from tests.conftest import problem_of
 from tests.postgres import free_port
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.bundle import ModelBundle, Neighbours
-from engine.serving.blend import NEVER, Scores, blended
-from engine.serving.candidates import Query
-from engine.serving.foldin import fold_in
-from engine.serving.topk import top_k
+from engine.bundle.model_bundle import ModelBundle, Neighbours
+from engine.ranking.blend import NEVER, Scores, blended
+from engine.retrieval.candidates import Query
+from engine.retrieval.fold_in import fold_in
+from engine.retrieval.top_k import top_k
 
 
 def by_neighbours(neighbours: Neighbours, rows: np.ndarray, confidence: np.ndarray) -> Scores:

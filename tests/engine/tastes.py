@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from engine.matrix import Pairs
-from engine.plays import Plays
+from engine.data.plays import Plays
+from engine.data.user_item_matrix import Pairs
 
 LISTENERS, TRACKS, TASTES = 150, 200, 5
 DAY = 86_400

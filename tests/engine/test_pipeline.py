@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.bundle import ModelBundle, catalogue_bundle
+from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
 from engine.models.base import Trainer
 from engine.models.item_knn import ItemKNN
 from engine.models.rp3beta import RP3Beta
-from engine.serving.candidates import Query
-from engine.serving.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, recommend
+from engine.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, recommend
+from engine.retrieval.candidates import Query
 from tests.engine.worlds import heard, trained_checkerboard
 
 TRAINED = trained_checkerboard().bundle

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from engine.data.plays import Plays
 from engine.models.als import ALS
 from engine.models.base import Learnt
-from engine.plays import Plays
-from engine.serving.candidates import Query
-from engine.serving.explain import because
-from engine.serving.pipeline import PERSONAL, SIMILAR, recommend
+from engine.pipeline import PERSONAL, SIMILAR, recommend
+from engine.ranking.explain import because
+from engine.retrieval.candidates import Query
 from engine.training import train
 from tests.engine.worlds import TWO_FACTORS, checkerboard, config_of, heard, same_arrays, trained_checkerboard
 

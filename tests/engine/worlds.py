@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from engine.bundle import ModelBundle
-from engine.matrix import Pairs
+from engine.bundle.model_bundle import ModelBundle
+from engine.data.plays import Plays, Signal
+from engine.data.user_item_matrix import Pairs
+from engine.ensemble import Part, Recipe
 from engine.models.als import ALS
 from engine.models.base import Trainer
-from engine.plays import Plays, Signal
-from engine.recipe import Part, Recipe
 from engine.training import Trained, TrainingConfig, train
 
 TWO_FACTORS = ALS(factors=2, iterations=10)

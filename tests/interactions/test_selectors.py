@@ -6,12 +6,12 @@ import pytest
 from django.db import connection
 
 from access.models import User
-from engine.plays import Signal
+from engine.data.plays import Signal
 from interactions.bulk import Row, insert_once
 from interactions.models import Interaction
-from interactions.reading import play_chunks
 from interactions.selectors import _HISTORY, history, popular_tracks
 from interactions.services import refresh_popular_tracks
+from interactions.training_data import play_chunks
 from tests.people import NOON, Catalogue
 
 

@@ -15,7 +15,7 @@ import yaml
 from django.conf import settings
 
 from musicrec.processes import ROOT, worker_command
-from musicrec.web import OPTIONS
+from musicrec.server import OPTIONS
 
 pytestmark = pytest.mark.one_stack
 THIRD_PARTY = {

@@ -14,13 +14,13 @@ from prometheus_client import REGISTRY
 from rest_framework.test import APIClient
 
 from access.models import User
-from experiments.slates import slate_log
-from musicrec.exposition import LookedUp
+from experiments.exposures.log import slate_log
+from musicrec.metrics.exposition import LookedUp
 from musicrec.processes import ROOT
 from recommendations.alarms import raise_alarm
 from recommendations.metrics import serves
 from recommendations.models import TrainingRun
-from recommendations.training import run_training
+from recommendations.training.run import run_training
 from tests.people import Catalogue
 
 MONITORING = ROOT / "monitoring"

@@ -12,12 +12,12 @@ from django.core.management.base import BaseCommand, CommandParser
 from drf_spectacular.generators import SchemaGenerator
 
 from musicrec.processes import ROOT
-from recommendations.serializers import AnswerSerializer, ResultSerializer
+from recommendations.api.serializers import AnswerSerializer, ResultSerializer
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = DOCS + [p for p in map(ROOT.joinpath, ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")) if p.exists()]
 REFERENCE = ROOT / "docs" / "reference"
-OUR_APPS = ("access", "tracks", "interactions", "recommendations")
+OUR_APPS = ("access", "tracks", "interactions", "recommendations", "privacy")
 FENCE = re.compile(r"^```.*?^```[^\n]*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"manage\.py ([a-z_]+)((?:\\\n|[^\n`|;&#])*)")

@@ -17,11 +17,11 @@ from prometheus_client import REGISTRY
 from access.models import Scope, ServiceKey, SignIn, User
 from access.services import create_service_key
 from access.sign_ins import sign_in
+from experiments.exposures.log import slate_log
 from experiments.models import Slate
-from experiments.slates import slate_log
 from musicrec.express import Express
-from recommendations.results import results
-from recommendations.training import run_training
+from recommendations.serving.response_cache import results
+from recommendations.training.run import run_training
 from tests.people import Catalogue
 from tracks.models import Track
 

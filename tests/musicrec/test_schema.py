@@ -5,7 +5,7 @@ from django.core.management import call_command
 from rest_framework.test import APIClient
 
 from musicrec.schema import PROBLEM
-from recommendations.serializers import SOURCES
+from recommendations.api.serializers import SOURCES
 
 
 @pytest.fixture
@@ -61,6 +61,6 @@ def test_a_problem_has_the_fields_it_is_said_to_have() -> None:
 
 
 def test_sources_are_those_of_the_engine() -> None:
-    from engine.serving.candidates import SOURCES as ENGINE
+    from engine.retrieval.candidates import SOURCES as ENGINE
 
     assert set(SOURCES) == {*ENGINE, "content"}

@@ -18,10 +18,10 @@ django.setup()
 
 from django.db import connection  # noqa: E402
 
-from recommendations.conf import store  # noqa: E402
 from recommendations.models import ModelArtifact, TrainingRun, UserFeatures  # noqa: E402
-from recommendations.publishing import version_in_service  # noqa: E402
-from recommendations.training import run_training  # noqa: E402
+from recommendations.training.config import store  # noqa: E402
+from recommendations.training.publish import version_in_service  # noqa: E402
+from recommendations.training.run import run_training  # noqa: E402
 from tests.warm import import_libraries  # noqa: E402
 
 

@@ -36,7 +36,7 @@ insert_once([
 ])
 """
 LEFT = """
-from recommendations.held import remaining
+from privacy.personal_data import remaining
 print(remaining({user}))
 """
 KILLED = """
@@ -59,7 +59,7 @@ erasure.finish_erasures()
 STATE = """
 import json
 from access.models import Erasure
-from recommendations.held import remaining
+from privacy.personal_data import remaining
 erasure = Erasure.objects.get(user_id={user})
 print(json.dumps([erasure.completed_at is not None, erasure.erased, remaining({user})]))
 """

@@ -18,18 +18,18 @@ from tests.worlds import checkerboard_csv
 pytestmark = pytest.mark.slow
 
 STEPS = [
-    ("recommendations.training", "_reconcile"),
-    ("recommendations.training", "read_plays"),
-    ("recommendations.training", "train"),
-    ("engine.storage.versions", "write_bundle"),
-    ("engine.storage.bundles", "save_npz"),
-    ("engine.storage.versions", "VersionStore.write"),
-    ("recommendations.training", "record_version"),
-    ("engine.storage.versions", "write_json"),
-    ("engine.storage.versions", "VersionStore.publish"),
-    ("recommendations.publishing", "send_reload"),
-    ("recommendations.publishing", "project"),
-    ("recommendations.training", "prune"),
+    ("recommendations.training.run", "_reconcile"),
+    ("recommendations.training.run", "read_plays"),
+    ("recommendations.training.run", "train"),
+    ("engine.bundle.versions", "write_bundle"),
+    ("engine.bundle.files", "save_npz"),
+    ("engine.bundle.versions", "VersionStore.write"),
+    ("recommendations.training.run", "record_version"),
+    ("engine.bundle.versions", "write_json"),
+    ("engine.bundle.versions", "VersionStore.publish"),
+    ("recommendations.training.publish", "send_reload"),
+    ("recommendations.training.publish", "project"),
+    ("recommendations.training.run", "prune"),
 ]
 AFTER_THE_POINTER = {"send_reload", "project", "prune"}
 
@@ -97,7 +97,7 @@ def test_killed_at_any_step_it_goes_on(driven: Driven, module: str, name: str, w
 
 def test_an_unfinished_publication_is_finished_by_a_run_that_finds_nothing_new(driven: Driven) -> None:
     """Killed between the pointer and its consequences, with no new plays the night after."""
-    assert driven("kill", "recommendations.publishing", "project", "before") == -signal.SIGKILL
+    assert driven("kill", "recommendations.training.publish", "project", "before") == -signal.SIGKILL
     left = driven("state")
     assert left["projected"] != [left["in_service"]]
     assert driven("train", False) == 1

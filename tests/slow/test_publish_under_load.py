@@ -19,9 +19,9 @@ SWAP_SECONDS = 5
 # two versions would have scores that are no version's.
 SCALED_VERSIONS = """
 from dataclasses import replace
-from engine.bundle import assemble
+from engine.bundle.model_bundle import assemble
 from engine.models.base import Learnt
-from recommendations.conf import store
+from recommendations.training.config import store
 s = store()
 first = s.load(s.pointer().version)
 for number in (1, 2, 3, 4):
@@ -33,7 +33,7 @@ for number in (1, 2, 3, 4):
 """
 PUBLISH = """
 import sys, time
-from recommendations.publishing import publish
+from recommendations.training.publish import publish
 for number in range({publications}):
     publish(f"scaled-{{number % 4 + 1}}")
     time.sleep(0.3)

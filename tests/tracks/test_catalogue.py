@@ -3,7 +3,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from rest_framework.test import APIClient
 
-from engine.formats.records import Refusal, TagRecord, TrackRecord
+from importers.records import Refusal, TagRecord, TrackRecord
 from tests.conftest import problem_of
 from tests.people import Catalogue
 from tracks.models import Album, Artist, Tag, Track, TrackTag

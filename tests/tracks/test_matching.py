@@ -7,7 +7,7 @@ from django.db.migrations.executor import MigrationExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.formats.records import TrackRecord
+from importers.records import TrackRecord
 from tracks.match_keys import MAX_KEY, match_key, normal
 from tracks.matching import Sought, find_tracks
 from tracks.models import Artist, Track

@@ -11,8 +11,8 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from access.models import User
+from experiments.engagement.roll_up import roll_up
 from experiments.models import Slate
-from experiments.roll_up import roll_up
 from interactions.models import Exposure, Interaction
 from tests.people import Catalogue
 from tests.stack import PASSWORD, Stack, new_stack

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from recommendations.models import ModelArtifact
-from tests.recommendations.test_admin_quality import (
+from tests.recommendations.admin.test_quality_pages import (
     FIRST_NIGHT,
     LIST,
     NO_REPORT,

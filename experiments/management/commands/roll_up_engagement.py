@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from experiments.roll_up import DAYS, roll_up
+from experiments.engagement.roll_up import DAYS, roll_up
 
 
 class Command(BaseCommand):

@@ -4,10 +4,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from engine.formats import histories
-from engine.formats.errors import FormatError
-from engine.formats.records import Refusal
-from interactions.histories import NotAllowed, import_history
+from importers import histories
+from importers.errors import FormatError
+from importers.records import Refusal
+from interactions.imports.listening_history import NotAllowed, import_history
 
 SHOWN_REFUSALS = 20
 

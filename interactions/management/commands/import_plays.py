@@ -6,10 +6,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from engine.formats import AS_OF, FORMATS, NAMESPACES, FormatError, total_bytes
-from engine.formats.records import Refusal
-from interactions import datasets
-from interactions.importing import import_data_set
+from importers import AS_OF, FORMATS, NAMESPACES, FormatError, total_bytes
+from importers.records import Refusal
+from interactions.imports import data_set_files
+from interactions.imports.data_set import import_data_set
 
 SHOWN_REFUSALS = 20
 
@@ -68,8 +68,8 @@ class Command(BaseCommand):
                 bar.update(done - bar.n)
 
             try:
-                return datasets.fetch(given, settings.VAR_DIR / "datasets", show)
-            except datasets.DownloadError as error:
+                return data_set_files.fetch(given, settings.VAR_DIR / "datasets", show)
+            except data_set_files.DownloadError as error:
                 raise CommandError(str(error)) from error
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from interactions.history_jobs import run_waiting
+from interactions.imports.jobs import run_waiting
 
 
 class Command(BaseCommand):

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from interactions.listens import match_waiting
+from interactions.listenbrainz.ingest import match_waiting
 from interactions.models import UnmatchedListen
 
 

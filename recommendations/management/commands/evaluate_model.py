@@ -6,10 +6,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from engine.evaluation.split import KINDS
-from engine.recipe import Recipe
-from recommendations.evaluating import CannotEvaluate, evaluate, recipe_of
-from recommendations.management.bars import Bars
+from engine.data.split import KINDS
+from engine.ensemble import Recipe
+from recommendations.management.progress import Bars
+from recommendations.training.evaluate import CannotEvaluate, evaluate, recipe_of
 
 
 class Command(BaseCommand):

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from recommendations.publishing import CannotPublish, publish, roll_back
+from recommendations.training.publish import CannotPublish, publish, roll_back
 
 
 class Command(BaseCommand):

@@ -3,8 +3,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from recommendations.management.bars import Bars
-from recommendations.tuning import run_tuning
+from recommendations.management.progress import Bars
+from recommendations.training.tuning import run_tuning
 
 
 class Command(BaseCommand):

@@ -1,0 +1,186 @@
+"""ModelBundle: the frozen arrays and parameters of one trained version; they answer everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from engine.bundle.ann_index import Nearest
+from engine.bundle.exclusion_mask import Scratch
+from engine.bundle.norm_sorted_items import Offered
+from engine.data.id_map import IdMap
+from engine.data.user_item_matrix import Statistics
+from engine.ensemble import Recipe
+from engine.models.base import FoldIn, Learnt
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Which tracks a played track speaks for: CSR (n, n) by its arrays, a row a played track.
+
+    indptr: int64 (n + 1,) · indices: int32 (nnz,), ascending in a row · weights: float32 (nnz,).
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    weights: Vector
+
+    @classmethod
+    def of(cls, matrix: sp.csr_matrix) -> Neighbours:
+        return cls(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
+
+    def row(self, track: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """What one track lends to others: their rows int64 (k,), and float64 (k,)."""
+        span = slice(self.indptr[track], self.indptr[track + 1])
+        return self.indices[span].astype(np.int64), self.weights[span].astype(np.float64)
+
+    def weight(self, track: int, other: int) -> float:
+        """What one track lends to another, 0 where that is not among its neighbours."""
+        begin, end = self.indptr[track], self.indptr[track + 1]
+        place = begin + np.searchsorted(self.indices[begin:end], other)
+        return float(self.weights[place]) if place < end and self.indices[place] == other else 0.0
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """n tracks, m listeners, f factors; a version without factors has f = 0.
+
+    item_factors: float32 (n, f), damped as the recipe says · item_norms: float32 (n,), of them, 0 for a track nobody
+    played · gramian: float64 (f, f), YᵀY of the factors before damping · popularity: float32 (n,), listeners ·
+    popular_rows: int64 (n,), most popular first · user_factors: float32 (m, f) · user_stamps: int64 (m, 2),
+    (interactions, newest UNIX second) the model has seen · neighbours: of each part of the recipe, None where it has
+    none · factor_part: which part of the recipe the factors are of, None for none · searched: what a search for the
+    best goes by, None for a version that was written without it · nearest: approximate indexes, by what they are for.
+    """
+
+    version: str | None
+    algorithm: str
+    items: IdMap
+    item_factors: NDArray[np.float32]
+    item_norms: Vector
+    gramian: NDArray[np.float64]
+    popularity: Vector
+    popular_rows: NDArray[np.int64]
+    users: IdMap
+    user_factors: NDArray[np.float32]
+    user_stamps: NDArray[np.int64]
+    recipe: Recipe = field(default_factory=Recipe)
+    factor_part: int | None = None
+    neighbours: tuple[Neighbours | None, ...] = ()
+    fold_in: FoldIn = field(default_factory=FoldIn)
+    statistics: Statistics = field(default_factory=Statistics)
+    searched: Offered | None = None
+    nearest: Mapping[str, Nearest] = field(default_factory=dict)
+
+    @cached_property
+    def offered(self) -> Offered:
+        """The tracks that somebody played, in the order of a search; computed once where the version has none."""
+        if self.searched is not None:
+            return self.searched
+        return Offered.of(self.item_factors, self.item_norms, self.popularity)
+
+    @cached_property
+    def places(self) -> NDArray[np.int32]:
+        """int32 (n,): where each row is in that order; for those that are not in it, where it ends."""
+        places = np.full(len(self.items), len(self.offered), np.int32)
+        places[self.offered.rows] = np.arange(len(self.offered), dtype=np.int32)
+        return places
+
+    @cached_property
+    def scratch(self) -> Scratch:
+        return Scratch(self.items)
+
+    @property
+    def factors(self) -> int:
+        return int(self.item_factors.shape[1])
+
+    @property
+    def factor_damping(self) -> float:
+        return 0.0 if self.factor_part is None else self.recipe.parts[self.factor_part].damping
+
+    def item_row(self, track_id: int) -> int | None:
+        """The row of a track that somebody played, else None."""
+        row = self.items.row(track_id)
+        return row if row is not None and self.popularity[row] > 0 else None
+
+    def user_row(self, user_id: int, stamp: tuple[int, int]) -> int | None:
+        """The row of a listener whose plays are still those the model has seen, else None."""
+        row = self.users.row(user_id)
+        return row if row is not None and tuple(self.user_stamps[row]) == stamp else None
+
+
+def by_popularity(popularity: Vector) -> NDArray[np.int64]:
+    """Rows, the most popular first, ties by row."""
+    return np.argsort(-popularity, kind="stable").astype(np.int64)
+
+
+def damped(learnt: Learnt, damping: float, popularity: Vector) -> Learnt:
+    """What a part offers, its tracks divided by popularity^damping."""
+    if not damping:
+        return learnt
+    scale = np.power(np.maximum(popularity, 1), -damping).astype(np.float32)
+    factors = learnt.factors and (learnt.factors[0], learnt.factors[1] * scale[:, None])
+    neighbours = learnt.neighbours
+    if neighbours is not None:
+        weights = (neighbours.data * scale[neighbours.indices]).astype(np.float32)
+        neighbours = sp.csr_matrix((weights, neighbours.indices, neighbours.indptr), neighbours.shape)
+    return Learnt(factors, learnt.fold_in, neighbours)
+
+
+def assemble(
+    *,
+    version: str | None,
+    items: IdMap,
+    popularity: Vector,
+    recipe: Recipe | None = None,
+    learnt: Sequence[Learnt] = (),
+    users: IdMap | None = None,
+    user_stamps: NDArray[np.int64] | None = None,
+    statistics: Statistics | None = None,
+) -> ModelBundle:
+    """A bundle with everything that can be derived derived. learnt: of each part of the recipe, not yet damped."""
+    recipe, users = recipe or Recipe(), users if users is not None else IdMap.of([])
+    n, m = len(items), len(users)
+    part = next((i for i, one in enumerate(learnt) if one.factors is not None), None)
+    raw = learnt[part].factors if part is not None else None
+    user_factors, wide = raw if raw is not None else (np.zeros((m, 0), np.float32), np.zeros((n, 0), np.float32))
+    ready = [damped(one, p.damping, popularity) for one, p in zip(learnt, recipe.parts, strict=bool(learnt))]
+    item_factors = wide
+    if part is not None and (scored := ready[part].factors) is not None:
+        item_factors = scored[1]
+    gram = wide.astype(np.float64)
+    return ModelBundle(
+        version=version,
+        algorithm=recipe.algorithm if learnt else "none",
+        items=items,
+        item_factors=item_factors,
+        item_norms=np.linalg.norm(item_factors, axis=1).astype(np.float32),
+        gramian=gram.T @ gram,
+        popularity=popularity,
+        popular_rows=by_popularity(popularity),
+        users=users,
+        user_factors=user_factors,
+        user_stamps=user_stamps if user_stamps is not None else np.zeros((m, 2), np.int64),
+        recipe=recipe,
+        factor_part=part,
+        neighbours=tuple(None if one.neighbours is None else Neighbours.of(one.neighbours) for one in ready),
+        fold_in=learnt[part].fold_in if part is not None else FoldIn(),
+        statistics=statistics or Statistics(),
+    )
+
+
+def catalogue_bundle(track_ids: ArrayLike, popularity: dict[int, float] | None = None) -> ModelBundle:
+    """What is known without any model: which tracks there are and how many listeners the popular ones have."""
+    items = IdMap.of(track_ids)
+    listeners = np.zeros(len(items), np.float32)
+    if popularity:
+        rows, known = items.rows(list(popularity))
+        listeners[rows[known]] = np.array(list(popularity.values()), np.float32)[known]
+    return assemble(version=None, items=items, popularity=listeners)

@@ -1,0 +1,87 @@
+"""What the trials come to: the best part alone, or a blend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from engine.ensemble import Part, Recipe
+from engine.fitting import PartScorer
+from engine.tuning.blend_weights import Pool, learn_weights
+from engine.tuning.family_search import FamilySearch
+from engine.tuning.trial_runner import Bench, served
+
+_MIN_GAIN = 0.005  # of the score: what a further part in every answer must bring
+_NEGLIGIBLE = 0.03
+_WORTH_ADDING = 0.6  # of the leader's score
+_CLOSE = 0.97  # of the leader's score: who comes so near may be better in truth
+_OPINIONS = 4  # such trials of a family are fitted again
+_MOST_PARTS = 5
+
+
+def best_blend(bench: Bench, searches: Mapping[str, FamilySearch], deadline: float) -> tuple[Recipe, float]:
+    """The best part alone, or with others added one by one as long as each brings something. Weights are learnt and
+    judged on different listeners."""
+    chosen = _second_opinion(bench, searches, deadline)
+    leader = chosen[0]
+    best = Recipe((leader.part,)), leader.again
+    if len(chosen) < 2:
+        return best
+    pool = Pool.of(bench.examiner, [one.scorer for one in chosen], leader.scorer.popularity > 0)
+    used = [0]
+    while left := [i for i in range(len(chosen)) if i not in used]:
+        tried = [(i, *learn_weights(_of_parts(pool, [*used, i]), bench.seed)) for i in left]
+        added, weights, expected = max(tried, key=lambda one: one[2])
+        if expected < best[1] * (1 + _MIN_GAIN) or max(weights.few[-1], weights.many[-1]) < _NEGLIGIBLE:
+            break
+        used.append(added)
+        best = Recipe(tuple(chosen[i].part for i in used), weights), expected
+    return best
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """again: its NDCG@10 with another seed · score: the mean with that of its trial."""
+
+    part: Part
+    scorer: PartScorer
+    score: float
+    again: float
+
+
+def _second_opinion(bench: Bench, searches: Mapping[str, FamilySearch], deadline: float) -> list[_Candidate]:
+    """What to blend, the best first: fitted once more with another seed. The best of many trials owes some of its score
+    to its seed; without this, whoever was luckiest would lead, and would seem to need no other part."""
+    ranked = sorted(
+        (t for s in searches.values() for t in s.trials if t.score is not None), key=lambda t: -(t.score or 0)
+    )
+    if not ranked:
+        raise ValueError("no family could learn from these plays")
+    lead = ranked[0].score or 0.0
+    again = replace(bench, seed=bench.seed + 1)
+    found: dict[str, list[_Candidate]] = {}
+    for trial in ranked:
+        family, score = trial.part.trainer.family, trial.score or 0.0
+        enough = len(found.get(family, [])) >= (_OPINIONS if score > _CLOSE * lead else 1)
+        late = time.perf_counter() + trial.seconds > deadline and found
+        if enough or late or score < _WORTH_ADDING * lead:
+            continue
+        scorer = again.fit(trial.part)
+        second = again.examiner.ndcg(served(scorer))
+        found.setdefault(family, []).append(_Candidate(trial.part, scorer, (score + second) / 2, second))
+    best = [max(few, key=lambda one: one.score) for few in found.values()]
+    return _one_of_factors(sorted(best, key=lambda one: -one.score))[:_MOST_PARTS]
+
+
+def _of_parts(pool: Pool, few: Sequence[int]) -> Pool:
+    return Pool(pool.scores[:, :, list(few)], pool.relevant, pool.wanted, pool.tracks)
+
+
+def _one_of_factors(candidates: list[_Candidate]) -> list[_Candidate]:
+    """A bundle holds the factors of one part."""
+    kept: list[_Candidate] = []
+    for one in candidates:
+        if one.scorer.learnt.factors is None or all(other.scorer.learnt.factors is None for other in kept):
+            kept.append(one)
+    return kept

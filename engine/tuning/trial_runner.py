@@ -1,0 +1,71 @@
+"""Fits a part on the past and judges it on the future."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.user_item_matrix import Pairs, Statistics, confidence_matrix
+from engine.ensemble import Part
+from engine.evaluation.ranking import Scores
+from engine.fitting import PartScorer
+from engine.models.base import SILENT, CannotTrain, Factors, Progress
+from engine.ranking.blend import blended
+from engine.tuning.trials import Trial
+from engine.tuning.validation_metric import Examiner
+
+_HOPELESS = 0.6  # of the leader's score, half way through its iterations
+
+
+@dataclass
+class Bench:
+    """What every part is tried on, and how."""
+
+    past: Pairs
+    shape: tuple[int, int]
+    examiner: Examiner
+    seed: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        self.statistics = Statistics.of(self.past)
+
+    def fit(self, part: Part, progress: Progress = SILENT) -> PartScorer:
+        matrix = confidence_matrix(self.past, self.shape, part.confidence, self.statistics)
+        learnt = part.trainer.fit(matrix, seed=self.seed, threads=self.threads, progress=progress)
+        return PartScorer.of(part, learnt, matrix)
+
+    def try_part(self, part: Part, best: float) -> Trial:
+        """A trial that cannot be fitted is one without a score; the search goes on."""
+        began, note = time.perf_counter(), ""
+        half_way = getattr(part.trainer, "iterations", 0) // 2
+
+        def hopeless(done: int, factors: Factors) -> bool:
+            nonlocal note
+            if done != half_way or not best:
+                return False
+            if self.examiner.ndcg(lambda users: factors[0][users] @ factors[1].T) >= _HOPELESS * best:
+                return False
+            note = f"ended after {done} iterations, far behind"
+            return True
+
+        try:
+            scorer = self.fit(part, Progress(look=hopeless))
+            score: float | None = round(self.examiner.ndcg(served(scorer)), 5)
+        except (CannotTrain, FloatingPointError, MemoryError, ValueError, ArithmeticError) as error:
+            score, note = None, f"{type(error).__name__}: {error}"[:500]
+        return Trial(part, score, round(time.perf_counter() - began, 3), note)
+
+
+def served(scorer: PartScorer) -> Scores:
+    """As one part alone is served."""
+
+    def scores(users: NDArray[np.int64]) -> NDArray[np.float32]:
+        page = blended([scorer(users)], np.ones((len(users), 1), np.float32), scorer.popularity > 0)
+        assert page is not None
+        return page
+
+    return scores

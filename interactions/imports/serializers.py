@@ -1,0 +1,36 @@
+from typing import Any
+
+from rest_framework import serializers
+
+from importers import histories
+from interactions.models import HistoryImport
+
+FORMATS = [histories.AUTO, *histories.HISTORIES]
+
+
+class HistoryImportSerializer(serializers.ModelSerializer[HistoryImport]):
+    import_id = serializers.UUIDField(source="id")
+
+    class Meta:
+        model = HistoryImport
+        fields = [
+            "import_id",
+            "status",
+            "format",
+            "bytes_total",
+            "bytes_done",
+            "added",
+            "known",
+            "unmatched",
+            "refused",
+        ]
+        fields += ["detail", "created_at", "finished_at"]
+        read_only_fields = fields
+
+
+class HistoryImportsSerializer(serializers.Serializer[Any]):
+    imports = HistoryImportSerializer(many=True, help_text="The newest first, at most 100.")
+
+
+class UploadSerializer(serializers.Serializer[Any]):
+    file = serializers.FileField(help_text="The export, as it was downloaded.")

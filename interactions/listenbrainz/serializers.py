@@ -1,0 +1,40 @@
+"""For OpenAPI: the JSON of ListenBrainz. `interactions.listenbrainz.payload` checks it."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class TrackMetadataSerializer(serializers.Serializer[Any]):
+    artist_name = serializers.CharField()
+    track_name = serializers.CharField()
+    release_name = serializers.CharField(required=False)
+    additional_info = serializers.DictField(
+        required=False, help_text="recording_mbid, isrc, duration_ms, ms_played, media_player …"
+    )
+
+
+class SubmittedListenSerializer(serializers.Serializer[Any]):
+    listened_at = serializers.IntegerField(required=False, help_text="UNIX seconds; not with `playing_now`.")
+    track_metadata = TrackMetadataSerializer()
+
+
+class SubmissionSerializer(serializers.Serializer[Any]):
+    listen_type = serializers.ChoiceField(choices=["single", "import", "playing_now"])
+    payload = SubmittedListenSerializer(many=True, help_text="1 to 1000; one unless it is an import.")
+
+
+class StatusSerializer(serializers.Serializer[Any]):
+    status = serializers.CharField(help_text="ok")
+
+
+class ValiditySerializer(serializers.Serializer[Any]):
+    code = serializers.IntegerField()
+    message = serializers.CharField()
+    valid = serializers.BooleanField()
+    user_name = serializers.CharField(required=False)
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    code = serializers.IntegerField(help_text="The status.")
+    error = serializers.CharField()

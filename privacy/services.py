@@ -1,0 +1,65 @@
+"""What listeners may ask about themselves: what is kept, to change it, to have it, to be forgotten."""
+
+import fcntl
+import logging
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from access.models import Erasure, User
+from common.background import CannotStart, child, start
+from privacy.erasure import UnknownListener, request_erasure
+from privacy.tasks import erase_listeners
+from recommendations.training.config import store
+
+logger = logging.getLogger(__name__)
+
+
+def listener(user_id: int) -> User:
+    """Raises UnknownListener, also for one who is being erased."""
+    known = User.objects.exclude(pk__in=Erasure.objects.values("user_id"))
+    if (user := known.filter(pk=user_id).first()) is None:
+        raise UnknownListener
+    return user
+
+
+def change_listener(user_id: int, changes: dict[str, Any]) -> User:
+    """changes: of consent, market, allow_explicit. Raises UnknownListener."""
+    user = listener(user_id)
+    if changes:
+        User.objects.filter(pk=user.pk).update(**changes)
+    return listener(user_id)
+
+
+def erase(user_id: int) -> Erasure:
+    """Forget a listener: closed at once, and erased in the background. Again, it gives the same receipt.
+
+    Raises UnknownListener, IsOperator.
+    """
+    erasure = request_erasure(user_id)
+    if erasure.completed_at is None:
+        try:
+            start_erasing()
+        except CannotStart as error:
+            logger.warning("erasure %s waits for the next run: %s", erasure.pk, error)
+    return erasure
+
+
+def start_erasing() -> None:
+    """Start erasing in the background, at most one child process working and one waiting. Raises CannotStart."""
+    if settings.CELERY_BROKER_URL:
+        start(erase_listeners, command=["erase_listeners"], log="erasing.log")
+        return
+    store().root.mkdir(parents=True, exist_ok=True)
+    with open(store().root / "erasing.waiting", "w") as waiting:
+        try:
+            fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # a child process is waiting already, and has not looked for erasures yet
+            return
+        # The child inherits the lock as its standard input and releases it just before it looks.
+        child(["erase_listeners"], "erasing.log", stdin=waiting)
+
+
+def erasure_of(receipt: UUID) -> Erasure | None:
+    return Erasure.objects.filter(pk=receipt).first()

@@ -1,0 +1,108 @@
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, StreamingHttpResponse
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access.models import Scope, User
+from access.permissions import USER_ID, listener_id
+from privacy.erasure import IsOperator, UnknownListener
+from privacy.export import export
+from privacy.serializers import AccountChangeSerializer, AccountSerializer, ErasureSerializer
+from privacy.services import change_listener, erase, erasure_of, listener
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Conflict(APIException):
+    status_code = status.HTTP_409_CONFLICT
+
+
+class ListenerView(APIView):
+    """A listener's own settings."""
+
+    required_scope = Scope.LISTENERS
+
+    @extend_schema(operation_id="read_listener", parameters=[USER_ID], responses=AccountSerializer)
+    def get(self, request: Request, user_id: str) -> Response:
+        """What they agreed to, where they listen, and whether explicit tracks are for them."""
+        return _render(_known(request, user_id))
+
+    @extend_schema(
+        operation_id="change_listener",
+        parameters=[USER_ID],
+        request=AccountChangeSerializer,
+        responses=AccountSerializer,
+    )
+    def patch(self, request: Request, user_id: str) -> Response:
+        """Change what is named. Without consent nothing more is kept; what is kept already stays until it is erased."""
+        user = _known(request, user_id)
+        change = AccountChangeSerializer(data=request.data)
+        change.is_valid(raise_exception=True)
+        try:
+            return _render(change_listener(user.pk, change.validated_data))
+        except UnknownListener as error:
+            raise Http404("no such listener") from error
+
+    @extend_schema(operation_id="erase_listener", parameters=[USER_ID], responses={202: ErasureSerializer})
+    def delete(self, request: Request, user_id: str) -> Response:
+        """Forget them: closed at once, erased from every table soon after. The receipt tells when; keep it."""
+        try:
+            erasure = erase(listener_id(request, user_id))
+        except UnknownListener as error:
+            raise Http404("no such listener") from error
+        except IsOperator as error:
+            raise Conflict("this is an operator's account; a superuser deletes it in the admin") from error
+        location = reverse("erasure", args=[erasure.receipt])
+        return Response(ErasureSerializer(erasure).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
+
+
+class ListenerExportView(APIView):
+    """Everything that is held about a listener."""
+
+    required_scope = Scope.LISTENERS
+
+    @extend_schema(
+        operation_id="export_listener",
+        parameters=[USER_ID],
+        responses={(200, "application/json"): OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request, user_id: str) -> StreamingHttpResponse:
+        """As a file of JSON: the account, what the model knows, and every row of every table. No password, no key."""
+        user = _known(request, user_id)
+        attachment = {"Content-Disposition": f'attachment; filename="musicrec-listener-{user.pk}.json"'}
+        return StreamingHttpResponse(export(user), content_type="application/json", headers=attachment | NO_STORE)
+
+
+class ErasureView(APIView):
+    """What became of a wish to be forgotten."""
+
+    authentication_classes: list[Any] = []
+    permission_classes = [AllowAny]
+
+    @extend_schema(operation_id="read_erasure", responses=ErasureSerializer, auth=[])
+    def get(self, request: Request, receipt: UUID) -> Response:
+        """Open to whoever has the receipt, which cannot be guessed: by then the listener's token is dead."""
+        if (erasure := erasure_of(receipt)) is None:
+            raise Http404("no such receipt")
+        return Response(ErasureSerializer(erasure).data, headers=NO_STORE)
+
+
+def _known(request: Request, user_id: str) -> User:
+    try:
+        return listener(listener_id(request, user_id))
+    except UnknownListener as error:
+        raise Http404("no such listener") from error
+
+
+def _render(user: User) -> Response:
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+    return Response(AccountSerializer(user).data, headers=headers)

@@ -1,0 +1,43 @@
+"""The principal, recognised in the same query that says in which state the listener is."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework.request import Request
+
+from access.models import ServiceKey, User
+from recommendations.serving.request_context import Asked, State, asked_by_key, asked_by_token
+
+
+class Asking:
+    """For views: what was found with the principal is `asked_of(request)` from then on."""
+
+    def about(self, request: Request) -> int | None:
+        """Whom a service key asks about, as far as that can be read: what cannot is refused once it is certain that it
+        may ask."""
+        raise NotImplementedError
+
+    def known(self, request: Request, listener: int | None) -> State:
+        """The state in which the answer is known already: only of another one the history is read."""
+        return State()
+
+    def find_key(self, request: Request, key: str) -> ServiceKey | None:
+        listener = self.about(request)
+        found: ServiceKey | None = _noted(request, asked_by_key(key, listener, self.known(request, listener)))
+        return found
+
+    def find_listener(self, request: Request, user_id: int, sign_in: UUID) -> User | None:
+        found: User | None = _noted(request, asked_by_token(user_id, sign_in, self.known(request, user_id)))
+        return found
+
+
+def asked_of(request: Request) -> Asked:
+    asked: Asked = request._request.asked  # type: ignore[attr-defined]
+    return asked
+
+
+def _noted(request: Request, found: tuple[Any, Asked] | None) -> Any:
+    if found is None:
+        return None
+    principal, request._request.asked = found  # type: ignore[attr-defined]
+    return principal

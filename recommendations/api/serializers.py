@@ -1,0 +1,84 @@
+"""Parameters are parsed here; answers are plain dicts, and the serializers of them are for the schema."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from engine.data.id_map import INT64_MAX
+from tracks.serializers import CardSerializer
+
+MAX_LIMIT = 100
+SOURCES = ["personal", "early", "neighbours", "similar", "content", "popular", "random"]
+
+
+class _Limit(serializers.IntegerField):
+    """1 to 100; anything else is refused with a sentence, never clamped."""
+
+    def __init__(self, default: int) -> None:
+        said = f"must be an integer from 1 to {MAX_LIMIT}"
+        messages: dict[str, Any] = dict.fromkeys(("invalid", "min_value", "max_value", "max_string_length"), said)
+        super().__init__(
+            default=default, min_value=1, max_value=MAX_LIMIT, error_messages=messages, help_text=f"1 to {MAX_LIMIT}."
+        )
+
+
+class _Parameters(serializers.Serializer[Any]):
+    explain = serializers.BooleanField(default=False, help_text="Say why each track was picked.")
+    placement = serializers.RegexField(
+        r"^[\w.:-]{1,64}$",
+        default="",
+        allow_blank=True,
+        help_text="Where in the app it is shown, for counting what came of it: letters, digits, _ . : -",
+    )
+    market = serializers.RegexField(
+        r"^[A-Z]{2}$", default="", allow_blank=True, help_text="Where, as DE; without it, that of the listener."
+    )
+    explicit = serializers.BooleanField(default=True, help_text="False: no tracks marked as explicit.")
+
+
+class SimilarParameters(_Parameters):
+    limit = _Limit(10)
+    user_id = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=INT64_MAX,
+        help_text="For service keys: whose dislikes and blocks count. A token's listener is its own.",
+    )
+
+
+class PersonalParameters(_Parameters):
+    limit = _Limit(20)
+    exclude_played = serializers.BooleanField(default=True, help_text="Leave out what the listener has played.")
+
+
+class ExplanationSerializer(serializers.Serializer[Any]):
+    text = serializers.CharField()
+    because_track_ids = serializers.ListField(child=serializers.IntegerField())
+
+
+class ResultSerializer(CardSerializer):
+    score = serializers.FloatField(help_text="Comparable among results of the same source only.")
+    position = serializers.IntegerField(help_text="From 1.")
+    source = serializers.ChoiceField(choices=SOURCES)  # type: ignore[assignment]
+    explanation = ExplanationSerializer(required=False)
+
+
+class AnswerSerializer(serializers.Serializer[Any]):
+    recommendation_id = serializers.UUIDField()
+    strategy = serializers.ChoiceField(choices=[*SOURCES, "none"])
+    model_version = serializers.CharField(allow_null=True)
+    generated_at = serializers.DateTimeField()
+    degraded = serializers.BooleanField(help_text="The service is not as it should be; the answer is the best it can.")
+    fallback_reason = serializers.ChoiceField(
+        choices=[
+            "no_model",
+            "model_unavailable",
+            "cold_user",
+            "no_consent",
+            "cold_track",
+            "no_known_tracks",
+            "nothing_new",
+        ],
+        allow_null=True,
+    )
+    results = ResultSerializer(many=True)

@@ -1,0 +1,135 @@
+"""Who asks, about whom, and in which state that is: one query, whoever asks."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from access.models import ServiceKey, User
+from access.selectors import (
+    DIGEST,
+    LISTENER,
+    NOW,
+    SIGN_IN,
+    Standing,
+    listeners_of_token,
+    standing_column,
+    standing_in,
+    usable_keys,
+)
+from common.prepared_queries import Parameter, Statement
+from interactions.selectors import Blocks, History, blocks_column, blocks_in, history, history_column, history_in
+from tracks.models import Catalogue
+from tracks.selectors import catalogue_column, catalogue_revision
+
+NOBODY = -1
+_REVISION = Parameter("revision", BigIntegerField())
+_CATALOGUE = Parameter("catalogue", BigIntegerField())
+
+
+@dataclass(frozen=True)
+class State:
+    """What an answer depends on beside the version and the question: the listener's revision, the catalogue's."""
+
+    listener: int = NOBODY
+    catalogue: int = NOBODY
+
+
+@dataclass(frozen=True)
+class Asked:
+    """listener: whom it is about, None for an answer that is nobody's · known: the state that the process has an answer
+    for; only where the listener is in another one, the history came along · seconds: that it took."""
+
+    listener: int | None
+    known: State
+    columns: Sequence[Any]
+    seconds: float = 0.0
+
+    @cached_property
+    def standing(self) -> Standing:
+        return standing_in(self.columns[0])
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        return blocks_in(self.columns[1])
+
+    @property
+    def catalogue(self) -> int | None:
+        return None if self.columns[2] is None else int(self.columns[2])
+
+    @property
+    def state(self) -> State:
+        return State(self.standing.revision, NOBODY if self.catalogue is None else self.catalogue)
+
+    @cached_property
+    def past(self) -> History:
+        if self.listener is None or not self.standing.known:
+            return History()
+        return history_in(self.columns[3]) if self.state != self.known else history(self.listener)
+
+
+def asked_by_key(key: str, listener: int | None, known: State) -> tuple[ServiceKey, Asked] | None:
+    """None where the key is not good."""
+    began = perf_counter()
+    rows = _BY_KEY.rows(digest=ServiceKey.digest_of(key), now=timezone.now(), **_about(listener, known))
+    if not rows:
+        return None
+    *columns, pk, prefix, scopes = rows[0]
+    return _key(pk, prefix, scopes), Asked(listener, known, columns, perf_counter() - began)
+
+
+def asked_by_token(user_id: int, sign_in: UUID, known: State) -> tuple[User, Asked] | None:
+    """A listener asks for themselves only. None where the sign-in has ended."""
+    began = perf_counter()
+    rows = _BY_TOKEN.rows(sign_in=sign_in, now=timezone.now(), **_about(user_id, known))
+    return (_user(user_id), Asked(user_id, known, rows[0], perf_counter() - began)) if rows else None
+
+
+@lru_cache(maxsize=1024)
+def _key(pk: int, prefix: str, scopes: str) -> ServiceKey:
+    """Making an instance of a model takes longer than reading its row."""
+    return ServiceKey(pk=pk, prefix=prefix, scopes=orjson.loads(scopes))
+
+
+@lru_cache(maxsize=4096)
+def _user(pk: int) -> User:
+    return User(pk=pk)
+
+
+def asked_about(listeners: Collection[int]) -> dict[int, Asked]:
+    """Of many at once, by listener; nobody's principal. One query."""
+    one = OuterRef("pk")
+    columns = (
+        standing_column(one),
+        blocks_column(one, timezone.now()),
+        catalogue_column(),
+        history_column(listener=one),
+    )
+    rows = User.objects.filter(pk__in=listeners, is_active=True).values_list("pk", *columns)
+    known = {pk: Asked(pk, State(), columns) for pk, *columns in rows}
+    catalogue = next(iter(known.values())).catalogue if known else catalogue_revision()
+    nobody = None, None, catalogue, None
+    return {i: known.get(i) or Asked(i, State(), nobody) for i in listeners}
+
+
+def _about(listener: int | None, known: State) -> dict[str, int]:
+    about = NOBODY if listener is None else listener
+    return {"listener": about, "revision": known.listener, "catalogue": known.catalogue}
+
+
+def _columns(asked_by: "QuerySet[Any, Any]", *others: str) -> "QuerySet[Any, Any]":
+    same = User.objects.filter(pk=LISTENER, revision=_REVISION), Catalogue.objects.filter(revision=_CATALOGUE)
+    changed = ~Q(Exists(same[0])) | ~Q(Exists(same[1]))
+    return asked_by.values_list(
+        standing_column(), blocks_column(), catalogue_column(), history_column(changed), *others
+    )
+
+
+_BY_KEY = Statement(lambda: _columns(usable_keys(DIGEST, NOW), "pk", "prefix", "scopes"))
+_BY_TOKEN = Statement(lambda: _columns(listeners_of_token(LISTENER, SIGN_IN)))

@@ -1,0 +1,56 @@
+"""Measure a recipe on the plays there are, in any of the ways they can be held out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from engine.bundle.versions import UNREADABLE
+from engine.data.id_map import IdMap
+from engine.ensemble import Recipe
+from engine.training import judge
+from recommendations.training.artifacts import recipe_in_service
+from recommendations.training.config import store, training_config
+from recommendations.training.run import read_plays
+from tracks.selectors import all_track_ids
+
+Progress = Callable[[str, int, int], None]
+
+
+class CannotEvaluate(Exception):
+    """There is no such version, it says nothing of its recipe, or there are no plays."""
+
+
+def recipe_of(version: str | None) -> Recipe:
+    """Of a version; without one, of that in service, else what the next night would use. Raises CannotEvaluate."""
+    if version is None:
+        return recipe_in_service() or training_config().recipe
+    try:
+        return Recipe.parse(store().manifest(version)["config"])
+    except (*UNREADABLE, KeyError, ValueError) as error:
+        raise CannotEvaluate(f"version {version}: its recipe cannot be read ({error!r})") from error
+
+
+def evaluate(
+    recipe: Recipe,
+    *,
+    split: str,
+    holdout: float,
+    ks: Sequence[int],
+    listeners: int | None,
+    progress: Progress = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """The report of a recipe, beside most popular and the recipe in service: both fitted on the past that `split`
+    leaves, and judged on the rest. Nothing is published or kept. Raises CannotEvaluate without plays."""
+    plays = read_plays(progress)
+    if not len(plays):
+        raise CannotEvaluate("there are no plays to judge on; import plays first")
+    return judge(
+        plays,
+        IdMap.of(plays.user),
+        IdMap.of(all_track_ids()),
+        replace(training_config(recipe), split=split, holdout=holdout),
+        in_service=recipe_in_service(),
+        ks=ks,
+        max_listeners=listeners,
+        progress=progress,
+    )

@@ -1,0 +1,222 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engine.bundle import files
+from engine.bundle.files import UnknownFormat
+from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.bundle.npz import DamagedFile, map_npz, save_npz
+from engine.bundle.versions import Pointer, VersionStore
+from engine.data.id_map import IdMap
+from engine.data.user_item_matrix import Confidence, Pairs, Statistics, listeners_of
+from engine.ensemble import Part, Recipe, Weights
+from engine.fitting import fit_recipe
+from engine.models.ials import IALS
+from engine.models.popularity import Popularity
+from engine.models.rp3beta import RP3Beta
+from engine.models.slim import SLIM
+from tests.engine.worlds import checkerboard, same_arrays, trained_checkerboard
+
+TRAINED = trained_checkerboard()
+
+
+def blended() -> ModelBundle:
+    """Of four parts: neighbours, factors, nothing, neighbours."""
+    plays = checkerboard()
+    users, items = IdMap.of(plays.user), IdMap.of(np.arange(100, 121))
+    pairs = Pairs.of(plays, users, items)
+    parts = (
+        Part(RP3Beta(neighbours=5), Confidence(transform="log", half_life=30.0), damping=0.3),
+        Part(IALS(factors=2, iterations=3, exponent=0.5, activity=-0.5), damping=0.1),
+        Part(Popularity()),
+        Part(SLIM(l2=2.0, candidates=7)),
+    )
+    recipe = Recipe(parts, Weights((0.4, 0.3, 0.2, 0.1), (0.1, 0.2, 0.3, 0.4), 12))
+    learnt = fit_recipe(pairs, (20, 21), recipe, seed=1, threads=1).learnt
+    return assemble(
+        version="v1",
+        items=items,
+        popularity=listeners_of(pairs, 21),
+        recipe=recipe,
+        learnt=learnt,
+        users=users,
+        statistics=Statistics.of(pairs),
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VersionStore:
+    return VersionStore(tmp_path / "models")
+
+
+def write(store: VersionStore, *versions: str) -> None:
+    for version in versions:
+        store.write(replace(TRAINED.bundle, version=version), TRAINED.manifest)
+
+
+def test_what_is_written_is_what_is_loaded(store: VersionStore) -> None:
+    write(store, "v1")
+    loaded = store.load("v1")
+    assert same_arrays(loaded, TRAINED.bundle)
+    assert (loaded.version, loaded.algorithm, loaded.recipe) == ("v1", "als", TRAINED.bundle.recipe)
+    assert (loaded.fold_in, loaded.statistics) == (TRAINED.bundle.fold_in, TRAINED.bundle.statistics)
+    assert store.manifest("v1")["report"] == TRAINED.manifest["report"]
+    with np.load(store.folder("v1") / "model.npz") as plain:
+        np.testing.assert_array_equal(plain["item_factors"], TRAINED.bundle.item_factors)
+
+
+def test_a_blend_is_loaded_with_the_neighbours_of_each_part(store: VersionStore) -> None:
+    bundle = blended()
+    store.write(bundle, {})
+    loaded = store.load("v1")
+    assert same_arrays(loaded, bundle)
+    assert [one is not None for one in loaded.neighbours] == [True, False, False, True]
+    assert (loaded.factor_part, loaded.algorithm) == (1, "rp3beta+ials+popularity+slim")
+    steering = ("recipe", "fold_in", "statistics")
+    assert [getattr(loaded, name) for name in steering] == [getattr(bundle, name) for name in steering]
+
+
+def test_neighbours_with_a_flipped_bit_are_refused(store: VersionStore) -> None:
+    bundle = blended()
+    model = store.write(bundle, {}) / "model.npz"
+    assert bundle.neighbours[0] is not None
+    content, weights = bytearray(model.read_bytes()), bundle.neighbours[0].weights.tobytes()
+    content[content.index(weights) + 5] ^= 1
+    model.write_bytes(content)
+    with pytest.raises(DamagedFile, match="neighbours0_weights"):
+        store.load("v1")
+
+
+@pytest.mark.parametrize(
+    ("name", "spoilt"),
+    [
+        ("neighbours0_indptr", lambda a: a[:-1]),
+        ("neighbours0_indices", lambda a: a[:-1]),
+        ("neighbours0_indices", lambda a: a.astype(np.int64)),
+        ("neighbours3_weights", lambda a: a[:, None]),
+        ("neighbours3_weights", lambda a: np.append(a, a)),
+        ("neighbours3_weights", None),
+        ("neighbours9_weights", lambda a: np.zeros(3, np.float32)),
+    ],
+)
+def test_neighbours_that_do_not_fit_are_refused(
+    store: VersionStore, name: str, spoilt: Callable[[NDArray[Any]], NDArray[Any]] | None
+) -> None:
+    model = store.write(blended(), {}) / "model.npz"
+    arrays = {n: np.array(a) for n, a in map_npz(model).items()}
+    before = arrays.pop(name, np.zeros(0))
+    save_npz(model, arrays if spoilt is None else arrays | {name: spoilt(before)})
+    with pytest.raises(DamagedFile, match=r"model\.npz"):
+        store.load("v1")
+
+
+def test_the_pointer_remembers_the_version_before(store: VersionStore) -> None:
+    write(store, "v1", "v2")
+    assert store.pointer() is None
+    assert store.publish("v1") == Pointer("v1", None)
+    stamp = store.stamp()
+    assert store.publish("v2") == store.pointer() == Pointer("v2", "v1")
+    assert store.stamp() != stamp
+    assert store.publish("v2") == Pointer("v2", "v1")  # twice is once
+    assert store.publish("v1") == Pointer("v1", "v2")
+
+
+def test_a_version_that_does_not_load_is_not_published(store: VersionStore) -> None:
+    write(store, "v1", "v2")
+    store.publish("v1")
+    (store.folder("v2") / "model.npz").write_bytes(b"short")
+    with pytest.raises(DamagedFile):
+        store.publish("v2")
+    with pytest.raises(FileNotFoundError):
+        store.publish("v3")
+    assert store.pointer() == Pointer("v1", None)
+
+
+def test_pruning_keeps_the_newest_and_never_takes_the_one_in_service_or_the_one_before(store: VersionStore) -> None:
+    write(store, "v1", "v2", "v3", "v4", "v5")
+    store.publish("v1")
+    store.publish("v2")
+    assert store.prune(keep=2) == ["v3"]
+    assert store.versions() == ["v1", "v2", "v4", "v5"]
+
+
+def test_pruning_takes_folders_that_no_run_recorded(store: VersionStore) -> None:
+    write(store, "v1", "v2", "v3")
+    store.publish("v1")
+    assert store.prune(keep=5, known=["v1", "v2"]) == ["v3"]
+
+
+def test_sweeping_takes_only_what_is_unfinished(store: VersionStore) -> None:
+    write(store, "v1")
+    store.publish("v1")
+    (store.root / "v2.tmp").mkdir()
+    (store.root / "v2.tmp" / "model.npz").write_bytes(b"half")
+    (store.root / "current.json.tmp").write_text("{")
+    store.sweep()
+    assert sorted(p.name for p in store.root.iterdir()) == ["current.json", "v1"]
+
+
+def test_an_unfinished_folder_is_no_version(store: VersionStore) -> None:
+    (store.root / "v9.tmp").mkdir(parents=True)
+    assert store.versions() == []
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 3}', '{"version": "../x", "previous": null}'])
+def test_a_pointer_that_cannot_be_read_says_the_remedy(store: VersionStore, content: str) -> None:
+    store.root.mkdir()
+    (store.root / "current.json").write_text(content)
+    with pytest.raises(DamagedFile, match="publish a version again"):
+        store.pointer()
+
+
+@pytest.mark.parametrize("other", [1, 99, None])
+def test_another_format_says_the_remedy(store: VersionStore, other: int | None) -> None:
+    write(store, "v1")
+    path = store.folder("v1") / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": other}))
+    with pytest.raises(UnknownFormat, match=f"format version {other}, this release reads 2 and 3; train a new version"):
+        store.load("v1")
+
+
+def test_a_version_of_the_format_before_is_put_in_order_when_it_is_loaded(
+    store: VersionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, "new")
+    with monkeypatch.context() as before:
+        before.setattr(files, "SEARCHED", {})
+        before.setattr(files, "FORMAT_VERSION", 2)
+        write(store, "old")
+    new, old = store.load("new"), store.load("old")
+    assert (new.searched is None, old.searched is None) == (False, True)
+    for name in files.SEARCHED:
+        np.testing.assert_array_equal(getattr(old.offered, name), getattr(new.offered, name))
+
+
+@pytest.mark.parametrize("damage", [{"rows": np.int64}, {"norms": np.float64}])
+def test_an_order_of_another_form_is_refused(store: VersionStore, damage: dict[str, Any]) -> None:
+    [(name, dtype)] = damage.items()
+    bundle = replace(TRAINED.bundle, version="v1")
+    object.__setattr__(bundle.offered, name, getattr(bundle.offered, name).astype(dtype))
+    store.write(bundle, TRAINED.manifest)
+    with pytest.raises(DamagedFile, match=f"searched_{name} is {np.dtype(dtype).name}"):
+        store.load("v1")
+
+
+def test_arrays_that_do_not_fit_the_manifest_are_refused(store: VersionStore) -> None:
+    write(store, "v1")
+    path = store.folder("v1") / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"items": 21}))
+    with pytest.raises(DamagedFile, match="item_factors has shape"):
+        store.load("v1")
+
+
+def test_a_version_name_cannot_leave_the_folder(store: VersionStore) -> None:
+    for name in ("../v1", "", "a/b", ".tmp"):
+        with pytest.raises(ValueError, match="not a version name"):
+            store.folder(name)

@@ -1,0 +1,114 @@
+import numpy as np
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from engine.bundle.model_bundle import ModelBundle, Neighbours, assemble
+from engine.data.id_map import IdMap
+from engine.data.user_item_matrix import Confidence, Pairs, Statistics, listeners_of
+from engine.ensemble import Part, Recipe, Weights
+from engine.fitting import fit_recipe
+from engine.models.ials import IALS
+from engine.models.popularity import Popularity
+from engine.models.rp3beta import RP3Beta
+from engine.pipeline import Policy, recommend
+from engine.ranking.blend import blended, standardised
+from engine.retrieval.candidates import Query, personal_sum
+from engine.retrieval.item_knn_scores import votes
+from tests.engine.worlds import checkerboard, heard
+
+ALL = np.ones(4, bool)
+
+
+def test_scores_are_standardised_over_what_is_offered() -> None:
+    offered = np.array([True, True, True, False])
+    page = standardised(np.array([[1, 2, 3, 99], [5, 5, 5, 5]], np.float32), offered)
+    np.testing.assert_allclose(page[0, :3], [-1.2247, 0, 1.2247], atol=1e-4)
+    assert page[1].tolist() == [0, 0, 0, 0]
+
+
+def test_one_part_keeps_its_scale_and_offers_nothing_it_is_silent_about() -> None:
+    only, offered = np.array([[0.3, 0, 0.1, 0.2]], np.float32), np.array([True, True, True, False])
+    page = blended([only], np.ones((1, 1), np.float32), offered)
+    assert page is not None
+    assert page[0, 0] == np.float32(0.3)
+    assert np.isneginf(page[0, [1, 3]]).all()
+
+
+def test_a_part_that_knows_nothing_leaves_the_answer_to_the_others() -> None:
+    one, weights = np.array([[4, 3, 2, 1]], np.float32), np.array([[0.5, 0.5]], np.float32)
+    alone, together = blended([one, None], weights, ALL), blended([None, None], weights, ALL)
+    assert alone is not None
+    assert alone[0].argsort().tolist() == [3, 2, 1, 0]
+    assert together is None
+
+
+@given(st.integers(0, 10_000))
+def test_neighbours_vote_as_the_product_of_matrices(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = sp.random(12, 12, 0.3, "csr", np.float32, rng)
+    rows = np.flatnonzero(rng.random(12) < 0.4)
+    confidence = rng.random(len(rows)).astype(np.float32)
+    row = sp.csr_matrix((confidence, (np.zeros(len(rows), int), rows)), (1, 12))
+    voted, given = votes(Neighbours.of(weights), rows, confidence, np.empty(12, np.int32))
+    everywhere = np.zeros(12)
+    everywhere[voted] = given
+    assert len(set(voted.tolist())) == len(voted)
+    np.testing.assert_allclose(everywhere, (row @ weights).toarray()[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_listener_is_served_what_the_recipe_was_judged_on() -> None:
+    """Every part by the current plays, one listener at a time: as `Fitted.scorer` says for all of them at once."""
+    plays = checkerboard(30)
+    users, items = IdMap.of(plays.user), IdMap.of(np.arange(100, 130))
+    pairs = Pairs.of(plays, users, items)
+    parts = (
+        Part(IALS(factors=4, iterations=40, unobserved=0.3), Confidence(bonus=2), damping=0.1),
+        Part(RP3Beta(beta=0.2), Confidence(transform="log"), damping=0.3),
+        Part(Popularity()),
+    )
+    recipe = Recipe(parts, Weights((0.3, 0.6, 0.1), (0.6, 0.3, 0.1), 14))
+    fitted = fit_recipe(pairs, (30, 30), recipe, seed=1, threads=1)
+    bundle = assemble(
+        version="v",
+        items=items,
+        popularity=listeners_of(pairs, 30),
+        recipe=fitted.recipe,
+        learnt=fitted.learnt,
+        users=users,
+        statistics=Statistics.of(pairs),
+    )
+    expected = fitted.scorer()(np.arange(30))
+    for user in range(30):
+        mine = plays.where(plays.user == 100 + user)
+        past = Pairs.of_listener(mine)
+        stored = scores_of(bundle, Query(limit=1, user_row=user, past=past))
+        folded = scores_of(bundle, Query(limit=1, past=past))
+        assert stored is not None
+        assert folded is not None
+        np.testing.assert_allclose(stored, expected[user], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(folded, expected[user], rtol=0.05, atol=0.05)  # CG has not quite converged
+
+
+def test_a_version_of_neighbours_alone_answers_everything() -> None:
+    plays = checkerboard(20)
+    users, items = IdMap.of(plays.user), IdMap.of(np.arange(100, 121))
+    pairs = Pairs.of(plays, users, items)
+    fitted = fit_recipe(pairs, (20, 21), Recipe((Part(RP3Beta()),)), seed=1)
+    popularity = listeners_of(pairs, 21)
+    bundle = assemble(version="v", items=items, popularity=popularity, recipe=fitted.recipe, learnt=fitted.learnt)
+    played = 100 + np.array([0, 2, 4, 6])
+    query = Query(limit=21, past=heard(played), track_id=104)
+    for source in ("personal", "neighbours", "similar"):
+        picks = recommend(bundle, query, Policy(source, (source,))).picks
+        assert picks
+        assert {pick.track_id % 2 for pick in picks} == {0}, source
+    assert scores_of(bundle, Query(limit=3)) is None
+    assert scores_of(bundle, Query(limit=3, past=heard([120, 999]))) is None
+
+
+def scores_of(bundle: ModelBundle, query: Query) -> NDArray[np.float32] | None:
+    with bundle.scratch.borrowed() as marks:
+        answer = personal_sum(bundle, query, marks)
+    return None if answer is None else answer.everywhere(bundle)

@@ -1,0 +1,106 @@
+"""Answers are kept, after they were given."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from access.models import User
+from experiments.exposures.log import Shown, slate_log
+from experiments.models import Slate
+from tests.people import Catalogue
+from tests.stack import new_stack
+
+
+def answer(user_id: int | None = None) -> Shown:
+    return Shown(uuid.uuid4(), user_id, "popular", "", "", [1, 2], timezone.now())
+
+
+def test_what_does_not_fit_is_dropped_and_answers_go_on(
+    service: APIClient, catalogue: Catalogue, settings: Any
+) -> None:
+    catalogue.tracks(2)
+    settings.MUSICREC = settings.MUSICREC | {"SLATE_BUFFER": 3}
+    for listener in range(1, 6):
+        assert service.get(f"/recommend/user/{listener}/ml").status_code == 200
+    slate_log.flush()
+    assert Slate.objects.count() == 3
+
+
+def test_nobody_is_brought_back(alice: User, bob: User) -> None:
+    gone, reluctant = alice.pk, bob.pk
+    alice.delete()
+    User.objects.filter(pk=reluctant).update(consent=False)
+    there = User.objects.create_user("there").pk
+    for user_id in (gone, reluctant, there, None):
+        slate_log.add(answer(user_id))
+    slate_log.flush()
+    assert set(Slate.objects.values_list("user_id", flat=True)) == {there, None}
+
+
+def test_what_cannot_be_written_is_dropped(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*args: Any, **kwargs: Any) -> None:
+        raise OSError("the database is away")
+
+    monkeypatch.setattr("experiments.exposures.log._write", away)
+    slate_log.add(answer())
+    slate_log.flush()
+    monkeypatch.undo()
+    slate_log.flush()
+    assert not Slate.objects.exists()
+
+
+def test_an_answer_does_not_fail_for_want_of_a_thread(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    def none_left(thread: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    settings.MUSICREC = settings.MUSICREC | {"MODEL_POLL_SECONDS": 1}
+    monkeypatch.setattr("threading.Thread.start", none_left)
+    slate_log.add(answer())
+
+
+def test_a_process_writes_by_itself_what_waits_also_at_its_end_and_after_a_fork(tmp_path: Any) -> None:
+    stack = new_stack(tmp_path)
+    stack.python(
+        "import os, time, uuid; from django.utils import timezone; from experiments.models import Slate\n"
+        "from experiments.exposures.log import Shown, slate_log\n"
+        "def add():\n"
+        "    slate_log.add(Shown(uuid.uuid4(), None, 'popular', '', str(os.getpid()), [1], timezone.now()))\n"
+        "add()\n"
+        "end = time.monotonic() + 20\n"
+        "while not Slate.objects.exists() and time.monotonic() < end: time.sleep(0.1)\n"
+        "assert Slate.objects.count() == 1\n"
+        "from django.db import connection; connection.close()\n"
+        "child = os.fork()\n"
+        "add()\n"
+        "if not child: time.sleep(3); os._exit(0)\n"  # by its thread: without atexit
+        "os.waitpid(child, 0); add()"
+    )
+    said = stack.python(
+        "from django.db.models import Count; from experiments.models import Slate\n"
+        "print(sorted(Slate.objects.values_list('placement').annotate(n=Count('pk')).values_list('n', flat=True)))"
+    )
+    assert said == "[1, 3]"
+
+
+def test_without_consent_no_slate_is_kept(
+    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+) -> None:
+    catalogue.tracks(2)
+    User.objects.filter(pk=alice.pk).update(consent=False)
+    answer = as_listener(alice).get("/recommend/user/me/ml").json()
+    assert (answer["fallback_reason"], len(answer["results"])) == ("no_model", 2)
+    slate_log.flush()
+    assert not Slate.objects.exists()
+
+
+def test_an_answer_that_is_not_sent_again_is_not_another_slate(service: APIClient, catalogue: Catalogue) -> None:
+    catalogue.tracks(2)
+    first = service.get("/recommend/user/1/ml")
+    for _ in range(2):
+        assert service.get("/recommend/user/1/ml", HTTP_IF_NONE_MATCH=first["ETag"]).status_code == 304
+    slate_log.flush()
+    assert str(Slate.objects.get().pk) == first.json()["recommendation_id"]

@@ -1,0 +1,135 @@
+"""Files of tracks as comma, semicolon or tab separated text."""
+
+import pytest
+
+from importers import FORMATS, Refusal, TagRecord, TrackRecord
+
+
+@pytest.fixture
+def tracks(tmp_path):
+    def read_text(text, namespace=""):
+        path = tmp_path / "tracks.csv"
+        path.write_text(text)
+        return list(FORMATS["csv"]([path], namespace=namespace, as_of=1_700_000_000, on_bytes=lambda n: None))
+
+    return read_text
+
+
+def one(tracks, **cells):
+    """The record of one row: id t1, Blue by Ann, and these columns."""
+    cells = {"id": "t1", "title": "Blue", "artist": "Ann"} | cells
+    [record] = tracks(f"{','.join(cells)}\n{','.join(cells.values())}\n")
+    return record
+
+
+def test_every_column_is_read(tracks):
+    record = one(
+        tracks,
+        artist_id="a1",
+        album="Sea",
+        album_id="b1",
+        year="1999",
+        duration_ms="213613.0",
+        isrc="us-s1z-99-00001",
+        mbid="6F9619FF8B86D011B42D00C04FC964FF",
+        tempo="120.5",
+        energy="0",
+        valence="1",
+        danceability=".5",
+        acousticness="1e-3",
+        preview_url="https://x.example/a.mp3",
+        cover_url="HTTP://x.example/a.jpg",
+        tags="mood/theme---happy|live|instrument:oboe|AC: DC",
+        genres="rock|mood:calm",
+    )
+    assert record == TrackRecord(
+        external_id="t1",
+        title="Blue",
+        artist="Ann",
+        artist_id="a1",
+        album="Sea",
+        album_id="b1",
+        year=1999,
+        duration_ms=213_613,
+        isrc="USS1Z9900001",
+        mbid="6f9619ff-8b86-d011-b42d-00c04fc964ff",
+        tempo=120.5,
+        energy=0.0,
+        valence=1.0,
+        danceability=0.5,
+        acousticness=0.001,
+        preview_url="https://x.example/a.mp3",
+        cover_url="HTTP://x.example/a.jpg",
+        tags=(
+            TagRecord("happy", "mood"),
+            TagRecord("live", "other"),
+            TagRecord("oboe", "instrument"),
+            TagRecord("AC: DC", "other"),
+            TagRecord("rock", "genre"),
+            TagRecord("calm", "mood"),
+        ),
+        file="tracks.csv",
+        line=2,
+    )
+
+
+def test_artists_and_albums_without_an_id_get_one_from_their_names(tracks):
+    record = one(tracks, artist="The  Örtlich BAND", album=" Sea   Side ")
+    assert record.artist == "The  Örtlich BAND"
+    assert record.artist_id == "name:the örtlich band"
+    assert (record.album, record.album_id) == ("Sea   Side", "name:the örtlich band/sea side")
+
+
+def test_the_namespace_comes_before_derived_ids_as_well(tracks):
+    [record] = tracks("id,title,artist,album\nt1,Blue,Ann,Sea\n", namespace="radio")
+    assert (record.external_id, record.artist_id, record.album_id) == (
+        "radio:t1",
+        "radio:name:ann",
+        "radio:name:ann/sea",
+    )
+
+
+def test_derived_ids_keep_to_128_characters_and_stay_different(tracks):
+    first, second = (one(tracks, artist="a" * 500 + end).artist_id for end in "xy")
+    assert len(first) == len(second) == 128
+    assert first[:95] == second[:95] == "name:" + "a" * 90
+    assert first != second
+
+
+def test_names_that_the_file_does_not_have_are_made_from_ids(tracks):
+    [record] = tracks("track,artist_id,album_id,duration_s\n0214,14,31,124.6\n")
+    assert (record.title, record.artist, record.album) == ("Track 0214", "Artist 14", "Album 31")
+    assert record.duration_ms == 124_600
+
+
+def test_a_column_named_track_is_the_title_where_another_holds_the_id(tracks):
+    [record] = tracks("uri,track,artist\nspotify:track:1,Blue,Ann\n")
+    assert (record.external_id, record.title) == ("spotify:track:1", "Blue")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("id", "", "track: empty, expected a text of 1 to 128 characters"),
+        ("title", "", "title: empty, expected a text of 1 to 512 characters"),
+        ("artist", "", "artist: empty, expected a text of 1 to 512 characters"),
+        ("title", "x" * 513, f"title: '{'x' * 39}…' is not a text of 1 to 512 characters"),
+        ("album", "x" * 513, f"album: '{'x' * 39}…' is not a text of at most 512 characters"),
+        ("year", "99", "year: '99' is not a whole number from 1000 to 2100"),
+        ("duration_ms", "0", "duration_ms: '0' is not a whole number from 1 to 2147483647"),
+        ("duration_s", "0", "duration_s: '0' is not a number from 0.001 to 2147483"),
+        ("isrc", "USS1Z990000", "isrc: 'USS1Z990000' is not 12 letters and digits"),
+        ("mbid", "x", "mbid: 'x' is not a UUID"),
+        ("tempo", "19.9", "tempo: '19.9' is not a number from 20 to 400"),
+        ("energy", "1.01", "energy: '1.01' is not a number from 0 to 1"),
+        ("valence", "nan", "valence: 'nan' is not a number from 0 to 1"),
+        (
+            "preview_url",
+            "ftp://x/a",
+            "preview_url: 'ftp://x/a' is not an http or https address of at most 512 characters",
+        ),
+        ("tags", "x" * 129, f"tags: '{'x' * 39}…' is not a tag of at most 128 characters"),
+    ],
+)
+def test_a_wrong_value_refuses_its_row(tracks, column, value, reason):
+    assert one(tracks, **{column: value}) == Refusal("tracks.csv", 2, reason)

@@ -1,0 +1,98 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from importers import histories
+from importers.errors import FormatError
+from tests.importers.histories import read, write
+
+MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
+NEW_YEAR = 1_577_882_040  # 2020-01-01T12:34:00Z
+
+
+def facts(path: Path) -> list[tuple[str, str, str, int]]:
+    listens, refusals = read(path)
+    assert refusals == []
+    return [(listen.artist, listen.album, listen.title, listen.time) for listen in listens]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Kanye West,The Life of Pablo,Fade,01 Jan 2020 12:34\n",
+        '"Kanye West","The Life of Pablo","Fade","01 Jan 2020 12:34"\r\n',
+        f"uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\n"
+        f'"{NEW_YEAR}","01 Jan 2020, 12:34","Kanye West","","The Life of Pablo","","Fade",""\n',
+        "Artist;Album;Title;Date\nKanye West;The Life of Pablo;Fade;01 Jan 2020, 12:34\n",
+        f"artist\talbum\ttrack\ttimestamp\nKanye West\tThe Life of Pablo\tFade\t{NEW_YEAR}000\n",
+        "\ufeffartist,album,name,date\nKanye West,The Life of Pablo,Fade,2020-01-01 12:34\n",
+        "artist,album,name,date\nKanye West,The Life of Pablo,Fade,2020-01-01T12:34:00Z\n",
+    ],
+)
+def test_csv_of_common_tools(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, "scrobbles.csv", text)
+    assert histories.format_of(path) == "lastfm"
+    assert facts(path) == [("Kanye West", "The Life of Pablo", "Fade", NEW_YEAR)]
+
+
+def track(**fields: Any) -> dict[str, Any]:
+    """As `user.getRecentTracks` gives it."""
+    return {
+        "artist": {"mbid": "", "#text": "Kanye West"},
+        "album": {"mbid": "", "#text": "The Life of Pablo"},
+        "name": "Fade",
+        "mbid": MBID,
+        "image": [{"size": "small", "#text": ""}],
+        "date": {"uts": str(NEW_YEAR), "#text": "01 Jan 2020, 12:34"},
+    } | fields
+
+
+def page(*tracks: Any) -> dict[str, Any]:
+    return {"recenttracks": {"track": list(tracks), "@attr": {"page": "1", "totalPages": "2"}}}
+
+
+PLAYING = {k: v for k, v in track().items() if k != "date"} | {"@attr": {"nowplaying": "true"}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        page(PLAYING, track(), track()),
+        [page(track()), page(track())],
+        [{"track": [track(), track()], "@attr": {}}],
+        [track(), track()],
+        [[track()], [track()]],
+    ],
+)
+def test_json_of_pages_in_every_wrapping(tmp_path: Path, content: Any) -> None:
+    path = write(tmp_path, "recent.json", content)
+    assert facts(path) == [("Kanye West", "The Life of Pablo", "Fade", NEW_YEAR)] * 2
+    assert read(path)[0][0].mbid == MBID
+
+
+def test_bad_rows_are_refused_and_the_others_go_on(tmp_path: Path) -> None:
+    rows = ["A,B,C,01 Jan 2020 12:34", ",B,C,01 Jan 2020 12:34", "A,B,C,1 Foo 2020", "A,B", "A,B,C,01 Jan 1970 00:00",
+            "A,B,C,", "A,B,C,01 Jan 2020 12:34"]  # fmt: skip
+    listens, refusals = read(write(tmp_path, "a.csv", "\n".join(rows)))
+    assert [listen.line for listen in listens] == [1, 7]
+    assert [refusal.line for refusal in refusals] == [2, 3, 4, 5, 6]
+    listens, refusals = read(
+        write(tmp_path, "a.json", page(1, track(date=None), track(artist={}), track(date={"uts": "x"}), track()))
+    )
+    assert [refusal.line for refusal in refusals] == [1, 2, 3, 4]
+    assert len(listens) == 1
+
+
+def test_latin_1_is_refused_by_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", b"A,B,C,01 Jan 2020 12:34\nBj\xf6rk,B,C,01 Jan 2020 12:34\n")
+    listens, [refusal] = read(path)
+    assert (len(listens), refusal.line, "UTF-8" in refusal.reason) == (1, 2, True)
+
+
+def test_columns_that_say_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="the columns must be"):
+        read(write(tmp_path, "a.csv", "a,b,c,d,e\n1,2,3,4,5\n"))
+    for nothing in (b"", b"\n", b"\x00\x01\x02", b"hello"):
+        with pytest.raises(FormatError):
+            read(write(tmp_path, "a.csv", nothing))

@@ -1,0 +1,121 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from importers import histories
+from importers.errors import FormatError
+from importers.records import ListenRecord
+from tests.importers.histories import archive, read, write
+
+
+def play(**fields: Any) -> dict[str, Any]:
+    """A row of a `Streaming_History_Audio_*.json`."""
+    return {
+        "ts": "2023-11-14T22:13:20Z",
+        "platform": "Android OS 13 API 33",
+        "ms_played": 180_500,
+        "conn_country": "DE",
+        "master_metadata_track_name": "Fade",
+        "master_metadata_album_artist_name": "Kanye West",
+        "master_metadata_album_album_name": "The Life of Pablo",
+        "spotify_track_uri": "spotify:track:3uUuGVFu1V7jTQL60S1r8z",
+        "episode_name": None,
+        "reason_start": "clickrow",
+        "reason_end": "trackdone",
+        "shuffle": False,
+        "skipped": False,
+        "offline": False,
+        "incognito_mode": False,
+    } | fields
+
+
+def test_an_archive_is_read_without_its_videos(tmp_path: Path) -> None:
+    path = archive(
+        tmp_path / "my_spotify_data.zip",
+        {
+            "Spotify Extended Streaming History/ReadMeFirst.pdf": b"%PDF",
+            "Spotify Extended Streaming History/Streaming_History_Audio_2022-2023_1.json": json.dumps([play(), play()]),
+            "Spotify Extended Streaming History/Streaming_History_Video_2022.json": json.dumps([play()]),
+        },
+    )
+    listens, refusals = read(path)
+    assert (len(listens), refusals) == (2, [])
+    assert listens[0] == ListenRecord(
+        artist="Kanye West",
+        title="Fade",
+        time=1_700_000_000 - 181,  # it began before it ended
+        album="The Life of Pablo",
+        ms_played=180_500,
+        end_reason="finished",
+        device="Android OS 13 API 33",
+        file="my_spotify_data.zip: Spotify Extended Streaming History/Streaming_History_Audio_2022-2023_1.json",
+        line=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "skipped", "ours"),
+    [
+        ("trackdone", False, "finished"),
+        ("fwdbtn", True, "skipped"),
+        ("backbtn", None, "skipped"),
+        ("clickrow", None, "replaced"),
+        ("playbtn", None, "replaced"),
+        ("remote", None, "replaced"),
+        ("endplay", None, "stopped"),
+        ("logout", None, "stopped"),
+        ("unexpected-exit", None, "interrupted"),
+        ("unexpected-exit-while-paused", None, "interrupted"),
+        ("unknown", None, ""),
+        ("", True, "skipped"),
+        (None, False, ""),
+        (["odd"], None, ""),
+    ],
+)
+def test_why_it_ended(tmp_path: Path, reason: Any, skipped: Any, ours: str) -> None:
+    [listen], _ = read(write(tmp_path, "endsong_0.json", [play(reason_end=reason, skipped=skipped)]))
+    assert listen.end_reason == ours
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"master_metadata_track_name": None, "episode_name": "News"}, "podcast"),
+        ({"master_metadata_track_name": None, "master_metadata_album_artist_name": None}, "podcast"),
+        ({"incognito_mode": True}, "private session"),
+        ({"ms_played": -5}, "ms_played"),
+        ({"ms_played": "a"}, "ms_played"),
+        ({"ts": "yesterday"}, "ts"),
+        ({"ts": None}, "ts"),
+        ({"ts": "1970-01-01T00:00:00Z"}, "ts"),
+        ({"ts": "2999-01-01T00:00:00Z"}, "ts"),
+        ({"ts": "0001-01-01T00:00:00+14:00"}, "ts"),
+        ({"master_metadata_album_artist_name": ""}, "album_artist_name"),
+        ({"master_metadata_track_name": 7}, "track_name"),
+    ],
+)
+def test_a_row_that_is_no_play_of_music_is_refused(tmp_path: Path, fields: dict[str, Any], said: str) -> None:
+    path = write(tmp_path, "Streaming_History_Audio_2023_0.json", [play(), play(**fields), play()])
+    listens, [refusal] = read(path)
+    assert [listen.line for listen in listens] == [1, 3]
+    assert (refusal.file, refusal.line) == (path.name, 2)
+    assert said in refusal.reason
+
+
+def test_items_that_are_none_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.json", [1, None, "x", [], {}, play()])
+    listens, refusals = read(path, format="spotify")
+    assert (len(listens), len(refusals)) == (1, 5)
+
+
+def test_deep_nesting_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="is not JSON"):
+        read(write(tmp_path, "a.json", "[" * 100_000), format="spotify")
+
+
+def test_the_format_is_seen_in_the_file(tmp_path: Path) -> None:
+    assert histories.format_of(write(tmp_path, "x.json", [play()])) == "spotify"
+    with pytest.raises(FormatError, match="is neither"):
+        read(write(tmp_path, "StreamingHistory_music_0.json", [{"endTime": "2023-01-01 12:00", "msPlayed": 1}]))

@@ -1,0 +1,288 @@
+"""The door for scrobblers, by raw HTTP requests."""
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from rest_framework.test import APIClient
+
+from access.listen_tokens import create_listen_token, revoke_listen_tokens
+from access.models import ListenToken, User
+from interactions.listenbrainz.ingest import match_waiting
+from interactions.listenbrainz.payload import MAX_BYTES, MAX_LISTEN_BYTES, MAX_LISTENS
+from interactions.models import Exposure, Interaction, UnmatchedListen
+from interactions.services import refresh_popular_tracks
+from tests.people import Catalogue
+from tracks.models import Artist, Track
+
+NOW = int(time.time())
+MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
+NAMES = {"track_name": "Song", "artist_name": "Band"}
+Submit = Callable[..., Any]
+
+
+def listen(title: str = "Song", at: int | None = NOW - 600, artist: str = "Band", **info: Any) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"artist_name": artist, "track_name": title}
+    if info:
+        metadata["additional_info"] = info
+    return {"track_metadata": metadata} | ({} if at is None else {"listened_at": at})
+
+
+@pytest.fixture
+def song(db: None) -> Track:
+    return Track.objects.create(title="Song", artist=Artist.objects.create(name="Band"), duration_ms=200_000)
+
+
+@pytest.fixture
+def submit(alice: User) -> Submit:
+    """Sends listens, or any body, with a token of Alice's."""
+    token = create_listen_token(alice.pk, "test")
+
+    def send(*listens: Any, kind: str = "import", body: bytes | None = None, **headers: str) -> Any:
+        data = json.dumps({"listen_type": kind, "payload": listens}).encode() if body is None else body
+        headers = {"HTTP_AUTHORIZATION": f"Token {token}"} | headers
+        return APIClient().generic("POST", "/1/submit-listens", data, content_type="", **headers)
+
+    return send
+
+
+def refused(response: Any, status: int = 400) -> str:
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/json"
+    assert response.json().keys() == {"code", "error"}
+    assert response.json()["code"] == status
+    assert not Interaction.objects.exists()
+    assert not UnmatchedListen.objects.exists()
+    return str(response.json()["error"])
+
+
+def test_a_listen_becomes_an_interaction_and_a_retry_adds_nothing(submit: Submit, song: Track, alice: User) -> None:
+    for _ in range(2):
+        response = submit(listen(media_player="Winamp"), kind="single")
+        assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    row = Interaction.objects.get()
+    assert (row.user, row.track, row.kind, row.source, row.device) == (alice, song, "play", "listenbrainz", "Winamp")
+    assert (row.milestone, row.is_listen, row.is_completed, row.ms_played) == (50, True, False, None)
+    assert int(row.played_at.timestamp()) == NOW - 600
+
+
+@pytest.mark.parametrize(
+    ("info", "milestone", "is_listen", "is_completed"),
+    [
+        ({"ms_played": 200_000}, 100, True, True),
+        ({"duration_played": 150}, 75, True, False),
+        ({"ms_played": 20_000}, 10, False, False),
+        ({"ms_played": -1}, 50, True, False),
+        ({"ms_played": "many"}, 50, True, False),
+    ],
+)
+def test_what_was_heard_is_what_the_client_says_or_half(
+    submit: Submit, song: Track, info: dict[str, Any], milestone: int, is_listen: bool, is_completed: bool
+) -> None:
+    assert submit(listen(**info)).status_code == 200
+    row = Interaction.objects.get()
+    assert (row.milestone, row.is_listen, row.is_completed) == (milestone, is_listen, is_completed)
+
+
+@pytest.mark.usefixtures("song")
+def test_a_track_is_found_by_mbid_then_isrc_then_names(submit: Submit) -> None:
+    band = Artist.objects.get()
+    by_isrc = Track.objects.create(title="Two", artist=band, isrc="GBAYE0601498")
+    by_mbid = Track.objects.create(title="Three", artist=band, mbid=MBID)
+    submit(
+        listen("Song", NOW - 100, recording_mbid=MBID, isrc="GBAYE0601498"),
+        listen("Song", NOW - 90, isrc="GB-AYE-06-01498"),
+        listen("SÓNG (Remastered 2011)", NOW - 80, artist="BAND feat. Somebody"),
+    )
+    by_time = Interaction.objects.order_by("played_at").values_list("track__title", flat=True)
+    assert list(by_time) == [by_mbid.title, by_isrc.title, "Song"]
+
+
+def test_of_tracks_of_one_name_the_most_listened_to_is_meant(
+    submit: Submit, song: Track, catalogue: Catalogue, bob: User
+) -> None:
+    other = Track.objects.create(title="Song (Remastered)", artist=song.artist)
+    catalogue.play(bob, other)
+    refresh_popular_tracks()
+    submit(listen())
+    assert Interaction.objects.get(source="listenbrainz").track == other
+
+
+def test_what_matches_nothing_waits_until_it_does_and_counts_once(submit: Submit, alice: User) -> None:
+    for _ in range(2):
+        assert submit(listen(ms_played=190_000), listen("Other"), kind="import").status_code == 200
+    assert UnmatchedListen.objects.count() == 2
+    assert match_waiting() == 0
+    band = Artist.objects.create(name="The Band")
+    song = Track.objects.create(title="Song", artist=band, duration_ms=200_000)
+    band.name = "Band"
+    band.save()
+    assert match_waiting() == 1
+    assert match_waiting() == 0
+    row = Interaction.objects.get()
+    assert (row.track, row.user, row.milestone, row.is_completed, row.is_listen) == (song, alice, 95, True, True)
+    assert UnmatchedListen.objects.get().title == "Other"
+    assert submit(listen(ms_played=190_000)).status_code == 200
+    assert Interaction.objects.count() == 1
+
+
+def test_playing_now_is_answered_and_kept_nowhere(submit: Submit, song: Track) -> None:
+    assert submit(listen(at=None), kind="playing_now").json() == {"status": "ok"}
+    assert not Interaction.objects.exists()
+    assert not Exposure.objects.exists()
+    assert not UnmatchedListen.objects.exists()
+
+
+def test_without_consent_nothing_is_kept_and_the_client_not_told(submit: Submit, song: Track, alice: User) -> None:
+    submit(listen("Unknown", NOW - 50))
+    alice.consent = False
+    alice.save()
+    assert submit(listen(), listen("Other")).json() == {"status": "ok"}
+    Track.objects.create(title="Unknown", artist=song.artist)
+    assert match_waiting() == 0
+    assert not Interaction.objects.exists()
+    assert UnmatchedListen.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("listens", "kind", "said"),
+    [
+        ([listen(), listen()], "single", "exactly one"),
+        ([listen(at=None), listen(at=None)], "playing_now", "exactly one"),
+        ([], "import", "at least one"),
+        ([listen()] * (MAX_LISTENS + 1), "import", "at most 1000"),
+        ([listen()], "listening", "listen_type"),
+        ([listen()], "playing_now", "must not have"),
+        ([listen(at=None)], "single", "is required"),
+        ([listen(at=NOW + 7200)], "single", "future"),
+        ([listen(at=1_000_000_000)], "single", "2002-10-01"),
+        ([listen(at="soon")], "single", "whole number"),  # type: ignore[arg-type]
+        ([listen(at=[])], "single", "whole number"),  # type: ignore[arg-type]
+        ([listen(""), listen()], "import", "track_name"),
+        ([listen(artist=7)], "import", "artist_name"),  # type: ignore[arg-type]
+        ([listen("So\0ng")], "import", "null"),
+        ([listen("x" * 600)], "import", "512"),
+        ([listen(recording_mbid="no")], "import", "recording_mbid"),
+        ([listen(artist_mbids=["no"])], "import", "artist_mbids"),
+        ([listen(artist_mbids=7)], "import", "artist_mbids"),
+        ([listen(tags=["a"] * 51)], "import", "tags"),
+        ([listen(tags=["a" * 65])], "import", "tags"),
+        ([listen(tags="loud")], "import", "tags"),
+        ([listen(duration=1, duration_ms=1000)], "import", "not both"),
+        ([listen(duration_ms=0)], "import", "duration_ms"),
+        ([listen(duration={})], "import", "duration"),
+        ([listen() | {"user": 1}], "import", "user"),
+        ([None], "import", "object"),
+        ([{"listened_at": NOW}], "import", "track_metadata"),
+        ([{"listened_at": NOW, "track_metadata": []}], "import", "track_metadata"),
+        ([{"listened_at": NOW, "track_metadata": NAMES | {"additional_info": 1}}], "import", "additional_info"),
+        ([listen(), listen(words="x" * 3 * MAX_LISTEN_BYTES)], "import", "too long"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_a_400_and_one_bad_listen_refuses_all(
+    submit: Submit, song: Track, listens: list[Any], kind: str, said: str
+) -> None:
+    assert said in refused(submit(*listens, kind=kind))
+
+
+@pytest.mark.usefixtures("song")
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"1", b'"x"', b"null", b'{"payload": 1}', b'{"listen_type": [], "payload": [1]}', b"\xff\xfe",
+     b"[" * 5000, b'{"listen_type": "single", "payload": {"0": 1}}'],
+)  # fmt: skip
+def test_a_body_that_is_no_submission_is_a_400(submit: Submit, body: bytes) -> None:
+    refused(submit(body=body))
+
+
+@pytest.mark.usefixtures("song")
+def test_deep_nesting_is_no_fault_of_ours(submit: Submit) -> None:
+    nested: Any = "x"
+    for _ in range(900):
+        nested = [nested]
+    assert submit(listen(deep=nested)).status_code == 200
+
+
+@pytest.mark.usefixtures("song")
+def test_a_listen_may_tell_more_than_is_read(submit: Submit) -> None:
+    odd = {"recording_mbid": None, "artist_mbids": [None, MBID], "isrc": ["no"], "media_player": 7, "x": {"y": [1.5]}}
+    assert submit(listen(**odd), listen("Song", at=str(NOW - 5))).status_code == 200  # type: ignore[arg-type]
+    assert Interaction.objects.count() == 2
+
+
+@pytest.mark.usefixtures("song")
+def test_a_gzipped_body_is_read_and_a_bomb_is_not(submit: Submit) -> None:
+    body = json.dumps({"listen_type": "single", "payload": [listen()]}).encode()
+    bomb = gzip.compress(b" " * (MAX_BYTES + 1000))
+    for wrong in (bomb, body, gzip.compress(body)[:-9]):
+        refused(submit(body=wrong, HTTP_CONTENT_ENCODING="gzip"))
+    assert submit(body=gzip.compress(body), HTTP_CONTENT_ENCODING="gzip").status_code == 200
+
+
+@pytest.mark.usefixtures("song")
+def test_a_thousand_listens_are_taken_at_once_and_a_longer_body_is_not(submit: Submit) -> None:
+    response = submit(*(listen(at=NOW - 10_000 - n, words="x" * 9000) for n in range(MAX_LISTENS)))
+    assert response.status_code == 200, response.content
+    assert Interaction.objects.count() == MAX_LISTENS
+    too_long = submit(body=b" " * (MAX_BYTES + 1))
+    assert (too_long.status_code, too_long.json()["code"]) == (400, 400)
+    assert submit(body=b" " * (MAX_BYTES + 2)).status_code == 413
+
+
+@pytest.mark.usefixtures("song")
+@pytest.mark.parametrize("header", ["", "Token", "Token 123", "Bearer x", "Token \xff"])
+def test_without_a_good_token_nothing_is_taken(submit: Submit, header: str) -> None:
+    response = submit(listen(), HTTP_AUTHORIZATION=header)
+    assert "oken" in refused(response, 401)
+    assert response["WWW-Authenticate"] == "Token"
+
+
+def test_a_revoked_token_and_one_of_a_closed_account_are_refused(submit: Submit, song: Track, alice: User) -> None:
+    alice.is_active = False
+    alice.save()
+    refused(submit(listen()), 401)
+    alice.is_active = True
+    alice.save()
+    assert revoke_listen_tokens(ListenToken.objects.all()) == 1
+    refused(submit(listen()), 401)
+
+
+@pytest.mark.usefixtures("song")
+def test_answers_say_how_many_requests_are_left(submit: Submit, settings: Any) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"RATE_LISTENER": "2/day"}
+    first, second, third = (submit(listen(at=NOW - n)) for n in range(3))
+    assert [r["X-RateLimit-Remaining"] for r in (first, second, third)] == ["1", "0", "0"]
+    assert (first["X-RateLimit-Limit"], third.status_code, third.json()["code"]) == ("2", 429, 429)
+    assert int(third["X-RateLimit-Reset-In"]) >= int(third["Retry-After"]) - 1 > 0
+
+
+def test_a_token_is_validated_in_the_header_or_as_a_parameter(alice: User) -> None:
+    token = create_listen_token(alice.pk)
+    valid = {"code": 200, "message": "Token valid.", "valid": True, "user_name": "alice"}
+    invalid = {"code": 200, "message": "Token invalid.", "valid": False}
+    api = APIClient()
+    assert api.get(f"/1/validate-token?token={token}").json() == valid
+    assert api.get("/1/validate-token", HTTP_AUTHORIZATION=f"Token {token}").json() == valid
+    assert api.get("/1/validate-token", HTTP_AUTHORIZATION=f"token {token.upper()}").json() == valid
+    assert api.get("/1/validate-token?token=%FF%00").json() == invalid
+    assert api.get("/1/validate-token", HTTP_AUTHORIZATION="Token nobody").json() == invalid
+    nothing = api.get("/1/validate-token")
+    assert (nothing.status_code, nothing.json()["code"]) == (400, 400)
+
+
+def test_a_token_is_made_by_a_command_and_only_its_digest_kept(alice: User, capsys: Any) -> None:
+    call_command("create_listen_token", str(alice.pk), name="phone")
+    token = capsys.readouterr().out.splitlines()[-1]
+    row = ListenToken.objects.get()
+    assert (row.user, row.name, row.prefix, row.last_used_at) == (alice, "phone", token[:8], None)
+    assert token not in row.digest
+    APIClient().post("/1/submit-listens", HTTP_AUTHORIZATION=f"Token {token}")
+    assert ListenToken.objects.get().last_used_at is not None
+    with pytest.raises(CommandError, match="no listener"):
+        call_command("create_listen_token", "99999")
+    with pytest.raises(CommandError, match="64"):
+        call_command("create_listen_token", str(alice.pk), name="x" * 65)

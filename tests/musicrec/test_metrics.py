@@ -1,0 +1,174 @@
+"""What `/metrics` says of background work, of parts that are away, and of several processes."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
+from rest_framework.test import APIClient
+
+from access.models import Erasure, User
+from interactions.models import HistoryImport
+from musicrec.metrics import collectors
+from musicrec.metrics.exposition import exposition
+from musicrec.processes import ROOT
+from recommendations.alarms import raise_alarm, resolve_alarms
+from recommendations.models import TrainingRun
+from recommendations.training.run import run_training
+from tests.people import Catalogue
+from tests.postgres import free_port
+
+
+def numbers() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    families = text_string_to_metric_families(exposition().decode())
+    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def number(name: str, **labels: str) -> float | None:
+    return numbers().get((name, frozenset(labels.items())))
+
+
+def test_training_is_told_from_its_table(catalogue: Catalogue) -> None:
+    catalogue.checkerboard(6)
+    began = time.time()
+    assert run_training("test").run is not None
+    run_training("test")
+    found = numbers()
+
+    def of(name: str, **labels: str) -> float:
+        return found[name, frozenset(labels.items())]
+
+    assert of("musicrec_training_runs", status="published") == of("musicrec_training_runs", status="unchanged") == 1
+    assert of("musicrec_training_runs", status="failed") == 0
+    assert of("musicrec_training_last_success_timestamp_seconds") >= began
+    assert of("musicrec_training_stage_seconds", stage="train") > 0
+    assert of("musicrec_training_memory_bytes") > 1e6
+    assert of("musicrec_model_size_bytes") > 1000
+    assert 0 <= of("musicrec_model_age_seconds") < 60
+    assert of("musicrec_up", part="database") == of("musicrec_up", part="models") == 1
+    assert [dict(labels)["version"] for name, labels in found if name == "musicrec_model_info"]
+
+
+def test_what_waits_and_what_failed(alice: User, bob: User) -> None:
+    for status in ("waiting", "failed", "failed"):
+        HistoryImport.objects.create(user=alice, format="spotify", status=status)
+    Erasure.objects.create(user_id=77)
+    Erasure.objects.create(user_id=78, completed_at=timezone.now())
+    TrainingRun.objects.create(trigger="test", status="failed", finished_at=timezone.now() - timedelta(hours=1))
+    raise_alarm("held_back", "v1", "worse")
+    raise_alarm("prune_failed", "", "no")
+    resolve_alarms("prune_failed")
+    assert number("musicrec_imports", status="waiting") == 1
+    assert number("musicrec_imports", status="failed") == 2
+    assert number("musicrec_erasures_waiting") == 1
+    assert number("musicrec_alarms_open", kind="held_back") == 1
+    assert number("musicrec_alarms_open", kind="prune_failed") == 0
+    assert number("musicrec_training_last_timestamp_seconds", status="failed") is not None
+    assert number("musicrec_training_last_success_timestamp_seconds") is None
+
+
+def test_few_queries_however_much_there_is(db: None) -> None:
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        exposition()
+    assert len(asked) <= 3
+
+
+def test_a_broker_that_is_away_neither_fails_nor_delays(db: None, settings: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, and never says a word
+        for port in (silent.getsockname()[1], free_port()):
+            settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{port}/0"
+            began = time.monotonic()
+            assert collectors.of_queues() == collectors.Found(answered=False)
+            assert time.monotonic() - began < 0.5  # 0.2 are meant
+            assert number("musicrec_up", part="broker") == 0
+
+
+@pytest.mark.parametrize("url", ["", "amqp://127.0.0.1//"])
+def test_no_broker_to_be_asked_is_nothing_amiss(db: None, settings: Any, url: str) -> None:
+    settings.CELERY_BROKER_URL = url
+    assert number("musicrec_up", part="broker") is None
+    assert number("musicrec_queue_tasks", queue="celery") is None
+
+
+@pytest.mark.skipif(os.environ.get("MUSICREC_TEST_STACK") != "production", reason="needs Valkey")
+def test_tasks_that_wait_are_counted_by_queue(db: None, settings: Any) -> None:
+    from redis import Redis
+
+    settings.CELERY_BROKER_URL = f"{settings.REDIS_URL.rsplit('/', 1)[0]}/14"
+    with Redis.from_url(settings.CELERY_BROKER_URL) as broker:
+        broker.rpush("training", "a", "b")
+        try:
+            assert number("musicrec_queue_tasks", queue="training") == 2
+            assert number("musicrec_queue_tasks", queue="celery") == 0
+        finally:
+            broker.delete("training")
+
+
+def test_models_that_cannot_be_read_are_said_to_be_away(db: None, settings: Any) -> None:
+    settings.MUSICREC["MODEL_DIR"].mkdir()
+    (settings.MUSICREC["MODEL_DIR"] / "current.json").write_text("{")
+    assert number("musicrec_up", part="models") == 0
+    assert number("musicrec_model_size_bytes") is None
+
+
+def test_the_endpoint_is_for_its_key(service: APIClient) -> None:
+    answer = service.get("/metrics")
+    assert answer.status_code == 200
+    assert answer["Content-Type"].startswith("text/plain")
+    assert b"musicrec_training_runs{" in answer.content
+
+
+SERVE = """
+import os, signal, sys, time
+import django
+django.setup()
+from musicrec.metrics.exposition import exposition
+from common.http.request_metrics import count
+from recommendations import metrics
+
+def serve():
+    count("live", "", 200, 0.001)
+    metrics.serves("v1")
+    metrics.serves("v2")
+    os.write(ready, b".")
+    time.sleep(60)
+
+counted, ready = os.pipe()
+children = [pid for _ in range(3) if (pid := os.fork()) or serve()]
+for _ in children:
+    os.read(counted, 1)
+os.kill(children[0], signal.SIGKILL)
+os.waitpid(children[0], 0)
+print(children[0], exposition().decode(), sep="\\n")
+for child in children[1:]:
+    os.kill(child, signal.SIGKILL)
+"""
+
+
+def test_processes_add_up_and_the_dead_serve_nothing_also_without_a_database(tmp_path: Path) -> None:
+    """Two that live and one that has ended: three requests, two processes of the version."""
+    away = {"DATABASE_URL": f"postgres://nobody:x@127.0.0.1:{free_port()}/none", "CELERY_BROKER_URL": ""}
+    own = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "musicrec.settings"}
+    command = [sys.executable, "-c", SERVE]
+    done = subprocess.run(command, env=os.environ | own | away, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    dead, _, found = done.stdout.partition("\n")
+    assert 'musicrec_request_seconds_count{endpoint="live",status="200",strategy=""} 3.0' in found
+    assert 'musicrec_model_processes{version="v2"} 2.0' in found
+    assert 'musicrec_model_processes{version="v1"} 0.0' in found
+    assert not list(tmp_path.glob(f"gauge_live*_{dead}.db"))
+    assert list(tmp_path.glob(f"histogram_{dead}.db"))
+    assert 'musicrec_up{part="database"} 0.0' in found
+    assert 'musicrec_up{part="models"} 1.0' in found
+    assert "musicrec_training_runs{" not in found

@@ -1,0 +1,20 @@
+import fcntl
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from privacy import erasure as erasing
+from recommendations.training.config import store
+
+
+@pytest.fixture
+def no_child(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A child that has not looked yet is said to be waiting, so that none is started."""
+    settings.CELERY_BROKER_URL = ""
+    monkeypatch.setattr(erasing, "GRACE_SECONDS", 0)
+    monkeypatch.setattr(erasing, "BATCH", 3)
+    store().root.mkdir(parents=True, exist_ok=True)
+    with open(store().root / "erasing.waiting", "w") as waiting:
+        fcntl.flock(waiting, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,219 @@
+"""Who is forgotten is in no table, and stays forgotten."""
+
+import uuid
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError
+from django_celery_beat.models import PeriodicTask
+from filelock import FileLock
+from rest_framework.test import APIClient
+
+from access.models import Erasure, User
+from access.selectors import agreeing_listeners, erased_external_ids, listener_ids
+from access.services import listeners_by_external_id
+from interactions.imports.data_set import import_data_set
+from interactions.models import Interaction
+from interactions.training_data import play_chunks
+from privacy import erasure as erasing
+from privacy.erasure import Outcome, finish_erasures, request_erasure
+from privacy.personal_data import held, remaining
+from privacy.services import erase
+from recommendations.models import Alarm, UserFeatures
+from recommendations.training import publish
+from recommendations.training.config import store
+from recommendations.training.publish import project, version_in_service
+from recommendations.training.run import run_training
+from tests.conftest import problem_of
+from tests.people import Catalogue
+from tests.traces import leave_traces
+
+pytestmark = pytest.mark.usefixtures("no_child")
+
+
+def imported(external_id: str) -> User:
+    return User.objects.get(pk=listeners_by_external_id({external_id})[external_id])
+
+
+# --- Its fulfilment ---
+
+
+def test_nothing_is_left_in_any_table_and_nobody_else_is_touched(
+    alice: User, bob: User, catalogue: Catalogue, service: APIClient
+) -> None:
+    tables = leave_traces(alice, catalogue) | {"django_admin_log"}
+    leave_traces(bob, catalogue)
+    kept = {model: model._base_manager.filter(about).count() for model, about in held(bob.pk).items()}
+    assert set(remaining(alice.pk)) == tables | {"access_user"}
+    erasure = erase(alice.pk)
+    assert finish_erasures() == Outcome(erased=1)
+    erasure.refresh_from_db()
+    assert remaining(alice.pk) == []
+    assert erasure.completed_at is not None
+    assert erasure.erased.keys() == tables | {"access_user"}
+    assert erasure.erased["django_admin_log"] == 2
+    assert {model: model._base_manager.filter(about).count() for model, about in held(bob.pk).items()} == kept
+    assert finish_erasures() == Outcome()
+
+
+def test_the_model_answers_an_erased_listener_as_one_it_never_knew(catalogue: Catalogue, service: APIClient) -> None:
+    users, _ = catalogue.checkerboard()
+    run_training("test")
+    path = f"/recommend/user/{users[2].pk}/ml"
+    assert service.get(path).json()["strategy"] == "personal"
+    erase(users[2].pk)
+    leaving = service.get(path).json()
+    finish_erasures()
+    gone = service.get(path).json()
+    for answer in (leaving, gone):
+        assert (answer["strategy"], answer["fallback_reason"]) == ("popular", "cold_user")
+    assert leaving["results"] == gone["results"]
+    assert not UserFeatures.objects.filter(user_id=users[2].pk).exists()
+
+
+def test_the_next_fit_learns_nothing_from_who_is_leaving_or_has_not_agreed(catalogue: Catalogue) -> None:
+    """The reading is `interactions.training_data.play_chunks`."""
+    users, _ = catalogue.checkerboard()
+    request_erasure(users[0].pk)
+    User.objects.filter(pk=users[1].pk).update(consent=False)
+    read = {int(user) for chunk in play_chunks() for user in chunk.user}
+    assert read == {user.pk for user in users[2:]}
+
+
+def test_training_leaves_out_listeners_with_a_pending_erasure(catalogue: Catalogue) -> None:
+    users, _ = catalogue.checkerboard()
+    erase(users[2].pk)
+    run_training("test")
+    assert users[2].pk not in store().load(str(version_in_service())).users.ids
+    finish_erasures()
+    assert remaining(users[2].pk) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_version_trained_before_the_erasure_is_projected_without_them(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They go between the look for who is there and the writing: the writing fails, and looks again."""
+    users, _ = catalogue.checkerboard()
+    run_training("test")
+    looks: list[int] = []
+
+    def erased_after_the_look(user_ids: Any) -> dict[int, bool]:
+        there = agreeing_listeners(user_ids)
+        looks.append(len(there))
+        erase(users[2].pk)
+        finish_erasures()
+        return there
+
+    monkeypatch.setattr(publish, "agreeing_listeners", erased_after_the_look)
+    project(str(version_in_service()))
+    assert looks == [20, 19]
+    assert UserFeatures.objects.count() == 19
+
+
+def test_it_goes_on_where_it_was_stopped(alice: User, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue.play(alice, *catalogue.tracks(10))
+    receipt, delete, deletions = erase(alice.pk).receipt, erasing._delete, []
+
+    def fails_the_third_time(*args: Any) -> None:
+        deletions.append(args)
+        if len(deletions) == 3:
+            raise DatabaseError("the disk is full")
+        delete(*args)
+
+    monkeypatch.setattr(erasing, "_delete", fails_the_third_time)
+    assert finish_erasures() == Outcome(failed=1)
+    alarm = Alarm.objects.get(kind="erasure_failed")
+    assert (alarm.subject, alarm.message) == (str(receipt), "DatabaseError: the disk is full")
+    assert Interaction.objects.filter(user=alice).count() == 4
+    assert finish_erasures() == Outcome(erased=1)
+    assert Erasure.objects.get().erased == {"interactions": 10, "access_user": 1}
+    alarm.refresh_from_db()
+    assert alarm.resolved_at is not None
+
+
+def test_a_row_that_will_not_go_is_an_alarm_and_no_completion(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    erase(alice.pk)
+    monkeypatch.setattr(erasing, "remaining", lambda user_id: ["interactions"])
+    assert finish_erasures() == Outcome(failed=1)
+    assert Erasure.objects.get().completed_at is None
+    assert "rows are left in interactions" in Alarm.objects.get().message
+
+
+def test_two_at_once_do_not_erase_the_same(alice: User) -> None:
+    erase(alice.pk)
+    with FileLock(store().root / "erasing.lock"):
+        assert finish_erasures() == Outcome(busy=True)
+    assert finish_erasures() == Outcome(erased=1)
+
+
+def test_the_command_erases_who_wished_it_and_who_is_named(
+    alice: User, bob: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt = erase(alice.pk).receipt
+    call_command("erase_listeners", str(bob.pk))
+    said = capsys.readouterr().out
+    assert said == f"listener {bob.pk}: receipt {Erasure.objects.get(user_id=bob.pk).receipt}\n2 listeners erased\n"
+    assert str(receipt) not in said
+    with pytest.raises(CommandError, match="there is no listener 424242"):
+        call_command("erase_listeners", "424242")
+
+
+def test_beat_looks_every_ten_minutes() -> None:
+    import_module("recommendations.migrations.0005_erasures").add(apps, None)  # tables may have been emptied
+    schedule = PeriodicTask.objects.get(name="Erasures")
+    assert (schedule.task, str(schedule.interval)) == ("recommendations.erase_listeners", "every 10 minutes")
+
+
+# --- And nobody brings them back ---
+
+
+def test_an_import_does_not_bring_them_back(catalogue: Catalogue, tmp_path: Any) -> None:
+    catalogue.tracks(1)
+    file = tmp_path / "plays.csv"
+    file.write_text("user,track,title,artist,played_at\n" + "".join(f"u{n},x,X,Y,1700000000\n" for n in range(3)))
+
+    def take() -> list[str]:
+        refused: list[str] = []
+        report = import_data_set(
+            "csv",
+            [file],
+            namespace="n",
+            as_of=1_800_000_000,
+            on_refusal=lambda r: refused.append(f"{r.line}: {r.reason}"),
+        )
+        assert report.refused == len(refused)
+        return refused
+
+    assert take() == []
+    ids = listener_ids(["n:u0", "n:u1", "n:u2"])
+    erase(ids["n:u0"])
+    User.objects.filter(pk=ids["n:u1"]).update(consent=False)
+    expected = [
+        "2: user: this listener wished to be forgotten, and is not brought back",
+        "3: user: this listener has not agreed that plays are kept (consent is off), or their account is closed",
+    ]
+    assert take() == expected
+    finish_erasures()
+    assert take() == expected
+    assert listener_ids(["n:u0"]) == {}
+    assert erased_external_ids(["n:u0", "n:u1", "n:u9"]) == {"n:u0"}
+    assert "n:u0" not in str(Erasure.objects.values().get())
+
+
+def test_a_listener_who_is_leaving_is_not_found_by_their_outside_id(service: APIClient) -> None:
+    user = imported("x:1")
+    erase(user.pk)
+    problem_of(service.get("/listeners", {"external_id": "x:1"}), 404)
+
+
+def test_events_of_who_is_leaving_are_refused(alice: User, catalogue: Catalogue, service: APIClient) -> None:
+    track = catalogue.tracks(1)[0]
+    erase(alice.pk)
+    event = {"event_id": str(uuid.uuid4()), "type": "like", "track_id": track.pk, "occurred_at": "2026-03-01T12:00:00Z"}
+    receipt = service.post("/events", [event | {"user_id": alice.pk}], format="json").json()
+    assert (receipt["accepted"], len(receipt["rejected"])) == (0, 1)
+    assert not Interaction.objects.exists()

@@ -1,0 +1,105 @@
+"""Everything that is held about a listener, in one file."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from rest_framework.test import APIClient
+
+from access.models import ListenToken, User
+from interactions.models import Interaction
+from privacy import export as exporting
+from recommendations.training.config import store
+from recommendations.training.publish import version_in_service
+from recommendations.training.run import run_training
+from tests.people import NOON, Catalogue
+from tests.traces import about_listeners, leave_traces
+
+
+def document(api: APIClient, user_id: object = "me") -> dict[str, Any]:
+    response = api.get(f"/users/{user_id}/export")
+    assert response.status_code == 200
+    assert response.streaming
+    assert response["Content-Type"] == "application/json"
+    assert response["Cache-Control"] == "no-store"
+    body: dict[str, Any] = json.loads(b"".join(response.streaming_content))  # type: ignore[attr-defined]
+    return body
+
+
+def test_every_table_with_a_relation_to_listeners_is_in_it_with_its_rows(
+    alice: User, bob: User, catalogue: Catalogue, service: APIClient
+) -> None:
+    expected = leave_traces(alice, catalogue)
+    leave_traces(bob, catalogue)
+    held = document(service, alice.pk)["tables"]
+    assert held.keys() == expected
+    twice = {"django_admin_log"}  # one of what they did, and one of what was done to their account
+    assert {table: len(rows) for table, rows in held.items()} == {table: 1 + (table in twice) for table in expected}
+    for model, field in about_listeners():
+        rows = held[model._meta.db_table]
+        assert alice.pk in {row[field.attname] for row in rows}
+        if model._meta.db_table != "django_admin_log":  # where an operator's row is about them
+            assert {row[field.attname] for row in rows} == {alice.pk}
+
+
+def test_the_account_is_in_it_and_what_opens_a_door_is_not(
+    alice: User, as_listener: Callable[[User], APIClient]
+) -> None:
+    User.objects.filter(pk=alice.pk).update(password=make_password("secret"), external_id="x:1", market="DE")
+    ListenToken.objects.create(user=alice, prefix="abcd", digest="f" * 64)
+    held = document(as_listener(alice))
+    account = held["listener"]
+    assert (account["id"], account["username"], account["external_id"], account["market"]) == (
+        alice.pk,
+        "alice",
+        "x:1",
+        "DE",
+    )
+    assert account.keys() == {f.attname for f in User._meta.concrete_fields} - {"password"}
+    assert held["tables"]["listen_tokens"][0]["prefix"] == "abcd"
+    assert "f" * 64 not in json.dumps(held)
+    assert "md5$" not in json.dumps(held)
+
+
+def test_tracks_come_with_title_and_artist(
+    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+) -> None:
+    tracks = catalogue.tracks(2)
+    catalogue.play(alice, *tracks)
+    alice.blocks.create(kind="track", target_id=tracks[1].pk)
+    alice.slates.create(id="6f1c2a34-0000-4000-8000-000000000002", track_ids=[tracks[0].pk, 10**9], shown_at=NOON)
+    held = document(as_listener(alice))["tables"]
+    first, second = held["interactions"]
+    assert (first["track_title"], first["track_artist"]) == ("Song 0", "The Testers")
+    assert first["played_at"] == "2026-03-01T12:00:00Z"
+    assert second["track_title"] == "Song 1"
+    assert held["blocks"][0]["tracks"] == [{"track_id": tracks[1].pk, "title": "Song 1", "artist": "The Testers"}]
+    assert held["slates"][0]["tracks"] == [
+        {"track_id": tracks[0].pk, "title": "Song 0", "artist": "The Testers"},
+        {"track_id": 10**9, "title": None, "artist": None},
+    ]
+
+
+def test_what_the_model_knows_of_them_is_in_it(catalogue: Catalogue, service: APIClient, alice: User) -> None:
+    users, _ = catalogue.checkerboard()
+    run_training("test")
+    bundle = store().load(str(version_in_service()))
+    row = bundle.users.row(users[3].pk)
+    held = document(service, users[3].pk)
+    vector = bundle.user_factors[row].tolist()
+    seen, newest = bundle.user_stamps[row].tolist()
+    assert held["model"] == {"version": bundle.version, "interactions": seen, "newest": newest, "vector": vector}
+    assert held["tables"]["user_features"][0]["embedding"] == vector
+    assert document(service, alice.pk)["model"] is None
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4, 5, 9])
+def test_it_is_whole_whatever_the_chunks(
+    rows: int, alice: User, catalogue: Catalogue, service: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "ROWS", 4)
+    catalogue.play(alice, *catalogue.tracks(rows))
+    plays = document(service, alice.pk)["tables"]["interactions"]
+    assert [play["id"] for play in plays] == list(Interaction.objects.order_by("pk").values_list("pk", flat=True))

@@ -1,0 +1,130 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from prometheus_client import REGISTRY
+from rest_framework.test import APIClient
+
+from access.models import User
+from experiments.exposures.log import slate_log
+from experiments.models import Slate
+from recommendations.serving.response_cache import results
+from recommendations.training.run import run_training
+from tests.conftest import problem_of
+from tests.people import Catalogue
+from tracks.models import Track
+
+PATH = "/recommend/batch"
+
+
+@pytest.fixture
+def world(catalogue: Catalogue) -> Catalogue:
+    catalogue.checkerboard()
+    assert run_training("test").status == "Published"
+    return catalogue
+
+
+def send(client: APIClient, **body: Any) -> Any:
+    return client.post(PATH, body, format="json")
+
+
+def lasting(answer: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in answer.items() if k not in ("recommendation_id", "generated_at", "user_id", "name")}
+
+
+class TestManyListeners:
+    def test_each_gets_what_they_would_alone(self, world: Catalogue, service: APIClient) -> None:
+        new = User.objects.create_user("new").pk
+        users = [*User.objects.filter(username__startswith="listener").values_list("pk", flat=True), new, 999_999]
+        answers = send(service, users=users, limit=7).json()["answers"]
+        assert [a["user_id"] for a in answers] == users
+        results.forget()
+        for answer in answers:
+            alone = service.get(f"/recommend/user/{answer['user_id']}/ml?limit=7").json()
+            assert lasting(alone) == lasting(answer)
+
+    def test_monitoring_is_told_of_them(self, world: Catalogue, service: APIClient) -> None:
+        known, new = User.objects.filter(username__startswith="listener")[0].pk, User.objects.create_user("new").pk
+        mixed = {"endpoint": "recommend-batch", "strategy": "mixed", "status": "200"}
+        before = REGISTRY.get_sample_value("musicrec_request_seconds_count", mixed) or 0
+        service.get(f"/recommend/user/{known}/ml?limit=7")
+        said = send(service, users=[known, new], limit=7)
+        assert 'cache;desc="1 of 2"' in said["Server-Timing"]
+        assert REGISTRY.get_sample_value("musicrec_request_seconds_count", mixed) == before + 1
+
+    def test_they_cost_as_many_queries_as_one(self, world: Catalogue, service: APIClient) -> None:
+        users = list(User.objects.values_list("pk", flat=True))
+        send(service, users=users[:1])
+        with CaptureQueriesContext(connection) as queries:
+            send(service, users=users[1:])
+        assert len(queries) <= 3, [q["sql"] for q in queries]  # the key, the listeners, tracks not shown before
+
+    def test_each_is_a_slate(self, world: Catalogue, service: APIClient) -> None:
+        users = list(User.objects.values_list("pk", flat=True))[:3]
+        given = {a["recommendation_id"] for a in send(service, users=users, placement="push").json()["answers"]}
+        slate_log.flush()
+        assert {str(pk) for pk in Slate.objects.filter(placement="push").values_list("pk", flat=True)} == given
+
+    def test_a_phone_asks_for_itself(self, alice: User, bob: User, as_listener: Callable[[User], APIClient]) -> None:
+        assert send(as_listener(alice), users=[alice.pk]).status_code == 200
+        problem_of(send(as_listener(alice), users=[bob.pk]), 404)
+        problem_of(send(as_listener(alice), users=[alice.pk, bob.pk]), 404)
+
+    def test_it_counts_as_many_requests_as_it_has_listeners(self, service: APIClient, db: None, settings: Any) -> None:
+        settings.MUSICREC = settings.MUSICREC | {"RATE_KEY": "10/min"}
+        assert send(service, users=[1, 2, 3, 4, 5, 6]).status_code == 200
+        problem_of(send(service, users=[1, 2, 3, 4, 5]), 429)
+
+
+class TestShelves:
+    def test_no_track_is_on_two(self, world: Catalogue, as_listener: Callable[[User], APIClient]) -> None:
+        listener, track = User.objects.get(username="listener-0"), Track.objects.latest("pk")
+        shelves = [
+            {"name": "for-you", "kind": "personal", "limit": 3},
+            {"name": "more-like", "kind": "similar", "track_id": track.pk, "limit": 3},
+            {"name": "popular", "kind": "popular", "limit": 3},
+            {"name": "again", "kind": "personal", "limit": 3},
+        ]
+        given = send(as_listener(listener), shelves=shelves).json()["shelves"]
+        assert [one["name"] for one in given] == [one["name"] for one in shelves]
+        tracks = [r["track_id"] for one in given for r in one["results"]]
+        assert len(tracks) == len(set(tracks)) > 9
+        alone = as_listener(listener).get("/recommend/user/me/ml?limit=3").json()
+        assert lasting(alone) == lasting(given[0])
+
+    def test_a_key_says_whose(self, world: Catalogue, service: APIClient, alice: User) -> None:
+        shelves = [{"name": "a", "kind": "personal"}]
+        assert send(service, user_id=alice.pk, shelves=shelves).json()["shelves"][0]["fallback_reason"] == "cold_user"
+        assert "user_id" in problem_of(send(service, shelves=shelves), 400)["detail"]
+
+    def test_nobody_else_is_looked_at(self, alice: User, bob: User, as_listener: Callable[[User], APIClient]) -> None:
+        shelves = [{"name": "a", "kind": "personal"}]
+        problem_of(send(as_listener(alice), user_id=bob.pk, shelves=shelves), 404)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "#/users"),
+        ({"users": []}, "#/users"),
+        ({"users": [1, 1]}, "#/users"),
+        ({"users": list(range(1, 102))}, "#/users"),
+        ({"users": ["x"]}, "#/users/0"),
+        ({"users": [0]}, "#/users/0"),
+        ({"users": [1], "limit": 101}, "#/limit"),
+        ({"users": [1], "shelves": [{"name": "a", "kind": "personal"}]}, "#/users"),
+        ({"user_id": 1, "shelves": [{"name": "a", "kind": "radio"}]}, "#/shelves/0/kind"),
+        ({"user_id": 1, "shelves": [{"name": "a", "kind": "similar"}]}, "#/shelves/0/track_id"),
+        ({"user_id": 1, "shelves": [{"name": "a", "kind": "popular", "track_id": 1}]}, "#/shelves/0/track_id"),
+        ({"user_id": 1, "shelves": [{"name": "a", "kind": "similar", "track_id": 99_999}]}, "#/shelves"),
+        ({"user_id": 1, "shelves": [{"name": "a", "kind": "popular"}] * 2}, "#/shelves"),
+        ({"user_id": 1, "shelves": "x"}, "#/shelves"),
+        ([], "#"),
+        ("users", "#"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_by_name(service: APIClient, body: Any, pointer: str) -> None:
+    problem = problem_of(service.post(PATH, body, format="json"), 400)
+    assert pointer in [e["pointer"] for e in problem["errors"]], problem

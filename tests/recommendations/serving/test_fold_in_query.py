@@ -1,0 +1,53 @@
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from prometheus_client import REGISTRY
+from rest_framework.test import APIClient
+
+from engine.data.user_item_matrix import Pairs
+from recommendations.serving.filters import filters_for
+from recommendations.serving.model_cache import cache
+from recommendations.serving.recommender import Listener, Question, Request
+from recommendations.serving.request_context import asked_about
+from recommendations.training.run import read_plays, run_training
+from tests.people import NOON, Catalogue
+
+
+def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings: Any) -> None:
+    """Likes, counts and age weigh the same when a listener is folded in as when the version was trained."""
+    weights = {"CONFIDENCE_LIKED": 7.0, "CONFIDENCE_TRANSFORM": "log", "CONFIDENCE_HALF_LIFE": 5.0}
+    settings.MUSICREC = settings.MUSICREC | weights
+    users, tracks = catalogue.checkerboard()
+    catalogue.play(users[0], *tracks[:4:2], at=NOON + timedelta(days=9), plays=30)
+    catalogue.play(users[0], tracks[6], at=NOON - timedelta(days=90), kind="like")
+    assert run_training("test").status == "Published"
+    bundle = cache.current().bundle
+    confidence = bundle.recipe.parts[0].confidence
+    pairs = Pairs.of(read_plays(lambda *args: None), bundle.users, bundle.items)
+    trained = confidence.of(pairs, bundle.popularity, bundle.statistics)
+    asked = asked_about([user.pk for user in users])
+    for user in users:
+        question = Question("personal", Request(limit=1), user.pk)
+        listener = Listener(asked[user.pk])
+        query = listener.query(bundle, question, filters_for(listener.asked, listener.past))
+        served = query.pairs(bundle)
+        theirs = pairs.user == bundle.users.row(user.pk)
+        np.testing.assert_array_equal(served.track, pairs.track[theirs])
+        np.testing.assert_array_equal(confidence.of(served, bundle.popularity, bundle.statistics), trained[theirs])
+    assert len(set(trained.tolist())) > 3
+
+
+def test_a_fold_in_is_timed_and_only_where_there_is_one(service: APIClient, catalogue: Catalogue) -> None:
+    users, tracks = catalogue.checkerboard()
+    assert run_training("test").status == "Published"
+
+    def folded_in() -> float:
+        return REGISTRY.get_sample_value("musicrec_fold_in_seconds_count") or 0.0
+
+    before = folded_in()
+    service.get(f"/recommend/user/{users[0].pk}/ml")  # as the version has seen them
+    assert folded_in() == before
+    catalogue.play(users[0], tracks[0])
+    service.get(f"/recommend/user/{users[0].pk}/ml")
+    assert folded_in() == before + 1

@@ -1,0 +1,200 @@
+"""What a serving process does when the version on disk is not as it should be."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from access.models import User
+from engine.bundle.index_files import Indexing
+from engine.pipeline import SIMILAR, recommend
+from engine.retrieval.candidates import Query
+from recommendations.models import Alarm
+from recommendations.serving.model_cache import cache
+from recommendations.training.config import store
+from recommendations.training.publish import publish, version_in_service
+from recommendations.training.run import run_training
+from tests.engine.bundle.test_ann_index import flat_world
+from tests.people import Catalogue
+
+
+def cut_short(path: Path) -> None:
+    with path.open("r+b") as f:
+        f.truncate(path.stat().st_size // 2)
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    header = content.index(b"\x93NUMPY", content.index(b"item_factors.npy"))
+    content[header + 128 + 5] ^= 1  # in the second float
+    with path.open("r+b") as f:
+        f.write(content)
+
+
+def another_kind(path: Path) -> None:
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(1000))
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGES = [cut_short, flip_a_bit, another_kind, missing, empty]
+damages = pytest.mark.parametrize("damage", DAMAGES)
+
+
+@pytest.fixture
+def user(catalogue: Catalogue) -> User:
+    return catalogue.checkerboard()[0][0]
+
+
+def train() -> Path:
+    run_training("test", force=True)
+    return store().folder(str(version_in_service())) / "model.npz"
+
+
+def answer(service: APIClient, user: User) -> dict[str, Any]:
+    response = service.get(f"/recommend/user/{user.pk}/ml?limit=5")
+    assert response.status_code == 200
+    body: dict[str, Any] = response.json()
+    assert len(body["results"]) == 5
+    return body
+
+
+@damages
+def test_a_fresh_process_with_a_damaged_version_serves_the_one_before(
+    service: APIClient, user: User, damage: Callable[[Path], None]
+) -> None:
+    before = train().parent.name
+    damage(train())
+    body = answer(service, user)
+    assert (body["degraded"], body["fallback_reason"]) == (True, "model_unavailable")
+    assert (body["strategy"], body["model_version"]) == ("personal", before)
+    assert service.get("/health/ready").json() | {"pid": 0} == {
+        "status": "degraded",
+        "problem": "model_unavailable",
+        "model_version": before,
+        "pid": 0,
+    }
+    assert Alarm.objects.get(resolved_at=None).kind == "model_unavailable"
+
+
+@damages
+def test_a_fresh_process_with_no_other_version_serves_what_is_popular(
+    service: APIClient, user: User, damage: Callable[[Path], None]
+) -> None:
+    damage(train())
+    body = answer(service, user)
+    assert (body["strategy"], body["degraded"]) == ("popular", True)
+    assert (body["fallback_reason"], body["model_version"]) == ("model_unavailable", None)
+
+
+@damages
+def test_damage_to_the_file_in_use_never_kills_the_process(
+    service: APIClient, user: User, damage: Callable[[Path], None]
+) -> None:
+    before, now = train().parent.name, train()
+    assert answer(service, user)["degraded"] is False
+    damage(now)
+    body = answer(service, user)
+    assert (body["degraded"], body["fallback_reason"], body["strategy"]) == (True, "model_unavailable", "personal")
+    # A removed file stays mapped and goes on serving; one changed in place must not be touched again.
+    assert body["model_version"] == (now.parent.name if damage is missing else before)
+
+
+@damages
+def test_a_damaged_new_version_leaves_the_old_one_serving(
+    service: APIClient, user: User, damage: Callable[[Path], None]
+) -> None:
+    old = train().parent.name
+    assert answer(service, user)["model_version"] == old
+    damage(train())
+    body = answer(service, user)
+    assert (body["model_version"], body["degraded"], body["strategy"]) == (old, True, "personal")
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"version": "nonsense", "previous": null}', '{"version": 5}'])
+def test_a_damaged_pointer_leaves_the_old_one_serving(service: APIClient, user: User, content: str) -> None:
+    old = train().parent.name
+    assert answer(service, user)["degraded"] is False
+    (store().root / "current.json").write_text(content)
+    body = answer(service, user)
+    assert (body["model_version"], body["degraded"], body["strategy"]) == (old, True, "personal")
+
+
+def test_publishing_heals_it_and_resolves_the_alarm(service: APIClient, user: User) -> None:
+    first = train()
+    missing(train())
+    assert answer(service, user)["degraded"] is True
+    publish(first.parent.name)
+    body = answer(service, user)
+    assert (body["model_version"], body["degraded"], body["fallback_reason"]) == (first.parent.name, False, None)
+    assert not Alarm.objects.filter(resolved_at=None).exists()
+
+
+def test_a_disk_that_comes_back_is_noticed(service: APIClient, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = train()
+    away = path.with_suffix(".away")
+    path.rename(away)
+    assert answer(service, user)["strategy"] == "popular"
+    away.rename(path)
+    monkeypatch.setattr(cache, "_retry_at", 0.0)  # half a minute later
+    assert answer(service, user)["degraded"] is False
+
+
+def test_similar_and_legacy_answer_too(service: APIClient, user: User) -> None:
+    cut_short(train())
+    track = answer(service, user)["results"][0]["track_id"]
+    similar = service.get(f"/recommend/similar/{track}").json()
+    assert (similar["degraded"], similar["strategy"]) == (True, "content")
+    assert service.get(f"/recommend/user/{user.pk}").json()["degraded"] is False
+
+
+def test_a_pointer_that_vanishes_leaves_the_version_serving_and_raises_the_alarm(
+    service: APIClient, user: User
+) -> None:
+    served = train().parent.name
+    assert answer(service, user)["degraded"] is False
+    (store().root / "current.json").unlink()
+    body = answer(service, user)
+    assert (body["model_version"], body["fallback_reason"]) == (served, "model_unavailable")
+    assert Alarm.objects.get(resolved_at=None).message == "FileNotFoundError: current.json is gone"
+
+
+def test_the_model_of_another_version_is_refused(service: APIClient, user: User) -> None:
+    first, second = train(), train()
+    second.write_bytes(first.read_bytes())
+    body = answer(service, user)
+    assert (body["model_version"], body["fallback_reason"]) == (first.parent.name, "model_unavailable")
+
+
+def test_a_version_that_can_be_read_again_resolves_the_alarm(
+    service: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = train()
+    content = path.read_bytes()
+    path.write_bytes(b"short")
+    assert answer(service, user)["degraded"] is True
+    path.write_bytes(content)
+    monkeypatch.setattr(cache, "_retry_at", 0.0)
+    assert answer(service, user)["degraded"] is False
+    assert not Alarm.objects.filter(resolved_at=None).exists()
+
+
+@pytest.mark.usefixtures("db")
+def test_an_index_that_is_cut_short_in_use_is_not_read_again() -> None:
+    pytest.importorskip("faiss")
+    versions = store()
+    folder = versions.write(flat_world(), {"report": {}}, Indexing("ivf"))
+    versions.publish("v1")
+    assert cache.current().bundle.nearest.keys() == {"personal", "similar"}
+    cut_short(folder / "similar.faiss")
+    now = cache.current()
+    assert (now.bundle.nearest.keys(), now.problem) == ({"personal"}, None)
+    assert recommend(now.bundle, Query(5, track_id=1), SIMILAR).picks

@@ -1,0 +1,36 @@
+import threading
+import time
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from recommendations.reload_signal import send_reload, wait_for_message
+
+
+def seconds_to_wake(poll: float, act: Any) -> float:
+    """How long a watcher that has begun to wait sleeps on, when `act` happens."""
+    watcher = wait_for_message(poll)
+    next(watcher) if poll > 1 else None
+    woken = threading.Event()
+    threading.Thread(target=lambda: (next(watcher), woken.set()), daemon=True).start()
+    time.sleep(0.2)
+    began = time.monotonic()
+    act()
+    assert woken.wait(10)
+    return time.monotonic() - began
+
+
+def test_a_message_wakes_the_watcher_at_once(settings: Any) -> None:
+    if not settings.REDIS_URL:
+        pytest.skip("the embedded default has no Redis, and polls")
+    assert seconds_to_wake(9, lambda: send_reload("v1")) < 1
+
+
+@pytest.mark.parametrize("url", ["", "redis://127.0.0.1:9/0"])
+def test_without_redis_it_wakes_by_itself_and_sending_is_no_error(settings: Any, url: str) -> None:
+    settings.REDIS_URL = url
+    began = time.monotonic()
+    assert list(islice(wait_for_message(0.05), 3)) == [None] * 3
+    assert 0.1 < time.monotonic() - began < 3
+    send_reload("v1")

@@ -1,0 +1,87 @@
+"""Settings, as the engine gets them."""
+
+from typing import Any
+
+import pytest
+from django.conf import settings as configured
+
+from engine.data.user_item_matrix import Confidence
+from engine.ensemble import Part, Recipe
+from engine.models import FAMILIES
+from engine.models.bpr import BPR
+from engine.models.ials import IALS
+from engine.models.rp3beta import RP3Beta
+from engine.models.svd import SVD
+from recommendations.models import TuningStudy
+from recommendations.training.config import recipe_of_settings, training_config
+
+NEIGHBOURS = Recipe((Part(RP3Beta()),))
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def test_without_a_study_the_recipe_is_that_of_the_settings(settings: Any) -> None:
+    settings.MUSICREC = settings.MUSICREC | {
+        "FACTORS": 7,
+        "ITERATIONS": 3,
+        "REGULARIZATION": 0.5,
+        "CONFIDENCE_BASE": 1.5,
+        "CONFIDENCE_BONUS": 2.5,
+        "CONFIDENCE_LIKED": 4.0,
+        "CONFIDENCE_TRANSFORM": "log",
+        "CONFIDENCE_SCALE": 0.5,
+        "CONFIDENCE_HALF_LIFE": 30.0,
+        "SPLIT": "leave_last",
+        "HOLDOUT": 0.3,
+        "TRAINING_SEED": 5,
+    }
+    config = training_config()
+    trainer = IALS(factors=7, iterations=3, regularization=0.5)
+    confidence = Confidence(1.5, 2.5, 4.0, "log", scale=0.5, half_life=30.0)
+    assert config.recipe == Recipe((Part(trainer, confidence),))
+    assert (config.split, config.holdout, config.seed, config.threads) == ("leave_last", 0.3, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("family", "trainer"),
+    [
+        ("svd", SVD(factors=2)),
+        ("bpr", BPR(factors=2, iterations=12, regularization=0.01)),
+        ("rp3beta", RP3Beta()),
+    ],
+)
+def test_a_family_takes_the_settings_it_has(settings: Any, family: str, trainer: Any) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"FAMILY": family}
+    [part] = recipe_of_settings().parts
+    assert part.trainer == trainer
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_can_be_chosen(settings: Any, family: str) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"FAMILY": family}
+    assert recipe_of_settings().algorithm == family
+
+
+def test_a_recipe_that_is_asked_for_comes_before_all_others() -> None:
+    recipe = Recipe((Part(RP3Beta(beta=0.9)),))
+    assert training_config(recipe).recipe == recipe
+
+
+def test_the_defaults_are_those_of_the_engine() -> None:
+    with_defaults = configured.MUSICREC | {"FACTORS": 128}
+    assert (with_defaults["ITERATIONS"], with_defaults["REGULARIZATION"]) == (IALS().iterations, IALS().regularization)
+    [part] = recipe_of_settings().parts
+    assert part.confidence == Confidence()
+
+
+def test_the_settings_come_first_where_that_is_wanted(settings: Any) -> None:
+    TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe=NEIGHBOURS.parameters())
+    TuningStudy.objects.create(budget_seconds=1, status="held_back", recipe=Recipe().parameters())
+    assert training_config().recipe == NEIGHBOURS
+    settings.MUSICREC = settings.MUSICREC | {"USE_TUNED": False}
+    assert training_config().recipe == recipe_of_settings()
+
+
+def test_a_study_of_another_release_does_not_keep_the_night_from_training() -> None:
+    TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe={"parts": [{"family": "crystal_ball"}]})
+    assert training_config().recipe == recipe_of_settings()

@@ -1,0 +1,95 @@
+"""Versions of different recipes: judged side by side, on the same plays."""
+
+import json
+from typing import Any
+
+import pytest
+
+from engine.ensemble import Part, Recipe
+from engine.models import FAMILIES
+from engine.models.popularity import Popularity
+from engine.models.rp3beta import RP3Beta
+from recommendations.models import ModelArtifact
+from recommendations.training import run
+from recommendations.training.config import store
+from recommendations.training.publish import publish, version_in_service
+from recommendations.training.run import run_training
+from tests.people import Catalogue
+
+NEIGHBOURS = Recipe((Part(RP3Beta()),))
+
+
+@pytest.fixture
+def world(catalogue: Catalogue) -> Catalogue:
+    catalogue.checkerboard()
+    return catalogue
+
+
+def first_version() -> str:
+    assert run_training("test").status == "Published"
+    return str(version_in_service())
+
+
+def trained_beside(recipe: Recipe | None) -> set[str]:
+    """Which recipes a version is judged beside, most popular left out."""
+    run_training("test", force=True, recipe=recipe)
+    report = ModelArtifact.objects.latest("created_at").manifest["report"]
+    return set(report["models"]) - {"model", "most_popular"}
+
+
+def test_another_recipe_is_judged_beside_the_one_in_service_on_the_same_plays(world: Catalogue) -> None:
+    first = first_version()
+    outcome = run_training("test", recipe=NEIGHBOURS)
+    artifact = ModelArtifact.objects.latest("created_at")
+    report = artifact.manifest["report"]
+    assert report["models"].keys() == {"model", "in_service", "most_popular"}
+    assert report["in_service"] == first
+    assert "ndcg@10" in report["differences"]["in_service"]
+    assert (artifact.algorithm, outcome.run.artifact) == ("rp3beta", artifact)
+    assert "the recipe in service" in outcome.detail or "on the same plays" in outcome.detail
+
+
+def test_a_version_put_into_service_by_hand_is_what_the_next_is_compared_with(world: Catalogue, settings: Any) -> None:
+    first_version()
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": -99}
+    assert run_training("test", recipe=NEIGHBOURS).status == "Held back"
+    publish(ModelArtifact.objects.latest("created_at").version)
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
+    assert trained_beside(NEIGHBOURS) == set()
+    assert trained_beside(None) == {"in_service"}
+
+
+@pytest.mark.parametrize("config", [{}, {"factors": 64}, {"parts": [{"family": "crystal_ball"}], "weights": {}}])
+def test_a_version_whose_recipe_cannot_be_read_is_no_obstacle(world: Catalogue, config: dict[str, Any]) -> None:
+    first = first_version()
+    manifest = store().manifest(first) | {"config": config}
+    (store().folder(first) / "manifest.json").write_text(json.dumps(manifest))
+    assert trained_beside(None) == set()
+
+
+def test_a_first_version_that_is_worse_than_most_popular_says_so(
+    world: Catalogue, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
+
+    def judged(*args: Any, **kwargs: Any) -> Any:
+        found = original(*args, **kwargs)
+        worse = {"mean": -0.2, "low": -0.3, "high": -0.1}
+        found.manifest["report"]["differences"]["most_popular"]["ndcg@10"] = worse
+        return found
+
+    original = run.train
+    monkeypatch.setattr(run, "train", judged)
+    first, second = run_training("test"), run_training("test", force=True)
+    assert first.status == "Published"
+    assert "worse than most popular, and published only because nothing else could serve" in first.detail
+    assert second.status == "Held back"
+    assert "of most popular (difference -0.2000" in second.detail
+    assert run_training("test", recipe=Recipe((Part(Popularity()),))).status == "Published"
+
+
+def test_a_version_of_many_families_has_room_for_their_names(world: Catalogue, settings: Any) -> None:
+    names = ("ials", "linear_autoencoder", "popularity", "item_knn", "rp3beta")
+    recipe = Recipe(tuple(Part(FAMILIES[name]()) for name in names))
+    assert run_training("test", recipe=recipe).status == "Published"
+    assert ModelArtifact.objects.get().algorithm == "+".join(names)

@@ -1,0 +1,111 @@
+"""`manage.py evaluate_model`: the report of a recipe, at any time."""
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from engine.ensemble import Part, Recipe
+from engine.models.rp3beta import RP3Beta
+from recommendations.models import ModelArtifact
+from recommendations.training.publish import version_in_service
+from recommendations.training.run import run_training
+from tests.people import Catalogue
+
+NEIGHBOURS = Recipe((Part(RP3Beta()),))
+
+
+@pytest.fixture
+def world(catalogue: Catalogue, settings: Any) -> Catalogue:
+    catalogue.checkerboard()
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
+    assert run_training("test").status == "Published"
+    return catalogue
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> str:
+    """A file with another recipe than the one in service."""
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(NEIGHBOURS.parameters()))
+    return str(path)
+
+
+def evaluated(*arguments: str) -> list[str]:
+    out = StringIO()
+    call_command("evaluate_model", *arguments, stdout=out)
+    return out.getvalue().splitlines()
+
+
+def test_the_recipe_in_service_is_judged_beside_most_popular(world: Catalogue) -> None:
+    first, columns, *lines = evaluated()
+    assert first.endswith(" listeners, time split, 20% held out")
+    assert columns.split() == ["model", "most_popular"]
+    names = [line.split()[0] for line in lines]
+    assert {f"{metric}@{k}" for metric in ("ndcg", "recall", "coverage", "diversity") for k in (5, 10, 20)} <= set(
+        names
+    )
+    assert any(line.startswith("ndcg@10 heavy (") for line in lines)
+    measured = ModelArtifact.objects.get().manifest["report"]["models"]
+    ndcg = next(line for line in lines if line.startswith("ndcg@10 ")).split()
+    assert ndcg[-2:] == [f"{measured[name]['metrics']['ndcg@10']['mean']:.4f}" for name in ("model", "most_popular")]
+    assert f"{measured['model']['metrics']['ndcg@10']['low']:.4f} …" in " ".join(ndcg)
+
+
+def test_another_recipe_is_judged_beside_that_too_and_nothing_changes(
+    world: Catalogue, recipe: str, tmp_path: Path
+) -> None:
+    before = (version_in_service(), ModelArtifact.objects.count())
+    report = tmp_path / "report.json"
+    lines = evaluated("--recipe", recipe, "--split", "ratio", "--k", "3", "--listeners", "7", "--json", str(report))
+    assert lines[0] == "7 listeners, ratio split, 20% held out"
+    assert lines[1].split() == ["model", "in_service", "most_popular"]
+    written = json.loads(report.read_text())
+    assert (written["algorithm"], written["ks"]) == ("rp3beta", [3])
+    assert written["models"].keys() == {"model", "in_service", "most_popular"}
+    assert (version_in_service(), ModelArtifact.objects.count()) == before
+
+
+@pytest.mark.parametrize("split", ["ratio", "leave_last", "new_users"])
+def test_plays_can_be_held_out_in_other_ways(world: Catalogue, split: str) -> None:
+    assert f" listeners, {split} split" in evaluated("--split", split, "--listeners", "0")[0]
+
+
+def test_a_version_can_be_named(world: Catalogue) -> None:
+    first = version_in_service()
+    assert run_training("test", recipe=NEIGHBOURS).status == "Published"
+    assert evaluated(str(first))[1].split() == ["model", "in_service", "most_popular"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nonsense"], "nonsense: its recipe cannot be read"),
+        (["--recipe", "nowhere.json"], "--recipe: .*nowhere.json"),
+        (["--holdout", "1"], "--holdout: between 0 and 1"),
+        (["--k", "0"], "--k: 1 or more"),
+        (["--listeners", "-1"], "--listeners: 0 or more"),
+        (["--split", "by_moon"], "invalid choice"),
+        (["--json", "/nowhere/report.json"], "--json: .*No such file"),
+        (["version", "--recipe", "x.json"], "not allowed with"),
+    ],
+)
+def test_what_cannot_be_done_is_said(world: Catalogue, arguments: list[str], complaint: str) -> None:
+    with pytest.raises(CommandError, match=complaint):
+        evaluated(*arguments)
+
+
+def test_a_recipe_that_is_none_is_named(world: Catalogue, tmp_path: Path) -> None:
+    for content, complaint in (("[", "Expecting value"), ('{"parts": [{"family": "magic"}]}', "'magic' is not one of")):
+        (tmp_path / "bad.json").write_text(content)
+        with pytest.raises(CommandError, match=complaint):
+            evaluated("--recipe", str(tmp_path / "bad.json"))
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_without_plays_it_says_what_to_do() -> None:
+    with pytest.raises(CommandError, match="import plays first"):
+        evaluated()

@@ -1,0 +1,110 @@
+"""Which versions go into service by themselves."""
+
+from typing import Any
+
+import pytest
+
+from recommendations.models import ModelArtifact
+from recommendations.training.quality_gate import objection, score
+
+ZERO = (0.0, 0.0, 0.0)
+Interval = tuple[float, float, float]
+
+
+def measured(mean: float, low: float | None = None, high: float | None = None) -> dict[str, float]:
+    return {"mean": mean, "low": mean if low is None else low, "high": mean if high is None else high}
+
+
+def manifest(
+    model: float | None,
+    in_service: float | None = None,
+    *,
+    split: str = "time",
+    popular: float = 0.05,
+    to_service: Interval = (-0.05, -0.06, -0.04),
+    to_popular: Interval = (0.1, 0.09, 0.11),
+    algorithm: str = "ials",
+) -> dict[str, Any]:
+    """Of a version judged on nobody where model is None; beside the recipe in service where that has a number."""
+    ndcg = {"model": model, "in_service": in_service, "most_popular": popular}
+    models = {n: {"metrics": {"ndcg@10": measured(x)}, "segments": {}} for n, x in ndcg.items() if x is not None}
+    differences = {"in_service": to_service, "most_popular": to_popular}
+    found = {n: {"ndcg@10": measured(*differences[n])} for n in models if n != "model"}
+    judged = {"models": models, "differences": found} if model is not None else {"models": {}, "differences": {}}
+    return {"algorithm": algorithm, "report": {"split": split, "holdout": 0.2, "listeners": len(models)} | judged}
+
+
+def old(ndcg: float, split: str = "time") -> dict[str, Any]:
+    """As the first release wrote them."""
+    return {"report": {"split": split, "listeners": 9, "model": {"ndcg@10": ndcg}, "most_popular": {"ndcg@10": 0.1}}}
+
+
+@pytest.mark.parametrize(
+    ("candidate", "serving", "reason"),
+    [
+        pytest.param(manifest(0.1), None, "", id="the first version"),
+        pytest.param(
+            manifest(0.1, to_popular=(-0.1, -0.2, -0.05)), None, "", id="the first, though worse than popular"
+        ),
+        pytest.param(manifest(0.19), manifest(0.2), "", id="a little worse"),
+        pytest.param(manifest(0.181), manifest(0.2), "", id="worse by almost the margin"),
+        pytest.param(
+            manifest(0.17),
+            manifest(0.2),
+            "NDCG@10 0.1700 is worse than 0.2000 in service by more than the margin of 10%",
+            id="worse by more",
+        ),
+        pytest.param(
+            manifest(0.17, 0.22, to_service=(-0.05, -0.06, -0.04)),
+            manifest(0.1),
+            "NDCG@10 0.1700 is worse than 0.2200 in service by more than the margin of 10%, on the same plays "
+            "(difference -0.0500, 95 % between -0.0600 and -0.0400)",
+            id="worse on the same plays, whatever the other report says",
+        ),
+        pytest.param(manifest(0.2, 0.21), manifest(0.9), "", id="as good on the same plays"),
+        pytest.param(
+            manifest(0.2, 0.1, split="ratio"), manifest(0.9), "", id="better on the same plays, another split"
+        ),
+        pytest.param(manifest(0.1), manifest(0.2, split="ratio"), "", id="another kind of split"),
+        pytest.param(manifest(0.17), old(0.2), "NDCG@10 0.1700 is worse than 0.2000", id="worse than an old report"),
+        pytest.param(manifest(0.19), old(0.2), "", id="a little worse than an old report"),
+        pytest.param(old(0.17), old(0.2), "NDCG@10 0.1700 is worse than 0.2000", id="two old reports"),
+        pytest.param(manifest(None), manifest(0.2), "", id="nobody to judge on"),
+        pytest.param(manifest(0.1), manifest(None), "", id="nobody to judge the other on"),
+        pytest.param(manifest(0.1), {}, "", id="a version without a report"),
+        pytest.param(
+            manifest(0.2, popular=0.25, to_popular=(-0.05, -0.08, -0.02)),
+            manifest(0.2),
+            "NDCG@10 0.2000 is worse than 0.2500 of most popular (difference -0.0500, 95 % between -0.0800 and "
+            "-0.0200)",
+            id="worse than popular",
+        ),
+        pytest.param(
+            manifest(0.2, popular=0.21, to_popular=(-0.01, -0.03, 0.01)), manifest(0.2), "", id="perhaps worse than it"
+        ),
+        pytest.param(
+            manifest(0.2, popular=0.2, to_popular=(-0.01, -0.02, -0.005), algorithm="popularity"),
+            manifest(0.2),
+            "",
+            id="popularity itself",
+        ),
+    ],
+)
+def test_the_gate(candidate: dict[str, Any], serving: dict[str, Any] | None, reason: str) -> None:
+    said = objection(candidate, serving, margin=0.1)
+    assert said.startswith(reason) if reason else said == ""
+    assert len(said) <= ModelArtifact._meta.get_field("gate_reason").max_length
+
+
+def test_a_margin_of_one_holds_back_only_what_is_worse_than_popular() -> None:
+    assert objection(manifest(0.001), manifest(0.9), margin=1) == ""
+    assert objection(manifest(0.001, to_popular=(-0.2, -0.3, -0.1)), manifest(0.9), margin=1) != ""
+
+
+@pytest.mark.parametrize(
+    ("found", "ndcg"),
+    [(manifest(0.3), 0.3), (old(0.2), 0.2), (manifest(None), None), ({"report": {}}, None), ({}, None)],
+)
+def test_the_number_of_a_version_is_found_in_reports_of_every_release(found: dict[str, Any], ndcg: float) -> None:
+    assert ModelArtifact(manifest=found).ndcg == ndcg
+    assert score(found.get("report", {})) == ndcg

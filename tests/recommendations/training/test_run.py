@@ -1,0 +1,233 @@
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from access.models import User
+from engine.models.base import Learnt
+from engine.models.ials import IALS
+from interactions.models import Interaction
+from recommendations.models import Alarm, ModelArtifact, TrainingRun, UserFeatures
+from recommendations.tasks import train_model
+from recommendations.training import run
+from recommendations.training.config import store
+from recommendations.training.publish import CannotPublish, publish, roll_back, version_in_service
+from recommendations.training.run import run_training
+from tests.people import Catalogue
+
+
+@pytest.fixture
+def world(catalogue: Catalogue) -> Catalogue:
+    catalogue.checkerboard()
+    return catalogue
+
+
+def trained() -> str:
+    outcome = run_training("test", force=True)
+    assert outcome.run is not None
+    assert outcome.run.artifact is not None
+    return outcome.run.artifact.version
+
+
+def test_a_run_publishes_a_version_and_leaves_a_row(world: Catalogue) -> None:
+    outcome = run_training("test")
+    run, artifact = TrainingRun.objects.get(), ModelArtifact.objects.get()
+    assert outcome.status == "Published"
+    assert (run.status, run.trigger, run.artifact, run.stage) == ("published", "test", artifact, "")
+    assert run.finished_at is not None
+    assert run.peak_memory_bytes is not None
+    assert run.peak_memory_bytes > 10_000_000
+    assert run.seconds.keys() == {"reconcile", "read", "train", "write", "judge", "publish", "prune"}
+    assert version_in_service() == artifact.version
+    assert (artifact.gate, artifact.users, artifact.items, artifact.plays) == ("passed", 20, 20, 180)
+    assert artifact.size_bytes == store().size(artifact.version)
+    assert artifact.manifest["config"]["parts"][0]["factors"] == 2
+    assert artifact.ndcg == artifact.manifest["report"]["models"]["model"]["metrics"]["ndcg@10"]["mean"]
+    assert 10_000_000 < artifact.manifest["peak_memory_bytes"] <= run.peak_memory_bytes
+    assert None not in (artifact.published_at, artifact.projected_at)
+
+
+def test_user_features_are_the_factors_of_the_version(world: Catalogue) -> None:
+    version = trained()
+    bundle = store().load(version)
+    assert UserFeatures.objects.count() == 20
+    for features in UserFeatures.objects.all():
+        row = bundle.users.row(features.user_id)
+        assert features.version == version
+        assert features.interactions == 9
+        np.testing.assert_array_equal(features.vector, bundle.user_factors[row])
+
+
+def test_a_listener_deleted_while_training_is_left_out(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train_while_somebody_leaves(*args: Any, **kwargs: Any) -> Any:
+        User.objects.first().delete()  # type: ignore[union-attr]
+        return original(*args, **kwargs)
+
+    original = run.train
+    monkeypatch.setattr(run, "train", train_while_somebody_leaves)
+    assert run_training("test").status == "Published"
+    assert UserFeatures.objects.count() == 19
+
+
+def test_nothing_new_is_not_trained_again(world: Catalogue) -> None:
+    version = trained()
+    outcome = run_training("test")
+    assert (outcome.status, outcome.detail) == ("Unchanged", f"nothing new since version {version}")
+    assert ModelArtifact.objects.count() == 1
+    Interaction.objects.first().delete()  # type: ignore[union-attr]
+    assert run_training("test").status == "Published"
+
+
+def test_other_settings_are_something_new(world: Catalogue, settings: Any) -> None:
+    trained()
+    settings.MUSICREC = settings.MUSICREC | {"FACTORS": 3, "GATE_MARGIN": 1}
+    assert run_training("test").status == "Published"
+
+
+def test_a_damaged_version_in_service_is_something_new(world: Catalogue) -> None:
+    version = trained()
+    (store().folder(version) / "model.npz").write_bytes(b"gone")
+    assert run_training("test").status == "Published"
+    assert version_in_service() != version
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"version": "../../etc", "previous": null}'])
+def test_a_damaged_pointer_is_replaced_by_the_next_run(world: Catalogue, content: str) -> None:
+    trained()
+    (store().root / "current.json").write_text(content)
+    assert version_in_service() is None
+    assert run_training("test").status == "Published"
+    assert version_in_service() == ModelArtifact.objects.latest("created_at").version
+
+
+def test_a_family_that_cannot_run_becomes_svd_and_says_so(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object, **kwargs: object) -> Learnt:
+        raise RuntimeError("no BLAS today")
+
+    monkeypatch.setattr(IALS, "fit", broken)
+    outcome = run_training("test")
+    artifact = ModelArtifact.objects.get()
+    assert (outcome.status, artifact.algorithm) == ("Published", "svd")
+    assert artifact.manifest["fallback"] == "ials could not run (RuntimeError: no BLAS today)"
+    assert "ials could not run" in outcome.detail
+
+
+def test_without_plays_it_fails_with_a_row_an_alarm_and_a_remedy(catalogue: Catalogue) -> None:
+    catalogue.tracks(3)
+    outcome = run_training("test")
+    assert outcome.status == "Failed"
+    assert "import plays first" in outcome.detail
+    assert TrainingRun.objects.get().status == "failed"
+    assert Alarm.objects.get().kind == "training_failed"
+    with pytest.raises(CommandError, match="import plays first"):
+        call_command("train_model")
+    assert Alarm.objects.get().count == 2  # counted up, not a second row
+
+
+def test_success_resolves_the_alarm(catalogue: Catalogue) -> None:
+    run_training("test")
+    catalogue.checkerboard()
+    run_training("test")
+    assert Alarm.objects.get().resolved_at is not None
+
+
+def test_a_second_run_at_the_same_time_stops(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner: list[str] = []
+
+    def train_twice(*args: Any, **kwargs: Any) -> Any:
+        inner.append(str(run_training("other")))
+        return original(*args, **kwargs)
+
+    original = run.train
+    monkeypatch.setattr(run, "train", train_twice)
+    assert run_training("test").status == "Published"
+    assert inner == ["Already running: another training run has not finished"]
+    assert TrainingRun.objects.count() == 1
+
+
+def test_the_task_is_the_same_call(world: Catalogue) -> None:
+    assert train_model("schedule").startswith("Published: version ")
+    assert TrainingRun.objects.get().trigger == "schedule"
+
+
+@pytest.mark.parametrize(
+    "perfect",
+    [
+        {"models": {"model": {"metrics": {"ndcg@10": {"mean": 1.0, "low": 0.9, "high": 1.0}}, "segments": {}}}},
+        {"model": {"ndcg@10": 1.0, "recall@10": 1.0}},  # as the first release wrote it
+    ],
+)
+def test_a_worse_version_is_held_back_and_can_be_published_by_hand(world: Catalogue, perfect: dict[str, Any]) -> None:
+    first = trained()
+    manifest = store().manifest(first)
+    better = manifest | {"report": {"split": manifest["report"]["split"]} | perfect}
+    (store().folder(first) / "manifest.json").write_text(json.dumps(better))
+    outcome = run_training("test", force=True)
+    held_back = ModelArtifact.objects.latest("created_at")
+    assert outcome.status == "Held back"
+    assert "worse than 1.0000 in service by more than the margin of 10%" in outcome.detail
+    assert (held_back.gate, held_back.gate_reason) == ("held_back", outcome.detail)
+    assert version_in_service() == first
+    assert Alarm.objects.get().kind == "held_back"
+    publish(held_back.version)
+    assert version_in_service() == held_back.version
+
+
+def test_old_versions_are_pruned_never_the_one_in_service_nor_the_one_before(world: Catalogue, settings: Any) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"MODEL_KEEP": 2}
+    versions = [trained() for _ in range(4)]
+    assert set(store().versions()) == set(versions[2:])
+    assert [a.version for a in ModelArtifact.objects.filter(pruned_at=None).order_by("pk")] == versions[2:]
+    publish(versions[2])
+    last = [trained() for _ in range(2)]
+    assert set(store().versions()) == set(last)
+
+
+def test_rolling_back_goes_to_the_version_before_and_back(world: Catalogue) -> None:
+    first, second = trained(), trained()
+    assert roll_back() == first == version_in_service()
+    assert set(UserFeatures.objects.values_list("version", flat=True)) == {first}
+    assert roll_back() == second
+    call_command("publish_model", first)
+    assert version_in_service() == first
+    call_command("publish_model", "--previous")
+    assert version_in_service() == second
+
+
+def test_what_cannot_be_published_changes_nothing(world: Catalogue) -> None:
+    version = trained()
+    with pytest.raises(CannotPublish, match="no version before"):
+        roll_back()
+    for name in ("nonsense", "../x"):
+        with pytest.raises(CannotPublish, match="cannot be put into service"):
+            publish(name)
+        with pytest.raises(CommandError, match="cannot be put into service"):
+            call_command("publish_model", name)
+    assert version_in_service() == version
+
+
+def test_a_rolled_back_version_is_not_trained_again_from_the_same_plays(world: Catalogue) -> None:
+    first, _second = trained(), trained()
+    roll_back()
+    assert run_training("test").status == "Unchanged"
+    assert version_in_service() == first
+
+
+def test_a_setting_changed_back_trains_again(world: Catalogue, settings: Any) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1, "MODEL_KEEP": 2}
+    for factors in (2, 3, 4, 2):
+        settings.MUSICREC = settings.MUSICREC | {"FACTORS": factors}
+        assert run_training("test").status == "Published"
+
+
+def test_old_versions_that_cannot_be_removed_do_not_undo_a_publication(
+    world: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck() -> list[str]:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(run, "prune", stuck)
+    assert run_training("test").status == "Published"
+    assert Alarm.objects.get().kind == "prune_failed"

@@ -1,0 +1,257 @@
+"""Studies: what they leave behind, what training makes of them, and how they go on."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import import_module
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import pytest
+from django.apps import apps
+from django.core.management import CommandError, call_command
+from django_celery_beat.models import PeriodicTask
+from filelock import FileLock
+
+from access.models import User
+from engine.data.plays import Plays
+from engine.data.split import split
+from engine.ensemble import Part, Recipe
+from engine.models.ials import IALS
+from engine.models.popularity import Popularity
+from engine.models.rp3beta import RP3Beta
+from engine.tuning import Tuned
+from interactions.models import Interaction
+from recommendations import tasks
+from recommendations.models import Alarm, ModelArtifact, TrainingRun, TuningStudy
+from recommendations.training import tuning
+from recommendations.training.config import recipe_of_settings, store, training_config
+from recommendations.training.publish import version_in_service
+from recommendations.training.run import run_training
+from recommendations.training.tuning import run_tuning
+from tests.engine import tastes
+from tests.people import Catalogue
+
+NEIGHBOURS = Recipe((Part(RP3Beta()),))
+
+
+@pytest.fixture
+def world(catalogue: Catalogue, settings: Any) -> None:
+    """Listeners with tastes; a tuned recipe is far better than the settings', and the gate lets everything pass."""
+    plays = tastes.plays()
+    tracks = catalogue.tracks(tastes.TRACKS)
+    users = User.objects.bulk_create(User(username=f"listener-{n}") for n in range(tastes.LISTENERS))
+    Interaction.objects.bulk_create(
+        Interaction(
+            user=users[user],
+            track=tracks[track],
+            plays=int(count),
+            milestone=100 if qualified else 10,
+            played_at=datetime.fromtimestamp(int(time), UTC),
+            source="test",
+            event_id=uuid.uuid4(),
+        )
+        for user, track, count, qualified, time in zip(
+            plays.user, plays.track, plays.count, plays.qualified, plays.time, strict=True
+        )
+    )
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1, "TUNING_SECONDS": 1}
+
+
+@pytest.fixture
+def finding(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The search finds what it is told to."""
+
+    def finds(recipe: Recipe, score: float = 0.99) -> None:
+        monkeypatch.setattr(tuning, "tune", lambda *args, **kwargs: Tuned(recipe, score, (), {"rp3beta": score}))
+
+    return finds
+
+
+def the_study() -> TuningStudy:
+    return TuningStudy.objects.get()
+
+
+def test_a_study_is_trained_judged_put_into_service_and_used_from_then_on(world: None) -> None:
+    assert run_training("test").status == "Published"
+    before, out = version_in_service(), StringIO()
+    call_command("tune_model", "--seconds", "2", stdout=out)
+    study = the_study()
+    trials = list(study.trials.all())
+    assert (study.status, study.trigger, study.split, study.budget_seconds) == ("adopted", "command", "time", 2)
+    assert study.score > 1.2 * study.score_in_use
+    assert study.finished_at is not None
+    assert study.seconds >= sum(trial.seconds for trial in trials)
+    assert [trial.number for trial in trials] == list(range(1, len(trials) + 1))
+    assert {trial.family for trial in trials} == set(study.best_of)
+    assert [Part.parse(trial.parameters).trainer.family for trial in trials] == [trial.family for trial in trials]
+
+    run = TrainingRun.objects.get(trigger="tuning")
+    assert version_in_service() == run.artifact.version == study.artifact.version != before
+    report = run.artifact.manifest["report"]
+    assert report["models"].keys() == {"model", "in_service", "most_popular"}
+    assert report["differences"].keys() == {"in_service", "most_popular"}
+    assert training_config().recipe == Recipe.parse(study.recipe) == Recipe.parse(run.artifact.manifest["config"])
+    assert run_training("schedule").status == "Unchanged"  # the night uses the same recipe
+
+    said = out.getvalue().splitlines()
+    assert said[0].startswith("Adopted: ")
+    assert f"NDCG@10 {study.score:.4f}" in said[0]
+    assert {line.split()[0] for line in said[1:]} == set(study.best_of)
+
+
+def test_a_killed_study_goes_on_with_its_trials(world: None) -> None:
+    run_tuning("test", seconds=1, train_it=False)
+    killed = the_study()
+    assert killed.status == "tried"
+    known = list(killed.trials.values_list("number", "parameters", "at"))
+    TuningStudy.objects.update(status="running", finished_at=None, score=None, recipe=None)
+    outcome = run_tuning("test", seconds=50, train_it=False)
+    study = the_study()  # the same one
+    assert outcome.study == study == killed
+    assert (study.status, study.budget_seconds) == ("tried", 1)
+    assert list(study.trials.values_list("number", "parameters", "at"))[: len(known)] == known
+    numbers = list(study.trials.values_list("number", flat=True))
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert study.seconds >= sum(study.trials.values_list("seconds", flat=True))
+    assert ModelArtifact.objects.count() == 0
+
+
+def test_a_killed_study_over_other_plays_is_over(world: None, finding: Any) -> None:
+    killed = TuningStudy.objects.create(trigger="test", fingerprint="of other plays", budget_seconds=5)
+    finding(NEIGHBOURS)
+    run_tuning("test", train_it=False)
+    killed.refresh_from_db()
+    assert (killed.status, killed.detail) == ("interrupted", "the process was killed")
+    assert killed.finished_at is not None
+    assert TuningStudy.objects.latest("pk").status == "tried"
+
+
+def test_the_plays_it_is_judged_on_afterwards_are_not_looked_at(world: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def tune(past: Any, future: Any, shape: Any, **options: Any) -> Tuned:
+        asked.update(pairs=len(past) + len(future), newest=future.newest.max(), oldest=future.newest.min(), past=past)
+        return Tuned(NEIGHBOURS, 0.9, ())
+
+    monkeypatch.setattr(tuning, "tune", tune)
+    run_tuning("test", train_it=False)
+    held_out = split(tuning.read_plays(lambda *args: None), "time", 0.2, 2009).future
+    assert asked["newest"] < held_out.time.min()
+    assert asked["past"].newest.max() < asked["oldest"]
+    assert the_study().split == "time"
+
+
+@pytest.mark.parametrize("kind", ["ratio", "leave_last", "new_users"])
+def test_it_chooses_on_the_split_it_will_be_judged_on(world: None, finding: Any, settings: Any, kind: str) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"SPLIT": kind}
+    finding(NEIGHBOURS)
+    assert run_tuning("test").status == "Adopted"
+    assert the_study().split == ("ratio" if kind == "new_users" else kind)
+    assert the_study().artifact.manifest["report"]["split"] == kind
+
+
+def test_of_many_plays_it_takes_some_listeners_whole(world: None, settings: Any) -> None:
+    everything = tuning.read_plays(lambda *args: None)
+    settings.MUSICREC = settings.MUSICREC | {"TUNING_PAIRS": 1000}
+    some = tuning._sampled(everything, seed=1)
+    assert 900 < len(set(zip(some.user, some.track, strict=True))) <= 1000
+    assert len(some) == np.isin(everything.user, some.user).sum()
+    assert tuning._sampled(everything, seed=1).fingerprint() == some.fingerprint()
+    settings.MUSICREC = settings.MUSICREC | {"TUNING_PAIRS": len(everything)}
+    repeated = Plays.concatenate([everything, everything])  # twice the plays, the same pairs
+    assert len(tuning._sampled(repeated, seed=1)) == len(repeated)
+
+
+@pytest.mark.parametrize("found", ["the recipe in use", "a worse one"])
+def test_nothing_better_changes_nothing(world: None, finding: Any, found: str) -> None:
+    run_training("test")
+    serving = version_in_service()
+    finding(*((recipe_of_settings(), 0.9) if found == "the recipe in use" else (NEIGHBOURS, 0.0001)))
+    outcome = run_tuning("test")
+    assert (outcome.status, the_study().status) == ("No better", "no_better")
+    assert outcome.detail.startswith("nothing better than the recipe in use was found")
+    assert (version_in_service(), TrainingRun.objects.count()) == (serving, 1)
+    assert training_config().recipe == recipe_of_settings()
+
+
+def test_what_the_gate_holds_back_is_not_used(world: None, finding: Any, settings: Any) -> None:
+    run_training("test")
+    serving = version_in_service()
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": -99}
+    finding(NEIGHBOURS)
+    outcome = run_tuning("test")
+    study = the_study()
+    assert (outcome.status, study.artifact.gate) == ("Held back", "held_back")
+    assert "in service by more than the margin" in study.detail
+    assert "on the same plays (difference " in study.artifact.gate_reason
+    assert Alarm.objects.get().kind == "held_back"
+    assert (version_in_service(), training_config().recipe) == (serving, recipe_of_settings())
+
+
+def test_a_recipe_that_loses_to_popularity_is_held_back(world: None, finding: Any, settings: Any) -> None:
+    finding(Recipe((Part(Popularity()),)))
+    assert run_tuning("test").status == "Adopted"  # what is popular itself is not worse than popular
+    finding(Recipe((Part(IALS(factors=1, iterations=1), damping=5.0),)))
+    TuningStudy.objects.update(score_in_use=0)
+    outcome = run_tuning("test")
+    assert outcome.status == "Held back"
+    assert "of most popular (difference -" in outcome.detail
+
+
+def test_a_search_that_breaks_off_leaves_a_row_an_alarm_and_the_reason(
+    world: None, finding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> Tuned:
+        raise RuntimeError("no luck today")
+
+    monkeypatch.setattr(tuning, "tune", broken)
+    with pytest.raises(CommandError, match="no luck today"):
+        call_command("tune_model")
+    assert (the_study().status, Alarm.objects.get().kind) == ("failed", "tuning_failed")
+    assert "no luck today" in the_study().detail
+    finding(NEIGHBOURS)
+    run_tuning("test", train_it=False)
+    assert Alarm.objects.get().resolved_at is not None
+
+
+def test_without_plays_it_says_what_to_do(catalogue: Catalogue) -> None:
+    catalogue.tracks(3)
+    assert "import plays first" in run_tuning("test").detail
+    assert the_study().status == "failed"
+
+
+def test_a_second_study_at_the_same_time_stops(world: None) -> None:
+    with _locked("tuning.lock"):
+        assert str(run_tuning("test")) == "Already running: another tuning study has not finished"
+    assert TuningStudy.objects.count() == 0
+
+
+def test_a_training_run_that_is_going_on_is_waited_for(
+    world: None, finding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding(NEIGHBOURS)
+    slept: list[float] = []
+    with _locked("training.lock") as lock:
+        monkeypatch.setattr(tuning.time, "sleep", lambda seconds: (slept.append(seconds), lock.release()))
+        assert run_tuning("test").status == "Adopted"
+    assert slept == [tuning.POLL_SECONDS]
+
+
+def test_the_task_is_the_same_call_and_runs_on_sundays(world: None, finding: Any) -> None:
+    finding(NEIGHBOURS)
+    assert tasks.tune_model("schedule").startswith("Adopted: rp3beta, NDCG@10 0.9900")
+    weekly = import_module("recommendations.migrations.0004_weekly_tuning")
+    weekly.add(apps, None)  # again: a test that empties the tables takes what migrations put there with it
+    task = PeriodicTask.objects.get(task="recommendations.tune_model")
+    assert (task.name, str(task.crontab)[:11], task.enabled) == ("Weekly tuning", "30 4 * * 0 ", True)
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[FileLock]:
+    """As by another process."""
+    store().root.mkdir(parents=True, exist_ok=True)
+    with FileLock(store().root / name) as lock:
+        yield lock
