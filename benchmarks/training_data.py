@@ -58,13 +58,13 @@ def reading(world: World, plays: int, rounds: int) -> None:
     from engine.data.id_map import IdMap
     from engine.data.plays import Plays
     from engine.data.user_item_matrix import Confidence, Pairs, confidence_matrix
-    from interactions.training_data import play_chunks
+    from interactions.training_data import iter_play_chunks
 
     _empty()
     _fill(world, plays)
 
     def ours() -> None:
-        found = Plays.concatenate(list(play_chunks()))
+        found = Plays.concatenate(list(iter_play_chunks()))
         users, items = IdMap.of(found.user), IdMap.of(found.track)
         confidence_matrix(Pairs.of(found, users, items), (len(users), len(items)), Confidence())
 

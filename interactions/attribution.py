@@ -9,7 +9,7 @@ from uuid import UUID
 from interactions.models import Exposure, Interaction
 
 
-class Seen(NamedTuple):
+class ExposureRow(NamedTuple):
     """A track was seen or opened."""
 
     user_id: int
@@ -17,7 +17,7 @@ class Seen(NamedTuple):
     kind: str  # impression, click or play_start
 
 
-class Done(NamedTuple):
+class PlayRow(NamedTuple):
     """A track was played or skipped."""
 
     user_id: int
@@ -28,24 +28,24 @@ class Done(NamedTuple):
     ms_played: int | None
 
 
-def seen_of(recommendation_ids: Collection[UUID]) -> dict[UUID, list[Seen]]:
+def load_exposures_by_slate(recommendation_ids: Collection[UUID]) -> dict[UUID, list[ExposureRow]]:
     rows = Exposure.objects.filter(recommendation_id__in=recommendation_ids)
-    found: dict[UUID, list[Seen]] = defaultdict(list)
-    for slate, *row in rows.values_list("recommendation_id", *Seen._fields):
-        found[slate].append(Seen(*row))
+    found: dict[UUID, list[ExposureRow]] = defaultdict(list)
+    for slate, *row in rows.values_list("recommendation_id", *ExposureRow._fields):
+        found[slate].append(ExposureRow(*row))
     return found
 
 
-def done_of(recommendation_ids: Collection[UUID]) -> dict[UUID, list[Done]]:
+def load_plays_by_slate(recommendation_ids: Collection[UUID]) -> dict[UUID, list[PlayRow]]:
     kinds = [Interaction.Kind.PLAY, Interaction.Kind.SKIP]
     rows = Interaction.objects.filter(recommendation_id__in=recommendation_ids, kind__in=kinds)
-    found: dict[UUID, list[Done]] = defaultdict(list)
-    for slate, *row in rows.values_list("recommendation_id", *Done._fields):
-        found[slate].append(Done(*row))
+    found: dict[UUID, list[PlayRow]] = defaultdict(list)
+    for slate, *row in rows.values_list("recommendation_id", *PlayRow._fields):
+        found[slate].append(PlayRow(*row))
     return found
 
 
-def active_listeners(begin: datetime, end: datetime) -> Iterable[int]:
+def iter_active_listeners(begin: datetime, end: datetime) -> Iterable[int]:
     """Ids of the listeners who did anything from `begin` until before `end`; repeats possible."""
     for model, moment in ((Interaction, "played_at"), (Exposure, "occurred_at")):
         during = model._default_manager.filter(**{f"{moment}__gte": begin, f"{moment}__lt": end})

@@ -13,7 +13,7 @@ from access.services import touch
 from interactions.models import Exposure, Interaction
 
 
-class Row(NamedTuple):
+class NewInteraction(NamedTuple):
     """A row of `interactions`, by column."""
 
     user_id: int
@@ -36,7 +36,7 @@ class Row(NamedTuple):
     position: int | None = None
 
 
-class ExposureRow(NamedTuple):
+class NewExposure(NamedTuple):
     """A row of `exposures`, by column."""
 
     user_id: int
@@ -51,14 +51,14 @@ class ExposureRow(NamedTuple):
     event_id: UUID
 
 
-TABLES = {Row: Interaction._meta.db_table, ExposureRow: Exposure._meta.db_table}
+TABLES = {NewInteraction: Interaction._meta.db_table, NewExposure: Exposure._meta.db_table}
 T = TypeVar("T")
 _TRIES = 3
 _FEW = 1000  # rows from which COPY is faster than one statement
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def retried(write: Callable[[], T]) -> T:
+def retry_on_conflict(write: Callable[[], T]) -> T:
     """`write()` in a transaction; again, where a listener or a track was deleted between its look and the commit, or
     somebody else wrote the same at the same moment."""
     for tries_left in reversed(range(_TRIES)):
@@ -72,7 +72,7 @@ def retried(write: Callable[[], T]) -> T:
 
 
 @transaction.atomic
-def insert_once(rows: Sequence[Row] | Sequence[ExposureRow]) -> int:
+def insert_new(rows: Sequence[NewInteraction] | Sequence[NewExposure]) -> int:
     """Insert the rows whose (user, event_id) is new; gives how many. Any other violation raises and inserts nothing."""
     if not rows:
         return 0
@@ -83,7 +83,7 @@ def insert_once(rows: Sequence[Row] | Sequence[ExposureRow]) -> int:
         inserted = _execute_many(ordered)
     else:
         inserted = _copy(ordered) if len(rows) > _FEW else _insert(ordered)
-    if inserted and isinstance(rows[0], Row):
+    if inserted and isinstance(rows[0], NewInteraction):
         touch(row.user_id for row in rows)
     return inserted
 

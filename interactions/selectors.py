@@ -31,7 +31,7 @@ from interactions.models import QUALIFIED_MILESTONE, Block, Interaction, Popular
 
 Kind = Interaction.Kind
 QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True)
-SIGNALS = {
+SIGNAL_BY_KIND = {
     Kind.PLAY: Signal.PLAY,
     Kind.SKIP: Signal.SKIP,
     Kind.LIKE: Signal.LIKE,
@@ -43,8 +43,8 @@ SIGNALS = {
     Kind.PLAYLIST_REMOVE: Signal.REMOVE,
 }
 OPINIONS = [Kind.LIKE, Kind.UNLIKE, Kind.DISLIKE, Kind.UNDISLIKE]
-AGREE = Q(is_active=True, consent=True)  # of listeners: not who is being erased, or has not agreed
-LEARNT_FROM = Q(user__is_active=True, user__consent=True)  # the same, of what they did
+CONSENTING = Q(is_active=True, consent=True)  # of listeners: not who is being erased, or has not agreed
+BY_CONSENTING_LISTENER = Q(user__is_active=True, user__consent=True)  # the same, of what they did
 
 
 class UnixSeconds(Func):
@@ -72,16 +72,16 @@ class History:
         return self.stamp[0]
 
     @property
-    def met(self) -> NDArray[np.int64]:
+    def known_tracks(self) -> NDArray[np.int64]:
         """Ids of the tracks that are no news to them: int64 (k,)."""
         return self.pairs.track[self.pairs.wanted | self.pairs.refused]
 
     @property
-    def wanted(self) -> NDArray[np.int64]:
+    def positive_tracks(self) -> NDArray[np.int64]:
         return self.pairs.track[self.pairs.wanted]
 
     @property
-    def disliked(self) -> NDArray[np.int64]:
+    def disliked_tracks(self) -> NDArray[np.int64]:
         return self.pairs.track[self.pairs.disliked]
 
 
@@ -90,22 +90,22 @@ Blocks = frozenset[tuple[str, int]]
 _COLUMNS = ("track_id", "signal", "n", "count", "good", "newest")
 
 
-def blocks_column(listener: Any = LISTENER, now: Any = NOW) -> RowsAsJson:
+def blocks_subquery(listener: Any = LISTENER, now: Any = NOW) -> RowsAsJson:
     """The blocks of a listener that are in force, to be read by `blocks_in`."""
     in_force = Block.objects.filter(Q(until=None) | Q(until__gt=now), user=listener)
     return RowsAsJson(in_force.values("kind", "target_id"), ("kind", "target_id"))
 
 
-def blocks_in(column: str | None) -> Blocks:
+def parse_blocks(column: str | None) -> Blocks:
     return frozenset((kind, target) for kind, target in orjson.loads(column or "[]"))
 
 
-def history_column(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJson:
+def history_subquery(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJson:
     """The history of a listener, to be read by `history_in`; not looked up unless `when` holds. As many rows as
     different tracks and signals, whatever the number of plays. Only columns that `interaction_of_listener` has."""
     rows = (
         Interaction.objects.filter(when or Q(), user=listener)
-        .values("track_id", signal=signal_column())
+        .values("track_id", signal=signal_expression())
         .annotate(
             n=Count("*"),
             count=Sum("plays"),
@@ -118,7 +118,7 @@ def history_column(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJso
     return RowsAsJson(rows.values(*_COLUMNS), _COLUMNS)
 
 
-def history_in(column: str | None) -> History:
+def parse_history(column: str | None) -> History:
     rows = orjson.loads(column or "[]")
     if not rows:
         return History()
@@ -129,24 +129,24 @@ def history_in(column: str | None) -> History:
     return History(Pairs.of_listener(plays), (int(interactions.sum()), int(seconds.max())))
 
 
-_HISTORY = Statement(lambda: User.objects.filter(pk=LISTENER).values_list(history_column()))
+_HISTORY_STATEMENT = Statement(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))
 
 
-def history(user_id: int) -> History:
+def load_history(user_id: int) -> History:
     """One query. An unknown listener's is empty."""
-    found = _HISTORY.rows(listener=user_id)
-    return history_in(found[0][0]) if found else History()
+    found = _HISTORY_STATEMENT.rows(listener=user_id)
+    return parse_history(found[0][0]) if found else History()
 
 
-def signal_column() -> Case:
+def signal_expression() -> Case:
     """What a row says: a `Signal`."""
-    said = [When(kind=kind, then=Value(int(signal))) for kind, signal in SIGNALS.items() if kind != Kind.PLAY]
+    said = [When(kind=kind, then=Value(int(signal))) for kind, signal in SIGNAL_BY_KIND.items() if kind != Kind.PLAY]
     skipped = When(is_skip=True, then=Value(int(Signal.SKIP)))
     played = When(kind=Kind.PLAY, then=Value(int(Signal.PLAY)))  # most are, and need no look at the others
     return Case(skipped, played, *said, default=Value(int(Signal.PLAY)), output_field=IntegerField())
 
 
-def opinion_of(user_id: int, track_id: int) -> str | None:
+def current_opinion(user_id: int, track_id: int) -> str | None:
     """What a listener said last of a track: like, unlike, dislike or undislike."""
     said = Interaction.objects.filter(user=user_id, track=track_id, kind__in=OPINIONS)
     return said.order_by("-played_at", "-pk").values_list("kind", flat=True).first()
@@ -157,7 +157,7 @@ def last_opinion_at(user_id: int, track_id: int) -> datetime | None:
     return said.order_by("-played_at").values_list("played_at", flat=True).first()
 
 
-def opinions(user_id: int) -> dict[int, str]:
+def current_opinions(user_id: int) -> dict[int, str]:
     """The same of every track that something was said of, the newest first."""
     said = Interaction.objects.filter(user=user_id, kind__in=OPINIONS).order_by("-played_at", "-pk")
     last: dict[int, str] = {}
@@ -166,18 +166,18 @@ def opinions(user_id: int) -> dict[int, str]:
     return last
 
 
-def active_listeners(since: datetime, after: int, count: int) -> list[int]:
+def recently_active_listeners(since: datetime, after: int, count: int) -> list[int]:
     """The first `count` ids above `after`, ascending, of those who agree and did anything since."""
     lately = Interaction.objects.filter(user=OuterRef("pk"), played_at__gte=since)
-    there = User.objects.filter(AGREE, Exists(lately), pk__gt=after)
+    there = User.objects.filter(CONSENTING, Exists(lately), pk__gt=after)
     return list(there.order_by("pk").values_list("pk", flat=True)[:count])
 
 
 def count_interactions() -> int:
-    return Interaction.objects.filter(LEARNT_FROM).count()
+    return Interaction.objects.filter(BY_CONSENTING_LISTENER).count()
 
 
-def popular_tracks() -> dict[int, float]:
+def load_popular_tracks() -> dict[int, float]:
     """Listeners of the most popular tracks, by track id."""
     return dict(PopularTrack.objects.values_list("pk", "listeners"))
 
@@ -185,6 +185,6 @@ def popular_tracks() -> dict[int, float]:
 def most_listened(limit: int) -> QuerySet[Interaction, tuple[int, int]]:
     """`(track_id, listeners)` of the most listened-to tracks, by who wants them."""
     kinds = [Kind.PLAY, Kind.LIKE, Kind.SHARE, Kind.PLAYLIST_ADD]
-    wanted = Interaction.objects.filter(LEARNT_FROM, kind__in=kinds, is_skip=False)
+    wanted = Interaction.objects.filter(BY_CONSENTING_LISTENER, kind__in=kinds, is_skip=False)
     by_listeners = wanted.values_list("track_id").annotate(n=Count("user", distinct=True))
     return by_listeners.order_by(F("n").desc(), "track_id")[:limit]

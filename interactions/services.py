@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from interactions.events.ingest import REMEMBERED
+from interactions.events.ingest import IDEMPOTENCY_KEY_LIFETIME
 from interactions.models import EventBatch, Exposure, PopularTrack
 from interactions.selectors import most_listened
 
@@ -29,15 +29,17 @@ def refresh_popular_tracks() -> None:
     PopularTrack.objects.exclude(pk__in=[track for track, _ in counted]).delete()
 
 
-def remove_old_events(*, exposures_before: datetime) -> dict[str, int]:
+def delete_old_events(*, exposures_before: datetime) -> dict[str, int]:
     """Rows removed, by table: exposures, and receipts whose key is no longer remembered."""
     return {
-        "event batches": remove_in_batches(EventBatch.objects.filter(created_at__lt=timezone.now() - REMEMBERED)),
-        "exposures": remove_in_batches(Exposure.objects.filter(occurred_at__lt=exposures_before)),
+        "event batches": delete_in_batches(
+            EventBatch.objects.filter(created_at__lt=timezone.now() - IDEMPOTENCY_KEY_LIFETIME)
+        ),
+        "exposures": delete_in_batches(Exposure.objects.filter(occurred_at__lt=exposures_before)),
     }
 
 
-def remove_in_batches(rows: QuerySet[Any]) -> int:
+def delete_in_batches(rows: QuerySet[Any]) -> int:
     """In short transactions: others write meanwhile. Gives how many."""
     removed = 0
     while ids := list(rows.order_by().values_list("pk", flat=True)[:ROWS_AT_ONCE]):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from access.models import User
 from engine.data.plays import Plays
 from interactions.models import Interaction
-from interactions.selectors import AGREE, QUALIFIED, UnixSeconds, signal_column
+from interactions.selectors import CONSENTING, QUALIFIED, UnixSeconds, signal_expression
 
 Columns = list[NDArray[np.int64]]
 ROWS = 500_000
@@ -29,13 +29,13 @@ _COPY_HEADER = 11 + 4 + 4  # signature, flags, length of an extension that nobod
 _LENGTH = struct.Struct(">i")
 
 
-def play_chunks(rows: int = ROWS) -> Iterator[Plays]:
+def iter_play_chunks(rows: int = ROWS) -> Iterator[Plays]:
     """All interactions to learn from in the order they came, as columns, at most `rows` at a time: memory for a chunk,
     not for the table. A chunk is as the table was when it was read."""
     span = Interaction.objects.aggregate(first=Min("pk"), last=Max("pk"))
     if span["first"] is None:
         return
-    unheard = np.fromiter(User.objects.exclude(AGREE).values_list("pk", flat=True).iterator(), np.int64)
+    unheard = np.fromiter(User.objects.exclude(CONSENTING).values_list("pk", flat=True).iterator(), np.int64)
     read = {"postgresql": _packed, "sqlite": _listed}.get(connection.vendor, _fetched)
     for first in range(span["first"], span["last"] + 1, rows):
         columns = read(first, first + rows)
@@ -47,7 +47,7 @@ def play_chunks(rows: int = ROWS) -> Iterator[Plays]:
 def _chunk(first: int, end: int, time: Any) -> "QuerySet[Interaction, tuple[int, ...]]":
     """Listener, track, time, and in one number all else: each column costs as much as the rest of reading a row."""
     plays = Cast("plays", BigIntegerField()) * (1 << _ABOVE)
-    said = plays + Case(When(QUALIFIED, then=_GOOD), default=0) + signal_column()
+    said = plays + Case(When(QUALIFIED, then=_GOOD), default=0) + signal_expression()
     found = Interaction.objects.filter(pk__gte=first, pk__lt=end).order_by("pk")
     return found.values_list(F("user_id"), F("track_id"), time, said)
 

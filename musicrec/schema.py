@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from interactions.events.schema import schema as events_schema
+from interactions.events.schema import event_batch_schema as events_schema
 
 PROBLEM = {
     "type": "object",

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from access.models import Erasure, User
 from access.selectors import external_digest
-from interactions.imports.jobs import forget_uploads
+from interactions.imports.jobs import delete_uploads
 from privacy.personal_data import held, let_go, remaining
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.training.config import store
@@ -123,7 +123,7 @@ def _erase(erasure: Erasure) -> None:
 
 def _clear(erasure: Erasure) -> None:
     """All but the account, a batch at a time."""
-    forget_uploads(erasure.user_id)
+    delete_uploads(erasure.user_id)
     let_go(erasure.user_id)
     for model, about in held(erasure.user_id).items():
         rows = model._base_manager.filter(about).order_by()

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from experiments.engagement.ratio_metrics import RATIOS, Moments
 from experiments.models import Slate
-from interactions.attribution import Done, Seen, active_listeners
+from interactions.attribution import ExposureRow, PlayRow, iter_active_listeners
 
 COUNTS = ("slates", "impressions", "clicks", "plays", "completions", "skips", "listened_ms")
 PLACE = {name: place for place, name in enumerate(COUNTS)}
@@ -72,7 +72,7 @@ class Tally:
     groups: dict[Group, Counted] = field(default_factory=dict)
 
     def add(
-        self, slates: Iterable[Kept], seen: Mapping[UUID, Sequence[Seen]], done: Mapping[UUID, Sequence[Done]]
+        self, slates: Iterable[Kept], seen: Mapping[UUID, Sequence[ExposureRow]], done: Mapping[UUID, Sequence[PlayRow]]
     ) -> None:
         nobodys: dict[Group, list[tuple[int, ...]]] = defaultdict(list)
         for slate in slates:
@@ -92,11 +92,11 @@ class Tally:
         return Group(slate.strategy, slate.model_version, placement)
 
 
-def of_slate(slate: Kept, seen: Sequence[Seen], done: Sequence[Done]) -> tuple[int, ...]:
+def of_slate(slate: Kept, seen: Sequence[ExposureRow], done: Sequence[PlayRow]) -> tuple[int, ...]:
     """The `COUNTS` of one slate. What is not its listener's, or not on it, is not its doing; each track counts once."""
     on_it = set(slate.track_ids)
 
-    def its(row: Seen | Done) -> bool:
+    def its(row: ExposureRow | PlayRow) -> bool:
         return row.track_id in on_it and slate.user_id in (None, row.user_id)
 
     seen, done = [row for row in seen if its(row)], [row for row in done if its(row)]
@@ -134,4 +134,4 @@ def _active(day: date, first: int, last: int) -> set[int]:
         return set()
     shown = Slate.objects.filter(shown_at__gte=begin, shown_at__lt=end, user_id__isnull=False).order_by()
     asked = shown.values_list("user_id", flat=True).distinct().iterator(chunk_size=20_000)
-    return {*active_listeners(begin, end), *asked}
+    return {*iter_active_listeners(begin, end), *asked}

@@ -18,8 +18,8 @@ from django.utils import timezone
 from experiments import metrics
 from experiments.engagement.aggregate import COUNTS, Counted, Group, Kept, Tally, returned
 from experiments.models import Engagement, RollUp, Slate
-from interactions.attribution import done_of, seen_of
-from interactions.services import remove_in_batches, remove_old_events
+from interactions.attribution import load_exposures_by_slate, load_plays_by_slate
+from interactions.services import delete_in_batches, delete_old_events
 
 logger = logging.getLogger(__name__)
 DAYS = 9  # seven for who comes back, one for today, one for late events
@@ -55,7 +55,7 @@ def count_day(day: date) -> int:
     tally = Tally(_placements(day))
     for slates in _chunks(day):
         ids = [slate.pk for slate in slates]
-        tally.add(slates, seen_of(ids), done_of(ids))
+        tally.add(slates, load_exposures_by_slate(ids), load_plays_by_slate(ids))
     back = returned(day, tally.groups)
     with transaction.atomic():
         rows = [_row(day, group, tally.groups[group], back[group]) for group in sorted(tally.groups)]
@@ -85,8 +85,8 @@ def _no_more(day: date, groups: Collection[Group]) -> list[int]:
 def remove_old() -> dict[str, int]:
     """Rows removed, by table. Engagement stays."""
     begin = _begin(_kept_from())
-    removed = remove_old_events(exposures_before=begin)
-    return removed | {"slates": remove_in_batches(Slate.objects.filter(shown_at__lt=begin))}
+    removed = delete_old_events(exposures_before=begin)
+    return removed | {"slates": delete_in_batches(Slate.objects.filter(shown_at__lt=begin))}
 
 
 def _kept_from() -> date:

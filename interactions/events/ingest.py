@@ -10,21 +10,21 @@ from django.utils import timezone
 
 from access.selectors import agreeing_listeners
 from interactions import metrics
-from interactions.bulk import ExposureRow, Row, insert_once, retried
-from interactions.events.playback import playback
+from interactions.bulk import NewExposure, NewInteraction, insert_new, retry_on_conflict
+from interactions.events.playback import derive_playback
 from interactions.events.schema import EXPOSURES, INTERACTIONS, Event
 from interactions.models import EventBatch
 from tracks.selectors import durations
 
 CLOCK_TOLERANCE = timedelta(minutes=5)  # phones' clocks run fast
-REMEMBERED = timedelta(days=2)  # an Idempotency-Key
+IDEMPOTENCY_KEY_LIFETIME = timedelta(days=2)  # an Idempotency-Key
 
 
-class KeyReused(Exception):
+class IdempotencyKeyReused(Exception):
     """An idempotency key was sent before, with another body."""
 
 
-class Placed(NamedTuple):
+class IndexedEvent(NamedTuple):
     """An event of a batch; `user_id` is whose it is."""
 
     place: int
@@ -45,27 +45,27 @@ class Receipt:
         self.rejected.append({"index": index, "event_id": said, "type": type, "detail": detail})
 
 
-def record_events(events: Sequence[Placed], refused: Receipt) -> Receipt:
+def record_events(events: Sequence[IndexedEvent], refused: Receipt) -> Receipt:
     """Store each event once. One that names no listener or track, or the future, is rejected without the others.
     refused: what could not even be read. The receipt is true once this has returned: it is written by then."""
-    return retried(lambda: _record(events, refused))
+    return retry_on_conflict(lambda: _record(events, refused))
 
 
 def record_once(principal: str, key: str, body: bytes, record: Callable[[], Receipt]) -> Receipt:
     """`record()`, unless it was done under this key already: then its receipt. Raises KeyReused."""
     digest = hashlib.sha256(body).hexdigest()
-    return retried(lambda: _known(principal, key, digest) or _kept(principal, key, digest, record()))
+    return retry_on_conflict(lambda: _known(principal, key, digest) or _kept(principal, key, digest, record()))
 
 
 def _known(principal: str, key: str, digest: str) -> Receipt | None:
     batch = EventBatch.objects.filter(principal=principal, key=key).first()
     if batch is None:
         return None
-    if batch.created_at < timezone.now() - REMEMBERED:
+    if batch.created_at < timezone.now() - IDEMPOTENCY_KEY_LIFETIME:
         batch.delete()
         return None
     if batch.digest != digest:
-        raise KeyReused
+        raise IdempotencyKeyReused
     return Receipt(**batch.receipt)
 
 
@@ -74,13 +74,13 @@ def _kept(principal: str, key: str, digest: str, receipt: Receipt) -> Receipt:
     return receipt
 
 
-def _record(events: Sequence[Placed], refused: Receipt) -> Receipt:
+def _record(events: Sequence[IndexedEvent], refused: Receipt) -> Receipt:
     receipt = Receipt(rejected=list(refused.rejected))
     lengths = durations({placed.event.track_id for placed in events})
     listeners = agreeing_listeners({placed.user_id for placed in events})
     latest = timezone.now() + CLOCK_TOLERANCE
-    rows: list[Row] = []
-    seen: list[ExposureRow] = []
+    rows: list[NewInteraction] = []
+    seen: list[NewExposure] = []
     for placed in events:
         event = placed.event
         if fault := _fault(placed, lengths, listeners, latest):
@@ -89,7 +89,7 @@ def _record(events: Sequence[Placed], refused: Receipt) -> Receipt:
             seen.append(_exposure(placed))
         else:
             rows.append(_interaction(placed, lengths[event.track_id]))
-    receipt.accepted = insert_once(rows) + insert_once(seen)
+    receipt.accepted = insert_new(rows) + insert_new(seen)
     receipt.duplicates = len(rows) + len(seen) - receipt.accepted
     receipt.rejected.sort(key=lambda r: r["index"])
     _count(receipt)
@@ -102,7 +102,7 @@ def _count(receipt: Receipt) -> None:
     metrics.events.labels("rejected").inc(len(receipt.rejected))
 
 
-def _fault(placed: Placed, tracks: dict[int, int | None], listeners: dict[int, bool], latest: datetime) -> str:
+def _fault(placed: IndexedEvent, tracks: dict[int, int | None], listeners: dict[int, bool], latest: datetime) -> str:
     event = placed.event
     if placed.user_id not in listeners:
         return f"user_id: there is no listener {placed.user_id}"
@@ -115,13 +115,13 @@ def _fault(placed: Placed, tracks: dict[int, int | None], listeners: dict[int, b
     return ""
 
 
-def _interaction(placed: Placed, duration_ms: int | None) -> Row:
+def _interaction(placed: IndexedEvent, duration_ms: int | None) -> NewInteraction:
     event = placed.event
     played = event.type.value == "play_end"  # of anything else the two fields say nothing
     ms_played = event.ms_played if played else None
     reason = event.end_reason.value if played and event.end_reason else ""
-    heard = playback(ms_played, duration_ms, reason)
-    return Row(
+    heard = derive_playback(ms_played, duration_ms, reason)
+    return NewInteraction(
         user_id=placed.user_id,
         track_id=event.track_id,
         kind=INTERACTIONS[event.type.value],
@@ -143,9 +143,9 @@ def _interaction(placed: Placed, duration_ms: int | None) -> Row:
     )
 
 
-def _exposure(placed: Placed) -> ExposureRow:
+def _exposure(placed: IndexedEvent) -> NewExposure:
     event = placed.event
-    return ExposureRow(
+    return NewExposure(
         user_id=placed.user_id,
         track_id=event.track_id,
         kind=EXPOSURES[event.type.value],

@@ -22,7 +22,7 @@ class Playback(NamedTuple):
     is_listen: bool = False
 
 
-def playback(ms_played: int | None, duration_ms: int | None, end_reason: str = "") -> Playback:
+def derive_playback(ms_played: int | None, duration_ms: int | None, end_reason: str = "") -> Playback:
     """milestone: percent of the track · completed: 95 % · skip: ended by the listener within 30 seconds, and not heard
     to the end by then · listen: half of a track longer than 30 seconds, or four minutes (Last.fm's rule for scrobbles).
 

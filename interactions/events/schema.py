@@ -50,18 +50,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
-class Unreadable(Exception):
+class InvalidEvent(Exception):
     """An item is no event; the message names the field and what was expected."""
 
 
-def parse(item: Any) -> Event:
-    """Raises Unreadable."""
+def parse_event(item: Any) -> Event:
+    """Raises InvalidEvent."""
     try:
         event = msgspec.convert(item, Event)
     except msgspec.ValidationError as error:
-        raise Unreadable(_sentence(str(error))) from error
+        raise InvalidEvent(_sentence(str(error))) from error
     if event.occurred_at < EARLIEST:
-        raise Unreadable("occurred_at: is before the year 2000")
+        raise InvalidEvent("occurred_at: is before the year 2000")
     return event
 
 
@@ -79,7 +79,7 @@ def _sentence(said: str) -> str:
     return f"{field}: {what}" if field else what
 
 
-def schema() -> tuple[dict[str, Any], dict[str, Any]]:
+def event_batch_schema() -> tuple[dict[str, Any], dict[str, Any]]:
     """JSON Schema of a batch, and the components it refers to, for OpenAPI."""
     batch = Annotated[list[Event], Meta(min_length=1, max_length=MAX_EVENTS)]
     [out], components = msgspec.json.schema_components([batch], ref_template="#/components/schemas/{name}")

@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from access.models import Scope, ServiceKey
-from interactions.events.ingest import KeyReused, Placed, Receipt, record_events, record_once
-from interactions.events.schema import MAX_EVENTS, Unreadable, parse, schema
+from interactions.events.ingest import IdempotencyKeyReused, IndexedEvent, Receipt, record_events, record_once
+from interactions.events.schema import MAX_EVENTS, InvalidEvent, event_batch_schema, parse_event
 from interactions.events.serializers import ReceiptSerializer
 
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
@@ -30,7 +30,7 @@ class EventViewSet(ViewSet):
 
     @extend_schema(
         operation_id="send_events",
-        request={"application/json": schema()[0]},
+        request={"application/json": event_batch_schema()[0]},
         responses={202: ReceiptSerializer},
         parameters=[
             OpenApiParameter(
@@ -53,7 +53,7 @@ class EventViewSet(ViewSet):
             body = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)
             try:
                 receipt = record_once(_principal(request), key, body, lambda: record_events(events, refused))
-            except KeyReused as error:
+            except IdempotencyKeyReused as error:
                 raise IdempotencyConflict from error
         return Response(asdict(receipt), status.HTTP_202_ACCEPTED)
 
@@ -69,22 +69,22 @@ def _principal(request: Request) -> str:
     return f"key:{request.auth.pk}" if isinstance(request.auth, ServiceKey) else f"user:{request.user.pk}"
 
 
-def _parsed(items: list[Any], own: int | None) -> tuple[list[Placed], Receipt]:
+def _parsed(items: list[Any], own: int | None) -> tuple[list[IndexedEvent], Receipt]:
     """own: the token's listener; None for a service key, whose events name theirs."""
     events, refused = [], Receipt()
     for index, item in enumerate(items):
         try:
-            event = parse(item)
+            event = parse_event(item)
             user_id = own if event.user_id is None else event.user_id
             if user_id is None:
-                raise Unreadable("user_id: a service key must name it")
+                raise InvalidEvent("user_id: a service key must name it")
             if own is not None and user_id != own:
-                raise Unreadable("user_id: is another listener than the token's")
-        except Unreadable as error:
+                raise InvalidEvent("user_id: is another listener than the token's")
+        except InvalidEvent as error:
             named = item if isinstance(item, dict) else {}
             refused.reject(index, _text(named.get("event_id")), _text(named.get("type")), str(error))
         else:
-            events.append(Placed(index, user_id, event))
+            events.append(IndexedEvent(index, user_id, event))
     return events, refused
 
 

@@ -10,8 +10,8 @@ from access.selectors import agreeing_listeners
 from access.services import listeners_by_external_id
 from importers import FORMATS
 from importers.records import PlayRecord, Record, Refusal, TrackRecord
-from interactions.bulk import Row, insert_once
-from interactions.listenbrainz.ingest import match_waiting
+from interactions.bulk import NewInteraction, insert_new
+from interactions.listenbrainz.ingest import match_waiting_listens
 from interactions.services import refresh_popular_tracks
 from tracks.models import Track
 from tracks.selectors import ids_by_external_id
@@ -67,7 +67,7 @@ class _Import:
             self.tracks = []
         if self.plays:
             rows = list(self._rows(self.plays))
-            added = insert_once(rows)
+            added = insert_new(rows)
             self.report.plays_added += added
             self.report.plays_known += len(rows) - added
             self.plays = []
@@ -76,7 +76,7 @@ class _Import:
         self.report.refused += 1
         self.on_refusal(refusal)
 
-    def _rows(self, plays: Sequence[PlayRecord]) -> Iterator[Row]:
+    def _rows(self, plays: Sequence[PlayRecord]) -> Iterator[NewInteraction]:
         tracks = ids_by_external_id(Track, {p.track for p in plays})
         users = listeners_by_external_id({p.user for p in plays if p.track in tracks})
         agreeing = agreeing_listeners(users.values())
@@ -107,7 +107,7 @@ def import_data_set(
             running.take(record)
     finally:  # what was read before a file turned out to be damaged stays
         running.flush()
-        match_waiting()
+        match_waiting_listens()
         refresh_popular_tracks()
     return running.report
 
@@ -123,8 +123,8 @@ def _fault(play: PlayRecord, tracks: dict[str, int], users: dict[str, int], agre
     return ""
 
 
-def _row(play: PlayRecord, user_id: int, track_id: int, source: str) -> Row:
-    return Row(
+def _row(play: PlayRecord, user_id: int, track_id: int, source: str) -> NewInteraction:
+    return NewInteraction(
         user_id=user_id,
         track_id=track_id,
         kind=play.kind,

@@ -29,21 +29,21 @@ from interactions.models import HistoryImport
 logger = logging.getLogger(__name__)
 Status = HistoryImport.Status
 UNFINISHED = [Status.WAITING, Status.RUNNING]
-MOST_UNFINISHED = 3  # of one listener
+MAX_UNFINISHED_IMPORTS = 3  # of one listener
 SHOWN_REFUSALS = 20
 ORPHANED_S = 3_600  # a file without a row, so long after it was written, is nobody's
-AGAIN = "interrupted, and begun again"
+RESTARTED = "interrupted, and begun again"
 
 
-class TooMany(Exception):
+class ImportLimitReached(Exception):
     """The listener has uploads that wait."""
 
 
-class Gone(Exception):
+class ImportDeleted(Exception):
     """The job's row is not there any more: its listener was erased."""
 
 
-def folder() -> Path:
+def upload_folder() -> Path:
     """Of the uploaded files. All web processes and workers must see the same one."""
     path: Path = settings.VAR_DIR / "uploads"
     path.mkdir(parents=True, exist_ok=True)
@@ -54,11 +54,11 @@ def check_upload(user_id: int) -> None:
     """Before the body is read. Raises NotAllowed or TooMany."""
     if not agreeing_listeners([user_id]).get(user_id, False):
         raise NotAllowed("the listener's consent is off, so no history is kept")
-    if HistoryImport.objects.filter(user=user_id, status__in=UNFINISHED).count() >= MOST_UNFINISHED:
-        raise TooMany
+    if HistoryImport.objects.filter(user=user_id, status__in=UNFINISHED).count() >= MAX_UNFINISHED_IMPORTS:
+        raise ImportLimitReached
 
 
-def accept(user_id: int, format: str, file: Path) -> HistoryImport:
+def create_import(user_id: int, format: str, file: Path) -> HistoryImport:
     """Make a job of an uploaded file, which is moved, and start it. Raises NotAllowed, TooMany or CannotStart: then
     there is neither."""
     job = HistoryImport(user_id=user_id, format=format, bytes_total=file.stat().st_size)
@@ -83,7 +83,7 @@ def start_importing() -> None:
     start(import_histories, command=["import_uploads"], log="imports.log")
 
 
-def run_waiting() -> str:
+def run_pending_imports() -> str:
     """Take in what was uploaded, and what a killed process left; gives a sentence."""
     _remove_orphans()
     done = 0
@@ -93,7 +93,7 @@ def run_waiting() -> str:
     return f"{done} imports"
 
 
-def forget_uploads(user_id: int) -> None:
+def delete_uploads(user_id: int) -> None:
     """Remove the files of a listener; whoever works on one notices that its row is gone."""
     for pk in HistoryImport.objects.filter(user=user_id).values_list("pk", flat=True):
         _file(pk).unlink(missing_ok=True)
@@ -132,12 +132,12 @@ def _held(pk: UUID) -> Iterator[bool]:
 def _work(job: HistoryImport) -> None:
     """To its end, whichever it is. The file goes with it."""
     try:
-        if job.status == Status.RUNNING and job.detail == AGAIN:
+        if job.status == Status.RUNNING and job.detail == RESTARTED:
             _end(job, Status.FAILED, "was interrupted twice; upload smaller parts of it")
         else:
             _begin(job)
             _import(job)
-    except Gone:
+    except ImportDeleted:
         pass
     except (FormatError, NotAllowed) as error:
         _end(job, Status.FAILED, str(error))
@@ -148,7 +148,7 @@ def _work(job: HistoryImport) -> None:
 
 
 def _begin(job: HistoryImport) -> None:
-    again = AGAIN if job.status == Status.RUNNING else ""
+    again = RESTARTED if job.status == Status.RUNNING else ""
     _write(job, status=Status.RUNNING, detail=again, bytes_done=0)
     _write(job, bytes_total=histories.total_bytes([_file(job.pk)], job.format))
     if job.format == histories.AUTO:
@@ -189,14 +189,14 @@ def _end(job: HistoryImport, status: str, detail: str) -> None:
 def _write(job: HistoryImport, **columns: Any) -> None:
     """Raises Gone."""
     if not HistoryImport.objects.filter(pk=job.pk).update(**columns):
-        raise Gone
+        raise ImportDeleted
     for name, value in columns.items():
         setattr(job, name, value)
 
 
 def _remove_orphans() -> None:
     """What a killed upload or an erased listener left."""
-    old = [path for path in folder().iterdir() if time() - path.stat().st_mtime > ORPHANED_S]
+    old = [path for path in upload_folder().iterdir() if time() - path.stat().st_mtime > ORPHANED_S]
     rows = {str(pk) for pk in HistoryImport.objects.filter(status__in=UNFINISHED).values_list("pk", flat=True)}
     for path in old:
         if path.name not in rows:
@@ -204,4 +204,4 @@ def _remove_orphans() -> None:
 
 
 def _file(pk: UUID) -> Path:
-    return folder() / str(pk)
+    return upload_folder() / str(pk)

@@ -9,7 +9,7 @@ from access.selectors import agreeing_listeners
 from importers import histories
 from importers.errors import FormatError
 from importers.records import ListenRecord, Refusal
-from interactions.listenbrainz.ingest import keep_listens
+from interactions.listenbrainz.ingest import store_listens
 from interactions.services import refresh_popular_tracks
 
 BATCH = 2_000  # listens of one transaction
@@ -100,7 +100,7 @@ def _take(
         if isinstance(record, Refusal):
             report.refused += 1
             on_refusal(record)
-    kept = keep_listens(user_id, [record for record in batch if isinstance(record, ListenRecord)], source)
+    kept = store_listens(user_id, [record for record in batch if isinstance(record, ListenRecord)], source)
     report.added += kept.added
     report.known += kept.known
     report.unmatched += kept.unmatched

@@ -24,7 +24,13 @@ from access.permissions import USER_ID, listener_id
 from access.selectors import agreeing_listeners
 from common.background import CannotStart
 from engine.data.id_map import INT64_MAX
-from interactions.imports.jobs import MOST_UNFINISHED, TooMany, accept, check_upload, folder
+from interactions.imports.jobs import (
+    MAX_UNFINISHED_IMPORTS,
+    ImportLimitReached,
+    check_upload,
+    create_import,
+    upload_folder,
+)
 from interactions.imports.listening_history import NotAllowed
 from interactions.imports.serializers import (
     FORMATS,
@@ -121,11 +127,13 @@ def _accepted(listener: int, format: str, request: Request) -> HistoryImport:
     try:
         check_upload(listener)
         file = _uploaded(request)
-        return accept(listener, format, file)
+        return create_import(listener, format, file)
     except NotAllowed as error:
         raise Conflict(str(error)) from error
-    except TooMany as error:
-        raise Conflict(f"{MOST_UNFINISHED} imports of this listener are not finished; wait for one of them") from error
+    except ImportLimitReached as error:
+        raise Conflict(
+            f"{MAX_UNFINISHED_IMPORTS} imports of this listener are not finished; wait for one of them"
+        ) from error
     except CannotStart as error:
         raise Unavailable(str(error)) from error
     finally:
@@ -156,4 +164,4 @@ def _moved(file: Any) -> Path:
 
 
 def _new_file() -> Path:
-    return folder() / f"{uuid4()}.part"
+    return upload_folder() / f"{uuid4()}.part"

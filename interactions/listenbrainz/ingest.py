@@ -9,8 +9,8 @@ from uuid import UUID, uuid5
 from access.selectors import agreeing_listeners
 from importers.cell_values import MAX_NAME
 from importers.records import ListenRecord
-from interactions.bulk import Row, insert_once, retried
-from interactions.events.playback import SKIP_MS, Playback, playback
+from interactions.bulk import NewInteraction, insert_new, retry_on_conflict
+from interactions.events.playback import SKIP_MS, Playback, derive_playback
 from interactions.models import Interaction, PopularTrack, UnmatchedListen
 from interactions.services import refresh_popular_tracks
 from tracks.match_keys import match_key
@@ -25,7 +25,7 @@ _AT_ONCE = 1_000  # rows of a statement or a look
 
 
 @dataclass
-class Kept:
+class IngestReport:
     """What became of listens. known: there already · unmatched: of tracks that the catalogue does not have."""
 
     added: int = 0
@@ -33,42 +33,42 @@ class Kept:
     unmatched: int = 0
 
 
-def event_id(user_id: int, listen: ListenRecord) -> UUID:
+def listen_event_id(user_id: int, listen: ListenRecord) -> UUID:
     """The same for the same listen, whichever way it comes, so that it is kept once."""
     return uuid5(_EVENTS, f"{user_id}\0{listen.time}\0{listen.artist}\0{listen.title}")
 
 
-def keep_listens(user_id: int, listens: Sequence[ListenRecord], source: str) -> Kept:
+def store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) -> IngestReport:
     """Each once. Of a listener whose consent is off, or whose account is closed, nothing is kept."""
-    return retried(partial(_keep, user_id, listens, source))
+    return retry_on_conflict(partial(_keep, user_id, listens, source))
 
 
-def match_waiting() -> int:
+def match_waiting_listens() -> int:
     """Turn the listens that waited for their track into interactions, each once; gives how many."""
     added = last = 0
     agreed = UnmatchedListen.objects.filter(user__consent=True, user__is_active=True).order_by("pk")
     while ids := list(agreed.filter(pk__gt=last).values_list("pk", flat=True)[:_AT_ONCE]):
-        added += retried(partial(_match, ids))
+        added += retry_on_conflict(partial(_match, ids))
         last = ids[-1]
     if added:
         refresh_popular_tracks()
     return added
 
 
-def heard(listen: UnmatchedListen | ListenRecord, duration_ms: int | None, source: str) -> Playback:
+def derive_listen_playback(listen: UnmatchedListen | ListenRecord, duration_ms: int | None, source: str) -> Playback:
     """What a listen says. Where both its time and the track's length are known, that decides, as for any playback.
     Else a source that sends listens only has seen half of it or four minutes; and who let a track end has heard it."""
     if listen.ms_played is None or not duration_ms:
-        told = playback(listen.ms_played, None, listen.end_reason)
+        told = derive_playback(listen.ms_played, None, listen.end_reason)
         if listen.end_reason == Interaction.EndReason.FINISHED and (listen.ms_played or 0) >= SKIP_MS:
             return told._replace(milestone=100, is_completed=True, is_listen=True)
         return told._replace(milestone=LISTEN_MILESTONE, is_listen=True) if source in COUNTED else told
-    return playback(listen.ms_played, duration_ms, listen.end_reason)
+    return derive_playback(listen.ms_played, duration_ms, listen.end_reason)
 
 
-def _keep(user_id: int, listens: Sequence[ListenRecord], source: str) -> Kept:
+def _keep(user_id: int, listens: Sequence[ListenRecord], source: str) -> IngestReport:
     if not agreeing_listeners([user_id]).get(user_id, False):
-        return Kept()
+        return IngestReport()
     sought = {listen: _sought(listen.mbid, listen.isrc, listen.artist, listen.title) for listen in listens}
     found = find_tracks(set(sought.values()), _listeners)
     waiting, rows = [], []
@@ -78,9 +78,9 @@ def _keep(user_id: int, listens: Sequence[ListenRecord], source: str) -> Kept:
             waiting.append(_waiting(user_id, listen, wanted, source))
         else:
             rows.append(_row(user_id, listen, track, lengths.get(track), source))
-    added = insert_once(rows)
+    added = insert_new(rows)
     _wait(waiting)
-    return Kept(added, len(rows) - added, len(waiting))
+    return IngestReport(added, len(rows) - added, len(waiting))
 
 
 def _sought(mbid: str | UUID | None, isrc: str, artist: str, title: str) -> Sought:
@@ -91,9 +91,9 @@ def _listeners(tracks: Collection[int]) -> Mapping[int, int]:
     return dict(PopularTrack.objects.filter(pk__in=tracks).values_list("pk", "listeners"))
 
 
-def _row(user_id: int, listen: ListenRecord, track_id: int, duration_ms: int | None, source: str) -> Row:
-    said = heard(listen, duration_ms or listen.duration_ms, source)
-    return Row(
+def _row(user_id: int, listen: ListenRecord, track_id: int, duration_ms: int | None, source: str) -> NewInteraction:
+    said = derive_listen_playback(listen, duration_ms or listen.duration_ms, source)
+    return NewInteraction(
         user_id=user_id,
         track_id=track_id,
         kind=Interaction.Kind.PLAY.value,
@@ -106,7 +106,7 @@ def _row(user_id: int, listen: ListenRecord, track_id: int, duration_ms: int | N
         device=listen.device,
         context=listen.context,
         source=source,
-        event_id=event_id(user_id, listen),
+        event_id=listen_event_id(user_id, listen),
         end_reason=listen.end_reason,
         is_skip=said.is_skip,
         is_listen=said.is_listen,
@@ -116,7 +116,7 @@ def _row(user_id: int, listen: ListenRecord, track_id: int, duration_ms: int | N
 def _waiting(user_id: int, listen: ListenRecord, wanted: Sought, source: str) -> UnmatchedListen:
     return UnmatchedListen(
         user_id=user_id,
-        event_id=event_id(user_id, listen),
+        event_id=listen_event_id(user_id, listen),
         listened_at=datetime.fromtimestamp(listen.time, UTC),
         artist=listen.artist[:MAX_NAME],
         title=listen.title[:MAX_NAME],
@@ -133,7 +133,7 @@ def _waiting(user_id: int, listen: ListenRecord, wanted: Sought, source: str) ->
 
 
 def _wait(listens: Iterable[UnmatchedListen]) -> None:
-    ordered = sorted(listens, key=lambda listen: listen.event_id)  # as `insert_once` does, and for its reason
+    ordered = sorted(listens, key=lambda listen: listen.event_id)  # as `insert_new` does, and for its reason
     UnmatchedListen.objects.bulk_create(ordered, batch_size=_AT_ONCE, ignore_conflicts=True)
 
 
@@ -144,12 +144,12 @@ def _match(ids: Collection[int]) -> int:
     found = find_tracks(set(sought.values()), _listeners)
     matched = [(listen, found[sought[listen.pk]]) for listen in waiting if sought[listen.pk] in found]
     lengths = durations({track for _, track in matched})
-    added = insert_once([_row_of(listen, track, lengths.get(track)) for listen, track in matched])
+    added = insert_new([_row_of(listen, track, lengths.get(track)) for listen, track in matched])
     UnmatchedListen.objects.filter(pk__in=[listen.pk for listen, _ in matched]).delete()
     return added
 
 
-def _row_of(waiting: UnmatchedListen, track_id: int, duration_ms: int | None) -> Row:
+def _row_of(waiting: UnmatchedListen, track_id: int, duration_ms: int | None) -> NewInteraction:
     listen = ListenRecord(
         waiting.artist,
         waiting.title,

@@ -23,14 +23,14 @@ _MBIDS = ("release_mbid", "recording_mbid", "release_group_mbid", "track_mbid")
 _LISTS_OF_MBIDS = ("artist_mbids", "work_mbids")
 
 
-class Invalid(Exception):
+class InvalidSubmission(Exception):
     """The submission is refused; the message says why."""
 
 
-def listens_of(body: bytes) -> list[ListenRecord]:
+def parse_submission(body: bytes) -> list[ListenRecord]:
     """The listens to keep; none of a `playing_now`, which is only looked at. Raises Invalid."""
     if len(body) > MAX_BYTES:
-        raise Invalid(f"the body has {len(body)} bytes; it may have {MAX_BYTES}")
+        raise InvalidSubmission(f"the body has {len(body)} bytes; it may have {MAX_BYTES}")
     kind, payload = _submission(body)
     latest = int(time.time()) + LEEWAY_S
     listens = [_listen(item, kind, latest) for item in payload]
@@ -42,42 +42,42 @@ def _submission(body: bytes) -> tuple[str, list[Any]]:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Invalid(f"the body is not JSON: {error}") from error
+        raise InvalidSubmission(f"the body is not JSON: {error}") from error
     if not isinstance(data, dict):
-        raise Invalid("the body must be a JSON object with listen_type and payload")
+        raise InvalidSubmission("the body must be a JSON object with listen_type and payload")
     if _NULL.search(body):
-        raise Invalid("a text contains a null character; leave it out")
+        raise InvalidSubmission("a text contains a null character; leave it out")
     kind, payload = data.get("listen_type"), data.get("payload")
     if kind not in TYPES:
-        raise Invalid(f"listen_type must be one of {', '.join(TYPES)}")
+        raise InvalidSubmission(f"listen_type must be one of {', '.join(TYPES)}")
     if not isinstance(payload, list) or not payload:
-        raise Invalid("payload must be a list of at least one listen")
+        raise InvalidSubmission("payload must be a list of at least one listen")
     if len(payload) > MAX_LISTENS:
-        raise Invalid(f"payload has {len(payload)} listens; send at most {MAX_LISTENS} at once")
+        raise InvalidSubmission(f"payload has {len(payload)} listens; send at most {MAX_LISTENS} at once")
     if kind != "import" and len(payload) > 1:
-        raise Invalid(f"payload has {len(payload)} listens; {kind} takes exactly one")
+        raise InvalidSubmission(f"payload has {len(payload)} listens; {kind} takes exactly one")
     if len(body) > len(payload) * MAX_LISTEN_BYTES:
-        raise Invalid(f"the body is too long: a listen may have {MAX_LISTEN_BYTES} bytes")
+        raise InvalidSubmission(f"the body is too long: a listen may have {MAX_LISTEN_BYTES} bytes")
     return kind, payload
 
 
 def _listen(item: Any, kind: str, latest: int) -> ListenRecord:
     if not isinstance(item, dict):
-        raise Invalid("a listen must be a JSON object")
+        raise InvalidSubmission("a listen must be a JSON object")
     at = None if kind == PLAYING_NOW else _listened_at(item, latest)
     if kind == PLAYING_NOW and "listened_at" in item:
-        raise Invalid("listened_at: a playing_now must not have it")
+        raise InvalidSubmission("listened_at: a playing_now must not have it")
     metadata = item.get("track_metadata")
     if not isinstance(metadata, dict):
-        raise Invalid("track_metadata: must be an object with artist_name and track_name")
+        raise InvalidSubmission("track_metadata: must be an object with artist_name and track_name")
     if extra := item.keys() - {"track_metadata", "listened_at"}:
-        raise Invalid(f"{min(extra)[:80]}: a listen has listened_at and track_metadata only")
+        raise InvalidSubmission(f"{min(extra)[:80]}: a listen has listened_at and track_metadata only")
     _check_names(metadata)
     _check_info(metadata.get("additional_info"))
     try:
         return listenbrainz.listen(metadata, at or 0)
     except BadValue as error:
-        raise Invalid(str(error)) from error
+        raise InvalidSubmission(str(error)) from error
 
 
 def _listened_at(item: dict[str, Any], latest: int) -> int:
@@ -85,13 +85,13 @@ def _listened_at(item: dict[str, Any], latest: int) -> int:
     try:
         at = int(item["listened_at"])
     except KeyError:
-        raise Invalid("listened_at: is required") from None
+        raise InvalidSubmission("listened_at: is required") from None
     except (TypeError, ValueError, OverflowError):
-        raise Invalid("listened_at: must be a whole number, the UNIX second it began") from None
+        raise InvalidSubmission("listened_at: must be a whole number, the UNIX second it began") from None
     if at >= latest:
-        raise Invalid(f"listened_at: {at} is in the future")
+        raise InvalidSubmission(f"listened_at: {at} is in the future")
     if at < listenbrainz.EARLIEST:
-        raise Invalid(f"listened_at: {at} is before {listenbrainz.EARLIEST} (2002-10-01)")
+        raise InvalidSubmission(f"listened_at: {at} is before {listenbrainz.EARLIEST} (2002-10-01)")
     return at
 
 
@@ -101,24 +101,24 @@ def _check_names(metadata: dict[str, Any]) -> None:
         if field == "release_name" and field not in metadata:
             continue
         if not isinstance(value, str) or not value.strip():
-            raise Invalid(f"track_metadata.{field}: must be a text that is not empty")
+            raise InvalidSubmission(f"track_metadata.{field}: must be a text that is not empty")
 
 
 def _check_info(info: Any) -> None:
     if info is None:
         return
     if not isinstance(info, dict):
-        raise Invalid("track_metadata.additional_info: must be an object")
+        raise InvalidSubmission("track_metadata.additional_info: must be an object")
     tags = info.get("tags") or []
     if not isinstance(tags, list) or len(tags) > MAX_TAGS:
-        raise Invalid(f"track_metadata.additional_info.tags: must be a list of at most {MAX_TAGS}")
+        raise InvalidSubmission(f"track_metadata.additional_info.tags: must be a list of at most {MAX_TAGS}")
     if any(not isinstance(tag, str) or len(tag) > MAX_TAG for tag in tags):
-        raise Invalid(f"track_metadata.additional_info.tags: a tag is a text of at most {MAX_TAG} characters")
+        raise InvalidSubmission(f"track_metadata.additional_info.tags: a tag is a text of at most {MAX_TAG} characters")
     if "duration" in info and "duration_ms" in info:
-        raise Invalid("track_metadata.additional_info: give duration or duration_ms, not both")
+        raise InvalidSubmission("track_metadata.additional_info: give duration or duration_ms, not both")
     for field, most in (("duration", MAX_DURATION_S), ("duration_ms", MAX_DURATION_S * 1000)):
         if field in info and not field_values.whole(info[field], most):
-            raise Invalid(f"track_metadata.additional_info.{field}: must be a whole number from 1 to {most}")
+            raise InvalidSubmission(f"track_metadata.additional_info.{field}: must be a whole number from 1 to {most}")
     for field in (*_MBIDS, *_LISTS_OF_MBIDS):
         _check_mbids(field, info.get(field))
 
@@ -127,4 +127,4 @@ def _check_mbids(field: str, value: Any) -> None:
     """An absent one is none, and so is an empty one."""
     values = value if isinstance(value, list) and (field in _LISTS_OF_MBIDS or not value) else [value]
     if any(mbid and not field_values.mbid(mbid) for mbid in values):
-        raise Invalid(f"track_metadata.additional_info.{field}: is not a UUID")
+        raise InvalidSubmission(f"track_metadata.additional_info.{field}: is not a UUID")

@@ -14,8 +14,8 @@ from rest_framework.views import APIView
 from access.listen_token_authentication import ListenThrottle, ListenTokenAuthentication, sent_token
 from access.listen_tokens import usable_listen_token
 from common.http.gzip_body import unpacked
-from interactions.listenbrainz.ingest import LISTENBRAINZ, keep_listens
-from interactions.listenbrainz.payload import MAX_BYTES, Invalid, listens_of
+from interactions.listenbrainz.ingest import LISTENBRAINZ, store_listens
+from interactions.listenbrainz.payload import MAX_BYTES, InvalidSubmission, parse_submission
 from interactions.listenbrainz.serializers import (
     ErrorSerializer,
     StatusSerializer,
@@ -73,11 +73,11 @@ class SubmitListensView(_ListenBrainzView):
     def post(self, request: Request) -> Response:
         """Listens of tracks that a client knows by name. One that is wrong refuses all of them."""
         try:
-            listens = listens_of(_body(request))
-        except Invalid as error:
+            listens = parse_submission(_body(request))
+        except InvalidSubmission as error:
             raise ParseError(str(error)) from error
         assert request.user.pk is not None  # or it would be a 401
-        keep_listens(request.user.pk, listens, LISTENBRAINZ)
+        store_listens(request.user.pk, listens, LISTENBRAINZ)
         return Response({"status": "ok"})
 
 

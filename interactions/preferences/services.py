@@ -11,56 +11,56 @@ from django.utils import timezone
 
 from access.selectors import agreeing_listeners
 from interactions.models import Block, Interaction
-from interactions.selectors import last_opinion_at, opinion_of, opinions
+from interactions.selectors import current_opinion, current_opinions, last_opinion_at
 from tracks.selectors import target_exists
 
 Kind = Interaction.Kind
 WITHDRAWN = {Kind.LIKE: Kind.UNLIKE, Kind.DISLIKE: Kind.UNDISLIKE}
 
 
-class Unknown(Exception):
+class TargetNotFound(Exception):
     """There is no such listener, track, artist, album or genre; the message says which."""
 
 
-class NoConsent(Exception):
+class ConsentMissing(Exception):
     """The listener has not agreed that what they like is kept."""
 
 
-def say(user_id: int, track_id: int, opinion: Kind) -> None:
+def set_opinion(user_id: int, track_id: int, opinion: Kind) -> None:
     """Like or dislike a track; the one takes the place of the other. Raises Unknown, NoConsent."""
     _agreed(user_id)
     if not target_exists(Block.Kind.TRACK, track_id):
-        raise Unknown("no such track")
-    if opinion_of(user_id, track_id) != opinion:
+        raise TargetNotFound("no such track")
+    if current_opinion(user_id, track_id) != opinion:
         _write(user_id, track_id, opinion)
 
 
-def withdraw(user_id: int, track_id: int, opinion: Kind) -> None:
+def clear_opinion(user_id: int, track_id: int, opinion: Kind) -> None:
     """Neither like nor dislike it any more, if that is what was said last. Raises Unknown, NoConsent."""
     _agreed(user_id)
-    if opinion_of(user_id, track_id) == opinion:
+    if current_opinion(user_id, track_id) == opinion:
         _write(user_id, track_id, WITHDRAWN[opinion])
 
 
-def block(user_id: int, kind: str, target_id: int, until: datetime | None) -> None:
+def add_block(user_id: int, kind: str, target_id: int, until: datetime | None) -> None:
     """Never offer it, or not until then. Raises Unknown."""
     _known(user_id)
     if not target_exists(kind, target_id):
-        raise Unknown(f"no such {kind}")
+        raise TargetNotFound(f"no such {kind}")
     with _there():
         Block.objects.update_or_create(user_id=user_id, kind=kind, target_id=target_id, defaults={"until": until})
 
 
-def unblock(user_id: int, kind: str, target_id: int) -> None:
+def remove_block(user_id: int, kind: str, target_id: int) -> None:
     """Raises Unknown."""
     _known(user_id)
     Block.objects.filter(user=user_id, kind=kind, target_id=target_id).delete()
 
 
-def preferences(user_id: int) -> dict[str, Any]:
+def load_preferences(user_id: int) -> dict[str, Any]:
     """likes, dislikes: track ids, the newest first · blocks: those in force. Raises Unknown."""
     _known(user_id)
-    said = opinions(user_id)
+    said = current_opinions(user_id)
     in_force = Block.objects.filter(Q(until=None) | Q(until__gt=timezone.now()), user=user_id)
     return {
         "likes": [track for track, opinion in said.items() if opinion == Kind.LIKE],
@@ -73,13 +73,13 @@ def _known(user_id: int) -> bool:
     """Whether they agreed that what they like is kept."""
     listeners = agreeing_listeners([user_id])
     if user_id not in listeners:
-        raise Unknown("no such listener")
+        raise TargetNotFound("no such listener")
     return listeners[user_id]
 
 
 def _agreed(user_id: int) -> None:
     if not _known(user_id):
-        raise NoConsent
+        raise ConsentMissing
 
 
 def _write(user_id: int, track_id: int, kind: Kind) -> None:
@@ -98,4 +98,4 @@ def _there() -> Iterator[None]:
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        raise Unknown("no such listener or track any more") from error
+        raise TargetNotFound("no such listener or track any more") from error

@@ -15,7 +15,15 @@ from access.permissions import USER_ID, listener_id
 from engine.data.id_map import INT64_MAX
 from interactions.events.serializers import BlockSerializer, PreferencesSerializer
 from interactions.models import Block, Interaction
-from interactions.preferences.services import NoConsent, Unknown, block, preferences, say, unblock, withdraw
+from interactions.preferences.services import (
+    ConsentMissing,
+    TargetNotFound,
+    add_block,
+    clear_opinion,
+    load_preferences,
+    remove_block,
+    set_opinion,
+)
 
 KIND = OpenApiParameter("kind", str, "path", enum=Block.Kind.values)
 
@@ -33,7 +41,7 @@ class PreferencesViewSet(_Preferences):
     @extend_schema(operation_id="preferences", parameters=[USER_ID], responses=PreferencesSerializer)
     def retrieve(self, request: Request, user_id: str) -> Response:
         """What a listener likes, dislikes and has blocked."""
-        return Response(_done(lambda: preferences(_listener(request, user_id))))
+        return Response(_done(lambda: load_preferences(_listener(request, user_id))))
 
 
 class LikesViewSet(_Preferences):
@@ -69,26 +77,26 @@ class BlocksViewSet(_Preferences):
         until = wanted.validated_data["until"]
         if until is not None and until <= timezone.now():
             raise ValidationError({"until": "is in the past; leave it out for a block without end"})
-        _done(lambda: block(user, kind, _id(target_id), until))
+        _done(lambda: add_block(user, kind, _id(target_id), until))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(operation_id="unblock", parameters=[USER_ID, KIND], responses={204: None})
     def delete(self, request: Request, user_id: str, kind: str, target_id: int) -> Response:
         """Offer it again. Repeating it changes nothing."""
         user = _listener(request, user_id)
-        _done(lambda: unblock(user, kind, _id(target_id)))
+        _done(lambda: remove_block(user, kind, _id(target_id)))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _said(request: Request, user_id: str, track_id: int, opinion: Interaction.Kind) -> Response:
     user = _listener(request, user_id)
-    _done(lambda: say(user, _id(track_id), opinion))
+    _done(lambda: set_opinion(user, _id(track_id), opinion))
     return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _withdrawn(request: Request, user_id: str, track_id: int, opinion: Interaction.Kind) -> Response:
     user = _listener(request, user_id)
-    _done(lambda: withdraw(user, _id(track_id), opinion))
+    _done(lambda: clear_opinion(user, _id(track_id), opinion))
     return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -106,7 +114,7 @@ def _id(number: int, kind: str = "track") -> int:
 def _done(call: Callable[[], Any]) -> Any:
     try:
         return call()
-    except Unknown as error:
+    except TargetNotFound as error:
         raise Http404(str(error)) from error
-    except NoConsent as error:
+    except ConsentMissing as error:
         raise ConsentIsOff from error

@@ -51,7 +51,7 @@ def filters_for(asked: Asked, past: History, market: str = "", explicit: bool = 
     audience = Audience(market or asked.standing.market, asked.standing.allow_explicit and explicit)
     blocked = [_blocked(asked.catalogue, *block) for block in asked.blocks]
     unavailable = _unavailable.of(audience, asked.catalogue)
-    return Filters(np.concatenate([*blocked, past.disliked]), unavailable, audience, asked.catalogue)
+    return Filters(np.concatenate([*blocked, past.disliked_tracks]), unavailable, audience, asked.catalogue)
 
 
 def look_again() -> None:

@@ -21,7 +21,7 @@ from django.db import DatabaseError, connection
 from engine.bundle.files import mapped_files
 from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
 from engine.bundle.versions import UNREADABLE, VersionStore
-from interactions.selectors import popular_tracks
+from interactions.selectors import load_popular_tracks
 from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.reload_signal import wait_for_message
@@ -112,7 +112,7 @@ class ModelCache:
             return True
 
     def refresh_catalogue(self) -> None:
-        ids, popular = all_track_ids(CATALOGUE_TRACKS), popular_tracks()
+        ids, popular = all_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
         self._catalogue = catalogue_bundle(np.append(ids, np.fromiter(popular, np.int64)), popular)
         self.catalogue_digest = _digest(self._catalogue)
         self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)

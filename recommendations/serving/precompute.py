@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from common.stale_listeners import changed_listeners
 from engine.pipeline import POPULAR, Ranking
-from interactions.selectors import active_listeners
+from interactions.selectors import recently_active_listeners
 from recommendations import metrics
 from recommendations.serving.model_cache import cache
 from recommendations.serving.precomputed import MOST_PICKS, Made, is_kept, keep_ahead
@@ -39,7 +39,7 @@ def warm_active(place: Place) -> Place | None:
     left = settings.MUSICREC["AHEAD_LISTENERS"] - place.done
     if not is_kept() or left < 1 or version_in_service() != place.version:
         return None
-    listeners = active_listeners(timezone.now() - ACTIVE, place.after, min(BATCH, left))
+    listeners = recently_active_listeners(timezone.now() - ACTIVE, place.after, min(BATCH, left))
     warm(listeners)
     return Place(place.version, listeners[-1], place.done + len(listeners)) if len(listeners) == BATCH else None
 

@@ -80,7 +80,7 @@ class Listener:
             seed=listener,
             user_row=bundle.user_row(listener, self.past.stamp) if agreed else None,
             past=self.past.pairs if agreed else History().pairs,
-            exclude=self.past.met if agreed and request.exclude_played else np.zeros(0, np.int64),
+            exclude=self.past.known_tracks if agreed and request.exclude_played else np.zeros(0, np.int64),
             forbidden=filters.forbidden,
             unavailable=filters.unavailable,
             trust=min(1.0, self.past.interactions / settings.MUSICREC["COLD_BELOW"]),
@@ -144,11 +144,11 @@ class Making:
         ranking, found = self._page(policy)
         if reason is None and ranking.strategy != "personal":
             reason = "no_known_tracks"
-        return self._slate(ranking, found, self.loaded.problem or reason, self.listener.past.wanted)
+        return self._slate(ranking, found, self.loaded.problem or reason, self.listener.past.positive_tracks)
 
     def _legacy(self) -> Slate:
         """What is popular and the listener has not played; never the model."""
-        return self._slate(*self._page(POPULAR), None, self.listener.past.wanted)
+        return self._slate(*self._page(POPULAR), None, self.listener.past.positive_tracks)
 
     @cached_property
     def filters(self) -> Filters:

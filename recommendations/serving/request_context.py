@@ -24,7 +24,15 @@ from access.selectors import (
     usable_keys,
 )
 from common.prepared_queries import Parameter, Statement
-from interactions.selectors import Blocks, History, blocks_column, blocks_in, history, history_column, history_in
+from interactions.selectors import (
+    Blocks,
+    History,
+    blocks_subquery,
+    history_subquery,
+    load_history,
+    parse_blocks,
+    parse_history,
+)
 from tracks.models import Catalogue
 from tracks.selectors import catalogue_column, catalogue_revision
 
@@ -57,7 +65,7 @@ class Asked:
 
     @cached_property
     def blocks(self) -> Blocks:
-        return blocks_in(self.columns[1])
+        return parse_blocks(self.columns[1])
 
     @property
     def catalogue(self) -> int | None:
@@ -71,7 +79,7 @@ class Asked:
     def past(self) -> History:
         if self.listener is None or not self.standing.known:
             return History()
-        return history_in(self.columns[3]) if self.state != self.known else history(self.listener)
+        return parse_history(self.columns[3]) if self.state != self.known else load_history(self.listener)
 
 
 def asked_by_key(key: str, listener: int | None, known: State) -> tuple[ServiceKey, Asked] | None:
@@ -107,9 +115,9 @@ def asked_about(listeners: Collection[int]) -> dict[int, Asked]:
     one = OuterRef("pk")
     columns = (
         standing_column(one),
-        blocks_column(one, timezone.now()),
+        blocks_subquery(one, timezone.now()),
         catalogue_column(),
-        history_column(listener=one),
+        history_subquery(listener=one),
     )
     rows = User.objects.filter(pk__in=listeners, is_active=True).values_list("pk", *columns)
     known = {pk: Asked(pk, State(), columns) for pk, *columns in rows}
@@ -127,7 +135,7 @@ def _columns(asked_by: "QuerySet[Any, Any]", *others: str) -> "QuerySet[Any, Any
     same = User.objects.filter(pk=LISTENER, revision=_REVISION), Catalogue.objects.filter(revision=_CATALOGUE)
     changed = ~Q(Exists(same[0])) | ~Q(Exists(same[1]))
     return asked_by.values_list(
-        standing_column(), blocks_column(), catalogue_column(), history_column(changed), *others
+        standing_column(), blocks_subquery(), catalogue_column(), history_subquery(changed), *others
     )
 
 

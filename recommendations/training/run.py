@@ -21,7 +21,7 @@ from engine.ensemble import Recipe
 from engine.training import train
 from interactions.selectors import count_interactions
 from interactions.services import refresh_popular_tracks
-from interactions.training_data import play_chunks
+from interactions.training_data import iter_play_chunks
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.training.artifacts import (
@@ -182,7 +182,7 @@ def _prune() -> None:
 def read_plays(progress: Progress) -> Plays:
     """All of them, as columns."""
     total, chunks = count_interactions(), []
-    for chunk in play_chunks():
+    for chunk in iter_play_chunks():
         chunks.append(chunk)
         progress("read", min(total, sum(map(len, chunks))), total)
     return Plays.concatenate(chunks)

@@ -7,11 +7,11 @@ from django.db import connection
 
 from access.models import User
 from engine.data.plays import Signal
-from interactions.bulk import Row, insert_once
+from interactions.bulk import NewInteraction, insert_new
 from interactions.models import Interaction
-from interactions.selectors import _HISTORY, history, popular_tracks
+from interactions.selectors import _HISTORY_STATEMENT, load_history, load_popular_tracks
 from interactions.services import refresh_popular_tracks
-from interactions.training_data import play_chunks
+from interactions.training_data import iter_play_chunks
 from tests.people import NOON, Catalogue
 
 
@@ -23,9 +23,9 @@ def test_history_is_one_query_and_one_row_a_track(
     catalogue.play(alice, two, milestone=75, is_completed=False, at=NOON + timedelta(hours=1, milliseconds=700))
     catalogue.play(alice, two, milestone=0, is_completed=False, plays=5)
     catalogue.play(alice, three, milestone=0, is_completed=False, kind="like")
-    history(alice.pk)  # prepares the statement
+    load_history(alice.pk)  # prepares the statement
     with django_assert_num_queries(1):
-        past = history(alice.pk)
+        past = load_history(alice.pk)
     pairs = past.pairs
     assert pairs.track.tolist() == [one.pk, two.pk, three.pk]
     assert pairs.qualified.tolist() == [False, True, False]
@@ -42,8 +42,8 @@ def test_history_is_one_query_and_one_row_a_track(
 @pytest.mark.usefixtures("db")
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="covering indexes are PostgreSQL's")
 def test_a_history_is_read_from_its_index_alone() -> None:
-    history(1)
-    call = _HISTORY._prepared[connection.connection]
+    load_history(1)
+    call = _HISTORY_STATEMENT._prepared[connection.connection]
     with connection.cursor() as cursor:
         for setting in ("enable_seqscan = off", "enable_bitmapscan = off", "plan_cache_mode = force_custom_plan"):
             cursor.execute(f"SET LOCAL {setting}")  # the tables are tiny here, and plans made for that
@@ -54,7 +54,7 @@ def test_a_history_is_read_from_its_index_alone() -> None:
 
 @pytest.mark.usefixtures("db")
 def test_nobody_has_an_empty_history() -> None:
-    assert (history(999).interactions, len(history(999).pairs)) == (0, 0)
+    assert (load_history(999).interactions, len(load_history(999).pairs)) == (0, 0)
 
 
 def test_chunks_are_all_plays_in_order(alice: User, bob: User, catalogue: Catalogue) -> None:
@@ -62,7 +62,7 @@ def test_chunks_are_all_plays_in_order(alice: User, bob: User, catalogue: Catalo
     catalogue.play(alice, *tracks, plays=3)
     catalogue.play(bob, tracks[0], milestone=20, is_completed=False)
     catalogue.play(bob, tracks[1], milestone=20, is_completed=False, kind="like")
-    chunks = list(play_chunks(rows=3))
+    chunks = list(iter_play_chunks(rows=3))
     assert [len(c) for c in chunks] == [3, 3, 1]
     assert [u for c in chunks for u in c.user.tolist()] == [alice.pk] * 5 + [bob.pk] * 2
     assert [q for c in chunks for q in c.qualified.tolist()] == [True] * 5 + [False, False]
@@ -76,8 +76,8 @@ def test_chunks_are_all_plays_in_order(alice: User, bob: User, catalogue: Catalo
 def test_a_bundle_and_a_history_agree_on_the_stamp(alice: User, catalogue: Catalogue) -> None:
     """Half seconds, and plays before 1970, are rounded alike by training and serving."""
     catalogue.play(alice, *catalogue.tracks(2), at=NOON + timedelta(microseconds=500_001))
-    [chunk] = play_chunks()
-    assert history(alice.pk).stamp == (2, int(chunk.time.max()))
+    [chunk] = iter_play_chunks()
+    assert load_history(alice.pk).stamp == (2, int(chunk.time.max()))
 
 
 def test_popularity_counts_listeners_not_plays(alice: User, bob: User, catalogue: Catalogue) -> None:
@@ -85,10 +85,10 @@ def test_popularity_counts_listeners_not_plays(alice: User, bob: User, catalogue
     catalogue.play(alice, crowd, fans, fans, fans)
     catalogue.play(bob, crowd)
     refresh_popular_tracks()
-    assert popular_tracks() == {crowd.pk: 2, fans.pk: 1}
+    assert load_popular_tracks() == {crowd.pk: 2, fans.pk: 1}
     Interaction.objects.all().delete()
     refresh_popular_tracks()
-    assert popular_tracks() == {}
+    assert load_popular_tracks() == {}
 
 
 def test_bulk_rows_read_back_as_they_were_written(alice: User, catalogue: Catalogue) -> None:
@@ -96,10 +96,10 @@ def test_bulk_rows_read_back_as_they_were_written(alice: User, catalogue: Catalo
 
     track = catalogue.tracks(1)[0]
     hostile = "tab\t newline\n backslash\\ quote' \\N ünï 🎵"
-    row = Row(alice.pk, track.pk, "play", NOON, 7, None, 0, True, hostile, "", "\\.", "t", uuid.uuid4())
+    row = NewInteraction(alice.pk, track.pk, "play", NOON, 7, None, 0, True, hostile, "", "\\.", "t", uuid.uuid4())
     second = row._replace(event_id=uuid.uuid4(), ms_played=5, played_at=NOON + timedelta(microseconds=123456))
-    assert insert_once([row, second, row]) == 2
-    assert insert_once([row]) == 0
+    assert insert_new([row, second, row]) == 2
+    assert insert_new([row]) == 0
     first, other = Interaction.objects.order_by("played_at")
     assert (first.session_id, first.context, first.ms_played, first.plays) == (hostile, "\\.", None, 7)
     assert (first.played_at, first.event_id, first.is_completed) == (NOON, row.event_id, True)

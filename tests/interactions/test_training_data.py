@@ -11,7 +11,7 @@ from access.models import User
 from engine.data.plays import Plays
 from interactions import training_data
 from interactions.models import Interaction
-from interactions.training_data import play_chunks
+from interactions.training_data import iter_play_chunks
 from tests.people import Catalogue
 
 KINDS = list(Interaction.Kind.values)
@@ -46,7 +46,7 @@ def by_orm(monkeypatch: pytest.MonkeyPatch) -> Plays:
     with monkeypatch.context() as patch:
         patch.setattr(training_data, "_packed", training_data._fetched)
         patch.setattr(training_data, "_listed", training_data._fetched)
-        return Plays.concatenate(play_chunks())
+        return Plays.concatenate(iter_play_chunks())
 
 
 def same(one: Plays, other: Plays) -> None:
@@ -59,9 +59,9 @@ def same(one: Plays, other: Plays) -> None:
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 def test_chunks_add_up_to_what_the_orm_gives(world: list[User], monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     expected = by_orm(monkeypatch)
-    same(Plays.concatenate(play_chunks(rows)), expected)
+    same(Plays.concatenate(iter_play_chunks(rows)), expected)
     assert set(expected.user.tolist()) == {user.pk for user in world[2:]}
-    assert all(len(chunk) <= rows for chunk in play_chunks(rows))
+    assert all(len(chunk) <= rows for chunk in iter_play_chunks(rows))
 
 
 def test_the_orm_gives_what_is_in_the_table(world: list[User], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,9 +73,9 @@ def test_the_orm_gives_what_is_in_the_table(world: list[User], monkeypatch: pyte
 
 
 def test_an_empty_table_is_no_chunk(db: Any) -> None:
-    assert list(play_chunks()) == []
+    assert list(iter_play_chunks()) == []
 
 
 def test_a_chunk_is_one_query(world: list[User], django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(3):  # the span, the listeners not learnt from, the chunk
-        list(play_chunks())
+        list(iter_play_chunks())

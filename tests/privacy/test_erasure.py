@@ -17,7 +17,7 @@ from access.selectors import agreeing_listeners, erased_external_ids, listener_i
 from access.services import listeners_by_external_id
 from interactions.imports.data_set import import_data_set
 from interactions.models import Interaction
-from interactions.training_data import play_chunks
+from interactions.training_data import iter_play_chunks
 from privacy import erasure as erasing
 from privacy.erasure import Outcome, finish_erasures, request_erasure
 from privacy.personal_data import held, remaining
@@ -75,11 +75,11 @@ def test_the_model_answers_an_erased_listener_as_one_it_never_knew(catalogue: Ca
 
 
 def test_the_next_fit_learns_nothing_from_who_is_leaving_or_has_not_agreed(catalogue: Catalogue) -> None:
-    """The reading is `interactions.training_data.play_chunks`."""
+    """The reading is `interactions.training_data.iter_play_chunks`."""
     users, _ = catalogue.checkerboard()
     request_erasure(users[0].pk)
     User.objects.filter(pk=users[1].pk).update(consent=False)
-    read = {int(user) for chunk in play_chunks() for user in chunk.user}
+    read = {int(user) for chunk in iter_play_chunks() for user in chunk.user}
     assert read == {user.pk for user in users[2:]}
 
 

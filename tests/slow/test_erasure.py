@@ -25,13 +25,13 @@ COMPLETE_SECONDS = 60.0
 MANY_PLAYS = """
 import uuid
 from datetime import datetime, timedelta, UTC
-from interactions.bulk import Row, insert_once
+from interactions.bulk import NewInteraction, insert_new
 from tracks.models import Track
 tracks = list(Track.objects.values_list("pk", flat=True)[::2])
 start = datetime(2024, 1, 1, tzinfo=UTC)
-insert_once([
-    Row({user}, tracks[n % len(tracks)], "play", start + timedelta(minutes=n), 1, None, 100, True, "", "", "", "test",
-        uuid.uuid4())
+insert_new([
+    NewInteraction({user}, tracks[n % len(tracks)], "play", start + timedelta(minutes=n), 1, None, 100, True, "", "",
+        "", "test", uuid.uuid4())
     for n in range({plays})
 ])
 """

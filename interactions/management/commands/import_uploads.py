@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from interactions.imports.jobs import run_waiting
+from interactions.imports.jobs import run_pending_imports
 
 
 class Command(BaseCommand):
@@ -11,4 +11,4 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(run_waiting())
+        self.stdout.write(run_pending_imports())

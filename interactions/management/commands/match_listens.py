@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from interactions.listenbrainz.ingest import match_waiting
+from interactions.listenbrainz.ingest import match_waiting_listens
 from interactions.models import UnmatchedListen
 
 
@@ -10,5 +10,5 @@ class Command(BaseCommand):
     help = "Count the listens that waited for their track, where the catalogue has it now. Imports do this themselves."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        added = match_waiting()
+        added = match_waiting_listens()
         self.stdout.write(f"{added:,} listens matched, {UnmatchedListen.objects.count():,} still wait")

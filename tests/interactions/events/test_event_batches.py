@@ -18,8 +18,8 @@ from engine.data.plays import Signal
 from engine.data.user_item_matrix import Pairs
 from interactions.events.schema import EventType
 from interactions.models import EventBatch, Exposure, Interaction
-from interactions.selectors import history
-from interactions.training_data import play_chunks
+from interactions.selectors import load_history
+from interactions.training_data import iter_play_chunks
 from tests.conftest import problem_of
 from tests.interactions.events.test_events import event
 from tests.people import Catalogue
@@ -41,7 +41,7 @@ def test_every_type_is_kept_and_only_what_tells_of_taste_is_learnt(api: APIClien
     assert set(Interaction.objects.values_list("kind", flat=True)) == set(Interaction.Kind.values)
     for table in (Interaction, Exposure):
         assert set(table.objects.values_list("recommendation_id", "position")) == {(uuid.UUID(slate), 3)}
-    [chunk] = play_chunks()
+    [chunk] = iter_play_chunks()
     assert sorted(chunk.signal.tolist()) == sorted(Signal)
     assert api.post(EVENTS, batch, format="json").json()["duplicates"] == 12
 
@@ -151,8 +151,8 @@ def test_opinions_of_one_second_and_one_batch_are_learnt_as_they_are_served(
     unlike = event(track, type="unlike", event_id="00000000-0000-4000-8000-000000000000")
     like["occurred_at"], unlike["occurred_at"] = "2026-01-01T10:00:00.100Z", "2026-01-01T10:00:00.900Z"
     api.post(EVENTS, [unlike, like], format="json")
-    [chunk] = play_chunks()
-    assert Pairs.of_listener(chunk).liked.tolist() == history(alice.pk).pairs.liked.tolist() == [False]
+    [chunk] = iter_play_chunks()
+    assert Pairs.of_listener(chunk).liked.tolist() == load_history(alice.pk).pairs.liked.tolist() == [False]
 
 
 def test_a_key_is_forgotten_after_two_days(api: APIClient, catalogue: Catalogue) -> None:

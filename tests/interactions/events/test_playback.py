@@ -1,6 +1,6 @@
 import pytest
 
-from interactions.events.playback import Playback, playback
+from interactions.events.playback import Playback, derive_playback
 
 pytestmark = pytest.mark.one_stack
 
@@ -33,4 +33,4 @@ pytestmark = pytest.mark.one_stack
 def test_what_a_playback_says(
     ms_played: int | None, duration_ms: int | None, end_reason: str, expected: Playback
 ) -> None:
-    assert playback(ms_played, duration_ms, end_reason) == expected
+    assert derive_playback(ms_played, duration_ms, end_reason) == expected

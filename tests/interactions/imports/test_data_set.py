@@ -17,7 +17,7 @@ from importers.records import Refusal
 from interactions.imports import data_set_files
 from interactions.imports.data_set import ImportReport, import_data_set
 from interactions.models import Interaction
-from interactions.selectors import popular_tracks
+from interactions.selectors import load_popular_tracks
 from musicrec.processes import ROOT
 from tests.worlds import checkerboard_csv
 from tracks.models import Track, TrackTag
@@ -47,7 +47,7 @@ def test_a_second_import_adds_nothing(tmp_path: Path) -> None:
     second, _ = run("csv", plays)
     assert (second.tracks_added, second.tracks_updated, second.plays_added, second.plays_known) == (0, 0, 0, 180)
     assert (Interaction.objects.count(), Track.objects.count(), User.objects.count()) == (180, 20, 20)
-    assert set(popular_tracks().values()) == {9}
+    assert set(load_popular_tracks().values()) == {9}
 
 
 @pytest.mark.usefixtures("db")
@@ -227,4 +227,4 @@ def test_what_was_read_before_a_file_turned_out_to_be_damaged_stays(
     with pytest.raises(FormatError):
         run("csv", checkerboard_csv(tmp_path))
     assert Interaction.objects.count() == 180
-    assert len(popular_tracks()) == 20
+    assert len(load_popular_tracks()) == 20

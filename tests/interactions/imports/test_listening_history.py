@@ -14,7 +14,7 @@ from common.background import CannotStart
 from importers.errors import FormatError
 from interactions.imports import jobs
 from interactions.imports.data_set import import_data_set
-from interactions.imports.jobs import AGAIN, Status, folder, forget_uploads, run_waiting
+from interactions.imports.jobs import RESTARTED, Status, delete_uploads, run_pending_imports, upload_folder
 from interactions.imports.listening_history import NotAllowed, import_history
 from interactions.listenbrainz import ingest
 from interactions.models import HistoryImport, Interaction, UnmatchedListen
@@ -160,20 +160,20 @@ def test_an_upload_is_a_job_with_progress(phone: APIClient, fade: Track, alice: 
     job = job_of(phone, response)
     assert (job["status"], job["format"], job["bytes_done"], job["finished_at"]) == ("waiting", "auto", 0, None)
     assert response["Location"] == f"/users/{alice.pk}/imports/{job['import_id']}"
-    run_waiting()
+    run_pending_imports()
     job = job_of(phone, response)
     assert (job["status"], job["format"], job["bytes_done"]) == ("done", "listenbrainz", job["bytes_total"])
     assert [job[name] for name in ("added", "known", "unmatched", "refused")] == [1, 0, 1, 1]
     assert job["detail"].startswith("upload:3: track_name")
     assert phone.get("/users/me/imports").json() == {"imports": [job]}
-    assert list(folder().iterdir()) == []
+    assert list(upload_folder().iterdir()) == []
 
 
 @pytest.mark.usefixtures("waiting", "fade")
 def test_a_form_is_taken_too(phone: APIClient, service: APIClient, alice: User) -> None:
     file = SimpleUploadedFile("endsong_0.json", json.dumps([play()]).encode())
     response = service.post(f"/users/{alice.pk}/imports?format=spotify", {"file": file}, format="multipart")
-    run_waiting()
+    run_pending_imports()
     assert job_of(service, response)["added"] == 1
     problem_of(phone.post("/users/me/imports", {"other": "x"}, format="multipart"), 400)
 
@@ -182,11 +182,11 @@ def test_a_form_is_taken_too(phone: APIClient, service: APIClient, alice: User) 
 @pytest.mark.parametrize("body", [b"PK\x03\x04 no archive", b"[{", b"\x00" * 100, b"{}", b"a,b\n"])
 def test_what_is_no_history_fails_with_a_reason(phone: APIClient, body: bytes) -> None:
     response = upload(phone, body)
-    run_waiting()
+    run_pending_imports()
     job = job_of(phone, response)
     assert (job["status"], bool(job["detail"])) == ("failed", True)
     assert job["import_id"] not in job["detail"]
-    assert list(folder().iterdir()) == []
+    assert list(upload_folder().iterdir()) == []
 
 
 @pytest.mark.usefixtures("waiting")
@@ -195,7 +195,7 @@ def test_uploads_have_a_limit_of_their_own(phone: APIClient, settings: Any) -> N
     settings.MUSICREC = settings.MUSICREC | {"IMPORT_MAX_BYTES": 10}
     problem_of(upload(phone, b"x" * 11), 413)
     problem_of(upload(phone, b""), 400)
-    assert [path.suffix for path in folder().iterdir()] == [""]
+    assert [path.suffix for path in upload_folder().iterdir()] == [""]
 
 
 @pytest.mark.usefixtures("waiting")
@@ -218,7 +218,7 @@ def test_who_may_upload(phone: APIClient, alice: User, bob: User, as_service_wit
     alice.consent = False
     alice.save()
     problem_of(upload(phone, [listen()]), 409)
-    assert len(list(folder().iterdir())) == 3
+    assert len(list(upload_folder().iterdir())) == 3
 
 
 def test_where_no_work_can_be_started_there_is_no_job(phone: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def test_where_no_work_can_be_started_there_is_no_job(phone: APIClient, monkeypa
     monkeypatch.setattr(jobs, "start_importing", away)
     problem_of(upload(phone, [listen()]), 503)
     assert not HistoryImport.objects.exists()
-    assert list(folder().iterdir()) == []
+    assert list(upload_folder().iterdir()) == []
 
 
 @pytest.mark.usefixtures("waiting", "fade")
@@ -242,10 +242,10 @@ def test_a_killed_job_is_begun_again_once_and_counts_once(phone: APIClient, monk
     with monkeypatch.context() as patched:
         patched.setattr(jobs, "_write", _dies_after(4, jobs._write, killed))
         with pytest.raises(SystemExit):
-            run_waiting()
+            run_pending_imports()
     job = job_of(phone, response)
     assert (job["status"], job["added"], Interaction.objects.count()) == ("running", 4, 8)
-    run_waiting()
+    run_pending_imports()
     job = job_of(phone, response)
     assert (job["status"], job["added"], job["known"], Interaction.objects.count()) == ("done", 2, 8, 10)
 
@@ -263,11 +263,11 @@ def _dies_after(calls: int, write: Any, die: Any) -> Any:
 @pytest.mark.usefixtures("waiting")
 def test_what_is_interrupted_twice_or_has_lost_its_file_fails(phone: APIClient) -> None:
     twice, lost = upload(phone, [listen()]), upload(phone, [listen()])
-    HistoryImport.objects.filter(pk=twice.json()["import_id"]).update(status=Status.RUNNING, detail=AGAIN)
-    (folder() / lost.json()["import_id"]).unlink()
-    run_waiting()
+    HistoryImport.objects.filter(pk=twice.json()["import_id"]).update(status=Status.RUNNING, detail=RESTARTED)
+    (upload_folder() / lost.json()["import_id"]).unlink()
+    run_pending_imports()
     assert [job_of(phone, response)["status"] for response in (twice, lost)] == ["failed", "failed"]
-    assert list(folder().iterdir()) == []
+    assert list(upload_folder().iterdir()) == []
 
 
 @pytest.mark.usefixtures("waiting")
@@ -275,25 +275,25 @@ def test_a_job_that_somebody_works_on_is_left_alone(phone: APIClient) -> None:
     response = upload(phone, [listen()])
     with jobs._held(UUID(response.json()["import_id"])) as mine:
         assert mine
-        assert run_waiting() == "0 imports"
-    assert run_waiting() == "1 imports"
+        assert run_pending_imports() == "0 imports"
+    assert run_pending_imports() == "1 imports"
 
 
 @pytest.mark.usefixtures("waiting")
 def test_no_file_outlives_its_listener(phone: APIClient, alice: User) -> None:
     upload(phone, [listen()])
-    forget_uploads(alice.pk)
-    assert list(folder().iterdir()) == []
+    delete_uploads(alice.pk)
+    assert list(upload_folder().iterdir()) == []
     upload(phone, [listen()])
     alice.delete()
-    run_waiting()
-    assert len(list(folder().iterdir())) == 1  # it may be one that is just arriving
+    run_pending_imports()
+    assert len(list(upload_folder().iterdir())) == 1  # it may be one that is just arriving
     jobs.ORPHANED_S, before = -1, jobs.ORPHANED_S
     try:
-        run_waiting()
+        run_pending_imports()
     finally:
         jobs.ORPHANED_S = before
-    assert list(folder().iterdir()) == []
+    assert list(upload_folder().iterdir()) == []
 
 
 def test_the_admin_lists_what_is_missing_the_most_wanted_first(

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from access.listen_tokens import create_listen_token, revoke_listen_tokens
 from access.models import ListenToken, User
-from interactions.listenbrainz.ingest import match_waiting
+from interactions.listenbrainz.ingest import match_waiting_listens
 from interactions.listenbrainz.payload import MAX_BYTES, MAX_LISTEN_BYTES, MAX_LISTENS
 from interactions.models import Exposure, Interaction, UnmatchedListen
 from interactions.services import refresh_popular_tracks
@@ -116,13 +116,13 @@ def test_what_matches_nothing_waits_until_it_does_and_counts_once(submit: Submit
     for _ in range(2):
         assert submit(listen(ms_played=190_000), listen("Other"), kind="import").status_code == 200
     assert UnmatchedListen.objects.count() == 2
-    assert match_waiting() == 0
+    assert match_waiting_listens() == 0
     band = Artist.objects.create(name="The Band")
     song = Track.objects.create(title="Song", artist=band, duration_ms=200_000)
     band.name = "Band"
     band.save()
-    assert match_waiting() == 1
-    assert match_waiting() == 0
+    assert match_waiting_listens() == 1
+    assert match_waiting_listens() == 0
     row = Interaction.objects.get()
     assert (row.track, row.user, row.milestone, row.is_completed, row.is_listen) == (song, alice, 95, True, True)
     assert UnmatchedListen.objects.get().title == "Other"
@@ -143,7 +143,7 @@ def test_without_consent_nothing_is_kept_and_the_client_not_told(submit: Submit,
     alice.save()
     assert submit(listen(), listen("Other")).json() == {"status": "ok"}
     Track.objects.create(title="Unknown", artist=song.artist)
-    assert match_waiting() == 0
+    assert match_waiting_listens() == 0
     assert not Interaction.objects.exists()
     assert UnmatchedListen.objects.count() == 1
 
