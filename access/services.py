@@ -73,7 +73,7 @@ def note_use(key: ServiceKey) -> None:
     before = now - timedelta(seconds=USE_SECONDS)
     if (key.last_used_at or before) > before:
         return
-    _noted[key.pk] = time.monotonic()  # tried, at least: a database that refuses is not asked with every request
+    _noted[key.pk] = time.monotonic()  # set before the update, so that a failing database is not asked again
     try:
         with _impatient():
             due = Q(last_used_at=None) | Q(last_used_at__lt=before)

@@ -18,7 +18,7 @@ from access.models import SignIn, User
 
 logger = logging.getLogger(__name__)
 CLAIM = "sid"
-MOST = 100  # sign-ins of one listener; beyond that the oldest end, for an app that never refreshes makes one an hour
+MOST = 100  # per listener; the oldest are ended: an app that never refreshes adds one an hour
 
 
 class Refused(Exception):

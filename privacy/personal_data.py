@@ -27,8 +27,8 @@ def held(user_id: int) -> Held:
 
 def remaining(user_id: int) -> list[str]:
     """Tables that hold something about a listener, the account included."""
-    tables = [m._meta.db_table for m, about in held(user_id).items() if m._base_manager.filter(about).exists()]
-    return tables + [User._meta.db_table] * User.objects.filter(pk=user_id).exists()
+    filters = held(user_id) | {User: Q(pk=user_id)}
+    return [model._meta.db_table for model, rows in filters.items() if model._base_manager.filter(rows).exists()]
 
 
 def let_go(user_id: int) -> None:

@@ -78,8 +78,9 @@ class ListenerExportView(APIView):
     def get(self, request: Request, user_id: str) -> StreamingHttpResponse:
         """As a file of JSON: the account, what the model knows, and every row of every table. No password, no key."""
         user = _known(request, user_id)
-        attachment = {"Content-Disposition": f'attachment; filename="musicrec-listener-{user.pk}.json"'}
-        return StreamingHttpResponse(export(user), content_type="application/json", headers=attachment | NO_STORE)
+        filename = f"musicrec-listener-{user.pk}.json"
+        headers = {"Content-Disposition": f'attachment; filename="{filename}"', **NO_STORE}
+        return StreamingHttpResponse(export(user), content_type="application/json", headers=headers)
 
 
 class ErasureView(APIView):
