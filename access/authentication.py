@@ -20,9 +20,9 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import Token
 
 from access.models import ServiceKey, User
-from access.selectors import listener_of_token, usable_key
-from access.services import note_use
-from access.sign_ins import CLAIM
+from access.selectors import find_service_key, find_signed_in_user
+from access.services import record_service_key_use
+from access.sign_ins import SIGN_IN_CLAIM
 
 KEYWORD = "Api-Key"
 
@@ -40,7 +40,7 @@ class ServiceKeyAuthentication(BaseAuthentication):
             raise AuthenticationFailed(
                 "this service key is unknown, expired or revoked; create one with create_service_key"
             )
-        note_use(service_key)
+        record_service_key_use(service_key)
         return AnonymousUser(), service_key
 
     def authenticate_header(self, request: Request) -> str:
@@ -55,7 +55,7 @@ class ListenerTokenAuthentication(JWTAuthentication):
         raw = None if header is None else self.get_raw_token(header)
         if raw is None:
             return None
-        claims = claims_of(raw)
+        claims = read_access_token(raw)
         find = getattr(_view(request), "find_listener", _find_listener)
         user = find(request, claims.user_id, claims.sign_in) if claims.sign_in else None
         if user is None:
@@ -63,7 +63,7 @@ class ListenerTokenAuthentication(JWTAuthentication):
         return user, claims.token
 
 
-class Claims(NamedTuple):
+class AccessTokenClaims(NamedTuple):
     """sign_in: None for a token of a release before sign-ins."""
 
     user_id: int
@@ -71,7 +71,7 @@ class Claims(NamedTuple):
     token: Token
 
 
-def claims_of(raw: bytes) -> Claims:
+def read_access_token(raw: bytes) -> AccessTokenClaims:
     """Of an access token that is genuine and has not expired; whether its sign-in is good, the database knows. Raises
     InvalidToken."""
     claims = _genuine(raw)
@@ -85,19 +85,19 @@ def _view(request: Request) -> Any:
 
 
 def _find_key(request: Request, key: str) -> ServiceKey | None:
-    return usable_key(key)
+    return find_service_key(key)
 
 
 def _find_listener(request: Request, user_id: int, sign_in: UUID) -> User | None:
-    return listener_of_token(user_id, sign_in)
+    return find_signed_in_user(user_id, sign_in)
 
 
 @lru_cache(maxsize=4096)
-def _genuine(raw: bytes) -> Claims:
+def _genuine(raw: bytes) -> AccessTokenClaims:
     """Signature and form are good; checking them takes longer than the query. Raises InvalidToken."""
     token = JWTAuthentication().get_validated_token(raw)
-    sign_in = token.get(CLAIM)
-    return Claims(int(token[api_settings.USER_ID_CLAIM]), UUID(sign_in) if sign_in else None, token)
+    sign_in = token.get(SIGN_IN_CLAIM)
+    return AccessTokenClaims(int(token[api_settings.USER_ID_CLAIM]), UUID(sign_in) if sign_in else None, token)
 
 
 class _ServiceKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

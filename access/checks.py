@@ -16,7 +16,7 @@ ORIGIN = re.compile(r"https?://[^/\s*]+")
 A_YEAR = timedelta(days=366)
 
 
-def refuse_bad_settings() -> None:
+def raise_for_invalid_settings() -> None:
     """For a web process, which Django starts without looking at any check. Raises ImproperlyConfigured."""
     if errors := check_settings(None):
         raise ImproperlyConfigured(" ".join(error.msg for error in errors))

@@ -9,15 +9,15 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from access.listen_tokens import note_use, usable_listen_token
+from access.listen_tokens import find_listen_token, record_listen_token_use
 from access.models import ListenToken, User
-from access.throttles import refuse
+from access.throttles import raise_if_limited
 from common.rate_limits import rate
 
 KEYWORD = "Token"
 
 
-def sent_token(request: Request) -> str:
+def token_from_header(request: Request) -> str:
     """The second word of the header, whatever the first; "" where there is none."""
     words = get_authorization_header(request).split()
     return words[1].decode("latin-1") if len(words) > 1 else ""
@@ -27,18 +27,18 @@ class ListenTokenAuthentication(BaseAuthentication):
     """`request.user` is the listener, `request.auth` the ListenToken."""
 
     def authenticate(self, request: Request) -> tuple[User, ListenToken]:
-        if not (sent := sent_token(request)):
+        if not (sent := token_from_header(request)):
             raise AuthenticationFailed("an Authorization header is needed: Token UUID")
-        if (token := usable_listen_token(sent)) is None:
+        if (token := find_listen_token(sent)) is None:
             raise AuthenticationFailed("this token is unknown or revoked, or the account is closed")
-        note_use(token)
+        record_listen_token_use(token)
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
         return KEYWORD
 
 
-class ListenThrottle(BaseThrottle):
+class ListenTokenThrottle(BaseThrottle):
     """The listener's limit, and what is left of it in headers: these clients wait by themselves."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
@@ -51,7 +51,7 @@ class ListenThrottle(BaseThrottle):
             "X-RateLimit-Reset-In": str(hit.left),
             "X-RateLimit-Reset": str(hit.ends),
         }
-        refuse(limit, "listener", hit.left if hit.count > limit.count else 0)
+        raise_if_limited(limit, "listener", hit.left if hit.count > limit.count else 0)
         return True
 
 

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from access.models import ListenToken, User
 
-USE_NOTED = timedelta(minutes=1)  # how exact `last_used_at` is
-_SHOWN = 8  # characters
+LAST_USED_RESOLUTION = timedelta(minutes=1)  # how exact `last_used_at` is
+PREFIX_LENGTH = 8  # characters
 
 
 def create_listen_token(user_id: int, name: str = "") -> str:
@@ -20,21 +20,21 @@ def create_listen_token(user_id: int, name: str = "") -> str:
     if len(name) > (longest := ListenToken._meta.get_field("name").max_length or 0):
         raise ValueError(f"the name has {len(name)} characters; it may have {longest}")
     token = str(uuid.uuid4())
-    ListenToken.objects.create(user_id=user_id, name=name, prefix=token[:_SHOWN], digest=_digest(token))
+    ListenToken.objects.create(user_id=user_id, name=name, prefix=token[:PREFIX_LENGTH], digest=_digest(token))
     return token
 
 
-def usable_listen_token(token: str) -> ListenToken | None:
+def find_listen_token(token: str) -> ListenToken | None:
     """The token that `token` is, with its listener, unless it was revoked, the account is closed, or there never was
     one."""
     usable = ListenToken.objects.filter(digest=_digest(token), revoked_at=None, user__is_active=True)
     return usable.select_related("user").first()
 
 
-def note_use(token: ListenToken) -> None:
+def record_listen_token_use(token: ListenToken) -> None:
     """When it was used last, to the minute."""
     now = timezone.now()
-    if token.last_used_at is None or now - token.last_used_at >= USE_NOTED:
+    if token.last_used_at is None or now - token.last_used_at >= LAST_USED_RESOLUTION:
         ListenToken.objects.filter(pk=token.pk).update(last_used_at=now)
 
 

@@ -24,7 +24,7 @@ class HasScope(BasePermission):
         return scope is not None and request.user.is_authenticated and not getattr(view, "service_only", False)
 
 
-def listener_id(request: Request, user_id: str) -> int:
+def resolve_path_user_id(request: Request, user_id: str) -> int:
     """The listener that `user_id` in a path stands for, if this principal may ask about them.
 
     Raises 404 for anybody but the token's own listener, and 400 where a service key says "me".
@@ -38,17 +38,17 @@ def listener_id(request: Request, user_id: str) -> int:
         return int(own)
     if not (user_id.isascii() and user_id.isdigit()):
         raise ValidationError({"{user_id}": "is not a listener's id: expected an integer, or 'me' with a token"})
-    named = number_of(user_id)
-    own_or_named(own, named)
+    named = parse_id(user_id)
+    resolve_user_id(own, named)
     return named
 
 
-def number_of(user_id: str) -> int:
+def parse_id(user_id: str) -> int:
     """Of digits, however many: more than a number has are nobody's."""
     return int(user_id[:40])
 
 
-def own_or_named(own: int | None, named: int | None) -> int | None:
+def resolve_user_id(own: int | None, named: int | None) -> int | None:
     """Whom a principal asks about: a listener (`own`) themselves, a service key (None) whoever it names, if anybody.
 
     Raises 404 where a listener names somebody else.

@@ -7,7 +7,7 @@ from rest_framework_simplejwt.serializers import TokenObtainSerializer
 from rest_framework_simplejwt.settings import api_settings
 
 from access.models import User
-from access.sign_ins import Tokens
+from access.sign_ins import TokenPair
 
 
 class SignInSerializer(TokenObtainSerializer):
@@ -35,7 +35,7 @@ class TokenSerializer(serializers.Serializer[Any]):
     refresh_expires_in = serializers.IntegerField(help_text="Seconds.")
     user_id = serializers.IntegerField()
 
-    def to_representation(self, instance: Tokens) -> dict[str, Any]:
+    def to_representation(self, instance: TokenPair) -> dict[str, Any]:
         return {
             "access": instance.access,
             "token_type": "Bearer",

@@ -13,15 +13,15 @@ from django.db.models import Q
 from django.utils import timezone
 
 from access.models import Scope, ServiceKey, User
-from access.selectors import erased_external_ids, listener_ids
-from common.stale_listeners import note_changed
+from access.selectors import erased_external_ids, user_ids_by_external_id
+from common.stale_listeners import add_stale_listeners
 
 logger = logging.getLogger(__name__)
 
-USE_SECONDS = 60  # how exact `last_used_at` is
+LAST_USED_RESOLUTION_SECONDS = 60  # how exact `last_used_at` is
 SQLITE_WAIT_MS = 20
-_AT_ONCE = 10_000  # SQLite takes 32,766 parameters a query
-_noted: dict[int, float] = {}  # when this process last did, by key
+BATCH_SIZE = 10_000  # SQLite takes 32,766 parameters a query
+_last_recorded: dict[int, float] = {}  # when this process last did, by key
 
 
 def create_service_key(name: str, scopes: Iterable[str], days: int | None = None) -> str:
@@ -37,7 +37,7 @@ def create_service_key(name: str, scopes: Iterable[str], days: int | None = None
     if ServiceKey.objects.filter(name=name).exists():
         raise ValueError(f"a key named {name!r} exists; choose another name")
     key = _new_key()
-    ServiceKey.objects.create(name=name, **_written(key), scopes=wanted, expires_at=_in_days(days))
+    ServiceKey.objects.create(name=name, **_key_columns(key), scopes=wanted, expires_at=_expiry(days))
     return key
 
 
@@ -54,28 +54,28 @@ def rotate_service_key(name: str, grace: timedelta, days: int | None = None) -> 
         raise ValueError(f"there is no key named {name!r}; the admin lists them under 'Service keys'")
     if row.revoked_at is not None:
         raise ValueError(f"the key {name!r} is revoked; create one with another name")
-    expires_at = _in_days(days) or row.expires_at
+    expires_at = _expiry(days) or row.expires_at
     if expires_at is not None and expires_at <= now:
         raise ValueError(
             f"the key {name!r} expired on {expires_at:%Y-%m-%d}; say with --days how long the new one lasts"
         )
     key = _new_key()
     before = {"previous_digest": row.digest, "previous_until": now + grace}
-    ServiceKey.objects.filter(pk=row.pk).update(**_written(key), **before, expires_at=expires_at)
+    ServiceKey.objects.filter(pk=row.pk).update(**_key_columns(key), **before, expires_at=expires_at)
     return key
 
 
-def note_use(key: ServiceKey) -> None:
+def record_service_key_use(key: ServiceKey) -> None:
     """Write down that it is used, once a minute. Nobody's request waits for it or fails by it."""
-    if time.monotonic() - _noted.get(key.pk, -USE_SECONDS) < USE_SECONDS:
+    if time.monotonic() - _last_recorded.get(key.pk, -LAST_USED_RESOLUTION_SECONDS) < LAST_USED_RESOLUTION_SECONDS:
         return
     now = timezone.now()
-    before = now - timedelta(seconds=USE_SECONDS)
+    before = now - timedelta(seconds=LAST_USED_RESOLUTION_SECONDS)
     if (key.last_used_at or before) > before:
         return
-    _noted[key.pk] = time.monotonic()  # set before the update, so that a failing database is not asked again
+    _last_recorded[key.pk] = time.monotonic()  # set before the update, so that a failing database is not asked again
     try:
-        with _impatient():
+        with _short_sqlite_timeout():
             due = Q(last_used_at=None) | Q(last_used_at__lt=before)
             ServiceKey.objects.filter(due, pk=key.pk).update(last_used_at=now)
     except DatabaseError as error:
@@ -83,7 +83,7 @@ def note_use(key: ServiceKey) -> None:
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def _short_sqlite_timeout() -> Iterator[None]:
     """SQLite has one writer at a time; an import may write for seconds."""
     if connection.vendor != "sqlite":
         yield
@@ -101,25 +101,25 @@ def _new_key() -> str:
     return f"mr_{secrets.token_urlsafe(32)}"
 
 
-def _written(key: str) -> dict[str, str]:
+def _key_columns(key: str) -> dict[str, str]:
     """What is kept of a key."""
     return {"prefix": key[:12], "digest": ServiceKey.digest_of(key)}
 
 
-def _in_days(days: int | None) -> datetime | None:
+def _expiry(days: int | None) -> datetime | None:
     return None if days is None else timezone.now() + timedelta(days=days)
 
 
-def lock_listener(user_id: int) -> None:
+def lock_user(user_id: int) -> None:
     """Until the transaction ends, who else locks the same listener waits."""
     User.objects.select_for_update().filter(pk=user_id).first()
 
 
-def touch(user_ids: Iterable[int]) -> None:
+def bump_user_revisions(user_ids: Iterable[int]) -> None:
     """What these listeners did or like has changed: from the commit on, no answer made before is theirs. At the end of
     the transaction, for it locks their rows."""
     ids, revision = sorted(set(user_ids)), new_revision()
-    transaction.on_commit(lambda: note_changed(ids), robust=True)
+    transaction.on_commit(lambda: add_stale_listeners(ids), robust=True)
     if connection.vendor == "postgresql":  # in one order, so that two transactions do not lock each other out
         with connection.cursor() as cursor:
             table = User._meta.db_table
@@ -129,8 +129,8 @@ def touch(user_ids: Iterable[int]) -> None:
                 [ids, revision],
             )
         return
-    for start in range(0, len(ids), _AT_ONCE):
-        User.objects.filter(pk__in=ids[start : start + _AT_ONCE]).update(revision=revision)
+    for start in range(0, len(ids), BATCH_SIZE):
+        User.objects.filter(pk__in=ids[start : start + BATCH_SIZE]).update(revision=revision)
 
 
 def new_revision() -> int:
@@ -144,11 +144,11 @@ def revoke_service_keys(keys: Iterable[ServiceKey]) -> int:
     return ServiceKey.objects.filter(pk__in=ids, revoked_at=None).update(revoked_at=timezone.now())
 
 
-def listeners_by_external_id(external_ids: Collection[str]) -> dict[str, int]:
+def get_or_create_user_ids(external_ids: Collection[str]) -> dict[str, int]:
     """Ids of the listeners with these outside ids; those not seen before are created, without a password. Who
     was erased is left out: nobody brings them back."""
     wanted = set(external_ids) - erased_external_ids(external_ids)
-    found = listener_ids(wanted)
+    found = user_ids_by_external_id(wanted)
     for username_of in (_plain_username, _distinct_username):
         if missing := sorted(wanted - found.keys()):
             unusable = make_password(None)
@@ -156,7 +156,7 @@ def listeners_by_external_id(external_ids: Collection[str]) -> dict[str, int]:
                 [User(external_id=e, username=username_of(e), password=unusable) for e in missing],
                 ignore_conflicts=True,  # another process was first, or the username is somebody else's
             )
-            found |= listener_ids(missing)
+            found |= user_ids_by_external_id(missing)
     return found
 
 

@@ -12,14 +12,14 @@ from rest_framework.throttling import BaseThrottle
 from access.models import ServiceKey
 from common.rate_limits import Leases, Rate, rate
 
-refusals = Counter("musicrec_requests_refused", "Requests beyond a limit, by which.", ["limit"])
-PHONES_AN_ADDRESS = 10  # many phones share the address of their carrier
+refused_requests = Counter("musicrec_requests_refused", "Requests beyond a limit, by which.", ["limit"])
+ATTEMPTS_PER_ADDRESS_FACTOR = 10  # many phones share the address of their carrier
 
 
 _leases = Leases()
 
 
-class TooMany(Throttled):
+class RateLimitExceeded(Throttled):
     extra_detail_singular = "try again in {wait} second"
     extra_detail_plural = "try again in {wait} seconds"
 
@@ -35,7 +35,7 @@ class PrincipalThrottle(BaseThrottle):
         return True
 
 
-def charge(request: Request, more: int) -> None:
+def consume_quota(request: Request, more: int) -> None:
     """Count a request that asks for many things at once as so many more. Raises TooMany."""
     if more > 0 and isinstance(request.auth, ServiceKey):
         _limit("key", f"key:{request.auth.pk}", more)
@@ -50,42 +50,42 @@ class SignInThrottle(BaseThrottle):
         if (limit := rate(settings.MUSICREC["RATE_SIGN_IN"])) is None:
             return True
         body = request.data if isinstance(request.data, dict) else {}
-        refuse(limit, "sign_in", wait_for_name(str(body.get("username", ""))))
-        if address := _address(request):
-            refuse(limit, "sign_in", limit.wait(_hidden("address", address), PHONES_AN_ADDRESS))
+        raise_if_limited(limit, "sign_in", count_sign_in_attempt(str(body.get("username", ""))))
+        if address := _client_address(request):
+            raise_if_limited(limit, "sign_in", limit.wait(_hmac_key("address", address), ATTEMPTS_PER_ADDRESS_FACTOR))
         return True
 
 
-def wait_for_name(name: str) -> int:
+def count_sign_in_attempt(name: str) -> int:
     """Count one more password tried for a name; 0 if it may be tried, else the seconds to wait."""
     limit = rate(settings.MUSICREC["RATE_SIGN_IN"])
-    return limit.wait(_hidden("name", name.strip())) if limit else 0
+    return limit.wait(_hmac_key("name", name.strip())) if limit else 0
 
 
 def _limit(name: str, principal: str, requests: int = 1) -> None:
     """Raises TooMany."""
     if limit := rate(settings.MUSICREC[f"RATE_{name.upper()}"]):
-        refuse(limit, name, _leases.wait(limit, principal, requests))
+        raise_if_limited(limit, name, _leases.wait(limit, principal, requests))
 
 
-def may_go_on(name: str, principal: int) -> bool:
+def within_rate_limit(name: str, principal: int) -> bool:
     """Count one request more of a "key" or a "listener"; whether it is within the limit."""
     limit = rate(settings.MUSICREC[f"RATE_{name.upper()}"])
     return limit is None or not _leases.wait(limit, f"{name}:{principal}")
 
 
-def refuse(limit: Rate, name: str, wait: int) -> None:
+def raise_if_limited(limit: Rate, name: str, wait: int) -> None:
     """Raises TooMany where there is something to wait for."""
     if wait:
-        refusals.labels(name).inc()
-        raise TooMany(wait, f"more than {limit.count} requests a {limit.unit};")
+        refused_requests.labels(name).inc()
+        raise RateLimitExceeded(wait, f"more than {limit.count} requests a {limit.unit};")
 
 
-def _hidden(kind: str, value: str) -> str:
+def _hmac_key(kind: str, value: str) -> str:
     return f"{kind}:{salted_hmac('access.throttles', value, algorithm='sha256').hexdigest()}"
 
 
-def _address(request: Request) -> str:
+def _client_address(request: Request) -> str:
     """The caller's, as far as it can be known: behind proxies, as the outermost of ours has seen it; "" else.
 
     Who is no proxy of ours may write any address into the header, so only the last ones count.

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.models import Scope
-from access.selectors import listener_ids
+from access.selectors import user_ids_by_external_id
 from access.serializers import (
     ExternalIdParameter,
     ListenerSerializer,
@@ -19,7 +19,7 @@ from access.serializers import (
     SignOutSerializer,
     TokenSerializer,
 )
-from access.sign_ins import Refused, refresh, sign_in, sign_out
+from access.sign_ins import InvalidRefreshToken, refresh, sign_in, sign_out
 from access.throttles import SignInThrottle
 
 NO_LONGER_GOOD = "this refresh token is unknown, expired or was used before; sign in again"
@@ -58,7 +58,7 @@ class TokenRefreshView(_Open):
         given.is_valid(raise_exception=True)
         try:
             return Response(TokenSerializer(refresh(given.validated_data["refresh"])).data)
-        except Refused as error:
+        except InvalidRefreshToken as error:
             raise AuthenticationFailed(NO_LONGER_GOOD) from error
 
 
@@ -72,7 +72,7 @@ class TokenRevokeView(_Open):
         given.is_valid(raise_exception=True)
         try:
             sign_out(given.validated_data["refresh"], everywhere=given.validated_data["everywhere"])
-        except Refused as error:
+        except InvalidRefreshToken as error:
             raise AuthenticationFailed(NO_LONGER_GOOD) from error
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -87,6 +87,6 @@ class ListenersView(APIView):
     def get(self, request: Request) -> Response:
         """By their id in the service they were imported from."""
         wanted = ExternalIdParameter.read(request)
-        if (user_id := listener_ids([wanted]).get(wanted)) is None:
+        if (user_id := user_ids_by_external_id([wanted]).get(wanted)) is None:
             raise Http404("no such listener")
         return Response({"user_id": user_id, "external_id": wanted})

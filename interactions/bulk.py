@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from django.db import IntegrityError, connection, transaction
 
-from access.services import touch
+from access.services import bump_user_revisions
 from interactions.models import Exposure, Interaction
 
 
@@ -84,7 +84,7 @@ def insert_new(rows: Sequence[NewInteraction] | Sequence[NewExposure]) -> int:
     else:
         inserted = _copy(ordered) if len(rows) > _FEW else _insert(ordered)
     if inserted and isinstance(rows[0], NewInteraction):
-        touch(row.user_id for row in rows)
+        bump_user_revisions(row.user_id for row in rows)
     return inserted
 
 

@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
-from access.services import touch
+from access.services import bump_user_revisions
 
 if TYPE_CHECKING:
     from interactions.models import Interaction
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class TellingQuerySet(models.QuerySet["Interaction", "Interaction"]):
     def bulk_create(self, objs: "Iterable[Interaction]", *args: Any, **kwargs: Any) -> "list[Interaction]":
         created = super().bulk_create(objs, *args, **kwargs)
-        touch(one.user_id for one in created)
+        bump_user_revisions(one.user_id for one in created)
         return created
 
 
@@ -27,4 +27,4 @@ class Telling(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)
-        touch([self.user_id])
+        bump_user_revisions([self.user_id])

@@ -18,10 +18,10 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.http.request import split_domain_port, validate_host
 from rest_framework.exceptions import APIException
 
-from access.authentication import claims_of
+from access.authentication import read_access_token
 from access.models import Scope
-from access.services import note_use
-from access.throttles import may_go_on
+from access.services import record_service_key_use
+from access.throttles import within_rate_limit
 from common.http.request_id import named
 from common.http.request_metrics import count, server_timing
 from common.http.security_headers import ALWAYS, DATA
@@ -147,18 +147,18 @@ def _by_key(asking: Asking, wanted: Parsed) -> tuple[Question, Asked] | None:
     found = asked_by_key(asking.credential, listener, results.known(question))
     if found is None or Scope.RECOMMEND not in found[0].scopes:
         return None
-    note_use(found[0])
-    return (question, found[1]) if may_go_on("key", found[0].pk) else None
+    record_service_key_use(found[0])
+    return (question, found[1]) if within_rate_limit("key", found[0].pk) else None
 
 
 def _by_token(asking: Asking, wanted: Parsed) -> tuple[Question, Asked] | None:
-    claims = claims_of(asking.credential.encode("latin-1"))
+    claims = read_access_token(asking.credential.encode("latin-1"))
     about = asking.named or wanted.user_id or "me"
     if claims.sign_in is None or str(about) not in ("me", str(claims.user_id)):
         return None
     question = asking.question(wanted, claims.user_id)
     found = asked_by_token(claims.user_id, claims.sign_in, results.known(question))
-    return (question, found[1]) if found and may_go_on("listener", claims.user_id) else None
+    return (question, found[1]) if found and within_rate_limit("listener", claims.user_id) else None
 
 
 @cache

@@ -10,7 +10,7 @@ django = get_wsgi_application()
 
 # These need the apps, which are there only now.
 import musicrec.urls  # noqa: E402, F401  # and all views, or the first request would wait for them
-from access.checks import refuse_bad_settings as refuse_bad_access  # noqa: E402
+from access.checks import raise_for_invalid_settings as refuse_bad_access  # noqa: E402
 from musicrec.express import Express  # noqa: E402
 from recommendations.checks import refuse_bad_settings  # noqa: E402
 from recommendations.serving.model_cache import cache  # noqa: E402

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 
 from access.admin import UserAdmin
 from access.models import User
-from privacy.erasure import IsOperator
-from privacy.services import erase
+from privacy.erasure import OperatorAccount
+from privacy.services import erase_listener
 
 admin.site.unregister(User)
 
@@ -23,8 +23,8 @@ class ListenerAdmin(UserAdmin):
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         try:
-            receipt = erase(obj.pk).receipt
-        except IsOperator:
+            receipt = erase_listener(obj.pk).receipt
+        except OperatorAccount:
             super().delete_model(request, obj)
         else:
             self.message_user(request, f"{obj} is being erased; the receipt is {receipt}.", messages.SUCCESS)

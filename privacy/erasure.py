@@ -17,9 +17,9 @@ from django.utils import timezone
 from filelock import FileLock, Timeout
 
 from access.models import Erasure, User
-from access.selectors import external_digest
+from access.selectors import external_id_digest
 from interactions.imports.jobs import delete_uploads
-from privacy.personal_data import held, let_go, remaining
+from privacy.personal_data import anonymise, personal_data_of, tables_with_data_of
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.training.config import store
 
@@ -34,16 +34,16 @@ class UnknownListener(Exception):
     """There is no such listener."""
 
 
-class IsOperator(Exception):
+class OperatorAccount(Exception):
     """An account of staff is not erased by the API."""
 
 
-class NotErased(Exception):
+class RowsRemain(Exception):
     """Rows are left; the message says in which tables."""
 
 
 @dataclass
-class Outcome:
+class ErasureResult:
     """erased, failed: listeners · busy: another process was erasing, and nothing was done."""
 
     erased: int = 0
@@ -63,16 +63,16 @@ def request_erasure(user_id: int) -> Erasure:
     if user is None:
         raise UnknownListener
     if user.is_staff or user.is_superuser:
-        raise IsOperator
+        raise OperatorAccount
     user.is_active = user.consent = False
     user.set_unusable_password()
     user.save(update_fields=["is_active", "consent", "password"])
     user.listen_tokens.filter(revoked_at=None).update(revoked_at=timezone.now())
-    digest = external_digest(user.external_id) if user.external_id else ""
+    digest = external_id_digest(user.external_id) if user.external_id else ""
     return Erasure.objects.create(user_id=user_id, external_digest=digest)
 
 
-def finish_erasures(*, wait: float = 0, begun: Callable[[], None] = lambda: None) -> Outcome:
+def finish_erasures(*, wait: float = 0, begun: Callable[[], None] = lambda: None) -> ErasureResult:
     """Erase everybody who wished it. wait: seconds, while another process is at it · begun: called before it looks.
 
     What goes wrong with one listener is an alarm, and tried again by the next run.
@@ -84,11 +84,11 @@ def finish_erasures(*, wait: float = 0, begun: Callable[[], None] = lambda: None
             begun()
             return _finish()
     except Timeout:
-        return Outcome(busy=True)
+        return ErasureResult(busy=True)
 
 
-def _finish() -> Outcome:
-    outcome = Outcome()
+def _finish() -> ErasureResult:
+    outcome = ErasureResult()
     tried: set[UUID] = set()
     wishes = Erasure.objects.filter(completed_at=None).order_by("requested_at")
     while erasure := wishes.exclude(pk__in=tried).first():
@@ -115,8 +115,8 @@ def _erase(erasure: Erasure) -> None:
             break
         except IntegrityError:  # a request that was under way has written a row of theirs
             logger.info("erasure %s: rows came back, and go again", erasure.pk)
-    if left := remaining(erasure.user_id):
-        raise NotErased(f"rows are left in {', '.join(left)}; the next run tries again")
+    if left := tables_with_data_of(erasure.user_id):
+        raise RowsRemain(f"rows are left in {', '.join(left)}; the next run tries again")
     Erasure.objects.filter(pk=erasure.pk).update(completed_at=timezone.now())
     logger.info("erasure %s completed", erasure.pk)
 
@@ -124,8 +124,8 @@ def _erase(erasure: Erasure) -> None:
 def _clear(erasure: Erasure) -> None:
     """All but the account, a batch at a time."""
     delete_uploads(erasure.user_id)
-    let_go(erasure.user_id)
-    for model, about in held(erasure.user_id).items():
+    anonymise(erasure.user_id)
+    for model, about in personal_data_of(erasure.user_id).items():
         rows = model._base_manager.filter(about).order_by()
         while batch := list(rows.values_list("pk", flat=True)[:BATCH]):
             _delete(erasure, model._base_manager.filter(pk__in=batch))

@@ -10,22 +10,22 @@ from django.db.models import F, Model
 from django.utils import timezone
 
 from access.models import User
-from privacy.personal_data import held
+from privacy.personal_data import personal_data_of
 from recommendations.models import UserFeatures
 from recommendations.serving.model_cache import cache
 from tracks.models import Track
-from tracks.selectors import cards
+from tracks.selectors import track_cards
 
 ROWS = 1_000  # at a time
 SECRETS = {"password", "digest", "session_key", "session_data"}  # what opens a door is no knowledge about a listener
 Row = dict[str, Any]
 
 
-def export(user: User) -> Iterator[bytes]:
+def export_listener(user: User) -> Iterator[bytes]:
     """`{"exported_at", "listener", "model", "tables": {name: [row, …]}}`, in pieces. Cut short, it is no JSON."""
-    head = {"exported_at": timezone.now(), "listener": _account(user), "model": model_knows(user.pk)}
+    head = {"exported_at": timezone.now(), "listener": _account(user), "model": model_data_of(user.pk)}
     yield _json(head)[:-1] + b',"tables":{'
-    for number, (model, about) in enumerate(held(user.pk).items()):
+    for number, (model, about) in enumerate(personal_data_of(user.pk).items()):
         yield (b"," if number else b"") + _json(model._meta.db_table) + b":["
         for later, rows in enumerate(_chunks(model, about)):
             yield (b"," if later else b"") + _json(rows)[1:-1]
@@ -33,7 +33,7 @@ def export(user: User) -> Iterator[bytes]:
     yield b"}}"
 
 
-def model_knows(user_id: int) -> Row | None:
+def model_data_of(user_id: int) -> Row | None:
     """What the version in service has learnt of a listener; None where it does not know them.
 
     interactions, newest: how many it has seen, and the UNIX second of the newest · vector: empty without factors.
@@ -71,7 +71,7 @@ def _titles(model: type[Model]) -> dict[str, F]:
 def _readable(model: type[Model], rows: list[Row]) -> list[Row]:
     """Tracks that are named by id alone, with title and artist; bytes as numbers."""
     listed = {i for row in rows for i in _track_ids(row)}
-    known = cards(listed) if listed else {}
+    known = track_cards(listed) if listed else {}
     for row in rows:
         if ids := _track_ids(row):
             row["tracks"] = [{"track_id": i} | _named(known.get(i)) for i in ids]

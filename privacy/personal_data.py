@@ -12,12 +12,12 @@ from django.db.models import Q
 from access.models import User
 from interactions.models import EventBatch
 
-Held = dict[type[models.Model], Q]
+RowFilters = dict[type[models.Model], Q]
 
 
-def held(user_id: int) -> Held:
+def personal_data_of(user_id: int) -> RowFilters:
     """Each model with rows about a listener, by the name of its table, and what finds them. Not the account itself."""
-    found: Held = {}
+    found: RowFilters = {}
     for relation in _relations():
         found[relation.related_model] = found.get(relation.related_model, Q()) | Q(**{relation.field.name: user_id})
     for model, about in _without_relation(user_id).items():
@@ -25,13 +25,13 @@ def held(user_id: int) -> Held:
     return dict(sorted(found.items(), key=lambda one: one[0]._meta.db_table))
 
 
-def remaining(user_id: int) -> list[str]:
+def tables_with_data_of(user_id: int) -> list[str]:
     """Tables that hold something about a listener, the account included."""
-    filters = held(user_id) | {User: Q(pk=user_id)}
+    filters = personal_data_of(user_id) | {User: Q(pk=user_id)}
     return [model._meta.db_table for model, rows in filters.items() if model._base_manager.filter(rows).exists()]
 
 
-def let_go(user_id: int) -> None:
+def anonymise(user_id: int) -> None:
     """Take the listener's name from rows that outlast them: those whose relation says SET_NULL."""
     for relation in _relations():
         if relation.on_delete is models.SET_NULL:
@@ -45,7 +45,7 @@ def _relations() -> list[Any]:
     return [f for f in fields if f.auto_created and not f.concrete and (f.one_to_many or f.one_to_one)]
 
 
-def _without_relation(user_id: int) -> Held:
+def _without_relation(user_id: int) -> RowFilters:
     return {
         EventBatch: Q(principal=f"user:{user_id}"),
         LogEntry: Q(content_type__app_label="access", content_type__model="user", object_id=str(user_id)),

@@ -16,7 +16,7 @@ from recommendations.training.config import store
 logger = logging.getLogger(__name__)
 
 
-def listener(user_id: int) -> User:
+def get_listener(user_id: int) -> User:
     """Raises UnknownListener, also for one who is being erased."""
     known = User.objects.exclude(pk__in=Erasure.objects.values("user_id"))
     if (user := known.filter(pk=user_id).first()) is None:
@@ -24,15 +24,15 @@ def listener(user_id: int) -> User:
     return user
 
 
-def change_listener(user_id: int, changes: dict[str, Any]) -> User:
+def update_listener_settings(user_id: int, changes: dict[str, Any]) -> User:
     """changes: of consent, market, allow_explicit. Raises UnknownListener."""
-    user = listener(user_id)
+    user = get_listener(user_id)
     if changes:
         User.objects.filter(pk=user.pk).update(**changes)
-    return listener(user_id)
+    return get_listener(user_id)
 
 
-def erase(user_id: int) -> Erasure:
+def erase_listener(user_id: int) -> Erasure:
     """Forget a listener: closed at once, and erased in the background. Again, it gives the same receipt.
 
     Raises UnknownListener, IsOperator.
@@ -40,13 +40,13 @@ def erase(user_id: int) -> Erasure:
     erasure = request_erasure(user_id)
     if erasure.completed_at is None:
         try:
-            start_erasing()
+            start_erasure_run()
         except CannotStart as error:
             logger.warning("erasure %s waits for the next run: %s", erasure.pk, error)
     return erasure
 
 
-def start_erasing() -> None:
+def start_erasure_run() -> None:
     """Start erasing in the background, at most one child process working and one waiting. Raises CannotStart."""
     if settings.CELERY_BROKER_URL:
         start(erase_listeners, command=["erase_listeners"], log="erasing.log")
@@ -61,5 +61,5 @@ def start_erasing() -> None:
         child(["erase_listeners"], "erasing.log", stdin=waiting)
 
 
-def erasure_of(receipt: UUID) -> Erasure | None:
+def find_erasure(receipt: UUID) -> Erasure | None:
     return Erasure.objects.filter(pk=receipt).first()

@@ -13,11 +13,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.models import Scope, User
-from access.permissions import USER_ID, listener_id
-from privacy.erasure import IsOperator, UnknownListener
-from privacy.export import export
+from access.permissions import USER_ID, resolve_path_user_id
+from privacy.erasure import OperatorAccount, UnknownListener
+from privacy.export import export_listener
 from privacy.serializers import AccountChangeSerializer, AccountSerializer, ErasureSerializer
-from privacy.services import change_listener, erase, erasure_of, listener
+from privacy.services import erase_listener, find_erasure, get_listener, update_listener_settings
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -48,7 +48,7 @@ class ListenerView(APIView):
         change = AccountChangeSerializer(data=request.data)
         change.is_valid(raise_exception=True)
         try:
-            return _render(change_listener(user.pk, change.validated_data))
+            return _render(update_listener_settings(user.pk, change.validated_data))
         except UnknownListener as error:
             raise Http404("no such listener") from error
 
@@ -56,10 +56,10 @@ class ListenerView(APIView):
     def delete(self, request: Request, user_id: str) -> Response:
         """Forget them: closed at once, erased from every table soon after. The receipt tells when; keep it."""
         try:
-            erasure = erase(listener_id(request, user_id))
+            erasure = erase_listener(resolve_path_user_id(request, user_id))
         except UnknownListener as error:
             raise Http404("no such listener") from error
-        except IsOperator as error:
+        except OperatorAccount as error:
             raise Conflict("this is an operator's account; a superuser deletes it in the admin") from error
         location = reverse("erasure", args=[erasure.receipt])
         return Response(ErasureSerializer(erasure).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
@@ -80,7 +80,7 @@ class ListenerExportView(APIView):
         user = _known(request, user_id)
         filename = f"musicrec-listener-{user.pk}.json"
         headers = {"Content-Disposition": f'attachment; filename="{filename}"', **NO_STORE}
-        return StreamingHttpResponse(export(user), content_type="application/json", headers=headers)
+        return StreamingHttpResponse(export_listener(user), content_type="application/json", headers=headers)
 
 
 class ErasureView(APIView):
@@ -92,14 +92,14 @@ class ErasureView(APIView):
     @extend_schema(operation_id="read_erasure", responses=ErasureSerializer, auth=[])
     def get(self, request: Request, receipt: UUID) -> Response:
         """Open to whoever has the receipt, which cannot be guessed: by then the listener's token is dead."""
-        if (erasure := erasure_of(receipt)) is None:
+        if (erasure := find_erasure(receipt)) is None:
             raise Http404("no such receipt")
         return Response(ErasureSerializer(erasure).data, headers=NO_STORE)
 
 
 def _known(request: Request, user_id: str) -> User:
     try:
-        return listener(listener_id(request, user_id))
+        return get_listener(resolve_path_user_id(request, user_id))
     except UnknownListener as error:
         raise Http404("no such listener") from error
 

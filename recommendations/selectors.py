@@ -14,7 +14,7 @@ from engine.bundle.versions import UNREADABLE, Pointer
 from engine.projection import flat_map
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.training.config import store
-from tracks.selectors import cards, main_tags
+from tracks.selectors import main_tags, track_cards
 
 MAX_VERSIONS = 100  # a season of nights, and still a few pixels for each
 MAX_TRACKS = 3_000  # laid out in seconds, and dots that can be told apart
@@ -104,7 +104,7 @@ def _layout(chosen: Mappable) -> dict[str, Any]:
 def _labelled(chosen: Mappable, positions: list[list[float]]) -> dict[str, Any]:
     """`tracks`: those that still exist; `tags`: the most frequent of them, `[name, tracks]`."""
     ids, popularity = chosen.bundle.items.ids[chosen.rows].tolist(), chosen.bundle.popularity[chosen.rows].tolist()
-    known, tags = cards(ids), main_tags(ids)
+    known, tags = track_cards(ids), main_tags(ids)
     tracks = [
         {
             "at": at,

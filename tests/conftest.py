@@ -15,7 +15,7 @@ from recommendations.serving.filters import look_again
 from recommendations.serving.model_cache import cache
 from recommendations.serving.response_cache import results
 from tests.people import Catalogue
-from tracks.card_cache import shelf
+from tracks.card_cache import track_card_cache
 
 # How long an example takes says what else the machine is doing.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -42,7 +42,7 @@ def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     cache.reset()
     look_again()
     results.forget()
-    shelf.forget()
+    track_card_cache.forget()
     slate_log.forget()
     yield
     cache.reset()

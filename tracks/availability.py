@@ -11,7 +11,7 @@ from tracks.models import Track, TrackTag
 Ids = NDArray[np.int64]
 
 
-def unavailable(market: str, allow_explicit: bool) -> Q:
+def unavailable_filter(market: str, allow_explicit: bool) -> Q:
     """Tracks taken down, not offered in `market` ("" for an unknown one, in which nothing is held back), or explicit
     where that is not wanted."""
     held_back = Q(taken_down_at__isnull=False)
@@ -20,13 +20,13 @@ def unavailable(market: str, allow_explicit: bool) -> Q:
     return held_back if allow_explicit else held_back | Q(explicit=True)
 
 
-def unavailable_ids(market: str, allow_explicit: bool) -> Ids:
+def unavailable_track_ids(market: str, allow_explicit: bool) -> Ids:
     """In ascending order."""
-    found = Track.objects.filter(unavailable(market, allow_explicit)).order_by("pk")
+    found = Track.objects.filter(unavailable_filter(market, allow_explicit)).order_by("pk")
     return _ids(found.values_list("pk", flat=True).iterator())
 
 
-def tracks_of(blocks: Iterable[tuple[str, int]]) -> Ids:
+def blocked_track_ids(blocks: Iterable[tuple[str, int]]) -> Ids:
     """Tracks of these artists, albums and genres, and these tracks: int64 (k,), repeats possible."""
     by_kind: dict[str, list[int]] = {"artist": [], "album": [], "track": [], "genre": []}
     for kind, target in blocks:

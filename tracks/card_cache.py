@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import orjson
 
-from tracks.selectors import cards_with_terms
+from tracks.selectors import track_cards_with_availability
 
-MOST = 20_000  # cards, some 12 MB
-FRESH_SECONDS = 60.0  # for what changes the catalogue without saying so: somebody at the database's own console
+MAX_CARDS = 20_000  # cards, some 12 MB
+MAX_AGE_SECONDS = 60.0  # for what changes the catalogue without saying so: somebody at the database's own console
 
 
-class Placard(NamedTuple):
+class TrackCard(NamedTuple):
     """json: the card, without its closing brace · title: for sentences · taken_down, markets, explicit: the terms on
-    which it may be offered, as `tracks.availability.unavailable` reads them."""
+    which it may be offered, as `tracks.availability.unavailable_filter` reads them."""
 
     json: bytes
     title: str
@@ -26,21 +26,21 @@ class Placard(NamedTuple):
     markets: str
     explicit: bool
 
-    def may_be_offered(self, market: str, allow_explicit: bool) -> bool:
-        """The contrary of `tracks.availability.unavailable`."""
+    def is_available(self, market: str, allow_explicit: bool) -> bool:
+        """The contrary of `tracks.availability.unavailable_filter`."""
         if self.taken_down or (self.explicit and not allow_explicit):
             return False
         return not (market and self.markets) or market in self.markets
 
 
-class Shelf:
+class TrackCardCache:
     """One a process; threads share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._clear(None)
 
-    def placards(self, track_ids: Collection[int], revision: int | None) -> dict[int, Placard]:
+    def get_cards(self, track_ids: Collection[int], revision: int | None) -> dict[int, TrackCard]:
         """By track id; a track that is not in the catalogue is not in it. At most one query, for those not known yet.
 
         revision: of the catalogue, as the caller has just read it.
@@ -48,7 +48,7 @@ class Shelf:
         kept = self._of(revision)
         if missing := [track_id for track_id in track_ids if track_id not in kept]:
             fetched = dict(_fetched(missing))
-            if len(kept) + len(fetched) > MOST:
+            if len(kept) + len(fetched) > MAX_CARDS:
                 kept = self._clear(revision)
             kept.update(fetched)
             return {i: one for i in track_ids if (one := kept.get(i) or fetched.get(i))}
@@ -57,22 +57,22 @@ class Shelf:
     def forget(self) -> None:
         self._clear(None)
 
-    def _of(self, revision: int | None) -> dict[int, Placard]:
+    def _of(self, revision: int | None) -> dict[int, TrackCard]:
         if revision != self._revision or time.monotonic() > self._until:
             return self._clear(revision)
         return self._kept
 
-    def _clear(self, revision: int | None) -> dict[int, Placard]:
+    def _clear(self, revision: int | None) -> dict[int, TrackCard]:
         with self._lock:
-            self._kept: dict[int, Placard] = {}
-            self._revision, self._until = revision, time.monotonic() + FRESH_SECONDS
+            self._kept: dict[int, TrackCard] = {}
+            self._revision, self._until = revision, time.monotonic() + MAX_AGE_SECONDS
             return self._kept
 
 
-def _fetched(track_ids: Iterable[int]) -> Iterable[tuple[int, Placard]]:
-    for card, taken_down, markets in cards_with_terms(list(track_ids)):
+def _fetched(track_ids: Iterable[int]) -> Iterable[tuple[int, TrackCard]]:
+    for card, taken_down, markets in track_cards_with_availability(list(track_ids)):
         json = orjson.dumps(card)[:-1]
-        yield card["track_id"], Placard(json, card["title"], taken_down, markets, card["explicit"])
+        yield card["track_id"], TrackCard(json, card["title"], taken_down, markets, card["explicit"])
 
 
-shelf = Shelf()
+track_card_cache = TrackCardCache()

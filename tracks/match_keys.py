@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 
-MAX_KEY = 255  # characters: the column's width
+MAX_KEY_LENGTH = 255  # characters: the column's width
 SEPARATOR = "\x1f"
 _NOT_DECOMPOSED = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ı": "i", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th"}
@@ -23,14 +23,14 @@ _GUESTS = re.compile(r"(?<=\S)\s(?:feat|ft|featuring)\s.*$")
 def match_key(artist: str, title: str) -> str:
     """Artist and title as one text, the same however they are written; a hash of it where it would be longer than the
     column. Empty where one of them is."""
-    names = normal(artist), normal(title)
+    names = normalize_name(artist), normalize_name(title)
     if not all(names):
         return ""
     key = SEPARATOR.join(names)
-    return key if len(key) <= MAX_KEY else hashlib.sha256(key.encode()).hexdigest()
+    return key if len(key) <= MAX_KEY_LENGTH else hashlib.sha256(key.encode()).hexdigest()
 
 
-def normal(name: str) -> str:
+def normalize_name(name: str) -> str:
     """A name without what people leave out or write differently: capitals, diacritics, punctuation, guests ("feat."),
     and which edition it is ("(Remastered 2011)"). A name of nothing but these stays, folded."""
     folded = " ".join(_folded("".join(map(_visible, name))).split())

@@ -10,7 +10,7 @@ _AT_ONCE = 5_000  # SQLite takes 32,766 parameters a query
 Popularity = Callable[[Collection[int]], Mapping[int, int]]
 
 
-class Sought(NamedTuple):
+class TrackQuery(NamedTuple):
     """What is known of a track: the MusicBrainz recording, the ISRC, and `match_keys.match_key` of artist and title."""
 
     mbid: UUID | None
@@ -18,7 +18,7 @@ class Sought(NamedTuple):
     match_key: str
 
 
-def find_tracks(sought: Collection[Sought], popularity: Popularity) -> dict[Sought, int]:
+def match_tracks(sought: Collection[TrackQuery], popularity: Popularity) -> dict[TrackQuery, int]:
     """The track of each, by MBID, else by ISRC, else by key; what matches nothing is left out.
 
     popularity: listeners by track id, asked where a key is that of several tracks. The one with the most listeners is

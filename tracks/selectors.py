@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tracks.models import Album, Artist, Catalogue, Tag, Track, TrackTag
 
-Card = dict[str, Any]
+CardFields = dict[str, Any]
 MAX_NEIGHBOURS = 200  # candidates by artist, and by tags, of a track that nobody played yet
 
 
@@ -15,18 +15,18 @@ _SHOWN = ["title", "artist__name", "artist_id", "album_id", "duration_ms", "prev
 _SHOWN += ["pk", "external_id", "album__cover_url"]
 
 
-def cards(track_ids: Collection[int]) -> dict[int, Card]:
+def track_cards(track_ids: Collection[int]) -> dict[int, CardFields]:
     """What a list shows of each track, by id; a track that was deleted is not in it."""
     return {row["pk"]: _card(dict(row)) for row in Track.objects.filter(pk__in=track_ids).values(*_SHOWN)}
 
 
-def cards_with_terms(track_ids: Collection[int]) -> Iterator[tuple[Card, bool, str]]:
+def track_cards_with_availability(track_ids: Collection[int]) -> Iterator[tuple[CardFields, bool, str]]:
     """The same, with whether it was taken down, and its markets."""
     for row in Track.objects.filter(pk__in=track_ids).values(*_SHOWN, "taken_down_at", "markets"):
         yield _card(dict(row)), row["taken_down_at"] is not None, row["markets"]
 
 
-def catalogue_column() -> Subquery:
+def catalogue_revision_subquery() -> Subquery:
     """Which state the catalogue is in: an integer, or NULL where it has never changed."""
     return Subquery(Catalogue.objects.values("revision")[:1])
 
@@ -35,13 +35,13 @@ def catalogue_revision() -> int | None:
     return Catalogue.objects.values_list("revision", flat=True).first()
 
 
-def track_page(track_id: int) -> dict[str, Any] | None:
+def track_details(track_id: int) -> dict[str, Any] | None:
     """Everything a track's own page shows, or None."""
     track = Track.objects.select_related("artist", "album").filter(pk=track_id).first()
     if track is None:
         return None
     tags = track.track_tags.order_by("-weight", "tag__name").values("tag_id", name=F("tag__name"), kind=F("tag__kind"))
-    return cards([track_id])[track_id] | {
+    return track_cards([track_id])[track_id] | {
         "album_title": track.album.title if track.album else None,
         "year": track.album.year if track.album else None,
         "tempo": track.tempo,
@@ -51,7 +51,7 @@ def track_page(track_id: int) -> dict[str, Any] | None:
     }
 
 
-def track_id_of(external_id: str) -> int | None:
+def find_track_id(external_id: str) -> int | None:
     """The id of the track with this outside id, or None."""
     return ids_by_external_id(Track, [external_id]).get(external_id)
 
@@ -68,7 +68,7 @@ def target_exists(kind: str, target_id: int) -> bool:
     return of[kind].filter(pk=target_id).exists()
 
 
-def durations(track_ids: Collection[int]) -> dict[int, int | None]:
+def track_durations(track_ids: Collection[int]) -> dict[int, int | None]:
     """Length in milliseconds, or None where it is unknown, of those of the tracks that exist."""
     return dict(Track.objects.filter(pk__in=track_ids).values_list("pk", "duration_ms"))
 
@@ -79,7 +79,7 @@ def ids_by_external_id(kind: type[Track | Album | Artist], external_ids: Collect
     return {str(external_id): pk for external_id, pk in known}
 
 
-def all_track_ids(limit: int | None = None) -> NDArray[np.int64]:
+def load_track_ids(limit: int | None = None) -> NDArray[np.int64]:
     """int64 (n,), ascending; the first `limit` where given."""
     ids = Track.objects.order_by("pk").values_list("pk", flat=True)[:limit]
     return np.fromiter(ids.iterator(), np.int64)  # in small chunks: what one takes, a process keeps
@@ -104,7 +104,7 @@ def content_neighbours(track_id: int) -> list[tuple[int, float]]:
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _card(row: dict[str, Any]) -> Card:
+def _card(row: dict[str, Any]) -> CardFields:
     return {
         "track_id": row["pk"],
         "title": row["title"],

@@ -7,7 +7,7 @@ from rest_framework.viewsets import ViewSet
 from access.models import Scope
 from access.serializers import ExternalIdParameter
 from engine.data.id_map import INT64_MAX
-from tracks.selectors import track_id_of, track_page
+from tracks.selectors import find_track_id, track_details
 from tracks.serializers import TrackPageSerializer
 
 
@@ -20,11 +20,11 @@ class TrackViewSet(ViewSet):
     def find(self, request: Request) -> Response:
         """By its id in the service it was imported from."""
         wanted = ExternalIdParameter.read(request)
-        return self.retrieve(request, track_id_of(wanted) or 0)
+        return self.retrieve(request, find_track_id(wanted) or 0)
 
     @extend_schema(operation_id="track", responses=TrackPageSerializer)
     def retrieve(self, request: Request, track_id: int) -> Response:
-        page = track_page(track_id) if track_id <= INT64_MAX else None
+        page = track_details(track_id) if track_id <= INT64_MAX else None
         if page is None:
             raise Http404("no such track")
         return Response(page)

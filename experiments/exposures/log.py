@@ -16,7 +16,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import Error, IntegrityError, close_old_connections, connection, transaction
 
-from access.selectors import agreeing_listeners
+from access.selectors import consent_by_user_id
 from experiments import metrics
 from experiments.models import Slate
 
@@ -118,7 +118,7 @@ def _write(batch: Sequence[Shown]) -> int:
     for tries_left in reversed(range(_TRIES)):
         try:
             with transaction.atomic():
-                agree = agreeing_listeners({s.user_id for s in batch if s.user_id is not None})
+                agree = consent_by_user_id({s.user_id for s in batch if s.user_id is not None})
                 rows = [_row(s) for s in batch if s.user_id is None or agree.get(s.user_id)]
                 Slate.objects.bulk_create(rows, ignore_conflicts=True)
             return len(rows)

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from django.utils import timezone
 
-from access.selectors import agreeing_listeners
+from access.selectors import consent_by_user_id
 from interactions import metrics
 from interactions.bulk import NewExposure, NewInteraction, insert_new, retry_on_conflict
 from interactions.events.playback import derive_playback
 from interactions.events.schema import EXPOSURES, INTERACTIONS, Event
 from interactions.models import EventBatch
-from tracks.selectors import durations
+from tracks.selectors import track_durations
 
 CLOCK_TOLERANCE = timedelta(minutes=5)  # phones' clocks run fast
 IDEMPOTENCY_KEY_LIFETIME = timedelta(days=2)  # an Idempotency-Key
@@ -76,8 +76,8 @@ def _kept(principal: str, key: str, digest: str, receipt: Receipt) -> Receipt:
 
 def _record(events: Sequence[IndexedEvent], refused: Receipt) -> Receipt:
     receipt = Receipt(rejected=list(refused.rejected))
-    lengths = durations({placed.event.track_id for placed in events})
-    listeners = agreeing_listeners({placed.user_id for placed in events})
+    lengths = track_durations({placed.event.track_id for placed in events})
+    listeners = consent_by_user_id({placed.user_id for placed in events})
     latest = timezone.now() + CLOCK_TOLERANCE
     rows: list[NewInteraction] = []
     seen: list[NewExposure] = []

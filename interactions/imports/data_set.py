@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from access.selectors import agreeing_listeners
-from access.services import listeners_by_external_id
+from access.selectors import consent_by_user_id
+from access.services import get_or_create_user_ids
 from importers import FORMATS
 from importers.records import PlayRecord, Record, Refusal, TrackRecord
 from interactions.bulk import NewInteraction, insert_new
@@ -78,8 +78,8 @@ class _Import:
 
     def _rows(self, plays: Sequence[PlayRecord]) -> Iterator[NewInteraction]:
         tracks = ids_by_external_id(Track, {p.track for p in plays})
-        users = listeners_by_external_id({p.user for p in plays if p.track in tracks})
-        agreeing = agreeing_listeners(users.values())
+        users = get_or_create_user_ids({p.user for p in plays if p.track in tracks})
+        agreeing = consent_by_user_id(users.values())
         for play in plays:
             if reason := _fault(play, tracks, users, agreeing):
                 self.refuse(Refusal(play.file, play.line, reason))

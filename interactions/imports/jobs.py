@@ -17,8 +17,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from access.selectors import agreeing_listeners
-from access.services import lock_listener
+from access.selectors import consent_by_user_id
+from access.services import lock_user
 from common.background import start
 from importers import histories
 from importers.errors import FormatError
@@ -52,7 +52,7 @@ def upload_folder() -> Path:
 
 def check_upload(user_id: int) -> None:
     """Before the body is read. Raises NotAllowed or TooMany."""
-    if not agreeing_listeners([user_id]).get(user_id, False):
+    if not consent_by_user_id([user_id]).get(user_id, False):
         raise NotAllowed("the listener's consent is off, so no history is kept")
     if HistoryImport.objects.filter(user=user_id, status__in=UNFINISHED).count() >= MAX_UNFINISHED_IMPORTS:
         raise ImportLimitReached
@@ -65,7 +65,7 @@ def create_import(user_id: int, format: str, file: Path) -> HistoryImport:
     file.rename(kept := _file(job.pk))
     try:
         with transaction.atomic():
-            lock_listener(user_id)  # of several uploads at once each sees those before it
+            lock_user(user_id)  # of several uploads at once each sees those before it
             check_upload(user_id)
             job.save(force_insert=True)
         start_importing()

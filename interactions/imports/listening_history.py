@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import time
 
-from access.selectors import agreeing_listeners
+from access.selectors import consent_by_user_id
 from importers import histories
 from importers.errors import FormatError
 from importers.records import ListenRecord, Refusal
@@ -82,7 +82,7 @@ def _batches(records: Iterator[Read]) -> Iterator[list[Read]]:
 
 
 def _check(user_id: int) -> None:
-    agreed = agreeing_listeners([user_id]).get(user_id)
+    agreed = consent_by_user_id([user_id]).get(user_id)
     if agreed is None:
         raise NotAllowed(f"there is no listener {user_id}, or their account is closed")
     if not agreed:

@@ -20,8 +20,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.models import Scope
-from access.permissions import USER_ID, listener_id
-from access.selectors import agreeing_listeners
+from access.permissions import USER_ID, resolve_path_user_id
+from access.selectors import consent_by_user_id
 from common.background import CannotStart
 from engine.data.id_map import INT64_MAX
 from interactions.imports.jobs import (
@@ -115,8 +115,8 @@ class HistoryImportView(APIView):
 
 def _listener(request: Request, user_id: str) -> int:
     """Raises Http404 for one that there is not."""
-    listener = listener_id(request, user_id)
-    if listener > INT64_MAX or listener not in agreeing_listeners([listener]):
+    listener = resolve_path_user_id(request, user_id)
+    if listener > INT64_MAX or listener not in consent_by_user_id([listener]):
         raise Http404("no such listener")
     return listener
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID, uuid5
 
-from access.selectors import agreeing_listeners
+from access.selectors import consent_by_user_id
 from importers.cell_values import MAX_NAME
 from importers.records import ListenRecord
 from interactions.bulk import NewInteraction, insert_new, retry_on_conflict
@@ -14,8 +14,8 @@ from interactions.events.playback import SKIP_MS, Playback, derive_playback
 from interactions.models import Interaction, PopularTrack, UnmatchedListen
 from interactions.services import refresh_popular_tracks
 from tracks.match_keys import match_key
-from tracks.matching import Sought, find_tracks
-from tracks.selectors import durations
+from tracks.matching import TrackQuery, match_tracks
+from tracks.selectors import track_durations
 
 LISTENBRAINZ = "listenbrainz"
 COUNTED = frozenset({LISTENBRAINZ, "import:listenbrainz", "import:lastfm"})  # sources that send listens only
@@ -67,12 +67,12 @@ def derive_listen_playback(listen: UnmatchedListen | ListenRecord, duration_ms: 
 
 
 def _keep(user_id: int, listens: Sequence[ListenRecord], source: str) -> IngestReport:
-    if not agreeing_listeners([user_id]).get(user_id, False):
+    if not consent_by_user_id([user_id]).get(user_id, False):
         return IngestReport()
     sought = {listen: _sought(listen.mbid, listen.isrc, listen.artist, listen.title) for listen in listens}
-    found = find_tracks(set(sought.values()), _listeners)
+    found = match_tracks(set(sought.values()), _listeners)
     waiting, rows = [], []
-    lengths = durations(set(found.values()))
+    lengths = track_durations(set(found.values()))
     for listen, wanted in sought.items():
         if (track := found.get(wanted)) is None:
             waiting.append(_waiting(user_id, listen, wanted, source))
@@ -83,8 +83,8 @@ def _keep(user_id: int, listens: Sequence[ListenRecord], source: str) -> IngestR
     return IngestReport(added, len(rows) - added, len(waiting))
 
 
-def _sought(mbid: str | UUID | None, isrc: str, artist: str, title: str) -> Sought:
-    return Sought(UUID(str(mbid)) if mbid else None, isrc, match_key(artist, title))
+def _sought(mbid: str | UUID | None, isrc: str, artist: str, title: str) -> TrackQuery:
+    return TrackQuery(UUID(str(mbid)) if mbid else None, isrc, match_key(artist, title))
 
 
 def _listeners(tracks: Collection[int]) -> Mapping[int, int]:
@@ -113,7 +113,7 @@ def _row(user_id: int, listen: ListenRecord, track_id: int, duration_ms: int | N
     )
 
 
-def _waiting(user_id: int, listen: ListenRecord, wanted: Sought, source: str) -> UnmatchedListen:
+def _waiting(user_id: int, listen: ListenRecord, wanted: TrackQuery, source: str) -> UnmatchedListen:
     return UnmatchedListen(
         user_id=user_id,
         event_id=listen_event_id(user_id, listen),
@@ -140,10 +140,10 @@ def _wait(listens: Iterable[UnmatchedListen]) -> None:
 def _match(ids: Collection[int]) -> int:
     agreed = UnmatchedListen.objects.filter(user__consent=True, user__is_active=True, pk__in=ids).order_by("pk")
     waiting = list(agreed.select_for_update())
-    sought = {listen.pk: Sought(listen.mbid, listen.isrc, listen.match_key) for listen in waiting}
-    found = find_tracks(set(sought.values()), _listeners)
+    sought = {listen.pk: TrackQuery(listen.mbid, listen.isrc, listen.match_key) for listen in waiting}
+    found = match_tracks(set(sought.values()), _listeners)
     matched = [(listen, found[sought[listen.pk]]) for listen in waiting if sought[listen.pk] in found]
-    lengths = durations({track for _, track in matched})
+    lengths = track_durations({track for _, track in matched})
     added = insert_new([_row_of(listen, track, lengths.get(track)) for listen, track in matched])
     UnmatchedListen.objects.filter(pk__in=[listen.pk for listen, _ in matched]).delete()
     return added

@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.listen_token_authentication import ListenThrottle, ListenTokenAuthentication, sent_token
-from access.listen_tokens import usable_listen_token
+from access.listen_token_authentication import ListenTokenAuthentication, ListenTokenThrottle, token_from_header
+from access.listen_tokens import find_listen_token
 from common.http.gzip_body import unpacked
 from interactions.listenbrainz.ingest import LISTENBRAINZ, store_listens
 from interactions.listenbrainz.payload import MAX_BYTES, InvalidSubmission, parse_submission
@@ -58,7 +58,7 @@ class _ListenBrainzView(APIView):
 class SubmitListensView(_ListenBrainzView):
     authentication_classes = [ListenTokenAuthentication]
     permission_classes = [IsAuthenticated]
-    throttle_classes = [ListenThrottle]
+    throttle_classes = [ListenTokenThrottle]
     parser_classes = [_AsItIs]
     body_limit = staticmethod(
         lambda: MAX_BYTES + 1
@@ -102,9 +102,9 @@ class ValidateTokenView(_ListenBrainzView):
     )
     def get(self, request: Request) -> Response:
         """Whether a token is good, and whose it is."""
-        if not (sent := request.query_params.get("token") or sent_token(request)):
+        if not (sent := request.query_params.get("token") or token_from_header(request)):
             raise ParseError("give the token as ?token= or in the header Authorization: Token UUID")
-        if (token := usable_listen_token(sent)) is None:
+        if (token := find_listen_token(sent)) is None:
             return Response({"code": status.HTTP_200_OK, "message": "Token invalid.", "valid": False})
         valid = {"code": status.HTTP_200_OK, "message": "Token valid.", "valid": True}
         return Response(valid | {"user_name": token.user.get_username()})

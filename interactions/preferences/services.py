@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from access.selectors import agreeing_listeners
+from access.selectors import consent_by_user_id
 from interactions.models import Block, Interaction
 from interactions.selectors import current_opinion, current_opinions, last_opinion_at
 from tracks.selectors import target_exists
@@ -71,7 +71,7 @@ def load_preferences(user_id: int) -> dict[str, Any]:
 
 def _known(user_id: int) -> bool:
     """Whether they agreed that what they like is kept."""
-    listeners = agreeing_listeners([user_id])
+    listeners = consent_by_user_id([user_id])
     if user_id not in listeners:
         raise TargetNotFound("no such listener")
     return listeners[user_id]

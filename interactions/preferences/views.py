@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
-from access.permissions import USER_ID, listener_id
+from access.permissions import USER_ID, resolve_path_user_id
 from engine.data.id_map import INT64_MAX
 from interactions.events.serializers import BlockSerializer, PreferencesSerializer
 from interactions.models import Block, Interaction
@@ -101,7 +101,7 @@ def _withdrawn(request: Request, user_id: str, track_id: int, opinion: Interacti
 
 
 def _listener(request: Request, user_id: str) -> int:
-    return _id(listener_id(request, user_id), "listener")
+    return _id(resolve_path_user_id(request, user_id), "listener")
 
 
 def _id(number: int, kind: str = "track") -> int:

@@ -10,8 +10,8 @@ from rest_framework.request import Request as HttpRequest
 from rest_framework.views import APIView
 
 from access.models import Scope, ServiceKey
-from access.permissions import own_or_named
-from access.throttles import charge
+from access.permissions import resolve_user_id
+from access.throttles import consume_quota
 from recommendations.api.authentication import Asking, asked_of
 from recommendations.api.batch_serializers import KINDS, BatchAnswerSerializer, BatchSerializer
 from recommendations.serving.batch import Shelf, answers_for, shelves_for
@@ -36,7 +36,7 @@ class BatchView(Asking, APIView):
     def _for_listeners(self, request: HttpRequest, wanted: dict[str, Any]) -> HttpResponse:
         if not isinstance(request.auth, ServiceKey) and wanted["users"] != [request.user.pk]:
             raise Http404("no such listener")
-        charge(request, len(wanted["users"]) - 1)
+        consume_quota(request, len(wanted["users"]) - 1)
         began = perf_counter()
         given = answers_for(wanted["users"], _request(wanted))
         _tell(request, [one.answer for one in given], perf_counter() - began)
@@ -44,7 +44,7 @@ class BatchView(Asking, APIView):
 
     def _shelves(self, request: HttpRequest, wanted: dict[str, Any]) -> HttpResponse:
         listener = self._listener(request, wanted)
-        charge(request, len(wanted["shelves"]) - 1)
+        consume_quota(request, len(wanted["shelves"]) - 1)
         shelves = [Shelf(s["name"], KINDS[s["kind"]], s["limit"], s.get("track_id")) for s in wanted["shelves"]]
         began = perf_counter()
         try:
@@ -55,7 +55,7 @@ class BatchView(Asking, APIView):
         return _rendered("shelves", [_with("name", one.name, kept) for one, kept in given])
 
     def _listener(self, request: HttpRequest, wanted: dict[str, Any]) -> int:
-        listener = own_or_named(request.user.pk, wanted.get("user_id"))
+        listener = resolve_user_id(request.user.pk, wanted.get("user_id"))
         if listener is None:
             raise ValidationError({"user_id": "is needed with a service key"})
         return listener

@@ -8,7 +8,7 @@ from rest_framework.request import Request as HttpRequest
 from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
-from access.permissions import USER_ID, listener_id, number_of, own_or_named
+from access.permissions import USER_ID, parse_id, resolve_path_user_id, resolve_user_id
 from engine.data.id_map import INT64_MAX
 from recommendations.api.authentication import Asking, asked_of
 from recommendations.api.query_parameters import Parsed, parsed
@@ -29,26 +29,26 @@ class RecommendViewSet(Asking, ViewSet):
     @extend_schema(operation_id="recommend", parameters=[USER_ID, PersonalParameters], responses=AnswerSerializer)
     def personal(self, request: HttpRequest, user_id: str) -> HttpResponse:
         """For a listener, by the model; by popularity where they have fewer than 5 interactions."""
-        return self._answered(request, listener_id(request, user_id))
+        return self._answered(request, resolve_path_user_id(request, user_id))
 
     @extend_schema(
         operation_id="recommend_legacy", parameters=[USER_ID, PersonalParameters], responses=AnswerSerializer
     )
     def legacy(self, request: HttpRequest, user_id: str) -> HttpResponse:
         """For a listener, by popularity; never by the model."""
-        return self._answered(request, listener_id(request, user_id))
+        return self._answered(request, resolve_path_user_id(request, user_id))
 
     @extend_schema(operation_id="similar", parameters=[SimilarParameters], responses=AnswerSerializer)
     def similar(self, request: HttpRequest, track_id: int) -> HttpResponse:
         """Like a track; by what is known of it where nobody has played it yet."""
-        return self._answered(request, own_or_named(request.user.pk, self._parsed(request).user_id))
+        return self._answered(request, resolve_user_id(request.user.pk, self._parsed(request).user_id))
 
     def about(self, request: HttpRequest) -> int | None:
         named = self.kwargs.get("user_id", "")
         if self.action == "similar":
             with suppress(ValidationError):
                 return self._parsed(request).user_id
-        listener = number_of(named) if named.isascii() and named.isdigit() else None
+        listener = parse_id(named) if named.isascii() and named.isdigit() else None
         return listener if listener is not None and listener <= INT64_MAX else None
 
     def known(self, request: HttpRequest, listener: int | None) -> State:

@@ -11,7 +11,7 @@ from recommendations.serving.recommender import Making, Question, Request, ranke
 from recommendations.serving.request_context import Asked, asked_about
 from recommendations.serving.response import Slate
 from recommendations.serving.response_cache import Kept, results
-from tracks.card_cache import shelf
+from tracks.card_cache import track_card_cache
 
 
 class Shelf(NamedTuple):
@@ -59,7 +59,7 @@ def _computed(makings: Sequence[Making]) -> list[Making]:
     done = ranked(makings)
     if done:
         tracks = {pick.track_id for m in done if m.known for pick in m.known.picks}
-        shelf.placards(tracks, done[0].asked.catalogue)
+        track_card_cache.get_cards(tracks, done[0].asked.catalogue)
     return done
 
 

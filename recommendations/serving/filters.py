@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from interactions.selectors import History
 from recommendations.serving.request_context import Asked
-from tracks.availability import tracks_of, unavailable_ids
-from tracks.card_cache import Placard, shelf
+from tracks.availability import blocked_track_ids, unavailable_track_ids
+from tracks.card_cache import TrackCard, track_card_cache
 
 Ids = NDArray[np.int64]
 FRESH_SECONDS = 30.0  # how old the list of unavailable tracks may be where nobody said that the catalogue has changed
@@ -38,11 +38,11 @@ class Filters:
     audience: Audience
     catalogue: int | None
 
-    def offered(self, track_ids: list[int]) -> dict[int, Placard]:
+    def offered(self, track_ids: list[int]) -> dict[int, TrackCard]:
         """Those of the tracks that are there and may be offered, by id."""
-        found = shelf.placards(track_ids, self.catalogue)
+        found = track_card_cache.get_cards(track_ids, self.catalogue)
         market, explicit = self.audience.market, self.audience.allow_explicit
-        return {i: placard for i, placard in found.items() if placard.may_be_offered(market, explicit)}
+        return {i: placard for i, placard in found.items() if placard.is_available(market, explicit)}
 
 
 def filters_for(asked: Asked, past: History, market: str = "", explicit: bool = True) -> Filters:
@@ -61,7 +61,7 @@ def look_again() -> None:
 
 @lru_cache(maxsize=1024)
 def _blocked(catalogue: int | None, kind: str, target_id: int) -> Ids:
-    return tracks_of([(kind, target_id)])
+    return blocked_track_ids([(kind, target_id)])
 
 
 class _Unavailable:
@@ -81,7 +81,7 @@ class _Unavailable:
             return ids
         if ids is None and len(self._kept) >= MOST_AUDIENCES:
             self._kept = {}
-        found = unavailable_ids(audience.market, audience.allow_explicit)
+        found = unavailable_track_ids(audience.market, audience.allow_explicit)
         if ids is None or not np.array_equal(found, ids):  # the engine knows an array that it has seen again
             ids = found
             ids.setflags(write=False)

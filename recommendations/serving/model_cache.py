@@ -26,7 +26,7 @@ from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.reload_signal import wait_for_message
 from recommendations.training.config import store
-from tracks.selectors import all_track_ids
+from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
 RETRY_SECONDS = 30.0  # a version that would not load is tried again: its disk may be back
@@ -112,7 +112,7 @@ class ModelCache:
             return True
 
     def refresh_catalogue(self) -> None:
-        ids, popular = all_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
+        ids, popular = load_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
         self._catalogue = catalogue_bundle(np.append(ids, np.fromiter(popular, np.int64)), popular)
         self.catalogue_digest = _digest(self._catalogue)
         self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from common.stale_listeners import changed_listeners
+from common.stale_listeners import pop_stale_listeners
 from engine.pipeline import POPULAR, Ranking
 from interactions.selectors import recently_active_listeners
 from recommendations import metrics
@@ -48,7 +48,7 @@ def warm_changed() -> int:
     """A batch of those whose plays have changed since; gives how many."""
     if not is_kept():
         return 0
-    listeners = changed_listeners(BATCH)
+    listeners = pop_stale_listeners(BATCH)
     warm(listeners)
     return len(listeners)
 

@@ -23,7 +23,7 @@ from recommendations.serving.request_context import Asked
 from recommendations.serving.response import Slate, kept
 from recommendations.serving.response_cache import Kept
 from recommendations.serving.slate import Placards, filled, page
-from tracks.card_cache import shelf
+from tracks.card_cache import track_card_cache
 
 Ids = NDArray[np.int64]
 
@@ -178,7 +178,7 @@ class Making:
     def _similar(self) -> Slate:
         """What is like a track: by who plays it, else by what is known of it, filled up with what is popular."""
         track, request = self.question.track, self.question.request
-        if track is None or track > INT64_MAX or not shelf.placards([track], self.asked.catalogue):
+        if track is None or track > INT64_MAX or not track_card_cache.get_cards([track], self.asked.catalogue):
             raise UnknownTrack(track)
         itself = np.array([track], np.int64)
         query = Query(

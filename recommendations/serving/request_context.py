@@ -17,11 +17,11 @@ from access.selectors import (
     LISTENER,
     NOW,
     SIGN_IN,
-    Standing,
-    listeners_of_token,
-    standing_column,
-    standing_in,
-    usable_keys,
+    ListenerSettings,
+    listener_settings_column,
+    parse_listener_settings,
+    signed_in_users,
+    usable_service_keys,
 )
 from common.prepared_queries import Parameter, Statement
 from interactions.selectors import (
@@ -34,7 +34,7 @@ from interactions.selectors import (
     parse_history,
 )
 from tracks.models import Catalogue
-from tracks.selectors import catalogue_column, catalogue_revision
+from tracks.selectors import catalogue_revision, catalogue_revision_subquery
 
 NOBODY = -1
 _REVISION = Parameter("revision", BigIntegerField())
@@ -60,8 +60,8 @@ class Asked:
     seconds: float = 0.0
 
     @cached_property
-    def standing(self) -> Standing:
-        return standing_in(self.columns[0])
+    def standing(self) -> ListenerSettings:
+        return parse_listener_settings(self.columns[0])
 
     @cached_property
     def blocks(self) -> Blocks:
@@ -114,9 +114,9 @@ def asked_about(listeners: Collection[int]) -> dict[int, Asked]:
     """Of many at once, by listener; nobody's principal. One query."""
     one = OuterRef("pk")
     columns = (
-        standing_column(one),
+        listener_settings_column(one),
         blocks_subquery(one, timezone.now()),
-        catalogue_column(),
+        catalogue_revision_subquery(),
         history_subquery(listener=one),
     )
     rows = User.objects.filter(pk__in=listeners, is_active=True).values_list("pk", *columns)
@@ -135,9 +135,9 @@ def _columns(asked_by: "QuerySet[Any, Any]", *others: str) -> "QuerySet[Any, Any
     same = User.objects.filter(pk=LISTENER, revision=_REVISION), Catalogue.objects.filter(revision=_CATALOGUE)
     changed = ~Q(Exists(same[0])) | ~Q(Exists(same[1]))
     return asked_by.values_list(
-        standing_column(), blocks_subquery(), catalogue_column(), history_subquery(changed), *others
+        listener_settings_column(), blocks_subquery(), catalogue_revision_subquery(), history_subquery(changed), *others
     )
 
 
-_BY_KEY = Statement(lambda: _columns(usable_keys(DIGEST, NOW), "pk", "prefix", "scopes"))
-_BY_TOKEN = Statement(lambda: _columns(listeners_of_token(LISTENER, SIGN_IN)))
+_BY_KEY = Statement(lambda: _columns(usable_service_keys(DIGEST, NOW), "pk", "prefix", "scopes"))
+_BY_TOKEN = Statement(lambda: _columns(signed_in_users(LISTENER, SIGN_IN)))

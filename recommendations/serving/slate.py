@@ -10,10 +10,10 @@ from engine.retrieval.candidates import Query
 from recommendations.metrics import timed, top_k_seconds
 from recommendations.serving.filters import Filters, look_again
 from recommendations.serving.model_cache import cache
-from tracks.card_cache import Placard
+from tracks.card_cache import TrackCard
 from tracks.selectors import content_neighbours
 
-Placards = dict[int, Placard]
+Placards = dict[int, TrackCard]
 Page = tuple[Ranking, Placards]
 _SPARE = 50  # asked for beyond the page, since the catalogue at hand may be half a minute old
 _RETRIES = 3  # tracks deleted or taken down since they were listed leave gaps; each try fills those seen so far

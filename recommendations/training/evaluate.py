@@ -11,7 +11,7 @@ from engine.training import judge
 from recommendations.training.artifacts import recipe_in_service
 from recommendations.training.config import store, training_config
 from recommendations.training.run import read_plays
-from tracks.selectors import all_track_ids
+from tracks.selectors import load_track_ids
 
 Progress = Callable[[str, int, int], None]
 
@@ -47,7 +47,7 @@ def evaluate(
     return judge(
         plays,
         IdMap.of(plays.user),
-        IdMap.of(all_track_ids()),
+        IdMap.of(load_track_ids()),
         replace(training_config(recipe), split=split, holdout=holdout),
         in_service=recipe_in_service(),
         ks=ks,

@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from filelock import FileLock, Timeout
 
-from access.selectors import agreeing_listeners
+from access.selectors import consent_by_user_id
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.versions import UNREADABLE, VersionStore
 from recommendations.alarms import resolve_alarms
@@ -111,7 +111,7 @@ def _keep_features(bundle: ModelBundle, rows: range) -> None:
 
 
 def _features(bundle: ModelBundle, rows: range) -> list[UserFeatures]:
-    there = agreeing_listeners([int(bundle.users.ids[r]) for r in rows])
+    there = consent_by_user_id([int(bundle.users.ids[r]) for r in rows])
     return [
         UserFeatures(
             user_id=int(bundle.users.ids[r]),

@@ -33,7 +33,7 @@ from recommendations.training.artifacts import (
 )
 from recommendations.training.config import indexing, store, training_config
 from recommendations.training.publish import is_projected, project, prune, publish, publish_lock, version_in_service
-from tracks.selectors import all_track_ids
+from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
@@ -125,7 +125,7 @@ def _train(step: _Step, force: bool, recipe: Recipe | None) -> tuple[Status, str
         _reconcile()
     with step.stage("read"):
         plays = read_plays(step.progress)
-        tracks = all_track_ids()
+        tracks = load_track_ids()
         config = training_config(recipe)
         fingerprint = fingerprint_of(plays, tracks, config)
     if not force and (known := trained_before(fingerprint)):

@@ -27,7 +27,7 @@ from recommendations.models import TrainingRun, TuningStudy, TuningTrial
 from recommendations.training.config import store, training_config
 from recommendations.training.run import Outcome as Trained
 from recommendations.training.run import read_plays, run_training, stand_back
-from tracks.selectors import all_track_ids
+from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
@@ -74,7 +74,7 @@ def _run(trigger: str, seconds: float, train_it: bool, progress: Progress) -> Ou
     study = TuningStudy(trigger=trigger[:32], budget_seconds=seconds, host=socket.gethostname())
     try:
         config = training_config()
-        material = _material(read_plays(progress), all_track_ids(), config)  # training reads the plays again
+        material = _material(read_plays(progress), load_track_ids(), config)  # training reads the plays again
         study = _resumed(study, material)
         tuned = _search(study, material, config, progress)
         study.recipe, study.score, study.best_of = tuned.recipe.parameters(), tuned.score, tuned.best_of

@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(autouse=True)
 def _nothing_noted(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "_noted", {})
+    monkeypatch.setattr(services, "_last_recorded", {})
 
 
 def status_with(key: str) -> int:
@@ -102,7 +102,7 @@ def test_the_last_use_is_noted_once_a_minute(
     assert noted is not None
     with django_assert_num_queries(1):
         assert status_with(key) == 403
-    monkeypatch.setattr(services, "_noted", {})  # another process, and a minute later
+    monkeypatch.setattr(services, "_last_recorded", {})  # another process, and a minute later
     later(monkeypatch, timedelta(seconds=61))
     status_with(key)
     assert ServiceKey.objects.get().last_used_at == noted.replace() + (timezone.now() - noted)

@@ -9,7 +9,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from access.models import ServiceKey, User
-from access.services import create_service_key, listeners_by_external_id, revoke_service_keys
+from access.services import create_service_key, get_or_create_user_ids, revoke_service_keys
 from tests.conftest import problem_of
 from tests.people import Catalogue
 
@@ -160,8 +160,8 @@ def test_a_token_of_a_closed_account_is_refused(alice: User, as_listener: Callab
 
 @pytest.mark.usefixtures("db")
 def test_listeners_are_found_by_outside_id_and_made_where_new() -> None:
-    first = listeners_by_external_id({"x:1", "x:2"})
-    assert listeners_by_external_id({"x:2", "x:3"})["x:2"] == first["x:2"]
+    first = get_or_create_user_ids({"x:1", "x:2"})
+    assert get_or_create_user_ids({"x:2", "x:3"})["x:2"] == first["x:2"]
     assert User.objects.count() == 3
     imported = User.objects.get(external_id="x:1")
     assert (imported.username, imported.has_usable_password()) == ("x-1", False)
@@ -169,15 +169,15 @@ def test_listeners_are_found_by_outside_id_and_made_where_new() -> None:
 
 
 def test_an_outside_id_like_somebodys_username_is_another_listener(alice: User) -> None:
-    found = listeners_by_external_id({"alice", "x:1", "x-1"})
+    found = get_or_create_user_ids({"alice", "x:1", "x-1"})
     assert len({alice.pk, *found.values()}) == 4
-    assert listeners_by_external_id({"alice", "x:1", "x-1"}) == found
+    assert get_or_create_user_ids({"alice", "x:1", "x-1"}) == found
 
 
 def test_a_back_end_finds_its_listeners_by_its_own_ids(
     service: APIClient, alice: User, as_listener: Callable[[User], APIClient]
 ) -> None:
-    user_id = listeners_by_external_id({"x:1"})["x:1"]
+    user_id = get_or_create_user_ids({"x:1"})["x:1"]
     found = service.get("/listeners", {"external_id": "x:1"})
     assert (found.status_code, found.json()) == (200, {"user_id": user_id, "external_id": "x:1"})
     problem_of(service.get("/listeners", {"external_id": "x:2"}), 404)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from access.checks import check_settings, refuse_bad_settings
+from access.checks import check_settings, raise_for_invalid_settings
 from musicrec.processes import ROOT
 
 
@@ -45,7 +45,7 @@ def test_a_limit_that_is_none_is_refused(settings: Any, name: str, value: Any, s
 def test_a_lifetime_that_is_none_is_refused(settings: Any, name: str, value: Any, said: str) -> None:
     settings.SIMPLE_JWT = settings.SIMPLE_JWT | {name: value}
     with pytest.raises(ImproperlyConfigured, match=said):
-        refuse_bad_settings()
+        raise_for_invalid_settings()
 
 
 @pytest.mark.parametrize("origin", ["app.example", "https://app.example/", "*", "https://*.example"])

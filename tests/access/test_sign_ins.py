@@ -140,7 +140,7 @@ def test_sign_ins_that_are_over_are_forgotten_and_there_are_not_too_many(
 ) -> None:
     signed_in()
     SignIn.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    monkeypatch.setattr(sign_ins, "MOST", 3)
+    monkeypatch.setattr(sign_ins, "MAX_SIGN_INS", 3)
     phones = [signed_in() for _ in range(4)]
     assert [status_with(t) for t in phones] == [401, 200, 200, 200]
     assert SignIn.objects.count() == 3

@@ -156,7 +156,7 @@ def test_its_slates_are_kept(server: Server, ada: User) -> None:
 
 
 def test_the_use_of_a_key_is_noted(server: Server, ada: User, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("access.services._noted", {})
+    monkeypatch.setattr("access.services._last_recorded", {})
     server.get(f"/recommend/user/{ada.pk}/ml", key)
     assert ServiceKey.objects.get().last_used_at is not None
 

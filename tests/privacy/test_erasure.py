@@ -14,15 +14,15 @@ from filelock import FileLock
 from rest_framework.test import APIClient
 
 from access.models import Erasure, User
-from access.selectors import agreeing_listeners, erased_external_ids, listener_ids
-from access.services import listeners_by_external_id
+from access.selectors import consent_by_user_id, erased_external_ids, user_ids_by_external_id
+from access.services import get_or_create_user_ids
 from interactions.imports.data_set import import_data_set
 from interactions.models import Interaction
 from interactions.training_data import iter_play_chunks
 from privacy import erasure as erasing
-from privacy.erasure import Outcome, finish_erasures, request_erasure
-from privacy.personal_data import held, remaining
-from privacy.services import erase
+from privacy.erasure import ErasureResult, finish_erasures, request_erasure
+from privacy.personal_data import personal_data_of, tables_with_data_of
+from privacy.services import erase_listener
 from recommendations.models import Alarm, UserFeatures
 from recommendations.training import publish
 from recommendations.training.config import store
@@ -36,11 +36,11 @@ pytestmark = pytest.mark.usefixtures("no_child")
 
 
 def imported(external_id: str) -> User:
-    return User.objects.get(pk=listeners_by_external_id({external_id})[external_id])
+    return User.objects.get(pk=get_or_create_user_ids({external_id})[external_id])
 
 
 def row_counts(user: User) -> dict[type[Model], int]:
-    return {model: model._base_manager.filter(rows).count() for model, rows in held(user.pk).items()}
+    return {model: model._base_manager.filter(rows).count() for model, rows in personal_data_of(user.pk).items()}
 
 
 # --- Its fulfilment ---
@@ -52,16 +52,16 @@ def test_nothing_is_left_in_any_table_and_nobody_else_is_touched(
     tables = leave_traces(alice, catalogue) | {"django_admin_log"}
     leave_traces(bob, catalogue)
     of_bob = row_counts(bob)
-    assert set(remaining(alice.pk)) == tables | {"access_user"}
-    erasure = erase(alice.pk)
-    assert finish_erasures() == Outcome(erased=1)
+    assert set(tables_with_data_of(alice.pk)) == tables | {"access_user"}
+    erasure = erase_listener(alice.pk)
+    assert finish_erasures() == ErasureResult(erased=1)
     erasure.refresh_from_db()
-    assert remaining(alice.pk) == []
+    assert tables_with_data_of(alice.pk) == []
     assert erasure.completed_at is not None
     assert erasure.erased.keys() == tables | {"access_user"}
     assert erasure.erased["django_admin_log"] == 2
     assert row_counts(bob) == of_bob
-    assert finish_erasures() == Outcome()
+    assert finish_erasures() == ErasureResult()
 
 
 def test_the_model_answers_an_erased_listener_as_one_it_never_knew(catalogue: Catalogue, service: APIClient) -> None:
@@ -69,7 +69,7 @@ def test_the_model_answers_an_erased_listener_as_one_it_never_knew(catalogue: Ca
     run_training("test")
     path = f"/recommend/user/{users[2].pk}/ml"
     assert service.get(path).json()["strategy"] == "personal"
-    erase(users[2].pk)
+    erase_listener(users[2].pk)
     leaving = service.get(path).json()
     finish_erasures()
     gone = service.get(path).json()
@@ -90,11 +90,11 @@ def test_the_next_fit_learns_nothing_from_who_is_leaving_or_has_not_agreed(catal
 
 def test_training_leaves_out_listeners_with_a_pending_erasure(catalogue: Catalogue) -> None:
     users, _ = catalogue.checkerboard()
-    erase(users[2].pk)
+    erase_listener(users[2].pk)
     run_training("test")
     assert users[2].pk not in store().load(str(version_in_service())).users.ids
     finish_erasures()
-    assert remaining(users[2].pk) == []
+    assert tables_with_data_of(users[2].pk) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -107,9 +107,9 @@ def test_a_version_trained_before_the_erasure_is_projected_without_them(
     looks: list[int] = []
 
     def erased_after_the_look(user_ids: Any) -> dict[int, bool]:
-        there = agreeing_listeners(user_ids)
+        there = consent_by_user_id(user_ids)
         looks.append(len(there))
-        erase(users[2].pk)
+        erase_listener(users[2].pk)
         finish_erasures()
         return there
 
@@ -121,7 +121,7 @@ def test_a_version_trained_before_the_erasure_is_projected_without_them(
 
 def test_it_goes_on_where_it_was_stopped(alice: User, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     catalogue.play(alice, *catalogue.tracks(10))
-    receipt, delete, deletions = erase(alice.pk).receipt, erasing._delete, []
+    receipt, delete, deletions = erase_listener(alice.pk).receipt, erasing._delete, []
 
     def fails_the_third_time(*args: Any) -> None:
         deletions.append(args)
@@ -130,35 +130,35 @@ def test_it_goes_on_where_it_was_stopped(alice: User, catalogue: Catalogue, monk
         delete(*args)
 
     monkeypatch.setattr(erasing, "_delete", fails_the_third_time)
-    assert finish_erasures() == Outcome(failed=1)
+    assert finish_erasures() == ErasureResult(failed=1)
     alarm = Alarm.objects.get(kind="erasure_failed")
     assert (alarm.subject, alarm.message) == (str(receipt), "DatabaseError: the disk is full")
     assert Interaction.objects.filter(user=alice).count() == 4
-    assert finish_erasures() == Outcome(erased=1)
+    assert finish_erasures() == ErasureResult(erased=1)
     assert Erasure.objects.get().erased == {"interactions": 10, "access_user": 1}
     alarm.refresh_from_db()
     assert alarm.resolved_at is not None
 
 
 def test_a_row_that_will_not_go_is_an_alarm_and_no_completion(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    erase(alice.pk)
+    erase_listener(alice.pk)
     monkeypatch.setattr(erasing, "remaining", lambda user_id: ["interactions"])
-    assert finish_erasures() == Outcome(failed=1)
+    assert finish_erasures() == ErasureResult(failed=1)
     assert Erasure.objects.get().completed_at is None
     assert "rows are left in interactions" in Alarm.objects.get().message
 
 
 def test_two_at_once_do_not_erase_the_same(alice: User) -> None:
-    erase(alice.pk)
+    erase_listener(alice.pk)
     with FileLock(store().root / "erasing.lock"):
-        assert finish_erasures() == Outcome(busy=True)
-    assert finish_erasures() == Outcome(erased=1)
+        assert finish_erasures() == ErasureResult(busy=True)
+    assert finish_erasures() == ErasureResult(erased=1)
 
 
 def test_the_command_erases_who_wished_it_and_who_is_named(
     alice: User, bob: User, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    receipt = erase(alice.pk).receipt
+    receipt = erase_listener(alice.pk).receipt
     call_command("erase_listeners", str(bob.pk))
     said = capsys.readouterr().out
     assert said == f"listener {bob.pk}: receipt {Erasure.objects.get(user_id=bob.pk).receipt}\n2 listeners erased\n"
@@ -194,8 +194,8 @@ def test_an_import_does_not_bring_them_back(catalogue: Catalogue, tmp_path: Any)
         return refused
 
     assert take() == []
-    ids = listener_ids(["n:u0", "n:u1", "n:u2"])
-    erase(ids["n:u0"])
+    ids = user_ids_by_external_id(["n:u0", "n:u1", "n:u2"])
+    erase_listener(ids["n:u0"])
     User.objects.filter(pk=ids["n:u1"]).update(consent=False)
     expected = [
         "2: user: this listener wished to be forgotten, and is not brought back",
@@ -204,20 +204,20 @@ def test_an_import_does_not_bring_them_back(catalogue: Catalogue, tmp_path: Any)
     assert take() == expected
     finish_erasures()
     assert take() == expected
-    assert listener_ids(["n:u0"]) == {}
+    assert user_ids_by_external_id(["n:u0"]) == {}
     assert erased_external_ids(["n:u0", "n:u1", "n:u9"]) == {"n:u0"}
     assert "n:u0" not in str(Erasure.objects.values().get())
 
 
 def test_a_listener_who_is_leaving_is_not_found_by_their_outside_id(service: APIClient) -> None:
     user = imported("x:1")
-    erase(user.pk)
+    erase_listener(user.pk)
     problem_of(service.get("/listeners", {"external_id": "x:1"}), 404)
 
 
 def test_events_of_who_is_leaving_are_refused(alice: User, catalogue: Catalogue, service: APIClient) -> None:
     track = catalogue.tracks(1)[0]
-    erase(alice.pk)
+    erase_listener(alice.pk)
     event = {"event_id": str(uuid.uuid4()), "type": "like", "track_id": track.pk, "occurred_at": "2026-03-01T12:00:00Z"}
     receipt = service.post("/events", [event | {"user_id": alice.pk}], format="json").json()
     assert (receipt["accepted"], len(receipt["rejected"])) == (0, 1)

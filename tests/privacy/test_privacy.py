@@ -9,8 +9,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import Erasure, ListenToken, Scope, User
-from privacy.erasure import Outcome, finish_erasures
-from privacy.services import erase
+from privacy.erasure import ErasureResult, finish_erasures
+from privacy.services import erase_listener
 from privacy.tasks import erase_listeners
 from tests.conftest import problem_of
 from tests.people import Catalogue
@@ -110,7 +110,7 @@ def test_a_wish_closes_the_account_at_once_and_is_answered_by_a_receipt(
 def test_the_same_wish_again_has_the_same_receipt_before_and_after(alice: User, service: APIClient) -> None:
     first = service.delete(f"/users/{alice.pk}").json()
     assert service.delete(f"/users/{alice.pk}").json() == first
-    assert finish_erasures() == Outcome(erased=1)
+    assert finish_erasures() == ErasureResult(erased=1)
     last = service.delete(f"/users/{alice.pk}")
     assert (last.status_code, last.json()["receipt"], last.json()["status"]) == (202, first["receipt"], "completed")
     assert Erasure.objects.count() == 1
@@ -126,7 +126,7 @@ def test_an_operator_is_not_erased_by_the_api(field: str, alice: User, service: 
 
 def test_a_receipt_is_open_and_says_nothing_of_anybody(alice: User, catalogue: Catalogue) -> None:
     catalogue.play(alice, *catalogue.tracks(7))
-    receipt = erase(alice.pk).receipt
+    receipt = erase_listener(alice.pk).receipt
     assert APIClient().get(f"/erasures/{receipt}").json()["status"] == "requested"
     finish_erasures()
     answer = APIClient().get(f"/erasures/{receipt}")
@@ -141,7 +141,7 @@ def test_a_receipt_is_open_and_says_nothing_of_anybody(alice: User, catalogue: C
 def test_a_broker_that_is_away_does_not_lose_the_wish(alice: User, settings: Any, service: APIClient) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     assert service.delete(f"/users/{alice.pk}").status_code == 202
-    assert str(Outcome(erased=1)) == erase_listeners()
+    assert str(ErasureResult(erased=1)) == erase_listeners()
 
 
 # --- What the log says ---

@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importers.records import TrackRecord
-from tracks.match_keys import MAX_KEY, match_key, normal
-from tracks.matching import Sought, find_tracks
+from tracks.match_keys import MAX_KEY_LENGTH, match_key, normalize_name
+from tracks.matching import TrackQuery, match_tracks
 from tracks.models import Artist, Track
 from tracks.services import upsert_tracks
 
 MBID = UUID("8f3471b5-7e6a-48da-86a9-c1c07a0f47ae")
 
 
-def sought(artist: str = "", title: str = "", isrc: str = "", mbid: UUID | None = None) -> Sought:
-    return Sought(mbid, isrc, match_key(artist, title))
+def sought(artist: str = "", title: str = "", isrc: str = "", mbid: UUID | None = None) -> TrackQuery:
+    return TrackQuery(mbid, isrc, match_key(artist, title))
 
 
 def nobody(tracks: object) -> dict[int, int]:
@@ -45,7 +45,7 @@ def nobody(tracks: object) -> dict[int, int]:
     ],
 )
 def test_what_is_written_differently_is_the_same(one: str, other: str) -> None:
-    assert normal(one) == normal(other)
+    assert normalize_name(one) == normalize_name(other)
 
 
 @pytest.mark.parametrize(
@@ -61,25 +61,25 @@ def test_what_is_written_differently_is_the_same(one: str, other: str) -> None:
     ],
 )
 def test_what_is_another_recording_stays_another(one: str, other: str) -> None:
-    assert normal(one) != normal(other)
+    assert normalize_name(one) != normalize_name(other)
 
 
 @pytest.mark.one_stack
 @given(st.text())
 def test_normalising_twice_changes_nothing(name: str) -> None:
-    assert normal(normal(name)) == normal(name)
+    assert normalize_name(normalize_name(name)) == normalize_name(name)
 
 
 @pytest.mark.one_stack
 @given(st.text(alphabet="ABft.ea ()[]-–'&2019remasdvxplicgu\u0301\u00ad!", max_size=60))
 def test_nor_does_it_where_names_are_like_those_of_tracks(name: str) -> None:
-    assert normal(normal(name)) == normal(name)
+    assert normalize_name(normalize_name(name)) == normalize_name(name)
 
 
 @given(st.text(), st.text())
 def test_a_key_fits_its_column_and_has_no_null(artist: str, title: str) -> None:
     key = match_key(artist, title)
-    assert len(key) <= MAX_KEY
+    assert len(key) <= MAX_KEY_LENGTH
     assert "\0" not in key
     key.encode()
 
@@ -101,7 +101,7 @@ def test_an_mbid_goes_before_an_isrc_and_that_before_names() -> None:
     no_mbid = sought("BAND", "song", "GBAYE0601498", UUID(int=7))
     names = sought("band", "Song (feat. Someone)", "GBAYE0601499")
     nothing = sought("Band", "Unknown")
-    assert find_tracks([everything, no_mbid, names, nothing], nobody) == {
+    assert match_tracks([everything, no_mbid, names, nothing], nobody) == {
         everything: by_mbid.pk,
         no_mbid: by_isrc.pk,
         names: by_name.pk,
@@ -113,8 +113,8 @@ def test_of_several_the_most_listened_to_is_it_and_of_equals_the_oldest() -> Non
     band = Artist.objects.create(name="Band")
     one, two, three = (Track.objects.create(title=t, artist=band) for t in ("Song", "SONG", "Song (Remastered)"))
     wanted = sought("Band", "Song")
-    assert find_tracks([wanted], nobody) == {wanted: one.pk}
-    assert find_tracks([wanted], lambda ids: {two.pk: 3, three.pk: 3}) == {wanted: two.pk}
+    assert match_tracks([wanted], nobody) == {wanted: one.pk}
+    assert match_tracks([wanted], lambda ids: {two.pk: 3, three.pk: 3}) == {wanted: two.pk}
 
 
 @pytest.mark.usefixtures("db")

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from privacy.erasure import IsOperator, UnknownListener, finish_erasures, request_erasure
+from privacy.erasure import OperatorAccount, UnknownListener, finish_erasures, request_erasure
 
 WAIT_SECONDS = 3600
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"listener {number}: receipt {request_erasure(number).receipt}")
             except UnknownListener as error:
                 raise CommandError(f"there is no listener {number}") from error
-            except IsOperator as error:
+            except OperatorAccount as error:
                 raise CommandError(f"{number} is an operator's account; a superuser deletes it in the admin") from error
         outcome = finish_erasures(wait=WAIT_SECONDS, begun=_looked)
         if outcome.busy:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import User
-from common.stale_listeners import CHANGED, changed_listeners, note_changed
+from common.stale_listeners import REDIS_KEY, add_stale_listeners, pop_stale_listeners
 from recommendations.serving import precompute, precomputed, slate
 from recommendations.serving.precompute import Place, warm_active
 from recommendations.serving.response_cache import results
@@ -30,7 +30,7 @@ def world(catalogue: Catalogue, settings: Any) -> Catalogue:
         catalogue.play(user, tracks[0], at=timezone.now() - timedelta(days=1))
     assert run_training("test").status == "Published"
     settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 1000}
-    django_cache.delete(CHANGED)
+    django_cache.delete(REDIS_KEY)
     return catalogue
 
 
@@ -96,7 +96,7 @@ def test_who_plays_is_computed_again(
     expected = results_of(ask(service, user))
     assert first not in [r["track_id"] for r in expected[1]]
     assert warm_changed() == 1
-    assert changed_listeners(10) == []
+    assert pop_stale_listeners(10) == []
     monkeypatch.setattr(slate, "recommend", None)
     assert results_of(ask(service, user)) == expected
 
@@ -130,5 +130,5 @@ def test_no_more_wait_to_be_computed_again_than_there_is_room_for(
 ) -> None:
     monkeypatch.setattr("common.stale_listeners._MOST", 5)
     for _ in range(3):
-        note_changed(range(1, 9))
-    assert len(changed_listeners(100)) == 5
+        add_stale_listeners(range(1, 9))
+    assert len(pop_stale_listeners(100)) == 5
