@@ -25,12 +25,12 @@ from access.throttles import within_rate_limit
 from common.http.request_id import named
 from common.http.request_metrics import count, server_timing
 from common.http.security_headers import ALWAYS, DATA
-from recommendations.api.query_parameters import Parsed, parsed
+from recommendations.api.query_parameters import QueryParameters, parse_query
 from recommendations.api.views import HEADERS
 from recommendations.serving.answer import answer, spans
-from recommendations.serving.recommender import Question, UnknownTrack
-from recommendations.serving.request_context import Asked, asked_by_key, asked_by_token
-from recommendations.serving.response_cache import results
+from recommendations.serving.recommender import RecommendationRequest, UnknownTrack
+from recommendations.serving.request_context import RequestContext, load_context_by_key, load_context_by_token
+from recommendations.serving.response_cache import response_cache
 
 logger = logging.getLogger(__name__)
 Environ = dict[str, Any]
@@ -72,8 +72,8 @@ class Asking(NamedTuple):
     scheme: str
     credential: str
 
-    def question(self, wanted: Parsed, listener: int | None) -> Question:
-        return Question(self.kind, wanted.request, listener, self.track)
+    def question(self, wanted: QueryParameters, listener: int | None) -> RecommendationRequest:
+        return RecommendationRequest(self.kind, wanted.request, listener, self.track)
 
 
 class Given(NamedTuple):
@@ -118,7 +118,7 @@ def _given(environ: Environ, asking: Asking, began: float) -> Given | None:
         one.close_if_unusable_or_obsolete()  # as Django does before each request
     request_id = named(environ.get("HTTP_X_REQUEST_ID", ""))
     by = _by_key if asking.scheme == "Api-Key" else _by_token
-    found = by(asking, parsed(asking.kind, environ.get("QUERY_STRING", "")))
+    found = by(asking, parse_query(asking.kind, environ.get("QUERY_STRING", "")))
     if found is None:
         return None
     question, asked = found
@@ -139,25 +139,25 @@ def _given(environ: Environ, asking: Asking, began: float) -> Given | None:
     return Given("200 OK", [*said, ("Content-Length", str(len(kept.body))), *_said_always()], kept.body)
 
 
-def _by_key(asking: Asking, wanted: Parsed) -> tuple[Question, Asked] | None:
+def _by_key(asking: Asking, wanted: QueryParameters) -> tuple[RecommendationRequest, RequestContext] | None:
     if asking.named == "me":
         return None
     listener = int(asking.named) if asking.named else wanted.user_id
     question = asking.question(wanted, listener)
-    found = asked_by_key(asking.credential, listener, results.known(question))
+    found = load_context_by_key(asking.credential, listener, response_cache.known(question))
     if found is None or Scope.RECOMMEND not in found[0].scopes:
         return None
     record_service_key_use(found[0])
     return (question, found[1]) if within_rate_limit("key", found[0].pk) else None
 
 
-def _by_token(asking: Asking, wanted: Parsed) -> tuple[Question, Asked] | None:
+def _by_token(asking: Asking, wanted: QueryParameters) -> tuple[RecommendationRequest, RequestContext] | None:
     claims = read_access_token(asking.credential.encode("latin-1"))
     about = asking.named or wanted.user_id or "me"
     if claims.sign_in is None or str(about) not in ("me", str(claims.user_id)):
         return None
     question = asking.question(wanted, claims.user_id)
-    found = asked_by_token(claims.user_id, claims.sign_in, results.known(question))
+    found = load_context_by_token(claims.user_id, claims.sign_in, response_cache.known(question))
     return (question, found[1]) if found and within_rate_limit("listener", claims.user_id) else None
 
 

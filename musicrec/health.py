@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from access.models import Scope
 from musicrec.metrics.exposition import exposition
-from recommendations.serving.model_cache import cache
+from recommendations.serving.model_cache import model_cache
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class ReadyView(_Open):
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
-            loaded = cache.current()
+            loaded = model_cache.current()
         except DatabaseError as error:
             logger.warning("not ready: %s", error)
             return Response({"status": "unavailable", "problem": "database", "pid": os.getpid()}, 503)

@@ -15,10 +15,10 @@ OPTIONS = ("--interface", "wsgi", "--factory", "--respawn-failed-workers", "musi
 def application() -> Any:
     """Called in each process that answers, before it accepts; it may have been forked from one that is weeks old."""
     from musicrec.wsgi import application  # first: the others need the apps
-    from recommendations.serving.model_cache import cache
+    from recommendations.serving.model_cache import model_cache
 
     gc.enable()
-    cache.start()
+    model_cache.start()
     return application
 
 

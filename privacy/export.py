@@ -12,7 +12,7 @@ from django.utils import timezone
 from access.models import User
 from privacy.personal_data import personal_data_of
 from recommendations.models import UserFeatures
-from recommendations.serving.model_cache import cache
+from recommendations.serving.model_cache import model_cache
 from tracks.models import Track
 from tracks.selectors import track_cards
 
@@ -38,7 +38,7 @@ def model_data_of(user_id: int) -> Row | None:
 
     interactions, newest: how many it has seen, and the UNIX second of the newest · vector: empty without factors.
     """
-    bundle = cache.current().bundle
+    bundle = model_cache.current().bundle
     row = bundle.users.row(user_id)
     if row is None:
         return None

@@ -11,9 +11,9 @@ from access.models import Scope, User
 from access.services import create_service_key
 from access.sign_ins import sign_in
 from experiments.exposures.log import slate_log
-from recommendations.serving.filters import look_again
-from recommendations.serving.model_cache import cache
-from recommendations.serving.response_cache import results
+from recommendations.serving.filters import invalidate_unavailable
+from recommendations.serving.model_cache import model_cache
+from recommendations.serving.response_cache import response_cache
 from tests.people import Catalogue
 from tracks.card_cache import track_card_cache
 
@@ -39,13 +39,13 @@ def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     settings.MUSICREC |= {"AHEAD_LISTENERS": 0}  # tests of what is computed ahead say otherwise
     settings.WHITENOISE_AUTOREFRESH = True  # or each client of a test would look through all static files first
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a good one takes 0.3 s a listener
-    cache.reset()
-    look_again()
-    results.forget()
+    model_cache.reset()
+    invalidate_unavailable()
+    response_cache.forget()
     track_card_cache.forget()
     slate_log.forget()
     yield
-    cache.reset()
+    model_cache.reset()
 
 
 @pytest.fixture

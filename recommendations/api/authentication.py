@@ -6,7 +6,12 @@ from uuid import UUID
 from rest_framework.request import Request
 
 from access.models import ServiceKey, User
-from recommendations.serving.request_context import Asked, State, asked_by_key, asked_by_token
+from recommendations.serving.request_context import (
+    RequestContext,
+    Revisions,
+    load_context_by_key,
+    load_context_by_token,
+)
 
 
 class Asking:
@@ -17,26 +22,26 @@ class Asking:
         may ask."""
         raise NotImplementedError
 
-    def known(self, request: Request, listener: int | None) -> State:
+    def known(self, request: Request, listener: int | None) -> Revisions:
         """The state in which the answer is known already: only of another one the history is read."""
-        return State()
+        return Revisions()
 
     def find_key(self, request: Request, key: str) -> ServiceKey | None:
         listener = self.about(request)
-        found: ServiceKey | None = _noted(request, asked_by_key(key, listener, self.known(request, listener)))
+        found: ServiceKey | None = _noted(request, load_context_by_key(key, listener, self.known(request, listener)))
         return found
 
     def find_listener(self, request: Request, user_id: int, sign_in: UUID) -> User | None:
-        found: User | None = _noted(request, asked_by_token(user_id, sign_in, self.known(request, user_id)))
+        found: User | None = _noted(request, load_context_by_token(user_id, sign_in, self.known(request, user_id)))
         return found
 
 
-def asked_of(request: Request) -> Asked:
-    asked: Asked = request._request.asked  # type: ignore[attr-defined]
+def asked_of(request: Request) -> RequestContext:
+    asked: RequestContext = request._request.asked  # type: ignore[attr-defined]
     return asked
 
 
-def _noted(request: Request, found: tuple[Any, Asked] | None) -> Any:
+def _noted(request: Request, found: tuple[Any, RequestContext] | None) -> Any:
     if found is None:
         return None
     principal, request._request.asked = found  # type: ignore[attr-defined]

@@ -15,8 +15,8 @@ from access.throttles import consume_quota
 from recommendations.api.authentication import Asking, asked_of
 from recommendations.api.batch_serializers import KINDS, BatchAnswerSerializer, BatchSerializer
 from recommendations.serving.batch import Shelf, answers_for, shelves_for
-from recommendations.serving.recommender import Request, UnknownTrack
-from recommendations.serving.response_cache import Kept
+from recommendations.serving.recommender import RequestOptions, UnknownTrack
+from recommendations.serving.response_cache import CachedResponse
 
 
 class BatchView(Asking, APIView):
@@ -69,7 +69,7 @@ class BatchView(Asking, APIView):
         return self._read
 
 
-def _tell(request: HttpRequest, found: list[Kept], seconds: float) -> None:
+def _tell(request: HttpRequest, found: list[CachedResponse], seconds: float) -> None:
     """`common.http.request_metrics`, of the answers that were found."""
     strategies, kept = {one.strategy for one in found}, sum(not one.fresh for one in found)
     inner: Any = request._request
@@ -77,11 +77,11 @@ def _tell(request: HttpRequest, found: list[Kept], seconds: float) -> None:
     inner.spans = {"cache": f"{kept} of {len(found)}", "answer": seconds}
 
 
-def _request(wanted: dict[str, Any]) -> Request:
-    return Request(**{name: wanted[name] for name in Request._fields})
+def _request(wanted: dict[str, Any]) -> RequestOptions:
+    return RequestOptions(**{name: wanted[name] for name in RequestOptions._fields})
 
 
-def _with(name: str, value: Any, kept: Kept) -> bytes:
+def _with(name: str, value: Any, kept: CachedResponse) -> bytes:
     return b'{"%s":%s,' % (name.encode(), orjson.dumps(value)) + kept.body[1:]
 
 

@@ -7,18 +7,18 @@ from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
 from recommendations.api.serializers import PersonalParameters, SimilarParameters
-from recommendations.serving.recommender import Request
+from recommendations.serving.recommender import RequestOptions
 
 
-class Parsed(NamedTuple):
+class QueryParameters(NamedTuple):
     """user_id: named by a key that asks for similar tracks."""
 
-    request: Request
+    request: RequestOptions
     user_id: int | None
 
 
 @lru_cache(maxsize=4096)
-def parsed(kind: str, query: str) -> Parsed:
+def parse_query(kind: str, query: str) -> QueryParameters:
     """Of a `Question.kind`; query: as WSGI has it. An app asks with the same few words all the time, and a serializer
     takes longer than all the rest. Raises ValidationError."""
     parameters = SimilarParameters if kind == "similar" else PersonalParameters
@@ -27,4 +27,4 @@ def parsed(kind: str, query: str) -> Parsed:
         raise ValidationError({f"?{name}": said for name, said in found.errors.items()})
     fields = dict(found.validated_data)
     user_id = fields.pop("user_id", None)
-    return Parsed(Request(**fields), user_id)
+    return QueryParameters(RequestOptions(**fields), user_id)

@@ -11,12 +11,12 @@ from access.models import Scope
 from access.permissions import USER_ID, parse_id, resolve_path_user_id, resolve_user_id
 from engine.data.id_map import INT64_MAX
 from recommendations.api.authentication import Asking, asked_of
-from recommendations.api.query_parameters import Parsed, parsed
+from recommendations.api.query_parameters import QueryParameters, parse_query
 from recommendations.api.serializers import AnswerSerializer, PersonalParameters, SimilarParameters
 from recommendations.serving.answer import answer, spans
-from recommendations.serving.recommender import Question, UnknownTrack
-from recommendations.serving.request_context import State
-from recommendations.serving.response_cache import results
+from recommendations.serving.recommender import RecommendationRequest, UnknownTrack
+from recommendations.serving.request_context import Revisions
+from recommendations.serving.response_cache import response_cache
 
 HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Authorization", "Content-Type": "application/json"}
 
@@ -51,10 +51,10 @@ class RecommendViewSet(Asking, ViewSet):
         listener = parse_id(named) if named.isascii() and named.isdigit() else None
         return listener if listener is not None and listener <= INT64_MAX else None
 
-    def known(self, request: HttpRequest, listener: int | None) -> State:
+    def known(self, request: HttpRequest, listener: int | None) -> Revisions:
         with suppress(ValidationError):
-            return results.known(self._question(request, listener))
-        return State()
+            return response_cache.known(self._question(request, listener))
+        return Revisions()
 
     def _answered(self, request: HttpRequest, listener: int | None) -> HttpResponse:
         """304 to a caller who has it, and who goes on showing it under the id it came with."""
@@ -70,9 +70,11 @@ class RecommendViewSet(Asking, ViewSet):
             return HttpResponse(status=304, headers=headers)
         return HttpResponse(given.body, headers=headers)
 
-    def _question(self, request: HttpRequest, listener: int | None) -> Question:
-        return Question(str(self.action), self._parsed(request).request, listener, self.kwargs.get("track_id"))
+    def _question(self, request: HttpRequest, listener: int | None) -> RecommendationRequest:
+        return RecommendationRequest(
+            str(self.action), self._parsed(request).request, listener, self.kwargs.get("track_id")
+        )
 
-    def _parsed(self, request: HttpRequest) -> Parsed:
+    def _parsed(self, request: HttpRequest) -> QueryParameters:
         """Raises ValidationError."""
-        return parsed(str(self.action), request._request.META.get("QUERY_STRING", ""))
+        return parse_query(str(self.action), request._request.META.get("QUERY_STRING", ""))

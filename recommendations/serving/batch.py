@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from recommendations.serving.answer import count, note
-from recommendations.serving.recommender import Making, Question, Request, ranked
-from recommendations.serving.request_context import Asked, asked_about
+from recommendations.serving.recommender import Making, RecommendationRequest, RequestOptions, ranked
+from recommendations.serving.request_context import RequestContext, load_contexts
 from recommendations.serving.response import Slate
-from recommendations.serving.response_cache import Kept, results
+from recommendations.serving.response_cache import CachedResponse, response_cache
 from tracks.card_cache import track_card_cache
 
 
@@ -26,27 +26,29 @@ class Shelf(NamedTuple):
 @dataclass(frozen=True)
 class ForListener:
     listener: int
-    answer: Kept
+    answer: CachedResponse
 
 
-def answers_for(listeners: Sequence[int], request: Request) -> list[ForListener]:
+def answers_for(listeners: Sequence[int], request: RequestOptions) -> list[ForListener]:
     """Personal answers, in the order of the listeners, each as it would be alone. Those that are not kept are computed
     together. Two queries."""
-    asked = asked_about(listeners)
-    makings = [Making.of(Question("personal", request, i), asked[i]) for i in listeners]
-    found = {m.question: kept for m in makings if (kept := results.near(m.question, m.made_of))}
+    asked = load_contexts(listeners)
+    makings = [Making.of(RecommendationRequest("personal", request, i), asked[i]) for i in listeners]
+    found = {m.question: kept for m in makings if (kept := response_cache.near(m.question, m.made_of))}
     made = _computed([m for m in makings if m.question not in found])
     for making in made:
-        found[making.question] = _given(making, results.put(making.question, making.answer()))
+        found[making.question] = _given(making, response_cache.put(making.question, making.answer()))
     return [ForListener(m.question.listener or 0, found[m.question]) for m in makings]
 
 
-def shelves_for(listener: int, asked: Asked, shelves: Sequence[Shelf], request: Request) -> list[tuple[Shelf, Kept]]:
+def shelves_for(
+    listener: int, asked: RequestContext, shelves: Sequence[Shelf], request: RequestOptions
+) -> list[tuple[Shelf, CachedResponse]]:
     """Answers in the order of the shelves; no track is on two of them: the first one has it. Raises UnknownTrack."""
     shown = np.zeros(0, np.int64)
     answers = []
     for one in shelves:
-        question = Question(one.kind, request._replace(limit=one.limit), listener, one.track)
+        question = RecommendationRequest(one.kind, request._replace(limit=one.limit), listener, one.track)
         making = Making.of(question, asked, without=shown)
         slate = making.slate()
         shown = np.concatenate([shown, _tracks(slate)])
@@ -63,7 +65,7 @@ def _computed(makings: Sequence[Making]) -> list[Making]:
     return done
 
 
-def _given(making: Making, kept: Kept) -> Kept:
+def _given(making: Making, kept: CachedResponse) -> CachedResponse:
     count(making, kept)
     note(kept)
     return kept

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interactions.selectors import History
-from recommendations.serving.request_context import Asked
+from recommendations.serving.request_context import RequestContext
 from tracks.availability import blocked_track_ids, unavailable_track_ids
 from tracks.card_cache import TrackCard, track_card_cache
 
@@ -45,7 +45,7 @@ class Filters:
         return {i: placard for i, placard in found.items() if placard.is_available(market, explicit)}
 
 
-def filters_for(asked: Asked, past: History, market: str = "", explicit: bool = True) -> Filters:
+def filters_for(asked: RequestContext, past: History, market: str = "", explicit: bool = True) -> Filters:
     """Of a listener: dislikes, blocks, and what is unavailable to them. market, explicit: what the request says; a
     listener's own wish for no explicit tracks stays."""
     audience = Audience(market or asked.standing.market, asked.standing.allow_explicit and explicit)
@@ -54,7 +54,7 @@ def filters_for(asked: Asked, past: History, market: str = "", explicit: bool = 
     return Filters(np.concatenate([*blocked, past.disliked_tracks]), unavailable, audience, asked.catalogue)
 
 
-def look_again() -> None:
+def invalidate_unavailable() -> None:
     """A track turned out to be unavailable: the lists are older than that."""
     _unavailable.outdated()
 

@@ -36,7 +36,7 @@ FileStamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """What this process serves. problem: why it is not what should be served ("no_model", "model_unavailable") · files,
     stamps: what is mapped, and as it was."""
 
@@ -56,23 +56,23 @@ class ModelCache:
         """Forget everything; the next use starts again."""
         self._lock = threading.RLock()
         self._pid: int | None = None
-        self._loaded: Loaded | None = None
+        self._loaded: LoadedModel | None = None
         self._pointer_stamp: FileStamp = None
         self._retry_at = float("inf")
         self._catalogue: ModelBundle | None = None
-        self.catalogue_digest = 0  # the same in all processes that have read the same
+        self.popularity_digest = 0  # the same in all processes that have read the same
         self._catalogue_until = 0.0
 
-    def current(self) -> Loaded:
+    def current(self) -> LoadedModel:
         """What to serve. The mapped file is looked at (a stat, 3 µs): one altered in place must not be read again."""
         if self._pid != os.getpid():
             self._start()
         loaded = self._loaded
         if loaded is None or settings.MUSICREC["MODEL_POLL_SECONDS"] == 0 or _stamps(loaded.files) != loaded.stamps:
-            self.look()
+            self.check_pointer()
             loaded = self._loaded
         assert loaded is not None
-        return loaded if loaded.bundle.version else Loaded(self.catalogue(), loaded.problem)
+        return loaded if loaded.bundle.version else LoadedModel(self.catalogue(), loaded.problem)
 
     def preload(self) -> None:
         """Load before the first request, where that is possible; where not, the first request tries again. Nothing
@@ -90,11 +90,11 @@ class ModelCache:
         expired = time.monotonic() > self._catalogue_until
         nobody_else_will = settings.MUSICREC["MODEL_POLL_SECONDS"] == 0
         if self._catalogue is None or (expired and (nobody_else_will or not len(self._catalogue.items))):
-            self.refresh_catalogue()
+            self.refresh_popularity()
         assert self._catalogue is not None
         return self._catalogue
 
-    def look(self) -> bool:
+    def check_pointer(self) -> bool:
         """Load the version pointed to, if it is another than the one served; whether anything changed."""
         with self._lock:
             stamp, loaded = self._versions().stamp(), self._loaded
@@ -111,13 +111,13 @@ class ModelCache:
             self._retry_at = time.monotonic() + RETRY_SECONDS if failed else float("inf")
             return True
 
-    def refresh_catalogue(self) -> None:
+    def refresh_popularity(self) -> None:
         ids, popular = load_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
         self._catalogue = catalogue_bundle(np.append(ids, np.fromiter(popular, np.int64)), popular)
-        self.catalogue_digest = _digest(self._catalogue)
+        self.popularity_digest = _digest(self._catalogue)
         self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)
 
-    def _load(self, before: Loaded | None) -> Loaded:
+    def _load(self, before: LoadedModel | None) -> LoadedModel:
         versions = self._versions()
         try:
             pointer = versions.pointer()
@@ -126,38 +126,38 @@ class ModelCache:
         if pointer is None and before and before.bundle.version:
             return self._unavailable("pointer", FileNotFoundError("current.json is gone"), before, [])
         if pointer is None:
-            return Loaded(catalogue_bundle([]), "no_model")
+            return LoadedModel(catalogue_bundle([]), "no_model")
         try:
             return self._open(versions, pointer.version)
         except UNREADABLE as error:
             return self._unavailable(pointer.version, error, before, [pointer.previous] if pointer.previous else [])
 
-    def _open(self, versions: VersionStore, version: str, problem: str | None = None) -> Loaded:
+    def _open(self, versions: VersionStore, version: str, problem: str | None = None) -> LoadedModel:
         files = mapped_files(versions.folder(version))
         stamps = _stamps(files)
         with metrics.timed(metrics.model_load_seconds):
-            loaded = Loaded(versions.load(version), problem, files, stamps)
+            loaded = LoadedModel(versions.load(version), problem, files, stamps)
         metrics.model_loads.inc()
         logger.info("model version=%s in service, problem=%s", version, problem)
         return loaded
 
-    def _unavailable(self, what: str, error: Exception, before: Loaded | None, others: list[str]) -> Loaded:
+    def _unavailable(self, what: str, error: Exception, before: LoadedModel | None, others: list[str]) -> LoadedModel:
         """Go on with what was served, if its file is intact; else with the version before; else without a model."""
         metrics.model_load_failures.inc()
         raise_alarm("model_unavailable", what, f"{type(error).__name__}: {error}")
         if before and before.bundle.version and _still_mapped(before):
-            return Loaded(before.bundle, "model_unavailable", before.files, _stamps(before.files))
+            return LoadedModel(before.bundle, "model_unavailable", before.files, _stamps(before.files))
         for version in others:
             try:
                 return self._open(self._versions(), version, "model_unavailable")
             except UNREADABLE:
                 logger.exception("model version=%s could not be loaded either", version)
-        return Loaded(catalogue_bundle([]), "model_unavailable")
+        return LoadedModel(catalogue_bundle([]), "model_unavailable")
 
     def _bring_up_to_date(self) -> None:
-        self.look()
+        self.check_pointer()
         if self._catalogue is None or time.monotonic() > self._catalogue_until:
-            self.refresh_catalogue()
+            self.refresh_popularity()
 
     def _start(self) -> None:
         with self._lock:
@@ -173,9 +173,9 @@ class ModelCache:
     def _watch(self) -> None:
         for _ in wait_for_message(settings.MUSICREC["MODEL_POLL_SECONDS"]):
             try:
-                self.look()
+                self.check_pointer()
                 if time.monotonic() > self._catalogue_until:
-                    self.refresh_catalogue()
+                    self.refresh_popularity()
                     connection.close()  # a thread has a connection of its own, which nothing else would close
             except DatabaseError:
                 logger.warning("the catalogue could not be refreshed", exc_info=True)
@@ -213,7 +213,7 @@ def _stamp(file: Path) -> FileStamp:
     return s.st_ino, s.st_size, s.st_mtime_ns
 
 
-def _still_mapped(loaded: Loaded) -> bool:
+def _still_mapped(loaded: LoadedModel) -> bool:
     """A file that was removed or replaced stays mapped as it was; one that was changed in place may be cut short
     under the mapping, and touching it would kill the process."""
     return all(map(_is_intact, _stamps(loaded.files), loaded.stamps))
@@ -223,4 +223,4 @@ def _is_intact(now: FileStamp, then: FileStamp) -> bool:
     return now is None or then is None or now[0] != then[0] or now == then
 
 
-cache = ModelCache()
+model_cache = ModelCache()

@@ -12,7 +12,7 @@ from common.cache_keys import name_of, shared
 from engine.pipeline import Pick, Ranking
 from engine.retrieval.candidates import SOURCES
 
-MOST_PICKS = 50
+MAX_PICKS = 50
 _SOURCES = list(SOURCES)
 _PICK = np.dtype([("track", "<i8"), ("score", "<f8"), ("source", "u1")])
 _REPEATS = b"\x01"
@@ -21,21 +21,21 @@ Made = tuple[int, Hashable]
 """A listener, and what their ranking was made of."""
 
 
-def ranking_ahead(listener: int, made_of: Hashable, limit: int) -> Ranking | None:
+def load_ranking(listener: int, made_of: Hashable, limit: int) -> Ranking | None:
     """Its first `limit` picks; None where none is there."""
-    if not is_kept():
+    if not is_enabled():
         return None
     packed = shared().find(_name(listener, made_of))
     return None if packed is None else _unpacked(packed, limit)
 
 
-def keep_ahead(rankings: Mapping[Made, Ranking]) -> None:
+def store_rankings(rankings: Mapping[Made, Ranking]) -> None:
     """For as long as answers are kept. Where there is no Redis, nothing is."""
     values = {_name(*made): _packed(ranking) for made, ranking in rankings.items()}
     shared().share_many(values, settings.MUSICREC["RESULTS_SECONDS"])
 
 
-def is_kept() -> bool:
+def is_enabled() -> bool:
     """Whether there is anywhere to keep them."""
     return bool(settings.REDIS_URL and settings.MUSICREC["RESULTS_SECONDS"] and settings.MUSICREC["AHEAD_LISTENERS"])
 

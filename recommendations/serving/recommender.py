@@ -17,11 +17,11 @@ from engine.retrieval.candidates import Query
 from interactions.selectors import History
 from recommendations import metrics
 from recommendations.serving.filters import Filters, filters_for
-from recommendations.serving.model_cache import Loaded, cache
-from recommendations.serving.precomputed import MOST_PICKS, ranking_ahead
-from recommendations.serving.request_context import Asked
+from recommendations.serving.model_cache import LoadedModel, model_cache
+from recommendations.serving.precomputed import MAX_PICKS, load_ranking
+from recommendations.serving.request_context import RequestContext
 from recommendations.serving.response import Slate, kept
-from recommendations.serving.response_cache import Kept
+from recommendations.serving.response_cache import CachedResponse
 from recommendations.serving.slate import Placards, filled, page
 from tracks.card_cache import track_card_cache
 
@@ -32,7 +32,7 @@ class UnknownTrack(Exception):
     """The catalogue has no such track."""
 
 
-class Request(NamedTuple):
+class RequestOptions(NamedTuple):
     """How an answer is wanted. placement: where in the app · market: "" for that of the listener · explicit: whether
     tracks marked so are welcome."""
 
@@ -44,11 +44,11 @@ class Request(NamedTuple):
     explicit: bool = True
 
 
-class Question(NamedTuple):
+class RecommendationRequest(NamedTuple):
     """kind: "personal", "legacy" or "similar" · listener: whom it is about · track: what the answer is to be like."""
 
     kind: str
-    request: Request
+    request: RequestOptions
     listener: int | None = None
     track: int | None = None
 
@@ -58,7 +58,7 @@ class Listener:
     """Who is asking. What somebody did who has not agreed to be recommended by it is not looked at, beyond what they
     dislike."""
 
-    asked: Asked
+    asked: RequestContext
 
     @property
     def past(self) -> History:
@@ -73,7 +73,7 @@ class Listener:
             return PERSONAL, None
         return (EARLY if self.past.interactions else POPULAR), "cold_user"
 
-    def query(self, bundle: ModelBundle, question: Question, filters: Filters) -> Query:
+    def query(self, bundle: ModelBundle, question: RecommendationRequest, filters: Filters) -> Query:
         agreed, request, listener = self.asked.standing.consent, question.request, question.listener or 0
         return Query(
             limit=request.limit,
@@ -92,16 +92,21 @@ class Listener:
 class Making:
     """without: ids of tracks that are shown beside it · known: the ranking, where it has been computed already."""
 
-    question: Question
-    asked: Asked
-    loaded: Loaded
+    question: RecommendationRequest
+    asked: RequestContext
+    loaded: LoadedModel
     without: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     known: Ranking | None = None
 
     @classmethod
-    def of(cls, question: Question, asked: Asked, **more: Any) -> "Making":
+    def of(cls, question: RecommendationRequest, asked: RequestContext, **more: Any) -> "Making":
         """By the version in service."""
-        return cls(question, asked, Loaded(cache.catalogue()) if question.kind == "legacy" else cache.current(), **more)
+        return cls(
+            question,
+            asked,
+            LoadedModel(model_cache.catalogue()) if question.kind == "legacy" else model_cache.current(),
+            **more,
+        )
 
     @cached_property
     def made_of(self) -> tuple[Any, ...]:
@@ -109,7 +114,7 @@ class Making:
         return (
             self.loaded.bundle.version,
             self.loaded.problem,
-            cache.catalogue_digest,
+            model_cache.popularity_digest,
             self.asked.standing,
             tuple(sorted(self.asked.blocks)),
             self.asked.catalogue,
@@ -124,7 +129,7 @@ class Making:
     def listener(self) -> Listener:
         return Listener(self.asked)
 
-    def answer(self, slate: Slate | None = None) -> Kept:
+    def answer(self, slate: Slate | None = None) -> CachedResponse:
         """slate: where it is there already. Raises UnknownTrack."""
         return kept(slate or self.slate(), self.made_of, self.asked.state)
 
@@ -171,9 +176,9 @@ class Making:
         """The ranking that was computed ahead, for a question as it is mostly asked."""
         request, listener = self.question.request, self.question.listener
         usual = request.exclude_played and request.explicit and not request.market and not len(self.without)
-        if listener is None or self.question.kind != "personal" or not usual or request.limit > MOST_PICKS:
+        if listener is None or self.question.kind != "personal" or not usual or request.limit > MAX_PICKS:
             return None
-        return ranking_ahead(listener, self.made_of, request.limit)
+        return load_ranking(listener, self.made_of, request.limit)
 
     def _similar(self) -> Slate:
         """What is like a track: by who plays it, else by what is known of it, filled up with what is popular."""

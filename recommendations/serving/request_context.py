@@ -36,26 +36,26 @@ from interactions.selectors import (
 from tracks.models import Catalogue
 from tracks.selectors import catalogue_revision, catalogue_revision_subquery
 
-NOBODY = -1
+UNKNOWN = -1
 _REVISION = Parameter("revision", BigIntegerField())
 _CATALOGUE = Parameter("catalogue", BigIntegerField())
 
 
 @dataclass(frozen=True)
-class State:
+class Revisions:
     """What an answer depends on beside the version and the question: the listener's revision, the catalogue's."""
 
-    listener: int = NOBODY
-    catalogue: int = NOBODY
+    listener: int = UNKNOWN
+    catalogue: int = UNKNOWN
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestContext:
     """listener: whom it is about, None for an answer that is nobody's · known: the state that the process has an answer
     for; only where the listener is in another one, the history came along · seconds: that it took."""
 
     listener: int | None
-    known: State
+    known: Revisions
     columns: Sequence[Any]
     seconds: float = 0.0
 
@@ -72,8 +72,8 @@ class Asked:
         return None if self.columns[2] is None else int(self.columns[2])
 
     @property
-    def state(self) -> State:
-        return State(self.standing.revision, NOBODY if self.catalogue is None else self.catalogue)
+    def state(self) -> Revisions:
+        return Revisions(self.standing.revision, UNKNOWN if self.catalogue is None else self.catalogue)
 
     @cached_property
     def past(self) -> History:
@@ -82,21 +82,21 @@ class Asked:
         return parse_history(self.columns[3]) if self.state != self.known else load_history(self.listener)
 
 
-def asked_by_key(key: str, listener: int | None, known: State) -> tuple[ServiceKey, Asked] | None:
+def load_context_by_key(key: str, listener: int | None, known: Revisions) -> tuple[ServiceKey, RequestContext] | None:
     """None where the key is not good."""
     began = perf_counter()
     rows = _BY_KEY.rows(digest=ServiceKey.digest_of(key), now=timezone.now(), **_about(listener, known))
     if not rows:
         return None
     *columns, pk, prefix, scopes = rows[0]
-    return _key(pk, prefix, scopes), Asked(listener, known, columns, perf_counter() - began)
+    return _key(pk, prefix, scopes), RequestContext(listener, known, columns, perf_counter() - began)
 
 
-def asked_by_token(user_id: int, sign_in: UUID, known: State) -> tuple[User, Asked] | None:
+def load_context_by_token(user_id: int, sign_in: UUID, known: Revisions) -> tuple[User, RequestContext] | None:
     """A listener asks for themselves only. None where the sign-in has ended."""
     began = perf_counter()
     rows = _BY_TOKEN.rows(sign_in=sign_in, now=timezone.now(), **_about(user_id, known))
-    return (_user(user_id), Asked(user_id, known, rows[0], perf_counter() - began)) if rows else None
+    return (_user(user_id), RequestContext(user_id, known, rows[0], perf_counter() - began)) if rows else None
 
 
 @lru_cache(maxsize=1024)
@@ -110,7 +110,7 @@ def _user(pk: int) -> User:
     return User(pk=pk)
 
 
-def asked_about(listeners: Collection[int]) -> dict[int, Asked]:
+def load_contexts(listeners: Collection[int]) -> dict[int, RequestContext]:
     """Of many at once, by listener; nobody's principal. One query."""
     one = OuterRef("pk")
     columns = (
@@ -120,14 +120,14 @@ def asked_about(listeners: Collection[int]) -> dict[int, Asked]:
         history_subquery(listener=one),
     )
     rows = User.objects.filter(pk__in=listeners, is_active=True).values_list("pk", *columns)
-    known = {pk: Asked(pk, State(), columns) for pk, *columns in rows}
+    known = {pk: RequestContext(pk, Revisions(), columns) for pk, *columns in rows}
     catalogue = next(iter(known.values())).catalogue if known else catalogue_revision()
     nobody = None, None, catalogue, None
-    return {i: known.get(i) or Asked(i, State(), nobody) for i in listeners}
+    return {i: known.get(i) or RequestContext(i, Revisions(), nobody) for i in listeners}
 
 
-def _about(listener: int | None, known: State) -> dict[str, int]:
-    about = NOBODY if listener is None else listener
+def _about(listener: int | None, known: Revisions) -> dict[str, int]:
+    about = UNKNOWN if listener is None else listener
     return {"listener": about, "revision": known.listener, "catalogue": known.catalogue}
 
 

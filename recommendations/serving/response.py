@@ -14,9 +14,9 @@ from django.utils import timezone
 from engine.pipeline import Pick, Ranking
 from experiments.exposures.log import Shown
 from recommendations.serving.explanations import explanations
-from recommendations.serving.model_cache import Loaded
-from recommendations.serving.request_context import Asked, State
-from recommendations.serving.response_cache import Kept
+from recommendations.serving.model_cache import LoadedModel
+from recommendations.serving.request_context import RequestContext, Revisions
+from recommendations.serving.response_cache import CachedResponse
 from recommendations.serving.slate import Placards
 
 
@@ -25,16 +25,16 @@ class Slate:
     """What is to be said. reason: why it is not what was asked for, if so · explained_by: tracks that speak for the
     picks, int64 (k,); None where nothing is to be explained."""
 
-    loaded: Loaded
+    loaded: LoadedModel
     ranking: Ranking
     found: Placards
     reason: str | None
     explained_by: Any
     placement: str
-    asked: Asked
+    asked: RequestContext
 
 
-def kept(slate: Slate, made_of: tuple[Any, ...], state: State) -> Kept:
+def kept(slate: Slate, made_of: tuple[Any, ...], state: Revisions) -> CachedResponse:
     """The answer. The same tracks by the same version for the same reason have the same ETag, for they are the same
     slate to a caller who has it."""
     lasting = {
@@ -49,7 +49,7 @@ def kept(slate: Slate, made_of: tuple[Any, ...], state: State) -> Kept:
     head = orjson.dumps(
         {"recommendation_id": recommendation_id, "generated_at": now} | lasting, option=orjson.OPT_UTC_Z
     )
-    return Kept(
+    return CachedResponse(
         made_of=made_of,
         state=state,
         etag=f'W/"{etag}"',

@@ -17,7 +17,7 @@ from common.cache_keys import name_of
 from common.cache_keys import shared as _far
 from experiments.exposures.log import Shown
 from recommendations import metrics
-from recommendations.serving.request_context import NOBODY, State
+from recommendations.serving.request_context import UNKNOWN, Revisions
 
 NEAR_BYTES = 32 << 20  # of answers in the memory of a process
 WAIT_SECONDS = 1.0  # for another who computes the same; then for oneself
@@ -26,12 +26,12 @@ _STRIPES = 64
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedResponse:
     """etag, strategy: of the answer · body: its JSON · until: UNIX seconds when it ends · fresh: nobody has seen it
     yet, nor is it shared · shown: the slate to be noted then."""
 
     made_of: Hashable
-    state: State
+    state: Revisions
     etag: str
     strategy: str
     body: bytes
@@ -40,7 +40,7 @@ class Kept:
     shown: Shown | None = None
 
 
-class Results:
+class ResponseCache:
     """One a process; threads share it."""
 
     def __init__(self, near_bytes: int = NEAR_BYTES) -> None:
@@ -51,15 +51,17 @@ class Results:
     def forget(self) -> None:
         """As a process that has just started."""
         self._lock = threading.Lock()
-        self._near: OrderedDict[Hashable, Kept] = OrderedDict()
+        self._near: OrderedDict[Hashable, CachedResponse] = OrderedDict()
         self._bytes = 0
 
-    def known(self, question: Hashable) -> State:
+    def known(self, question: Hashable) -> Revisions:
         """The state in which this process knows the answer; of nothing where it knows none."""
         kept = self._near.get(question)
-        return kept.state if kept and kept.until > time.time() else State(NOBODY, NOBODY)
+        return kept.state if kept and kept.until > time.time() else Revisions(UNKNOWN, UNKNOWN)
 
-    def answer(self, question: Hashable, made_of: Hashable, state: State, compute: Callable[[], Kept]) -> Kept:
+    def answer(
+        self, question: Hashable, made_of: Hashable, state: Revisions, compute: Callable[[], CachedResponse]
+    ) -> CachedResponse:
         """What is kept under the question and was made of the same, else what `compute` gives, which is kept.
 
         made_of: everything else than the question that decides the answer; its repr is what it is known by in Redis.
@@ -75,7 +77,7 @@ class Results:
                 return kept
             return self._keep(question, self._shared(question, made_of, state, compute))
 
-    def near(self, question: Hashable, made_of: Hashable) -> Kept | None:
+    def near(self, question: Hashable, made_of: Hashable) -> CachedResponse | None:
         """What this process keeps."""
         found = self._find(question, made_of) if settings.MUSICREC["RESULTS_SECONDS"] else None
         if found and not found.fresh:
@@ -83,14 +85,14 @@ class Results:
             return found
         return None
 
-    def put(self, question: Hashable, kept: Kept) -> Kept:
+    def put(self, question: Hashable, kept: CachedResponse) -> CachedResponse:
         """Keep in this process what was computed with many others."""
         metrics.results_cache.labels("miss").inc()
         if settings.MUSICREC["RESULTS_SECONDS"]:
             self._keep(question, replace(kept, fresh=False, shown=None))
         return kept
 
-    def seen(self, question: Hashable, kept: Kept) -> None:
+    def seen(self, question: Hashable, kept: CachedResponse) -> None:
         """A fresh answer goes out: from now on it is an answer like any other, and everybody's."""
         with self._lock:
             if self._near.get(question) is kept:
@@ -99,12 +101,14 @@ class Results:
             _far().share(_name(question, kept.made_of), _packed(kept), seconds)
             metrics.results_cache_bytes.inc(len(kept.body))
 
-    def unseen(self, question: Hashable, kept: Kept) -> None:
+    def unseen(self, question: Hashable, kept: CachedResponse) -> None:
         """It does not go out, for whoever asked has it already: nobody waits for it any longer."""
         if settings.MUSICREC["RESULTS_SECONDS"]:
             _far().release(_name(question, kept.made_of))
 
-    def _shared(self, question: Hashable, made_of: Hashable, state: State, compute: Callable[[], Kept]) -> Kept:
+    def _shared(
+        self, question: Hashable, made_of: Hashable, state: Revisions, compute: Callable[[], CachedResponse]
+    ) -> CachedResponse:
         """From Redis, or computed."""
         name = _name(question, made_of)
         packed, mine = _far().find_or_claim(name, WAIT_SECONDS)
@@ -124,11 +128,11 @@ class Results:
             _far().release(name)  # whoever waits for it need not
             raise
 
-    def _find(self, question: Hashable, made_of: Hashable) -> Kept | None:
+    def _find(self, question: Hashable, made_of: Hashable) -> CachedResponse | None:
         kept = self._near.get(question)
         return kept if kept and kept.made_of == made_of and kept.until > time.time() else None
 
-    def _keep(self, question: Hashable, kept: Kept) -> Kept:
+    def _keep(self, question: Hashable, kept: CachedResponse) -> CachedResponse:
         with self._lock:
             if before := self._near.pop(question, None):
                 self._bytes -= len(before.body)
@@ -143,14 +147,14 @@ def _name(question: Hashable, made_of: Hashable) -> str:
     return name_of("result", question, made_of)
 
 
-def _packed(kept: Kept) -> bytes:
+def _packed(kept: CachedResponse) -> bytes:
     return f"{kept.until:.0f} {kept.strategy} {kept.etag}\n".encode() + kept.body
 
 
-def _unpacked(packed: bytes, made_of: Hashable, state: State) -> Kept:
+def _unpacked(packed: bytes, made_of: Hashable, state: Revisions) -> CachedResponse:
     head, _, body = packed.partition(b"\n")
     until, strategy, etag = head.decode().split(" ", 2)
-    return Kept(made_of, state, etag, strategy, body, float(until))
+    return CachedResponse(made_of, state, etag, strategy, body, float(until))
 
 
-results = Results()
+response_cache = ResponseCache()

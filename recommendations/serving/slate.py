@@ -8,8 +8,8 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.pipeline import POPULAR, Pick, Policy, Ranking, recommend
 from engine.retrieval.candidates import Query
 from recommendations.metrics import timed, top_k_seconds
-from recommendations.serving.filters import Filters, look_again
-from recommendations.serving.model_cache import cache
+from recommendations.serving.filters import Filters, invalidate_unavailable
+from recommendations.serving.model_cache import model_cache
 from tracks.card_cache import TrackCard
 from tracks.selectors import content_neighbours
 
@@ -31,7 +31,7 @@ def page(bundle: ModelBundle, policy: Policy, query: Query, filters: Filters, kn
         gone = [p.track_id for p in ranking.picks if p.track_id not in found]
         if not gone and (ranking.picks or not policy.may_repeat):
             return ranking, found
-        look_again()
+        invalidate_unavailable()
         query = _without(query, gone)
         if tries_left:
             ranking = _ranked(bundle, query, policy)
@@ -39,7 +39,7 @@ def page(bundle: ModelBundle, policy: Policy, query: Query, filters: Filters, kn
     if not policy.may_repeat:
         return left, found
     rest = replace(_without(query, [p.track_id for p in left.picks]), limit=query.limit + _SPARE)
-    more = recommend(cache.catalogue(), rest, replace(POPULAR, may_repeat=not left.picks))
+    more = recommend(model_cache.catalogue(), rest, replace(POPULAR, may_repeat=not left.picks))
     found |= filters.offered([p.track_id for p in more.picks])
     filled = _there(Ranking(left.picks + more.picks, more.repeats), found)
     return Ranking(filled.picks[: query.limit], filled.repeats), found
@@ -54,7 +54,7 @@ def filled(query: Query, ranking: Ranking, filters: Filters) -> Page:
     picks = ranking.picks + [p for p in near if p.track_id in there][: query.limit + _SPARE]
     taken |= {p.track_id for p in picks}
     rest = replace(query, limit=query.limit + _SPARE, exclude=np.array(sorted(taken), np.int64))
-    picks += recommend(cache.catalogue(), rest, replace(POPULAR, may_repeat=False)).picks
+    picks += recommend(model_cache.catalogue(), rest, replace(POPULAR, may_repeat=False)).picks
     found = filters.offered([p.track_id for p in picks])
     return Ranking(_there(Ranking(picks), found).picks[: query.limit]), found
 

@@ -20,7 +20,7 @@ from access.sign_ins import sign_in
 from experiments.exposures.log import slate_log
 from experiments.models import Slate
 from musicrec.express import Express
-from recommendations.serving.response_cache import results
+from recommendations.serving.response_cache import response_cache
 from recommendations.training.run import run_training
 from tests.people import Catalogue
 from tracks.models import Track
@@ -111,7 +111,7 @@ def test_both_ways_say_the_same(path: str, kept: bool, server: Server, ada: User
     express = server.get(path, key)
     assert not server.detour
     if not kept:
-        results.forget()  # Redis, where there is one, has the very same answer
+        response_cache.forget()  # Redis, where there is one, has the very same answer
     through_django = server.get(path, key, by_django=True)
     if kept or connection.vendor == "postgresql":
         assert lasting(express) == lasting(through_django)

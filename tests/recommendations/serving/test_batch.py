@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from access.models import User
 from experiments.exposures.log import slate_log
 from experiments.models import Slate
-from recommendations.serving.response_cache import results
+from recommendations.serving.response_cache import response_cache
 from recommendations.training.run import run_training
 from tests.conftest import problem_of
 from tests.people import Catalogue
@@ -40,7 +40,7 @@ class TestManyListeners:
         users = [*User.objects.filter(username__startswith="listener").values_list("pk", flat=True), new, 999_999]
         answers = send(service, users=users, limit=7).json()["answers"]
         assert [a["user_id"] for a in answers] == users
-        results.forget()
+        response_cache.forget()
         for answer in answers:
             alone = service.get(f"/recommend/user/{answer['user_id']}/ml?limit=7").json()
             assert lasting(alone) == lasting(answer)

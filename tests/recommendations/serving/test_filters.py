@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from access.models import User
 from interactions.models import Block, Interaction
-from recommendations.serving.filters import look_again
+from recommendations.serving.filters import invalidate_unavailable
 from recommendations.training.run import run_training
 from tests.people import Catalogue
 from tracks.models import Album, Artist, Tag, Track, TrackTag
@@ -96,7 +96,7 @@ def test_nothing_unwanted_is_offered_and_everything_else_can_be(
     @given(wish=wishes)
     def offered_as_wished(wish: dict[str, Any]) -> None:
         with transaction.atomic():
-            look_again()
+            invalidate_unavailable()
             if not fresh:
                 service.get(f"/recommend/user/{world.users[0].pk}/ml", {"market": "DE"})
             _check(wish, world, service)

@@ -7,9 +7,9 @@ from rest_framework.test import APIClient
 
 from engine.data.user_item_matrix import Pairs
 from recommendations.serving.filters import filters_for
-from recommendations.serving.model_cache import cache
-from recommendations.serving.recommender import Listener, Question, Request
-from recommendations.serving.request_context import asked_about
+from recommendations.serving.model_cache import model_cache
+from recommendations.serving.recommender import Listener, RecommendationRequest, RequestOptions
+from recommendations.serving.request_context import load_contexts
 from recommendations.training.run import read_plays, run_training
 from tests.people import NOON, Catalogue
 
@@ -22,13 +22,13 @@ def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings
     catalogue.play(users[0], *tracks[:4:2], at=NOON + timedelta(days=9), plays=30)
     catalogue.play(users[0], tracks[6], at=NOON - timedelta(days=90), kind="like")
     assert run_training("test").status == "Published"
-    bundle = cache.current().bundle
+    bundle = model_cache.current().bundle
     confidence = bundle.recipe.parts[0].confidence
     pairs = Pairs.of(read_plays(lambda *args: None), bundle.users, bundle.items)
     trained = confidence.of(pairs, bundle.popularity, bundle.statistics)
-    asked = asked_about([user.pk for user in users])
+    asked = load_contexts([user.pk for user in users])
     for user in users:
-        question = Question("personal", Request(limit=1), user.pk)
+        question = RecommendationRequest("personal", RequestOptions(limit=1), user.pk)
         listener = Listener(asked[user.pk])
         query = listener.query(bundle, question, filters_for(listener.asked, listener.past))
         served = query.pairs(bundle)

@@ -12,7 +12,7 @@ from engine.bundle.index_files import Indexing
 from engine.pipeline import SIMILAR, recommend
 from engine.retrieval.candidates import Query
 from recommendations.models import Alarm
-from recommendations.serving.model_cache import cache
+from recommendations.serving.model_cache import model_cache
 from recommendations.training.config import store
 from recommendations.training.publish import publish, version_in_service
 from recommendations.training.run import run_training
@@ -144,7 +144,7 @@ def test_a_disk_that_comes_back_is_noticed(service: APIClient, user: User, monke
     path.rename(away)
     assert answer(service, user)["strategy"] == "popular"
     away.rename(path)
-    monkeypatch.setattr(cache, "_retry_at", 0.0)  # half a minute later
+    monkeypatch.setattr(model_cache, "_retry_at", 0.0)  # half a minute later
     assert answer(service, user)["degraded"] is False
 
 
@@ -182,7 +182,7 @@ def test_a_version_that_can_be_read_again_resolves_the_alarm(
     path.write_bytes(b"short")
     assert answer(service, user)["degraded"] is True
     path.write_bytes(content)
-    monkeypatch.setattr(cache, "_retry_at", 0.0)
+    monkeypatch.setattr(model_cache, "_retry_at", 0.0)
     assert answer(service, user)["degraded"] is False
     assert not Alarm.objects.filter(resolved_at=None).exists()
 
@@ -193,8 +193,8 @@ def test_an_index_that_is_cut_short_in_use_is_not_read_again() -> None:
     versions = store()
     folder = versions.write(flat_world(), {"report": {}}, Indexing("ivf"))
     versions.publish("v1")
-    assert cache.current().bundle.nearest.keys() == {"personal", "similar"}
+    assert model_cache.current().bundle.nearest.keys() == {"personal", "similar"}
     cut_short(folder / "similar.faiss")
-    now = cache.current()
+    now = model_cache.current()
     assert (now.bundle.nearest.keys(), now.problem) == ({"personal"}, None)
     assert recommend(now.bundle, Query(5, track_id=1), SIMILAR).picks

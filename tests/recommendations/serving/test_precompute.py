@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 from access.models import User
 from common.stale_listeners import REDIS_KEY, add_stale_listeners, pop_stale_listeners
 from recommendations.serving import precompute, precomputed, slate
-from recommendations.serving.precompute import Place, warm_active
-from recommendations.serving.response_cache import results
+from recommendations.serving.precompute import Progress, precompute_active
+from recommendations.serving.response_cache import response_cache
 from recommendations.tasks import warm_changed
 from recommendations.training.publish import version_in_service
 from recommendations.training.run import run_training
@@ -35,7 +35,7 @@ def world(catalogue: Catalogue, settings: Any) -> Catalogue:
 
 
 def ask(service: APIClient, user: User, **query: Any) -> Any:
-    results.forget()
+    response_cache.forget()
     return service.get(f"/recommend/user/{user.pk}/ml", {"placement": str(timezone.now().microsecond)} | query).json()
 
 
@@ -44,9 +44,9 @@ def results_of(answer: Any) -> Any:
 
 
 def active() -> None:
-    place: Place | None = Place(str(version_in_service()))
+    place: Progress | None = Progress(str(version_in_service()))
     while place:
-        place = warm_active(place)
+        place = precompute_active(place)
 
 
 def test_what_was_computed_ahead_is_what_would_be_computed(
@@ -64,20 +64,20 @@ def test_what_was_computed_ahead_is_what_would_be_computed(
 def test_a_batch_ends_and_says_where_to_go_on(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precompute, "BATCH", 8)
     version, warmed = str(version_in_service()), []
-    monkeypatch.setattr(precompute, "warm", warmed.extend)
-    place: Place | None = Place(version)
+    monkeypatch.setattr(precompute, "precompute_rankings", warmed.extend)
+    place: Progress | None = Progress(version)
     while place:
-        place = warm_active(place)
+        place = precompute_active(place)
     assert warmed == list(
         User.objects.filter(username__startswith="listener").order_by("pk").values_list("pk", flat=True)
     )
-    assert warm_active(Place("another", 0)) is None
+    assert precompute_active(Progress("another", 0)) is None
 
 
 def test_no_more_than_the_setting_says(world: Catalogue, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 5}
     warmed: list[int] = []
-    monkeypatch.setattr(precompute, "warm", warmed.extend)
+    monkeypatch.setattr(precompute, "precompute_rankings", warmed.extend)
     active()
     assert len(warmed) == 5
 
@@ -119,10 +119,10 @@ def test_a_track_taken_down_since_is_not_offered(world: Catalogue, service: APIC
 
 def test_off_nothing_is_computed(world: Catalogue, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 0}
-    monkeypatch.setattr(precompute, "warm", None)
-    assert warm_active(Place(str(version_in_service()))) is None
-    assert precompute.warm_changed() == 0
-    assert precomputed.ranking_ahead(1, (), 5) is None
+    monkeypatch.setattr(precompute, "precompute_rankings", None)
+    assert precompute_active(Progress(str(version_in_service()))) is None
+    assert precompute.precompute_stale() == 0
+    assert precomputed.load_ranking(1, (), 5) is None
 
 
 def test_no_more_wait_to_be_computed_again_than_there_is_room_for(

@@ -9,7 +9,7 @@ from access.models import User
 from importers.records import TagRecord, TrackRecord
 from interactions.models import Interaction
 from interactions.services import refresh_popular_tracks
-from recommendations.serving.model_cache import cache
+from recommendations.serving.model_cache import model_cache
 from recommendations.training.run import run_training
 from tests.conftest import problem_of
 from tests.people import NOON, Catalogue
@@ -158,7 +158,7 @@ def test_an_empty_catalogue_is_an_empty_page_and_the_first_track_fills_it(
 ) -> None:
     assert service.get("/recommend/user/1/ml").json()["results"] == []
     catalogue.tracks(1)
-    cache.refresh_catalogue()  # what the watch thread does every few seconds
+    model_cache.refresh_popularity()  # what the watch thread does every few seconds
     assert len(service.get("/recommend/user/1/ml").json()["results"]) == 1
 
 
@@ -245,7 +245,7 @@ def test_a_version_of_another_catalogue_never_gives_an_empty_page(
     """The database was replaced, the model folder was not."""
     new = catalogue.tracks(30)
     Track.objects.filter(pk__in=[t.pk for t in world[1]]).delete()
-    cache.refresh_catalogue()  # what the watch thread does every few seconds
+    model_cache.refresh_popularity()  # what the watch thread does every few seconds
     for path in (f"/recommend/user/{world[0][0].pk}/ml", f"/recommend/similar/{new[0].pk}"):
         body = service.get(path, {"limit": 10}).json()
         assert len(body["results"]) == 10

@@ -18,8 +18,8 @@ from access.models import User
 from experiments.exposures.log import slate_log
 from experiments.models import Slate
 from interactions.models import Block, Interaction
-from recommendations.serving.request_context import State
-from recommendations.serving.response_cache import Kept, Results, results
+from recommendations.serving.request_context import Revisions
+from recommendations.serving.response_cache import CachedResponse, ResponseCache, response_cache
 from recommendations.training.run import run_training
 from tests.people import Catalogue
 from tracks.models import Artist, Track
@@ -43,8 +43,8 @@ def ask(client: APIClient, path: str = "/recommend/user/me/ml?limit=5", **header
     return client.get(path, **headers)
 
 
-def kept_by(text: str, made_of: str = "a", until: float = 3600) -> Kept:
-    return Kept(made_of, State(), f'W/"{text}"', "personal", text.encode(), time.time() + until)
+def kept_by(text: str, made_of: str = "a", until: float = 3600) -> CachedResponse:
+    return CachedResponse(made_of, Revisions(), f'W/"{text}"', "personal", text.encode(), time.time() + until)
 
 
 class TestTheSameAgain:
@@ -73,7 +73,7 @@ class TestTheSameAgain:
     def test_what_nobody_got_to_see_is_no_slate_until_somebody_does(self, ada: User, as_listener: Listeners) -> None:
         client = as_listener(ada)
         etag = ask(client)["ETag"]
-        results.forget()  # as another process, whose cache is away
+        response_cache.forget()  # as another process, whose cache is away
         slate_log.forget()
         monkey = pytest.MonkeyPatch()
         monkey.setattr("recommendations.serving.response_cache._far", lambda: _Nowhere())
@@ -189,32 +189,32 @@ def test_an_answer_costs_two_queries_at_most(path: str, ada: User, as_listener: 
 
 class TestKeeping:
     def test_is_bounded(self) -> None:
-        here = Results(near_bytes=100)
+        here = ResponseCache(near_bytes=100)
         for n in range(50):
-            here.answer(f"q{n}", "a", State(), lambda: kept_by("x" * 30))
+            here.answer(f"q{n}", "a", Revisions(), lambda: kept_by("x" * 30))
         assert sum(len(kept.body) for kept in here._near.values()) <= 100
 
     def test_ends(self) -> None:
-        here = Results()
-        here.answer("q", "a", State(), lambda: kept_by("old", until=-1))
-        assert here.answer("q", "a", State(), lambda: kept_by("new")).body == b"new"
-        assert here.known("q") == State()
+        here = ResponseCache()
+        here.answer("q", "a", Revisions(), lambda: kept_by("old", until=-1))
+        assert here.answer("q", "a", Revisions(), lambda: kept_by("new")).body == b"new"
+        assert here.known("q") == Revisions()
 
     def test_of_another_state_is_not_given(self) -> None:
-        here = Results()
-        here.answer("q", "a", State(), lambda: kept_by("before"))
-        assert here.answer("q", "b", State(), lambda: kept_by("after", "b")).body == b"after"
+        here = ResponseCache()
+        here.answer("q", "a", Revisions(), lambda: kept_by("before"))
+        assert here.answer("q", "b", Revisions(), lambda: kept_by("after", "b")).body == b"after"
 
     def test_of_those_who_ask_at_once_one_computes(self) -> None:
-        here, computed, given = Results(), [], []
+        here, computed, given = ResponseCache(), [], []
 
-        def compute() -> Kept:
+        def compute() -> CachedResponse:
             computed.append(1)
             time.sleep(0.2)
             return kept_by("once")
 
         askers = [
-            threading.Thread(target=lambda: given.append(here.answer("q", "a", State(), compute))) for _ in range(8)
+            threading.Thread(target=lambda: given.append(here.answer("q", "a", Revisions(), compute))) for _ in range(8)
         ]
         for asker in askers:
             asker.start()
@@ -223,15 +223,15 @@ class TestKeeping:
         assert (len(computed), {kept.body for kept in given}) == (1, {b"once"})
 
     def test_a_failure_is_of_the_one_who_computes(self) -> None:
-        here = Results()
+        here = ResponseCache()
 
-        def broken() -> Kept:
+        def broken() -> CachedResponse:
             raise RuntimeError
 
         with pytest.raises(RuntimeError):
-            here.answer("failing", "a", State(), broken)
+            here.answer("failing", "a", Revisions(), broken)
         began = time.monotonic()
-        assert here.answer("failing", "a", State(), lambda: kept_by("good")).body == b"good"
+        assert here.answer("failing", "a", Revisions(), lambda: kept_by("good")).body == b"good"
         assert time.monotonic() - began < 0.5
 
 
@@ -240,26 +240,26 @@ class TestKeeping:
 )
 class TestSharing:
     def test_another_process_gives_the_same(self) -> None:
-        here, there = Results(), Results()
-        kept = here.answer("shared", "a", State(), lambda: replace(kept_by("one"), fresh=True))
+        here, there = ResponseCache(), ResponseCache()
+        kept = here.answer("shared", "a", Revisions(), lambda: replace(kept_by("one"), fresh=True))
         here.seen("shared", kept)
-        assert there.answer("shared", "a", State(), lambda: kept_by("two")).body == b"one"
-        assert there.answer("shared", "b", State(), lambda: kept_by("two", "b")).body == b"two"
+        assert there.answer("shared", "a", Revisions(), lambda: kept_by("two")).body == b"one"
+        assert there.answer("shared", "b", Revisions(), lambda: kept_by("two", "b")).body == b"two"
 
     def test_another_process_waits_for_the_one_that_computes(self) -> None:
-        here, there, given = Results(), Results(), []
+        here, there, given = ResponseCache(), ResponseCache(), []
 
-        def slow() -> Kept:
+        def slow() -> CachedResponse:
             time.sleep(0.3)
             return replace(kept_by("slow"), fresh=True)
 
         def first() -> None:
-            here.seen("slow", here.answer("slow", "a", State(), slow))
+            here.seen("slow", here.answer("slow", "a", Revisions(), slow))
 
         computing = threading.Thread(target=first)
         computing.start()
         time.sleep(0.1)
-        given.append(there.answer("slow", "a", State(), lambda: kept_by("impatient")).body)
+        given.append(there.answer("slow", "a", Revisions(), lambda: kept_by("impatient")).body)
         computing.join()
         assert given == [b"slow"]
 
@@ -268,7 +268,7 @@ class TestSharing:
 
         _far().find_or_claim(_name("dead", "a"), WAIT_SECONDS)
         began = time.monotonic()
-        assert Results().answer("dead", "a", State(), lambda: kept_by("alive")).body == b"alive"
+        assert ResponseCache().answer("dead", "a", Revisions(), lambda: kept_by("alive")).body == b"alive"
         assert time.monotonic() - began < WAIT_SECONDS + 1
 
 
