@@ -8,7 +8,7 @@ from typing import Protocol
 
 from importers import delimited, hetrec2011, music30, parquet, synthetic
 from importers.errors import FormatError
-from importers.records import PlayRecord, Record, Refusal, TagRecord, TrackRecord
+from importers.records import PlayRecord, Record, RefusedRow, TagRecord, TrackRecord
 
 __all__ = [
     "AS_OF",
@@ -18,7 +18,7 @@ __all__ = [
     "PlayRecord",
     "Reader",
     "Record",
-    "Refusal",
+    "RefusedRow",
     "TagRecord",
     "TrackRecord",
     "total_bytes",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from importers import cell_values
+from importers import cell_parsers
 from importers.csv_lines import Row, header_cells, split_lines
 from importers.errors import BadValue, FormatError
 from importers.hetrec2011_tags import TAGGED, TAGS, Tagging
 from importers.paths import total_size
 from importers.play_rows import PlayRows
-from importers.records import PlayRecord, Record, Refusal, TrackRecord
+from importers.records import PlayRecord, Record, RefusedRow, TrackRecord
 from importers.text_lines import header_line, numbered_lines
 
 AS_OF = 1_304_208_000  # 2011-05-01, when it was published; its totals carry no times
@@ -86,39 +86,39 @@ def _rows(file: Path, on_bytes: Callable[[int], None]) -> Iterator[Row]:
 
 def _artists(
     file: Path, namespace: str, tagging: Tagging, artists: set[str], on_bytes: Callable[[int], None]
-) -> Iterator[TrackRecord | Refusal]:
+) -> Iterator[TrackRecord | RefusedRow]:
     """Fills `artists` with the ids as the file writes them."""
     prefix = f"{namespace}:" if namespace else ""
     for line, cells, fault in _rows(file, on_bytes):
         if cells is None:
-            yield Refusal(file.name, line, fault)
+            yield RefusedRow(file.name, line, fault)
             continue
         try:
-            identity = cell_values.required("id", cells[0], cell_values.MAX_ID - len(prefix))
-            name = cell_values.required("name", cells[1], cell_values.MAX_NAME)
+            identity = cell_parsers.parse_required_text("id", cells[0], cell_parsers.MAX_ID_LENGTH - len(prefix))
+            name = cell_parsers.parse_required_text("name", cells[1], cell_parsers.MAX_NAME_LENGTH)
         except BadValue as bad:
-            yield Refusal(file.name, line, str(bad))
+            yield RefusedRow(file.name, line, str(bad))
             continue
         artists.add(identity)
         cover, own = cells[3].strip(), f"{prefix}{identity}"
         yield TrackRecord(
-            own, name, name, own, cover_url=cover if cell_values.is_url(cover) else "", tags=tagging.of(identity),
+            own, name, name, own, cover_url=cover if cell_parsers.is_url(cover) else "", tags=tagging.of(identity),
             file=file.name, line=line,
         )  # fmt: skip
 
 
 def _plays(
     file: Path, namespace: str, as_of: int, artists: set[str], on_bytes: Callable[[int], None]
-) -> Iterator[PlayRecord | Refusal]:
+) -> Iterator[PlayRecord | RefusedRow]:
     reader = PlayRows(_PLAY_AT, file.name, namespace, as_of)
     for line, cells, fault in _rows(file, on_bytes):
         try:
             if cells is None:
-                yield Refusal(file.name, line, fault)
+                yield RefusedRow(file.name, line, fault)
             elif cells[1].strip() and cells[1].strip() not in artists:
                 raise BadValue("artistID", cells[1], f"the id of an artist in {ARTISTS}")
             else:
-                cell_values.required("weight", cells[2], cell_values.MAX_ID)
+                cell_parsers.parse_required_text("weight", cells[2], cell_parsers.MAX_ID_LENGTH)
                 yield reader.read([*cells, ""], line)
         except BadValue as bad:
-            yield Refusal(file.name, line, str(bad))
+            yield RefusedRow(file.name, line, str(bad))

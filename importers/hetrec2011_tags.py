@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
-from importers import cell_values
+from importers import cell_parsers
 from importers.csv_lines import Row
 from importers.errors import BadValue
-from importers.records import Refusal, TagRecord
+from importers.records import RefusedRow, TagRecord
 
 TAGS, TAGGED = "tags.dat", "user_taggedartists.dat"
 AGREED = 2  # people who must have given a tag before it says something about the artist rather than about them
@@ -25,24 +25,24 @@ class Tagging:
         self.given: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.genres: frozenset[str] = frozenset()
 
-    def read_names(self, rows: Iterable[Row]) -> Iterator[Refusal]:
+    def read_names(self, rows: Iterable[Row]) -> Iterator[RefusedRow]:
         for line, cells, fault in rows:
             if cells is None:
-                yield Refusal(TAGS, line, fault)
+                yield RefusedRow(TAGS, line, fault)
                 continue
             try:
-                self.names[cell_values.required("tagID", cells[0], cell_values.MAX_ID)] = cell_values.required(
-                    "tagValue", cells[1], cell_values.MAX_ID
+                self.names[cell_parsers.parse_required_text("tagID", cells[0], cell_parsers.MAX_ID_LENGTH)] = (
+                    cell_parsers.parse_required_text("tagValue", cells[1], cell_parsers.MAX_ID_LENGTH)
                 )
             except BadValue as bad:
-                yield Refusal(TAGS, line, str(bad))
+                yield RefusedRow(TAGS, line, str(bad))
 
-    def read_given(self, rows: Iterable[Row]) -> Iterator[Refusal]:
+    def read_given(self, rows: Iterable[Row]) -> Iterator[RefusedRow]:
         """One row: one person gave one tag to one artist, once. Artists and tags nobody knows the name of are left."""
         used: Counter[str] = Counter()
         for line, cells, fault in rows:
             if cells is None:
-                yield Refusal(TAGGED, line, fault)
+                yield RefusedRow(TAGGED, line, fault)
             elif cells[2] in self.names:
                 self.given[cells[1]][cells[2]] += 1
                 used[cells[2]] += 1

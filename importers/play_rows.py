@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from importers import cell_values
-from importers.cell_values import MAX_ID, MAX_LABEL, MAX_WHOLE
+from importers import cell_parsers
+from importers.cell_parsers import MAX_ID_LENGTH, MAX_INTEGER, MAX_LABEL_LENGTH
 from importers.columns import ABSENT, Positions
 from importers.csv_lines import Row
 from importers.errors import BadValue
-from importers.play_signals import event_id, heard
-from importers.records import PlayRecord, Record, Refusal
+from importers.play_signals import infer_completion, play_event_id
+from importers.records import PlayRecord, Record, RefusedRow
 from importers.track_rows import TrackRows
 
 _KINDS = {"": "play", "play": "play", "like": "like"}
@@ -22,7 +22,7 @@ class PlayRows:
     def __init__(self, at: Positions, file: str, namespace: str, as_of: int) -> None:
         self.file, self.namespace, self.as_of = file, namespace, as_of
         self.prefix = f"{namespace}:" if namespace else ""
-        self.latest = as_of + cell_values.LEEWAY
+        self.latest = as_of + cell_parsers.CLOCK_TOLERANCE
         self.user, self.track, self.time, self.plays, self.kind = (
             at.get(field, ABSENT) for field in ("user", "track", "time", "plays", "kind")
         )
@@ -32,19 +32,21 @@ class PlayRows:
         # `untold`: what is the same for all rows of a file that does not say how much was heard.
         self.hearing = [at.get(field, ABSENT) for field in ("ms_played", "milestone", "is_completed", "duration_ms")]
         told = any(position != ABSENT for position in self.hearing[:3])
-        self.untold = {} if told else {kind: (None, *heard(kind, None, None, None)) for kind in _KINDS.values()}
+        self.untold = (
+            {} if told else {kind: (None, *infer_completion(kind, None, None, None)) for kind in _KINDS.values()}
+        )
 
     def read(self, cells: list[str], line: int) -> PlayRecord:
         """Raises BadValue."""
         user = f"{self.prefix}{cells[self.user].strip()}"
         track = f"{self.prefix}{cells[self.track].strip()}"
-        if not len(self.prefix) < len(user) <= MAX_ID or not len(self.prefix) < len(track) <= MAX_ID:
+        if not len(self.prefix) < len(user) <= MAX_ID_LENGTH or not len(self.prefix) < len(track) <= MAX_ID_LENGTH:
             self._refuse_ids(cells)
-        time = cell_values.moment("time", cells[self.time], self.latest) if self.time != ABSENT else self.as_of
-        plays = 1 if cells[self.plays] in ("1", "") else cell_values.whole("plays", cells[self.plays], 1) or 1
+        time = cell_parsers.parse_time("time", cells[self.time], self.latest) if self.time != ABSENT else self.as_of
+        plays = 1 if cells[self.plays] in ("1", "") else cell_parsers.parse_integer("plays", cells[self.plays], 1) or 1
         kind = _KINDS.get(cells[self.kind]) or self._kind(cells[self.kind])
         ms_played, milestone, is_completed = self.untold.get(kind) or self._heard(cells, kind)
-        own_id = cells[self.event_id] and cell_values.uuid_bytes("event_id", cells[self.event_id])
+        own_id = cells[self.event_id] and cell_parsers.parse_uuid_bytes("event_id", cells[self.event_id])
         return PlayRecord._make(  # a third of the time of PlayRecord(...), in the one place that makes millions
             (
                 user,
@@ -55,10 +57,10 @@ class PlayRows:
                 ms_played,
                 milestone,
                 is_completed,
-                cells[self.session] and cell_values.text("session", cells[self.session], MAX_LABEL),
-                cells[self.device] and cell_values.text("device", cells[self.device], MAX_LABEL),
-                cells[self.context] and cell_values.text("context", cells[self.context], MAX_LABEL),
-                own_id or event_id(self.namespace, user, track, None if self.time == ABSENT else time, kind),
+                cells[self.session] and cell_parsers.parse_text("session", cells[self.session], MAX_LABEL_LENGTH),
+                cells[self.device] and cell_parsers.parse_text("device", cells[self.device], MAX_LABEL_LENGTH),
+                cells[self.context] and cell_parsers.parse_text("context", cells[self.context], MAX_LABEL_LENGTH),
+                own_id or play_event_id(self.namespace, user, track, None if self.time == ABSENT else time, kind),
                 self.file,
                 line,
             )
@@ -66,7 +68,7 @@ class PlayRows:
 
     def _refuse_ids(self, cells: list[str]) -> None:
         for field, position in (("user", self.user), ("track", self.track)):
-            cell_values.required(field, cells[position], MAX_ID - len(self.prefix))
+            cell_parsers.parse_required_text(field, cells[position], MAX_ID_LENGTH - len(self.prefix))
 
     def _kind(self, value: str) -> str:
         kind = _KINDS.get(value.strip().lower())
@@ -76,11 +78,11 @@ class PlayRows:
 
     def _heard(self, cells: list[str], kind: str) -> tuple[int | None, int, bool]:
         ms_played, milestone, is_completed, duration_ms = self.hearing
-        ms = cell_values.whole("ms_played", cells[ms_played], 0)
-        percent = cell_values.whole("milestone", cells[milestone], 0, 100)
-        completed = cell_values.boolean("is_completed", cells[is_completed])
-        duration = cell_values.whole("duration_ms", cells[duration_ms], 1, MAX_WHOLE)
-        return ms, *heard(kind, ms, percent, completed, duration)
+        ms = cell_parsers.parse_integer("ms_played", cells[ms_played], 0)
+        percent = cell_parsers.parse_integer("milestone", cells[milestone], 0, 100)
+        completed = cell_parsers.parse_boolean("is_completed", cells[is_completed])
+        duration = cell_parsers.parse_integer("duration_ms", cells[duration_ms], 1, MAX_INTEGER)
+        return ms, *infer_completion(kind, ms, percent, completed, duration)
 
 
 def plays_of(rows: Iterable[Row], reader: PlayRows, catalogue: TrackRows | None, seen: set[str]) -> Iterator[Record]:
@@ -88,7 +90,7 @@ def plays_of(rows: Iterable[Row], reader: PlayRows, catalogue: TrackRows | None,
     `seen` comes right before its first play; a row that leaves title or artist empty tells nothing."""
     for line, cells, fault in rows:
         if cells is None:
-            yield Refusal(reader.file, line, fault)
+            yield RefusedRow(reader.file, line, fault)
             continue
         cells.append("")
         try:
@@ -97,7 +99,7 @@ def plays_of(rows: Iterable[Row], reader: PlayRows, catalogue: TrackRows | None,
             if catalogue is not None and play.track not in seen and catalogue.tells(cells):
                 track = catalogue.read(cells, line)
         except BadValue as bad:
-            yield Refusal(reader.file, line, str(bad))
+            yield RefusedRow(reader.file, line, str(bad))
             continue
         if track is not None:
             seen.add(play.track)
@@ -109,13 +111,13 @@ def tracks_of(rows: Iterable[Row], reader: TrackRows, seen: set[str]) -> Iterato
     """Tracks and refusals in the order of the rows."""
     for line, cells, fault in rows:
         if cells is None:
-            yield Refusal(reader.file, line, fault)
+            yield RefusedRow(reader.file, line, fault)
             continue
         cells.append("")
         try:
             track = reader.read(cells, line)
         except BadValue as bad:
-            yield Refusal(reader.file, line, str(bad))
+            yield RefusedRow(reader.file, line, str(bad))
             continue
         seen.add(track.external_id)
         yield track

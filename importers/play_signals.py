@@ -7,7 +7,7 @@ import hashlib
 _EMPTY = hashlib.blake2b(digest_size=16)  # copied for every row: half the time of making one
 
 
-def event_id(namespace: str, user: str, track: str, time: int | None, kind: str) -> bytes:
+def play_event_id(namespace: str, user: str, track: str, time: int | None, kind: str) -> bytes:
     """16 bytes, the same for the same row whenever it is read. time: None where the source tells none."""
     identity = f"{namespace}\0{user}\0{track}\0{'' if time is None else time}\0{kind}"
     digest = _EMPTY.copy()
@@ -15,7 +15,7 @@ def event_id(namespace: str, user: str, track: str, time: int | None, kind: str)
     return digest.digest()
 
 
-def heard(
+def infer_completion(
     kind: str, ms_played: int | None, milestone: int | None, is_completed: bool | None, duration_ms: int | None = None
 ) -> tuple[int, bool]:
     """`(milestone, is_completed)` of a row: percent heard, and whether to the end.

@@ -34,7 +34,7 @@ class TrackRecord(NamedTuple):
     preview_url: str = ""
     cover_url: str = ""
     tags: tuple[TagRecord, ...] = ()
-    made_up: bool = False  # title or artist are made from ids, since the source names none
+    has_placeholder_names: bool = False  # title or artist are made from ids, since the source names none
     file: str = ""
     line: int = 0
 
@@ -83,7 +83,7 @@ class ListenRecord(NamedTuple):
     line: int = 0
 
 
-class Refusal(NamedTuple):
+class RefusedRow(NamedTuple):
     """A row that was not understood: where it stands, and why, with the remedy where there is one."""
 
     file: str
@@ -91,4 +91,4 @@ class Refusal(NamedTuple):
     reason: str
 
 
-Record = TrackRecord | PlayRecord | Refusal
+Record = TrackRecord | PlayRecord | RefusedRow

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 
-from importers import cell_values
-from importers.cell_values import MAX_ID, MAX_NAME
+from importers import cell_parsers
+from importers.cell_parsers import MAX_ID_LENGTH, MAX_NAME_LENGTH
 from importers.columns import ABSENT, Positions
 from importers.errors import BadValue
 from importers.records import TagRecord, TrackRecord
@@ -32,13 +32,13 @@ class TrackRows:
 
     def read(self, cells: list[str], line: int) -> TrackRecord:
         """Raises BadValue."""
-        room = MAX_ID - len(self.prefix)
-        track = cell_values.required("track", self._cell(cells, "id"), room)
-        given_artist = cell_values.text("artist_id", self._cell(cells, "artist_id"), room)
+        room = MAX_ID_LENGTH - len(self.prefix)
+        track = cell_parsers.parse_required_text("track", self._cell(cells, "id"), room)
+        given_artist = cell_parsers.parse_text("artist_id", self._cell(cells, "artist_id"), room)
         artist = self._name(cells, "artist", given_artist)
         artist_id = short_id(self.prefix + (given_artist or f"name:{normalised(artist)}"))
-        album = cell_values.text("album", self._cell(cells, "album"), MAX_NAME)
-        given_album = cell_values.text("album_id", self._cell(cells, "album_id"), room)
+        album = cell_parsers.parse_text("album", self._cell(cells, "album"), MAX_NAME_LENGTH)
+        given_album = cell_parsers.parse_text("album_id", self._cell(cells, "album_id"), room)
         if album:
             album_id = f"{self.prefix}{given_album}" if given_album else short_id(f"{artist_id}/{normalised(album)}")
         else:
@@ -50,17 +50,17 @@ class TrackRows:
             artist_id,
             album or (f"Album {given_album}" if given_album else ""),
             album_id,
-            cell_values.whole("year", self._cell(cells, "year"), 1000, 2100),
+            cell_parsers.parse_integer("year", self._cell(cells, "year"), 1000, 2100),
             self._duration(cells),
-            cell_values.isrc("isrc", self._cell(cells, "isrc")),
-            cell_values.uuid_text("mbid", self._cell(cells, "mbid")),
-            cell_values.real("tempo", self._cell(cells, "tempo"), 20, 400),
-            cell_values.real("energy", self._cell(cells, "energy"), 0, 1),
-            cell_values.real("valence", self._cell(cells, "valence"), 0, 1),
-            cell_values.real("danceability", self._cell(cells, "danceability"), 0, 1),
-            cell_values.real("acousticness", self._cell(cells, "acousticness"), 0, 1),
-            cell_values.url("preview_url", self._cell(cells, "preview_url")),
-            cell_values.url("cover_url", self._cell(cells, "cover_url")),
+            cell_parsers.parse_isrc("isrc", self._cell(cells, "isrc")),
+            cell_parsers.parse_uuid("mbid", self._cell(cells, "mbid")),
+            cell_parsers.parse_number("tempo", self._cell(cells, "tempo"), 20, 400),
+            cell_parsers.parse_number("energy", self._cell(cells, "energy"), 0, 1),
+            cell_parsers.parse_number("valence", self._cell(cells, "valence"), 0, 1),
+            cell_parsers.parse_number("danceability", self._cell(cells, "danceability"), 0, 1),
+            cell_parsers.parse_number("acousticness", self._cell(cells, "acousticness"), 0, 1),
+            cell_parsers.parse_url("preview_url", self._cell(cells, "preview_url")),
+            cell_parsers.parse_url("cover_url", self._cell(cells, "cover_url")),
             self._tags(cells),
             not (self.titled and self.named),
             self.file,
@@ -73,15 +73,15 @@ class TrackRows:
     def _name(self, cells: list[str], field: str, identity: str) -> str:
         """What it is called; made from its id where the file has no such column."""
         if (self.titled if field == "title" else self.named) or not identity:
-            return cell_values.required(field, self._cell(cells, field), MAX_NAME)
+            return cell_parsers.parse_required_text(field, self._cell(cells, field), MAX_NAME_LENGTH)
         return f"{'Track' if field == 'title' else 'Artist'} {identity}"
 
     def _duration(self, cells: list[str]) -> int | None:
         """Milliseconds."""
-        milliseconds = cell_values.whole("duration_ms", self._cell(cells, "duration_ms"), 1)
+        milliseconds = cell_parsers.parse_integer("duration_ms", self._cell(cells, "duration_ms"), 1)
         if milliseconds is None:
-            seconds = cell_values.real(
-                "duration_s", self._cell(cells, "duration_s"), 0.001, cell_values.MAX_WHOLE // 1000
+            seconds = cell_parsers.parse_number(
+                "duration_s", self._cell(cells, "duration_s"), 0.001, cell_parsers.MAX_INTEGER // 1000
             )
             return None if seconds is None else round(seconds * 1000)
         return milliseconds
@@ -101,8 +101,8 @@ def tag(written: str, kind: str) -> TagRecord:
         if found and after.strip() and (known or separator == "---"):
             written, kind = after.strip(), known or "other"
             break
-    if len(written) > MAX_ID:
-        raise BadValue("tags", written, f"a tag of at most {MAX_ID} characters")
+    if len(written) > MAX_ID_LENGTH:
+        raise BadValue("tags", written, f"a tag of at most {MAX_ID_LENGTH} characters")
     return TagRecord(written, kind)
 
 
@@ -113,7 +113,7 @@ def normalised(name: str) -> str:
 
 def short_id(identity: str) -> str:
     """An id of at most 128 characters; of a longer one the end is replaced by its hash."""
-    if len(identity) <= MAX_ID:
+    if len(identity) <= MAX_ID_LENGTH:
         return identity
     digest = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
-    return f"{identity[: MAX_ID - 1 - len(digest)]}~{digest}"
+    return f"{identity[: MAX_ID_LENGTH - 1 - len(digest)]}~{digest}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from importers.records import Refusal, TrackRecord
+from importers.records import RefusedRow, TrackRecord
 from tracks.match_keys import match_key
 from tracks.models import Album, Artist, Catalogue, Tag, Track, TrackTag
 from tracks.selectors import ids_by_external_id
@@ -22,7 +22,7 @@ class CatalogueChange:
 
     added: int = 0
     updated: int = 0
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[RefusedRow] = field(default_factory=list)
 
 
 @transaction.atomic
@@ -45,7 +45,7 @@ def upsert_tracks(records: Iterable[TrackRecord]) -> CatalogueChange:
     for record in new:
         if record.external_id not in there:
             reason = "isrc or mbid: was given to another track in the meantime; import it again"
-            change.refusals.append(Refusal(record.file, record.line, reason))
+            change.refusals.append(RefusedRow(record.file, record.line, reason))
     _tag([r for r in batch if r.external_id in there], there)
     change.added, change.updated = sum(r.external_id in there for r in new), len(changed)
     return change
@@ -66,7 +66,7 @@ def _stated(
 ) -> dict[str, Any]:
     """The columns that a record says something about. A made-up title says nothing about a track that is `known`."""
     values = {name: getattr(record, name) for name in PLAIN_FIELDS}
-    if known is not None and record.made_up:
+    if known is not None and record.has_placeholder_names:
         values["title"] = known.title
     artist = artists[record.artist_id]
     values |= {"artist_id": artist.pk, "album_id": albums.get(record.album_id)}
@@ -95,7 +95,7 @@ def _refuse_taken(records: list[TrackRecord], change: CatalogueChange) -> list[T
             value = getattr(record, name)
             if value and owner.setdefault(str(value), record.external_id) != record.external_id:
                 reason = f"{name}: {value} is the {name} of track {owner[str(value)]!r} already"
-                change.refusals.append(Refusal(record.file, record.line, reason))
+                change.refusals.append(RefusedRow(record.file, record.line, reason))
             else:
                 kept.append(record)
         records = kept

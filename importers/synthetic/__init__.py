@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from importers.records import Record
-from importers.synthetic.catalogue import build
-from importers.synthetic.listeners import listeners
-from importers.synthetic.sessions import events
-from importers.synthetic.size import World
+from importers.synthetic.catalogue import build_catalogue
+from importers.synthetic.listeners import generate_listeners
+from importers.synthetic.sessions import generate_events
+from importers.synthetic.size import SyntheticWorld
 
-__all__ = ["AS_OF", "NAMESPACE", "World", "read", "total_bytes"]
+__all__ = ["AS_OF", "NAMESPACE", "SyntheticWorld", "read", "total_bytes"]
 
 AS_OF = 1_767_225_600  # 2026-01-01: another end of the world would be another world, with other events
 NAMESPACE = "synthetic"
@@ -27,17 +27,17 @@ def read(
     namespace: str,
     as_of: int,
     on_bytes: Callable[[int], None],
-    world: World = World(),  # noqa: B008  (frozen)
+    world: SyntheticWorld = SyntheticWorld(),  # noqa: B008  (frozen)
 ) -> Iterator[Record]:
     """The catalogue, then listener by listener what they played in the days before `as_of`; the same for the same
     world, namespace and as_of. paths are ignored; on_bytes counts plays."""
     prefix, rng = f"{namespace}:" if namespace else "", np.random.default_rng(world.seed)
-    catalogue = build(world, prefix, rng)
+    catalogue = build_catalogue(world, prefix, rng)
     yield from catalogue.records
     number, reported = len(catalogue.records), 0
     done = 0
-    for listener in listeners(world, catalogue, prefix, rng):
-        for event in events(listener, world.days, catalogue, namespace, as_of, rng):
+    for listener in generate_listeners(world, catalogue, prefix, rng):
+        for event in generate_events(listener, world.days, catalogue, namespace, as_of, rng):
             number += 1
             done += event.kind == "play"
             yield event._replace(file=FILE, line=number)
@@ -47,6 +47,6 @@ def read(
     on_bytes(done - reported)
 
 
-def total_bytes(paths: Sequence[Path], world: World = World()) -> int:  # noqa: B008  (frozen)
+def total_bytes(paths: Sequence[Path], world: SyntheticWorld = SyntheticWorld()) -> int:  # noqa: B008  (frozen)
     """The plays of the world, as on_bytes counts them."""
     return world.plays

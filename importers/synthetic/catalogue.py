@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from importers.records import TagRecord, TrackRecord
 from importers.synthetic.genres import GENRES, Genre
 from importers.synthetic.names import ARTIST, TITLE, unique_name
-from importers.synthetic.size import World
+from importers.synthetic.size import SyntheticWorld
 
 SCENES = 3  # within a genre: who likes one of its artists mostly likes those of the same scene
 ALBUM = 10  # tracks of a full album
@@ -20,7 +20,7 @@ _SPREAD = 0.09  # of sounds around those typical for the genre
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class SyntheticCatalogue:
     """Columns over n tracks, those of an album side by side.
 
     genre, scene, artist, album: int64 (n,) · popularity: float64 (n,) > 0 · energy: float64 (n,) 0..1 ·
@@ -37,7 +37,7 @@ class Catalogue:
     duration_ms: NDArray[np.int64]
 
 
-def build(world: World, prefix: str, rng: np.random.Generator) -> Catalogue:
+def build_catalogue(world: SyntheticWorld, prefix: str, rng: np.random.Generator) -> SyntheticCatalogue:
     """The tracks of `world`, their ids beginning with `prefix`."""
     genres = rng.integers(len(GENRES), size=world.artists)
     scenes = rng.integers(SCENES, size=world.artists)
@@ -45,7 +45,7 @@ def build(world: World, prefix: str, rng: np.random.Generator) -> Catalogue:
     tracks_of = 1 + rng.multinomial(world.tracks - world.artists, rng.dirichlet(np.full(world.artists, 5.0)))
     artist = np.repeat(np.arange(world.artists), tracks_of)
     records = list(_records(world, prefix, genres, tracks_of, rng))
-    return Catalogue(
+    return SyntheticCatalogue(
         records=records,
         genre=genres[artist],
         scene=scenes[artist],
@@ -58,7 +58,11 @@ def build(world: World, prefix: str, rng: np.random.Generator) -> Catalogue:
 
 
 def _records(
-    world: World, prefix: str, genres: NDArray[np.int64], tracks_of: NDArray[np.int64], rng: np.random.Generator
+    world: SyntheticWorld,
+    prefix: str,
+    genres: NDArray[np.int64],
+    tracks_of: NDArray[np.int64],
+    rng: np.random.Generator,
 ) -> Iterator[TrackRecord]:
     names: set[str] = set()
     number = album_number = 0

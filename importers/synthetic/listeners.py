@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from importers.synthetic.catalogue import SCENES, Catalogue
+from importers.synthetic.catalogue import SCENES, SyntheticCatalogue
 from importers.synthetic.genres import GENRES
-from importers.synthetic.size import World
+from importers.synthetic.size import SyntheticWorld
 
 DAYPARTS = ("morning", "day", "evening", "night")
 _ENERGIES = (0.55, 0.45, 0.75, 0.25)  # what each of them asks for
@@ -19,7 +19,7 @@ _FAVOURITES = 8  # artists played out of proportion
 
 
 @dataclass(frozen=True)
-class Listener:
+class SyntheticListener:
     """taste: float64 (tracks,), 0..1, how much the listener cares for each · odds: float64 (4, tracks), running sums up
     to 1 of what is chosen in each daypart · dayparts: float64 (4,), shares of sessions · weekend: how much likelier a
     session is on a Saturday or Sunday · likes: share of tracks heard with pleasure that are liked."""
@@ -33,12 +33,14 @@ class Listener:
     likes: float
 
 
-def listeners(world: World, catalogue: Catalogue, prefix: str, rng: np.random.Generator) -> Iterator[Listener]:
+def generate_listeners(
+    world: SyntheticWorld, catalogue: SyntheticCatalogue, prefix: str, rng: np.random.Generator
+) -> Iterator[SyntheticListener]:
     """One at a time: each holds arrays over all tracks."""
     activity = rng.permutation((10.0 + np.arange(world.listeners)) ** -0.8)
     for number, plays in enumerate(rng.multinomial(world.plays, activity / activity.sum()), 1):
         taste = _taste(catalogue, rng)
-        yield Listener(
+        yield SyntheticListener(
             name=f"{prefix}listener-{number:04}",
             plays=int(plays),
             taste=taste,
@@ -49,7 +51,7 @@ def listeners(world: World, catalogue: Catalogue, prefix: str, rng: np.random.Ge
         )
 
 
-def _taste(catalogue: Catalogue, rng: np.random.Generator) -> NDArray[np.float64]:
+def _taste(catalogue: SyntheticCatalogue, rng: np.random.Generator) -> NDArray[np.float64]:
     """A few genres, in each mostly one scene, and favourite artists among theirs."""
     genres = rng.choice(len(GENRES), size=int(rng.integers(2, 5)), replace=False)
     of_genre, of_scene = np.full(len(GENRES), 0.003), np.full((len(GENRES), SCENES), 0.15)
@@ -61,7 +63,7 @@ def _taste(catalogue: Catalogue, rng: np.random.Generator) -> NDArray[np.float64
     return np.asarray(taste / taste.max())
 
 
-def _odds(catalogue: Catalogue, taste: NDArray[np.float64]) -> NDArray[np.float64]:
+def _odds(catalogue: SyntheticCatalogue, taste: NDArray[np.float64]) -> NDArray[np.float64]:
     wanted = taste * catalogue.popularity
     moods = np.exp(-((catalogue.energy - np.array(_ENERGIES)[:, None]) ** 2) / 0.15)
     chosen = wanted * moods / (wanted * moods).sum(axis=1, keepdims=True)

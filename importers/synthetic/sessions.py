@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from importers.play_signals import event_id
+from importers.play_signals import play_event_id
 from importers.records import PlayRecord
-from importers.synthetic.catalogue import Catalogue
-from importers.synthetic.listeners import DAYPARTS, Listener
+from importers.synthetic.catalogue import SyntheticCatalogue
+from importers.synthetic.listeners import DAYPARTS, SyntheticListener
 
 DAY = 86_400  # seconds
 _HOURS = ((6, 10), (10, 17), (17, 22), (22, 30))  # UTC, of each daypart; 30 is six in the morning
@@ -21,7 +21,7 @@ _SKIPPED_BELOW = 30_000  # ms
 _STEP = 25  # percent, in which milestones are counted
 
 
-class Session(NamedTuple):
+class SyntheticSession(NamedTuple):
     """start: UNIX seconds · daypart: row of DAYPARTS · plays: how many."""
 
     name: str
@@ -32,7 +32,9 @@ class Session(NamedTuple):
     context: str
 
 
-def sessions(listener: Listener, days: int, as_of: int, rng: np.random.Generator) -> list[Session]:
+def generate_sessions(
+    listener: SyntheticListener, days: int, as_of: int, rng: np.random.Generator
+) -> list[SyntheticSession]:
     """In the order of time, `listener.plays` in all, from `days` before `as_of` on."""
     sizes: list[int] = []
     while (left := listener.plays - sum(sizes)) > 0:
@@ -45,7 +47,7 @@ def sessions(listener: Listener, days: int, as_of: int, rng: np.random.Generator
     starts = [int(date * DAY + 3600 * rng.uniform(*_HOURS[part])) for date, part in zip(drawn, parts, strict=True)]
     order = np.argsort(starts, kind="stable")
     return [
-        Session(
+        SyntheticSession(
             name=f"{listener.name.rpartition(':')[2]}-{number:04}",
             start=starts[row],
             daypart=int(parts[row]),
@@ -57,12 +59,17 @@ def sessions(listener: Listener, days: int, as_of: int, rng: np.random.Generator
     ]
 
 
-def events(
-    listener: Listener, days: int, catalogue: Catalogue, namespace: str, as_of: int, rng: np.random.Generator
+def generate_events(
+    listener: SyntheticListener,
+    days: int,
+    catalogue: SyntheticCatalogue,
+    namespace: str,
+    as_of: int,
+    rng: np.random.Generator,
 ) -> Iterator[PlayRecord]:
     """Plays in the order of time, each like right after the play that brought it about. Never after `as_of`."""
     clock, liked = 0, set[int]()
-    for session in sessions(listener, days, as_of, rng):
+    for session in generate_sessions(listener, days, as_of, rng):
         clock = max(clock + 60, session.start)
         for track, chance in zip(_choose(listener, session, catalogue, rng), rng.random(session.plays), strict=True):
             heard = _heard_ms(float(listener.taste[track]), int(catalogue.duration_ms[track]), rng)
@@ -75,7 +82,9 @@ def events(
             clock += heard // 1000 + 1
 
 
-def _choose(listener: Listener, session: Session, catalogue: Catalogue, rng: np.random.Generator) -> list[int]:
+def _choose(
+    listener: SyntheticListener, session: SyntheticSession, catalogue: SyntheticCatalogue, rng: np.random.Generator
+) -> list[int]:
     """Rows of tracks: by taste and daypart; in an album session each album from there to its end."""
     drawn = np.searchsorted(listener.odds[session.daypart], rng.random(session.plays))
     drawn = np.minimum(drawn, len(catalogue.album) - 1).tolist()
@@ -99,7 +108,7 @@ def _heard_ms(taste: float, duration_ms: int, rng: np.random.Generator) -> int:
 
 
 def _play(
-    user: str, row: int, time: int, heard: int, session: Session, catalogue: Catalogue, namespace: str
+    user: str, row: int, time: int, heard: int, session: SyntheticSession, catalogue: SyntheticCatalogue, namespace: str
 ) -> PlayRecord:
     duration, track = int(catalogue.duration_ms[row]), catalogue.records[row].external_id
     return PlayRecord(
@@ -112,7 +121,7 @@ def _play(
         session=session.name,
         device=session.device,
         context=session.context,
-        event_id=event_id(namespace, user, track, time, "play"),
+        event_id=play_event_id(namespace, user, track, time, "play"),
     )
 
 
@@ -123,5 +132,5 @@ def _like(play: PlayRecord, namespace: str, time: int) -> PlayRecord:
         ms_played=None,
         milestone=0,
         is_completed=False,
-        event_id=event_id(namespace, play.user, play.track, time, "like"),
+        event_id=play_event_id(namespace, play.user, play.track, time, "like"),
     )

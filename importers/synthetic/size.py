@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class World:
+class SyntheticWorld:
     """plays: play events in all; likes come on top · days: of history, the last of them that of `as_of`. Raises
     ValueError for a world without artists, tracks, listeners, plays or days, or with fewer tracks than artists."""
 

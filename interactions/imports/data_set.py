@@ -9,7 +9,7 @@ from uuid import UUID
 from access.selectors import consent_by_user_id
 from access.services import get_or_create_user_ids
 from importers import FORMATS
-from importers.records import PlayRecord, Record, Refusal, TrackRecord
+from importers.records import PlayRecord, Record, RefusedRow, TrackRecord
 from interactions.bulk import NewInteraction, insert_new
 from interactions.listenbrainz.ingest import match_waiting_listens
 from interactions.services import refresh_popular_tracks
@@ -40,7 +40,7 @@ class ImportReport:
 @dataclass
 class _Import:
     source: str
-    on_refusal: Callable[[Refusal], None]
+    on_refused_row: Callable[[RefusedRow], None]
     report: ImportReport = field(default_factory=ImportReport)
     tracks: list[TrackRecord] = field(default_factory=list)
     plays: list[PlayRecord] = field(default_factory=list)
@@ -51,7 +51,7 @@ class _Import:
                 self.tracks.append(record)
             case PlayRecord():
                 self.plays.append(record)
-            case Refusal():
+            case RefusedRow():
                 self.refuse(record)
         if max(len(self.tracks), len(self.plays)) >= BATCH:
             self.flush()
@@ -72,9 +72,9 @@ class _Import:
             self.report.plays_known += len(rows) - added
             self.plays = []
 
-    def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: RefusedRow) -> None:
         self.report.refused += 1
-        self.on_refusal(refusal)
+        self.on_refused_row(refusal)
 
     def _rows(self, plays: Sequence[PlayRecord]) -> Iterator[NewInteraction]:
         tracks = ids_by_external_id(Track, {p.track for p in plays})
@@ -82,7 +82,7 @@ class _Import:
         agreeing = consent_by_user_id(users.values())
         for play in plays:
             if reason := _fault(play, tracks, users, agreeing):
-                self.refuse(Refusal(play.file, play.line, reason))
+                self.refuse(RefusedRow(play.file, play.line, reason))
             else:
                 yield _row(play, users[play.user], tracks[play.track], self.source)
 
@@ -94,13 +94,13 @@ def import_data_set(
     namespace: str,
     as_of: int,
     on_bytes: Callable[[int], None] = lambda n: None,
-    on_refusal: Callable[[Refusal], None] = lambda refusal: None,
+    on_refused_row: Callable[[RefusedRow], None] = lambda refusal: None,
 ) -> ImportReport:
     """Import `paths` in the format `name` of `importers`. as_of: the UNIX second of plays that carry no time.
 
     Raises FormatError for a file that cannot be read at all; what was read before it stays imported.
     """
-    running = _Import(f"import:{name}", on_refusal)
+    running = _Import(f"import:{name}", on_refused_row)
     records = FORMATS[name](paths, namespace=namespace, as_of=as_of, on_bytes=on_bytes)
     try:
         for record in records:

@@ -22,8 +22,8 @@ from access.services import lock_user
 from common.background import start
 from importers import histories
 from importers.errors import FormatError
-from importers.records import Refusal
-from interactions.imports.listening_history import HistoryReport, NotAllowed, import_history
+from importers.records import RefusedRow
+from interactions.imports.listening_history import HistoryImportReport, ImportNotAllowed, import_history
 from interactions.models import HistoryImport
 
 logger = logging.getLogger(__name__)
@@ -51,15 +51,16 @@ def upload_folder() -> Path:
 
 
 def check_upload(user_id: int) -> None:
-    """Before the body is read. Raises NotAllowed or TooMany."""
+    """Before the body is read. Raises ImportNotAllowed or TooMany."""
     if not consent_by_user_id([user_id]).get(user_id, False):
-        raise NotAllowed("the listener's consent is off, so no history is kept")
+        raise ImportNotAllowed("the listener's consent is off, so no history is kept")
     if HistoryImport.objects.filter(user=user_id, status__in=UNFINISHED).count() >= MAX_UNFINISHED_IMPORTS:
         raise ImportLimitReached
 
 
 def create_import(user_id: int, format: str, file: Path) -> HistoryImport:
-    """Make a job of an uploaded file, which is moved, and start it. Raises NotAllowed, TooMany or CannotStart: then
+    """Make a job of an uploaded file, which is moved, and start it. Raises ImportNotAllowed, TooMany or
+    CannotStart: then
     there is neither."""
     job = HistoryImport(user_id=user_id, format=format, bytes_total=file.stat().st_size)
     file.rename(kept := _file(job.pk))
@@ -139,7 +140,7 @@ def _work(job: HistoryImport) -> None:
             _import(job)
     except ImportDeleted:
         pass
-    except (FormatError, NotAllowed) as error:
+    except (FormatError, ImportNotAllowed) as error:
         _end(job, Status.FAILED, str(error))
     except Exception:
         logger.exception("history import %s failed", job.pk)
@@ -152,7 +153,7 @@ def _begin(job: HistoryImport) -> None:
     _write(job, status=Status.RUNNING, detail=again, bytes_done=0)
     _write(job, bytes_total=histories.total_bytes([_file(job.pk)], job.format))
     if job.format == histories.AUTO:
-        _write(job, format=histories.format_of(_file(job.pk)))
+        _write(job, format=histories.detect_format(_file(job.pk)))
 
 
 def _import(job: HistoryImport) -> None:
@@ -163,20 +164,20 @@ def _import(job: HistoryImport) -> None:
         nonlocal done
         done += read
 
-    def show(refusal: Refusal) -> None:
+    def show(refusal: RefusedRow) -> None:
         if len(refusals) < SHOWN_REFUSALS:
             refusals.append(f"{refusal.file}:{refusal.line}: {refusal.reason}")
 
-    def write(report: HistoryReport) -> None:
+    def write(report: HistoryImportReport) -> None:
         _write(job, bytes_done=done, **_counts(report))
 
     path = _file(job.pk)
-    report = import_history(job.user_id, [path], job.format, on_bytes=count, on_refusal=show, on_batch=write)
+    report = import_history(job.user_id, [path], job.format, on_bytes=count, on_refused_row=show, on_batch=write)
     _write(job, bytes_done=job.bytes_total, **_counts(report))
     _end(job, Status.DONE, "\n".join(refusals))
 
 
-def _counts(report: HistoryReport) -> dict[str, int]:
+def _counts(report: HistoryImportReport) -> dict[str, int]:
     return {"added": report.added, "known": report.known, "unmatched": report.unmatched, "refused": report.refused}
 
 

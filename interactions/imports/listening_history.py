@@ -8,21 +8,21 @@ from time import time
 from access.selectors import consent_by_user_id
 from importers import histories
 from importers.errors import FormatError
-from importers.records import ListenRecord, Refusal
+from importers.records import ListenRecord, RefusedRow
 from interactions.listenbrainz.ingest import store_listens
 from interactions.services import refresh_popular_tracks
 
 BATCH = 2_000  # listens of one transaction
 
-Read = ListenRecord | Refusal
+Read = ListenRecord | RefusedRow
 
 
-class NotAllowed(Exception):
+class ImportNotAllowed(Exception):
     """Nothing may be imported for this listener; the message says why."""
 
 
 @dataclass
-class HistoryReport:
+class HistoryImportReport:
     """What became of the rows of a history. unmatched: they wait until the catalogue has their tracks."""
 
     added: int = 0
@@ -43,21 +43,21 @@ def import_history(
     format: str = histories.AUTO,
     *,
     on_bytes: Callable[[int], None] = lambda n: None,
-    on_refusal: Callable[[Refusal], None] = lambda refusal: None,
-    on_batch: Callable[[HistoryReport], None] = lambda report: None,
-) -> HistoryReport:
+    on_refused_row: Callable[[RefusedRow], None] = lambda refusal: None,
+    on_batch: Callable[[HistoryImportReport], None] = lambda report: None,
+) -> HistoryImportReport:
     """Import the files of one listener. on_batch: called with the report so far whenever some of it is written.
 
-    Raises NotAllowed, and FormatError for a file that cannot be read; what was read before it stays imported.
+    Raises ImportNotAllowed, and FormatError for a file that cannot be read; what was read before it stays imported.
     """
     _check(user_id)
-    report = HistoryReport()
+    report = HistoryImportReport()
     try:
         for path in paths:
-            name = histories.format_of(path) if format == histories.AUTO and path.is_file() else format
-            records = histories.read([path], name, now=int(time()), on_bytes=on_bytes)
+            name = histories.detect_format(path) if format == histories.AUTO and path.is_file() else format
+            records = histories.read_history([path], name, now=int(time()), on_bytes=on_bytes)
             for batch in _batches(records):
-                _take(user_id, batch, f"import:{name}", report, on_refusal)
+                _take(user_id, batch, f"import:{name}", report, on_refused_row)
                 on_batch(report)
     finally:
         if report.added:
@@ -84,26 +84,26 @@ def _batches(records: Iterator[Read]) -> Iterator[list[Read]]:
 def _check(user_id: int) -> None:
     agreed = consent_by_user_id([user_id]).get(user_id)
     if agreed is None:
-        raise NotAllowed(f"there is no listener {user_id}, or their account is closed")
+        raise ImportNotAllowed(f"there is no listener {user_id}, or their account is closed")
     if not agreed:
-        raise NotAllowed("the listener has not agreed that what they play is kept (consent is off)")
+        raise ImportNotAllowed("the listener has not agreed that what they play is kept (consent is off)")
 
 
 def _take(
     user_id: int,
     batch: Sequence[Read],
     source: str,
-    report: HistoryReport,
-    on_refusal: Callable[[Refusal], None],
+    report: HistoryImportReport,
+    on_refused_row: Callable[[RefusedRow], None],
 ) -> None:
     for record in batch:
-        if isinstance(record, Refusal):
+        if isinstance(record, RefusedRow):
             report.refused += 1
-            on_refusal(record)
+            on_refused_row(record)
     kept = store_listens(user_id, [record for record in batch if isinstance(record, ListenRecord)], source)
     report.added += kept.added
     report.known += kept.known
     report.unmatched += kept.unmatched
 
 
-__all__ = ["FormatError", "HistoryReport", "NotAllowed", "import_history"]
+__all__ = ["FormatError", "HistoryImportReport", "ImportNotAllowed", "import_history"]

@@ -31,7 +31,7 @@ from interactions.imports.jobs import (
     create_import,
     upload_folder,
 )
-from interactions.imports.listening_history import NotAllowed
+from interactions.imports.listening_history import ImportNotAllowed
 from interactions.imports.serializers import (
     FORMATS,
     HistoryImportSerializer,
@@ -128,7 +128,7 @@ def _accepted(listener: int, format: str, request: Request) -> HistoryImport:
         check_upload(listener)
         file = _uploaded(request)
         return create_import(listener, format, file)
-    except NotAllowed as error:
+    except ImportNotAllowed as error:
         raise Conflict(str(error)) from error
     except ImportLimitReached as error:
         raise Conflict(

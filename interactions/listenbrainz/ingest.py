@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID, uuid5
 
 from access.selectors import consent_by_user_id
-from importers.cell_values import MAX_NAME
+from importers.cell_parsers import MAX_NAME_LENGTH
 from importers.records import ListenRecord
 from interactions.bulk import NewInteraction, insert_new, retry_on_conflict
 from interactions.events.playback import SKIP_MS, Playback, derive_playback
@@ -118,8 +118,8 @@ def _waiting(user_id: int, listen: ListenRecord, wanted: TrackQuery, source: str
         user_id=user_id,
         event_id=listen_event_id(user_id, listen),
         listened_at=datetime.fromtimestamp(listen.time, UTC),
-        artist=listen.artist[:MAX_NAME],
-        title=listen.title[:MAX_NAME],
+        artist=listen.artist[:MAX_NAME_LENGTH],
+        title=listen.title[:MAX_NAME_LENGTH],
         match_key=wanted.match_key,
         isrc=listen.isrc,
         mbid=wanted.mbid,

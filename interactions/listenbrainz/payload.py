@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from importers import field_values, listenbrainz
 from importers.errors import BadValue
+from importers.histories import json_values, listenbrainz
 from importers.records import ListenRecord
 
 MAX_LISTENS = 1_000
@@ -75,7 +75,7 @@ def _listen(item: Any, kind: str, latest: int) -> ListenRecord:
     _check_names(metadata)
     _check_info(metadata.get("additional_info"))
     try:
-        return listenbrainz.listen(metadata, at or 0)
+        return listenbrainz.parse_listen(metadata, at or 0)
     except BadValue as error:
         raise InvalidSubmission(str(error)) from error
 
@@ -90,8 +90,8 @@ def _listened_at(item: dict[str, Any], latest: int) -> int:
         raise InvalidSubmission("listened_at: must be a whole number, the UNIX second it began") from None
     if at >= latest:
         raise InvalidSubmission(f"listened_at: {at} is in the future")
-    if at < listenbrainz.EARLIEST:
-        raise InvalidSubmission(f"listened_at: {at} is before {listenbrainz.EARLIEST} (2002-10-01)")
+    if at < listenbrainz.EARLIEST_LISTEN:
+        raise InvalidSubmission(f"listened_at: {at} is before {listenbrainz.EARLIEST_LISTEN} (2002-10-01)")
     return at
 
 
@@ -117,7 +117,7 @@ def _check_info(info: Any) -> None:
     if "duration" in info and "duration_ms" in info:
         raise InvalidSubmission("track_metadata.additional_info: give duration or duration_ms, not both")
     for field, most in (("duration", MAX_DURATION_S), ("duration_ms", MAX_DURATION_S * 1000)):
-        if field in info and not field_values.whole(info[field], most):
+        if field in info and not json_values.integer_or_none(info[field], most):
             raise InvalidSubmission(f"track_metadata.additional_info.{field}: must be a whole number from 1 to {most}")
     for field in (*_MBIDS, *_LISTS_OF_MBIDS):
         _check_mbids(field, info.get(field))
@@ -126,5 +126,5 @@ def _check_info(info: Any) -> None:
 def _check_mbids(field: str, value: Any) -> None:
     """An absent one is none, and so is an empty one."""
     values = value if isinstance(value, list) and (field in _LISTS_OF_MBIDS or not value) else [value]
-    if any(mbid and not field_values.mbid(mbid) for mbid in values):
+    if any(mbid and not json_values.uuid_or_empty(mbid) for mbid in values):
         raise InvalidSubmission(f"track_metadata.additional_info.{field}: is not a UUID")

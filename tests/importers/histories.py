@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from importers import histories
-from importers.records import ListenRecord, Refusal
+from importers.records import ListenRecord, RefusedRow
 
 NOW = 1_790_000_000
 
@@ -27,10 +27,10 @@ def write(folder: Path, name: str, content: Any) -> Path:
     return path
 
 
-def read(*paths: Path, format: str = "auto") -> tuple[list[ListenRecord], list[Refusal]]:
-    records = list(histories.read(paths, format, now=NOW))
+def read(*paths: Path, format: str = "auto") -> tuple[list[ListenRecord], list[RefusedRow]]:
+    records = list(histories.read_history(paths, format, now=NOW))
     listens = [record for record in records if isinstance(record, ListenRecord)]
-    return listens, [record for record in records if isinstance(record, Refusal)]
+    return listens, [record for record in records if isinstance(record, RefusedRow)]
 
 
 def lying_archive(path: Path, size: int) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from importers import FORMATS, FormatError, PlayRecord, Record, Refusal, TrackRecord, total_bytes
+from importers import FORMATS, FormatError, PlayRecord, Record, RefusedRow, TrackRecord, total_bytes
 
 AS_OF = 1_700_000_000  # 2023-11-14T22:13:20Z
 
@@ -26,8 +26,8 @@ def plays(tmp_path):
     return read_text
 
 
-def refusals(records: list[Record]) -> list[Refusal]:
-    return [r for r in records if isinstance(r, Refusal)]
+def refusals(records: list[Record]) -> list[RefusedRow]:
+    return [r for r in records if isinstance(r, RefusedRow)]
 
 
 def event(identity: str) -> bytes:
@@ -130,7 +130,7 @@ def test_what_was_heard_follows_from_what_the_row_carries(plays, columns, cells,
 )
 def test_a_bad_row_is_refused_and_the_others_go_on(plays, row, reason):
     records = plays(f"user,track,time,plays\nbob,t1,1600000000,\n{row}\ncharlie,t1,1600000000,\n")
-    assert refusals(records) == [Refusal("plays.csv", 3, reason)]
+    assert refusals(records) == [RefusedRow("plays.csv", 3, reason)]
     assert [r.user for r in records if isinstance(r, PlayRecord)] == ["bob", "charlie"]
 
 
@@ -146,12 +146,12 @@ def test_a_bad_row_is_refused_and_the_others_go_on(plays, row, reason):
     ],
 )
 def test_an_optional_value_that_is_wrong_refuses_its_row(plays, column, value, reason):
-    assert plays(f"user,track,time,{column}\nalice,t1,1600000000,{value}\n") == [Refusal("plays.csv", 2, reason)]
+    assert plays(f"user,track,time,{column}\nalice,t1,1600000000,{value}\n") == [RefusedRow("plays.csv", 2, reason)]
 
 
 def test_bytes_that_are_not_utf_8_refuse_their_line_only(plays):
     records = plays(b"user,track,time\nZo\xeb,t1,1600000000\nzoe,t1,1600000000\n")
-    assert records[0] == Refusal("plays.csv", 2, "line: byte 3 is not UTF-8; save the file as UTF-8")
+    assert records[0] == RefusedRow("plays.csv", 2, "line: byte 3 is not UTF-8; save the file as UTF-8")
     assert [r.line for r in records] == [2, 3]
 
 
@@ -223,13 +223,13 @@ STRAY = (
 def test_a_stray_opening_quote_costs_one_line(plays, following):
     rest = "".join(f"bob,t{n},1600000000\n" for n in range(following))
     records = plays(f'user,track,time\n"alice,t1,1600000000\n{rest}')
-    assert records[0] == Refusal("plays.csv", 2, STRAY)
+    assert records[0] == RefusedRow("plays.csv", 2, STRAY)
     assert [r.line for r in records[1:]] == list(range(3, 3 + following))
 
 
 def test_two_stray_quotes_do_not_swallow_the_rows_between_them(plays):
     records = plays('user,track,time\n"alice,t1,1600000000\nbob,t1,1600000000\n"charlie,t1,1600000000\n')
-    assert [(type(r), r.line) for r in records] == [(Refusal, 2), (PlayRecord, 3), (Refusal, 4)]
+    assert [(type(r), r.line) for r in records] == [(RefusedRow, 2), (PlayRecord, 3), (RefusedRow, 4)]
 
 
 def test_quotes_mean_nothing_in_tab_separated_text(plays):

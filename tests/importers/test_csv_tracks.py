@@ -2,7 +2,7 @@
 
 import pytest
 
-from importers import FORMATS, Refusal, TagRecord, TrackRecord
+from importers import FORMATS, RefusedRow, TagRecord, TrackRecord
 
 
 @pytest.fixture
@@ -132,4 +132,4 @@ def test_a_column_named_track_is_the_title_where_another_holds_the_id(tracks):
     ],
 )
 def test_a_wrong_value_refuses_its_row(tracks, column, value, reason):
-    assert one(tracks, **{column: value}) == Refusal("tracks.csv", 2, reason)
+    assert one(tracks, **{column: value}) == RefusedRow("tracks.csv", 2, reason)

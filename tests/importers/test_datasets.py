@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from importers import FORMATS, NAMESPACES, FormatError, PlayRecord, Refusal, TagRecord, TrackRecord, total_bytes
+from importers import FORMATS, NAMESPACES, FormatError, PlayRecord, RefusedRow, TagRecord, TrackRecord, total_bytes
 from musicrec.processes import ROOT
 
 AS_OF = 1_700_000_000
@@ -54,12 +54,12 @@ def test_hetrec_artists_stand_in_as_tracks_and_weights_are_totals(hetrec):
 
 
 def test_hetrec_refuses_rows_it_does_not_understand(hetrec):
-    assert [r for r in read("hetrec2011", hetrec) if isinstance(r, Refusal)] == [
-        Refusal("artists.dat", 4, "name: empty, expected a text of 1 to 512 characters"),
-        Refusal("user_artists.dat", 3, "plays: '0' is not a whole number from 1 to 2147483647"),
-        Refusal("user_artists.dat", 4, "artistID: '9' is not the id of an artist in artists.dat"),
-        Refusal("user_artists.dat", 5, "weight: empty, expected a text of 1 to 128 characters"),
-        Refusal("user_artists.dat", 6, "fields: 2 of them where the header names 3 columns"),
+    assert [r for r in read("hetrec2011", hetrec) if isinstance(r, RefusedRow)] == [
+        RefusedRow("artists.dat", 4, "name: empty, expected a text of 1 to 512 characters"),
+        RefusedRow("user_artists.dat", 3, "plays: '0' is not a whole number from 1 to 2147483647"),
+        RefusedRow("user_artists.dat", 4, "artistID: '9' is not the id of an artist in artists.dat"),
+        RefusedRow("user_artists.dat", 5, "weight: empty, expected a text of 1 to 128 characters"),
+        RefusedRow("user_artists.dat", 6, "fields: 2 of them where the header names 3 columns"),
     ]
 
 
@@ -88,7 +88,7 @@ def test_30music_tracks_come_before_their_first_play(tmp_path):
     )
     track, first, second, refusal = read("30music", tmp_path)
     assert track == TrackRecord(
-        "30music:26", "Track 26", "Artist 33", "30music:33", made_up=True, file="events.tsv", line=2
+        "30music:26", "Track 26", "Artist 33", "30music:33", has_placeholder_names=True, file="events.tsv", line=2
     )
     assert (first.user, first.session, first.time, first.milestone) == ("30music:33", "98", 1_397_965_917, 100)
     assert (second.user, second.line) == ("30music:34", 3)

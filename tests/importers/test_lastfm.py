@@ -32,7 +32,7 @@ def facts(path: Path) -> list[tuple[str, str, str, int]]:
 )
 def test_csv_of_common_tools(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, "scrobbles.csv", text)
-    assert histories.format_of(path) == "lastfm"
+    assert histories.detect_format(path) == "lastfm"
     assert facts(path) == [("Kanye West", "The Life of Pablo", "Fade", NEW_YEAR)]
 
 

@@ -31,7 +31,7 @@ def test_an_archive_has_its_listens_by_month(tmp_path: Path) -> None:
             "listens/2024/1.jsonl": json.dumps(listen("Three")),
         },
     )
-    assert histories.format_of(path) == "listenbrainz"
+    assert histories.detect_format(path) == "listenbrainz"
     listens, refusals = read(path)
     assert refusals == []
     assert listens[0] == ListenRecord(
@@ -96,7 +96,7 @@ def test_half_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_ends_too_early_gives_what_it_has_and_says_so(tmp_path: Path) -> None:
     whole = json.dumps([listen(), listen("Two")])
     path = write(tmp_path, "a.json", whole[:-20])
-    records = histories.read([path], "listenbrainz", now=NOW)
+    records = histories.read_history([path], "listenbrainz", now=NOW)
     assert next(records).title == "Fade"
     with pytest.raises(FormatError, match=r"a\.json: item 2 is not JSON, or the file ends in it"):
         next(records)
@@ -139,7 +139,7 @@ def test_memory_stays_and_progress_adds_up(tmp_path: Path) -> None:
         file.write("[" + ",".join(json.dumps(listen(f"Song {n}", filler="x" * 500)) for n in range(20_000)) + "]")
     done: list[int] = []
     tracemalloc.start()
-    count = sum(1 for _ in histories.read([path], "auto", now=NOW, on_bytes=done.append))
+    count = sum(1 for _ in histories.read_history([path], "auto", now=NOW, on_bytes=done.append))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 20_000

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from importers import FORMATS, FormatError, Refusal, TagRecord, total_bytes
+from importers import FORMATS, FormatError, RefusedRow, TagRecord, total_bytes
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -82,7 +82,7 @@ def test_missing_values_and_lists_are_read(tmp_path):
         120.5,
         (TagRecord("rock", "genre"), TagRecord("calm", "mood")),
     )
-    assert refusal == Refusal("t.parquet", 2, "artist: empty, expected a text of 1 to 512 characters")
+    assert refusal == RefusedRow("t.parquet", 2, "artist: empty, expected a text of 1 to 512 characters")
 
 
 def test_bytes_that_are_no_text_refuse_their_row_only(tmp_path):
@@ -90,8 +90,8 @@ def test_bytes_that_are_no_text_refuse_their_row_only(tmp_path):
     users = pa.Array.from_buffers(pa.string(), 3, users.buffers())
     records = read(write(tmp_path / "p.parquet", user=users, track=["t1"] * 3, time=[1_600_000_000] * 3))
     assert records[:2] == [
-        Refusal("p.parquet", 1, "row: contains bytes that are not UTF-8"),
-        Refusal("p.parquet", 2, "row: contains a NUL character"),
+        RefusedRow("p.parquet", 1, "row: contains bytes that are not UTF-8"),
+        RefusedRow("p.parquet", 2, "row: contains a NUL character"),
     ]
     assert records[2].user == "charlie"
 
@@ -104,7 +104,7 @@ def test_a_list_of_broken_text_refuses_its_row_only(tmp_path):
     refusal, track = read(
         write(tmp_path / "t.parquet", id=["t1", "t2"], title=["a", "b"], artist=["c", "d"], tags=tags)
     )
-    assert refusal == Refusal("t.parquet", 1, "row: contains bytes that are not UTF-8")
+    assert refusal == RefusedRow("t.parquet", 1, "row: contains bytes that are not UTF-8")
     assert track.tags == (TagRecord("pop", "other"),)
 
 

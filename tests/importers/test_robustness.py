@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from importers import FORMATS, FormatError, PlayRecord, Refusal
+from importers import FORMATS, FormatError, PlayRecord, RefusedRow
 
 AS_OF = 1_700_000_000
 ALPHABET = [
@@ -60,7 +60,7 @@ def test_every_line_becomes_a_play_or_a_refusal(body, header):
         path.unlink()
     expected = lines_of(body, header)
     numbers = [r.line for r in records]
-    assert {type(r) for r in records} <= {PlayRecord, Refusal}
+    assert {type(r) for r in records} <= {PlayRecord, RefusedRow}
     assert numbers == sorted(set(numbers))
     assert set(numbers) <= set(expected)
     if b"\t" in header or b'"' not in body:
@@ -115,5 +115,5 @@ def test_a_line_without_end_is_refused_and_not_held_in_memory(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
-    assert refusal == Refusal("long.csv", 2, "line: longer than 1,048,576 bytes")
+    assert refusal == RefusedRow("long.csv", 2, "line: longer than 1,048,576 bytes")
     assert (play.user, play.line) == ("alice", 3)

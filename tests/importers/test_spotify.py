@@ -116,6 +116,6 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_format_is_seen_in_the_file(tmp_path: Path) -> None:
-    assert histories.format_of(write(tmp_path, "x.json", [play()])) == "spotify"
+    assert histories.detect_format(write(tmp_path, "x.json", [play()])) == "spotify"
     with pytest.raises(FormatError, match="is neither"):
         read(write(tmp_path, "StreamingHistory_music_0.json", [{"endTime": "2023-01-01 12:00", "msPlayed": 1}]))

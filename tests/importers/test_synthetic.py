@@ -8,11 +8,11 @@ from engine.data.plays import Plays
 from engine.models.als import ALS
 from engine.training import train
 from importers import FORMATS, PlayRecord, TrackRecord, synthetic, total_bytes
-from importers.synthetic import World
+from importers.synthetic import SyntheticWorld
 from tests.engine.worlds import config_of
 
 AS_OF = 1_700_000_000
-SMALL = World(artists=40, tracks=400, listeners=60, plays=6_000)
+SMALL = SyntheticWorld(artists=40, tracks=400, listeners=60, plays=6_000)
 
 
 def generate(size=SMALL, namespace="synthetic", on_bytes=lambda n: None):
@@ -34,7 +34,7 @@ def tracks_in(records):
 
 def test_the_same_seed_gives_the_same_world_and_another_seed_another(records):
     assert generate() == records
-    assert generate(World(artists=40, tracks=400, listeners=60, plays=6_000, seed=1)) != records
+    assert generate(SyntheticWorld(artists=40, tracks=400, listeners=60, plays=6_000, seed=1)) != records
 
 
 def test_it_has_the_size_that_was_asked_for(records):
@@ -105,4 +105,4 @@ def test_the_model_learns_more_from_it_than_what_is_popular(records):
 @pytest.mark.parametrize("wrong", [{"artists": 0}, {"tracks": 299}, {"listeners": 0}, {"plays": 0}, {"days": 0}])
 def test_a_world_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match="a world needs"):
-        World(**wrong)
+        SyntheticWorld(**wrong)

@@ -3,7 +3,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from rest_framework.test import APIClient
 
-from importers.records import Refusal, TagRecord, TrackRecord
+from importers.records import RefusedRow, TagRecord, TrackRecord
 from tests.conftest import problem_of
 from tests.people import Catalogue
 from tracks.models import Album, Artist, Tag, Track, TrackTag
@@ -64,7 +64,7 @@ def test_an_isrc_of_another_track_is_refused_and_the_rest_goes_on() -> None:
     honest = TrackRecord("x:3", "Evening", "Ada", "x:a")
     change = upsert_tracks([thief, honest])
     assert change.added == 1
-    assert change.refusals == [Refusal("tracks.csv", 3, "isrc: GBAYE0601498 is the isrc of track 'x:1' already")]
+    assert change.refusals == [RefusedRow("tracks.csv", 3, "isrc: GBAYE0601498 is the isrc of track 'x:1' already")]
 
 
 def test_a_track_page_has_everything_known(service: APIClient) -> None:
@@ -149,7 +149,7 @@ def test_of_two_rows_of_a_track_the_later_counts_in_what_it_states() -> None:
 
 @pytest.mark.usefixtures("db")
 def test_a_made_up_title_names_a_new_track_and_never_renames_one() -> None:
-    nameless = TrackRecord("x:1", "Track 1", "Ada", "x:a", made_up=True)
+    nameless = TrackRecord("x:1", "Track 1", "Ada", "x:a", has_placeholder_names=True)
     upsert_tracks([RECORD])
     assert upsert_tracks([nameless]).updated == 0
     upsert_tracks([nameless._replace(external_id="x:2", title="Track 2")])

@@ -137,7 +137,7 @@ def test_every_way_to_write_a_track_keeps_its_key() -> None:
 @pytest.mark.usefixtures("db")
 def test_a_made_up_title_leaves_the_key_of_a_track_that_has_a_name() -> None:
     upsert_tracks([TrackRecord("x:1", "Song", "Band", "x:b")])
-    change = upsert_tracks([TrackRecord("x:1", "Track 1", "Artist b", "x:b", made_up=True)])
+    change = upsert_tracks([TrackRecord("x:1", "Track 1", "Artist b", "x:b", has_placeholder_names=True)])
     assert change.updated == 0
     assert Track.objects.get().match_key == "band\x1fsong"
 

@@ -6,8 +6,8 @@ from tqdm import tqdm
 
 from importers import histories
 from importers.errors import FormatError
-from importers.records import Refusal
-from interactions.imports.listening_history import NotAllowed, import_history
+from importers.records import RefusedRow
+from interactions.imports.listening_history import ImportNotAllowed, import_history
 
 SHOWN_REFUSALS = 20
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--format", default=histories.AUTO, choices=[histories.AUTO, *histories.HISTORIES])
 
     def handle(self, *args: Any, user_id: int, files: list[Path], format: str, **options: Any) -> None:
-        refusals: list[Refusal] = []
+        refusals: list[RefusedRow] = []
         try:
             total = histories.total_bytes(files, format)
             with tqdm(total=total, unit="B", unit_scale=True, desc="importing history") as bar:
@@ -30,13 +30,13 @@ class Command(BaseCommand):
                     files,
                     format,
                     on_bytes=bar.update,  # type: ignore[arg-type]
-                    on_refusal=lambda refusal: self._show(refusal, refusals),
+                    on_refused_row=lambda refusal: self._show(refusal, refusals),
                 )
-        except (FormatError, NotAllowed) as error:
+        except (FormatError, ImportNotAllowed) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(str(report))
 
-    def _show(self, refusal: Refusal, shown: list[Refusal]) -> None:
+    def _show(self, refusal: RefusedRow, shown: list[RefusedRow]) -> None:
         """The first few."""
         if len(shown) < SHOWN_REFUSALS:
             shown.append(refusal)

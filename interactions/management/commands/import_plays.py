@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from importers import AS_OF, FORMATS, NAMESPACES, FormatError, total_bytes
-from importers.records import Refusal
-from interactions.imports import data_set_files
+from importers.records import RefusedRow
+from interactions.imports import data_set_download
 from interactions.imports.data_set import import_data_set
 
 SHOWN_REFUSALS = 20
@@ -49,7 +49,7 @@ class Command(BaseCommand):
                         namespace=namespace,
                         as_of=as_of,
                         on_bytes=bar.update,  # type: ignore[arg-type]
-                        on_refusal=refusals.add,
+                        on_refused_row=refusals.add,
                     )
             except FormatError as error:
                 raise CommandError(str(error)) from error
@@ -68,8 +68,8 @@ class Command(BaseCommand):
                 bar.update(done - bar.n)
 
             try:
-                return data_set_files.fetch(given, settings.VAR_DIR / "datasets", show)
-            except data_set_files.DownloadError as error:
+                return data_set_download.download_data_set(given, settings.VAR_DIR / "datasets", show)
+            except data_set_download.DownloadError as error:
                 raise CommandError(str(error)) from error
 
 
@@ -87,7 +87,7 @@ class _Refusals:
         if self.file:
             self.file.close()
 
-    def add(self, refusal: Refusal) -> None:
+    def add(self, refusal: RefusedRow) -> None:
         if self.file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.file = self.path.open("w")

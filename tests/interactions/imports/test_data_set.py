@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 
 from access.models import User
 from importers import FORMATS, FormatError
-from importers.records import Refusal
-from interactions.imports import data_set_files
+from importers.records import RefusedRow
+from interactions.imports import data_set_download
 from interactions.imports.data_set import ImportReport, import_data_set
 from interactions.models import Interaction
 from interactions.selectors import load_popular_tracks
@@ -33,9 +33,9 @@ def needs(name: str) -> Path:
     return DATA / name
 
 
-def run(format: str, *paths: Path) -> tuple[ImportReport, list[Refusal]]:
-    refusals: list[Refusal] = []
-    report = import_data_set(format, paths, namespace="", as_of=NOW, on_refusal=refusals.append)
+def run(format: str, *paths: Path) -> tuple[ImportReport, list[RefusedRow]]:
+    refusals: list[RefusedRow] = []
+    report = import_data_set(format, paths, namespace="", as_of=NOW, on_refused_row=refusals.append)
     return report, refusals
 
 
@@ -195,22 +195,22 @@ def test_a_download_that_fails_says_what_to_do_and_leaves_nothing(
     url: str, official_site: str, var: Path, settings
 ) -> None:  # type: ignore[no-untyped-def]
     settings.MUSICREC = settings.MUSICREC | {"DATASETS_URL": url.format(site=official_site)}
-    with pytest.raises(data_set_files.DownloadError, match="give the unpacked folder instead"):
-        data_set_files.fetch(HETREC, var / "datasets")
+    with pytest.raises(data_set_download.DownloadError, match="give the unpacked folder instead"):
+        data_set_download.download_data_set(HETREC, var / "datasets")
     assert list((var / "datasets").iterdir()) == []
 
 
 def test_an_archive_that_is_none_leaves_nothing(official_site: str, var: Path, settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "site" / f"{HETREC}.zip").write_bytes(b"<html>moved</html>")
     settings.MUSICREC = settings.MUSICREC | {"DATASETS_URL": official_site}
-    with pytest.raises(data_set_files.DownloadError, match="not a zip file"):
-        data_set_files.fetch(HETREC, var / "datasets")
+    with pytest.raises(data_set_download.DownloadError, match="not a zip file"):
+        data_set_download.download_data_set(HETREC, var / "datasets")
     assert list((var / "datasets").iterdir()) == []
 
 
 def test_an_unknown_name_lists_the_known(var: Path) -> None:
-    with pytest.raises(data_set_files.DownloadError, match=f"data sets are {HETREC}"):
-        data_set_files.fetch("milky-way", var)
+    with pytest.raises(data_set_download.DownloadError, match=f"data sets are {HETREC}"):
+        data_set_download.download_data_set("milky-way", var)
 
 
 @pytest.mark.usefixtures("db")

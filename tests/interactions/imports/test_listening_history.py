@@ -15,7 +15,7 @@ from importers.errors import FormatError
 from interactions.imports import jobs
 from interactions.imports.data_set import import_data_set
 from interactions.imports.jobs import RESTARTED, Status, delete_uploads, run_pending_imports, upload_folder
-from interactions.imports.listening_history import NotAllowed, import_history
+from interactions.imports.listening_history import ImportNotAllowed, import_history
 from interactions.listenbrainz import ingest
 from interactions.models import HistoryImport, Interaction, UnmatchedListen
 from tests.conftest import problem_of
@@ -129,9 +129,9 @@ def test_nothing_is_imported_against_the_listeners_will(fade: Track, alice: User
     path = write(tmp_path, "a.json", [listen()])
     alice.consent = False
     alice.save()
-    with pytest.raises(NotAllowed, match="consent"):
+    with pytest.raises(ImportNotAllowed, match="consent"):
         import_history(alice.pk, [path])
-    with pytest.raises(NotAllowed, match="no listener"):
+    with pytest.raises(ImportNotAllowed, match="no listener"):
         import_history(99_999, [path])
     assert not Interaction.objects.exists()
 

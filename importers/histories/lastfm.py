@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from importers import cell_values, field_values, json_stream
-from importers.archive import Part, blocks
+from importers import cell_parsers
 from importers.columns import ABSENT, Names, positions
 from importers.csv_lines import header_cells, separator_of, split_lines
 from importers.errors import BadValue, FormatError
-from importers.records import ListenRecord, Refusal
+from importers.histories import json_stream, json_values
+from importers.histories.archive import HistoryFile, read_blocks
+from importers.records import ListenRecord, RefusedRow
 from importers.text_lines import Line, numbered, raw_lines
 
 _COLUMNS: Names = {
@@ -25,24 +26,24 @@ _NO_HEADER = ["artist", "album", "title", "time"]
 _TIMES = ("%d %b %Y %H:%M", "%d %b %Y, %H:%M", "%d %b %Y %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
 
 
-def wanted(part: Part) -> bool:
+def wanted(part: HistoryFile) -> bool:
     """Of an archive."""
     return part.name.lower().endswith((".csv", ".tsv", ".json"))
 
 
-def read(part: Part, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | Refusal]:
+def read(part: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
     """latest: UNIX seconds. Raises FormatError for damage, when what is before it has been given."""
-    beginning = next(blocks(part), b"").removeprefix(b"\xef\xbb\xbf").lstrip()
+    beginning = next(read_blocks(part), b"").removeprefix(b"\xef\xbb\xbf").lstrip()
     readings = _of_json if beginning[:1] in (b"[", b"{") else _of_csv
     for line, made in readings(part, on_bytes):
         try:
             yield _checked(made(), latest)._replace(file=str(part), line=line)
         except BadValue as bad:
-            yield Refusal(str(part), line, str(bad))
+            yield RefusedRow(str(part), line, str(bad))
 
 
 def _checked(listen: ListenRecord, latest: int) -> ListenRecord:
-    if not cell_values.OLDEST <= listen.time <= latest:
+    if not cell_parsers.EARLIEST_TIME <= listen.time <= latest:
         raise BadValue("time", str(listen.time), "a time from the year 2000 to today")
     return listen
 
@@ -51,8 +52,8 @@ Made = Callable[[], ListenRecord]
 """Makes the listen of a row, or raises BadValue."""
 
 
-def _of_csv(part: Part, on_bytes: Callable[[int], None]) -> Iterator[tuple[int, Made]]:
-    lines = numbered(raw_lines(blocks(part, on_bytes)), "utf-8")
+def _of_csv(part: HistoryFile, on_bytes: Callable[[int], None]) -> Iterator[tuple[int, Made]]:
+    lines = numbered(raw_lines(read_blocks(part, on_bytes)), "utf-8")
     first = next(lines, None)
     if first is None or first[1] is None:
         raise FormatError(f"{part}: the first line cannot be read; give the CSV as UTF-8")
@@ -83,11 +84,11 @@ def _row(cells: Sequence[str] | None, at: dict[str, int], fault: str) -> Made:
             "" if at[field] == ABSENT else cells[at[field]] for field in ("artist", "title", "album", "time", "mbid")
         )
         return ListenRecord(
-            field_values.name("artist", artist),
-            field_values.name("title", title),
+            json_values.require_text("artist", artist),
+            json_values.require_text("title", title),
             _moment(time),
-            album=field_values.label(album, cell_values.MAX_NAME),
-            mbid=field_values.mbid(mbid.strip()),
+            album=json_values.text_or_empty(album, cell_parsers.MAX_NAME_LENGTH),
+            mbid=json_values.uuid_or_empty(mbid.strip()),
         )
 
     return made
@@ -110,12 +111,12 @@ def _moment(written: str) -> int:
             return int(datetime.strptime(written, form).replace(tzinfo=UTC).timestamp())
         except ValueError:
             continue
-    return cell_values.moment("time", written, cell_values.MAX_WHOLE)
+    return cell_parsers.parse_time("time", written, cell_parsers.MAX_INTEGER)
 
 
-def _of_json(part: Part, on_bytes: Callable[[int], None]) -> Iterator[tuple[int, Made]]:
+def _of_json(part: HistoryFile, on_bytes: Callable[[int], None]) -> Iterator[tuple[int, Made]]:
     number = 0
-    for _, page in json_stream.items(blocks(part, on_bytes), str(part)):
+    for _, page in json_stream.items(read_blocks(part, on_bytes), str(part)):
         for track in _tracks(page):
             number += 1
             if not _plays_now(track):
@@ -140,15 +141,15 @@ def _scrobble(track: Any) -> ListenRecord:
     if not isinstance(track, dict):
         raise BadValue("track", repr(track)[:80], "an object with artist, name and date")
     date = track.get("date")
-    time = field_values.whole(date.get("uts") if isinstance(date, dict) else date, cell_values.MAX_WHOLE)
+    time = json_values.integer_or_none(date.get("uts") if isinstance(date, dict) else date, cell_parsers.MAX_INTEGER)
     if time is None:
         raise BadValue("date", "", "an object with uts, the UNIX second")
     return ListenRecord(
-        field_values.name("artist", _text(track.get("artist"))),
-        field_values.name("name", track.get("name")),
+        json_values.require_text("artist", _text(track.get("artist"))),
+        json_values.require_text("name", track.get("name")),
         time,
-        album=field_values.label(_text(track.get("album")), cell_values.MAX_NAME),
-        mbid=field_values.mbid(track.get("mbid")),
+        album=json_values.text_or_empty(_text(track.get("album")), cell_parsers.MAX_NAME_LENGTH),
+        mbid=json_values.uuid_or_empty(track.get("mbid")),
     )
 
 

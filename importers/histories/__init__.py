@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from importers import history_lastfm, history_listenbrainz, history_spotify
-from importers.archive import Part, blocks, parts_of
-from importers.cell_values import LEEWAY
+from importers.cell_parsers import CLOCK_TOLERANCE
 from importers.errors import FormatError
-from importers.history_spotify import TITLE
-from importers.records import ListenRecord, Refusal
+from importers.histories import lastfm, listenbrainz_export, spotify
+from importers.histories.archive import HistoryFile, list_files, read_blocks
+from importers.histories.spotify import TITLE
+from importers.records import ListenRecord, RefusedRow
 
-_READERS = {"listenbrainz": history_listenbrainz, "lastfm": history_lastfm, "spotify": history_spotify}
+_READERS = {"listenbrainz": listenbrainz_export, "lastfm": lastfm, "spotify": spotify}
 AUTO = "auto"
 HISTORIES = tuple(_READERS)
 _MARKS = {TITLE: "spotify", "track_metadata": "listenbrainz", "recenttracks": "lastfm", "#text": "lastfm"}
 _LOOKED_AT = 1 << 16  # bytes
 
 
-def read(
+def read_history(
     paths: Sequence[Path], format: str, *, now: int, on_bytes: Callable[[int], None] = lambda n: None
-) -> Iterator[ListenRecord | Refusal]:
+) -> Iterator[ListenRecord | RefusedRow]:
     """format: one of HISTORIES, or `auto` · now: UNIX seconds, beyond which by a day nothing was played.
 
     Raises FormatError at once where a file is missing or is no history, and later for one that is damaged.
     """
     parts = [(part, name) for path in paths for part, name in _found(path, format)]
-    return (record for part, name in parts for record in _READERS[name].read(part, now + LEEWAY, on_bytes))
+    return (record for part, name in parts for record in _READERS[name].read(part, now + CLOCK_TOLERANCE, on_bytes))
 
 
 def total_bytes(paths: Sequence[Path], format: str) -> int:
@@ -35,15 +35,15 @@ def total_bytes(paths: Sequence[Path], format: str) -> int:
     return sum(part.size for path in paths for part, _ in _found(path, format))
 
 
-def format_of(path: Path) -> str:
+def detect_format(path: Path) -> str:
     """By what is in it. Raises FormatError where that is no history."""
-    parts = parts_of(path)
+    parts = list_files(path)
     for part in parts:
         for name, reader in _READERS.items():
             if part.member and name != "lastfm" and reader.wanted(part):
                 return name
     for part in parts:
-        if name := _looks_like(next(blocks(part), b"")[:_LOOKED_AT]):
+        if name := _looks_like(next(read_blocks(part), b"")[:_LOOKED_AT]):
             return name
     raise FormatError(
         f"{path.name}: is neither an export of ListenBrainz, nor scrobbles of Last.fm as CSV or JSON, nor the extended "
@@ -51,12 +51,12 @@ def format_of(path: Path) -> str:
     )
 
 
-def _found(path: Path, format: str) -> list[tuple[Part, str]]:
+def _found(path: Path, format: str) -> list[tuple[HistoryFile, str]]:
     """The parts that are read, each with its format."""
     if not path.is_file():
         raise FormatError(f"{path}: there is no such file; check the path")
-    name = format_of(path) if format == AUTO else format
-    parts = [part for part in parts_of(path) if not part.member or _READERS[name].wanted(part)]
+    name = detect_format(path) if format == AUTO else format
+    parts = [part for part in list_files(path) if not part.member or _READERS[name].wanted(part)]
     if not parts:
         raise FormatError(f"{path.name}: has no listens of {name}; is it the right archive?")
     return [(part, name) for part in parts]

@@ -22,7 +22,7 @@ class DownloadError(Exception):
     """The data set could not be had; the message says why and what to do instead."""
 
 
-def fetch(name: str, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
+def download_data_set(name: str, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
     """The folder `folder/name` with the files of a data set; downloaded and unpacked unless it is there.
 
     progress: called with bytes done and bytes in all (0 where the server does not say). Raises DownloadError.

@@ -20,7 +20,7 @@ _ENCRYPTED = 1
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
 
 
-class Part(NamedTuple):
+class HistoryFile(NamedTuple):
     """member: its name in the archive `path`, "" where the file itself is meant · size: bytes, unpacked."""
 
     path: Path
@@ -35,20 +35,20 @@ class Part(NamedTuple):
         return f"{self.path.name}: {self.member}" if self.member else self.path.name
 
 
-def parts_of(path: Path) -> list[Part]:
+def list_files(path: Path) -> list[HistoryFile]:
     """The file, or, of an archive, the files in it by name. Raises FormatError."""
     try:
         if not zipfile.is_zipfile(path):
-            return [Part(path, "", path.stat().st_size)]
+            return [HistoryFile(path, "", path.stat().st_size)]
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
     except _DAMAGE as error:
         raise FormatError(f"{path.name}: cannot be opened ({error}); is it complete?") from error
     _check(path, members)
-    return sorted(Part(path, member.filename, member.file_size) for member in members)
+    return sorted(HistoryFile(path, member.filename, member.file_size) for member in members)
 
 
-def blocks(part: Part, on_bytes: Callable[[int], None] = lambda n: None) -> Iterator[bytes]:
+def read_blocks(part: HistoryFile, on_bytes: Callable[[int], None] = lambda n: None) -> Iterator[bytes]:
     """Its bytes, unpacked, some at a time. Raises FormatError where it is damaged."""
     try:
         with ExitStack() as opened:

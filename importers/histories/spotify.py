@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from importers import cell_values, field_values, json_stream
-from importers.archive import Part, blocks
+from importers import cell_parsers
 from importers.errors import BadValue
-from importers.records import ListenRecord, Refusal
+from importers.histories import json_stream, json_values
+from importers.histories.archive import HistoryFile, read_blocks
+from importers.records import ListenRecord, RefusedRow
 
 TITLE, ARTIST, ALBUM = (f"master_metadata_{of}_name" for of in ("track", "album_artist", "album_album"))
 ENDED = {
@@ -29,19 +30,19 @@ ENDED = {
 }
 
 
-def wanted(part: Part) -> bool:
+def wanted(part: HistoryFile) -> bool:
     """Of an archive; beside the audio it has videos and a description."""
     name = PurePosixPath(part.name).name.lower()
     return name.endswith(".json") and name.startswith(("streaming_history_audio", "endsong"))
 
 
-def read(part: Part, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | Refusal]:
+def read(part: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
     """latest: UNIX seconds. Raises FormatError for damage, when what is before it has been given."""
-    for line, item in json_stream.items(blocks(part, on_bytes), str(part)):
+    for line, item in json_stream.items(read_blocks(part, on_bytes), str(part)):
         try:
             yield _listen(item, latest)._replace(file=str(part), line=line)
         except BadValue as bad:
-            yield Refusal(str(part), line, str(bad))
+            yield RefusedRow(str(part), line, str(bad))
 
 
 def _listen(item: Any, latest: int) -> ListenRecord:
@@ -51,17 +52,17 @@ def _listen(item: Any, latest: int) -> ListenRecord:
         raise BadValue(TITLE, "", "the name of a track (this was a podcast, an audiobook or a video)")
     if item.get("incognito_mode") is True:
         raise BadValue("incognito_mode", "true", "a play that may be known (it was a private session)")
-    ms_played = field_values.whole(item.get("ms_played"), field_values.MAX_MS)
+    ms_played = json_values.integer_or_none(item.get("ms_played"), json_values.MAX_MS)
     if ms_played is None:
-        raise BadValue("ms_played", str(item.get("ms_played"))[:80], f"a whole number from 0 to {field_values.MAX_MS}")
+        raise BadValue("ms_played", str(item.get("ms_played"))[:80], f"a whole number from 0 to {json_values.MAX_MS}")
     return ListenRecord(
-        field_values.name(ARTIST, item.get(ARTIST)),
-        field_values.name(TITLE, item.get(TITLE)),
+        json_values.require_text(ARTIST, item.get(ARTIST)),
+        json_values.require_text(TITLE, item.get(TITLE)),
         _began(item.get("ts"), ms_played, latest),
-        album=field_values.label(item.get(ALBUM), cell_values.MAX_NAME),
+        album=json_values.text_or_empty(item.get(ALBUM), cell_parsers.MAX_NAME_LENGTH),
         ms_played=ms_played,
         end_reason=_ended(item),
-        device=field_values.label(item.get("platform"), cell_values.MAX_LABEL),
+        device=json_values.text_or_empty(item.get("platform"), cell_parsers.MAX_LABEL_LENGTH),
     )
 
 
@@ -72,7 +73,7 @@ def _began(written: Any, ms_played: int, latest: int) -> int:
         began = int((ended if ended.tzinfo else ended.replace(tzinfo=UTC)).timestamp() - ms_played / 1000)
     except (TypeError, ValueError, OverflowError):
         began = -1
-    if not cell_values.OLDEST <= began <= latest:
+    if not cell_parsers.EARLIEST_TIME <= began <= latest:
         raise BadValue("ts", str(written)[:80], "a time in ISO 8601 from the year 2000 to today")
     return began
 

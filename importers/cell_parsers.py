@@ -7,16 +7,16 @@ from uuid import UUID
 
 from importers.errors import BadValue
 
-MAX_WHOLE = 2**31 - 1  # a PostgreSQL integer
-MAX_ID, MAX_NAME, MAX_LABEL, MAX_URL = 128, 512, 64, 512  # characters; the columns' widths
-OLDEST = 946_684_800  # 2000-01-01: before music services existed, so a unit or a column was mistaken
-LEEWAY = 86_400  # seconds a play may lie in the future: clocks and time zones differ
+MAX_INTEGER = 2**31 - 1  # a PostgreSQL integer
+MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_LABEL_LENGTH, MAX_URL_LENGTH = 128, 512, 64, 512  # characters; the columns' widths
+EARLIEST_TIME = 946_684_800  # 2000-01-01: before music services existed, so a unit or a column was mistaken
+CLOCK_TOLERANCE = 86_400  # seconds a play may lie in the future: clocks and time zones differ
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138, as milliseconds it is 1973
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def required(field: str, value: str, limit: int) -> str:
+def parse_required_text(field: str, value: str, limit: int) -> str:
     """Text of 1 to `limit` characters, without white space around it."""
     value = value.strip()
     if not value or len(value) > limit:
@@ -24,7 +24,7 @@ def required(field: str, value: str, limit: int) -> str:
     return value
 
 
-def text(field: str, value: str, limit: int) -> str:
+def parse_text(field: str, value: str, limit: int) -> str:
     """Text of at most `limit` characters, without white space around it; may be empty."""
     value = value.strip()
     if len(value) > limit:
@@ -32,13 +32,13 @@ def text(field: str, value: str, limit: int) -> str:
     return value
 
 
-def whole(field: str, value: str, low: int, high: int = MAX_WHOLE) -> int | None:
+def parse_integer(field: str, value: str, low: int, high: int = MAX_INTEGER) -> int | None:
     """A whole number in low..high; `5.0` is one, as programs with a missing value in the column write it."""
     value = value.strip()
     if not value:
         return None
     try:
-        number = int(value) if value.isdecimal() else _integral(value)
+        number = int(value) if value.isdecimal() else parse_integral_float(value)
     except (ValueError, OverflowError):
         number = low - 1
     if not low <= number <= high:
@@ -46,14 +46,14 @@ def whole(field: str, value: str, low: int, high: int = MAX_WHOLE) -> int | None
     return number
 
 
-def _integral(value: str) -> int:
+def parse_integral_float(value: str) -> int:
     number = float(value)
     if "_" in value or not number.is_integer():
         raise ValueError(value)
     return int(number)
 
 
-def real(field: str, value: str, low: float, high: float) -> float | None:
+def parse_number(field: str, value: str, low: float, high: float) -> float | None:
     """A number in low..high."""
     value = value.strip()
     if not value:
@@ -67,7 +67,7 @@ def real(field: str, value: str, low: float, high: float) -> float | None:
     return number
 
 
-def boolean(field: str, value: str) -> bool | None:
+def parse_boolean(field: str, value: str) -> bool | None:
     value = value.strip()
     if not value:
         return None
@@ -76,20 +76,20 @@ def boolean(field: str, value: str) -> bool | None:
     return known
 
 
-def url(field: str, value: str) -> str:
+def parse_url(field: str, value: str) -> str:
     value = value.strip()
     if value and not is_url(value):
-        raise BadValue(field, value, f"an http or https address of at most {MAX_URL} characters")
+        raise BadValue(field, value, f"an http or https address of at most {MAX_URL_LENGTH} characters")
     return value
 
 
 def is_url(value: str) -> bool:
     scheme, separator, rest = value.partition("://")
     whole_address = bool(separator and rest) and scheme.lower() in ("http", "https") and not rest.startswith("/")
-    return whole_address and len(value) <= MAX_URL and len(value.split()) == 1
+    return whole_address and len(value) <= MAX_URL_LENGTH and len(value.split()) == 1
 
 
-def isrc(field: str, value: str) -> str | None:
+def parse_isrc(field: str, value: str) -> str | None:
     """Twelve letters and digits, in capitals; the hyphens of its printed form are left out."""
     code = value.strip().replace("-", "").upper()
     if not code:
@@ -99,7 +99,7 @@ def isrc(field: str, value: str) -> str | None:
     return code
 
 
-def uuid_bytes(field: str, value: str) -> bytes:
+def parse_uuid_bytes(field: str, value: str) -> bytes:
     """The 16 bytes of a UUID, with or without hyphens; b"" where empty."""
     value = value.strip()
     digits = value.replace("-", "")
@@ -112,25 +112,25 @@ def uuid_bytes(field: str, value: str) -> bytes:
     return decoded
 
 
-def uuid_text(field: str, value: str) -> str | None:
-    decoded = uuid_bytes(field, value)
+def parse_uuid(field: str, value: str) -> str | None:
+    decoded = parse_uuid_bytes(field, value)
     return str(UUID(bytes=decoded)) if decoded else None
 
 
-def moment(field: str, value: str, latest: int) -> int:
+def parse_time(field: str, value: str, latest: int) -> int:
     """UNIX seconds from UNIX seconds, UNIX milliseconds or ISO 8601 (UTC where it names no zone), up to `latest`."""
     try:
         time = int(value)
     except ValueError:
-        time = _written_moment(field, value.strip())
+        time = parse_written_time(field, value.strip())
     if time >= _MILLISECONDS_FROM:
         time //= 1000
-    if OLDEST <= time <= latest:
+    if EARLIEST_TIME <= time <= latest:
         return time
     raise BadValue(field, value.strip(), "a time from the year 2000 to the day after the import")
 
 
-def _written_moment(field: str, value: str) -> int:
+def parse_written_time(field: str, value: str) -> int:
     try:
         return int(float(value))
     except (ValueError, OverflowError):
