@@ -26,12 +26,12 @@ from benchmarks import peers
 from benchmarks.split_files import Triple, read
 from engine.data.user_item_matrix import occurrences
 from engine.ensemble import Recipe
-from engine.evaluation.ground_truth import Question, returning
+from engine.evaluation.ground_truth import GroundTruth, known_users_only
 from engine.evaluation.metrics import ndcg, recall
-from engine.evaluation.ranking import Scores, top_lists
+from engine.evaluation.ranking import Scorer, rank_top_k
 from engine.fitting import fit_recipe
 from engine.tuning import Trial, tune
-from engine.tuning.validation_metric import Examiner
+from engine.tuning.validation_metric import ValidationMetric
 
 KS = (10, 20, 40)
 SEED = 2009
@@ -83,25 +83,25 @@ def measure(triple: Triple, given: argparse.Namespace) -> Iterator[dict[str, Any
     last = triple.learnt() if given.refit else triple
     past, future = occurrences(last.train, last.shape), occurrences(last.test, last.shape)
     if given.known:
-        future = returning(past, future)
-    question = Question.of(past, future, None, SEED)
-    print(f"{len(question.listeners):,} listeners asked about, {last.shape[1]:,} tracks", file=sys.stderr)
+        future = known_users_only(past, future)
+    ground_truth = GroundTruth.from_matrices(past, future, None, SEED)
+    print(f"{len(ground_truth.users):,} listeners asked about, {last.shape[1]:,} tracks", file=sys.stderr)
     extra = {"tune_seconds": round(tuning, 1), "recipe": tuned.recipe.parameters(), "valid_ndcg@10": tuned.score}
-    yield of_recipe("default", tuned.recipe, last, question) | extra
-    yield row("most popular", lambda users: np.tile(question.popularity, (len(users), 1)), 0.0, question)
+    yield of_recipe("default", tuned.recipe, last, ground_truth) | extra
+    yield row("most popular", lambda users: np.tile(ground_truth.popularity, (len(users), 1)), 0.0, ground_truth)
     if given.recipe:
-        yield of_recipe("tuned by hand", Recipe.parse(json.loads(given.recipe.read_text())), last, question)
+        yield of_recipe("tuned by hand", Recipe.parse(json.loads(given.recipe.read_text())), last, ground_truth)
     if given.each:
         for trial in best_of_each(tuned.trials):
-            yield of_recipe(f"{trial.part.trainer.family}, tuned", Recipe((trial.part,)), last, question)
+            yield of_recipe(f"{trial.part.trainer.family}, tuned", Recipe((trial.part,)), last, ground_truth)
     if given.peers:
-        yield of_peer(peers.implicit_naive(past), question)
-        yield of_peer(peers.implicit_bpr(past), question)
-        examiner = Examiner.of(triple.train, triple.valid, triple.shape, SEED)
-        chosen = peers.implicit_tuned(occurrences(triple.train, triple.shape), examiner.ndcg, given.peer_seconds)
-        yield of_peer(chosen, question)
+        yield of_peer(peers.implicit_naive(past), ground_truth)
+        yield of_peer(peers.implicit_bpr(past), ground_truth)
+        metric = ValidationMetric.from_pairs(triple.train, triple.valid, triple.shape, SEED)
+        chosen = peers.implicit_tuned(occurrences(triple.train, triple.shape), metric.mean_ndcg, given.peer_seconds)
+        yield of_peer(chosen, ground_truth)
         for peer in peers.lenskit(past):
-            yield of_peer(peer, question)
+            yield of_peer(peer, ground_truth)
 
 
 def best_of_each(trials: tuple[Trial, ...]) -> list[Trial]:
@@ -111,31 +111,31 @@ def best_of_each(trials: tuple[Trial, ...]) -> list[Trial]:
     return sorted(best.values(), key=lambda t: -(t.score or 0.0))
 
 
-def of_recipe(name: str, recipe: Recipe, triple: Triple, question: Question) -> dict[str, Any]:
+def of_recipe(name: str, recipe: Recipe, triple: Triple, ground_truth: GroundTruth) -> dict[str, Any]:
     began = time.perf_counter()
     fitted = fit_recipe(triple.train, triple.shape, recipe, seed=SEED)
     seconds = time.perf_counter() - began
     if fitted.fallback:
         print(f"{name}: {fitted.fallback}", file=sys.stderr)
-    return row(name, fitted.scorer(), seconds, question)
+    return row(name, fitted.scorer(), seconds, ground_truth)
 
 
-def of_peer(peer: peers.Peer, question: Question) -> dict[str, Any]:
-    return row(peer.name, peer.scores, peer.fit_seconds, question)
+def of_peer(peer: peers.Peer, ground_truth: GroundTruth) -> dict[str, Any]:
+    return row(peer.name, peer.scores, peer.fit_seconds, ground_truth)
 
 
-def row(name: str, scores: Scores, seconds: float, question: Question) -> dict[str, Any]:
+def row(name: str, scores: Scorer, seconds: float, ground_truth: GroundTruth) -> dict[str, Any]:
     """Metrics over everybody with something to find; who is offered nothing gets what is popular."""
-    lists = top_lists(_filled(scores, question), question.listeners, question.past, KS[-1])
-    hits, relevant = question.hits(lists), question.relevant()
+    lists = rank_top_k(_filled(scores, ground_truth), ground_truth.users, ground_truth.past, KS[-1])
+    hits, relevant = ground_truth.mark_hits(lists), ground_truth.relevant_counts()
     measured = {"recall": recall(hits, relevant, KS).mean(axis=0), "ndcg": ndcg(hits, relevant, KS).mean(axis=0)}
     by_k = {f"{metric}@{k}": round(float(v), 5) for metric, vs in measured.items() for k, v in zip(KS, vs, strict=True)}
     return {"name": name, **by_k, "fit_seconds": round(seconds, 2)}
 
 
-def _filled(scores: Scores, question: Question) -> Scores:
+def _filled(scores: Scorer, ground_truth: GroundTruth) -> Scorer:
     """As the service fills its page: below whatever a model offers comes what is popular."""
-    floor = question.popularity.astype(np.float64) / (question.popularity.max() + 1) - 1e6
+    floor = ground_truth.popularity.astype(np.float64) / (ground_truth.popularity.max() + 1) - 1e6
 
     def filled(users: np.ndarray) -> np.ndarray:
         page = scores(users)

@@ -25,7 +25,7 @@ from engine.data.user_item_matrix import Confidence, Pairs
 from engine.ensemble import Part, Recipe
 from engine.fitting import fit_recipe
 from engine.models.ials import IALS
-from engine.tuning.validation_metric import Examiner
+from engine.tuning.validation_metric import ValidationMetric
 
 PLAIN = Confidence(base=1.0, bonus=0.0, liked=0.0)
 COUNTS: dict[str, list[Confidence]] = {
@@ -97,10 +97,13 @@ def print_table(title: str, rows: dict[str, list[Confidence]], splits: list[tupl
 def best(confidences: list[Confidence], pairs: Parts, shape: tuple[int, int]) -> tuple[float, Recipe]:
     """NDCG@10 on the test plays of what was best on the validation plays."""
     train, valid, test = pairs
-    chooser, judge = Examiner.of(train, valid, shape, 0), Examiner.of(train, test, shape, 0)
+    chooser, judge = (
+        ValidationMetric.from_pairs(train, valid, shape, 0),
+        ValidationMetric.from_pairs(train, test, shape, 0),
+    )
     scorers = [(fit_recipe(train, shape, recipe, seed=1).scorer(), recipe) for recipe in candidates(confidences)]
-    scorer, recipe = max(scorers, key=lambda one: chooser.ndcg(one[0]))
-    return judge.ndcg(scorer), recipe
+    scorer, recipe = max(scorers, key=lambda one: chooser.mean_ndcg(one[0]))
+    return judge.mean_ndcg(scorer), recipe
 
 
 if __name__ == "__main__":

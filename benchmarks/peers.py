@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from engine.evaluation.ranking import Scores
+from engine.evaluation.ranking import Scorer
 from engine.models.als import ALS
 from engine.models.bpr import BPR
 from engine.models.item_knn import ItemKNN
@@ -20,11 +20,11 @@ class Peer:
     """scores: of user rows · fit_seconds: of the fit that gave them."""
 
     name: str
-    scores: Scores
+    scores: Scorer
     fit_seconds: float
 
 
-Judge = Callable[[Scores], float]
+Judge = Callable[[Scorer], float]
 
 
 def implicit_naive(train: sp.csr_matrix) -> Peer:

@@ -18,9 +18,9 @@ from engine.data.plays import Plays
 from engine.data.split import Split, split
 from engine.data.user_item_matrix import Pairs, Statistics, listeners_of, occurrences
 from engine.ensemble import Recipe
-from engine.evaluation.evaluate import MAX_LISTENERS, examine
-from engine.evaluation.ground_truth import returning
-from engine.evaluation.ranking import Scores
+from engine.evaluation.evaluate import MAX_USERS, evaluate
+from engine.evaluation.ground_truth import known_users_only
+from engine.evaluation.ranking import Scorer
 from engine.fitting import Fitted, fit_recipe
 from engine.retrieval.candidates import Query, personal_sum
 
@@ -47,7 +47,7 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedVersion:
     """manifest: JSON-ready; config, report, sizes, seconds, library versions."""
 
     bundle: ModelBundle
@@ -62,7 +62,7 @@ def train(
     version: str,
     in_service: Recipe | None = None,
     progress: Progress = lambda stage, done, total: None,
-) -> Trained:
+) -> TrainedVersion:
     """Train a bundle over all of `track_ids`; a track nobody played is in it with zero factors.
 
     in_service: the recipe that serves now, judged beside a different one on the same plays. Raises ValueError where
@@ -73,7 +73,7 @@ def train(
     if not len(pairs):
         raise ValueError("there are no plays to learn from; import plays first")
     began = time.perf_counter()
-    judged = judge(plays, users, items, config, in_service=in_service, progress=progress)
+    judged = evaluate_on_holdout(plays, users, items, config, in_service=in_service, progress=progress)
     judging = time.perf_counter()
     fitted = fit_recipe(
         pairs, shape, config.recipe, seed=config.seed, threads=config.threads, progress=_stage(progress, "fit")
@@ -90,10 +90,10 @@ def train(
         "seconds": seconds,
         "libraries": {name: _installed(name) for name in ("numpy", "scipy", "implicit", "numba")},
     }
-    return Trained(_bundle(fitted, version, items, users, pairs, _stamps(plays, users)), manifest)
+    return TrainedVersion(_bundle(fitted, version, items, users, pairs, _stamps(plays, users)), manifest)
 
 
-def judge(
+def evaluate_on_holdout(
     plays: Plays,
     users: IdMap,
     items: IdMap,
@@ -101,7 +101,7 @@ def judge(
     *,
     in_service: Recipe | None = None,
     ks: Sequence[int] = (5, 10, 20),
-    max_listeners: int | None = MAX_LISTENERS,
+    max_users: int | None = MAX_USERS,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Any]:
     """Fit the past, report on the future: what `examine` gives, and how it was split."""
@@ -113,7 +113,7 @@ def judge(
     recipes = {MODEL: config.recipe}
     if in_service is not None and in_service != config.recipe:
         recipes[IN_SERVICE] = in_service
-    rankers: dict[str, Scores] = {}
+    rankers: dict[str, Scorer] = {}
     shape = (len(users), len(items))
     for name, recipe in recipes.items():
         fitted = fit_recipe(
@@ -123,13 +123,13 @@ def judge(
         rankers[name] = _of_new_users(fitted, parts, users, items) if len(parts.given) else fitted.scorer()
     before = past if not len(parts.given) else Pairs.of(parts.given, users, items)
     known = occurrences(before, shape)
-    return told | examine(
+    return told | evaluate(
         known,
-        returning(known, occurrences(future, shape)),
+        known_users_only(known, occurrences(future, shape)),
         rankers,
         ks=ks,
         seed=config.seed,
-        max_listeners=max_listeners,
+        max_users=max_users,
         progress=_stage(progress, "evaluate"),
     )
 
@@ -149,7 +149,7 @@ def _bundle(
     )
 
 
-def _of_new_users(fitted: Fitted, parts: Split, users: IdMap, items: IdMap) -> Scores:
+def _of_new_users(fitted: Fitted, parts: Split, users: IdMap, items: IdMap) -> Scorer:
     """Scores of listeners whom the model has not seen, by the very path that serves them."""
     bundle = _bundle(fitted, None, items, users, Pairs.of(parts.past, users, items), None)
     rows, _ = users.rows(parts.given.user)

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 Lists = NDArray[np.int64]
-PerListener = NDArray[np.float64]
+PerUserMetric = NDArray[np.float64]
 DIVERSITY_LISTS = 1_000  # a sample that size puts the mean within about ±.01
 _LISTS_AT_ONCE = 50
 
@@ -26,7 +26,7 @@ def novelty(popularity: NDArray[np.float32], users: int) -> NDArray[np.float64]:
     return -np.log2(np.maximum(popularity, 1) / max(users, 1), dtype=np.float64)
 
 
-def mean_of_list(worth: NDArray[np.floating], lists: Lists, ks: Sequence[int]) -> PerListener:
+def list_means(worth: NDArray[np.floating], lists: Lists, ks: Sequence[int]) -> PerUserMetric:
     """Mean over the first K of what each track is `worth` (items,): float64 (users, len(ks)), NaN for an empty list."""
     listed = lists >= 0
     sums = np.cumsum(np.where(listed, worth[lists], 0), axis=1, dtype=np.float64)[:, np.asarray(ks) - 1]
@@ -34,7 +34,7 @@ def mean_of_list(worth: NDArray[np.floating], lists: Lists, ks: Sequence[int]) -
     return np.asarray(np.divide(sums, lengths, out=np.full(sums.shape, np.nan), where=lengths > 0))
 
 
-def track_vectors(past: sp.csr_matrix) -> sp.csr_matrix:
+def item_vectors(past: sp.csr_matrix) -> sp.csr_matrix:
     """What tracks are compared by: who played them. CSR float32 (items, users), rows of length 1, or 0 for a track
     nobody played. past: CSR bool (users, items)."""
     vectors = past.T.tocsr()
@@ -43,7 +43,7 @@ def track_vectors(past: sp.csr_matrix) -> sp.csr_matrix:
     return sp.csr_matrix((lengths, vectors.indices, vectors.indptr), shape=vectors.shape)
 
 
-def diversity(vectors: sp.csr_matrix, lists: Lists, ks: Sequence[int], seed: int) -> PerListener:
+def intra_list_diversity(vectors: sp.csr_matrix, lists: Lists, ks: Sequence[int], seed: int) -> PerUserMetric:
     """Intra-list diversity, 1 - mean cosine over the pairs of a list (Ziegler et al. 2005): float64 (users, len(ks)).
 
     A track nobody played is like no other. NaN where a list has fewer than two tracks and, so that the cost does not
@@ -57,7 +57,7 @@ def diversity(vectors: sp.csr_matrix, lists: Lists, ks: Sequence[int], seed: int
     return values
 
 
-def exposure(lists: Lists, weights: NDArray[np.generic], tracks: int) -> NDArray[np.float64]:
+def exposure_counts(lists: Lists, weights: NDArray[np.generic], tracks: int) -> NDArray[np.float64]:
     """How often each track is listed, float64 (r, tracks), where the list of a listener counts `weights` (r, users)."""
     return np.asarray(_indicator(lists, tracks).T @ weights.T.astype(np.float64)).T
 

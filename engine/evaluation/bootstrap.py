@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Draws = NDArray[np.uint8]
+ResampleCounts = NDArray[np.uint8]
 RESAMPLES = 500
 LEVEL = 0.95
 _LISTENERS_AT_ONCE = 4096
@@ -22,7 +22,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def draw(listeners: int, seed: int, resamples: int = RESAMPLES) -> Draws:
+def draw_resamples(listeners: int, seed: int, resamples: int = RESAMPLES) -> ResampleCounts:
     """How often each listener is in each resample, uint8 (resamples, listeners), rows summing to `listeners`.
 
     Drawn once and used for every number, so that differences between models are paired.
@@ -34,7 +34,7 @@ def draw(listeners: int, seed: int, resamples: int = RESAMPLES) -> Draws:
     return draws
 
 
-def mean_intervals(values: Mapping[str, NDArray[np.float64]], draws: Draws) -> dict[str, Interval]:
+def mean_intervals(values: Mapping[str, NDArray[np.float64]], draws: ResampleCounts) -> dict[str, Interval]:
     """Means over listeners. A NaN does not count; what has no number at all is left out of the answer.
 
     values: float64 (listeners,) each · draws: uint8 (resamples, listeners).
@@ -48,7 +48,9 @@ def mean_intervals(values: Mapping[str, NDArray[np.float64]], draws: Draws) -> d
     return {name: Interval(*map(float, of)) for name, *of in zip(known, means, low, high, strict=True)}
 
 
-def statistic_intervals(statistic: Callable[[Draws], NDArray[np.float64]], draws: Draws) -> list[Interval]:
+def statistic_intervals(
+    statistic: Callable[[ResampleCounts], NDArray[np.float64]], draws: ResampleCounts
+) -> list[Interval]:
     """Statistics of all listeners together, such as the tracks that their lists cover.
 
     A resample repeats some listeners for others, and so, say, covers less than the listeners themselves: the spread
@@ -62,7 +64,7 @@ def statistic_intervals(statistic: Callable[[Draws], NDArray[np.float64]], draws
     return [Interval(*map(float, of)) for of in zip(values, low, high, strict=True)]
 
 
-def _resampled_means(table: NDArray[np.float64], draws: Draws) -> NDArray[np.float64]:
+def _resampled_means(table: NDArray[np.float64], draws: ResampleCounts) -> NDArray[np.float64]:
     """Means of each column in each resample: float64 (resamples, columns), NaN where nobody with a number was drawn."""
     present = ~np.isnan(table)
     numbers = table if present.all() else np.where(present, table, 0)
@@ -71,7 +73,7 @@ def _resampled_means(table: NDArray[np.float64], draws: Draws) -> NDArray[np.flo
     return np.asarray(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
 
 
-def _weighted(table: NDArray[np.generic], draws: Draws) -> NDArray[np.float64]:
+def _weighted(table: NDArray[np.generic], draws: ResampleCounts) -> NDArray[np.float64]:
     """draws @ table, float64 (resamples, columns), by blocks of listeners that stay in the processor's cache."""
     sums = np.zeros((len(draws), table.shape[1]))
     for start in range(0, len(table), _LISTENERS_AT_ONCE):

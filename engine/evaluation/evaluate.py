@@ -8,28 +8,28 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from engine.evaluation.beyond_accuracy import track_vectors
-from engine.evaluation.bootstrap import draw
-from engine.evaluation.ground_truth import Question
+from engine.evaluation.beyond_accuracy import item_vectors
+from engine.evaluation.bootstrap import draw_resamples
+from engine.evaluation.ground_truth import GroundTruth
 from engine.evaluation.metrics import Hits
-from engine.evaluation.ranking import Scores, top_lists
-from engine.evaluation.report import Judge
-from engine.evaluation.segments import COLD_BELOW, HEAD_SHARE, listener_segments, track_segments
+from engine.evaluation.ranking import Scorer, rank_top_k
+from engine.evaluation.report import ReportBuilder
+from engine.evaluation.segments import COLD_THRESHOLD, HEAD_SHARE, item_segments, user_segments
 
 MOST_POPULAR = "most_popular"
-MAX_LISTENERS = 10_000  # a sample that size puts NDCG within about ±.003
+MAX_USERS = 10_000  # a sample that size puts NDCG within about ±.003
 Progress = Callable[[int, int], None]
 
 
-def examine(
+def evaluate(
     past: sp.csr_matrix,
     future: sp.csr_matrix,
-    rankers: Mapping[str, Scores],
+    rankers: Mapping[str, Scorer],
     *,
     ks: Sequence[int] = (5, 10, 20),
     seed: int = 0,
-    max_listeners: int | None = MAX_LISTENERS,
-    cold_below: int = COLD_BELOW,
+    max_users: int | None = MAX_USERS,
+    cold_threshold: int = COLD_THRESHOLD,
     head_share: float = HEAD_SHARE,
     threads: int = 0,
     progress: Progress = lambda done, total: None,
@@ -51,30 +51,30 @@ def examine(
     ks = sorted(set(map(int, ks)))
     if not ks or ks[0] < 1:
         raise ValueError(f"ks are one cut-off or more, from 1; not {ks}")
-    question = Question.of(past, future, max_listeners, seed)
-    asked = len(question.listeners)
+    ground_truth = GroundTruth.from_matrices(past, future, max_users, seed)
+    asked = len(ground_truth.users)
     answer = {"listeners": asked, "tracks": past.shape[1], "ks": ks, "max_k": ks[-1], "models": {}, "differences": {}}
     if asked:
-        judge = Judge(
-            question=question,
+        judge = ReportBuilder(
+            ground_truth=ground_truth,
             ks=ks,
-            draws=draw(asked, seed),
-            vectors=track_vectors(question.past),
-            listener_segments=listener_segments(question.tracks_played(), cold_below),
-            track_segments=track_segments(question.popularity, head_share),
+            draws=draw_resamples(asked, seed),
+            vectors=item_vectors(ground_truth.past),
+            listener_segments=user_segments(ground_truth.history_lengths(), cold_threshold),
+            track_segments=item_segments(ground_truth.popularity, head_share),
             seed=seed,
         )
-        answer |= _judge_all(judge, dict(rankers) | {MOST_POPULAR: most_popular(question)}, threads, progress)
+        answer |= _judge_all(judge, dict(rankers) | {MOST_POPULAR: most_popular(ground_truth)}, threads, progress)
     return answer
 
 
-def most_popular(question: Question) -> Scores:
+def most_popular(ground_truth: GroundTruth) -> Scorer:
     """The same for everybody: how many listeners each track has in the past."""
-    return lambda listeners: np.tile(question.popularity, (len(listeners), 1))
+    return lambda listeners: np.tile(ground_truth.popularity, (len(listeners), 1))
 
 
-def _judge_all(judge: Judge, rankers: Mapping[str, Scores], threads: int, progress: Progress) -> dict[str, Any]:
-    question, asked = judge.question, len(judge.question.listeners)
+def _judge_all(judge: ReportBuilder, rankers: Mapping[str, Scorer], threads: int, progress: Progress) -> dict[str, Any]:
+    ground_truth, asked = judge.ground_truth, len(judge.ground_truth.users)
     models: dict[str, Any] = {}
     hits: dict[str, Hits] = {}
     for name, scores in rankers.items():
@@ -82,8 +82,10 @@ def _judge_all(judge: Judge, rankers: Mapping[str, Scores], threads: int, progre
         def advance(done: int, before: int = len(models)) -> None:
             progress(before * asked + done, len(rankers) * asked)
 
-        lists = top_lists(scores, question.listeners, question.past, judge.ks[-1], threads=threads, progress=advance)
-        hits[name] = question.hits(lists)
+        lists = rank_top_k(
+            scores, ground_truth.users, ground_truth.past, judge.ks[-1], threads=threads, progress=advance
+        )
+        hits[name] = ground_truth.mark_hits(lists)
         models[name] = judge.judge(lists, hits[name])
     first, *others = hits
     return {"models": models, "differences": {name: judge.difference(hits[first], hits[name]) for name in others}}

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Question:
+class GroundTruth:
     """past: CSR bool (users, items) · listeners: int64 (n,), ascending, the rows of those who are asked about ·
     wanted: CSR bool (n, items), what is relevant to each of them, at least one track · popularity: float32 (items,),
     listeners of each track in the past."""
 
     past: sp.csr_matrix
-    listeners: NDArray[np.int64]
-    wanted: sp.csr_matrix
+    users: NDArray[np.int64]
+    relevant: sp.csr_matrix
     popularity: NDArray[np.float32]
 
     @classmethod
-    def of(cls, past: sp.csr_matrix, future: sp.csr_matrix, max_listeners: int | None, seed: int) -> Question:
+    def from_matrices(cls, past: sp.csr_matrix, future: sp.csr_matrix, max_users: int | None, seed: int) -> GroundTruth:
         """Relevant is what of the future is not in the past. past, future: CSR (users, items), any stored entry is a
         play. Raises ValueError where their shapes differ."""
         if past.shape != future.shape:
@@ -29,32 +29,32 @@ class Question:
         past, future = _played(past), _played(future)
         wanted = (future > past).tocsr()
         asked = np.flatnonzero(np.diff(wanted.indptr))
-        if max_listeners is not None and len(asked) > max_listeners:
-            asked = np.sort(np.random.default_rng(seed).choice(asked, max_listeners, replace=False))
-        return cls(past, asked, wanted[asked], _listeners(past))
+        if max_users is not None and len(asked) > max_users:
+            asked = np.sort(np.random.default_rng(seed).choice(asked, max_users, replace=False))
+        return cls(past, asked, wanted[asked], _item_user_counts(past))
 
-    def hits(self, lists: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def mark_hits(self, lists: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether the track at each rank is relevant: bool (n, k), False where `lists` int64 (n, k) is -1."""
         asked = np.repeat(np.arange(len(lists)), lists.shape[1])
-        found = np.asarray(self.wanted[asked, lists.ravel()], np.bool_).reshape(lists.shape)
+        found = np.asarray(self.relevant[asked, lists.ravel()], np.bool_).reshape(lists.shape)
         return found & (lists >= 0)
 
-    def relevant(self, tracks: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    def relevant_counts(self, tracks: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
         """How many tracks, or how many of the `tracks` bool (items,), are relevant to each: int64 (n,)."""
         if tracks is None:
-            return np.asarray(np.diff(self.wanted.indptr).astype(np.int64))
-        return np.asarray(self.wanted @ tracks.astype(np.int64))
+            return np.asarray(np.diff(self.relevant.indptr).astype(np.int64))
+        return np.asarray(self.relevant @ tracks.astype(np.int64))
 
-    def tracks_played(self) -> NDArray[np.int64]:
+    def history_lengths(self) -> NDArray[np.int64]:
         """How many tracks each has in the past: int64 (n,)."""
-        return np.asarray(np.diff(self.past.indptr)[self.listeners], np.int64)
+        return np.asarray(np.diff(self.past.indptr)[self.users], np.int64)
 
 
-def _listeners(played: sp.csr_matrix) -> NDArray[np.float32]:
+def _item_user_counts(played: sp.csr_matrix) -> NDArray[np.float32]:
     return np.bincount(played.indices, minlength=played.shape[1]).astype(np.float32)
 
 
-def returning(past: sp.csr_matrix, future: sp.csr_matrix) -> sp.csr_matrix:
+def known_users_only(past: sp.csr_matrix, future: sp.csr_matrix) -> sp.csr_matrix:
     """The future of those who have a past, the other rows empty: a listener without one is served what is popular,
     whatever the model. past, future: CSR (users, items)."""
     kept = sp.csr_matrix(sp.diags((np.diff(past.indptr) > 0).astype(np.float32)) @ future)

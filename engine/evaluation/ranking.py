@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from engine.retrieval.top_k import top_k
 
 Rows = NDArray[np.int64]
-Scores = Callable[[Rows], NDArray[np.float32]]
+Scorer = Callable[[Rows], NDArray[np.float32]]
 """Listeners' rows int64 (b,) → scores float32 (b, items), no NaN, -inf for what is never offered. A fresh array each
 time: the caller writes into it."""
 BLOCK_BYTES = 64 << 20  # of scores at once
 _PARTS = 16  # of a block, shared out among the threads
 
 
-def top_lists(
-    scores: Scores,
+def rank_top_k(
+    scores: Scorer,
     listeners: Rows,
     past: sp.csr_matrix,
     k: int,
@@ -49,7 +49,7 @@ def _blocks(listeners: int, items: int) -> Iterator[slice]:
     return (slice(start, min(start + size, listeners)) for start in range(0, listeners, size))
 
 
-def _offered(scores: Scores, listeners: Rows, past: sp.csr_matrix) -> NDArray[np.float32]:
+def _offered(scores: Scorer, listeners: Rows, past: sp.csr_matrix) -> NDArray[np.float32]:
     offered = scores(listeners)
     if offered.shape != (len(listeners), past.shape[1]):
         raise ValueError(f"scores are {offered.shape}, not (listeners, items) {(len(listeners), past.shape[1])}")

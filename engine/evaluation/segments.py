@@ -6,22 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
-COLD_BELOW = 5
+COLD_THRESHOLD = 5
 HEAD_SHARE = 0.5
 
 
-def listener_segments(tracks: NDArray[np.int64], cold_below: int = COLD_BELOW) -> dict[str, Mask]:
+def user_segments(tracks: NDArray[np.int64], cold_threshold: int = COLD_THRESHOLD) -> dict[str, Mask]:
     """ "cold", "light", "heavy": bool (listeners,) each, every listener in one of them.
 
     tracks: int64 (listeners,), how many each has played in the past. Cold: fewer than `cold_below`; light: fewer than
     the median of the rest; heavy: the others.
     """
-    cold = tracks < cold_below
+    cold = tracks < cold_threshold
     median = np.median(tracks[~cold]) if not cold.all() else 0
     return {"cold": cold, "light": ~cold & (tracks < median), "heavy": ~cold & (tracks >= median)}
 
 
-def track_segments(popularity: NDArray[np.float32], head_share: float = HEAD_SHARE) -> dict[str, Mask]:
+def item_segments(popularity: NDArray[np.float32], head_share: float = HEAD_SHARE) -> dict[str, Mask]:
     """ "head", "tail": bool (tracks,) each, every track in one of them.
 
     popularity: float32 (tracks,), listeners of each track in the past. Head: the most popular tracks, ties by row,

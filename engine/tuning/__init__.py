@@ -1,6 +1,6 @@
 """Find the recipe for a body of plays: families and hyperparameters by trial, then the weights of their blend."""
 
 from engine.tuning.search import tune
-from engine.tuning.trials import Trial, Tuned
+from engine.tuning.trials import Trial, TunedEnsemble
 
-__all__ = ["Trial", "Tuned", "tune"]
+__all__ = ["Trial", "TunedEnsemble", "tune"]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from engine.ensemble import Weights
 from engine.evaluation.metrics import ndcg
-from engine.evaluation.ranking import Scores, top_lists
+from engine.evaluation.ranking import Scorer, rank_top_k
 from engine.ranking.blend import standardised
-from engine.tuning.validation_metric import Examiner, K
+from engine.tuning.validation_metric import CUTOFF, ValidationMetric
 
 _POOL = 40  # of each part's best tracks: what is in nobody's forty is in no blend's ten
 _BLOCK = 256  # listeners scored at once
@@ -22,7 +22,7 @@ Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Pool:
+class ValidationPool:
     """For each listener asked about, the tracks that any part ranks high, and what every part says of them.
 
     scores: float32 (listeners, pool, parts), standardised, -inf for a repeated place · relevant: bool (listeners, pool)
@@ -30,15 +30,15 @@ class Pool:
     """
 
     scores: NDArray[np.float32]
-    relevant: NDArray[np.bool_]
+    relevant_counts: NDArray[np.bool_]
     wanted: NDArray[np.int64]
     tracks: NDArray[np.int64]
 
     @classmethod
-    def of(cls, examiner: Examiner, parts: Sequence[Scores], offered: NDArray[np.bool_]) -> Pool:
+    def build(cls, metric: ValidationMetric, parts: Sequence[Scorer], offered: NDArray[np.bool_]) -> ValidationPool:
         """parts: rows → (b, items), as `engine.fitting.PartScorer` · offered: bool (items,)."""
-        q = examiner.question
-        lists = [top_lists(_masked(p, offered), q.listeners, q.past, _POOL, threads=examiner.threads) for p in parts]
+        q = metric.ground_truth
+        lists = [rank_top_k(_masked(p, offered), q.users, q.past, _POOL, threads=metric.threads) for p in parts]
         pool = np.sort(np.concatenate(lists, axis=1), axis=1)
         repeated = np.zeros(pool.shape, np.bool_)
         repeated[:, 1:] = pool[:, 1:] == pool[:, :-1]
@@ -47,24 +47,28 @@ class Pool:
         for start in range(0, len(pool), _BLOCK):
             block = slice(start, start + _BLOCK)
             for number, part in enumerate(parts):
-                said = standardised(part(q.listeners[block]), offered)
+                said = standardised(part(q.users[block]), offered)
                 scores[block, :, number] = np.take_along_axis(said, np.maximum(pool[block], 0), axis=1)
         scores[unusable] = -np.inf
-        return cls(scores, q.hits(np.where(unusable, -1, pool)), q.relevant(), q.tracks_played())
+        return cls(scores, q.mark_hits(np.where(unusable, -1, pool)), q.relevant_counts(), q.history_lengths())
 
     def each(self, weights: Vector, who: NDArray[np.bool_] | slice = slice(None)) -> Vector:
         """NDCG@10 of the listeners chosen by `who`, their parts weighted alike: float64 (n,)."""
         usable = np.isfinite(self.scores[who, :, 0])
         total = np.where(usable, np.nan_to_num(self.scores[who], neginf=0.0) @ weights.astype(np.float32), -np.inf)
-        best = np.argpartition(-total, K - 1, axis=1)[:, :K] if total.shape[1] > K else np.argsort(-total, axis=1)
+        best = (
+            np.argpartition(-total, CUTOFF - 1, axis=1)[:, :CUTOFF]
+            if total.shape[1] > CUTOFF
+            else np.argsort(-total, axis=1)
+        )
         ordered = np.take_along_axis(best, np.argsort(-np.take_along_axis(total, best, 1), axis=1, kind="stable"), 1)
-        hits = np.take_along_axis(self.relevant[who], ordered, axis=1)
-        if hits.shape[1] < K:
-            hits = np.pad(hits, ((0, 0), (0, K - hits.shape[1])))
-        return ndcg(hits, self.wanted[who], [K])[:, 0]
+        hits = np.take_along_axis(self.relevant_counts[who], ordered, axis=1)
+        if hits.shape[1] < CUTOFF:
+            hits = np.pad(hits, ((0, 0), (0, CUTOFF - hits.shape[1])))
+        return ndcg(hits, self.wanted[who], [CUTOFF])[:, 0]
 
 
-def learn_weights(pool: Pool, seed: int) -> tuple[Weights, float]:
+def learn_weights(pool: ValidationPool, seed: int) -> tuple[Weights, float]:
     """Weights and the NDCG@10 to be expected of them: learnt on one half of the listeners and judged on the other, both
     ways, so that a choice between blends is not won by whoever fits chance best."""
     half = np.random.default_rng(seed).permutation(len(pool.wanted)) % 2 == 0
@@ -90,7 +94,7 @@ def learn_weights(pool: Pool, seed: int) -> tuple[Weights, float]:
     return Weights(few, many, boundary if few != many else 0), float(expected.mean())
 
 
-def _search(pool: Pool, who: NDArray[np.bool_]) -> Vector:
+def _search(pool: ValidationPool, who: NDArray[np.bool_]) -> Vector:
     """The first part, then one after the other with the share that helps most, then all of them once more."""
     weights = np.zeros(pool.scores.shape[2])
     weights[0] = 1
@@ -99,14 +103,14 @@ def _search(pool: Pool, who: NDArray[np.bool_]) -> Vector:
     return _refined(pool, weights, who)
 
 
-def _refined(pool: Pool, weights: Vector, who: NDArray[np.bool_]) -> Vector:
+def _refined(pool: ValidationPool, weights: Vector, who: NDArray[np.bool_]) -> Vector:
     for part in range(len(weights) if len(weights) > 1 else 0):
         now = weights[part]
         weights = _line(pool, weights, part, who, [now * 0.6, now * 0.8, now * 1.25, now * 1.6, 0.0])
     return weights
 
 
-def _line(pool: Pool, weights: Vector, part: int, who: NDArray[np.bool_], shares: Sequence[float]) -> Vector:
+def _line(pool: ValidationPool, weights: Vector, part: int, who: NDArray[np.bool_], shares: Sequence[float]) -> Vector:
     """`weights`, or with another share of one part where that is better; they add up to 1."""
     others = np.where(np.arange(len(weights)) == part, 0, weights)
     tried = [weights]
@@ -119,5 +123,5 @@ def _line(pool: Pool, weights: Vector, part: int, who: NDArray[np.bool_], shares
     return tried[int(np.argmax(scores))]
 
 
-def _masked(part: Scores, offered: NDArray[np.bool_]) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
+def _masked(part: Scorer, offered: NDArray[np.bool_]) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
     return lambda users: np.where(offered, part(users), np.float32(-np.inf))

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from engine.ensemble import Part, Recipe
 from engine.fitting import PartScorer
-from engine.tuning.blend_weights import Pool, learn_weights
+from engine.tuning.blend_weights import ValidationPool, learn_weights
 from engine.tuning.family_search import FamilySearch
-from engine.tuning.trial_runner import Bench, served
+from engine.tuning.trial_runner import TrialRunner, single_component_scorer
 
 _MIN_GAIN = 0.005  # of the score: what a further part in every answer must bring
 _NEGLIGIBLE = 0.03
@@ -20,7 +20,7 @@ _OPINIONS = 4  # such trials of a family are fitted again
 _MOST_PARTS = 5
 
 
-def best_blend(bench: Bench, searches: Mapping[str, FamilySearch], deadline: float) -> tuple[Recipe, float]:
+def best_blend(bench: TrialRunner, searches: Mapping[str, FamilySearch], deadline: float) -> tuple[Recipe, float]:
     """The best part alone, or with others added one by one as long as each brings something. Weights are learnt and
     judged on different listeners."""
     chosen = _second_opinion(bench, searches, deadline)
@@ -28,7 +28,7 @@ def best_blend(bench: Bench, searches: Mapping[str, FamilySearch], deadline: flo
     best = Recipe((leader.part,)), leader.again
     if len(chosen) < 2:
         return best
-    pool = Pool.of(bench.examiner, [one.scorer for one in chosen], leader.scorer.popularity > 0)
+    pool = ValidationPool.build(bench.metric, [one.scorer for one in chosen], leader.scorer.popularity > 0)
     used = [0]
     while left := [i for i in range(len(chosen)) if i not in used]:
         tried = [(i, *learn_weights(_of_parts(pool, [*used, i]), bench.seed)) for i in left]
@@ -50,7 +50,7 @@ class _Candidate:
     again: float
 
 
-def _second_opinion(bench: Bench, searches: Mapping[str, FamilySearch], deadline: float) -> list[_Candidate]:
+def _second_opinion(bench: TrialRunner, searches: Mapping[str, FamilySearch], deadline: float) -> list[_Candidate]:
     """What to blend, the best first: fitted once more with another seed. The best of many trials owes some of its score
     to its seed; without this, whoever was luckiest would lead, and would seem to need no other part."""
     ranked = sorted(
@@ -68,14 +68,14 @@ def _second_opinion(bench: Bench, searches: Mapping[str, FamilySearch], deadline
         if enough or late or score < _WORTH_ADDING * lead:
             continue
         scorer = again.fit(trial.part)
-        second = again.examiner.ndcg(served(scorer))
+        second = again.metric.mean_ndcg(single_component_scorer(scorer))
         found.setdefault(family, []).append(_Candidate(trial.part, scorer, (score + second) / 2, second))
     best = [max(few, key=lambda one: one.score) for few in found.values()]
     return _one_of_factors(sorted(best, key=lambda one: -one.score))[:_MOST_PARTS]
 
 
-def _of_parts(pool: Pool, few: Sequence[int]) -> Pool:
-    return Pool(pool.scores[:, :, list(few)], pool.relevant, pool.wanted, pool.tracks)
+def _of_parts(pool: ValidationPool, few: Sequence[int]) -> ValidationPool:
+    return ValidationPool(pool.scores[:, :, list(few)], pool.relevant_counts, pool.wanted, pool.tracks)
 
 
 def _one_of_factors(candidates: list[_Candidate]) -> list[_Candidate]:

@@ -12,9 +12,9 @@ from engine.ensemble import Recipe
 from engine.tuning.ensemble_selection import best_blend
 from engine.tuning.family_search import FamilySearch
 from engine.tuning.space import SHARES, space_of
-from engine.tuning.trial_runner import Bench
-from engine.tuning.trials import Trial, Tuned
-from engine.tuning.validation_metric import Examiner
+from engine.tuning.trial_runner import TrialRunner
+from engine.tuning.trials import Trial, TunedEnsemble
+from engine.tuning.validation_metric import ValidationMetric
 
 BLEND_SHARE = 0.2  # of the time, kept for the blend
 
@@ -25,13 +25,13 @@ def tune(
     shape: tuple[int, int],
     *,
     seconds: float,
-    start: Recipe | None = None,
-    known: Sequence[Trial] = (),
+    initial: Recipe | None = None,
+    previous_trials: Sequence[Trial] = (),
     seed: int = 2009,
     threads: int = 0,
     on_trial: Callable[[Trial], None] = lambda trial: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Tuned:
+) -> TunedEnsemble:
     """Search for `seconds`, then blend. Each family has at least one trial, however short the time.
 
     start: its parts are tried first (the recipe in service) · known: trials of an interrupted search, not tried again ·
@@ -40,17 +40,17 @@ def tune(
     """
     if not len(past):
         raise ValueError("there are no plays to learn from; import plays first")
-    bench = Bench(past, shape, Examiner.of(past, future, shape, seed, threads), seed, threads)
+    bench = TrialRunner(past, shape, ValidationMetric.from_pairs(past, future, shape, seed, threads), seed, threads)
     searches = {family: FamilySearch(family, space_of(family, past), seed) for family in SHARES}
-    for trial in known:
+    for trial in previous_trials:
         searches[trial.part.trainer.family].learn(trial) if trial.part.trainer.family in searches else None
-    for part in start.parts if start else ():
+    for part in initial.parts if initial else ():
         if part.trainer.family in searches:
             searches[part.trainer.family].first(part)
     began, deadline = time.perf_counter(), time.perf_counter() + seconds * (1 - BLEND_SHARE)
-    trials = list(known)
+    trials = list(previous_trials)
     for search in _turns(searches, deadline):
-        trial = bench.try_part(search.next(), best=_leader(searches))
+        trial = bench.run_trial(search.next(), best=_leader(searches))
         search.learn(trial)
         trials.append(trial)
         on_trial(trial)
@@ -58,7 +58,7 @@ def tune(
     recipe, score = best_blend(bench, searches, began + seconds)
     progress(int(seconds), int(seconds))
     best_of = {f: round(s.best.score, 5) for f, s in searches.items() if s.best and s.best.score is not None}
-    return Tuned(recipe, round(score, 5), tuple(trials), best_of)
+    return TunedEnsemble(recipe, round(score, 5), tuple(trials), best_of)
 
 
 def _turns(searches: dict[str, FamilySearch], deadline: float) -> Iterator[FamilySearch]:

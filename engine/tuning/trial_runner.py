@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 
 from engine.data.user_item_matrix import Pairs, Statistics, confidence_matrix
 from engine.ensemble import Part
-from engine.evaluation.ranking import Scores
+from engine.evaluation.ranking import Scorer
 from engine.fitting import PartScorer
 from engine.models.base import SILENT, CannotTrain, Factors, Progress
 from engine.ranking.blend import blended
 from engine.tuning.trials import Trial
-from engine.tuning.validation_metric import Examiner
+from engine.tuning.validation_metric import ValidationMetric
 
 _HOPELESS = 0.6  # of the leader's score, half way through its iterations
 
 
 @dataclass
-class Bench:
+class TrialRunner:
     """What every part is tried on, and how."""
 
     past: Pairs
     shape: tuple[int, int]
-    examiner: Examiner
+    metric: ValidationMetric
     seed: int
     threads: int
 
@@ -38,7 +38,7 @@ class Bench:
         learnt = part.trainer.fit(matrix, seed=self.seed, threads=self.threads, progress=progress)
         return PartScorer.of(part, learnt, matrix)
 
-    def try_part(self, part: Part, best: float) -> Trial:
+    def run_trial(self, part: Part, best: float) -> Trial:
         """A trial that cannot be fitted is one without a score; the search goes on."""
         began, note = time.perf_counter(), ""
         half_way = getattr(part.trainer, "iterations", 0) // 2
@@ -47,20 +47,20 @@ class Bench:
             nonlocal note
             if done != half_way or not best:
                 return False
-            if self.examiner.ndcg(lambda users: factors[0][users] @ factors[1].T) >= _HOPELESS * best:
+            if self.metric.mean_ndcg(lambda users: factors[0][users] @ factors[1].T) >= _HOPELESS * best:
                 return False
             note = f"ended after {done} iterations, far behind"
             return True
 
         try:
             scorer = self.fit(part, Progress(look=hopeless))
-            score: float | None = round(self.examiner.ndcg(served(scorer)), 5)
+            score: float | None = round(self.metric.mean_ndcg(single_component_scorer(scorer)), 5)
         except (CannotTrain, FloatingPointError, MemoryError, ValueError, ArithmeticError) as error:
             score, note = None, f"{type(error).__name__}: {error}"[:500]
         return Trial(part, score, round(time.perf_counter() - began, 3), note)
 
 
-def served(scorer: PartScorer) -> Scores:
+def single_component_scorer(scorer: PartScorer) -> Scorer:
     """As one part alone is served."""
 
     def scores(users: NDArray[np.int64]) -> NDArray[np.float32]:

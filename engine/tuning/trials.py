@@ -32,7 +32,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedEnsemble:
     """recipe: the best found · score: its NDCG@10 on the plays it was chosen on · trials: all, those known before first
     · best_of: the best score of each family tried."""
 

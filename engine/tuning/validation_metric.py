@@ -8,38 +8,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.user_item_matrix import Pairs, occurrences
-from engine.evaluation.ground_truth import Question, returning
+from engine.evaluation.ground_truth import GroundTruth, known_users_only
 from engine.evaluation.metrics import ndcg
-from engine.evaluation.ranking import Scores, top_lists
+from engine.evaluation.ranking import Scorer, rank_top_k
 
-K = 10
-MAX_LISTENERS = 5_000
+CUTOFF = 10
+MAX_USERS = 5_000
 
 
 @dataclass(frozen=True)
-class Examiner:
+class ValidationMetric:
     """Asks about the same listeners every time: those with both a past and a future."""
 
-    question: Question
+    ground_truth: GroundTruth
     threads: int = 0
 
     @classmethod
-    def of(cls, past: Pairs, future: Pairs, shape: tuple[int, int], seed: int, threads: int = 0) -> Examiner:
+    def from_pairs(
+        cls, past: Pairs, future: Pairs, shape: tuple[int, int], seed: int, threads: int = 0
+    ) -> ValidationMetric:
         """Raises ValueError where there is nobody to ask about."""
         before = occurrences(past, shape)
-        question = Question.of(before, returning(before, occurrences(future, shape)), MAX_LISTENERS, seed)
-        if not len(question.listeners):
+        ground_truth = GroundTruth.from_matrices(
+            before, known_users_only(before, occurrences(future, shape)), MAX_USERS, seed
+        )
+        if not len(ground_truth.users):
             raise ValueError(
                 "nobody who played something before came to anything new after; there is nothing to choose on"
             )
-        return cls(question, threads)
+        return cls(ground_truth, threads)
 
-    def ndcg(self, scores: Scores) -> float:
+    def mean_ndcg(self, scores: Scorer) -> float:
         """Mean NDCG@10 of a model."""
         return float(self.each(scores).mean())
 
-    def each(self, scores: Scores) -> NDArray[np.float64]:
+    def each(self, scores: Scorer) -> NDArray[np.float64]:
         """NDCG@10 of each listener asked about: float64 (n,)."""
-        q = self.question
-        lists = top_lists(scores, q.listeners, q.past, K, threads=self.threads)
-        return ndcg(q.hits(lists), q.relevant(), [K])[:, 0]
+        q = self.ground_truth
+        lists = rank_top_k(scores, q.users, q.past, CUTOFF, threads=self.threads)
+        return ndcg(q.mark_hits(lists), q.relevant_counts(), [CUTOFF])[:, 0]

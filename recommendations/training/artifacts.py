@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from engine.bundle.versions import UNREADABLE
 from engine.data.plays import Plays
 from engine.ensemble import Recipe
-from engine.training import Trained, TrainingConfig
+from engine.training import TrainedVersion, TrainingConfig
 from recommendations.models import ModelArtifact
 from recommendations.training.config import store
 from recommendations.training.publish import version_in_service
@@ -49,7 +49,7 @@ def recipe_in_service() -> Recipe | None:
         return None
 
 
-def record_version(trained: Trained, fingerprint: str) -> ModelArtifact:
+def record_version(trained: TrainedVersion, fingerprint: str) -> ModelArtifact:
     """The row of a version that is on disk, with the gate's verdict on it."""
     versions, serving = store(), version_in_service()
     manifest = versions.manifest(str(trained.bundle.version))
@@ -72,7 +72,7 @@ def record_version(trained: Trained, fingerprint: str) -> ModelArtifact:
     )
 
 
-def summary(trained: Trained) -> str:
+def summary(trained: TrainedVersion) -> str:
     """One line for the operator."""
     bundle, report = trained.bundle, trained.manifest["report"]
     judged = ""

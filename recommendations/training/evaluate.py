@@ -7,7 +7,7 @@ from typing import Any
 from engine.bundle.versions import UNREADABLE
 from engine.data.id_map import IdMap
 from engine.ensemble import Recipe
-from engine.training import judge
+from engine.training import evaluate_on_holdout
 from recommendations.training.artifacts import recipe_in_service
 from recommendations.training.config import store, training_config
 from recommendations.training.run import read_plays
@@ -44,13 +44,13 @@ def evaluate(
     plays = read_plays(progress)
     if not len(plays):
         raise CannotEvaluate("there are no plays to judge on; import plays first")
-    return judge(
+    return evaluate_on_holdout(
         plays,
         IdMap.of(plays.user),
         IdMap.of(load_track_ids()),
         replace(training_config(recipe), split=split, holdout=holdout),
         in_service=recipe_in_service(),
         ks=ks,
-        max_listeners=listeners,
+        max_users=listeners,
         progress=progress,
     )

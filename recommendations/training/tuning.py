@@ -20,8 +20,8 @@ from engine.data.user_item_matrix import Pairs
 from engine.ensemble import Part
 from engine.fitting import fit_recipe
 from engine.training import TrainingConfig
-from engine.tuning import Trial, Tuned, tune
-from engine.tuning.validation_metric import Examiner
+from engine.tuning import Trial, TunedEnsemble, tune
+from engine.tuning.validation_metric import ValidationMetric
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.models import TrainingRun, TuningStudy, TuningTrial
 from recommendations.training.config import store, training_config
@@ -107,8 +107,8 @@ class _Material:
     def score(self, config: TrainingConfig) -> float:
         """NDCG@10 of the recipe of `config`, asked as the search asks."""
         fitted = fit_recipe(self.past, self.shape, config.recipe, seed=config.seed, threads=config.threads)
-        examiner = Examiner.of(self.past, self.future, self.shape, config.seed, config.threads)
-        return round(examiner.ndcg(fitted.scorer()), 5)
+        metric = ValidationMetric.from_pairs(self.past, self.future, self.shape, config.seed, config.threads)
+        return round(metric.mean_ndcg(fitted.scorer()), 5)
 
 
 def _material(plays: Plays, tracks: np.ndarray, config: TrainingConfig) -> _Material:
@@ -149,7 +149,7 @@ def _resumed(study: TuningStudy, material: _Material) -> TuningStudy:
     return study
 
 
-def _search(study: TuningStudy, material: _Material, config: TrainingConfig, progress: Progress) -> Tuned:
+def _search(study: TuningStudy, material: _Material, config: TrainingConfig, progress: Progress) -> TunedEnsemble:
     known = [Trial(Part.parse(row.parameters), row.score, row.seconds, row.note) for row in study.trials.all()]
     spent, began = sum(trial.seconds for trial in known), time.perf_counter()
     tuned = tune(
@@ -157,8 +157,8 @@ def _search(study: TuningStudy, material: _Material, config: TrainingConfig, pro
         material.future,
         material.shape,
         seconds=max(study.budget_seconds - spent, 1.0),
-        start=config.recipe,
-        known=known,
+        initial=config.recipe,
+        previous_trials=known,
         seed=config.seed,
         threads=config.threads,
         on_trial=lambda trial: _keep(study, trial),
@@ -181,7 +181,7 @@ def _keep(study: TuningStudy, trial: Trial) -> None:
 
 
 def _adopt(
-    study: TuningStudy, tuned: Tuned, config: TrainingConfig, train_it: bool, progress: Progress
+    study: TuningStudy, tuned: TunedEnsemble, config: TrainingConfig, train_it: bool, progress: Progress
 ) -> tuple[Status, str, TrainingRun | None]:
     """Train the recipe and see what the gate says; only what went into service is used from now on."""
     in_use = study.score_in_use or 0.0
@@ -199,7 +199,7 @@ def _adopt(
     raise RuntimeError(f"the recipe found could not be trained: {trained}")
 
 
-def _train_when_possible(tuned: Tuned, progress: Progress) -> Trained:
+def _train_when_possible(tuned: TunedEnsemble, progress: Progress) -> Trained:
     """A training run that is going on is waited for: the search took longer."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:

@@ -10,7 +10,7 @@ from engine.data.user_item_matrix import Pairs
 from engine.ensemble import Part, Recipe
 from engine.models.als import ALS
 from engine.models.base import Trainer
-from engine.training import Trained, TrainingConfig, train
+from engine.training import TrainedVersion, TrainingConfig, train
 
 TWO_FACTORS = ALS(factors=2, iterations=10)
 
@@ -43,7 +43,7 @@ def config_of(*trainers: Trainer, **config: Any) -> TrainingConfig:
     return TrainingConfig(Recipe(tuple(Part(t) for t in trainers)), **({"threads": 1} | config))
 
 
-def trained_checkerboard(size: int = 20, *, trainer: Trainer = TWO_FACTORS, **config: Any) -> Trained:
+def trained_checkerboard(size: int = 20, *, trainer: Trainer = TWO_FACTORS, **config: Any) -> TrainedVersion:
     settings = config_of(trainer, **config)
     return train(checkerboard(size), np.arange(100, 100 + size), settings, version="v1")
 

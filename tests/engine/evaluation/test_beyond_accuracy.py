@@ -7,12 +7,12 @@ from scipy.sparse import csr_matrix
 from engine.evaluation import beyond_accuracy
 from engine.evaluation.beyond_accuracy import (
     coverage,
-    diversity,
-    exposure,
+    exposure_counts,
     gini,
-    mean_of_list,
+    intra_list_diversity,
+    item_vectors,
+    list_means,
     novelty,
-    track_vectors,
 )
 
 LISTS = np.array([[0, 1, 2], [2, 3, -1], [-1, -1, -1]])
@@ -35,14 +35,16 @@ def test_novelty_is_how_many_bits_it_takes_to_say_that_a_listener_knows_a_track(
 
 
 def test_the_mean_of_a_list_is_over_the_tracks_it_has() -> None:
-    means = mean_of_list(np.array([1.0, 2.0, 6.0, 10.0]), LISTS, (1, 2, 3))
+    means = list_means(np.array([1.0, 2.0, 6.0, 10.0]), LISTS, (1, 2, 3))
     np.testing.assert_allclose(means, [[1, 1.5, 3], [6, 8, 8], [np.nan] * 3])
 
 
 def test_two_tracks_with_the_same_listeners_are_no_diversity_and_strangers_are_all() -> None:
     past = csr_matrix(np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0]], np.bool_))
     lists = np.array([[0, 1], [0, 2], [0, 3], [3, -1]])
-    np.testing.assert_allclose(diversity(track_vectors(past), lists, (2,), seed=0)[:, 0], [0, 1, 1, np.nan], atol=1e-6)
+    np.testing.assert_allclose(
+        intra_list_diversity(item_vectors(past), lists, (2,), seed=0)[:, 0], [0, 1, 1, np.nan], atol=1e-6
+    )
 
 
 def test_diversity_agrees_with_the_cosines_of_all_pairs() -> None:
@@ -56,21 +58,21 @@ def test_diversity_agrees_with_the_cosines_of_all_pairs() -> None:
         ]
         for row in lists
     ]
-    np.testing.assert_allclose(diversity(track_vectors(past), lists, (2, 4, 6), seed=0), slow, atol=1e-6)
+    np.testing.assert_allclose(intra_list_diversity(item_vectors(past), lists, (2, 4, 6), seed=0), slow, atol=1e-6)
 
 
 def test_diversity_is_measured_on_a_seeded_sample_of_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    vectors, lists = track_vectors(random_past()), np.tile(random_lists()[:1], (30, 1))
+    vectors, lists = item_vectors(random_past()), np.tile(random_lists()[:1], (30, 1))
     monkeypatch.setattr(beyond_accuracy, "DIVERSITY_LISTS", 10)
     monkeypatch.setattr(beyond_accuracy, "_LISTS_AT_ONCE", 4)
-    one, again, other = (diversity(vectors, lists, (6,), seed)[:, 0] for seed in (1, 1, 2))
+    one, again, other = (intra_list_diversity(vectors, lists, (6,), seed)[:, 0] for seed in (1, 1, 2))
     assert np.isfinite(one).sum() == 10
     assert np.isfinite(one).tolist() == np.isfinite(again).tolist() != np.isfinite(other).tolist()
 
 
 def test_exposure_counts_a_list_as_often_as_its_listener() -> None:
     weights = np.array([[1, 1, 1], [0, 3, 5]], np.uint8)
-    np.testing.assert_array_equal(exposure(LISTS, weights, 5), [[1, 1, 2, 1, 0], [0, 0, 3, 3, 0]])
+    np.testing.assert_array_equal(exposure_counts(LISTS, weights, 5), [[1, 1, 2, 1, 0], [0, 0, 3, 3, 0]])
 
 
 def test_coverage_is_of_the_tracks_that_somebody_played() -> None:

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from engine.evaluation import ranking
-from engine.evaluation.evaluate import examine
+from engine.evaluation.evaluate import evaluate
 from engine.evaluation.metrics import METRICS
-from engine.evaluation.ranking import Scores, top_lists
+from engine.evaluation.ranking import Scorer, rank_top_k
 
 NEVER = -np.inf
 
 
-def table(scores: Any) -> Scores:
+def table(scores: Any) -> Scorer:
     """A ranker that looks its scores up."""
     whole = np.asarray(scores, np.float32)
     return lambda listeners: whole[listeners]
@@ -45,7 +45,7 @@ MODEL = table([[9, 1, 4, 0, 5], [9, 8, 1, 7, 2], [NEVER] * 5, [0] * 5])  # lists
 
 @pytest.fixture(scope="module")
 def answer() -> dict[str, Any]:
-    return examine(PAST, FUTURE, {"model": MODEL}, ks=(2, 1), cold_below=1, threads=2)
+    return evaluate(PAST, FUTURE, {"model": MODEL}, ks=(2, 1), cold_threshold=1, threads=2)
 
 
 def means(metrics: dict[str, dict[str, float]], *names: str) -> list[float]:
@@ -85,7 +85,7 @@ def test_segments_are_computed_by_hand(answer: dict[str, Any]) -> None:
     assert found == pytest.approx(
         {"cold": 1, "light": 1, "heavy": 1 / log2(3), "head": 1, "tail": (1 + 1 / log2(3)) / 2}, abs=1e-5
     )
-    wider = examine(PAST, FUTURE, {}, ks=(2,), cold_below=3, head_share=0.9)["models"]["most_popular"]["segments"]
+    wider = evaluate(PAST, FUTURE, {}, ks=(2,), cold_threshold=3, head_share=0.9)["models"]["most_popular"]["segments"]
     assert [wider[name]["listeners"] for name in ("cold", "light", "heavy", "head", "tail")] == [3, 0, 0, 2, 2]
     assert wider["light"]["metrics"] == {}
     assert {name.split("@")[0] for of in segments.values() for name in of["metrics"]} == set(METRICS)
@@ -96,7 +96,7 @@ def test_differences_are_of_the_same_listeners(answer: dict[str, Any]) -> None:
     assert set(difference) == {"ndcg@1", "ndcg@2", "recall@1", "recall@2"}
     assert difference["ndcg@1"]["mean"] == pytest.approx((-1 + 1 - 1) / 3, abs=1e-5)
     assert difference["ndcg@1"]["low"] == -1 < difference["ndcg@1"]["high"]
-    itself = examine(PAST, FUTURE, {"model": MODEL, "twin": MODEL}, ks=(1,))["differences"]["twin"]
+    itself = evaluate(PAST, FUTURE, {"model": MODEL, "twin": MODEL}, ks=(1,))["differences"]["twin"]
     assert itself == {name: {"mean": 0, "low": 0, "high": 0} for name in ("ndcg@1", "recall@1")}
 
 
@@ -122,14 +122,14 @@ def slow_means(past: csr_matrix, future: csr_matrix, scores: NDArray[np.float32]
 def test_it_agrees_with_ranking_each_listener_alone(k: int, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "BLOCK_BYTES", block_bytes)
     past, future, scores = random_world()
-    metrics = examine(past, future, {"model": table(scores)}, ks=(k,))["models"]["model"]["metrics"]
+    metrics = evaluate(past, future, {"model": table(scores)}, ks=(k,))["models"]["model"]["metrics"]
     expected = slow_means(past, future, scores, k)
     assert {name: metrics[f"{name}@{k}"]["mean"] for name in METRICS} == pytest.approx(expected, abs=1e-5)
 
 
 def test_listeners_and_tracks_in_segments_add_up_to_all() -> None:
     past, future, scores = random_world(users=200)
-    judged = examine(past, future, {"model": table(scores)}, ks=(10,))
+    judged = evaluate(past, future, {"model": table(scores)}, ks=(10,))
     whole, segments = judged["models"]["model"]["metrics"], judged["models"]["model"]["segments"]
     of_listeners = [segments[name] for name in ("cold", "light", "heavy")]
     assert all(of["listeners"] > 10 for of in of_listeners)
@@ -144,20 +144,20 @@ def test_listeners_and_tracks_in_segments_add_up_to_all() -> None:
 
 def test_a_ranker_that_offers_nothing_is_judged_all_the_same() -> None:
     past, future, scores = random_world()
-    nothing = examine(past, future, {"silent": table(np.full_like(scores, NEVER))}, ks=(5,))["models"]["silent"]
+    nothing = evaluate(past, future, {"silent": table(np.full_like(scores, NEVER))}, ks=(5,))["models"]["silent"]
     assert set(nothing["metrics"]) == {f"{name}@5" for name in [*METRICS, "coverage", "gini"]} | {"personalised"}
     assert {bound for of in nothing["metrics"].values() for bound in of.values()} == {0}
 
 
 def test_a_track_never_offered_is_no_hit_though_the_list_has_room() -> None:
     scores = [[NEVER, NEVER, NEVER, 1, NEVER]]
-    judged = examine(matrix({0}), matrix({1, 2}), {"model": table(scores)}, ks=(5,))["models"]["model"]["metrics"]
+    judged = evaluate(matrix({0}), matrix({1, 2}), {"model": table(scores)}, ks=(5,))["models"]["model"]["metrics"]
     assert means(judged, "recall@5", "hit_rate@5", "personalised") == [0, 0, 1]
 
 
 def test_a_past_track_is_never_listed_whatever_its_score() -> None:
     past, _, scores = random_world()
-    lists = top_lists(table(scores), np.arange(60), past > 0, 40)
+    lists = rank_top_k(table(scores), np.arange(60), past > 0, 40)
     assert all(not set(row[row >= 0]) & set(past[user].indices) for user, row in enumerate(lists))
     assert all(len(row[row >= 0]) == len(set(row[row >= 0])) for row in lists)
 
@@ -165,10 +165,10 @@ def test_a_past_track_is_never_listed_whatever_its_score() -> None:
 @pytest.mark.parametrize("block_bytes", [500, 64 << 20])
 def test_threads_and_blocks_do_not_change_the_answer(block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     past, future, scores = random_world(users=120)
-    plain = examine(past, future, {"model": table(scores)}, threads=1)
+    plain = evaluate(past, future, {"model": table(scores)}, threads=1)
     monkeypatch.setattr(ranking, "BLOCK_BYTES", block_bytes)
     for _ in range(3):
-        assert examine(past, future, {"model": table(scores)}, threads=4) == plain
+        assert evaluate(past, future, {"model": table(scores)}, threads=4) == plain
 
 
 def test_memory_is_that_of_a_block_and_not_of_all_scores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ def test_memory_is_that_of_a_block_and_not_of_all_scores(monkeypatch: pytest.Mon
         return np.tile(np.arange(items, dtype=np.float32), (len(listeners), 1))
 
     tracemalloc.start()
-    lists = top_lists(scores, np.arange(users), nobody, 3)
+    lists = rank_top_k(scores, np.arange(users), nobody, 3)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (lists == [1999, 1998, 1997]).all()
@@ -193,7 +193,7 @@ def test_memory_is_that_of_a_block_and_not_of_all_scores(monkeypatch: pytest.Mon
 def test_a_seeded_sample_of_listeners_is_judged() -> None:
     past, future, scores = random_world(users=200)
     one, again, other = (
-        examine(past, future, {"model": table(scores)}, ks=(5,), max_listeners=50, seed=seed) for seed in (1, 1, 2)
+        evaluate(past, future, {"model": table(scores)}, ks=(5,), max_users=50, seed=seed) for seed in (1, 1, 2)
     )
     assert one["listeners"] == 50
     assert one == again != other
@@ -203,45 +203,45 @@ def test_a_seeded_sample_of_listeners_is_judged() -> None:
         asked.extend(listeners.tolist())
         return scores[listeners]
 
-    examine(past, future, {"model": scores_of}, max_listeners=150)
+    evaluate(past, future, {"model": scores_of}, max_users=150)
     assert len(set(asked)) == len(asked) == 150
-    assert examine(past, future, {}, ks=(5,), max_listeners=None)["listeners"] > 150
+    assert evaluate(past, future, {}, ks=(5,), max_users=None)["listeners"] > 150
 
 
 def test_any_stored_entry_is_a_play_and_the_matrices_stay_as_they_are() -> None:
     past, future, scores = random_world()
-    plain = examine(past, future, {"model": table(scores)}, ks=(5,))
+    plain = evaluate(past, future, {"model": table(scores)}, ks=(5,))
     zeros = csr_matrix((np.zeros(past.nnz, np.float32), past.indices[::-1].copy(), past.indptr), shape=past.shape)
     mirrored = csr_matrix((past.data, past.indices[::-1].copy(), past.indptr), shape=past.shape)
     before = zeros.indices.copy()
-    unsorted = examine(zeros, future, {"model": table(scores)}, ks=(5,))
-    assert unsorted == examine(mirrored, future, {"model": table(scores)}, ks=(5,)) != plain
+    unsorted = evaluate(zeros, future, {"model": table(scores)}, ks=(5,))
+    assert unsorted == evaluate(mirrored, future, {"model": table(scores)}, ks=(5,)) != plain
     np.testing.assert_array_equal(zeros.indices, before)
     assert not zeros.data.any()
 
 
 def test_a_play_stored_twice_is_one(answer: dict[str, Any]) -> None:
     twice = csr_matrix((np.ones(8, np.bool_), [0, 0, 0, 1, 1, 0, 0, 0], [0, 2, 6, 6, 8]), shape=(4, 5))
-    assert examine(twice, FUTURE, {"model": MODEL}, ks=(2, 1), cold_below=1) == answer
+    assert evaluate(twice, FUTURE, {"model": MODEL}, ks=(2, 1), cold_threshold=1) == answer
 
 
 def test_without_anything_relevant_there_are_no_models() -> None:
-    nobody = examine(PAST, PAST, {"model": MODEL}, ks=(1,))
+    nobody = evaluate(PAST, PAST, {"model": MODEL}, ks=(1,))
     assert nobody == {"listeners": 0, "tracks": 5, "ks": [1], "max_k": 1, "models": {}, "differences": {}}
 
 
 def test_progress_counts_the_listeners_of_every_ranker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "BLOCK_BYTES", 40)
     steps: list[tuple[int, int]] = []
-    examine(PAST, FUTURE, {"model": MODEL}, ks=(1,), progress=lambda done, total: steps.append((done, total)))
+    evaluate(PAST, FUTURE, {"model": MODEL}, ks=(1,), progress=lambda done, total: steps.append((done, total)))
     assert steps == [(2, 6), (3, 6), (5, 6), (6, 6)]
 
 
 def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
-        examine(PAST, matrix({0}), {})
+        evaluate(PAST, matrix({0}), {})
     with pytest.raises(ValueError, match="scores are"):
-        examine(PAST, FUTURE, {"model": lambda listeners: np.zeros((len(listeners), 4), np.float32)})
+        evaluate(PAST, FUTURE, {"model": lambda listeners: np.zeros((len(listeners), 4), np.float32)})
     for ks in ((), (0, 5)):
         with pytest.raises(ValueError, match="ks are"):
-            examine(PAST, FUTURE, {}, ks=ks)
+            evaluate(PAST, FUTURE, {}, ks=ks)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from engine.evaluation.metrics import METRICS, accuracy
+from engine.evaluation.metrics import METRICS, accuracy_metrics
 
 KS = (1, 3, 5, 10)
 HITS = np.array([[1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 1]], np.bool_)
@@ -104,7 +104,7 @@ def test_the_reciprocal_rank_agrees_with_trec_eval() -> None:
 
 
 def test_accuracy_names_every_metric_at_every_k() -> None:
-    values = accuracy(HITS, RELEVANT, (2, 4))
+    values = accuracy_metrics(HITS, RELEVANT, (2, 4))
     assert set(values) == {f"{name}@{k}" for name in METRICS for k in (2, 4)}
     np.testing.assert_array_equal(values["map@4"], METRICS["map"](HITS, RELEVANT, (4,))[:, 0])
 

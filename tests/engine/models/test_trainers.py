@@ -30,7 +30,7 @@ from engine.models.slim import SLIM
 from engine.models.svd import SVD
 from engine.pipeline import PERSONAL, SIMILAR, Ranking, recommend
 from engine.retrieval.candidates import Query
-from engine.tuning.validation_metric import Examiner
+from engine.tuning.validation_metric import ValidationMetric
 from tests.engine.tastes import tastes
 from tests.engine.worlds import checkerboard, heard
 
@@ -140,11 +140,11 @@ class TestEveryPersonalFamily:
 
     def test_knows_tastes_better_than_what_is_popular(self, family: str) -> None:
         past, future, shape = tastes()
-        examiner = Examiner.of(past, future, shape, seed=0, threads=1)
+        metric = ValidationMetric.from_pairs(past, future, shape, seed=0, threads=1)
         ours, popular = (Part(trainer, Confidence()) for trainer in (TASTEFUL[family], Popularity()))
         x = confidence_matrix(past, shape, ours.confidence)
         score, base = (
-            examiner.ndcg(PartScorer.of(part, part.trainer.fit(x, seed=1, threads=1), x)) for part in (ours, popular)
+            metric.mean_ndcg(PartScorer.of(part, part.trainer.fit(x, seed=1, threads=1), x)) for part in (ours, popular)
         )
         assert score > 1.2 * base
 

@@ -6,7 +6,7 @@ from engine.data.user_item_matrix import Pairs
 from engine.ensemble import Part, Recipe
 from engine.models.ials import IALS
 from engine.tuning import Trial, tune
-from engine.tuning.blend_weights import Pool, learn_weights
+from engine.tuning.blend_weights import ValidationPool, learn_weights
 from engine.tuning.space import SHARES, nearby, part_at, point_of, space_of
 from tests.engine.tastes import tastes
 
@@ -26,14 +26,14 @@ def test_a_search_that_was_interrupted_goes_on() -> None:
     first = tune(PAST, FUTURE, SHAPE, seconds=1, threads=1)
     known = [Trial.parse(trial.parameters()) for trial in first.trials]
     new: list[Trial] = []
-    second = tune(PAST, FUTURE, SHAPE, seconds=1, threads=1, known=known, on_trial=new.append)
+    second = tune(PAST, FUTURE, SHAPE, seconds=1, threads=1, previous_trials=known, on_trial=new.append)
     assert second.trials[: len(known)] == tuple(known)
     assert not any(t.part in [k.part for k in known] for t in new)
 
 
 def test_the_recipe_in_service_is_among_the_first_to_be_tried() -> None:
     mine = Part(IALS(factors=32, iterations=7, regularization=0.02))
-    tuned = tune(PAST, FUTURE, SHAPE, seconds=0.5, threads=1, start=Recipe((mine,)))
+    tuned = tune(PAST, FUTURE, SHAPE, seconds=0.5, threads=1, initial=Recipe((mine,)))
     assert mine in [t.part for t in tuned.trials]
 
 
@@ -75,9 +75,9 @@ def test_weights_are_those_of_the_better_part_and_by_segment_where_that_pays() -
     scores = rng.standard_normal((listeners, pool, 2)).astype(np.float32)
     scores[light, :, 0] += 3 * relevant[light]
     scores[~light, :, 1] += 3 * relevant[~light]
-    weights, expected = learn_weights(Pool(scores, relevant, np.ones(listeners, int), tracks), seed=1)
+    weights, expected = learn_weights(ValidationPool(scores, relevant, np.ones(listeners, int), tracks), seed=1)
     assert weights.few[0] > 0.8
     assert weights.many[1] > 0.8
     assert expected > 0.75
     same = np.repeat(scores[:, :, :1], 2, axis=2)
-    assert learn_weights(Pool(same, relevant, np.ones(listeners, int), tracks), seed=1)[0].boundary == 0
+    assert learn_weights(ValidationPool(same, relevant, np.ones(listeners, int), tracks), seed=1)[0].boundary == 0

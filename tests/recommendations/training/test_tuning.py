@@ -22,7 +22,7 @@ from engine.ensemble import Part, Recipe
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
-from engine.tuning import Tuned
+from engine.tuning import TunedEnsemble
 from interactions.models import Interaction
 from recommendations import tasks
 from recommendations.models import Alarm, ModelArtifact, TrainingRun, TuningStudy
@@ -65,7 +65,9 @@ def finding(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The search finds what it is told to."""
 
     def finds(recipe: Recipe, score: float = 0.99) -> None:
-        monkeypatch.setattr(tuning, "tune", lambda *args, **kwargs: Tuned(recipe, score, (), {"rp3beta": score}))
+        monkeypatch.setattr(
+            tuning, "tune", lambda *args, **kwargs: TunedEnsemble(recipe, score, (), {"rp3beta": score})
+        )
 
     return finds
 
@@ -132,9 +134,9 @@ def test_a_killed_study_over_other_plays_is_over(world: None, finding: Any) -> N
 def test_the_plays_it_is_judged_on_afterwards_are_not_looked_at(world: None, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
 
-    def tune(past: Any, future: Any, shape: Any, **options: Any) -> Tuned:
+    def tune(past: Any, future: Any, shape: Any, **options: Any) -> TunedEnsemble:
         asked.update(pairs=len(past) + len(future), newest=future.newest.max(), oldest=future.newest.min(), past=past)
-        return Tuned(NEIGHBOURS, 0.9, ())
+        return TunedEnsemble(NEIGHBOURS, 0.9, ())
 
     monkeypatch.setattr(tuning, "tune", tune)
     run_tuning("test", train_it=False)
@@ -204,7 +206,7 @@ def test_a_recipe_that_loses_to_popularity_is_held_back(world: None, finding: An
 def test_a_search_that_breaks_off_leaves_a_row_an_alarm_and_the_reason(
     world: None, finding: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*args: Any, **kwargs: Any) -> Tuned:
+    def broken(*args: Any, **kwargs: Any) -> TunedEnsemble:
         raise RuntimeError("no luck today")
 
     monkeypatch.setattr(tuning, "tune", broken)
