@@ -1,11 +1,16 @@
 from typing import Any
 
-from django.http import HttpRequest
+from django.contrib import messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
-    """What the service writes, people only look at."""
+    """Admin for rows that the service writes and operators only read."""
 
     show_full_result_count = False
 
@@ -17,3 +22,45 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class ActionButtonAdmin(ReadOnlyAdmin):
+    """A read-only list with a button above it, for superusers only.
+
+    The button sends a POST, because following a link must not change anything. Subclasses set the three attributes and
+    implement `perform_action`.
+    """
+
+    button_label = ""
+    button_hint = ""
+    button_view_name = ""
+    list_before_template = "common/action_button.html"
+
+    def perform_action(self, request: HttpRequest) -> None:
+        raise NotImplementedError
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_POST(self._handle_button))
+        return [path("press", view, name=self.button_view_name), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        button = None
+        if request.user.is_superuser:
+            url = reverse(f"admin:{self.button_view_name}")
+            button = {"label": self.button_label, "hint": self.button_hint, "url": url}
+        return super().changelist_view(request, {**(extra_context or {}), "button": button})
+
+    def _handle_button(self, request: HttpRequest) -> HttpResponseRedirect:
+        if request.user.is_superuser:
+            self.perform_action(request)
+            # The admin's history lists it without a link, because there is no object that it changed.
+            LogEntry.objects.create(
+                user_id=int(request.user.pk or 0),
+                content_type=ContentType.objects.get_for_model(self.model),
+                object_repr=self.button_label,
+                action_flag=CHANGE,
+                change_message=f"Pressed “{self.button_label}”.",
+            )
+        else:
+            self.message_user(request, "Only a superuser may do this.", messages.ERROR)
+        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))

@@ -8,25 +8,27 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 
-class CannotStart(Exception):
+class BrokerUnavailable(Exception):
     """The broker does not answer."""
 
 
-def start(task: Any, *arguments: Any, command: list[str], log: str) -> None:
+def start_background_task(task: Any, *arguments: Any, command: list[str], log: str) -> None:
     """command: that of `manage.py` which does the same · log: the file of the var folder for what a child says.
 
-    Raises CannotStart.
+    Raises BrokerUnavailable.
     """
     if not settings.CELERY_BROKER_URL:
-        child(command, log)
+        start_child_process(command, log)
         return
     try:
         task.apply_async(arguments, retry=False)
     except OperationalError as error:
-        raise CannotStart(f"the broker does not answer ({error}); try again, or run manage.py {command[0]}") from error
+        raise BrokerUnavailable(
+            f"the broker does not answer ({error}); try again, or run manage.py {command[0]}"
+        ) from error
 
 
-def child(command: list[str], log: str, stdin: IO[str] | None = None) -> None:
+def start_child_process(command: list[str], log: str, stdin: IO[str] | None = None) -> None:
     with open(settings.VAR_DIR / log, "ab") as out:
         subprocess.Popen(
             [sys.executable, "manage.py", *command],

@@ -6,11 +6,11 @@ from typing import Any
 from django.core.cache import cache
 
 
-def shared() -> Any:
+def shared_cache() -> Any:
     """One of `common.redis_cache`."""
     return cache
 
 
-def name_of(kind: str, *made_of: Any) -> str:
+def cache_key(kind: str, *made_of: Any) -> str:
     """A short name of what is made of this, by its repr."""
     return f"{kind}:{blake2b(repr(made_of).encode(), digest_size=16).hexdigest()}"

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 
-from common.cache_keys import shared
+from common.cache_keys import shared_cache
 
 SECONDS = {"sec": 1, "min": 60, "hour": 3600, "day": 86400}
 LEASES = 100  # of a rate in a window
@@ -40,7 +40,7 @@ class Rate:
         """Count one request more, or `by`. A cache that is away counts none."""
         now = int(time.time())
         window = now // self.seconds
-        [count] = shared().hit([f"rate:{principal}:{self.seconds}:{window}"], self.seconds, by)
+        [count] = shared_cache().hit([f"rate:{principal}:{self.seconds}:{window}"], self.seconds, by)
         return Hit(count, now, (window + 1) * self.seconds)
 
     def wait(self, principal: str, times: int = 1) -> int:

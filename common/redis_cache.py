@@ -23,7 +23,7 @@ AWAY_SECONDS = 5.0  # how long it is left alone after it did not answer
 SAID_SECONDS = 60.0
 
 
-def impatient(seconds: float) -> dict[str, Any]:
+def connection_options(seconds: float) -> dict[str, Any]:
     """Options of a client of Redis that waits no longer, to connect and again for an answer."""
     # Without `retry`, redis-py tries three more times, a second apart.
     return {"retry": Retry(NoBackoff(), 0), "socket_connect_timeout": seconds, "socket_timeout": seconds}
@@ -33,7 +33,9 @@ class RedisCache(DjangoRedisCache):
     _away_until = _said_at = float("-inf")  # of the class: each thread has an object of its own
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
-        super().__init__(server, {**params, "OPTIONS": {**impatient(TIMEOUT_SECONDS), **params.get("OPTIONS", {})}})
+        super().__init__(
+            server, {**params, "OPTIONS": {**connection_options(TIMEOUT_SECONDS), **params.get("OPTIONS", {})}}
+        )
 
     @cached_property
     def _redis(self) -> Redis:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from django.conf import settings
 
-from common.cache_keys import shared
+from common.cache_keys import shared_cache
 
 REDIS_KEY = "listeners:changed"
 _MOST = 100_000  # waiting; of more, some are forgotten
@@ -13,9 +13,9 @@ _MOST = 100_000  # waiting; of more, some are forgotten
 def add_stale_listeners(user_ids: Collection[int]) -> None:
     """Costs one round trip, and no error."""
     if settings.REDIS_URL and settings.MUSICREC["AHEAD_LISTENERS"]:
-        shared().add_members(REDIS_KEY, user_ids, _MOST)
+        shared_cache().add_members(REDIS_KEY, user_ids, _MOST)
 
 
 def pop_stale_listeners(most: int) -> list[int]:
     """Takes out up to `most`, ascending."""
-    return sorted(int(member) for member in shared().pop_members(REDIS_KEY, most))
+    return sorted(int(member) for member in shared_cache().pop_members(REDIS_KEY, most))

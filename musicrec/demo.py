@@ -19,10 +19,10 @@ from django.core.management import call_command
 
 from musicrec.processes import (
     ROOT,
-    Stopped,
+    ProcessExited,
     check_running,
     port_is_free,
-    running,
+    run_processes,
     wait_until_ready,
     web_command,
     worker_command,
@@ -45,7 +45,7 @@ def main() -> None:
             _serve(redis_url, chosen.port, chosen.data)
     except KeyboardInterrupt:
         print()
-    except Stopped as error:
+    except ProcessExited as error:
         sys.exit(f"demo: {error}")
 
 
@@ -55,7 +55,7 @@ def _serve(redis_url: str, port: int, data: str) -> None:
     _fill(data)
     _say(f"starting web on 127.0.0.1:{port}, worker and beat")
     commands = {"web": web_command(port), "worker": worker_command(_var("beat"))}
-    with running(commands, dict(os.environ)) as processes:
+    with run_processes(commands, dict(os.environ)) as processes:
         wait_until_ready(port, processes)
         _announce(port, data)
         while True:
@@ -163,7 +163,7 @@ def _var(name: str) -> Path:
 
 def _manage(*command: str) -> None:
     if subprocess.run([sys.executable, str(ROOT / "manage.py"), *command]).returncode:
-        raise Stopped(f"`manage.py {command[0]}` failed")
+        raise ProcessExited(f"`manage.py {command[0]}` failed")
 
 
 @contextmanager

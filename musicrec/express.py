@@ -22,9 +22,9 @@ from access.authentication import read_access_token
 from access.models import Scope
 from access.services import record_service_key_use
 from access.throttles import within_rate_limit
-from common.http.request_id import named
-from common.http.request_metrics import count, server_timing
-from common.http.security_headers import ALWAYS, DATA
+from common.http.request_id import accept_request_id
+from common.http.request_metrics import count_request, format_server_timing
+from common.http.security_headers import DEFAULT_POLICY, SECURITY_HEADERS
 from recommendations.api.query_parameters import QueryParameters, parse_query
 from recommendations.api.views import HEADERS
 from recommendations.serving.answer import answer, spans
@@ -116,7 +116,7 @@ def _given(environ: Environ, asking: Asking, began: float) -> Given | None:
     one: Any = connections[DEFAULT_DB_ALIAS]
     if not one.in_atomic_block:  # but in tests
         one.close_if_unusable_or_obsolete()  # as Django does before each request
-    request_id = named(environ.get("HTTP_X_REQUEST_ID", ""))
+    request_id = accept_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
     by = _by_key if asking.scheme == "Api-Key" else _by_token
     found = by(asking, parse_query(asking.kind, environ.get("QUERY_STRING", "")))
     if found is None:
@@ -127,11 +127,11 @@ def _given(environ: Environ, asking: Asking, began: float) -> Given | None:
     timing = spans(asked, kept, perf_counter() - begun)
     unchanged = kept.etag in had
     seconds = perf_counter() - began
-    count(NAMES[asking.kind], kept.strategy, 304 if unchanged else 200, seconds)
+    count_request(NAMES[asking.kind], kept.strategy, 304 if unchanged else 200, seconds)
     said = [
         ("ETag", kept.etag),
         ("X-Request-ID", request_id),
-        ("Server-Timing", server_timing(seconds, timing)),
+        ("Server-Timing", format_server_timing(seconds, timing)),
         *HEADERS.items(),
     ]
     if unchanged:
@@ -164,4 +164,4 @@ def _by_token(asking: Asking, wanted: QueryParameters) -> tuple[RecommendationRe
 @cache
 def _said_always() -> list[tuple[str, str]]:
     hsts = [("Strict-Transport-Security", f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload")]
-    return [*ALWAYS.items(), ("Content-Security-Policy", DATA), *(hsts if settings.HTTPS else [])]
+    return [*SECURITY_HEADERS.items(), ("Content-Security-Policy", DEFAULT_POLICY), *(hsts if settings.HTTPS else [])]

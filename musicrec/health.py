@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.models import Scope
-from musicrec.metrics.exposition import exposition
+from musicrec.metrics.exposition import render_metrics
 from recommendations.serving.model_cache import model_cache
 
 logger = logging.getLogger(__name__)
@@ -59,4 +59,4 @@ class MetricsView(APIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> HttpResponse:
-        return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
+        return HttpResponse(render_metrics(), content_type=CONTENT_TYPE_LATEST)

@@ -18,7 +18,7 @@ STOP_SECONDS = 10
 Processes = dict[str, subprocess.Popen[bytes]]
 
 
-class Stopped(Exception):
+class ProcessExited(Exception):
     """A process ended, or never answered; the message says which."""
 
 
@@ -39,7 +39,7 @@ def worker_command(schedule: Path) -> list[str]:
 
 
 @contextmanager
-def running(commands: dict[str, list[str]], environment: dict[str, str]) -> Iterator[Processes]:
+def run_processes(commands: dict[str, list[str]], environment: dict[str, str]) -> Iterator[Processes]:
     """The commands as modules of this Python, each in a session of its own: Ctrl-C reaches only who started them."""
     processes = {
         name: subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment, start_new_session=True)
@@ -60,7 +60,7 @@ def running(commands: dict[str, list[str]], environment: dict[str, str]) -> Iter
 def check_running(processes: Processes) -> None:
     for name, process in processes.items():
         if process.poll() is not None:
-            raise Stopped(f"{name} stopped with exit code {process.returncode}")
+            raise ProcessExited(f"{name} stopped with exit code {process.returncode}")
 
 
 def wait_until_ready(port: int, processes: Processes) -> None:
@@ -72,7 +72,7 @@ def wait_until_ready(port: int, processes: Processes) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise Stopped(f"nothing answered on port {port} within {READY_SECONDS} seconds")
+    raise ProcessExited(f"nothing answered on port {port} within {READY_SECONDS} seconds")
 
 
 def port_is_free(port: int) -> bool:

@@ -50,7 +50,7 @@ FINDERS = {"/tracks", "/listeners"}
 WITH_BODY = {"413": "The body is too long.", "415": "The body is of another kind than JSON."}
 
 
-def add_problems(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+def add_problem_responses(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """A drf-spectacular postprocessing hook."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas |= {"Problem": PROBLEM} | events_schema()[1]

@@ -66,7 +66,7 @@ INSTALLED_APPS = [
     "web",
 ]
 MIDDLEWARE = [
-    "common.http.request_metrics.MonitoringMiddleware",
+    "common.http.request_metrics.RequestMetricsMiddleware",
     "common.http.request_id.RequestIdMiddleware",
     "common.http.security_headers.SecurityHeadersMiddleware",
     "common.http.page_middleware.CrossOrigin",
@@ -90,6 +90,7 @@ LANGUAGE_CODE, TIME_ZONE, USE_I18N, USE_TZ = "en", "UTC", False, True
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "common" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -183,10 +184,10 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["access.permissions.HasScope"],
     "DEFAULT_THROTTLE_CLASSES": ["access.throttles.PrincipalThrottle"],
-    "DEFAULT_RENDERER_CLASSES": ["common.http.json.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["common.http.json.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["common.http.json.OrjsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["common.http.json.OrjsonParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "common.http.json.OneFormat",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "common.http.json.FixedRendererNegotiation",
     "EXCEPTION_HANDLER": "common.http.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
 }
@@ -213,7 +214,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "musicrec.schema.add_problems"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "musicrec.schema.add_problem_responses"],
     "ENUM_NAME_OVERRIDES": {"SourceEnum": "recommendations.api.serializers.SOURCES"},
 }
 UNFOLD = {"SITE_TITLE": "musicrec", "SITE_HEADER": "musicrec", "SITE_SYMBOL": "graphic_eq", "SHOW_HISTORY": True}

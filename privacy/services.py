@@ -8,7 +8,7 @@ from uuid import UUID
 from django.conf import settings
 
 from access.models import Erasure, User
-from common.background import CannotStart, child, start
+from common.background import BrokerUnavailable, start_background_task, start_child_process
 from privacy.erasure import UnknownListener, request_erasure
 from privacy.tasks import erase_listeners
 from recommendations.training.config import store
@@ -41,15 +41,15 @@ def erase_listener(user_id: int) -> Erasure:
     if erasure.completed_at is None:
         try:
             start_erasure_run()
-        except CannotStart as error:
+        except BrokerUnavailable as error:
             logger.warning("erasure %s waits for the next run: %s", erasure.pk, error)
     return erasure
 
 
 def start_erasure_run() -> None:
-    """Start erasing in the background, at most one child process working and one waiting. Raises CannotStart."""
+    """Start erasing in the background, at most one child process working and one waiting. Raises BrokerUnavailable."""
     if settings.CELERY_BROKER_URL:
-        start(erase_listeners, command=["erase_listeners"], log="erasing.log")
+        start_background_task(erase_listeners, command=["erase_listeners"], log="erasing.log")
         return
     store().root.mkdir(parents=True, exist_ok=True)
     with open(store().root / "erasing.waiting", "w") as waiting:
@@ -58,7 +58,7 @@ def start_erasure_run() -> None:
         except BlockingIOError:  # a child process is waiting already, and has not looked for erasures yet
             return
         # The child inherits the lock as its standard input and releases it just before it looks.
-        child(["erase_listeners"], "erasing.log", stdin=waiting)
+        start_child_process(["erase_listeners"], "erasing.log", stdin=waiting)
 
 
 def find_erasure(receipt: UUID) -> Erasure | None:

@@ -2,22 +2,22 @@
 
 from typing import Any
 
-from common.background import CannotStart, start
+from common.background import BrokerUnavailable, start_background_task
 from recommendations.tasks import train_model, tune_model
 
 
 def start_training(trigger: str) -> None:
-    """Start a training run. Raises CannotStart."""
+    """Start a training run. Raises BrokerUnavailable."""
     _start(train_model, "train_model", trigger)
 
 
 def start_tuning(trigger: str) -> None:
-    """Start a tuning study. Raises CannotStart."""
+    """Start a tuning study. Raises BrokerUnavailable."""
     _start(tune_model, "tune_model", trigger)
 
 
 def _start(task: Any, command: str, trigger: str) -> None:
-    start(task, trigger, command=[command, "--trigger", trigger], log="training.log")
+    start_background_task(task, trigger, command=[command, "--trigger", trigger], log="training.log")
 
 
-__all__ = ["CannotStart", "start_training", "start_tuning"]
+__all__ = ["BrokerUnavailable", "start_training", "start_tuning"]

@@ -90,7 +90,7 @@ def as_service(*scopes: str) -> APIClient:
     return api
 
 
-def problem_of(response: Any, status: int) -> dict[str, Any]:
+def assert_problem(response: Any, status: int) -> dict[str, Any]:
     """The problem of an error answer, whose form is checked."""
     assert response.status_code == status, response.content
     assert response["Content-Type"] == "application/problem+json"

@@ -17,9 +17,9 @@ from typing import Any
 
 import psutil
 
-from musicrec.processes import Processes, running, wait_until_ready, web_command, worker_command
+from musicrec.processes import Processes, run_processes, wait_until_ready, web_command, worker_command
 from tests.postgres import create_database, free_port
-from tests.warm import warm
+from tests.warm import command_server
 
 PASSWORD = "secret-77"
 # A kernel on two threads waits at each step for the one whose core is busy with another test.
@@ -27,7 +27,7 @@ QUICK = {"MUSICREC_FACTORS": "2", "MUSICREC_TRAINING_THREADS": "1", "MUSICREC_MO
 
 
 @dataclass
-class Answer:
+class ApiResponse:
     status: int
     headers: dict[str, str]
     body: Any
@@ -50,34 +50,34 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     def manage(self, *command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        done = warm().manage(command, self.environment)
+        done = command_server().manage(command, self.environment)
         if check and done.returncode:
             raise AssertionError(f"manage.py {' '.join(command)}: {done.stdout}{done.stderr}")
         return done
 
-    def python(self, code: str) -> str:
+    def run_python(self, code: str) -> str:
         """The output of `code`, run with Django set up."""
         return self.manage("shell", "--verbosity", "0", "--command", code).stdout.strip()
 
-    def service_key(self, *scopes: str) -> str:
+    def create_service_key(self, *scopes: str) -> str:
         words = [word for scope in scopes for word in ("--scope", scope)]
         return self.manage("create_service_key", f"test-{uuid.uuid4().hex[:8]}", *words).stdout.splitlines()[-1]
 
-    def listener(self, external_id: str, username: str = "") -> int:
+    def prepare_listener(self, external_id: str, username: str = "") -> int:
         """The id of an imported listener, who can sign in with `PASSWORD` where a username is given."""
         sign_in = f"u.username = '{username}'; u.set_password('{PASSWORD}'); u.save(); " if username else ""
         code = (
             f"from access.models import User; u = User.objects.get(external_id='{external_id}'); {sign_in}print(u.pk)"
         )
-        return int(self.python(code))
+        return int(self.run_python(code))
 
     @staticmethod
-    def answering(processes: Processes) -> list[psutil.Process]:
+    def web_processes(processes: Processes) -> list[psutil.Process]:
         """The web processes that live."""
         return [child for child in psutil.Process(processes["web"].pid).children() if _lives(child)]
 
     @contextmanager
-    def serving(self, *, worker: bool = False, alone: bool = False) -> Iterator[Processes]:
+    def run_servers(self, *, worker: bool = False, alone: bool = False) -> Iterator[Processes]:
         """alone: by one web process, for tests to which a second one would only be two seconds of starting."""
         self.port = free_port()
         web = web_command(self.port)
@@ -86,11 +86,11 @@ class Stack:
         commands = {"web": web}
         if worker:
             commands["worker"] = worker_command(self.var / "beat")
-        with running(commands, self.environment) as processes:
+        with run_processes(commands, self.environment) as processes:
             wait_until_ready(self.port, processes)
             yield processes
 
-    def call(
+    def request(
         self,
         path: str,
         *,
@@ -98,7 +98,7 @@ class Stack:
         body: Any = None,
         headers: dict[str, str] | None = None,
         method: str | None = None,
-    ) -> Answer:
+    ) -> ApiResponse:
         """By default GET, or POST where there is a body; an error status is an answer, not an exception."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         request = urllib.request.Request(self.base + path, data=data, headers={**(headers or {})}, method=method)
@@ -112,7 +112,9 @@ class Stack:
             response = error
         content = response.read()
         is_json = "json" in response.headers.get("Content-Type", "")
-        return Answer(response.status, dict(response.headers), json.loads(content) if is_json and content else content)
+        return ApiResponse(
+            response.status, dict(response.headers), json.loads(content) if is_json and content else content
+        )
 
 
 def _lives(process: psutil.Process) -> bool:

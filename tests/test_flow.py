@@ -6,29 +6,29 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack import PASSWORD, Answer, Stack, new_stack
-from tests.worlds import checkerboard_csv
+from tests.stack import PASSWORD, ApiResponse, Stack, new_stack
+from tests.worlds import write_checkerboard_csv
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     installed = new_stack(tmp_path_factory.mktemp("flow"), MUSICREC_FACTORS="2")
-    with installed.serving():
+    with installed.run_servers():
         yield installed
 
 
 @pytest.fixture(scope="module")
 def key(stack: Stack) -> str:
-    return f"Api-Key {stack.service_key('recommend', 'tracks', 'events')}"
+    return f"Api-Key {stack.create_service_key('recommend', 'tracks', 'events')}"
 
 
 def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack, key: str) -> None:
     # Nothing yet: an empty page that says why.
-    answer = stack.call("/recommend/user/1/ml", auth=key)
+    answer = stack.request("/recommend/user/1/ml", auth=key)
     assert (answer.status, answer.tracks, answer.body["degraded"]) == (200, [], True)
 
     # Import, twice: the second adds nothing.
-    plays = checkerboard_csv(stack.var)
+    plays = write_checkerboard_csv(stack.var)
     assert (
         "20 tracks added, 0 changed; 180 plays added"
         in stack.manage("import_plays", str(plays), "--format", "csv").stdout
@@ -40,20 +40,20 @@ def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack, key
     trained = stack.manage("train_model")
     assert "Published: version" in trained.stdout
     assert "NDCG@10" in trained.stdout
-    version = stack.python(
+    version = stack.run_python(
         "from recommendations.training.publish import version_in_service; print(version_in_service())"
     )
     assert _eventually_served(stack) == version
 
     # The listener signs in and hears first what nobody like them has missed.
-    stack.listener("u2", "ann")
-    signed_in = stack.call("/token", body={"username": "ann", "password": PASSWORD})
+    stack.prepare_listener("u2", "ann")
+    signed_in = stack.request("/token", body={"username": "ann", "password": PASSWORD})
     token = f"Bearer {signed_in.body['access']}"
-    answer = stack.call("/recommend/user/me/ml?limit=5", auth=token)
+    answer = stack.request("/recommend/user/me/ml?limit=5", auth=token)
     assert (answer.body["strategy"], answer.body["model_version"]) == ("personal", version)
     assert answer.body["results"][0]["title"] == "Song 2"
     first = answer.tracks[0]
-    assert stack.call(f"/recommend/user/{signed_in.body['user_id']}/ml?limit=5", auth=key).tracks == answer.tracks
+    assert stack.request(f"/recommend/user/{signed_in.body['user_id']}/ml?limit=5", auth=key).tracks == answer.tracks
 
     # They play it; the next answer has gone on, and the old one is no longer current.
     event = {
@@ -62,52 +62,54 @@ def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack, key
         "track_id": first,
         "occurred_at": "2026-01-01T10:00:00Z",
     }
-    sent = stack.call("/events", auth=token, body=[event | {"ms_played": 180_000}])
+    sent = stack.request("/events", auth=token, body=[event | {"ms_played": 180_000}])
     assert (sent.status, sent.body) == (202, {"accepted": 1, "duplicates": 0, "rejected": []})
-    after = stack.call("/recommend/user/me/ml?limit=5", auth=token, headers={"If-None-Match": answer.headers["etag"]})
+    after = stack.request(
+        "/recommend/user/me/ml?limit=5", auth=token, headers={"If-None-Match": answer.headers["etag"]}
+    )
     assert after.status == 200
     assert first not in after.tracks
 
     # What is like it is of its kind.
-    similar = stack.call(f"/recommend/similar/{first}?limit=9", auth=token)
+    similar = stack.request(f"/recommend/similar/{first}?limit=9", auth=token)
     assert {r["artist_name"] for r in similar.body["results"]} == {"Band 0"}
 
 
 def test_a_new_listener_becomes_personal_with_the_fifth_play(stack: Stack) -> None:
-    stack.python(f"from access.models import User; User.objects.create_user('new', password='{PASSWORD}')")
-    token = "Bearer " + stack.call("/token", body={"username": "new", "password": PASSWORD}).body["access"]
-    popular = stack.call("/recommend/user/me/ml?limit=20", auth=token)
+    stack.run_python(f"from access.models import User; User.objects.create_user('new', password='{PASSWORD}')")
+    token = "Bearer " + stack.request("/token", body={"username": "new", "password": PASSWORD}).body["access"]
+    popular = stack.request("/recommend/user/me/ml?limit=20", auth=token)
     assert (popular.body["strategy"], popular.body["fallback_reason"]) == ("popular", "cold_user")
     odd = [r["track_id"] for r in popular.body["results"] if r["artist_name"] == "Band 1"]
     for number, track in enumerate(odd[:5], 1):
         event = {"event_id": str(uuid.uuid4()), "type": "play_end", "track_id": track, "ms_played": 200_000}
-        stack.call("/events", auth=token, body=[event | {"occurred_at": f"2026-01-01T10:{number:02}:00Z"}])
-        answer = stack.call("/recommend/user/me/ml?limit=5", auth=token)
+        stack.request("/events", auth=token, body=[event | {"occurred_at": f"2026-01-01T10:{number:02}:00Z"}])
+        answer = stack.request("/recommend/user/me/ml?limit=5", auth=token)
         assert answer.body["strategy"] == ("personal" if number == 5 else "early")
     assert set(answer.tracks) == set(odd[5:])
 
 
 @pytest.mark.parametrize("path", ["/schema", "/schema/docs", "/health/live", "/health/ready", "/"])
 def test_what_is_open_answers(stack: Stack, path: str) -> None:
-    assert stack.call(path).status == 200
+    assert stack.request(path).status == 200
 
 
 @pytest.mark.parametrize("path", ["/%00", "/recommend/similar/%00", "/recommend/user/%ff/ml", "/../etc", "/admin/%00"])
 def test_hostile_paths_are_never_a_500(stack: Stack, key: str, path: str) -> None:
-    assert stack.call(path, auth=key).status < 500
+    assert stack.request(path, auth=key).status < 500
 
 
 def test_the_files_of_the_page_are_served(stack: Stack) -> None:
-    page = stack.call("/").body.decode()
+    page = stack.request("/").body.decode()
     assert "/static/web/listener.css" in page
-    assert stack.call("/static/web/app.js").status == 200
+    assert stack.request("/static/web/app.js").status == 200
 
 
 def _eventually_served(stack: Stack) -> str | None:
     seen: dict[int, str] = {}
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        body = stack.call("/health/ready").body
+        body = stack.request("/health/ready").body
         seen[body["pid"]] = body["model_version"]
         if len(seen) == 2 and len(set(seen.values())) == 1 and None not in seen.values():
             return body["model_version"]  # type: ignore[no-any-return]
@@ -117,17 +119,19 @@ def _eventually_served(stack: Stack) -> str | None:
 def test_what_a_listener_does_counts_in_the_very_next_answer_of_any_process(stack: Stack, key: str) -> None:
     """The two web processes share nothing but the database; which of them answers is chance."""
     user = int(
-        stack.python("from access.models import User; print(User.objects.create(username='other', external_id='n').pk)")
+        stack.run_python(
+            "from access.models import User; print(User.objects.create(username='other', external_id='n').pk)"
+        )
     )
     even = [int(track) for track in _tracks(stack)[::2]]
 
-    def answers(path: str = f"/recommend/user/{user}/ml?limit=8") -> list[Answer]:
-        return [stack.call(path, auth=key) for _ in range(6)]
+    def answers(path: str = f"/recommend/user/{user}/ml?limit=8") -> list[ApiResponse]:
+        return [stack.request(path, auth=key) for _ in range(6)]
 
     def send(kind: str, track: int) -> None:
         event = {"event_id": str(uuid.uuid4()), "type": kind, "user_id": user, "track_id": track}
         happened = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        sent = stack.call("/events", auth=key, body=[event | {"occurred_at": happened, "ms_played": 200_000}])
+        sent = stack.request("/events", auth=key, body=[event | {"occurred_at": happened, "ms_played": 200_000}])
         assert sent.body["accepted"] == 1
         assert all(track not in answer.tracks for answer in answers())
 
@@ -140,7 +144,7 @@ def test_what_a_listener_does_counts_in_the_very_next_answer_of_any_process(stac
     send("dislike", before[0])
     send("skip", before[1])
     assert {a.body["strategy"] for a in answers()} == {"personal"}
-    blocked = stack.call(f"/users/{user}/blocks/track/{before[2]}", auth=key, method="PUT")
+    blocked = stack.request(f"/users/{user}/blocks/track/{before[2]}", auth=key, method="PUT")
     assert blocked.status == 204
     similar = f"/recommend/similar/{even[0]}?user_id={user}"
     for path in (f"/recommend/user/{user}/ml", f"/recommend/user/{user}", similar):
@@ -150,4 +154,4 @@ def test_what_a_listener_does_counts_in_the_very_next_answer_of_any_process(stac
 def _tracks(stack: Stack) -> list[str]:
     """Ids by number."""
     code = "from tracks.models import Track; print(*[Track.objects.get(title=f'Song {n}').pk for n in range(20)])"
-    return stack.python(code).split()
+    return stack.run_python(code).split()

@@ -18,7 +18,7 @@ from tests.people import NOON, Catalogue
 from tracks.models import Track
 
 
-def about_listeners() -> Iterator[tuple[type[models.Model], Any]]:
+def listener_foreign_keys() -> Iterator[tuple[type[models.Model], Any]]:
     """Every model with a foreign key to the user model, found from the side of the key."""
     from django.apps import apps
 
@@ -28,11 +28,11 @@ def about_listeners() -> Iterator[tuple[type[models.Model], Any]]:
                 yield model, field
 
 
-def leave_traces(user: User, catalogue: Catalogue) -> set[str]:
+def create_rows_about(user: User, catalogue: Catalogue) -> set[str]:
     """The tables that now have a row about `user`."""
     track = catalogue.tracks(1)[0]
     Group.objects.get_or_create(name="friends")
-    for model, field in about_listeners():
+    for model, field in listener_foreign_keys():
         model._base_manager.create(**_values(model, track) | {field.name: user})
     about = {"content_type": ContentType.objects.get_for_model(User), "object_id": str(user.pk)}
     operator = User.objects.create(username=f"operator of {user.pk}", is_staff=True)
@@ -41,7 +41,7 @@ def leave_traces(user: User, catalogue: Catalogue) -> set[str]:
     session = SessionStore()
     session[SESSION_KEY] = str(user.pk)
     session.save()
-    return {model._meta.db_table for model, _ in about_listeners()} | {"event_batches", "django_session"}
+    return {model._meta.db_table for model, _ in listener_foreign_keys()} | {"event_batches", "django_session"}
 
 
 def _values(model: type[models.Model], track: Track) -> dict[str, Any]:

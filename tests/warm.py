@@ -61,7 +61,7 @@ def become(words: list[str], environment: dict[str, str], files: list[str]) -> N
     runpy.run_path(str(ROOT / "manage.py"), run_name="__main__")
 
 
-def ask(process: "subprocess.Popen[str]", command: Any) -> Any:
+def exchange_json(process: "subprocess.Popen[str]", command: Any) -> Any:
     """What a process answers that reads and prints a JSON value a line."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -70,7 +70,7 @@ def ask(process: "subprocess.Popen[str]", command: Any) -> Any:
     return json.loads(process.stdout.readline())
 
 
-class Warm:
+class CommandServer:
     """The process, as those see it who have commands."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Warm:
             out.touch()
             error.touch()
             files = ["/dev/null", str(out), str(error)]
-            status = ask(self._process, {"words": words, "environment": environment, "files": files})
+            status = exchange_json(self._process, {"words": words, "environment": environment, "files": files})
             return subprocess.CompletedProcess(words, status, out.read_text(), error.read_text())
 
     def stop(self) -> None:
@@ -95,9 +95,9 @@ class Warm:
 
 
 @cache
-def warm() -> Warm:
+def command_server() -> CommandServer:
     """That of this process, started when it is first needed."""
-    return Warm()
+    return CommandServer()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def checkerboard_csv(folder: Path, size: int = 20) -> Path:
+def write_checkerboard_csv(folder: Path, size: int = 20) -> Path:
     """Listener `u2` has played all even tracks but `t2`, and so on: that one must come first."""
     path = folder / "plays.csv"
     path.write_text(

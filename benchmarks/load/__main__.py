@@ -20,7 +20,7 @@ from benchmarks.installation import World, installation
 from benchmarks.load.client import Measured, load, request
 from benchmarks.load.report import Row, write_report
 from benchmarks.load.servers import web
-from musicrec.processes import running, worker_command
+from musicrec.processes import run_processes, worker_command
 
 KEPT = 500  # listeners or tracks whose answers are warm
 
@@ -48,7 +48,7 @@ def main() -> None:
         print(f"· {chosen.tracks:,} tracks, {chosen.listeners:,} listeners, {chosen.plays:,} plays: filling, training")
         world = World.make(chosen.tracks, chosen.listeners, chosen.plays)
         world.train()
-        with running({"worker": worker_command(folder / "beat")}, dict(os.environ)):
+        with run_processes({"worker": worker_command(folder / "beat")}, dict(os.environ)):
             rows = list(measured(world, connections, chosen.seconds))
     about = f"{chosen.tracks:,} tracks, {chosen.listeners:,} listeners, {chosen.plays:,} plays; {_machine()}"
     for path in write_report(chosen.report, rows, about):

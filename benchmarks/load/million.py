@@ -26,7 +26,7 @@ from engine.data.id_map import IdMap
 from engine.ensemble import Part, Recipe
 from engine.models.base import FoldIn, Learnt
 from engine.models.ials import IALS
-from musicrec.processes import running, wait_until_ready, web_command
+from musicrec.processes import run_processes, wait_until_ready, web_command
 from tests.postgres import free_port
 
 _TASTES = 2000
@@ -134,7 +134,7 @@ def _memory_of(processes: int, world: World) -> float:
     port = free_port()
     command = web_command(port)
     command[command.index("--workers") + 1] = str(processes)
-    with running({"web": command}, dict(os.environ)) as started:
+    with run_processes({"web": command}, dict(os.environ)) as started:
         wait_until_ready(port, started)
         time.sleep(processes)  # the others are starting
         parent = psutil.Process(started["web"].pid)

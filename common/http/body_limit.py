@@ -1,58 +1,68 @@
-"""A request body longer than `DATA_UPLOAD_MAX_MEMORY_SIZE` is refused before anybody reads it."""
+"""A limit on the length of request bodies."""
 
 import tempfile
 from collections.abc import Callable
-from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 
-from common.http.problems import answer
+from common.http.problems import problem_response
 
-CHUNK = 65_536
+CHUNK_BYTES = 65_536
 
 
 class BodyLimitMiddleware:
-    """Django's own limit does not reach views that read the stream, as those of the API do."""
+    """Refuse a body longer than `DATA_UPLOAD_MAX_MEMORY_SIZE` before it is read.
+
+    Django enforces that setting only for views that read `request.body` or `request.POST`; the views of the API read
+    the stream. A view class can allow another length with a static method `body_limit()`, in bytes.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        chunked = _comes_in_chunks(request)
-        if not (chunked or request.META.get("CONTENT_LENGTH")):  # there is no body
+        content_length = request.META.get("CONTENT_LENGTH") or ""
+        # A chunked body comes without a length. Servers that end its stream correctly set `wsgi.input_terminated`.
+        is_chunked = not content_length and bool(request.META.get("wsgi.input_terminated"))
+        if not content_length and not is_chunked:
             return self.get_response(request)
-        limit = _limit(request)
-        if chunked:  # it is read before anybody knows whose it is: no more than of any other
-            _take_in(request, limit := settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        if not (length.isascii() and length.isdigit() and int(length[:20]) <= limit):
-            return answer(413, f"the body may have {limit} bytes; send less at once")
+        limit = _body_limit_of_view(request.path_info)
+        if is_chunked:
+            # It is read before the request is authenticated, so that a view's higher limit does not apply.
+            limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            content_length = str(_buffer_chunked_body(request, limit))
+        if not (content_length.isascii() and content_length.isdigit() and int(content_length[:20]) <= limit):
+            return problem_response(413, f"the body may have {limit} bytes; send less at once")
         return self.get_response(request)
 
 
-def _limit(request: HttpRequest) -> int:
-    """Bytes: what the class of the view says by a function `body_limit`, else the same for all."""
+def _body_limit_of_view(path: str) -> int:
     try:
-        view = getattr(resolve(request.path_info).func, "cls", None)
+        view_class = getattr(resolve(path).func, "cls", None)  # set by DRF's `as_view`
     except Resolver404:
-        view = None
-    body_limit = getattr(view, "body_limit", None)
+        view_class = None
+    body_limit = getattr(view_class, "body_limit", None)
     return int(body_limit() if body_limit else settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 
 
-def _comes_in_chunks(request: HttpRequest) -> bool:
-    """Without saying how long it is, from a server that lets us read to its end and no further."""
-    return not request.META.get("CONTENT_LENGTH") and bool(request.META.get("wsgi.input_terminated"))
+def _buffer_chunked_body(request: HttpRequest, limit: int) -> int:
+    """Read a chunked body, at most one byte beyond the limit, and make it the stream of the request.
 
+    Without this, Django would take the missing `Content-Length` for an empty body.
 
-def _take_in(request: Any, limit: int) -> None:
-    """Read it, a byte beyond the limit at most, and say how long it was; Django would read nothing. What is longer
-    than most bodies may be goes to a file."""
+    Returns:
+        the number of bytes read.
+    """
     body = tempfile.SpooledTemporaryFile(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # noqa: SIM115  # ends with the request
-    while body.tell() <= limit and (chunk := request.META["wsgi.input"].read(min(CHUNK, limit + 1 - body.tell()))):
+    while body.tell() <= limit:
+        chunk = request.META["wsgi.input"].read(min(CHUNK_BYTES, limit + 1 - body.tell()))
+        if not chunk:
+            break
         body.write(chunk)
-    request.META["CONTENT_LENGTH"] = str(body.tell())
+    length = body.tell()
     body.seek(0)
-    request._stream = body
+    request.META["CONTENT_LENGTH"] = str(length)
+    request._stream = body  # type: ignore[assignment]
+    return length

@@ -10,10 +10,10 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
-from common.http.gzip_body import unpacked
+from common.http.gzip_body import decompress_gzip
 
 
-class JSONRenderer(BaseRenderer):
+class OrjsonRenderer(BaseRenderer):
     """UTF-8; datetimes as RFC 3339 in UTC."""
 
     media_type = "application/json"
@@ -24,14 +24,14 @@ class JSONRenderer(BaseRenderer):
         return b"" if data is None else orjson.dumps(data, option=orjson.OPT_UTC_Z)
 
 
-class OneFormat(DefaultContentNegotiation):
+class FixedRendererNegotiation(DefaultContentNegotiation):
     """A view has one format, whatever `Accept` says."""
 
     def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> tuple[Any, str]:
         return renderers[0], renderers[0].media_type
 
 
-class JSONParser(BaseParser):
+class OrjsonParser(BaseParser):
     """What it refuses (NaN, nesting without end) is a 400 that says where."""
 
     media_type = "application/json"
@@ -43,7 +43,7 @@ class JSONParser(BaseParser):
             raise ParseError(f"the body is not JSON: {error}") from error
 
 
-class TooLong(APIException):
+class PayloadTooLarge(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
 
 
@@ -57,9 +57,9 @@ def _plain(stream: Any, request: Any) -> bytes:
         raise UnsupportedMediaType(encoding, f"Content-Encoding {encoding!r} is not understood; send gzip or nothing")
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     try:
-        plain = unpacked(body, limit)
+        plain = decompress_gzip(body, limit)
     except ValueError as error:
         raise ParseError(str(error)) from error
     if len(plain) > limit:
-        raise TooLong(f"the body may have {limit} bytes when unpacked; send less at once")
+        raise PayloadTooLarge(f"the body may have {limit} bytes when unpacked; send less at once")
     return plain

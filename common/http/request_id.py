@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from django.http import HttpRequest, HttpResponse
 
 ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
-current: ContextVar[str] = ContextVar("request_id", default="-")
+current_request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 class RequestIdMiddleware:
@@ -17,20 +17,20 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = named(request.headers.get("X-Request-ID", ""))
+        request_id = accept_request_id(request.headers.get("X-Request-ID", ""))
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
 
 
-def named(given: str) -> str:
+def accept_request_id(given: str) -> str:
     """The id of the request at hand, from now on: the caller's if it is one, else a new one."""
     request_id = given if ACCEPTED.fullmatch(given) else uuid.uuid4().hex
-    current.set(request_id)  # left set: Django logs a refused request after the middleware has ended
+    current_request_id.set(request_id)  # left set: Django logs a refused request after the middleware has ended
     return request_id
 
 
 class RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = current.get()
+        record.request_id = current_request_id.get()
         return True

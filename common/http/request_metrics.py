@@ -24,7 +24,7 @@ request_seconds = Histogram(
 _observe: dict[tuple[str, str, int], Callable[[float], None]] = {}
 
 
-class MonitoringMiddleware:
+class RequestMetricsMiddleware:
     """Costs a request some microseconds: `labels()` is asked once for each combination."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -37,13 +37,13 @@ class MonitoringMiddleware:
             status = response.status_code
         finally:
             seconds = perf_counter() - began
-            count(endpoint(request), getattr(request, "strategy", ""), status, seconds)
+            count_request(endpoint_name(request), getattr(request, "strategy", ""), status, seconds)
         if spans := getattr(request, "spans", None):
-            response.headers["Server-Timing"] = server_timing(seconds, spans)
+            response.headers["Server-Timing"] = format_server_timing(seconds, spans)
         return response
 
 
-def count(name: str, strategy: str, status: int, seconds: float) -> None:
+def count_request(name: str, strategy: str, status: int, seconds: float) -> None:
     key = name, strategy, status
     observe = _observe.get(key)
     if observe is None:
@@ -51,7 +51,7 @@ def count(name: str, strategy: str, status: int, seconds: float) -> None:
     observe(seconds)
 
 
-def endpoint(request: Any) -> str:
+def endpoint_name(request: Any) -> str:
     """The name of the URL, never the path itself: whoever asks for a million paths makes one series."""
     match = request.resolver_match
     if match is None:  # answered on the way in
@@ -64,7 +64,7 @@ def endpoint(request: Any) -> str:
     return str(match.view_name)
 
 
-def server_timing(seconds: float, spans: Mapping[str, float | str]) -> str:
+def format_server_timing(seconds: float, spans: Mapping[str, float | str]) -> str:
     """The header of that name, in milliseconds, as W3C Server Timing has it: `total;dur=1.9, cache;desc="hit"`."""
     said = [f"total;dur={seconds * 1e3:.2f}"]
     for name, span in spans.items():

@@ -7,7 +7,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 # Of the admin's pages Alpine evaluates attributes, and unfold writes styles and scripts into them.
-ADMIN = "; ".join(
+ADMIN_POLICY = "; ".join(
     [
         "default-src 'self'",
         "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
@@ -21,12 +21,12 @@ ADMIN = "; ".join(
     ]
 )
 # Swagger UI writes styles, and draws its icons from `data:`.
-DOCS = (
+API_DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-DATA = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-ALWAYS = {
+DEFAULT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -45,7 +45,7 @@ class SecurityHeadersMiddleware:
         response = self.get_response(request)
         if response.status_code == 304:  # what it says takes the place of what the browser has kept with the page
             return response
-        for name, value in ALWAYS.items():
+        for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Content-Security-Policy", _policy(request.path))
         if not response.has_header("Cache-Control") and not response.get("Content-Type", "").startswith("text/html"):
@@ -55,8 +55,8 @@ class SecurityHeadersMiddleware:
 
 def _policy(path: str) -> str:
     if path.startswith("/admin/"):
-        return ADMIN
-    return DOCS if path.startswith("/schema/docs") else DATA
+        return ADMIN_POLICY
+    return API_DOCS_POLICY if path.startswith("/schema/docs") else DEFAULT_POLICY
 
 
 def _keep_private(response: HttpResponseBase) -> None:

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from access.selectors import consent_by_user_id
 from access.services import lock_user
-from common.background import start
+from common.background import start_background_task
 from importers import histories
 from importers.errors import FormatError
 from importers.records import RefusedRow
@@ -60,7 +60,7 @@ def check_upload(user_id: int) -> None:
 
 def create_import(user_id: int, format: str, file: Path) -> HistoryImport:
     """Make a job of an uploaded file, which is moved, and start it. Raises ImportNotAllowed, TooMany or
-    CannotStart: then
+    BrokerUnavailable: then
     there is neither."""
     job = HistoryImport(user_id=user_id, format=format, bytes_total=file.stat().st_size)
     file.rename(kept := _file(job.pk))
@@ -78,10 +78,10 @@ def create_import(user_id: int, format: str, file: Path) -> HistoryImport:
 
 
 def start_importing() -> None:
-    """Raises CannotStart."""
+    """Raises BrokerUnavailable."""
     from interactions.tasks import import_histories  # which imports this
 
-    start(import_histories, command=["import_uploads"], log="imports.log")
+    start_background_task(import_histories, command=["import_uploads"], log="imports.log")
 
 
 def run_pending_imports() -> str:

@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
 from access.selectors import consent_by_user_id
-from common.background import CannotStart
+from common.background import BrokerUnavailable
 from engine.data.id_map import INT64_MAX
 from interactions.imports.jobs import (
     MAX_UNFINISHED_IMPORTS,
@@ -134,7 +134,7 @@ def _accepted(listener: int, format: str, request: Request) -> HistoryImport:
         raise Conflict(
             f"{MAX_UNFINISHED_IMPORTS} imports of this listener are not finished; wait for one of them"
         ) from error
-    except CannotStart as error:
+    except BrokerUnavailable as error:
         raise Unavailable(str(error)) from error
     finally:
         if file is not None:

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from access.listen_token_authentication import ListenTokenAuthentication, ListenTokenThrottle, token_from_header
 from access.listen_tokens import find_listen_token
-from common.http.gzip_body import unpacked
+from common.http.gzip_body import decompress_gzip
 from interactions.listenbrainz.ingest import LISTENBRAINZ, store_listens
 from interactions.listenbrainz.payload import MAX_BYTES, InvalidSubmission, parse_submission
 from interactions.listenbrainz.serializers import (
@@ -87,7 +87,7 @@ def _body(request: Request) -> bytes:
     if request.headers.get("Content-Encoding", "").lower() != "gzip":
         return body
     try:
-        return unpacked(body, MAX_BYTES)
+        return decompress_gzip(body, MAX_BYTES)
     except ValueError as error:
         raise ParseError(str(error)) from error
 

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from redis import Redis, RedisError
 
 from access.models import Erasure
-from common.redis_cache import impatient
+from common.redis_cache import connection_options
 from engine.bundle.files import MODEL
 from engine.bundle.versions import UNREADABLE
 from interactions.models import HistoryImport
@@ -35,32 +35,32 @@ SUCCEEDED = (RUNS.PUBLISHED, RUNS.UNCHANGED)
 
 
 @dataclass
-class Found:
+class PartMetrics:
     answered: bool = True
     metrics: list[Metric] = field(default_factory=list)
 
 
-def of_tables() -> Found:
+def collect_from_database() -> PartMetrics:
     """What background work left in the database."""
     try:
-        return Found(metrics=[*_of_rows(_counts()), *_of_newest_run()])
+        return PartMetrics(metrics=[*_of_rows(_counts()), *_of_newest_run()])
     except Error as error:
         logger.warning("metrics without what the database knows: %s", error)
-        return Found(answered=False)
+        return PartMetrics(answered=False)
 
 
-def of_model() -> Found:
+def collect_from_model_folder() -> PartMetrics:
     """The version pointed to, as the disk has it."""
     try:
         pointer = store().pointer()
         if pointer is None:
-            return Found()
+            return PartMetrics()
         folder = store().folder(pointer.version)
         trained, size = (folder / MODEL).stat().st_mtime, store().size(pointer.version)
     except UNREADABLE as error:
         logger.warning("metrics without the model: %s", error)
-        return Found(answered=False)
-    return Found(
+        return PartMetrics(answered=False)
+    return PartMetrics(
         metrics=[
             _gauge("musicrec_model_info", "The version in service: 1.", {(pointer.version,): 1}, ["version"]),
             _gauge("musicrec_model_trained_timestamp_seconds", "When its files were written.", {(): trained}),
@@ -70,7 +70,7 @@ def of_model() -> Found:
     )
 
 
-def of_queues() -> Found | None:
+def collect_from_broker() -> PartMetrics | None:
     """Tasks that wait for a worker. None where there is no broker, or one that is no Redis."""
     client = _broker(settings.CELERY_BROKER_URL)
     if client is None:
@@ -82,9 +82,9 @@ def of_queues() -> Found | None:
             lengths = pipe.execute()
     except (RedisError, OSError) as error:
         logger.warning("metrics without the queues: %s", error)
-        return Found(answered=False)
+        return PartMetrics(answered=False)
     waiting = {(queue,): float(length) for queue, length in zip(QUEUES, lengths, strict=True)}
-    return Found(metrics=[_gauge("musicrec_queue_tasks", "Tasks that wait for a worker.", waiting, ["queue"])])
+    return PartMetrics(metrics=[_gauge("musicrec_queue_tasks", "Tasks that wait for a worker.", waiting, ["queue"])])
 
 
 @lru_cache(maxsize=1)
@@ -92,7 +92,7 @@ def _broker(url: str) -> "Redis | None":
     url = url.replace("redis+socket://", "unix://", 1)
     if not url.startswith(("redis://", "rediss://", "unix://")):
         return None
-    return Redis.from_url(url, **impatient(BROKER_SECONDS))
+    return Redis.from_url(url, **connection_options(BROKER_SECONDS))
 
 
 def _counts() -> Rows:

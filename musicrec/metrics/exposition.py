@@ -13,17 +13,21 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest, mult
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from musicrec.metrics.collectors import of_model, of_queues, of_tables
+from musicrec.metrics.collectors import collect_from_broker, collect_from_database, collect_from_model_folder
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
-class LookedUp(Collector):
+class InstallationCollector(Collector):
     """Never fails, nor waits long: what is away is said to be away, and its numbers are missing."""
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("musicrec_up", "Whether a part answered when this was asked: 1 or 0.", labels=["part"])
-        for part, look in (("database", of_tables), ("models", of_model), ("broker", of_queues)):
+        for part, look in (
+            ("database", collect_from_database),
+            ("models", collect_from_model_folder),
+            ("broker", collect_from_broker),
+        ):
             found = look()
             if found is None:  # there is no such part
                 continue
@@ -32,10 +36,10 @@ class LookedUp(Collector):
         yield up
 
 
-def exposition() -> bytes:
+def render_metrics() -> bytes:
     """In Prometheus' text format."""
     looked_up = CollectorRegistry()
-    looked_up.register(LookedUp())
+    looked_up.register(InstallationCollector())
     return generate_latest(_counted()) + generate_latest(looked_up)
 
 
@@ -43,13 +47,13 @@ def _counted() -> CollectorRegistry:
     folder = os.environ.get(FOLDER)
     if not folder:
         return REGISTRY
-    forget_the_dead(Path(folder))
+    remove_gauges_of_dead_processes(Path(folder))
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry
 
 
-def forget_the_dead(folder: Path) -> None:
+def remove_gauges_of_dead_processes(folder: Path) -> None:
     """Gauges of processes that have ended; granian has no hook for it. What they counted stays: totals never fall."""
     for pid in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")}:
         if not _is_alive(pid):

@@ -1,23 +1,22 @@
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
-from common.admin import ReadOnlyAdmin
-from common.admin_button import ButtonAdmin
+from common.admin import ActionButtonAdmin, ReadOnlyAdmin
 from recommendations.models import Alarm, TrainingRun, UserFeatures
-from recommendations.services import CannotStart, start_training
+from recommendations.services import BrokerUnavailable, start_training
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(ButtonAdmin):
+class TrainingRunAdmin(ActionButtonAdmin):
     list_display = ["started_at", "trigger", "status", "stage", "artifact", "duration", "peak_memory"]
     list_filter = ["status", "trigger"]
     button_label, button_url_name = "Train now", "train_now"
     button_hint = "Learns from all plays and publishes the result, as the nightly run does."
 
-    def press(self, request: HttpRequest) -> None:
+    def perform_action(self, request: HttpRequest) -> None:
         try:
             start_training("admin")
-        except CannotStart as error:
+        except BrokerUnavailable as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
             said = "Training has been started; its row appears here, unless another run is going on."

@@ -5,10 +5,10 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
-from common.admin_button import ButtonAdmin
+from common.admin import ActionButtonAdmin
 from recommendations.admin import formatting
 from recommendations.models import TuningStudy, TuningTrial
-from recommendations.services import CannotStart, start_tuning
+from recommendations.services import BrokerUnavailable, start_tuning
 
 
 class TrialInline(TabularInline):  # type: ignore[misc]
@@ -36,7 +36,7 @@ class TrialInline(TabularInline):  # type: ignore[misc]
 
 
 @admin.register(TuningStudy)
-class TuningStudyAdmin(ButtonAdmin):
+class TuningStudyAdmin(ActionButtonAdmin):
     list_display = ["started_at", "trigger", "status", "best", "ndcg_10", "in_use", "tried", "budget", "artifact"]
     list_filter = ["status", "trigger"]
     inlines = [TrialInline]
@@ -47,10 +47,10 @@ class TuningStudyAdmin(ButtonAdmin):
         found: QuerySet[TuningStudy] = super().get_queryset(request).prefetch_related("trials")
         return found
 
-    def press(self, request: HttpRequest) -> None:
+    def perform_action(self, request: HttpRequest) -> None:
         try:
             start_tuning("admin")
-        except CannotStart as error:
+        except BrokerUnavailable as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
             said = "Tuning has been started; its row appears here, unless another study is going on."

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 from unfold.decorators import action
 
-from common.admin_button import ButtonAdmin
+from common.admin import ActionButtonAdmin
 from recommendations.admin import formatting
 from recommendations.admin.history import history
 from recommendations.admin.report import MAIN, Report
@@ -27,7 +27,7 @@ RECORDED = ["version", "algorithm", "fingerprint", "gate", "gate_reason", "publi
 
 
 @admin.register(ModelArtifact)
-class ModelArtifactAdmin(ButtonAdmin):
+class ModelArtifactAdmin(ActionButtonAdmin):
     list_display = [
         "version",
         "in_service",
@@ -63,7 +63,7 @@ class ModelArtifactAdmin(ButtonAdmin):
             *super().get_urls(),
         ]
 
-    def press(self, request: HttpRequest) -> None:
+    def perform_action(self, request: HttpRequest) -> None:
         try:
             self.message_user(request, f"Version {roll_back()} is in service again.", messages.SUCCESS)
         except CannotPublish as error:

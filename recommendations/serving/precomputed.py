@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping
 import numpy as np
 from django.conf import settings
 
-from common.cache_keys import name_of, shared
+from common.cache_keys import cache_key, shared_cache
 from engine.pipeline import Pick, Ranking
 from engine.retrieval.candidates import SOURCES
 
@@ -25,14 +25,14 @@ def load_ranking(listener: int, made_of: Hashable, limit: int) -> Ranking | None
     """Its first `limit` picks; None where none is there."""
     if not is_enabled():
         return None
-    packed = shared().find(_name(listener, made_of))
+    packed = shared_cache().find(_name(listener, made_of))
     return None if packed is None else _unpacked(packed, limit)
 
 
 def store_rankings(rankings: Mapping[Made, Ranking]) -> None:
     """For as long as answers are kept. Where there is no Redis, nothing is."""
     values = {_name(*made): _packed(ranking) for made, ranking in rankings.items()}
-    shared().share_many(values, settings.MUSICREC["RESULTS_SECONDS"])
+    shared_cache().share_many(values, settings.MUSICREC["RESULTS_SECONDS"])
 
 
 def is_enabled() -> bool:
@@ -41,7 +41,7 @@ def is_enabled() -> bool:
 
 
 def _name(listener: int, made_of: Hashable) -> str:
-    return name_of("ahead", listener, made_of)
+    return cache_key("ahead", listener, made_of)
 
 
 def _packed(ranking: Ranking) -> bytes:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from django.conf import settings
 
-from common.cache_keys import name_of
-from common.cache_keys import shared as _far
+from common.cache_keys import cache_key
+from common.cache_keys import shared_cache as _far
 from experiments.exposures.log import Shown
 from recommendations import metrics
 from recommendations.serving.request_context import UNKNOWN, Revisions
@@ -144,7 +144,7 @@ class ResponseCache:
 
 
 def _name(question: Hashable, made_of: Hashable) -> str:
-    return name_of("result", question, made_of)
+    return cache_key("result", question, made_of)
 
 
 def _packed(kept: CachedResponse) -> bytes:

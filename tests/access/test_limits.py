@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from access.models import User
 from access.services import create_service_key
 from common.redis_cache import LocMemCache, RedisCache
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.postgres import free_port
 
 A_DAY = 86400
@@ -43,7 +43,7 @@ def test_a_listener_who_asks_too_often_waits_and_nobody_else_does(
     api, before = as_listener(alice), refused("listener")
     assert [api.get("/recommend/user/me").status_code for _ in range(2)] == [200, 200]
     response = api.get("/recommend/user/me")
-    detail = problem_of(response, 429)["detail"]
+    detail = assert_problem(response, 429)["detail"]
     wait = int(response["Retry-After"])
     assert 0 < wait <= A_DAY
     assert detail == f"more than 2 requests a day; try again in {wait} second{'s' * (wait != 1)}"
@@ -70,7 +70,7 @@ def test_passwords_are_tried_a_few_times_by_name(limit: Callable[..., None], ali
     assert sign_in("alice", REMOTE_ADDR="192.0.2.9") == 429
     assert sign_in("bob") == 401
     right = {"username": "alice", "password": "wonderland-7"}
-    problem_of(APIClient().post("/token", right, format="json"), 429)
+    assert_problem(APIClient().post("/token", right, format="json"), 429)
 
 
 def test_passwords_are_tried_a_few_times_by_address(limit: Callable[..., None], db: None) -> None:
@@ -92,7 +92,7 @@ def test_behind_a_proxy_the_address_is_what_the_proxy_saw(limit: Callable[..., N
 @pytest.mark.parametrize("body", [[], {"username": ["x"]}, {}, "x"])
 def test_a_sign_in_without_a_name_is_no_fault_of_ours(limit: Callable[..., None], body: Any) -> None:
     limit(sign_in="5/day")
-    problem_of(APIClient().post("/token", body, format="json"), 400)
+    assert_problem(APIClient().post("/token", body, format="json"), 400)
 
 
 def test_an_empty_rate_is_no_limit(limit: Callable[..., None], service: APIClient) -> None:

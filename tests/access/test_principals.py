@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from access.models import ServiceKey, User
 from access.services import create_service_key, get_or_create_user_ids, revoke_service_keys
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.people import Catalogue
 
 OPEN = ["/health/live", "/health/ready", "/schema", "/schema/docs", "/"]
@@ -27,10 +27,10 @@ def test_open_to_everybody(path: str) -> None:
 @pytest.mark.parametrize("path", ["/recommend/user/1/ml", "/recommend/user/me", "/recommend/similar/1", "/tracks/1"])
 def test_closed_without_credentials(path: str) -> None:
     response = APIClient().get(path)
-    problem_of(response, 401)
+    assert_problem(response, 401)
     assert response["WWW-Authenticate"] == "Api-Key"
-    problem_of(APIClient().post("/events", [], format="json"), 401)
-    problem_of(APIClient().get("/metrics"), 401)
+    assert_problem(APIClient().post("/events", [], format="json"), 401)
+    assert_problem(APIClient().get("/metrics"), 401)
 
 
 @pytest.mark.parametrize("path", OF_A_LISTENER)
@@ -41,7 +41,7 @@ def test_a_token_reads_its_own_listener_and_nobody_else_exists(
     assert api.get(path.format(id=alice.pk)).status_code == 200
     assert api.get(path.format(id="me")).status_code == 200
     for other in (bob.pk, 10**30):
-        problem_of(api.get(path.format(id=other)), 404)
+        assert_problem(api.get(path.format(id=other)), 404)
 
 
 def test_a_key_does_only_what_its_scopes_say(catalogue: Catalogue, as_service_with: Callable[..., APIClient]) -> None:
@@ -59,15 +59,15 @@ def test_a_key_does_only_what_its_scopes_say(catalogue: Catalogue, as_service_wi
             if needed == scope:
                 assert response.status_code in (200, 202)
             else:
-                assert problem_of(response, 403)["detail"] == f"this service key lacks the scope '{needed}'"
+                assert assert_problem(response, 403)["detail"] == f"this service key lacks the scope '{needed}'"
 
 
 def test_metrics_are_not_for_listeners(alice: User, as_listener: Callable[[User], APIClient]) -> None:
-    problem_of(as_listener(alice).get("/metrics"), 403)
+    assert_problem(as_listener(alice).get("/metrics"), 403)
 
 
 def test_me_is_nobody_for_a_service_key(service: APIClient) -> None:
-    errors = problem_of(service.get("/recommend/user/me/ml"), 400)["errors"]
+    errors = assert_problem(service.get("/recommend/user/me/ml"), 400)["errors"]
     assert errors == [
         {"pointer": "{user_id}", "detail": "'me' needs a listener's token; a service key names the listener by id"}
     ]
@@ -78,13 +78,13 @@ def test_me_is_nobody_for_a_service_key(service: APIClient) -> None:
 def test_an_unknown_key_is_refused(key: str) -> None:
     api = APIClient()
     api.credentials(HTTP_AUTHORIZATION=f"Api-Key {key}")
-    problem_of(api.get("/tracks/1"), 401)
+    assert_problem(api.get("/tracks/1"), 401)
 
 
 def test_a_revoked_key_is_refused_at_once(service: APIClient) -> None:
     assert revoke_service_keys(ServiceKey.objects.all()) == 1
     assert revoke_service_keys(ServiceKey.objects.all()) == 0
-    problem_of(service.get("/tracks/1"), 401)
+    assert_problem(service.get("/tracks/1"), 401)
 
 
 @pytest.mark.usefixtures("db")
@@ -148,14 +148,14 @@ def test_a_sign_in_gives_a_token_that_works(alice: User, format: str) -> None:
     ],
 )
 def test_a_wrong_sign_in_is_refused(alice: User, body: object, status: int) -> None:
-    problem_of(APIClient().post("/token", body, format="json"), status)
+    assert_problem(APIClient().post("/token", body, format="json"), status)
 
 
 def test_a_token_of_a_closed_account_is_refused(alice: User, as_listener: Callable[[User], APIClient]) -> None:
     api = as_listener(alice)
     alice.is_active = False
     alice.save()
-    problem_of(api.get("/recommend/user/me/ml"), 401)
+    assert_problem(api.get("/recommend/user/me/ml"), 401)
 
 
 @pytest.mark.usefixtures("db")
@@ -180,10 +180,10 @@ def test_a_back_end_finds_its_listeners_by_its_own_ids(
     user_id = get_or_create_user_ids({"x:1"})["x:1"]
     found = service.get("/listeners", {"external_id": "x:1"})
     assert (found.status_code, found.json()) == (200, {"user_id": user_id, "external_id": "x:1"})
-    problem_of(service.get("/listeners", {"external_id": "x:2"}), 404)
-    problem_of(service.get("/listeners"), 400)
-    problem_of(as_listener(alice).get("/listeners", {"external_id": "x:1"}), 403)
-    problem_of(APIClient().get("/listeners", {"external_id": "x:1"}), 401)
+    assert_problem(service.get("/listeners", {"external_id": "x:2"}), 404)
+    assert_problem(service.get("/listeners"), 400)
+    assert_problem(as_listener(alice).get("/listeners", {"external_id": "x:1"}), 403)
+    assert_problem(APIClient().get("/listeners", {"external_id": "x:1"}), 401)
 
 
 def test_who_may_only_look_at_keys_cannot_revoke_them(service: APIClient, bob: User) -> None:

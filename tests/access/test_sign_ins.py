@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from access import sign_ins
 from access.models import SignIn, User
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 
 PASSWORD = "wonderland-7"
 
@@ -55,9 +55,9 @@ def test_a_refresh_token_gives_the_next_pair_and_both_access_tokens_work(alice: 
 def test_a_refresh_token_used_twice_ends_its_sign_in_and_no_other(alice: User) -> None:
     other, first = signed_in(), signed_in()
     second = refreshed(first).json()
-    assert "used before" in problem_of(refreshed(first), 401)["detail"]
+    assert "used before" in assert_problem(refreshed(first), 401)["detail"]
     assert (status_with(first), status_with(second), status_with(other)) == (401, 401, 200)
-    problem_of(refreshed(second), 401)
+    assert_problem(refreshed(second), 401)
 
 
 def test_signing_out_ends_one_sign_in_at_once_and_may_be_repeated(alice: User) -> None:
@@ -66,7 +66,7 @@ def test_signing_out_ends_one_sign_in_at_once_and_may_be_repeated(alice: User) -
         response = post("/token/revoke", refresh=tokens["refresh"])
         assert (response.status_code, response.content) == (204, b"")
     assert (status_with(tokens), status_with(other)) == (401, 200)
-    problem_of(refreshed(tokens), 401)
+    assert_problem(refreshed(tokens), 401)
 
 
 def test_signing_out_everywhere_ends_all_of_this_listener(alice: User, bob: User) -> None:
@@ -75,13 +75,13 @@ def test_signing_out_everywhere_ends_all_of_this_listener(alice: User, bob: User
     assert post("/token/revoke", refresh=phones[0]["refresh"], everywhere=True).status_code == 204
     assert [status_with(t) for t in phones] == [401, 401]
     assert status_with({"access": of_bob.access}) == 200
-    problem_of(post("/token/revoke", refresh=phones[0]["refresh"], everywhere=True), 401)
+    assert_problem(post("/token/revoke", refresh=phones[0]["refresh"], everywhere=True), 401)
 
 
 def test_a_used_refresh_token_cannot_sign_out_everywhere(alice: User) -> None:
     other, first = signed_in(), signed_in()
     refreshed(first)
-    problem_of(post("/token/revoke", refresh=first["refresh"], everywhere=True), 401)
+    assert_problem(post("/token/revoke", refresh=first["refresh"], everywhere=True), 401)
     assert status_with(other) == 200
 
 
@@ -91,30 +91,30 @@ def test_a_used_refresh_token_cannot_sign_out_everywhere(alice: User) -> None:
 )
 @pytest.mark.usefixtures("db")
 def test_what_is_no_refresh_token_is_refused(path: str, body: Any, status: int) -> None:
-    problem_of(APIClient().post(path, body, format="json"), status)
+    assert_problem(APIClient().post(path, body, format="json"), status)
 
 
 def test_an_access_token_refreshes_nothing_and_a_refresh_token_opens_nothing(alice: User) -> None:
     tokens = signed_in()
-    problem_of(post("/token/refresh", refresh=tokens["access"]), 401)
+    assert_problem(post("/token/refresh", refresh=tokens["access"]), 401)
     assert status_with({"access": tokens["refresh"]}) == 401
 
 
 def test_an_expired_refresh_token_is_refused(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sign_ins.RefreshToken, "lifetime", timedelta(seconds=-1))
-    problem_of(refreshed(signed_in()), 401)
+    assert_problem(refreshed(signed_in()), 401)
 
 
 def test_a_closed_or_deleted_account_is_signed_out(alice: User) -> None:
     tokens = signed_in()
     User.objects.filter(pk=alice.pk).update(is_active=False)
     assert status_with(tokens) == 401
-    problem_of(refreshed(tokens), 401)
+    assert_problem(refreshed(tokens), 401)
     User.objects.filter(pk=alice.pk).update(is_active=True)
     tokens = signed_in()
     alice.delete()
     assert status_with(tokens) == 401
-    problem_of(refreshed(tokens), 401)
+    assert_problem(refreshed(tokens), 401)
 
 
 def test_a_new_password_signs_out_everywhere(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_a_token_costs_one_query(alice: User, django_assert_num_queries: DjangoA
     api = APIClient()
     api.credentials(HTTP_AUTHORIZATION=f"Bearer {signed_in()['access']}")
     with django_assert_num_queries(1):
-        problem_of(api.get("/listeners?external_id=x"), 403)  # nothing beyond finding out who asks
+        assert_problem(api.get("/listeners?external_id=x"), 403)  # nothing beyond finding out who asks
 
 
 def test_sign_ins_that_are_over_are_forgotten_and_there_are_not_too_many(

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from rest_framework.test import APIClient
 
 from access.models import User
-from common.http.request_metrics import MonitoringMiddleware, server_timing
+from common.http.request_metrics import RequestMetricsMiddleware, format_server_timing
 from musicrec.health import LiveView
 from recommendations import metrics
 from tests.people import Catalogue
@@ -88,7 +88,7 @@ def test_what_gets_out_of_everything_is_counted_too() -> None:
         raise SystemExit
 
     with one_more("live", 500), pytest.raises(SystemExit):
-        MonitoringMiddleware(answer)(RequestFactory().get("/health/live"))
+        RequestMetricsMiddleware(answer)(RequestFactory().get("/health/live"))
 
 
 @own_urls
@@ -100,14 +100,14 @@ def test_the_caller_is_told_where_the_time_went() -> None:
 
 
 def test_server_timing() -> None:
-    assert server_timing(0.0019, {}) == "total;dur=1.90"
+    assert format_server_timing(0.0019, {}) == "total;dur=1.90"
 
 
 def test_counting_a_request_takes_microseconds() -> None:
     """15 are meant; what the machine does meanwhile is allowed for. The best of several rounds is the cost."""
     request, response = RequestFactory().get("/health/live"), HttpResponse()
     request.resolver_match = type("Match", (), {"view_name": "live"})()
-    handle = MonitoringMiddleware(lambda request: response)
+    handle = RequestMetricsMiddleware(lambda request: response)
     rounds = []
     for _ in range(20):
         began = time.perf_counter()

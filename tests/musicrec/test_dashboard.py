@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from access.models import User
 from experiments.exposures.log import slate_log
-from musicrec.metrics.exposition import LookedUp
+from musicrec.metrics.exposition import InstallationCollector
 from musicrec.processes import ROOT
 from recommendations.alarms import raise_alarm
 from recommendations.metrics import serves
@@ -71,7 +71,7 @@ def families() -> dict[str, Told]:
     """Ours; labels of those without a sample yet are those they were made with."""
     made_with = {c: frozenset(c._labelnames) for c in set(REGISTRY._collector_to_names) if hasattr(c, "_labelnames")}
     counted = ((m, labels) for c, labels in made_with.items() for m in c.collect())
-    looked_up = ((m, frozenset(k for s in m.samples for k in s.labels)) for m in LookedUp().collect())
+    looked_up = ((m, frozenset(k for s in m.samples for k in s.labels)) for m in InstallationCollector().collect())
     found = {m.name: Told(m.type, labels) for m, labels in (*counted, *looked_up)}
     return {name: told for name, told in found.items() if name.startswith("musicrec_")}
 

@@ -37,9 +37,9 @@ def test_bodies_without_a_length_are_read_and_bounded_and_no_credential_is_logge
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stack = new_stack(tmp_path, LOG_LEVEL="DEBUG")
-    stack.python(f"from access.models import User; User.objects.create_user('ann', password='{PASSWORD}')")
-    key, right = stack.service_key("recommend"), {"username": "ann", "password": PASSWORD}
-    with stack.serving(alone=True):
+    stack.run_python(f"from access.models import User; User.objects.create_user('ann', password='{PASSWORD}')")
+    key, right = stack.create_service_key("recommend"), {"username": "ann", "password": PASSWORD}
+    with stack.run_servers(single_process=True):
         status, tokens = in_chunks(stack, "/token", [b'{"username": "ann", ', b'"password": "secret-77"}'])
         assert (status, tokens["token_type"]) == (200, "Bearer")
         status, problem = in_chunks(stack, "/token", (b" " * 65_536 for _ in range(LIMIT // 65_536 + 1)))
@@ -47,15 +47,15 @@ def test_bodies_without_a_length_are_read_and_bounded_and_no_credential_is_logge
         assert in_chunks(stack, "/token", [])[0] == 400
 
         wrong = {"username": "ann", "password": "not-my-password-5"}
-        assert stack.call("/token", body=wrong).status == 401
-        assert stack.call("/token", body=right).status == 200
-        assert stack.call("/recommend/user/me", auth=f"Bearer {tokens['access']}").status == 200
-        assert stack.call("/recommend/user/me", auth="Bearer wrong.bearer.token").status == 401
-        assert stack.call("/recommend/user/1", auth=f"Api-Key {key}").status == 200
-        assert stack.call("/recommend/user/1", auth="Api-Key mr_wrong_key_77").status == 401
-        fresh = stack.call("/token/refresh", body={"refresh": tokens["refresh"]}).body
-        assert stack.call("/token/refresh", body={"refresh": tokens["refresh"]}).status == 401
-        assert stack.call("/token/revoke", body={"refresh": fresh["refresh"]}).status == 204
+        assert stack.request("/token", body=wrong).status == 401
+        assert stack.request("/token", body=right).status == 200
+        assert stack.request("/recommend/user/me", auth=f"Bearer {tokens['access']}").status == 200
+        assert stack.request("/recommend/user/me", auth="Bearer wrong.bearer.token").status == 401
+        assert stack.request("/recommend/user/1", auth=f"Api-Key {key}").status == 200
+        assert stack.request("/recommend/user/1", auth="Api-Key mr_wrong_key_77").status == 401
+        fresh = stack.request("/token/refresh", body={"refresh": tokens["refresh"]}).body
+        assert stack.request("/token/refresh", body={"refresh": tokens["refresh"]}).status == 401
+        assert stack.request("/token/revoke", body={"refresh": fresh["refresh"]}).status == 204
     said = "".join(capfd.readouterr())
     assert "Unauthorized: /token" in said
     assert "a used refresh token" in said

@@ -19,7 +19,7 @@ from rest_framework.test import APIClient
 from access.models import Erasure, User
 from interactions.models import HistoryImport
 from musicrec.metrics import collectors
-from musicrec.metrics.exposition import exposition
+from musicrec.metrics.exposition import render_metrics
 from musicrec.processes import ROOT
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.models import TrainingRun
@@ -29,7 +29,7 @@ from tests.postgres import free_port
 
 
 def numbers() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    families = text_string_to_metric_families(exposition().decode())
+    families = text_string_to_metric_families(render_metrics().decode())
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
 
@@ -80,7 +80,7 @@ def test_few_queries_however_much_there_is(db: None) -> None:
     with CaptureQueriesContext(
         connection,
     ) as asked:
-        exposition()
+        render_metrics()
     assert len(asked) <= 3
 
 
@@ -89,7 +89,7 @@ def test_a_broker_that_is_away_neither_fails_nor_delays(db: None, settings: Any)
         for port in (silent.getsockname()[1], free_port()):
             settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{port}/0"
             began = time.monotonic()
-            assert collectors.of_queues() == collectors.Found(answered=False)
+            assert collectors.collect_from_broker() == collectors.PartMetrics(answered=False)
             assert time.monotonic() - began < 0.5  # 0.2 are meant
             assert number("musicrec_up", part="broker") == 0
 

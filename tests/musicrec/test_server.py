@@ -10,13 +10,13 @@ import pytest
 
 from recommendations.serving.model_cache import ModelCache
 from tests.stack import Stack, new_stack
-from tests.worlds import checkerboard_csv
+from tests.worlds import write_checkerboard_csv
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     installed = new_stack(tmp_path_factory.mktemp("web"), MUSICREC_MODEL_POLL_SECONDS="60", REDIS_URL="")
-    installed.manage("import_plays", str(checkerboard_csv(installed.var)), "--format", "csv")
+    installed.manage("import_plays", str(write_checkerboard_csv(installed.var)), "--format", "csv")
     installed.manage("train_model")
     return installed
 
@@ -30,18 +30,18 @@ def until(holds: Callable[[], object], seconds: float = 15) -> None:
 
 def test_processes_share_what_was_loaded_and_one_in_the_place_of_another_has_what_is_new(stack: Stack) -> None:
     """Nobody hears of a new version here, and nobody looks at the pointer in time: only a new process does."""
-    auth = f"Api-Key {stack.service_key('recommend')}"
-    with stack.serving(alone=True) as processes:
-        before = stack.call("/recommend/user/1/ml", auth=auth).body["model_version"]
-        [child] = stack.answering(processes)
+    auth = f"Api-Key {stack.create_service_key('recommend')}"
+    with stack.run_servers(single_process=True) as processes:
+        before = stack.request("/recommend/user/1/ml", auth=auth).body["model_version"]
+        [child] = stack.web_processes(processes)
         memory = child.memory_full_info()
         assert memory.uss < memory.rss / 2, memory  # what is its own, of all that it has
 
         stack.manage("train_model", "--force")
-        assert stack.call("/recommend/user/1/ml", auth=auth).body["model_version"] == before
+        assert stack.request("/recommend/user/1/ml", auth=auth).body["model_version"] == before
         os.kill(child.pid, signal.SIGKILL)
-        until(lambda: [other for other in stack.answering(processes) if other.pid != child.pid])
-        assert stack.call("/recommend/user/1/ml", auth=auth).body["model_version"] not in (before, None)
+        until(lambda: [other for other in stack.web_processes(processes) if other.pid != child.pid])
+        assert stack.request("/recommend/user/1/ml", auth=auth).body["model_version"] not in (before, None)
 
 
 @pytest.mark.django_db

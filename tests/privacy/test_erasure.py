@@ -28,9 +28,9 @@ from recommendations.training import publish
 from recommendations.training.config import store
 from recommendations.training.publish import project, version_in_service
 from recommendations.training.run import run_training
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.people import Catalogue
-from tests.traces import leave_traces
+from tests.traces import create_rows_about
 
 pytestmark = pytest.mark.usefixtures("no_child")
 
@@ -49,8 +49,8 @@ def row_counts(user: User) -> dict[type[Model], int]:
 def test_nothing_is_left_in_any_table_and_nobody_else_is_touched(
     alice: User, bob: User, catalogue: Catalogue, service: APIClient
 ) -> None:
-    tables = leave_traces(alice, catalogue) | {"django_admin_log"}
-    leave_traces(bob, catalogue)
+    tables = create_rows_about(alice, catalogue) | {"django_admin_log"}
+    create_rows_about(bob, catalogue)
     of_bob = row_counts(bob)
     assert set(tables_with_data_of(alice.pk)) == tables | {"access_user"}
     erasure = erase_listener(alice.pk)
@@ -212,7 +212,7 @@ def test_an_import_does_not_bring_them_back(catalogue: Catalogue, tmp_path: Any)
 def test_a_listener_who_is_leaving_is_not_found_by_their_outside_id(service: APIClient) -> None:
     user = imported("x:1")
     erase_listener(user.pk)
-    problem_of(service.get("/listeners", {"external_id": "x:1"}), 404)
+    assert_problem(service.get("/listeners", {"external_id": "x:1"}), 404)
 
 
 def test_events_of_who_is_leaving_are_refused(alice: User, catalogue: Catalogue, service: APIClient) -> None:

@@ -15,7 +15,7 @@ from recommendations.training.config import store
 from recommendations.training.publish import version_in_service
 from recommendations.training.run import run_training
 from tests.people import NOON, Catalogue
-from tests.traces import about_listeners, leave_traces
+from tests.traces import create_rows_about, listener_foreign_keys
 
 
 def document(api: APIClient, user_id: object = "me") -> dict[str, Any]:
@@ -31,13 +31,13 @@ def document(api: APIClient, user_id: object = "me") -> dict[str, Any]:
 def test_every_table_with_a_relation_to_listeners_is_in_it_with_its_rows(
     alice: User, bob: User, catalogue: Catalogue, service: APIClient
 ) -> None:
-    expected = leave_traces(alice, catalogue)
-    leave_traces(bob, catalogue)
+    expected = create_rows_about(alice, catalogue)
+    create_rows_about(bob, catalogue)
     held = document(service, alice.pk)["tables"]
     assert held.keys() == expected
     twice = {"django_admin_log"}  # one of what they did, and one of what was done to their account
     assert {table: len(rows) for table, rows in held.items()} == {table: 1 + (table in twice) for table in expected}
-    for model, field in about_listeners():
+    for model, field in listener_foreign_keys():
         rows = held[model._meta.db_table]
         assert alice.pk in {row[field.attname] for row in rows}
         if model._meta.db_table != "django_admin_log":  # where an operator's row is about them

@@ -12,7 +12,7 @@ from access.models import Erasure, ListenToken, Scope, User
 from privacy.erasure import ErasureResult, finish_erasures
 from privacy.services import erase_listener
 from privacy.tasks import erase_listeners
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.people import Catalogue
 
 pytestmark = pytest.mark.usefixtures("no_child")
@@ -57,7 +57,7 @@ def test_a_change_that_cannot_be_names_its_field(
     if said is None:  # white space around it is taken away
         assert response.json()["market"] == "DE"
         return
-    [error] = problem_of(response, 400)["errors"]
+    [error] = assert_problem(response, 400)["errors"]
     assert error["pointer"] == pointer
     assert said in error["detail"]
 
@@ -72,14 +72,14 @@ def test_others_do_not_exist(
     as_listener: Callable[[User], APIClient],
     as_service_with: Callable[..., APIClient],
 ) -> None:
-    problem_of(getattr(as_listener(alice), method)(f"/users/{bob.pk}{path}"), 404)
+    assert_problem(getattr(as_listener(alice), method)(f"/users/{bob.pk}{path}"), 404)
     for unknown in (bob.pk + 1000, 10**30):
-        problem_of(getattr(service, method)(f"/users/{unknown}{path}"), 404)
-    problem_of(getattr(service, method)(f"/users/me{path}"), 400)
-    problem_of(getattr(service, method)(f"/users/bob{path}"), 400)
-    problem_of(getattr(APIClient(), method)(f"/users/{bob.pk}{path}"), 401)
+        assert_problem(getattr(service, method)(f"/users/{unknown}{path}"), 404)
+    assert_problem(getattr(service, method)(f"/users/me{path}"), 400)
+    assert_problem(getattr(service, method)(f"/users/bob{path}"), 400)
+    assert_problem(getattr(APIClient(), method)(f"/users/{bob.pk}{path}"), 401)
     others = as_service_with(*(scope for scope in Scope.values if scope != Scope.LISTENERS))
-    detail = problem_of(getattr(others, method)(f"/users/{bob.pk}{path}"), 403)["detail"]
+    detail = assert_problem(getattr(others, method)(f"/users/{bob.pk}{path}"), 403)["detail"]
     assert detail == "this service key lacks the scope 'listeners'"
     assert not Erasure.objects.exists()
 
@@ -97,14 +97,14 @@ def test_a_wish_closes_the_account_at_once_and_is_answered_by_a_receipt(
     assert response.status_code == 202
     assert (body["status"], body["completed_at"], body["erased"]) == ("requested", None, {})
     assert response["Location"] == f"/erasures/{body['receipt']}"
-    problem_of(api.get("/users/me"), 401)
-    problem_of(APIClient().post("/token", {"username": "alice", "password": "wonderland-7"}, format="json"), 401)
+    assert_problem(api.get("/users/me"), 401)
+    assert_problem(APIClient().post("/token", {"username": "alice", "password": "wonderland-7"}, format="json"), 401)
     alice.refresh_from_db()
     assert (alice.is_active, alice.consent, alice.has_usable_password()) == (False, False, False)
     assert ListenToken.objects.get().revoked_at is not None
     for call in (service.get, service.patch):
-        problem_of(call(f"/users/{alice.pk}"), 404)
-    problem_of(service.get(f"/users/{alice.pk}/export"), 404)
+        assert_problem(call(f"/users/{alice.pk}"), 404)
+    assert_problem(service.get(f"/users/{alice.pk}/export"), 404)
 
 
 def test_the_same_wish_again_has_the_same_receipt_before_and_after(alice: User, service: APIClient) -> None:
@@ -119,7 +119,7 @@ def test_the_same_wish_again_has_the_same_receipt_before_and_after(alice: User, 
 @pytest.mark.parametrize("field", ["is_staff", "is_superuser"])
 def test_an_operator_is_not_erased_by_the_api(field: str, alice: User, service: APIClient) -> None:
     User.objects.filter(pk=alice.pk).update(**{field: True})
-    detail = problem_of(service.delete(f"/users/{alice.pk}"), 409)["detail"]
+    detail = assert_problem(service.delete(f"/users/{alice.pk}"), 409)["detail"]
     assert detail == "this is an operator's account; a superuser deletes it in the admin"
     assert service.get(f"/users/{alice.pk}").status_code == 200
 
@@ -134,8 +134,8 @@ def test_a_receipt_is_open_and_says_nothing_of_anybody(alice: User, catalogue: C
     assert body.keys() == {"receipt", "status", "requested_at", "completed_at", "erased"}
     assert (body["status"], body["erased"]) == ("completed", {"interactions": 7, "access_user": 1})
     assert "alice" not in answer.content.decode()
-    problem_of(APIClient().get(f"/erasures/{uuid.uuid4()}"), 404)
-    problem_of(APIClient().get("/erasures/nonsense"), 404)
+    assert_problem(APIClient().get(f"/erasures/{uuid.uuid4()}"), 404)
+    assert_problem(APIClient().get("/erasures/nonsense"), 404)
 
 
 def test_a_broker_that_is_away_does_not_lose_the_wish(alice: User, settings: Any, service: APIClient) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import PASSWORD, Answer, Stack, new_stack
-from tests.worlds import checkerboard_csv
+from tests.stack import PASSWORD, ApiResponse, Stack, new_stack
+from tests.worlds import write_checkerboard_csv
 
 pytestmark = pytest.mark.slow
 PRODUCTION = os.environ.get("MUSICREC_TEST_STACK") == "production"
@@ -67,47 +67,47 @@ print(json.dumps([erasure.completed_at is not None, erasure.erased, remaining({u
 
 def filled(folder: Path) -> Stack:
     stack = new_stack(folder, MUSICREC_GATE_MARGIN="1", MUSICREC_RATE_LISTENER="100000/min")
-    stack.manage("import_plays", str(checkerboard_csv(stack.var)), "--format", "csv")
+    stack.manage("import_plays", str(write_checkerboard_csv(stack.var)), "--format", "csv")
     return stack
 
 
 def test_forgotten_under_load(tmp_path: Path) -> None:
     stack = filled(tmp_path)
-    user = stack.listener("u2", username="carol")
+    user = stack.prepare_listener("u2", username="carol")
     stack.manage("train_model")
-    stack.python(MANY_PLAYS.format(user=user, plays=PLAYS))
-    key = f"Api-Key {stack.service_key('recommend', 'events', 'listeners', 'tracks')}"
-    with stack.serving(worker=PRODUCTION):
-        signed_in = stack.call("/token", body={"username": "carol", "password": PASSWORD}).body
+    stack.run_python(MANY_PLAYS.format(user=user, plays=PLAYS))
+    key = f"Api-Key {stack.create_service_key('recommend', 'events', 'listeners', 'tracks')}"
+    with stack.run_servers(worker=PRODUCTION):
+        signed_in = stack.request("/token", body={"username": "carol", "password": PASSWORD}).body
         token, path = f"Bearer {signed_in['access']}", f"/recommend/user/{user}/ml?limit=5"
-        before = stack.call(path, auth=key).body
+        before = stack.request(path, auth=key).body
         assert before["strategy"] == "personal"
         track = before["results"][0]["track_id"]
-        calls: dict[str, Callable[[], Answer]] = {
-            "recommend by key": lambda: stack.call(path, auth=key),
-            "recommend by token": lambda: stack.call(path, auth=token),
-            "events by key": lambda: stack.call("/events", auth=key, body=[event(user, track)]),
-            "events by token": lambda: stack.call("/events", auth=token, body=[event(user, track)]),
+        calls: dict[str, Callable[[], ApiResponse]] = {
+            "recommend by key": lambda: stack.request(path, auth=key),
+            "recommend by token": lambda: stack.request(path, auth=token),
+            "events by key": lambda: stack.request("/events", auth=key, body=[event(user, track)]),
+            "events by token": lambda: stack.request("/events", auth=token, body=[event(user, track)]),
         }
         with Load(calls) as load:
             time.sleep(1)
             began = time.monotonic()
-            answer = stack.call(f"/users/{user}", auth=token, method="DELETE")
+            answer = stack.request(f"/users/{user}", auth=token, method="DELETE")
             answered = time.monotonic() - began
             assert answer.status == 202
-            assert stack.call("/users/me", auth=token).status == 401
+            assert stack.request("/users/me", auth=token).status == 401
             receipt = completed(stack, f"/erasures/{answer.body['receipt']}")
             taken = time.monotonic() - began
             time.sleep(1)
-        after = stack.call(path, auth=key).body
-        again = stack.call(f"/users/{user}", auth=key, method="DELETE")
+        after = stack.request(path, auth=key).body
+        again = stack.request(f"/users/{user}", auth=key, method="DELETE")
     print(f"answered after {answered:.2f} s, completed after {taken:.1f} s, meanwhile {load.seen}")
     assert load.failures == []
     assert load.seen["recommend by token", 200] > 0 < load.seen["recommend by token", 401]
     assert load.seen["events by key", 202] > 0 < load.seen["events by token", 202]
     assert load.seen.keys() <= {(n, s) for n in load.calls for s in (200, 202, 401)}
     assert receipt["erased"]["interactions"] >= PLAYS
-    assert stack.python(LEFT.format(user=user)) == "[]"
+    assert stack.run_python(LEFT.format(user=user)) == "[]"
     assert (after["strategy"], after["fallback_reason"]) == ("popular", "cold_user")
     assert (again.status, again.body["status"]) == (202, "completed")
     assert answered < ANSWER_SECONDS
@@ -118,7 +118,7 @@ def completed(stack: Stack, location: str) -> dict[str, dict[str, int]]:
     """The receipt, once it says so."""
     deadline = time.monotonic() + 2 * COMPLETE_SECONDS
     while time.monotonic() < deadline:
-        receipt: dict[str, dict[str, int]] = stack.call(location).body
+        receipt: dict[str, dict[str, int]] = stack.request(location).body
         if receipt["status"] == "completed":
             return receipt
         time.sleep(0.2)
@@ -134,7 +134,7 @@ def event(user: int, track: int) -> dict[str, object]:
 class Load:
     """Threads that call, each the same thing, until told to stop. failures: answers of 500 and more, exceptions."""
 
-    def __init__(self, calls: dict[str, Callable[[], Answer]]) -> None:
+    def __init__(self, calls: dict[str, Callable[[], ApiResponse]]) -> None:
         self.calls, self.seen, self.failures = calls, Counter[tuple[str, int]](), list[object]()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._go, args=item) for item in calls.items()]
@@ -149,7 +149,7 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _go(self, name: str, call: Callable[[], Answer]) -> None:
+    def _go(self, name: str, call: Callable[[], ApiResponse]) -> None:
         while not self._stop.is_set():
             try:
                 answer = call()
@@ -178,10 +178,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 def test_killed_at_any_step_the_next_run_finishes(
     installed: Stack, name: str, call: int, before: bool, who: str
 ) -> None:
-    stack, user = installed, installed.listener(who)
-    killing = KILLED.format(user=user, name=name, call=call, before=before)
+    stack, user = installed, installed.prepare_listener(who)
+    killing = KILLED.format(user=user, name=name, request=call, before=before)
     killed = stack.manage("shell", "--verbosity", "0", "--command", killing, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert not json.loads(stack.python(STATE.format(user=user)))[0]
+    assert not json.loads(stack.run_python(STATE.format(user=user)))[0]
     assert stack.manage("erase_listeners").stdout == "1 listeners erased\n"
-    assert json.loads(stack.python(STATE.format(user=user))) == [True, {"interactions": 9, "access_user": 1}, []]
+    assert json.loads(stack.run_python(STATE.format(user=user))) == [True, {"interactions": 9, "access_user": 1}, []]

@@ -16,7 +16,7 @@ import pytest
 
 from tests.postgres import Postgres
 from tests.stack import Stack, new_stack
-from tests.worlds import checkerboard_csv
+from tests.worlds import write_checkerboard_csv
 
 pytestmark = pytest.mark.slow
 CLIENTS = 4
@@ -75,7 +75,7 @@ class Phones:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             try:
-                answer = self.stack.call("/events", auth=self.auth, body=batch)
+                answer = self.stack.request("/events", auth=self.auth, body=batch)
             except Exception as error:
                 self.statuses.append(type(error).__name__)
             else:
@@ -93,14 +93,16 @@ class Phones:
 
 
 def phones_of(stack: Stack) -> Phones:
-    stack.manage("import_plays", str(checkerboard_csv(stack.var)), "--format", "csv")
-    track = int(stack.python("from tracks.models import Track; print(Track.objects.earliest('pk').pk)"))
-    return Phones(stack, f"Api-Key {stack.service_key('events', 'recommend')}", stack.listener("u2"), track)
+    stack.manage("import_plays", str(write_checkerboard_csv(stack.var)), "--format", "csv")
+    track = int(stack.run_python("from tracks.models import Track; print(Track.objects.earliest('pk').pk)"))
+    return Phones(
+        stack, f"Api-Key {stack.create_service_key('events', 'recommend')}", stack.prepare_listener("u2"), track
+    )
 
 
 def check(phones: Phones) -> None:
     """Every acknowledged event, each once; what was never acknowledged may be there or not, but not twice."""
-    rows, ids = json.loads(phones.stack.python(COUNT))
+    rows, ids = json.loads(phones.stack.run_python(COUNT))
     assert phones.never == []
     assert rows == len(ids)
     assert set(ids) == phones.sent
@@ -110,11 +112,11 @@ def check(phones: Phones) -> None:
 def test_processes_are_killed_redis_goes_and_the_database_crashes(tmp_path: Path) -> None:
     with _servers() as (where, stop_redis, crash, restart):
         phones = phones_of(new_stack(tmp_path, **where))
-        with phones.stack.serving() as processes, phones.sending():
+        with phones.stack.run_servers() as processes, phones.sending():
             stop_redis()
             for _ in range(6):
                 time.sleep(0.7)
-                for child in phones.stack.answering(processes)[:1]:
+                for child in phones.stack.web_processes(processes)[:1]:
                     os.kill(child.pid, signal.SIGKILL)
             assert {s for s in phones.statuses if s != 202}  # some were cut off while they waited
             crash()

@@ -12,8 +12,8 @@ import pytest
 
 from musicrec.processes import ROOT
 from tests.stack import Stack, new_stack
-from tests.warm import ask
-from tests.worlds import checkerboard_csv
+from tests.warm import exchange_json
+from tests.worlds import write_checkerboard_csv
 
 pytestmark = pytest.mark.slow
 
@@ -41,14 +41,14 @@ class Driven:
     stack: Stack
     driver: "subprocess.Popen[str]"
     key: str
-    listener: int
+    prepare_listener: int
 
     def __call__(self, *command: Any) -> Any:
-        return ask(self.driver, command)
+        return exchange_json(self.driver, command)
 
     def served(self) -> str:
         """The version that answers, and answers well."""
-        answer = self.stack.call(f"/recommend/user/{self.listener}/ml?limit=5", auth=f"Api-Key {self.key}")
+        answer = self.stack.request(f"/recommend/user/{self.prepare_listener}/ml?limit=5", auth=f"Api-Key {self.key}")
         assert (answer.status, answer.body["strategy"], answer.body["degraded"]) == (200, "personal", False)
         return str(answer.body["model_version"])
 
@@ -56,11 +56,11 @@ class Driven:
 @pytest.fixture(scope="module")
 def driven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driven]:
     stack = new_stack(tmp_path_factory.mktemp("killed"), MUSICREC_FACTORS="2", MUSICREC_GATE_MARGIN="1")
-    stack.manage("import_plays", str(checkerboard_csv(stack.var)), "--format", "csv")
+    stack.manage("import_plays", str(write_checkerboard_csv(stack.var)), "--format", "csv")
     stack.manage("train_model")
-    listener = stack.listener("u2")
+    listener = stack.prepare_listener("u2")
     with (
-        stack.serving(),
+        stack.run_servers(),
         (stack.var / "driver.log").open("w") as log,
         subprocess.Popen(
             [sys.executable, "-m", "tests.slow.driver"],
@@ -72,7 +72,7 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driven]:
             text=True,
         ) as driver,
     ):
-        yield Driven(stack, driver, stack.service_key("recommend"), listener)
+        yield Driven(stack, driver, stack.create_service_key("recommend"), listener)
         driver.kill()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack import new_stack
-from tests.worlds import checkerboard_csv
+from tests.worlds import write_checkerboard_csv
 
 pytestmark = pytest.mark.slow
 
@@ -34,13 +34,13 @@ print(json.dumps([
 
 def test_a_killed_study_goes_on_with_its_trials(tmp_path: Path) -> None:
     stack = new_stack(tmp_path, MUSICREC_FACTORS="2", MUSICREC_GATE_MARGIN="1")
-    stack.manage("import_plays", str(checkerboard_csv(stack.var)), "--format", "csv")
+    stack.manage("import_plays", str(write_checkerboard_csv(stack.var)), "--format", "csv")
     killed = stack.manage("shell", "--verbosity", "0", "--command", KILLED_AFTER_THREE_TRIALS, check=False)
     assert killed.returncode == -signal.SIGKILL
-    [[status, trigger, trials]] = json.loads(stack.python(STUDIES))
+    [[status, trigger, trials]] = json.loads(stack.run_python(STUDIES))
     assert (status, trigger, [number for number, *_ in trials]) == ("running", "killed", [1, 2, 3])
     stack.manage("tune_model")
-    [[status, trigger, after]] = json.loads(stack.python(STUDIES))
+    [[status, trigger, after]] = json.loads(stack.run_python(STUDIES))
     assert (status in ("adopted", "no_better"), trigger) == (True, "killed")
     assert after[:3] == trials
     assert len(after) > 3

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.stack import Stack, new_stack
-from tests.worlds import checkerboard_csv
+from tests.worlds import write_checkerboard_csv
 
 pytestmark = pytest.mark.slow
 PUBLICATIONS = 20
@@ -42,20 +42,20 @@ for number in range({publications}):
 
 def test_no_failed_request_and_no_mixed_answer(tmp_path: Any) -> None:
     stack = new_stack(tmp_path, MUSICREC_FACTORS="2")
-    stack.manage("import_plays", str(checkerboard_csv(stack.var)), "--format", "csv")
+    stack.manage("import_plays", str(write_checkerboard_csv(stack.var)), "--format", "csv")
     stack.manage("train_model")
-    stack.python(SCALED_VERSIONS)
-    key = f"Api-Key {stack.service_key('recommend')}"
-    listener = stack.listener("u2")
+    stack.run_python(SCALED_VERSIONS)
+    key = f"Api-Key {stack.create_service_key('recommend')}"
+    listener = stack.prepare_listener("u2")
     path = f"/recommend/user/{listener}/ml?limit=5"
-    with stack.serving():
-        unscaled = [r["score"] for r in stack.call(path, auth=key).body["results"]]
+    with stack.run_servers():
+        unscaled = [r["score"] for r in stack.request(path, auth=key).body["results"]]
         seen, failures, stop = Counter[str](), list[Any](), threading.Event()
 
         def listen() -> None:
             while not stop.is_set():
                 try:
-                    answer = stack.call(path, auth=key)
+                    answer = stack.request(path, auth=key)
                     version = answer.body["model_version"]
                     factor = int(version.removeprefix("scaled-")) if version.startswith("scaled-") else 1
                     scores = [r["score"] for r in answer.body["results"]]
@@ -69,7 +69,7 @@ def test_no_failed_request_and_no_mixed_answer(tmp_path: Any) -> None:
         clients = [threading.Thread(target=listen) for _ in range(CLIENTS)]
         for client in clients:
             client.start()
-        stack.python(PUBLISH.format(publications=PUBLICATIONS))
+        stack.run_python(PUBLISH.format(publications=PUBLICATIONS))
         _every_process_serves(stack, f"scaled-{(PUBLICATIONS - 1) % 4 + 1}")
         stop.set()
         for client in clients:
@@ -84,7 +84,7 @@ def _every_process_serves(stack: Stack, version: str) -> None:
     deadline = time.monotonic() + SWAP_SECONDS
     served: dict[int, str] = {}
     while time.monotonic() < deadline:
-        body = stack.call("/health/ready").body
+        body = stack.request("/health/ready").body
         served[body["pid"]] = body["model_version"]
         if len(served) == 2 and set(served.values()) == {version}:
             return

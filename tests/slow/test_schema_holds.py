@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack import PASSWORD, Stack, new_stack
-from tests.worlds import checkerboard_csv
+from tests.worlds import write_checkerboard_csv
 
 pytestmark = pytest.mark.slow
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
@@ -20,10 +20,10 @@ DESTRUCTIVE = "^/users/[^/]+$"  # would erase the listener whose token is used
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     installed = new_stack(tmp_path_factory.mktemp("schema"), MUSICREC_FACTORS="2", LOG_LEVEL="ERROR", **UNLIMITED)
-    installed.manage("import_plays", str(checkerboard_csv(installed.var)), "--format", "csv")
+    installed.manage("import_plays", str(write_checkerboard_csv(installed.var)), "--format", "csv")
     installed.manage("train_model")
-    installed.listener("u2", "ann")
-    with installed.serving(alone=True):
+    installed.prepare_listener("u2", "ann")
+    with installed.run_servers(single_process=True):
         yield installed
 
 
@@ -51,6 +51,6 @@ def _credentials(stack: Stack, principal: str) -> list[str]:
     if principal == "nobody":
         return []
     if principal == "service":
-        return ["-H", f"Authorization: Api-Key {stack.service_key(*SCOPES)}"]
-    token = stack.call("/token", body={"username": "ann", "password": PASSWORD}).body["access"]
+        return ["-H", f"Authorization: Api-Key {stack.create_service_key(*SCOPES)}"]
+    token = stack.request("/token", body={"username": "ann", "password": PASSWORD}).body["access"]
     return ["-H", f"Authorization: Bearer {token}", "--exclude-path-regex", DESTRUCTIVE]

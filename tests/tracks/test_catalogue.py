@@ -4,7 +4,7 @@ from django.db import IntegrityError, transaction
 from rest_framework.test import APIClient
 
 from importers.records import RefusedRow, TagRecord, TrackRecord
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.people import Catalogue
 from tracks.models import Album, Artist, Tag, Track, TrackTag
 from tracks.selectors import content_neighbours
@@ -101,7 +101,7 @@ def test_a_track_without_a_cover_shows_its_albums(service: APIClient, catalogue:
 
 @pytest.mark.parametrize("track_id", ["999", "9" * 30, "9" * 5000, "0", "x", "-1"])
 def test_an_unknown_track_is_a_404(service: APIClient, track_id: str) -> None:
-    problem_of(service.get(f"/tracks/{track_id}"), 404)
+    assert_problem(service.get(f"/tracks/{track_id}"), 404)
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ def test_a_track_is_found_by_its_outside_id(service: APIClient) -> None:
     upsert_tracks([RECORD])
     found = service.get("/tracks", {"external_id": "x:1"})
     assert (found.status_code, found.json()["title"]) == (200, "Morning")
-    problem_of(service.get("/tracks", {"external_id": "x:2"}), 404)
+    assert_problem(service.get("/tracks", {"external_id": "x:2"}), 404)
     for wrong in ({}, {"external_id": ""}, {"external_id": "x" * 129}, {"external_id": "\x00"}):
-        assert problem_of(service.get("/tracks", wrong), 400)["errors"][0]["pointer"] == "?external_id"
+        assert assert_problem(service.get("/tracks", wrong), 400)["errors"][0]["pointer"] == "?external_id"
 
 
 @pytest.mark.usefixtures("db")

@@ -59,8 +59,8 @@ def _evening(chance: random.Random, user: User, strategy: str, tracks: list[int]
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     installed = new_stack(tmp_path_factory.mktemp("engagement"))
-    installed.python(FILL)
-    with installed.serving(alone=True):
+    installed.run_python(FILL)
+    with installed.run_servers(single_process=True):
         yield installed
 
 

@@ -6,21 +6,21 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.stack import PASSWORD, Stack, new_stack
-from tests.worlds import checkerboard_csv
+from tests.worlds import write_checkerboard_csv
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     installed = new_stack(tmp_path_factory.mktemp("page"), MUSICREC_FACTORS="2")
-    installed.manage("import_plays", str(checkerboard_csv(installed.var)), "--format", "csv")
+    installed.manage("import_plays", str(write_checkerboard_csv(installed.var)), "--format", "csv")
     installed.manage("train_model")
-    installed.listener("u2", "ann")
-    installed.listener("u3", "carl")
-    installed.python(
+    installed.prepare_listener("u2", "ann")
+    installed.prepare_listener("u3", "carl")
+    installed.run_python(
         f"from access.models import User; User.objects.create_user('newcomer', password='{PASSWORD}'); "
         f"User.objects.create_superuser('operator', password='{PASSWORD}')"
     )
-    with installed.serving():
+    with installed.run_servers():
         yield installed
 
 

@@ -14,8 +14,10 @@ ADMIN += ["admin/logentry/", "recommendations/alarm/"]
 
 def test_the_docs_and_the_admin_work_under_their_policies(browser: Browser, tmp_path: Path) -> None:
     stack = new_stack(tmp_path)
-    stack.python(f"from access.models import User; User.objects.create_superuser('operator', password='{PASSWORD}')")
-    with stack.serving(alone=True):
+    stack.run_python(
+        f"from access.models import User; User.objects.create_superuser('operator', password='{PASSWORD}')"
+    )
+    with stack.run_servers(single_process=True):
         page, faults = browser.new_page(base_url=stack.base), []
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)

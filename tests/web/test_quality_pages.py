@@ -79,8 +79,8 @@ def catalogue(tracks: int) -> list[int]:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     installed = new_stack(tmp_path_factory.mktemp("quality"))
-    installed.python(FILL)
-    with installed.serving(alone=True):
+    installed.run_python(FILL)
+    with installed.run_servers(single_process=True):
         yield installed
 
 

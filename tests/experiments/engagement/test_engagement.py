@@ -14,7 +14,7 @@ from access.models import User
 from experiments.engagement.roll_up import roll_up
 from experiments.exposures.log import slate_log
 from experiments.models import Engagement
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.experiments.shown import NOW, TODAY, counted, exposed, played, slate
 from tests.people import Catalogue
 
@@ -152,7 +152,7 @@ def test_who_comes_back_is_told_only_of_days_that_were_over_when_they_were_count
     ],
 )
 def test_a_bad_question_is_named(service: APIClient, query: dict[str, str], pointer: str, said: str) -> None:
-    [error] = problem_of(service.get("/engagement", query), 400)["errors"]
+    [error] = assert_problem(service.get("/engagement", query), 400)["errors"]
     assert error["pointer"] == pointer
     assert said in error["detail"]
 

@@ -64,7 +64,7 @@ def test_an_answer_does_not_fail_for_want_of_a_thread(monkeypatch: pytest.Monkey
 
 def test_a_process_writes_by_itself_what_waits_also_at_its_end_and_after_a_fork(tmp_path: Any) -> None:
     stack = new_stack(tmp_path)
-    stack.python(
+    stack.run_python(
         "import os, time, uuid; from django.utils import timezone; from experiments.models import Slate\n"
         "from experiments.exposures.log import Shown, slate_log\n"
         "def add():\n"
@@ -79,7 +79,7 @@ def test_a_process_writes_by_itself_what_waits_also_at_its_end_and_after_a_fork(
         "if not child: time.sleep(3); os._exit(0)\n"  # by its thread: without atexit
         "os.waitpid(child, 0); add()"
     )
-    said = stack.python(
+    said = stack.run_python(
         "from django.db.models import Count; from experiments.models import Slate\n"
         "print(sorted(Slate.objects.values_list('placement').annotate(n=Count('pk')).values_list('n', flat=True)))"
     )

@@ -20,7 +20,7 @@ from interactions.events.schema import EventType
 from interactions.models import EventBatch, Exposure, Interaction
 from interactions.selectors import load_history
 from interactions.training_data import iter_play_chunks
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.interactions.events.test_events import event
 from tests.people import Catalogue
 
@@ -63,9 +63,9 @@ def test_a_batch_may_be_gzipped(api: APIClient, catalogue: Catalogue) -> None:
     sent: dict[str, Any] = {"content_type": "application/json", "HTTP_CONTENT_ENCODING": "gzip"}
     assert api.post(EVENTS, gzip.compress(body), **sent).json()["accepted"] == 20
     for broken in (body, gzip.compress(body)[:-12], b"", gzip.compress(b"[")):
-        problem_of(api.post(EVENTS, broken, **sent), 400)
-    problem_of(api.post(EVENTS, gzip.compress(b" " * 50_000_000), **sent), 413)
-    problem_of(api.post(EVENTS, body, content_type="application/json", HTTP_CONTENT_ENCODING="br"), 415)
+        assert_problem(api.post(EVENTS, broken, **sent), 400)
+    assert_problem(api.post(EVENTS, gzip.compress(b" " * 50_000_000), **sent), 413)
+    assert_problem(api.post(EVENTS, body, content_type="application/json", HTTP_CONTENT_ENCODING="br"), 415)
 
 
 def test_the_same_key_is_answered_with_the_same_receipt(api: APIClient, catalogue: Catalogue) -> None:
@@ -73,7 +73,7 @@ def test_the_same_key_is_answered_with_the_same_receipt(api: APIClient, catalogu
     first, again = (api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="batch-1") for _ in range(2))
     assert first.json() == again.json()
     assert (again.status_code, again.json()["accepted"], len(again.json()["rejected"])) == (202, 1, 1)
-    other = problem_of(api.post(EVENTS, batch[:1], format="json", HTTP_IDEMPOTENCY_KEY="batch-1"), 422)
+    other = assert_problem(api.post(EVENTS, batch[:1], format="json", HTTP_IDEMPOTENCY_KEY="batch-1"), 422)
     assert "new batch needs a new key" in other["detail"]
     assert api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="batch-2").json()["duplicates"] == 1
 
@@ -89,7 +89,7 @@ def test_a_key_belongs_to_who_sent_it(
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 129, "ü"])
 def test_a_key_that_is_none_is_refused(api: APIClient, catalogue: Catalogue, key: str) -> None:
     batch = [event(catalogue.tracks(1)[0].pk)]
-    problem = problem_of(api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY=key), 400)
+    problem = assert_problem(api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY=key), 400)
     assert "must be 1 to 128 visible ASCII characters" in problem["detail"]
     assert not Interaction.objects.exists()
 

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from access.models import User
 from interactions.models import Interaction
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.people import NOON, Catalogue
 
 
@@ -119,7 +119,7 @@ def test_an_event_that_is_no_object_is_rejected(
 def test_a_body_that_is_no_batch_is_refused(
     alice: User, as_listener: Callable[[User], APIClient], body: object
 ) -> None:
-    problem = problem_of(as_listener(alice).post("/events", body, format="json"), 400)
+    problem = assert_problem(as_listener(alice).post("/events", body, format="json"), 400)
     assert "the body must be a JSON array of 1 to 500 events" in problem["detail"]
 
 
@@ -127,7 +127,7 @@ def test_a_batch_too_long_is_refused_whole(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1)[0].pk
-    problem_of(as_listener(alice).post("/events", [event(track)] * 501, format="json"), 400)
+    assert_problem(as_listener(alice).post("/events", [event(track)] * 501, format="json"), 400)
     assert not Interaction.objects.exists()
 
 

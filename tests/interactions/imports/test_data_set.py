@@ -19,7 +19,7 @@ from interactions.imports.data_set import ImportReport, import_data_set
 from interactions.models import Interaction
 from interactions.selectors import load_popular_tracks
 from musicrec.processes import ROOT
-from tests.worlds import checkerboard_csv
+from tests.worlds import write_checkerboard_csv
 from tracks.models import Track, TrackTag
 
 DATA = Path(os.environ.get("MUSICREC_DATA") or ROOT.parent / "shared" / "data")
@@ -41,7 +41,7 @@ def run(format: str, *paths: Path) -> tuple[ImportReport, list[RefusedRow]]:
 
 @pytest.mark.usefixtures("db")
 def test_a_second_import_adds_nothing(tmp_path: Path) -> None:
-    plays = checkerboard_csv(tmp_path)
+    plays = write_checkerboard_csv(tmp_path)
     first, _ = run("csv", plays)
     assert (first.tracks_added, first.plays_added, first.plays_known, first.refused) == (20, 180, 0, 0)
     second, _ = run("csv", plays)
@@ -225,6 +225,6 @@ def test_what_was_read_before_a_file_turned_out_to_be_damaged_stays(
 
     monkeypatch.setitem(FORMATS, "csv", breaks_off)  # type: ignore[arg-type]
     with pytest.raises(FormatError):
-        run("csv", checkerboard_csv(tmp_path))
+        run("csv", write_checkerboard_csv(tmp_path))
     assert Interaction.objects.count() == 180
     assert len(load_popular_tracks()) == 20

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from access.models import User
-from common.background import CannotStart
+from common.background import BrokerUnavailable
 from importers.errors import FormatError
 from interactions.imports import jobs
 from interactions.imports.data_set import import_data_set
@@ -18,7 +18,7 @@ from interactions.imports.jobs import RESTARTED, Status, delete_uploads, run_pen
 from interactions.imports.listening_history import ImportNotAllowed, import_history
 from interactions.listenbrainz import ingest
 from interactions.models import HistoryImport, Interaction, UnmatchedListen
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.importers.histories import archive, write
 from tests.importers.test_listenbrainz import listen
 from tests.importers.test_spotify import play
@@ -175,7 +175,7 @@ def test_a_form_is_taken_too(phone: APIClient, service: APIClient, alice: User) 
     response = service.post(f"/users/{alice.pk}/imports?format=spotify", {"file": file}, format="multipart")
     run_pending_imports()
     assert job_of(service, response)["added"] == 1
-    problem_of(phone.post("/users/me/imports", {"other": "x"}, format="multipart"), 400)
+    assert_problem(phone.post("/users/me/imports", {"other": "x"}, format="multipart"), 400)
 
 
 @pytest.mark.usefixtures("waiting")
@@ -193,40 +193,40 @@ def test_what_is_no_history_fails_with_a_reason(phone: APIClient, body: bytes) -
 def test_uploads_have_a_limit_of_their_own(phone: APIClient, settings: Any) -> None:
     assert upload(phone, b" " * 3_000_000).status_code == 202
     settings.MUSICREC = settings.MUSICREC | {"IMPORT_MAX_BYTES": 10}
-    problem_of(upload(phone, b"x" * 11), 413)
-    problem_of(upload(phone, b""), 400)
+    assert_problem(upload(phone, b"x" * 11), 413)
+    assert_problem(upload(phone, b""), 400)
     assert [path.suffix for path in upload_folder().iterdir()] == [""]
 
 
 @pytest.mark.usefixtures("waiting")
 def test_who_may_upload(phone: APIClient, alice: User, bob: User, as_service_with: Any) -> None:
     back_end = as_service_with("listeners")
-    problem_of(upload(as_service_with("events"), [listen()], f"/users/{alice.pk}/imports"), 403)
-    problem_of(upload(APIClient(), [listen()], f"/users/{alice.pk}/imports"), 401)
+    assert_problem(upload(as_service_with("events"), [listen()], f"/users/{alice.pk}/imports"), 403)
+    assert_problem(upload(APIClient(), [listen()], f"/users/{alice.pk}/imports"), 401)
     for path in (f"/users/{bob.pk}/imports", "/users/99999999999999999999999/imports"):
-        problem_of(upload(phone, [listen()], path), 404)
-        problem_of(phone.get(path), 404)
-    problem_of(upload(back_end, [listen()], "/users/424242/imports"), 404)
-    problem_of(upload(back_end, [listen()], "/users/99999999999999999999999/imports"), 404)
-    problem_of(upload(phone, [listen()], "/users/me/imports?format=tape"), 400)
-    problem_of(phone.get(f"/users/me/imports/{uuid4()}"), 404)
+        assert_problem(upload(phone, [listen()], path), 404)
+        assert_problem(phone.get(path), 404)
+    assert_problem(upload(back_end, [listen()], "/users/424242/imports"), 404)
+    assert_problem(upload(back_end, [listen()], "/users/99999999999999999999999/imports"), 404)
+    assert_problem(upload(phone, [listen()], "/users/me/imports?format=tape"), 400)
+    assert_problem(phone.get(f"/users/me/imports/{uuid4()}"), 404)
     hers = job_of(phone, upload(phone, [listen()]))["import_id"]
-    problem_of(back_end.get(f"/users/{bob.pk}/imports/{hers}"), 404)
+    assert_problem(back_end.get(f"/users/{bob.pk}/imports/{hers}"), 404)
     for _ in range(2):
         assert upload(phone, [listen()]).status_code == 202
-    problem_of(upload(phone, [listen()]), 409)
+    assert_problem(upload(phone, [listen()]), 409)
     alice.consent = False
     alice.save()
-    problem_of(upload(phone, [listen()]), 409)
+    assert_problem(upload(phone, [listen()]), 409)
     assert len(list(upload_folder().iterdir())) == 3
 
 
 def test_where_no_work_can_be_started_there_is_no_job(phone: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> None:
-        raise CannotStart("the broker does not answer")
+        raise BrokerUnavailable("the broker does not answer")
 
     monkeypatch.setattr(jobs, "start_importing", away)
-    problem_of(upload(phone, [listen()]), 503)
+    assert_problem(upload(phone, [listen()]), 503)
     assert not HistoryImport.objects.exists()
     assert list(upload_folder().iterdir()) == []
 
@@ -321,14 +321,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 
 
 def test_an_installation_takes_in_an_upload_by_itself(stack: Stack) -> None:
-    key, ann = f"Api-Key {stack.service_key('listeners')}", stack.listener("ann")
+    key, ann = f"Api-Key {stack.create_service_key('listeners')}", stack.prepare_listener("ann")
     rows = [listen(at=1_700_000_000 + n, filler="x" * 2000) for n in range(3_000)]
-    with stack.serving(worker="DATABASE_URL" in stack.environment):
-        answer = stack.call(f"/users/{ann}/imports", auth=key, body=json.dumps(rows).encode())
+    with stack.run_servers(worker="DATABASE_URL" in stack.environment):
+        answer = stack.request(f"/users/{ann}/imports", auth=key, body=json.dumps(rows).encode())
         assert answer.status == 202, answer.body
         where = next(value for name, value in answer.headers.items() if name.lower() == "location")
         deadline = time.monotonic() + 60
-        while (job := stack.call(where, auth=key).body)["finished_at"] is None:
+        while (job := stack.request(where, auth=key).body)["finished_at"] is None:
             assert time.monotonic() < deadline, job
             time.sleep(0.3)
     assert (job["status"], job["added"], job["detail"]) == ("done", 3_000, "")

@@ -19,13 +19,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = new_stack(folder)
     (folder / "plays.csv").write_text(PLAYS)
     stack.manage("import_plays", str(folder / "plays.csv"), "--format", "csv")
-    with stack.serving():
+    with stack.run_servers():
         yield stack
 
 
 @pytest.fixture(scope="module")
 def client(stack: Stack) -> liblistenbrainz.ListenBrainz:
-    token = stack.manage("create_listen_token", str(stack.listener("ann"))).stdout.splitlines()[-1]
+    token = stack.manage("create_listen_token", str(stack.prepare_listener("ann"))).stdout.splitlines()[-1]
     client = liblistenbrainz.ListenBrainz(api_base_url=stack.base)
     client.set_auth_token(token)  # asks whether it is valid
     return client
@@ -36,7 +36,7 @@ def fade(at: int | None) -> liblistenbrainz.Listen:
 
 
 def counts(stack: Stack) -> str:
-    return stack.python(
+    return stack.run_python(
         "from interactions.models import Interaction, UnmatchedListen as U; "
         "print(Interaction.objects.filter(source='listenbrainz').count(), U.objects.count())"
     )

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from access.models import User
 from interactions.models import Block, Interaction
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.people import Catalogue
 from tracks.models import Tag
 
@@ -91,7 +91,7 @@ def test_blocks_are_listed_while_they_are_in_force(api: APIClient, alice: User, 
     ],
 )
 def test_a_bad_block_says_what_is_wrong(api: APIClient, catalogue: Catalogue, body: Any, said: str) -> None:
-    problem = problem_of(api.put(f"/users/me/blocks/artist/{catalogue.artist.pk}", body, format="json"), 400)
+    problem = assert_problem(api.put(f"/users/me/blocks/artist/{catalogue.artist.pk}", body, format="json"), 400)
     assert said in problem["detail"]
     assert not Block.objects.exists()
 
@@ -101,11 +101,11 @@ def test_a_bad_block_says_what_is_wrong(api: APIClient, catalogue: Catalogue, bo
 )
 @pytest.mark.parametrize("target", [999_999, 10**30])
 def test_what_there_is_not_cannot_be_liked_or_blocked(api: APIClient, path: str, target: int) -> None:
-    problem_of(api.put(f"/users/me/{path.format(target)}"), 404)
+    assert_problem(api.put(f"/users/me/{path.format(target)}"), 404)
 
 
 def test_a_mood_is_no_genre(api: APIClient) -> None:
-    problem_of(api.put(f"/users/me/blocks/genre/{Tag.objects.create(name='calm', kind='mood').pk}"), 404)
+    assert_problem(api.put(f"/users/me/blocks/genre/{Tag.objects.create(name='calm', kind='mood').pk}"), 404)
 
 
 def test_a_service_key_speaks_for_a_listener_that_there_is(
@@ -115,16 +115,16 @@ def test_a_service_key_speaks_for_a_listener_that_there_is(
     assert service.put(f"/users/{alice.pk}/likes/{track}").status_code == 204
     assert service.get(f"/users/{alice.pk}/preferences").json()["likes"] == [track]
     for path in (f"likes/{track}", f"blocks/track/{track}"):
-        problem_of(service.put(f"/users/{alice.pk + 99}/{path}"), 404)
-        problem_of(service.put(f"/users/{10**30}/{path}"), 404)
-        problem_of(service.delete(f"/users/{alice.pk + 99}/{path}"), 404)
+        assert_problem(service.put(f"/users/{alice.pk + 99}/{path}"), 404)
+        assert_problem(service.put(f"/users/{10**30}/{path}"), 404)
+        assert_problem(service.delete(f"/users/{alice.pk + 99}/{path}"), 404)
 
 
 def test_without_consent_likes_are_not_kept_and_blocks_are(api: APIClient, alice: User, catalogue: Catalogue) -> None:
     track = catalogue.tracks(1)[0].pk
     User.objects.filter(pk=alice.pk).update(consent=False)
     for call in (api.put, api.delete):
-        assert "consent is off" in problem_of(call(f"/users/me/likes/{track}"), 409)["detail"]
+        assert "consent is off" in assert_problem(call(f"/users/me/likes/{track}"), 409)["detail"]
     assert api.put(f"/users/me/blocks/track/{track}").status_code == 204
     assert not Interaction.objects.exists()
 

@@ -12,7 +12,7 @@ from experiments.exposures.log import slate_log
 from experiments.models import Slate
 from recommendations.serving.response_cache import response_cache
 from recommendations.training.run import run_training
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.people import Catalogue
 from tracks.models import Track
 
@@ -69,13 +69,13 @@ class TestManyListeners:
 
     def test_a_phone_asks_for_itself(self, alice: User, bob: User, as_listener: Callable[[User], APIClient]) -> None:
         assert send(as_listener(alice), users=[alice.pk]).status_code == 200
-        problem_of(send(as_listener(alice), users=[bob.pk]), 404)
-        problem_of(send(as_listener(alice), users=[alice.pk, bob.pk]), 404)
+        assert_problem(send(as_listener(alice), users=[bob.pk]), 404)
+        assert_problem(send(as_listener(alice), users=[alice.pk, bob.pk]), 404)
 
     def test_it_counts_as_many_requests_as_it_has_listeners(self, service: APIClient, db: None, settings: Any) -> None:
         settings.MUSICREC = settings.MUSICREC | {"RATE_KEY": "10/min"}
         assert send(service, users=[1, 2, 3, 4, 5, 6]).status_code == 200
-        problem_of(send(service, users=[1, 2, 3, 4, 5]), 429)
+        assert_problem(send(service, users=[1, 2, 3, 4, 5]), 429)
 
 
 class TestShelves:
@@ -97,11 +97,11 @@ class TestShelves:
     def test_a_key_says_whose(self, world: Catalogue, service: APIClient, alice: User) -> None:
         shelves = [{"name": "a", "kind": "personal"}]
         assert send(service, user_id=alice.pk, shelves=shelves).json()["shelves"][0]["fallback_reason"] == "cold_user"
-        assert "user_id" in problem_of(send(service, shelves=shelves), 400)["detail"]
+        assert "user_id" in assert_problem(send(service, shelves=shelves), 400)["detail"]
 
     def test_nobody_else_is_looked_at(self, alice: User, bob: User, as_listener: Callable[[User], APIClient]) -> None:
         shelves = [{"name": "a", "kind": "personal"}]
-        problem_of(send(as_listener(alice), user_id=bob.pk, shelves=shelves), 404)
+        assert_problem(send(as_listener(alice), user_id=bob.pk, shelves=shelves), 404)
 
 
 @pytest.mark.parametrize(
@@ -126,5 +126,5 @@ class TestShelves:
     ],
 )
 def test_what_cannot_be_answered_is_refused_by_name(service: APIClient, body: Any, pointer: str) -> None:
-    problem = problem_of(service.post(PATH, body, format="json"), 400)
+    problem = assert_problem(service.post(PATH, body, format="json"), 400)
     assert pointer in [e["pointer"] for e in problem["errors"]], problem

@@ -11,7 +11,7 @@ from interactions.models import Interaction
 from interactions.services import refresh_popular_tracks
 from recommendations.serving.model_cache import model_cache
 from recommendations.training.run import run_training
-from tests.conftest import problem_of
+from tests.conftest import assert_problem
 from tests.people import NOON, Catalogue
 from tracks.models import Track
 from tracks.services import upsert_tracks
@@ -133,7 +133,7 @@ def test_a_cold_track_falls_back_to_content_and_then_to_popularity(
 
 @pytest.mark.parametrize("track_id", ["999999", "9" * 30, "abc"])
 def test_an_unknown_track_has_no_similar_ones(service: APIClient, track_id: str) -> None:
-    problem_of(service.get(f"/recommend/similar/{track_id}"), 404)
+    assert_problem(service.get(f"/recommend/similar/{track_id}"), 404)
 
 
 def test_without_a_model_it_is_popular_and_says_degraded(service: APIClient, catalogue: Catalogue) -> None:
@@ -195,13 +195,13 @@ def test_every_pick_is_explained_on_request(service: APIClient, world: tuple[lis
 @pytest.mark.parametrize("path", ["/recommend/user/1/ml", "/recommend/user/1", "/recommend/similar/{track}"])
 def test_a_limit_out_of_range_says_the_range(service: APIClient, catalogue: Catalogue, path: str, limit: str) -> None:
     track = catalogue.tracks(1)[0].pk
-    problem = problem_of(service.get(path.format(track=track), {"limit": limit}), 400)
+    problem = assert_problem(service.get(path.format(track=track), {"limit": limit}), 400)
     assert problem["errors"] == [{"pointer": "?limit", "detail": "must be an integer from 1 to 100"}]
 
 
 @pytest.mark.parametrize("user_id", ["abc", "-1", "1.5", "٣", "%00"])
 def test_a_listener_id_that_is_none_is_refused(service: APIClient, user_id: str) -> None:
-    assert problem_of(service.get(f"/recommend/user/{user_id}/ml"), 400)["errors"][0]["pointer"] == "{user_id}"
+    assert assert_problem(service.get(f"/recommend/user/{user_id}/ml"), 400)["errors"][0]["pointer"] == "{user_id}"
 
 
 def test_the_same_slate_is_a_304(service: APIClient, catalogue: Catalogue, world: Any) -> None:
