@@ -113,7 +113,7 @@ def test_a_version_trained_before_the_erasure_is_projected_without_them(
         finish_erasures()
         return there
 
-    monkeypatch.setattr(publish, "agreeing_listeners", erased_after_the_look)
+    monkeypatch.setattr(publish, "consent_by_user_id", erased_after_the_look)
     project(str(version_in_service()))
     assert looks == [20, 19]
     assert UserFeatures.objects.count() == 19
@@ -142,7 +142,7 @@ def test_it_goes_on_where_it_was_stopped(alice: User, catalogue: Catalogue, monk
 
 def test_a_row_that_will_not_go_is_an_alarm_and_no_completion(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     erase_listener(alice.pk)
-    monkeypatch.setattr(erasing, "remaining", lambda user_id: ["interactions"])
+    monkeypatch.setattr(erasing, "tables_with_data_of", lambda user_id: ["interactions"])
     assert finish_erasures() == ErasureResult(failed=1)
     assert Erasure.objects.get().completed_at is None
     assert "rows are left in interactions" in Alarm.objects.get().message

@@ -36,8 +36,8 @@ insert_new([
 ])
 """
 LEFT = """
-from privacy.personal_data import remaining
-print(remaining({user}))
+from privacy.personal_data import tables_with_data_of
+print(tables_with_data_of({user}))
 """
 KILLED = """
 import os, signal
@@ -59,9 +59,9 @@ erasure.finish_erasures()
 STATE = """
 import json
 from access.models import Erasure
-from privacy.personal_data import remaining
+from privacy.personal_data import tables_with_data_of
 erasure = Erasure.objects.get(user_id={user})
-print(json.dumps([erasure.completed_at is not None, erasure.erased, remaining({user})]))
+print(json.dumps([erasure.completed_at is not None, erasure.erased, tables_with_data_of({user})]))
 """
 
 
