@@ -41,7 +41,7 @@ print(tables_with_data_of({user}))
 """
 KILLED = """
 import os, signal
-from recommendations import erasure
+from privacy import erasure
 erasure.BATCH = 3
 erasure.request_erasure({user})
 original, calls = erasure.{name}, []
@@ -171,8 +171,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Stack:
         ("_clear", 1, True, "u2"),
         ("_delete", 2, True, "u3"),
         ("_delete", 2, False, "u4"),
-        ("remaining", 1, True, "u5"),
-        ("remaining", 1, False, "u6"),
+        ("tables_with_data_of", 1, True, "u5"),
+        ("tables_with_data_of", 1, False, "u6"),
     ],
 )
 def test_killed_at_any_step_the_next_run_finishes(
