@@ -23,13 +23,13 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import peers
-from benchmarks.split_files import Triple, read
-from engine.data.user_item_matrix import occurrences
-from engine.ensemble import Recipe
+from benchmarks.split_files import ThreeWaySplit, read_split
+from engine.data.user_item_pairs import binary_matrix
+from engine.ensemble import EnsembleConfig
 from engine.evaluation.ground_truth import GroundTruth, known_users_only
 from engine.evaluation.metrics import ndcg, recall
 from engine.evaluation.ranking import Scorer, rank_top_k
-from engine.fitting import fit_recipe
+from engine.fitting import fit_ensemble
 from engine.tuning import Trial, tune
 from engine.tuning.validation_metric import ValidationMetric
 
@@ -59,13 +59,13 @@ def main() -> None:
     options.add_argument("--known", action="store_true", help="ask only about listeners with plays to learn from")
     options.add_argument("--each", action="store_true", help="measure the best of each family too")
     given = options.parse_args()
-    models = list(measure(read(given.train, given.valid, given.test), given))
+    models = list(measure(read_split(given.train, given.valid, given.test), given))
     print_table(models, PUBLISHED.get(given.train.resolve().parent.name, []))
     if given.json:
         given.json.write_text(json.dumps({"models": models}, indent=2) + "\n")
 
 
-def measure(triple: Triple, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def measure(triple: ThreeWaySplit, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row a model, the default first."""
     began = time.perf_counter()
     with tqdm(total=int(given.seconds), desc="tuning", unit="s", file=sys.stderr) as bar:
@@ -78,27 +78,31 @@ def measure(triple: Triple, given: argparse.Namespace) -> Iterator[dict[str, Any
             progress=lambda done, total: bar.update(done - bar.n),
         )
     tuning = time.perf_counter() - began
-    print(f"chosen: {tuned.recipe.algorithm}, NDCG@10 on VALID {tuned.score:.4f}, in {tuning:.0f} s", file=sys.stderr)
-    print(json.dumps(tuned.recipe.parameters()), file=sys.stderr)
+    print(f"chosen: {tuned.ensemble.algorithm}, NDCG@10 on VALID {tuned.score:.4f}, in {tuning:.0f} s", file=sys.stderr)
+    print(json.dumps(tuned.ensemble.to_dict()), file=sys.stderr)
     last = triple.learnt() if given.refit else triple
-    past, future = occurrences(last.train, last.shape), occurrences(last.test, last.shape)
+    past, future = binary_matrix(last.train, last.shape), binary_matrix(last.test, last.shape)
     if given.known:
         future = known_users_only(past, future)
     ground_truth = GroundTruth.from_matrices(past, future, None, SEED)
     print(f"{len(ground_truth.users):,} listeners asked about, {last.shape[1]:,} tracks", file=sys.stderr)
-    extra = {"tune_seconds": round(tuning, 1), "recipe": tuned.recipe.parameters(), "valid_ndcg@10": tuned.score}
-    yield of_recipe("default", tuned.recipe, last, ground_truth) | extra
+    extra = {"tune_seconds": round(tuning, 1), "recipe": tuned.ensemble.to_dict(), "valid_ndcg@10": tuned.score}
+    yield of_recipe("default", tuned.ensemble, last, ground_truth) | extra
     yield row("most popular", lambda users: np.tile(ground_truth.popularity, (len(users), 1)), 0.0, ground_truth)
     if given.recipe:
-        yield of_recipe("tuned by hand", Recipe.parse(json.loads(given.recipe.read_text())), last, ground_truth)
+        yield of_recipe(
+            "tuned by hand", EnsembleConfig.from_dict(json.loads(given.recipe.read_text())), last, ground_truth
+        )
     if given.each:
         for trial in best_of_each(tuned.trials):
-            yield of_recipe(f"{trial.part.trainer.family}, tuned", Recipe((trial.part,)), last, ground_truth)
+            yield of_recipe(
+                f"{trial.component.trainer.family}, tuned", EnsembleConfig((trial.component,)), last, ground_truth
+            )
     if given.peers:
         yield of_peer(peers.implicit_naive(past), ground_truth)
         yield of_peer(peers.implicit_bpr(past), ground_truth)
         metric = ValidationMetric.from_pairs(triple.train, triple.valid, triple.shape, SEED)
-        chosen = peers.implicit_tuned(occurrences(triple.train, triple.shape), metric.mean_ndcg, given.peer_seconds)
+        chosen = peers.implicit_tuned(binary_matrix(triple.train, triple.shape), metric.mean_ndcg, given.peer_seconds)
         yield of_peer(chosen, ground_truth)
         for peer in peers.lenskit(past):
             yield of_peer(peer, ground_truth)
@@ -107,13 +111,13 @@ def measure(triple: Triple, given: argparse.Namespace) -> Iterator[dict[str, Any
 def best_of_each(trials: tuple[Trial, ...]) -> list[Trial]:
     best: dict[str, Trial] = {}
     for trial in sorted((t for t in trials if t.score is not None), key=lambda t: t.score or 0.0):
-        best[trial.part.trainer.family] = trial
+        best[trial.component.trainer.family] = trial
     return sorted(best.values(), key=lambda t: -(t.score or 0.0))
 
 
-def of_recipe(name: str, recipe: Recipe, triple: Triple, ground_truth: GroundTruth) -> dict[str, Any]:
+def of_recipe(name: str, recipe: EnsembleConfig, triple: ThreeWaySplit, ground_truth: GroundTruth) -> dict[str, Any]:
     began = time.perf_counter()
-    fitted = fit_recipe(triple.train, triple.shape, recipe, seed=SEED)
+    fitted = fit_ensemble(triple.train, triple.shape, recipe, seed=SEED)
     seconds = time.perf_counter() - began
     if fitted.fallback:
         print(f"{name}: {fitted.fallback}", file=sys.stderr)

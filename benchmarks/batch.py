@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.training_time import power_law
 from engine.bundle.model_bundle import ModelBundle, assemble
 from engine.data.id_map import IdMap
-from engine.ensemble import Part, Recipe
+from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.ials import IALS
 from engine.pipeline import PERSONAL, recommend
 from engine.retrieval.batch import recommend_many
@@ -64,8 +64,8 @@ def _world(listeners: int, tracks: int, factors: int) -> tuple[ModelBundle, Rows
         version="v",
         items=IdMap(np.arange(offered)),
         popularity=np.maximum(np.diff(matrix.tocsc().indptr), 1).astype(np.float32),
-        recipe=Recipe((Part(IALS(factors=factors)),)),
-        learnt=[learnt],
+        ensemble=EnsembleConfig((ComponentConfig(IALS(factors=factors)),)),
+        fitted_models=[learnt],
         users=IdMap(np.arange(known)),
     )
     played = (np.random.default_rng(1).random((known, PLAYED)) ** 2 * offered).astype(np.int64)

@@ -18,17 +18,18 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.data.confidence import ConfidenceWeights
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
-from engine.data.split import split
-from engine.data.user_item_matrix import Confidence, Pairs
-from engine.ensemble import Part, Recipe
-from engine.fitting import fit_recipe
+from engine.data.split import split_plays
+from engine.data.user_item_pairs import UserItemPairs
+from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.fitting import fit_ensemble
 from engine.models.ials import IALS
 from engine.tuning.validation_metric import ValidationMetric
 
-PLAIN = Confidence(base=1.0, bonus=0.0, liked=0.0)
-COUNTS: dict[str, list[Confidence]] = {
+PLAIN = ConfidenceWeights(base=1.0, bonus=0.0, liked=0.0)
+COUNTS: dict[str, list[ConfidenceWeights]] = {
     "every pair alike": [PLAIN],
     "log": [replace(PLAIN, transform="log", scale=s) for s in (0.3, 1.0, 3.0)],
     "capped at 20": [replace(PLAIN, transform="capped", scale=s) for s in (1.0, 3.0, 10.0)],
@@ -39,7 +40,7 @@ COUNTS: dict[str, list[Confidence]] = {
 DECAYS = {
     f"half-life {days:g} days" if days else "no decay": [replace(PLAIN, half_life=days)] for days in (0, 10, 30, 90)
 }
-Parts = tuple[Pairs, Pairs, Pairs]
+Parts = tuple[UserItemPairs, UserItemPairs, UserItemPairs]
 
 
 def main() -> None:
@@ -69,39 +70,41 @@ def events(path: Path) -> Plays:
 
 
 def parts(plays: Plays, kind: str, seed: int) -> tuple[Parts, tuple[int, int]]:
-    users, items = IdMap.of(plays.user), IdMap.of(plays.track)
-    first = split(plays, kind, 0.2, seed)
-    second = split(first.past, kind, 0.125, seed)
-    train, valid, test = (Pairs.of(p, users, items) for p in (second.past, second.future, first.future))
+    users, items = IdMap.from_ids(plays.user), IdMap.from_ids(plays.track)
+    first = split_plays(plays, kind, 0.2, seed)
+    second = split_plays(first.past, kind, 0.125, seed)
+    train, valid, test = (UserItemPairs.from_plays(p, users, items) for p in (second.past, second.future, first.future))
     return (train, valid, test), (len(users), len(items))
 
 
-def candidates(confidences: list[Confidence]) -> Iterator[Recipe]:
+def candidates(confidences: list[ConfidenceWeights]) -> Iterator[EnsembleConfig]:
     for confidence, unobserved in product(confidences, (0.05, 0.15, 0.4)):
         trainer = IALS(factors=64, iterations=10, unobserved=unobserved)
-        yield Recipe((Part(trainer, confidence),))
+        yield EnsembleConfig((ComponentConfig(trainer, confidence),))
 
 
-def print_table(title: str, rows: dict[str, list[Confidence]], splits: list[tuple[Parts, tuple[int, int]]]) -> None:
+def print_table(
+    title: str, rows: dict[str, list[ConfidenceWeights]], splits: list[tuple[Parts, tuple[int, int]]]
+) -> None:
     print(f"\n| {title} | NDCG@10 | of the first row | chosen in the first split |\n|---|---|---|---|", flush=True)
     first = 0.0
     for name, confidences in rows.items():
         results = [best(confidences, *one) for one in splits]
         mean = float(np.mean([score for score, _ in results]))
         first = first or mean
-        c, t = results[0][1].parts[0].confidence, results[0][1].parts[0].trainer
+        c, t = results[0][1].components[0].confidence, results[0][1].components[0].trainer
         chosen = f"scale {c.scale:g}, unobserved {t.unobserved:g}"  # type: ignore[attr-defined]
         print(f"| {name} | {mean:.4f} | {mean / first:.3f} | {chosen} |", flush=True)
 
 
-def best(confidences: list[Confidence], pairs: Parts, shape: tuple[int, int]) -> tuple[float, Recipe]:
+def best(confidences: list[ConfidenceWeights], pairs: Parts, shape: tuple[int, int]) -> tuple[float, EnsembleConfig]:
     """NDCG@10 on the test plays of what was best on the validation plays."""
     train, valid, test = pairs
     chooser, judge = (
         ValidationMetric.from_pairs(train, valid, shape, 0),
         ValidationMetric.from_pairs(train, test, shape, 0),
     )
-    scorers = [(fit_recipe(train, shape, recipe, seed=1).scorer(), recipe) for recipe in candidates(confidences)]
+    scorers = [(fit_ensemble(train, shape, recipe, seed=1).scorer(), recipe) for recipe in candidates(confidences)]
     scorer, recipe = max(scorers, key=lambda one: chooser.mean_ndcg(one[0]))
     return judge.mean_ndcg(scorer), recipe
 

@@ -21,7 +21,7 @@ import numpy as np
 from engine.bundle.model_bundle import assemble
 from engine.bundle.versions import VersionStore
 from engine.data.id_map import IdMap
-from engine.models.base import Learnt
+from engine.models.base import FittedModel
 
 CHILD = """
 import json, sys, time
@@ -74,10 +74,10 @@ def write(root: Path, tracks: int, listeners: int, factors: int) -> int:
     of_listeners, of_tracks = (rng.standard_normal((n, factors), np.float32) for n in (listeners, tracks))
     bundle = assemble(
         version="v1",
-        items=IdMap.of(np.arange(tracks)),
+        items=IdMap.from_ids(np.arange(tracks)),
         popularity=rng.random(tracks, np.float32),
-        learnt=[Learnt((of_listeners, of_tracks))],
-        users=IdMap.of(np.arange(listeners)),
+        fitted_models=[FittedModel((of_listeners, of_tracks))],
+        users=IdMap.from_ids(np.arange(listeners)),
     )
     model = VersionStore(root).write(bundle, {}) / "model.npz"
     with np.load(model) as arrays:

@@ -25,8 +25,8 @@ from engine.bundle.index_files import Indexing
 from engine.bundle.model_bundle import ModelBundle, assemble
 from engine.bundle.versions import VersionStore
 from engine.data.id_map import IdMap
-from engine.ensemble import Part, Recipe
-from engine.models.base import FoldIn, Learnt
+from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.models.base import FittedModel, FoldInConfig
 from engine.models.ials import IALS
 from engine.pipeline import PERSONAL, SIMILAR, marked, recommend
 from engine.retrieval.candidates import Query, personal_sum
@@ -57,7 +57,7 @@ def main() -> None:
             )
 
 
-def _worlds(sizes: list[int], factors: int) -> Iterator[tuple[str, Learnt]]:
+def _worlds(sizes: list[int], factors: int) -> Iterator[tuple[str, FittedModel]]:
     sessions = Path(os.environ.get("MUSICREC_DATA", "../shared/data")) / "nowplaying-sessions"
     if sessions.is_dir():
         yield "trained", _trained(sessions, factors)
@@ -67,16 +67,16 @@ def _worlds(sizes: list[int], factors: int) -> Iterator[tuple[str, Learnt]]:
         yield "alike", _alike(size, factors)
 
 
-def _alike(size: int, factors: int) -> Learnt:
+def _alike(size: int, factors: int) -> FittedModel:
     rng = np.random.default_rng(1)
     centres = rng.standard_normal((2000, factors), np.float32)
     tracks = centres[rng.integers(2000, size=size)] + np.float32(0.7) * rng.standard_normal((size, factors), np.float32)
     tracks /= np.linalg.norm(tracks, axis=1)[:, None]
     listeners = centres[rng.integers(2000, size=1000)] + rng.standard_normal((1000, factors), np.float32)
-    return Learnt((listeners, tracks), FoldIn())
+    return FittedModel((listeners, tracks), FoldInConfig())
 
 
-def _trained(folder: Path, factors: int) -> Learnt:
+def _trained(folder: Path, factors: int) -> FittedModel:
     import scipy.sparse as sp
 
     lines = [line.split() for path in sorted(folder.glob("*.t*")) for line in path.read_text().splitlines()]
@@ -89,7 +89,7 @@ def _trained(folder: Path, factors: int) -> Learnt:
     return IALS(factors=factors, iterations=5).fit(matrix, seed=0)
 
 
-def _versions(folder: Path, learnt: Learnt) -> tuple[ModelBundle, ModelBundle]:
+def _versions(folder: Path, learnt: FittedModel) -> tuple[ModelBundle, ModelBundle]:
     """The same, searched exactly and through the indexes of faiss."""
     assert learnt.factors is not None
     listeners, tracks = learnt.factors
@@ -97,8 +97,8 @@ def _versions(folder: Path, learnt: Learnt) -> tuple[ModelBundle, ModelBundle]:
         version="v",
         items=IdMap(np.arange(len(tracks))),
         popularity=np.ones(len(tracks), np.float32),
-        recipe=Recipe((Part(IALS(factors=tracks.shape[1])),)),
-        learnt=[learnt],
+        ensemble=EnsembleConfig((ComponentConfig(IALS(factors=tracks.shape[1])),)),
+        fitted_models=[learnt],
         users=IdMap(np.arange(len(listeners))),
     )
     versions = [VersionStore(folder / kind) for kind in ("exact", "ivf")]

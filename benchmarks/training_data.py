@@ -55,9 +55,10 @@ def imports(world: World, folder: Path, plays: int) -> None:
 
 
 def reading(world: World, plays: int, rounds: int) -> None:
+    from engine.data.confidence import ConfidenceWeights, confidence_matrix
     from engine.data.id_map import IdMap
     from engine.data.plays import Plays
-    from engine.data.user_item_matrix import Confidence, Pairs, confidence_matrix
+    from engine.data.user_item_pairs import UserItemPairs
     from interactions.training_data import iter_play_chunks
 
     _empty()
@@ -65,8 +66,8 @@ def reading(world: World, plays: int, rounds: int) -> None:
 
     def ours() -> None:
         found = Plays.concatenate(list(iter_play_chunks()))
-        users, items = IdMap.of(found.user), IdMap.of(found.track)
-        confidence_matrix(Pairs.of(found, users, items), (len(users), len(items)), Confidence())
+        users, items = IdMap.from_ids(found.user), IdMap.from_ids(found.track)
+        confidence_matrix(UserItemPairs.from_plays(found, users, items), (len(users), len(items)), ConfidenceWeights())
 
     took: dict[str, list[float]] = {"bare COPY into columns": [], "to the matrix": []}
     for _ in range(rounds):

@@ -8,26 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.user_item_matrix import Confidence
+from engine.data.confidence import ConfidenceWeights
 from engine.models import FAMILIES
 from engine.models.als import ALS
 from engine.models.base import Trainer, described
 
 
 @dataclass(frozen=True)
-class Part:
+class ComponentConfig:
     """One family. damping: its scores are divided by (listeners of the track)^damping, against what is popular."""
 
     trainer: Trainer = field(default_factory=ALS)
-    confidence: Confidence = field(default_factory=Confidence)
+    confidence: ConfidenceWeights = field(default_factory=ConfidenceWeights)
     damping: float = 0.0
 
-    def parameters(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `Part.parse` reads it."""
-        return described(self.trainer) | {"confidence": self.confidence.parameters(), "damping": self.damping}
+        return described(self.trainer) | {"confidence": self.confidence.to_dict(), "damping": self.damping}
 
     @classmethod
-    def parse(cls, parameters: dict[str, Any]) -> Part:
+    def from_dict(cls, parameters: dict[str, Any]) -> ComponentConfig:
         """Raises ValueError, naming what is wrong."""
         given = dict(parameters)
         family, confidence = given.pop("family", None), given.pop("confidence", {})
@@ -35,13 +35,13 @@ class Part:
         if family not in FAMILIES:
             raise ValueError(f"family: {family!r} is not one of {', '.join(FAMILIES)}")
         try:
-            return cls(FAMILIES[family](**given), Confidence(**confidence), float(damping))
+            return cls(FAMILIES[family](**given), ConfidenceWeights(**confidence), float(damping))
         except TypeError as error:
             raise ValueError(f"{family}: {error}") from error
 
 
 @dataclass(frozen=True)
-class Weights:
+class BlendWeights:
     """Weights of the parts, for listeners with fewer than `boundary` distinct tracks and for the others."""
 
     few: tuple[float, ...]
@@ -49,46 +49,46 @@ class Weights:
     boundary: int = 0
 
     @classmethod
-    def even(cls, parts: int) -> Weights:
+    def equal(cls, parts: int) -> BlendWeights:
         return cls((1 / parts,) * parts, (1 / parts,) * parts)
 
-    def of(self, tracks: NDArray[np.int64]) -> NDArray[np.float32]:
+    def for_listeners(self, tracks: NDArray[np.int64]) -> NDArray[np.float32]:
         """float32 (listeners, parts) for listeners with so many distinct tracks, int64 (listeners,)."""
         return np.where((tracks < self.boundary)[:, None], self.few, self.many).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class EnsembleConfig:
     """One part, or several and the weights of their standardised scores."""
 
-    parts: tuple[Part, ...] = field(default_factory=lambda: (Part(),))
-    weights: Weights = Weights((), ())  # none given: even ones
+    components: tuple[ComponentConfig, ...] = field(default_factory=lambda: (ComponentConfig(),))
+    weights: BlendWeights = BlendWeights((), ())  # none given: even ones
 
     def __post_init__(self) -> None:
-        if not self.parts:
+        if not self.components:
             raise ValueError("parts: a recipe needs at least one")
-        if self.weights == Weights((), ()):
-            object.__setattr__(self, "weights", Weights.even(len(self.parts)))
-        if {len(self.weights.few), len(self.weights.many)} != {len(self.parts)}:
+        if self.weights == BlendWeights((), ()):
+            object.__setattr__(self, "weights", BlendWeights.equal(len(self.components)))
+        if {len(self.weights.few), len(self.weights.many)} != {len(self.components)}:
             raise ValueError("weights: as many as there are parts")
 
     @property
     def algorithm(self) -> str:
         """The families, as in "ials+rp3beta"."""
-        return "+".join(part.trainer.family for part in self.parts)
+        return "+".join(part.trainer.family for part in self.components)
 
-    def parameters(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `Recipe.parse` reads it."""
         w = self.weights
         weights = {"few": list(w.few), "many": list(w.many), "boundary": w.boundary}
-        return {"parts": [part.parameters() for part in self.parts], "weights": weights}
+        return {"parts": [part.to_dict() for part in self.components], "weights": weights}
 
     @classmethod
-    def parse(cls, parameters: dict[str, Any]) -> Recipe:
+    def from_dict(cls, parameters: dict[str, Any]) -> EnsembleConfig:
         """Raises ValueError, naming what is wrong."""
         try:
-            parts = tuple(Part.parse(p) for p in parameters["parts"])
+            parts = tuple(ComponentConfig.from_dict(p) for p in parameters["parts"])
             w = parameters["weights"]
-            return cls(parts, Weights(tuple(w["few"]), tuple(w["many"]), int(w["boundary"])))
+            return cls(parts, BlendWeights(tuple(w["few"]), tuple(w["many"]), int(w["boundary"])))
         except (KeyError, TypeError) as error:
             raise ValueError(f"recipe: {error!r}") from error

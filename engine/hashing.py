@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def fractions(ids: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+def hash_to_unit_interval(ids: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
     """Pseudo-random numbers in 0..1 of ids: splitmix64 (Steele, Lea & Flood 2014) of id and seed."""
     with np.errstate(over="ignore"):
         x = ids.astype(np.uint64) + np.uint64(seed % 2**64) * _GOLDEN
@@ -18,7 +18,7 @@ def fractions(ids: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
     return np.asarray(x / np.uint64(0xFFFFFFFFFFFFFFFF))
 
 
-def pair_fractions(first: NDArray[np.int64], second: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+def hash_pairs_to_unit_interval(first: NDArray[np.int64], second: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
     """The same for pairs of ids."""
-    mixed = (fractions(first, seed) * 2**62).astype(np.int64)
-    return fractions(mixed ^ second, seed + 1)
+    mixed = (hash_to_unit_interval(first, seed) * 2**62).astype(np.int64)
+    return hash_to_unit_interval(mixed ^ second, seed + 1)

@@ -16,7 +16,7 @@ _ROUNDS = 500  # half of scikit-learn's default: by then nothing moves that an e
 
 
 @dataclass(frozen=True)
-class FlatMap:
+class PlaneProjection:
     """positions: float32 (n, 2), round the origin, the farthest at distance 1.
 
     method: "t-SNE", "PCA", or "none" for an empty map. kept: the share of all variation the two axes of a PCA show.
@@ -27,7 +27,7 @@ class FlatMap:
     kept: float = 1.0
 
 
-def flat_map(factors: NDArray[np.float32], *, seed: int = 2009) -> FlatMap:
+def project_to_plane(factors: NDArray[np.float32], *, seed: int = 2009) -> PlaneProjection:
     """Lay out the rows of `factors`, float32 (n, f), by direction alone: that is what similarity compares.
 
     By t-SNE where scikit-learn is installed and there is something to unfold, else by the first two principal
@@ -35,14 +35,14 @@ def flat_map(factors: NDArray[np.float32], *, seed: int = 2009) -> FlatMap:
     """
     n, f = factors.shape
     if not n or not f:
-        return FlatMap(np.zeros((n, 2), np.float32), "none")
+        return PlaneProjection(np.zeros((n, 2), np.float32), "none")
     components, kept = _principal_components(_directions(factors))
     tsne = _tsne() if n > _PERPLEXITY and components.shape[1] > 2 else None
     if tsne is None:
-        return FlatMap(_framed(components[:, :2]), "PCA", kept)
+        return PlaneProjection(_framed(components[:, :2]), "PCA", kept)
     layout = tsne(2, init="pca", perplexity=_PERPLEXITY, max_iter=_ROUNDS, random_state=seed)
     with threadpool_limits(1):  # it is asked for in a web process, whose other cores belong to the listeners
-        return FlatMap(_framed(layout.fit_transform(components)), "t-SNE")
+        return PlaneProjection(_framed(layout.fit_transform(components)), "t-SNE")
 
 
 def _directions(factors: NDArray[np.float32]) -> NDArray[np.float64]:

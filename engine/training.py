@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
-from engine.data.split import Split, split
-from engine.data.user_item_matrix import Pairs, Statistics, listeners_of, occurrences
-from engine.ensemble import Recipe
+from engine.data.split import Split, split_plays
+from engine.data.user_item_pairs import UserItemPairs, binary_matrix, count_listeners
+from engine.ensemble import EnsembleConfig
 from engine.evaluation.evaluate import MAX_USERS, evaluate
 from engine.evaluation.ground_truth import known_users_only
 from engine.evaluation.ranking import Scorer
-from engine.fitting import Fitted, fit_recipe
+from engine.fitting import FittedEnsemble, fit_ensemble
 from engine.retrieval.candidates import Query, personal_sum
 
 Progress = Callable[[str, int, int], None]
@@ -33,17 +34,17 @@ MODEL, IN_SERVICE = "model", "in_service"
 @dataclass(frozen=True)
 class TrainingConfig:
     """What a version is trained with. holdout: share of plays held out for the report, by `split`, one of
-    `engine.data.split.KINDS` · threads: 0 for all cores."""
+    `engine.data.split.SPLITTERS` · threads: 0 for all cores."""
 
-    recipe: Recipe = field(default_factory=Recipe)
+    ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
     split: str = "time"
     holdout: float = 0.2
     seed: int = 2009
     threads: int = 0
 
-    def parameters(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What decides the result, JSON-ready; the number of threads does not."""
-        return self.recipe.parameters() | {"split": self.split, "holdout": self.holdout, "seed": self.seed}
+        return self.ensemble.to_dict() | {"split": self.split, "holdout": self.holdout, "seed": self.seed}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def train(
     config: TrainingConfig,
     *,
     version: str,
-    in_service: Recipe | None = None,
+    in_service: EnsembleConfig | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> TrainedVersion:
     """Train a bundle over all of `track_ids`; a track nobody played is in it with zero factors.
@@ -68,19 +69,19 @@ def train(
     in_service: the recipe that serves now, judged beside a different one on the same plays. Raises ValueError where
     there are no plays of these tracks.
     """
-    items, users = IdMap.of(track_ids), IdMap.of(plays.user)
-    pairs, shape = Pairs.of(plays, users, items), (len(users), len(items))
+    items, users = IdMap.from_ids(track_ids), IdMap.from_ids(plays.user)
+    pairs, shape = UserItemPairs.from_plays(plays, users, items), (len(users), len(items))
     if not len(pairs):
         raise ValueError("there are no plays to learn from; import plays first")
     began = time.perf_counter()
     judged = evaluate_on_holdout(plays, users, items, config, in_service=in_service, progress=progress)
     judging = time.perf_counter()
-    fitted = fit_recipe(
-        pairs, shape, config.recipe, seed=config.seed, threads=config.threads, progress=_stage(progress, "fit")
+    fitted = fit_ensemble(
+        pairs, shape, config.ensemble, seed=config.seed, threads=config.threads, progress=_stage(progress, "fit")
     )
     seconds = {"judge": round(judging - began, 3), "fit": round(time.perf_counter() - judging, 3)}
     manifest = {
-        "config": config.parameters(),
+        "config": config.to_dict(),
         "report": judged,
         "fallback": fitted.fallback,
         "plays": len(plays),
@@ -99,33 +100,33 @@ def evaluate_on_holdout(
     items: IdMap,
     config: TrainingConfig,
     *,
-    in_service: Recipe | None = None,
+    in_service: EnsembleConfig | None = None,
     ks: Sequence[int] = (5, 10, 20),
     max_users: int | None = MAX_USERS,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Any]:
     """Fit the past, report on the future: what `examine` gives, and how it was split."""
-    parts = split(plays, config.split, config.holdout, config.seed)
+    parts = split_plays(plays, config.split, config.holdout, config.seed)
     told = {"split": parts.kind, "holdout": config.holdout}
-    past, future = (Pairs.of(p, users, items) for p in (parts.past, parts.future))
+    past, future = (UserItemPairs.from_plays(p, users, items) for p in (parts.past, parts.future))
     if not len(past) or not len(future):
         return told | {"listeners": 0, "models": {}, "differences": {}}
-    recipes = {MODEL: config.recipe}
-    if in_service is not None and in_service != config.recipe:
+    recipes = {MODEL: config.ensemble}
+    if in_service is not None and in_service != config.ensemble:
         recipes[IN_SERVICE] = in_service
     rankers: dict[str, Scorer] = {}
     shape = (len(users), len(items))
     for name, recipe in recipes.items():
-        fitted = fit_recipe(
+        fitted = fit_ensemble(
             past, shape, recipe, seed=config.seed, threads=config.threads, progress=_stage(progress, "judge")
         )
-        told |= {"algorithm": fitted.recipe.algorithm} if name == MODEL else {}
-        rankers[name] = _of_new_users(fitted, parts, users, items) if len(parts.given) else fitted.scorer()
-    before = past if not len(parts.given) else Pairs.of(parts.given, users, items)
-    known = occurrences(before, shape)
+        told |= {"algorithm": fitted.ensemble.algorithm} if name == MODEL else {}
+        rankers[name] = _of_new_users(fitted, parts, users, items) if len(parts.fold_in_plays) else fitted.scorer()
+    before = past if not len(parts.fold_in_plays) else UserItemPairs.from_plays(parts.fold_in_plays, users, items)
+    known = binary_matrix(before, shape)
     return told | evaluate(
         known,
-        known_users_only(known, occurrences(future, shape)),
+        known_users_only(known, binary_matrix(future, shape)),
         rankers,
         ks=ks,
         seed=config.seed,
@@ -135,33 +136,38 @@ def evaluate_on_holdout(
 
 
 def _bundle(
-    fitted: Fitted, version: str | None, items: IdMap, users: IdMap, pairs: Pairs, stamps: NDArray[np.int64] | None
+    fitted: FittedEnsemble,
+    version: str | None,
+    items: IdMap,
+    users: IdMap,
+    pairs: UserItemPairs,
+    stamps: NDArray[np.int64] | None,
 ) -> ModelBundle:
     return assemble(
         version=version,
         items=items,
-        popularity=listeners_of(pairs, len(items)),
-        recipe=fitted.recipe,
-        learnt=fitted.learnt,
+        popularity=count_listeners(pairs, len(items)),
+        ensemble=fitted.ensemble,
+        fitted_models=fitted.models,
         users=users,
         user_stamps=stamps,
-        statistics=Statistics.of(pairs),
+        statistics=PlayStatistics.from_pairs(pairs),
     )
 
 
-def _of_new_users(fitted: Fitted, parts: Split, users: IdMap, items: IdMap) -> Scorer:
+def _of_new_users(fitted: FittedEnsemble, parts: Split, users: IdMap, items: IdMap) -> Scorer:
     """Scores of listeners whom the model has not seen, by the very path that serves them."""
-    bundle = _bundle(fitted, None, items, users, Pairs.of(parts.past, users, items), None)
-    rows, _ = users.rows(parts.given.user)
-    order = np.lexsort((parts.given.track, rows))  # by track too, in which order pairs are soonest made
-    given, ends = parts.given.where(order), np.searchsorted(rows[order], np.arange(len(users) + 1))
+    bundle = _bundle(fitted, None, items, users, UserItemPairs.from_plays(parts.past, users, items), None)
+    rows, _ = users.rows(parts.fold_in_plays.user)
+    order = np.lexsort((parts.fold_in_plays.track, rows))  # by track too, in which order pairs are soonest made
+    given, ends = parts.fold_in_plays.where(order), np.searchsorted(rows[order], np.arange(len(users) + 1))
 
     def scores(asked: NDArray[np.int64]) -> NDArray[np.float32]:
         page = np.full((len(asked), len(items)), -np.inf, np.float32)
         for place, user in enumerate(asked):
             theirs = given.where(slice(ends[user], ends[user + 1]))
             with bundle.scratch.borrowed() as marks:
-                answer = personal_sum(bundle, Query(limit=0, past=Pairs.of_listener(theirs)), marks)
+                answer = personal_sum(bundle, Query(limit=0, past=UserItemPairs.from_listener(theirs)), marks)
             if answer is not None:
                 page[place] = answer.everywhere(bundle)
         return page

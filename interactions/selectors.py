@@ -26,7 +26,7 @@ from access.models import User
 from access.selectors import LISTENER, NOW
 from common.prepared_queries import RowsAsJson, Statement
 from engine.data.plays import Plays, Signal
-from engine.data.user_item_matrix import Pairs
+from engine.data.user_item_pairs import UserItemPairs
 from interactions.models import QUALIFIED_MILESTONE, Block, Interaction, PopularTrack
 
 Kind = Interaction.Kind
@@ -64,7 +64,7 @@ class History:
     """What a listener has done until now. pairs: one a track, `track` holding track ids · stamp: (interactions, newest
     UNIX second), equal to that of a bundle which has seen exactly these."""
 
-    pairs: Pairs = field(default_factory=Pairs.none)
+    pairs: UserItemPairs = field(default_factory=UserItemPairs.empty)
     stamp: tuple[int, int] = (0, 0)
 
     @property
@@ -74,11 +74,11 @@ class History:
     @property
     def known_tracks(self) -> NDArray[np.int64]:
         """Ids of the tracks that are no news to them: int64 (k,)."""
-        return self.pairs.track[self.pairs.wanted | self.pairs.refused]
+        return self.pairs.track[self.pairs.is_positive | self.pairs.is_negative]
 
     @property
     def positive_tracks(self) -> NDArray[np.int64]:
-        return self.pairs.track[self.pairs.wanted]
+        return self.pairs.track[self.pairs.is_positive]
 
     @property
     def disliked_tracks(self) -> NDArray[np.int64]:
@@ -126,7 +126,7 @@ def parse_history(column: str | None) -> History:
     plays = Plays(
         np.zeros(len(track), np.int64), track, count.astype(np.float32), good > 0, seconds, signal.astype(np.int8)
     )
-    return History(Pairs.of_listener(plays), (int(interactions.sum()), int(seconds.max())))
+    return History(UserItemPairs.from_listener(plays), (int(interactions.sum()), int(seconds.max())))
 
 
 _HISTORY_STATEMENT = Statement(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))

@@ -8,8 +8,8 @@ from django.core.checks import Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 from engine.bundle.index_files import KINDS as INDEXINGS
-from engine.data.split import KINDS
-from engine.data.user_item_matrix import TRANSFORMS
+from engine.data.confidence import TRANSFORMS
+from engine.data.split import SPLITTERS
 from engine.models import FAMILIES
 
 BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -29,7 +29,7 @@ BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "CONFIDENCE_HALF_LIFE": (lambda v: v >= 0, "0 (no decay) or more days"),
     "TUNING_SECONDS": (lambda v: v >= 1, "1 or more"),
     "TUNING_PAIRS": (lambda v: v >= 1000, "1000 or more"),
-    "SPLIT": (lambda v: v in KINDS, f"one of {', '.join(KINDS)}"),
+    "SPLIT": (lambda v: v in SPLITTERS, f"one of {', '.join(SPLITTERS)}"),
     "HOLDOUT": (lambda v: 0 < v <= 0.5, "more than 0 and at most 0.5"),
     "GATE_MARGIN": (lambda v: 0 <= v <= 1, "between 0 and 1"),
     "RESULTS_SECONDS": (lambda v: v >= 0, "0 (keep no answers) or more"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.versions import UNREADABLE, Pointer
-from engine.projection import flat_map
+from engine.projection import project_to_plane
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.training.config import store
 from tracks.selectors import main_tags, track_cards
@@ -97,7 +97,7 @@ def track_map(artifact: ModelArtifact) -> dict[str, Any] | None:
 
 
 def _layout(chosen: Mappable) -> dict[str, Any]:
-    laid = flat_map(chosen.bundle.item_factors[chosen.rows])
+    laid = project_to_plane(chosen.bundle.item_factors[chosen.rows])
     return {"method": laid.method, "kept": round(laid.kept, 4), "positions": laid.positions.round(4).tolist()}
 
 

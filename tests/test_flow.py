@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.play_files import write_checkerboard_csv
 from tests.stack import PASSWORD, ApiResponse, Stack, new_stack
-from tests.worlds import write_checkerboard_csv
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from benchmarks.load.client import Measured, load, request
 from benchmarks.load.servers import web
 from engine.bundle.model_bundle import assemble
 from engine.data.id_map import IdMap
-from engine.ensemble import Part, Recipe
-from engine.models.base import FoldIn, Learnt
+from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.models.base import FittedModel, FoldInConfig
 from engine.models.ials import IALS
 from musicrec.processes import run_processes, wait_until_ready, web_command
 from tests.postgres import free_port
@@ -70,8 +70,8 @@ def write(world: World, version: str, factors: int) -> None:
         version=version,
         items=IdMap(np.array(world.tracks)),
         popularity=np.ceil(1000 * lengths).astype(np.float32),
-        recipe=Recipe((Part(IALS(factors=factors)),)),
-        learnt=[Learnt((listeners, tracks), FoldIn())],
+        ensemble=EnsembleConfig((ComponentConfig(IALS(factors=factors)),)),
+        fitted_models=[FittedModel((listeners, tracks), FoldInConfig())],
         users=IdMap(np.array(world.users)),
     )
     store().write(bundle, {"report": {}}, indexing())

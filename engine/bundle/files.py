@@ -15,10 +15,10 @@ from engine.bundle.index_files import Indexing, file_of, read_indexes, write_ind
 from engine.bundle.model_bundle import ModelBundle, Neighbours
 from engine.bundle.norm_sorted_items import Offered
 from engine.bundle.npz import DamagedFile, map_npz, save_npz
+from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
-from engine.data.user_item_matrix import Statistics
-from engine.ensemble import Recipe
-from engine.models.base import FoldIn
+from engine.ensemble import EnsembleConfig
+from engine.models.base import FoldInConfig
 
 FORMAT = "musicrec-bundle"
 FORMAT_VERSION = 3
@@ -115,18 +115,18 @@ def read_bundle(folder: Path, *, verify: bool = True) -> ModelBundle:
         parameters = json.loads(arrays.pop("parameters").tobytes())
         if parameters["version"] != folder.name:
             raise DamagedFile(f"{MODEL}: is version {parameters['version']}, in the folder of {folder.name}")
-        recipe = Recipe.parse(parameters["recipe"])
+        recipe = EnsembleConfig.from_dict(parameters["recipe"])
         neighbours = tuple(_neighbours(arrays, part, len(arrays["item_ids"])) for part in range(parameters["parts"]))
         searched = _searched(arrays)
         _check(arrays, manifest)
         bundle = ModelBundle(
             version=parameters["version"],
             algorithm=parameters["algorithm"],
-            recipe=recipe,
+            ensemble=recipe,
             factor_part=parameters["factor_part"],
             neighbours=neighbours,
-            fold_in=FoldIn(**parameters["fold_in"]),
-            statistics=Statistics(**parameters["statistics"]),
+            fold_in=FoldInConfig(**parameters["fold_in"]),
+            statistics=PlayStatistics(**parameters["statistics"]),
             items=IdMap(arrays.pop("item_ids")),
             users=IdMap(arrays.pop("user_ids")),
             searched=searched,
@@ -152,7 +152,7 @@ def _parameters(bundle: ModelBundle, indexes: dict[str, dict[str, Any]]) -> NDAr
     steering = {
         "version": bundle.version,
         "algorithm": bundle.algorithm,
-        "recipe": bundle.recipe.parameters(),
+        "recipe": bundle.ensemble.to_dict(),
         "parts": len(bundle.neighbours),
         "factor_part": bundle.factor_part,
         "fold_in": asdict(bundle.fold_in),

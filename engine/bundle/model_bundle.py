@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from engine.bundle.ann_index import Nearest
 from engine.bundle.exclusion_mask import Scratch
 from engine.bundle.norm_sorted_items import Offered
+from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
-from engine.data.user_item_matrix import Statistics
-from engine.ensemble import Recipe
-from engine.models.base import FoldIn, Learnt
+from engine.ensemble import EnsembleConfig
+from engine.models.base import FittedModel, FoldInConfig
 
 Vector = NDArray[np.float32]
 
@@ -71,11 +71,11 @@ class ModelBundle:
     users: IdMap
     user_factors: NDArray[np.float32]
     user_stamps: NDArray[np.int64]
-    recipe: Recipe = field(default_factory=Recipe)
+    ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
     factor_part: int | None = None
     neighbours: tuple[Neighbours | None, ...] = ()
-    fold_in: FoldIn = field(default_factory=FoldIn)
-    statistics: Statistics = field(default_factory=Statistics)
+    fold_in: FoldInConfig = field(default_factory=FoldInConfig)
+    statistics: PlayStatistics = field(default_factory=PlayStatistics)
     searched: Offered | None = None
     nearest: Mapping[str, Nearest] = field(default_factory=dict)
 
@@ -103,7 +103,7 @@ class ModelBundle:
 
     @property
     def factor_damping(self) -> float:
-        return 0.0 if self.factor_part is None else self.recipe.parts[self.factor_part].damping
+        return 0.0 if self.factor_part is None else self.ensemble.components[self.factor_part].damping
 
     def item_row(self, track_id: int) -> int | None:
         """The row of a track that somebody played, else None."""
@@ -121,17 +121,17 @@ def by_popularity(popularity: Vector) -> NDArray[np.int64]:
     return np.argsort(-popularity, kind="stable").astype(np.int64)
 
 
-def damped(learnt: Learnt, damping: float, popularity: Vector) -> Learnt:
+def damped(model: FittedModel, damping: float, popularity: Vector) -> FittedModel:
     """What a part offers, its tracks divided by popularity^damping."""
     if not damping:
-        return learnt
+        return model
     scale = np.power(np.maximum(popularity, 1), -damping).astype(np.float32)
-    factors = learnt.factors and (learnt.factors[0], learnt.factors[1] * scale[:, None])
-    neighbours = learnt.neighbours
+    factors = model.factors and (model.factors[0], model.factors[1] * scale[:, None])
+    neighbours = model.neighbours
     if neighbours is not None:
         weights = (neighbours.data * scale[neighbours.indices]).astype(np.float32)
         neighbours = sp.csr_matrix((weights, neighbours.indices, neighbours.indptr), neighbours.shape)
-    return Learnt(factors, learnt.fold_in, neighbours)
+    return FittedModel(factors, model.fold_in, neighbours)
 
 
 def assemble(
@@ -139,26 +139,29 @@ def assemble(
     version: str | None,
     items: IdMap,
     popularity: Vector,
-    recipe: Recipe | None = None,
-    learnt: Sequence[Learnt] = (),
+    ensemble: EnsembleConfig | None = None,
+    fitted_models: Sequence[FittedModel] = (),
     users: IdMap | None = None,
     user_stamps: NDArray[np.int64] | None = None,
-    statistics: Statistics | None = None,
+    statistics: PlayStatistics | None = None,
 ) -> ModelBundle:
     """A bundle with everything that can be derived derived. learnt: of each part of the recipe, not yet damped."""
-    recipe, users = recipe or Recipe(), users if users is not None else IdMap.of([])
+    ensemble, users = ensemble or EnsembleConfig(), users if users is not None else IdMap.from_ids([])
     n, m = len(items), len(users)
-    part = next((i for i, one in enumerate(learnt) if one.factors is not None), None)
-    raw = learnt[part].factors if part is not None else None
+    part = next((i for i, one in enumerate(fitted_models) if one.factors is not None), None)
+    raw = fitted_models[part].factors if part is not None else None
     user_factors, wide = raw if raw is not None else (np.zeros((m, 0), np.float32), np.zeros((n, 0), np.float32))
-    ready = [damped(one, p.damping, popularity) for one, p in zip(learnt, recipe.parts, strict=bool(learnt))]
+    ready = [
+        damped(one, p.damping, popularity)
+        for one, p in zip(fitted_models, ensemble.components, strict=bool(fitted_models))
+    ]
     item_factors = wide
     if part is not None and (scored := ready[part].factors) is not None:
         item_factors = scored[1]
     gram = wide.astype(np.float64)
     return ModelBundle(
         version=version,
-        algorithm=recipe.algorithm if learnt else "none",
+        algorithm=ensemble.algorithm if fitted_models else "none",
         items=items,
         item_factors=item_factors,
         item_norms=np.linalg.norm(item_factors, axis=1).astype(np.float32),
@@ -168,17 +171,17 @@ def assemble(
         users=users,
         user_factors=user_factors,
         user_stamps=user_stamps if user_stamps is not None else np.zeros((m, 2), np.int64),
-        recipe=recipe,
+        ensemble=ensemble,
         factor_part=part,
         neighbours=tuple(None if one.neighbours is None else Neighbours.of(one.neighbours) for one in ready),
-        fold_in=learnt[part].fold_in if part is not None else FoldIn(),
-        statistics=statistics or Statistics(),
+        fold_in=fitted_models[part].fold_in if part is not None else FoldInConfig(),
+        statistics=statistics or PlayStatistics(),
     )
 
 
 def catalogue_bundle(track_ids: ArrayLike, popularity: dict[int, float] | None = None) -> ModelBundle:
     """What is known without any model: which tracks there are and how many listeners the popular ones have."""
-    items = IdMap.of(track_ids)
+    items = IdMap.from_ids(track_ids)
     listeners = np.zeros(len(items), np.float32)
     if popularity:
         rows, known = items.rows(list(popularity))

@@ -10,7 +10,7 @@ Flags = NDArray[np.bool_]
 _KEYS = np.iinfo(np.int64).max
 
 
-def in_order(user_rows: Rows, track_rows: Rows, time: NDArray[np.int64]) -> tuple[Rows, Flags]:
+def sort_into_groups(user_rows: Rows, track_rows: Rows, time: NDArray[np.int64]) -> tuple[Rows, Flags]:
     """By listener, track and time; stable: of the same second, the later row is newer. And where, in this order, a
     pair begins."""
     bits, tracks = len(time).bit_length(), int(track_rows.max(initial=0)) + 1
@@ -33,14 +33,14 @@ def _changes(column: Rows) -> Flags:
     return begins
 
 
-def any_of(flags: Flags, group: Rows, groups: int) -> Flags:
+def any_per_group(flags: Flags, group: Rows, groups: int) -> Flags:
     """bool (groups,): whether a row of each group is flagged."""
     found = np.zeros(groups, np.bool_)
     found[group[flags]] = True
     return found
 
 
-def last_of(signal: NDArray[np.int8], group: Rows, groups: int, among: Flags) -> NDArray[np.int8]:
+def last_signal_per_group(signal: NDArray[np.int8], group: Rows, groups: int, among: Flags) -> NDArray[np.int8]:
     """The last signal of each group that is one of those flagged; -1 where there is none."""
     last, said = np.full(groups, -1, np.int8), among[signal]
     last[group[said]] = signal[said]  # of several, the last assignment stays

@@ -19,7 +19,7 @@ class IdMap:
     ids: Ids
 
     @classmethod
-    def of(cls, ids: ArrayLike) -> IdMap:
+    def from_ids(cls, ids: ArrayLike) -> IdMap:
         """An IdMap of the distinct values of `ids`, in any order."""
         wanted = np.asarray(ids, dtype=np.int64).ravel()
         if not _dense(wanted):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.plays import Plays
-from engine.hashing import fractions, pair_fractions
+from engine.hashing import hash_pairs_to_unit_interval, hash_to_unit_interval
 
 Mask = NDArray[np.bool_]
 
@@ -21,29 +21,29 @@ class Split(NamedTuple):
     kind: str
     past: Plays
     future: Plays
-    given: Plays = Plays.empty()
+    fold_in_plays: Plays = Plays.empty()
 
 
-def split(plays: Plays, kind: str, share: float, seed: int) -> Split:
+def split_plays(plays: Plays, kind: str, share: float, seed: int) -> Split:
     """Split by one of KINDS; `share`, in 0..1, of what that kind speaks of is held out. Raises ValueError for another
     kind or share."""
-    if kind not in KINDS:
-        raise ValueError(f"a split is one of {', '.join(KINDS)}; not {kind!r}")
+    if kind not in SPLITTERS:
+        raise ValueError(f"a split is one of {', '.join(SPLITTERS)}; not {kind!r}")
     if not 0 < share < 1:
         raise ValueError(f"the share held out lies between 0 and 1; not {share}")
-    return KINDS[kind](plays, share, seed)
+    return SPLITTERS[kind](plays, share, seed)
 
 
-def by_time(plays: Plays, share: float, seed: int) -> Split:
+def split_by_time(plays: Plays, share: float, seed: int) -> Split:
     """The newest `share` of the plays. Imported totals have no times (all the same): `by_ratio` then."""
     oldest_first = np.sort(plays.time)
     held_out = plays.time >= oldest_first[int(len(plays) * (1 - share))] if len(plays) else np.zeros(0, np.bool_)
     if held_out.all() or held_out.mean() > 2 * share:
-        return by_ratio(plays, share, seed)
+        return split_by_ratio(plays, share, seed)
     return _cut("time", plays, held_out)
 
 
-def by_ratio(plays: Plays, share: float, seed: int) -> Split:
+def split_by_ratio(plays: Plays, share: float, seed: int) -> Split:
     """A random `share` of each listener's tracks, rounded, but never all of them; all plays of a track go together.
     What is held out of one listener does not depend on others, so that a search and the gate after it, between which
     plays arrive, still agree about everybody else."""
@@ -51,13 +51,13 @@ def by_ratio(plays: Plays, share: float, seed: int) -> Split:
     tracks = np.bincount(owner)
     quota = np.minimum(np.floor(share * tracks + 0.5), tracks - 1)
     user, track = (ids[np.unique(pair, return_index=True)[1]] for ids in (plays.user, plays.track))
-    shuffled = np.lexsort((pair_fractions(user, track, seed), owner))
+    shuffled = np.lexsort((hash_pairs_to_unit_interval(user, track, seed), owner))
     held_out = np.zeros(len(owner), np.bool_)
     held_out[shuffled] = _place(owner) < quota[owner]
     return _cut("ratio", plays, held_out[pair])
 
 
-def leave_last(plays: Plays, share: float, seed: int) -> Split:
+def split_off_last_track(plays: Plays, share: float, seed: int) -> Split:
     """Of each listener with two tracks or more, the one they came to last, with all its plays; of tracks first played
     at the same time, the later row. Neither `share` nor `seed` matters."""
     owner, pair = _pairs(plays)
@@ -70,21 +70,21 @@ def leave_last(plays: Plays, share: float, seed: int) -> Split:
     return _cut("leave_last", plays, held_out[pair])
 
 
-def new_users(plays: Plays, share: float, seed: int) -> Split:
+def split_by_user(plays: Plays, share: float, seed: int) -> Split:
     """A random `share` of the listeners, at least one, is unknown to the past; of their plays, split again `by_time`,
     the older ones are given and the newer ones the future."""
     users, row = np.unique(plays.user, return_inverse=True)
     new = np.zeros(len(users), np.bool_)
-    new[np.argsort(fractions(users, seed), kind="stable")[: max(1, round(share * len(users)))]] = True
-    theirs = by_time(plays.where(new[row]), share, seed)
+    new[np.argsort(hash_to_unit_interval(users, seed), kind="stable")[: max(1, round(share * len(users)))]] = True
+    theirs = split_by_time(plays.where(new[row]), share, seed)
     return Split("new_users", plays.where(~new[row]), theirs.future, theirs.past)
 
 
-KINDS: dict[str, Callable[[Plays, float, int], Split]] = {
-    "time": by_time,
-    "ratio": by_ratio,
-    "leave_last": leave_last,
-    "new_users": new_users,
+SPLITTERS: dict[str, Callable[[Plays, float, int], Split]] = {
+    "time": split_by_time,
+    "ratio": split_by_ratio,
+    "leave_last": split_off_last_track,
+    "new_users": split_by_user,
 }
 
 

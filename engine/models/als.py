@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from engine.models.base import SILENT, FoldIn, Learnt, Progress
-from engine.models.validation import above_zero
+from engine.models.base import NO_CALLBACKS, FitCallbacks, FittedModel, FoldInConfig
+from engine.models.validation import require_positive
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,11 @@ class ALS:
     regularization: float = 0.01
 
     def __post_init__(self) -> None:
-        above_zero(self, "factors", "iterations", "regularization")
+        require_positive(self, "factors", "iterations", "regularization")
 
-    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = SILENT) -> Learnt:
+    def fit(
+        self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
+    ) -> FittedModel:
         """Raises whatever `implicit` raises, and FloatingPointError where factors are not finite."""
         from implicit.cpu.als import AlternatingLeastSquares  # an import of 0.5 s that a serving process never needs
 
@@ -43,9 +45,9 @@ class ALS:
             model.fit(
                 matrix,
                 show_progress=False,
-                callback=lambda done, seconds, *rest: progress.step(done + 1, self.iterations),
+                callback=lambda done, seconds, *rest: callbacks.on_step(done + 1, self.iterations),
             )
         factors = np.asarray(model.user_factors), np.asarray(model.item_factors)
         if not all(np.isfinite(side).all() for side in factors):
             raise FloatingPointError("ALS produced factors that are not finite")
-        return Learnt(factors, FoldIn(regularization=self.regularization))
+        return FittedModel(factors, FoldInConfig(regularization=self.regularization))

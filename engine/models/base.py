@@ -22,7 +22,7 @@ class CannotTrain(Exception):
 
 
 @dataclass(frozen=True)
-class FoldIn:
+class FoldInConfig:
     """How a listener's vector x is computed from their plays and the item factors Y.
 
     solve: (unobserved·YᵀY + Σ (c−offset)·y yᵀ + λI) x = Σ c·y, λ = regularization·(k + unobserved·items)^exponent for
@@ -44,13 +44,13 @@ class FoldIn:
         """λ of whoever has k partners of `others` in all; float64, shaped like k."""
         return self.regularization * np.power(k + self.unobserved * others, self.exponent)
 
-    def weight(self, k: NDArray[np.int64] | int) -> Any:
+    def confidence_scale(self, k: NDArray[np.int64] | int) -> Any:
         """By how much the confidences of a listener with k distinct tracks are multiplied; float64, shaped like k."""
         return np.power(np.maximum(k, 1) / self.mean_pairs, self.activity) / self.mean_confidence
 
 
 @dataclass(frozen=True)
-class Learnt:
+class FittedModel:
     """Factors, or neighbours. With neither, a family that offers what is popular.
 
     neighbours: CSR float32 (items, items), a row a played track, its entries the weights it lends to others, so that
@@ -58,23 +58,23 @@ class Learnt:
     """
 
     factors: Factors | None = None
-    fold_in: FoldIn = field(default_factory=FoldIn)
+    fold_in: FoldInConfig = field(default_factory=FoldInConfig)
     neighbours: sp.csr_matrix | None = None
 
 
 @dataclass(frozen=True)
-class Progress:
+class FitCallbacks:
     """What a fit tells while it goes on.
 
     step: called with the steps done and in all · look: called with (steps done, factors so far) after each step of a
     family that learns step by step; True ends the fit there.
     """
 
-    step: Callable[[int, int], None] = lambda done, total: None
-    look: Callable[[int, Factors], bool] = lambda done, factors: False
+    on_step: Callable[[int, int], None] = lambda done, total: None
+    should_stop: Callable[[int, Factors], bool] = lambda done, factors: False
 
 
-SILENT = Progress()
+NO_CALLBACKS = FitCallbacks()
 
 
 class Trainer(Protocol):
@@ -83,7 +83,7 @@ class Trainer(Protocol):
 
     family: ClassVar[str]
 
-    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = ...) -> Learnt:
+    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = ...) -> FittedModel:
         """Learn from a confidence matrix: CSR float32 (users, items), every entry > 0, rows and columns may be empty.
 
         threads: 0 for all cores. The same seed gives the same answer on one thread. Raises CannotTrain.
@@ -91,7 +91,7 @@ class Trainer(Protocol):
         ...
 
 
-def strongest_of(weights: NDArray[Any], k: int) -> sp.csr_matrix:
+def top_k_per_dense_row(weights: NDArray[Any], k: int) -> sp.csr_matrix:
     """The k entries greatest in absolute value of each row of a dense block; CSR float32, columns ascending."""
     k = min(k, weights.shape[1])
     kept = np.sort(np.argpartition(-np.abs(weights), k - 1, axis=1)[:, :k], axis=1)
@@ -99,7 +99,7 @@ def strongest_of(weights: NDArray[Any], k: int) -> sp.csr_matrix:
     return sp.csr_matrix((values.ravel(), kept.ravel(), np.arange(0, kept.size + 1, k)), weights.shape)
 
 
-def stacked(rows: list[sp.csr_matrix], tracks: NDArray[np.int64], items: int) -> sp.csr_matrix:
+def stack_row_blocks(rows: list[sp.csr_matrix], tracks: NDArray[np.int64], items: int) -> sp.csr_matrix:
     """Blocks of rows and columns `tracks`, ascending, as (items, items): CSR float32 without zeros."""
     small = sp.vstack(rows, format="csr")
     lengths = np.zeros(items, np.int64)
@@ -111,11 +111,11 @@ def stacked(rows: list[sp.csr_matrix], tracks: NDArray[np.int64], items: int) ->
     return found
 
 
-def row_products(
+def top_k_products(
     left: sp.csr_matrix,
     right: sp.csr_matrix,
     k: int,
-    progress: Progress,
+    callbacks: FitCallbacks,
     adjust: Callable[[sp.csr_matrix, int], None] = lambda block, first: None,
 ) -> sp.csr_matrix:
     """left (items, users) · right (users, items) with the k strongest of each row but its own column: CSR float32.
@@ -133,13 +133,13 @@ def row_products(
         adjust(block, begin)
         here = np.repeat(np.arange(begin, begin + block.shape[0]), np.diff(block.indptr))
         block.data[block.indices == here] = 0
-        rows.append(strongest(block, k))
+        rows.append(top_k_per_row(block, k))
         begin = end
-        progress.step(min(begin, items), items)
+        callbacks.on_step(min(begin, items), items)
     return sp.vstack(rows, format="csr", dtype=np.float32)
 
 
-def strongest(weights: sp.csr_matrix, k: int) -> sp.csr_matrix:
+def top_k_per_row(weights: sp.csr_matrix, k: int) -> sp.csr_matrix:
     """The k entries greatest in absolute value of each row, columns ascending, zeros left out; CSR float32."""
     kept = [_strongest(weights.data[a:b], k) + a for a, b in zip(weights.indptr, weights.indptr[1:], strict=False)]
     where = np.concatenate(kept) if kept else np.zeros(0, np.int64)

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from engine.models.base import SILENT, CannotTrain, FoldIn, Learnt, Progress
-from engine.models.validation import above_zero, not_negative
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, FoldInConfig
+from engine.models.validation import require_non_negative, require_positive
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class BPR:
     regularization: float = 0.01
 
     def __post_init__(self) -> None:
-        above_zero(self, "factors", "iterations", "learning_rate")
-        not_negative(self, "regularization")
+        require_positive(self, "factors", "iterations", "learning_rate")
+        require_non_negative(self, "regularization")
 
-    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = SILENT) -> Learnt:
+    def fit(
+        self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
+    ) -> FittedModel:
         """The last factor is a track's bias, with a 1 on the listeners' side; a listener is folded in as by ALS. Raises
         CannotTrain for an empty matrix."""
         if not matrix.nnz:
@@ -43,10 +45,10 @@ class BPR:
         )
         # implicit's own threads start from the seed in no fixed order; one thread is the reproducible case.
         model.fit(sp.csr_matrix(matrix > 0, dtype=np.float32), show_progress=False)
-        progress.step(self.iterations, self.iterations)
+        callbacks.on_step(self.iterations, self.iterations)
         users, items = (np.array(side, np.float32) for side in (model.user_factors, model.item_factors))
         users[np.diff(matrix.indptr) == 0] = 0
         items[np.bincount(matrix.indices, minlength=matrix.shape[1]) == 0] = 0
         if not (np.isfinite(users).all() and np.isfinite(items).all()):
             raise FloatingPointError("BPR produced factors that are not finite")
-        return Learnt((users, items), FoldIn(regularization=1.0, unobserved=0.1, offset=0.0))
+        return FittedModel((users, items), FoldInConfig(regularization=1.0, unobserved=0.1, offset=0.0))

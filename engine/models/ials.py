@@ -17,10 +17,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from engine.models.base import SILENT, CannotTrain, FoldIn, Learnt, Progress
-from engine.models.numba_kernels import compiled, prange
-from engine.models.numba_kernels import threads as compiled_threads
-from engine.models.validation import above_zero, not_negative
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, FoldInConfig
+from engine.models.numba_kernels import lazy_njit, prange
+from engine.models.numba_kernels import numba_threads as compiled_threads
+from engine.models.validation import require_non_negative, require_positive
 
 _CG_STEPS = 3  # reach the loss of exact solves on every set tried
 
@@ -39,10 +39,12 @@ class IALS:
     activity: float = 0.0
 
     def __post_init__(self) -> None:
-        above_zero(self, "factors", "iterations", "regularization", "unobserved")
-        not_negative(self, "exponent")
+        require_positive(self, "factors", "iterations", "regularization", "unobserved")
+        require_non_negative(self, "exponent")
 
-    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = SILENT) -> Learnt:
+    def fit(
+        self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
+    ) -> FittedModel:
         """Raises CannotTrain for an empty matrix or without numba, FloatingPointError where factors are not finite."""
         if not matrix.nnz:
             raise CannotTrain("ials: the matrix is empty")
@@ -57,16 +59,16 @@ class IALS:
             for done in range(1, self.iterations + 1):
                 _half_step(sides[0], y, x, ridges[0], self.unobserved)
                 _half_step(sides[1], x, y, ridges[1], self.unobserved)
-                progress.step(done, self.iterations)
-                if progress.look(done, (x, y)):
+                callbacks.on_step(done, self.iterations)
+                if callbacks.should_stop(done, (x, y)):
                     break
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
             raise FloatingPointError("ALS produced factors that are not finite")
-        return Learnt((x, y), fold_in)
+        return FittedModel((x, y), fold_in)
 
-    def _fold_in(self, matrix: sp.csr_matrix) -> FoldIn:
+    def _fold_in(self, matrix: sp.csr_matrix) -> FoldInConfig:
         listeners = np.count_nonzero(np.diff(matrix.indptr))
-        return FoldIn(
+        return FoldInConfig(
             regularization=self.regularization,
             unobserved=self.unobserved,
             exponent=self.exponent,
@@ -77,9 +79,9 @@ class IALS:
         )
 
 
-def _weighted(matrix: sp.csr_matrix, fold_in: FoldIn) -> sp.csr_matrix:
+def _weighted(matrix: sp.csr_matrix, fold_in: FoldInConfig) -> sp.csr_matrix:
     k = np.diff(matrix.indptr)
-    weights = (matrix.data * np.repeat(fold_in.weight(k), k)).astype(np.float32)
+    weights = (matrix.data * np.repeat(fold_in.confidence_scale(k), k)).astype(np.float32)
     return sp.csr_matrix((weights, matrix.indices, matrix.indptr), matrix.shape)
 
 
@@ -156,4 +158,4 @@ def _conjugate_gradients(
                 direction[j] = residual[j] + squared / before * direction[j]
 
 
-_solve: Callable[..., None] = compiled(parallel=True)(_conjugate_gradients)
+_solve: Callable[..., None] = lazy_njit(parallel=True)(_conjugate_gradients)

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from engine.models.base import SILENT, CannotTrain, Learnt, Progress, row_products
-from engine.models.validation import above_zero, not_negative, one_of
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, top_k_products
+from engine.models.validation import require_choice, require_non_negative, require_positive
 
 _K1, _B = 1.2, 0.75
 
@@ -24,11 +24,13 @@ class ItemKNN:
     neighbours: int = 400
 
     def __post_init__(self) -> None:
-        above_zero(self, "neighbours")
-        not_negative(self, "shrink")
-        one_of(self, "normalization", "tf-idf", "bm25", "cosine")
+        require_positive(self, "neighbours")
+        require_non_negative(self, "shrink")
+        require_choice(self, "normalization", "tf-idf", "bm25", "cosine")
 
-    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = SILENT) -> Learnt:
+    def fit(
+        self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
+    ) -> FittedModel:
         """Memory for the products of a few hundred tracks at a time. Raises CannotTrain for an empty matrix."""
         if not matrix.nnz:
             raise CannotTrain("item_knn: the matrix is empty")
@@ -39,7 +41,7 @@ class ItemKNN:
             lengths = np.diff(dots.indptr)
             dots.data /= np.repeat(norms[first : first + len(lengths)], lengths) * norms[dots.indices] + self.shrink
 
-        return Learnt(neighbours=row_products(weighted.T.tocsr(), weighted, self.neighbours, progress, cosine))
+        return FittedModel(neighbours=top_k_products(weighted.T.tocsr(), weighted, self.neighbours, callbacks, cosine))
 
     def _weighted(self, matrix: sp.csr_matrix) -> sp.csr_matrix:
         """A listener is a term of the tracks they play: one who plays everything says little about any."""

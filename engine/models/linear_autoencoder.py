@@ -16,8 +16,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from engine.models.base import SILENT, CannotTrain, Learnt, Progress, stacked, strongest_of
-from engine.models.validation import above_zero, one_of, within
+from engine.models.base import (
+    NO_CALLBACKS,
+    CannotTrain,
+    FitCallbacks,
+    FittedModel,
+    stack_row_blocks,
+    top_k_per_dense_row,
+)
+from engine.models.validation import require_between, require_choice, require_positive
 
 MAX_SIDE = 10_000  # of the dense matrix to be solved, listeners or tracks, whichever are fewer: 0.8 GB, twice
 _BLOCK_BYTES = 64 << 20
@@ -36,11 +43,13 @@ class LinearAutoencoder:
     neighbours: int = 500
 
     def __post_init__(self) -> None:
-        above_zero(self, "l2", "neighbours")
-        within(self, 0, 0.99, "dropout", "relaxation")
-        one_of(self, "diagonal", "zero", "relaxed", "free")
+        require_positive(self, "l2", "neighbours")
+        require_between(self, 0, 0.99, "dropout", "relaxation")
+        require_choice(self, "diagonal", "zero", "relaxed", "free")
 
-    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = SILENT) -> Learnt:
+    def fit(
+        self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
+    ) -> FittedModel:
         """Raises CannotTrain where both listeners and tracks are more than MAX_SIDE."""
         if not matrix.nnz:
             raise CannotTrain("linear_autoencoder: the matrix is empty")
@@ -57,9 +66,9 @@ class LinearAutoencoder:
         for begin, block in inverse.blocks():
             weights = -block * kappa
             weights[np.arange(len(block)), begin + np.arange(len(block))] = 0  # says nothing of a track not yet played
-            rows.append(strongest_of(weights, self.neighbours))
-            progress.step(begin + len(block), len(items))
-        return Learnt(neighbours=stacked(rows, items, matrix.shape[1]))
+            rows.append(top_k_per_dense_row(weights, self.neighbours))
+            callbacks.on_step(begin + len(block), len(items))
+        return FittedModel(neighbours=stack_row_blocks(rows, items, matrix.shape[1]))
 
     def _kappa(self, inverse: _ByUsers | _ByItems, ridge: Dense) -> Dense:
         if self.diagonal == "free":

@@ -16,7 +16,7 @@ _one_at_a_time = threading.RLock()
 prange: Any = range  # what a kernel says; compiled, it is numba.prange, and uncompiled it still runs
 
 
-def compiled(*, parallel: bool = False, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def lazy_njit(*, parallel: bool = False, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile a function with numba when it is first called, and keep the result on disk where that is possible.
 
     parallel: loops over `numba.prange` run on all threads; such kernels never run two at once.
@@ -37,7 +37,7 @@ def compiled(*, parallel: bool = False, fastmath: bool = True) -> Callable[[Call
 
 
 @contextmanager
-def threads(count: int) -> Iterator[None]:
+def numba_threads(count: int) -> Iterator[None]:
     """Kernels on so many threads, 0 for all cores; what it was before is restored."""
     numba = _numba()
     before = numba.get_num_threads()

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from engine.models.base import SILENT, Learnt, Progress
+from engine.models.base import NO_CALLBACKS, FitCallbacks, FittedModel
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,11 @@ class Popularity:
 
     family: ClassVar[str] = "popularity"
 
-    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = SILENT) -> Learnt:
-        progress.step(1, 1)
-        return Learnt()
+    def fit(
+        self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
+    ) -> FittedModel:
+        callbacks.on_step(1, 1)
+        return FittedModel()
 
 
 def listeners(matrix: sp.csr_matrix) -> NDArray[np.float32]:

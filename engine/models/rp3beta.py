@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from engine.models.base import SILENT, CannotTrain, Learnt, Progress, row_products
-from engine.models.validation import above_zero, not_negative
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, top_k_products
+from engine.models.validation import require_non_negative, require_positive
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class RP3Beta:
     neighbours: int = 400
 
     def __post_init__(self) -> None:
-        above_zero(self, "alpha", "neighbours")
-        not_negative(self, "beta")
+        require_positive(self, "alpha", "neighbours")
+        require_non_negative(self, "beta")
 
-    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = SILENT) -> Learnt:
+    def fit(
+        self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
+    ) -> FittedModel:
         """Memory for the products of a few hundred tracks at a time. Raises CannotTrain for an empty matrix."""
         if not matrix.nnz:
             raise CannotTrain("rp3beta: the matrix is empty")
@@ -35,7 +37,7 @@ class RP3Beta:
         popularity = np.bincount(matrix.indices, minlength=matrix.shape[1])
         scale = np.power(np.maximum(popularity, 1.0), -self.beta).astype(np.float32)
         onward = sp.csr_matrix(to_tracks @ sp.diags(scale), dtype=np.float32)
-        return Learnt(neighbours=row_products(to_listeners, onward, self.neighbours, progress))
+        return FittedModel(neighbours=top_k_products(to_listeners, onward, self.neighbours, callbacks))
 
 
 def _steps(matrix: sp.csr_matrix, alpha: float) -> sp.csr_matrix:

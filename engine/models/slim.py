@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from engine.models.base import SILENT, CannotTrain, Learnt, Progress, strongest
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, top_k_per_row
 from engine.models.item_knn import ItemKNN
-from engine.models.numba_kernels import compiled, prange
-from engine.models.numba_kernels import threads as compiled_threads
-from engine.models.validation import above_zero, not_negative
+from engine.models.numba_kernels import lazy_njit, prange
+from engine.models.numba_kernels import numba_threads as compiled_threads
+from engine.models.validation import require_non_negative, require_positive
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,12 @@ class SLIM:
     sweeps: int = 8
 
     def __post_init__(self) -> None:
-        above_zero(self, "candidates", "sweeps")
-        not_negative(self, "l1", "l2")
+        require_positive(self, "candidates", "sweeps")
+        require_non_negative(self, "l1", "l2")
 
-    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = SILENT) -> Learnt:
+    def fit(
+        self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
+    ) -> FittedModel:
         """Raises CannotTrain for an empty matrix or without numba."""
         if not matrix.nnz:
             raise CannotTrain("slim: the matrix is empty")
@@ -57,10 +59,10 @@ class SLIM:
                 matrix.shape[0],
                 weights,
             )
-        progress.step(1, 1)
+        callbacks.on_step(1, 1)
         of_target = sp.csr_matrix((weights, alike.indices, alike.indptr), alike.shape)
         of_target.eliminate_zeros()
-        return Learnt(neighbours=strongest(of_target.T.tocsr(), self.candidates))
+        return FittedModel(neighbours=top_k_per_row(of_target.T.tocsr(), self.candidates))
 
 
 def _coordinate_descent(
@@ -101,4 +103,4 @@ def _coordinate_descent(
                 break
 
 
-_descend: Callable[..., None] = compiled(parallel=True)(_coordinate_descent)
+_descend: Callable[..., None] = lazy_njit(parallel=True)(_coordinate_descent)

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from engine.models.base import SILENT, FoldIn, Learnt, Progress
-from engine.models.validation import above_zero
+from engine.models.base import NO_CALLBACKS, FitCallbacks, FittedModel, FoldInConfig
+from engine.models.validation import require_positive
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,21 @@ class SVD:
     factors: int = 64
 
     def __post_init__(self) -> None:
-        above_zero(self, "factors")
+        require_positive(self, "factors")
 
-    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, progress: Progress = SILENT) -> Learnt:
+    def fit(
+        self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
+    ) -> FittedModel:
         """At most min(users, items) − 1 factors; none where that is below 1, or nothing was played."""
         k = min(self.factors, min(matrix.shape) - 1)
         if k < 1 or not matrix.nnz:
             users, items = matrix.shape
-            return Learnt((np.zeros((users, 0), np.float32), np.zeros((items, 0), np.float32)), FoldIn("project"))
+            return FittedModel(
+                (np.zeros((users, 0), np.float32), np.zeros((items, 0), np.float32)), FoldInConfig("project")
+            )
         start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
         _, values, right = svds(matrix.astype(np.float64), k=k, v0=start)
         item_factors = np.ascontiguousarray(right[np.argsort(-values)].T.astype(np.float32))
         item_factors[np.bincount(matrix.indices, minlength=matrix.shape[1]) == 0] = 0  # they are, but for rounding
-        progress.step(1, 1)
-        return Learnt((np.asarray(matrix @ item_factors, np.float32), item_factors), FoldIn("project"))
+        callbacks.on_step(1, 1)
+        return FittedModel((np.asarray(matrix @ item_factors, np.float32), item_factors), FoldInConfig("project"))

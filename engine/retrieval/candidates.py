@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.exclusion_mask import Marks
 from engine.bundle.model_bundle import ModelBundle
-from engine.data.user_item_matrix import Pairs
+from engine.data.user_item_pairs import UserItemPairs
 from engine.retrieval.exact_search import best_by, similar_to
 from engine.retrieval.fold_in import fold_in
 from engine.retrieval.item_knn_scores import Votes, summed, votes
@@ -42,7 +42,7 @@ class Query:
     limit: int
     seed: int = 0
     user_row: int | None = None
-    past: Pairs = field(default_factory=Pairs.none)
+    past: UserItemPairs = field(default_factory=UserItemPairs.empty)
     exclude: NDArray[np.int64] = field(default_factory=_no_ids)
     forbidden: NDArray[np.int64] = field(default_factory=_no_ids)
     unavailable: NDArray[np.int64] = field(default_factory=_no_ids)
@@ -50,12 +50,12 @@ class Query:
     trust: float = 1.0
     timed: Callable[[str], AbstractContextManager[object]] = nullcontext
 
-    def pairs(self, bundle: ModelBundle) -> Pairs:
+    def pairs(self, bundle: ModelBundle) -> UserItemPairs:
         """What speaks for or against a track that the bundle knows something of; `track` holds its rows."""
         past = self.past
         rows, known = bundle.items.rows(past.track)
         known &= bundle.popularity[rows] > 0 if len(bundle.items) else False
-        said = known & (past.wanted | past.refused)
+        said = known & (past.is_positive | past.is_negative)
         return replace(past.where(said), track=rows[said])
 
 
@@ -115,17 +115,17 @@ def personal_sum(bundle: ModelBundle, query: Query, marks: Marks) -> Sum | None:
 
     One part keeps its scale, and never offers what it is silent about.
     """
-    if query.user_row is not None and bundle.neighbours == (None,) and not query.past.refused.any():
+    if query.user_row is not None and bundle.neighbours == (None,) and not query.past.is_negative.any():
         return _factors_of(bundle.user_factors[query.user_row], silent=True)  # as below, and no more than that
     pairs = query.pairs(bundle)
-    if not pairs.wanted.any() and query.user_row is None:
+    if not pairs.is_positive.any() and query.user_row is None:
         return None
     parts = [_part(bundle, number, query, pairs, marks) for number in range(len(bundle.neighbours))]
     if len(parts) == 1:
         return parts[0] and replace(parts[0], silent=True)
     if all(part is None for part in parts):
         return None
-    weights = bundle.recipe.weights.of(np.array([np.count_nonzero(pairs.wanted)]))[0]
+    weights = bundle.ensemble.weights.for_listeners(np.array([np.count_nonzero(pairs.is_positive)]))[0]
     parts = [_popularity(bundle) if _popular(bundle, i) else part for i, part in enumerate(parts)]
     return _blended(bundle, parts, [float(weight) for weight in weights], marks)
 
@@ -148,19 +148,21 @@ def _blended(bundle: ModelBundle, parts: Sequence[Sum | None], weights: Sequence
     return Sum(vector, sum(one.popular for one in scaled), sum(one.constant for one in scaled), rows, given)
 
 
-def _part(bundle: ModelBundle, number: int, query: Query, pairs: Pairs, marks: Marks) -> Sum | None:
+def _part(bundle: ModelBundle, number: int, query: Query, pairs: UserItemPairs, marks: Marks) -> Sum | None:
     """What one part of the recipe has to say about this listener; None for nothing."""
     if bundle.neighbours[number] is not None:
         rows, given = _voted(bundle, number, pairs, marks)
-        if len(bundle.neighbours) == 1 and pairs.refused.any():  # what refusals speak against is not offered as theirs
+        if (
+            len(bundle.neighbours) == 1 and pairs.is_negative.any()
+        ):  # what refusals speak against is not offered as theirs
             given = np.maximum(given, 0)
         return Sum(np.zeros(bundle.factors), rows=rows, votes=given) if given.any() else None
     if number != bundle.factor_part:
         return None
-    if query.user_row is not None and not pairs.refused.any():  # the model was fitted without refusals
+    if query.user_row is not None and not pairs.is_negative.any():  # the model was fitted without refusals
         vector = bundle.user_factors[query.user_row]
     else:
-        weigh = bundle.recipe.parts[number].confidence.of
+        weigh = bundle.ensemble.components[number].confidence.compute
         with query.timed("fold_in"):
             vector = fold_in(bundle, pairs.track, weigh(pairs, bundle.popularity, bundle.statistics))
     return _factors_of(vector)
@@ -170,10 +172,10 @@ def _factors_of(vector: NDArray[np.float32], silent: bool = False) -> Sum | None
     return Sum(vector.astype(np.float64), silent=silent) if vector.any() else None
 
 
-def _voted(bundle: ModelBundle, number: int, pairs: Pairs, marks: Marks) -> Votes:
+def _voted(bundle: ModelBundle, number: int, pairs: UserItemPairs, marks: Marks) -> Votes:
     lists = bundle.neighbours[number]
     assert lists is not None
-    confidence = bundle.recipe.parts[number].confidence.of(pairs, bundle.popularity, bundle.statistics)
+    confidence = bundle.ensemble.components[number].confidence.compute(pairs, bundle.popularity, bundle.statistics)
     rows, given = votes(lists, pairs.track, confidence, marks.slots)
     offered = bundle.popularity[rows] > 0
     return (rows, given) if offered.all() else (rows[offered], given[offered])

@@ -12,7 +12,7 @@ from engine.bundle.model_bundle import ModelBundle, Vector
 def fold_in(bundle: ModelBundle, item_rows: NDArray[np.int64], confidence: Vector) -> Vector:
     """User factors float32 (f,) from distinct `item_rows` int64 (k,) and `confidence` float32 (k,) in them.
 
-    As `engine.models.base.FoldIn` of the bundle says: one exact half-step of ALS with YᵀY from the bundle, or the
+    As `engine.models.base.FoldInConfig` of the bundle says: one exact half-step of ALS with YᵀY from the bundle, or the
     projection of the listener's row. A confidence below zero is one in the preference 0, beyond that of a track that
     was not played. Nothing wanted, or no factors: zeros.
     """
@@ -23,7 +23,7 @@ def fold_in(bundle: ModelBundle, item_rows: NDArray[np.int64], confidence: Vecto
     played = np.asarray(bundle.item_factors[item_rows], np.float64)
     if bundle.factor_damping:  # the stored factors are damped for scoring
         played *= np.power(np.maximum(bundle.popularity[item_rows], 1), bundle.factor_damping)[:, None]
-    c = confidence.astype(np.float64) * how.weight(tracks)
+    c = confidence.astype(np.float64) * how.confidence_scale(tracks)
     if how.kind == "project":
         return np.asarray(played.T @ c, np.float32)
     wanted = played.T @ np.maximum(c, 0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.exclusion_mask import Marks
 from engine.bundle.model_bundle import ModelBundle
-from engine.hashing import fractions
+from engine.hashing import hash_to_unit_interval
 from engine.retrieval.chunks import blocks
 from engine.retrieval.top_k import Found
 
@@ -55,7 +55,7 @@ def _permuted(step: slice, n: int, bits: int, seed: int) -> Rows:
     numbers = np.arange(step.start, step.stop, dtype=np.int64)
     left, right = numbers >> bits, numbers & ((1 << bits) - 1)
     for turn in range(_ROUNDS):
-        mixed = (fractions(right + (turn << 40), seed) * 2**bits).astype(np.int64) & ((1 << bits) - 1)
+        mixed = (hash_to_unit_interval(right + (turn << 40), seed) * 2**bits).astype(np.int64) & ((1 << bits) - 1)
         left, right = right, left ^ mixed
     rows = (left << bits) | right
     return rows[rows < n]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.ensemble import Weights
+from engine.ensemble import BlendWeights
 from engine.evaluation.metrics import ndcg
 from engine.evaluation.ranking import Scorer, rank_top_k
 from engine.ranking.blend import standardised
@@ -36,7 +36,7 @@ class ValidationPool:
 
     @classmethod
     def build(cls, metric: ValidationMetric, parts: Sequence[Scorer], offered: NDArray[np.bool_]) -> ValidationPool:
-        """parts: rows → (b, items), as `engine.fitting.PartScorer` · offered: bool (items,)."""
+        """parts: rows → (b, items), as `engine.fitting.ComponentScorer` · offered: bool (items,)."""
         q = metric.ground_truth
         lists = [rank_top_k(_masked(p, offered), q.users, q.past, _POOL, threads=metric.threads) for p in parts]
         pool = np.sort(np.concatenate(lists, axis=1), axis=1)
@@ -68,7 +68,7 @@ class ValidationPool:
         return ndcg(hits, self.wanted[who], [CUTOFF])[:, 0]
 
 
-def learn_weights(pool: ValidationPool, seed: int) -> tuple[Weights, float]:
+def learn_weights(pool: ValidationPool, seed: int) -> tuple[BlendWeights, float]:
     """Weights and the NDCG@10 to be expected of them: learnt on one half of the listeners and judged on the other, both
     ways, so that a choice between blends is not won by whoever fits chance best."""
     half = np.random.default_rng(seed).permutation(len(pool.wanted)) % 2 == 0
@@ -91,7 +91,7 @@ def learn_weights(pool: ValidationPool, seed: int) -> tuple[Weights, float]:
             sides[number] = _refined(pool, everyone, segment)
             expected = own
     few, many = (tuple(round(float(w), 4) for w in side) for side in sides)
-    return Weights(few, many, boundary if few != many else 0), float(expected.mean())
+    return BlendWeights(few, many, boundary if few != many else 0), float(expected.mean())
 
 
 def _search(pool: ValidationPool, who: NDArray[np.bool_]) -> Vector:

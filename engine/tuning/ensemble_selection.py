@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine.ensemble import Part, Recipe
-from engine.fitting import PartScorer
+from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.fitting import ComponentScorer
 from engine.tuning.blend_weights import ValidationPool, learn_weights
 from engine.tuning.family_search import FamilySearch
 from engine.tuning.trial_runner import TrialRunner, single_component_scorer
@@ -20,12 +20,14 @@ _OPINIONS = 4  # such trials of a family are fitted again
 _MOST_PARTS = 5
 
 
-def best_blend(bench: TrialRunner, searches: Mapping[str, FamilySearch], deadline: float) -> tuple[Recipe, float]:
+def best_blend(
+    bench: TrialRunner, searches: Mapping[str, FamilySearch], deadline: float
+) -> tuple[EnsembleConfig, float]:
     """The best part alone, or with others added one by one as long as each brings something. Weights are learnt and
     judged on different listeners."""
     chosen = _second_opinion(bench, searches, deadline)
     leader = chosen[0]
-    best = Recipe((leader.part,)), leader.again
+    best = EnsembleConfig((leader.component,)), leader.again
     if len(chosen) < 2:
         return best
     pool = ValidationPool.build(bench.metric, [one.scorer for one in chosen], leader.scorer.popularity > 0)
@@ -36,7 +38,7 @@ def best_blend(bench: TrialRunner, searches: Mapping[str, FamilySearch], deadlin
         if expected < best[1] * (1 + _MIN_GAIN) or max(weights.few[-1], weights.many[-1]) < _NEGLIGIBLE:
             break
         used.append(added)
-        best = Recipe(tuple(chosen[i].part for i in used), weights), expected
+        best = EnsembleConfig(tuple(chosen[i].component for i in used), weights), expected
     return best
 
 
@@ -44,8 +46,8 @@ def best_blend(bench: TrialRunner, searches: Mapping[str, FamilySearch], deadlin
 class _Candidate:
     """again: its NDCG@10 with another seed · score: the mean with that of its trial."""
 
-    part: Part
-    scorer: PartScorer
+    component: ComponentConfig
+    scorer: ComponentScorer
     score: float
     again: float
 
@@ -62,14 +64,14 @@ def _second_opinion(bench: TrialRunner, searches: Mapping[str, FamilySearch], de
     again = replace(bench, seed=bench.seed + 1)
     found: dict[str, list[_Candidate]] = {}
     for trial in ranked:
-        family, score = trial.part.trainer.family, trial.score or 0.0
+        family, score = trial.component.trainer.family, trial.score or 0.0
         enough = len(found.get(family, [])) >= (_OPINIONS if score > _CLOSE * lead else 1)
         late = time.perf_counter() + trial.seconds > deadline and found
         if enough or late or score < _WORTH_ADDING * lead:
             continue
-        scorer = again.fit(trial.part)
+        scorer = again.fit(trial.component)
         second = again.metric.mean_ndcg(single_component_scorer(scorer))
-        found.setdefault(family, []).append(_Candidate(trial.part, scorer, (score + second) / 2, second))
+        found.setdefault(family, []).append(_Candidate(trial.component, scorer, (score + second) / 2, second))
     best = [max(few, key=lambda one: one.score) for few in found.values()]
     return _one_of_factors(sorted(best, key=lambda one: -one.score))[:_MOST_PARTS]
 
@@ -82,6 +84,6 @@ def _one_of_factors(candidates: list[_Candidate]) -> list[_Candidate]:
     """A bundle holds the factors of one part."""
     kept: list[_Candidate] = []
     for one in candidates:
-        if one.scorer.learnt.factors is None or all(other.scorer.learnt.factors is None for other in kept):
+        if one.scorer.model.factors is None or all(other.scorer.model.factors is None for other in kept):
             kept.append(one)
     return kept

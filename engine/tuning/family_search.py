@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.ensemble import Part
+from engine.ensemble import ComponentConfig
 from engine.tuning.space import Between, Space, nearby, part_at, point_of
 from engine.tuning.trials import Trial
 
@@ -37,7 +37,7 @@ class FamilySearch:
         self.rng = np.random.default_rng(self.seed)
         self.study = optuna.create_study(direction="maximize", sampler=sampler)
         self.distributions = {name: _distribution(dimension) for name, dimension in self.space.items()}
-        self.asked: list[Part] = []
+        self.asked: list[ComponentConfig] = []
         self.asked.append(part_at(self.family, {}))
 
     @property
@@ -48,10 +48,10 @@ class FamilySearch:
     def seconds(self) -> float:
         return sum(t.seconds for t in self.trials)
 
-    def first(self, part: Part) -> None:
+    def first(self, part: ComponentConfig) -> None:
         self.asked.append(part)
 
-    def next(self) -> Part:
+    def next(self) -> ComponentConfig:
         """What has not been tried: what was asked for, then near the best, then wherever the estimator points."""
         while self.asked:
             if not self._tried(part := self.asked.pop()):
@@ -61,11 +61,11 @@ class FamilySearch:
                 break
         return part
 
-    def _tried(self, part: Part) -> bool:
-        return any(trial.part == part for trial in self.trials)
+    def _tried(self, part: ComponentConfig) -> bool:
+        return any(trial.component == part for trial in self.trials)
 
-    def _guess(self) -> Part:
-        near = self.best and point_of(self.best.part, self.space)
+    def _guess(self) -> ComponentConfig:
+        near = self.best and point_of(self.best.component, self.space)
         if near and len(self.trials) >= _EXPLORED and self.rng.random() < _NEAR_THE_BEST:
             return part_at(self.family, nearby(near, self.space, self.rng))
         return part_at(self.family, self.study.ask(self.distributions).params)
@@ -82,7 +82,7 @@ class FamilySearch:
         import optuna
 
         self.trials.append(trial)
-        point = point_of(trial.part, self.space)
+        point = point_of(trial.component, self.space)
         if point and trial.score is not None:
             told = optuna.trial.create_trial(params=point, distributions=self.distributions, value=trial.score)
             self.study.add_trial(told)

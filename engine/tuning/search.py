@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from engine.data.user_item_matrix import Pairs
-from engine.ensemble import Recipe
+from engine.data.user_item_pairs import UserItemPairs
+from engine.ensemble import EnsembleConfig
 from engine.tuning.ensemble_selection import best_blend
 from engine.tuning.family_search import FamilySearch
 from engine.tuning.space import SHARES, space_of
@@ -20,12 +20,12 @@ BLEND_SHARE = 0.2  # of the time, kept for the blend
 
 
 def tune(
-    past: Pairs,
-    future: Pairs,
+    past: UserItemPairs,
+    future: UserItemPairs,
     shape: tuple[int, int],
     *,
     seconds: float,
-    initial: Recipe | None = None,
+    initial: EnsembleConfig | None = None,
     previous_trials: Sequence[Trial] = (),
     seed: int = 2009,
     threads: int = 0,
@@ -43,8 +43,8 @@ def tune(
     bench = TrialRunner(past, shape, ValidationMetric.from_pairs(past, future, shape, seed, threads), seed, threads)
     searches = {family: FamilySearch(family, space_of(family, past), seed) for family in SHARES}
     for trial in previous_trials:
-        searches[trial.part.trainer.family].learn(trial) if trial.part.trainer.family in searches else None
-    for part in initial.parts if initial else ():
+        searches[trial.component.trainer.family].learn(trial) if trial.component.trainer.family in searches else None
+    for part in initial.components if initial else ():
         if part.trainer.family in searches:
             searches[part.trainer.family].first(part)
     began, deadline = time.perf_counter(), time.perf_counter() + seconds * (1 - BLEND_SHARE)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.data.user_item_matrix import DAY, Confidence, Pairs
-from engine.ensemble import Part
+from engine.data.confidence import DAY_SECONDS, ConfidenceWeights
+from engine.data.user_item_pairs import UserItemPairs
+from engine.ensemble import ComponentConfig
 from engine.models import FAMILIES
 
 
@@ -71,26 +72,28 @@ SHARES = {
 """Of the time of a search. `als` is `ials` with one regularisation for all, and BPR was behind on every set tried."""
 
 
-def space_of(family: str, pairs: Pairs) -> Space:
+def space_of(family: str, pairs: UserItemPairs) -> Space:
     """The dimensions of a family on these pairs, by field; those of the confidence begin with "confidence."."""
     if family == "popularity":
         return {}
     return _FAMILIES[family] | {_CONFIDENCE + name: dimension for name, dimension in _confidences(pairs).items()}
 
 
-def part_at(family: str, point: Mapping[str, Any]) -> Part:
+def part_at(family: str, point: Mapping[str, Any]) -> ComponentConfig:
     """The part at a point of its space; what the point does not name has the family's default, and a confidence of
     1."""
     own = {n: v for n, v in point.items() if not n.startswith(_CONFIDENCE) and n != "damping"}
     confidence = {n.removeprefix(_CONFIDENCE): v for n, v in point.items() if n.startswith(_CONFIDENCE)}
     trainer = FAMILIES[family](**own)
-    return Part(trainer, replace(Confidence(bonus=0.0, liked=0.0), **confidence), point.get("damping", 0.0))
+    return ComponentConfig(
+        trainer, replace(ConfidenceWeights(bonus=0.0, liked=0.0), **confidence), point.get("damping", 0.0)
+    )
 
 
-def point_of(part: Part, space: Space) -> dict[str, Any] | None:
+def point_of(part: ComponentConfig, space: Space) -> dict[str, Any] | None:
     """Where a part is in a space, the nearest point within its bounds; None where it has a word the space has not."""
     values = {**asdict(part.trainer), "damping": part.damping}  # type: ignore[call-overload]
-    values |= {_CONFIDENCE + n: v for n, v in part.confidence.parameters().items()}
+    values |= {_CONFIDENCE + n: v for n, v in part.confidence.to_dict().items()}
     point: dict[str, Any] = {}
     for name, dimension in space.items():
         value = values[name]
@@ -122,7 +125,7 @@ def _moved(value: Any, dimension: Dimension, rng: np.random.Generator) -> Any:
     return round(result) if isinstance(value, int) else result
 
 
-def _confidences(pairs: Pairs) -> dict[str, Dimension]:
+def _confidences(pairs: UserItemPairs) -> dict[str, Dimension]:
     """Only what differs between plays can be weighed."""
     found: dict[str, Dimension] = {"rare": OneOf((False, True))}
     if pairs.qualified.any() and not pairs.qualified.all():
@@ -132,6 +135,6 @@ def _confidences(pairs: Pairs) -> dict[str, Dimension]:
             found[name] = Between(0.0, 10.0)
     if pairs.count.max(initial=1) > 1:
         found |= {"transform": OneOf(("none", "log", "capped", "bm25")), "scale": Between(0.1, 10.0, log=True)}
-    if len(pairs) and (days := float(np.ptp(pairs.newest)) / DAY) > 2:
+    if len(pairs) and (days := float(np.ptp(pairs.newest)) / DAY_SECONDS) > 2:
         found["half_life"] = OneOf((0.0, *(round(days * share, 1) for share in (0.1, 0.3, 1.0, 3.0))))
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.user_item_matrix import Pairs, occurrences
+from engine.data.user_item_pairs import UserItemPairs, binary_matrix
 from engine.evaluation.ground_truth import GroundTruth, known_users_only
 from engine.evaluation.metrics import ndcg
 from engine.evaluation.ranking import Scorer, rank_top_k
@@ -25,12 +25,12 @@ class ValidationMetric:
 
     @classmethod
     def from_pairs(
-        cls, past: Pairs, future: Pairs, shape: tuple[int, int], seed: int, threads: int = 0
+        cls, past: UserItemPairs, future: UserItemPairs, shape: tuple[int, int], seed: int, threads: int = 0
     ) -> ValidationMetric:
         """Raises ValueError where there is nobody to ask about."""
-        before = occurrences(past, shape)
+        before = binary_matrix(past, shape)
         ground_truth = GroundTruth.from_matrices(
-            before, known_users_only(before, occurrences(future, shape)), MAX_USERS, seed
+            before, known_users_only(before, binary_matrix(future, shape)), MAX_USERS, seed
         )
         if not len(ground_truth.users):
             raise ValueError(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.versions import UNREADABLE
 from engine.data.plays import Plays
-from engine.ensemble import Recipe
+from engine.ensemble import EnsembleConfig
 from engine.training import TrainedVersion, TrainingConfig
 from recommendations.models import ModelArtifact
 from recommendations.training.config import store
@@ -21,7 +21,7 @@ def fingerprint_of(plays: Plays, tracks: NDArray[np.int64], config: TrainingConf
     """The same plays, tracks and settings give the same 32 hex digits."""
     digest = hashlib.blake2b(plays.fingerprint().encode(), digest_size=16)
     digest.update(tracks.tobytes())
-    digest.update(repr(config.parameters()).encode())
+    digest.update(repr(config.to_dict()).encode())
     return digest.hexdigest()
 
 
@@ -40,11 +40,11 @@ def trained_before(fingerprint: str) -> ModelArtifact | None:
     return ModelArtifact.objects.filter(serves | held_back, fingerprint=fingerprint, pruned_at=None).first()
 
 
-def recipe_in_service() -> Recipe | None:
+def recipe_in_service() -> EnsembleConfig | None:
     """What the version in service was made of; None without one, or for one of a release before recipes."""
     serving = version_in_service()
     try:
-        return Recipe.parse(store().manifest(serving)["config"]) if serving else None
+        return EnsembleConfig.from_dict(store().manifest(serving)["config"]) if serving else None
     except (*UNREADABLE, KeyError, ValueError):
         return None
 

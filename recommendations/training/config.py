@@ -8,8 +8,8 @@ from django.db.models import Q
 
 from engine.bundle.index_files import Indexing
 from engine.bundle.versions import VersionStore
-from engine.data.user_item_matrix import Confidence
-from engine.ensemble import Part, Recipe
+from engine.data.confidence import ConfidenceWeights
+from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models import FAMILIES
 from engine.training import TrainingConfig
 from recommendations.models import TuningStudy
@@ -26,11 +26,11 @@ def indexing() -> Indexing:
     return Indexing(settings.MUSICREC["INDEX"], settings.MUSICREC["INDEX_ABOVE"])
 
 
-def training_config(recipe: Recipe | None = None) -> TrainingConfig:
+def training_config(recipe: EnsembleConfig | None = None) -> TrainingConfig:
     """With `recipe`, else with what tuning found and the gate let pass, else with what the settings say."""
     s = settings.MUSICREC
     return TrainingConfig(
-        recipe=recipe or tuned_recipe() or recipe_of_settings(),
+        ensemble=recipe or tuned_recipe() or recipe_of_settings(),
         split=s["SPLIT"],
         holdout=s["HOLDOUT"],
         seed=s["TRAINING_SEED"],
@@ -38,7 +38,7 @@ def training_config(recipe: Recipe | None = None) -> TrainingConfig:
     )
 
 
-def tuned_recipe() -> Recipe | None:
+def tuned_recipe() -> EnsembleConfig | None:
     """Of the newest study whose recipe went into service, by the gate or by hand; None without one, or where settings
     come first."""
     if not settings.MUSICREC["USE_TUNED"]:
@@ -46,19 +46,19 @@ def tuned_recipe() -> Recipe | None:
     in_service = Q(status=TuningStudy.Status.ADOPTED) | Q(artifact__published_at__isnull=False)
     adopted = TuningStudy.objects.filter(in_service).order_by("-pk").first()
     try:
-        return Recipe.parse(adopted.recipe) if adopted and adopted.recipe else None
+        return EnsembleConfig.from_dict(adopted.recipe) if adopted and adopted.recipe else None
     except ValueError as error:  # a study of another release must not keep the night from training
         logger.warning("tuning study=%s is passed over, its recipe cannot be read: %s", adopted, error)
         return None
 
 
-def recipe_of_settings() -> Recipe:
+def recipe_of_settings() -> EnsembleConfig:
     """One part; what its family does not have does not matter."""
     s = settings.MUSICREC
     family = FAMILIES[s["FAMILY"]]
     wanted = {"factors": s["FACTORS"], "iterations": s["ITERATIONS"], "regularization": s["REGULARIZATION"]}
     known = {field.name for field in fields(family)}  # type: ignore[arg-type]
-    confidence = Confidence(
+    confidence = ConfidenceWeights(
         base=s["CONFIDENCE_BASE"],
         bonus=s["CONFIDENCE_BONUS"],
         liked=s["CONFIDENCE_LIKED"],
@@ -70,4 +70,4 @@ def recipe_of_settings() -> Recipe:
         skipped=s["CONFIDENCE_SKIPPED"],
         disliked=s["CONFIDENCE_DISLIKED"],
     )
-    return Recipe((Part(family(**{n: v for n, v in wanted.items() if n in known}), confidence),))
+    return EnsembleConfig((ComponentConfig(family(**{n: v for n, v in wanted.items() if n in known}), confidence),))

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.bundle.versions import UNREADABLE
 from engine.data.id_map import IdMap
-from engine.ensemble import Recipe
+from engine.ensemble import EnsembleConfig
 from engine.training import evaluate_on_holdout
 from recommendations.training.artifacts import recipe_in_service
 from recommendations.training.config import store, training_config
@@ -20,18 +20,18 @@ class CannotEvaluate(Exception):
     """There is no such version, it says nothing of its recipe, or there are no plays."""
 
 
-def recipe_of(version: str | None) -> Recipe:
+def recipe_of(version: str | None) -> EnsembleConfig:
     """Of a version; without one, of that in service, else what the next night would use. Raises CannotEvaluate."""
     if version is None:
-        return recipe_in_service() or training_config().recipe
+        return recipe_in_service() or training_config().ensemble
     try:
-        return Recipe.parse(store().manifest(version)["config"])
+        return EnsembleConfig.from_dict(store().manifest(version)["config"])
     except (*UNREADABLE, KeyError, ValueError) as error:
         raise CannotEvaluate(f"version {version}: its recipe cannot be read ({error!r})") from error
 
 
 def evaluate(
-    recipe: Recipe,
+    recipe: EnsembleConfig,
     *,
     split: str,
     holdout: float,
@@ -46,8 +46,8 @@ def evaluate(
         raise CannotEvaluate("there are no plays to judge on; import plays first")
     return evaluate_on_holdout(
         plays,
-        IdMap.of(plays.user),
-        IdMap.of(load_track_ids()),
+        IdMap.from_ids(plays.user),
+        IdMap.from_ids(load_track_ids()),
         replace(training_config(recipe), split=split, holdout=holdout),
         in_service=recipe_in_service(),
         ks=ks,

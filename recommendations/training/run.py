@@ -17,7 +17,7 @@ from django.utils import timezone
 from filelock import FileLock, Timeout
 
 from engine.data.plays import Plays
-from engine.ensemble import Recipe
+from engine.ensemble import EnsembleConfig
 from engine.training import train
 from interactions.selectors import count_interactions
 from interactions.services import refresh_popular_tracks
@@ -79,7 +79,7 @@ def run_training(
     trigger: str,
     *,
     force: bool = False,
-    recipe: Recipe | None = None,
+    recipe: EnsembleConfig | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Outcome:
     """Train, judge, publish. force: even where the plays are those of the version in service · recipe: instead of the
@@ -99,7 +99,7 @@ def run_training(
         return Outcome("Already running", "another training run has not finished")
 
 
-def _run(trigger: str, force: bool, recipe: Recipe | None, progress: Progress) -> Outcome:
+def _run(trigger: str, force: bool, recipe: EnsembleConfig | None, progress: Progress) -> Outcome:
     TrainingRun.objects.filter(status=Status.RUNNING).update(
         status=Status.FAILED, finished_at=timezone.now(), detail="the process was killed"
     )
@@ -120,7 +120,7 @@ def _run(trigger: str, force: bool, recipe: Recipe | None, progress: Progress) -
     return Outcome(str(status.label), detail, run)
 
 
-def _train(step: _Step, force: bool, recipe: Recipe | None) -> tuple[Status, str, ModelArtifact | None]:
+def _train(step: _Step, force: bool, recipe: EnsembleConfig | None) -> tuple[Status, str, ModelArtifact | None]:
     with step.stage("reconcile"):
         _reconcile()
     with step.stage("read"):

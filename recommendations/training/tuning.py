@@ -15,10 +15,10 @@ from filelock import FileLock, Timeout
 
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
-from engine.data.split import split
-from engine.data.user_item_matrix import Pairs
-from engine.ensemble import Part
-from engine.fitting import fit_recipe
+from engine.data.split import split_plays
+from engine.data.user_item_pairs import UserItemPairs
+from engine.ensemble import ComponentConfig
+from engine.fitting import fit_ensemble
 from engine.training import TrainingConfig
 from engine.tuning import Trial, TunedEnsemble, tune
 from engine.tuning.validation_metric import ValidationMetric
@@ -77,7 +77,7 @@ def _run(trigger: str, seconds: float, train_it: bool, progress: Progress) -> Ou
         material = _material(read_plays(progress), load_track_ids(), config)  # training reads the plays again
         study = _resumed(study, material)
         tuned = _search(study, material, config, progress)
-        study.recipe, study.score, study.best_of = tuned.recipe.parameters(), tuned.score, tuned.best_of
+        study.recipe, study.score, study.best_of = tuned.ensemble.to_dict(), tuned.score, tuned.best_of
         study.score_in_use = material.score(config)
         study.save()
         status, detail, run = _adopt(study, tuned, config, train_it, progress)
@@ -98,15 +98,15 @@ def _run(trigger: str, seconds: float, train_it: bool, progress: Progress) -> Ou
 class _Material:
     """What a recipe is chosen on: never the plays that the gate judges it on afterwards."""
 
-    past: Pairs
-    future: Pairs
+    past: UserItemPairs
+    future: UserItemPairs
     shape: tuple[int, int]
     split: str
     fingerprint: str
 
     def score(self, config: TrainingConfig) -> float:
         """NDCG@10 of the recipe of `config`, asked as the search asks."""
-        fitted = fit_recipe(self.past, self.shape, config.recipe, seed=config.seed, threads=config.threads)
+        fitted = fit_ensemble(self.past, self.shape, config.ensemble, seed=config.seed, threads=config.threads)
         metric = ValidationMetric.from_pairs(self.past, self.future, self.shape, config.seed, config.threads)
         return round(metric.mean_ndcg(fitted.scorer()), 5)
 
@@ -114,10 +114,10 @@ class _Material:
 def _material(plays: Plays, tracks: np.ndarray, config: TrainingConfig) -> _Material:
     """What training will hold out is not looked at; of what is left the same share is held out again, by the same
     kind of split. Listeners of whom a part has seen nothing are no use here, so `new_users` becomes `ratio`."""
-    seen = _sampled(split(plays, config.split, config.holdout, config.seed).past, config.seed)
-    parts = split(seen, "ratio" if config.split == "new_users" else config.split, config.holdout, config.seed)
-    users, items = IdMap.of(seen.user), IdMap.of(tracks)
-    past, future = (Pairs.of(part, users, items) for part in (parts.past, parts.future))
+    seen = _sampled(split_plays(plays, config.split, config.holdout, config.seed).past, config.seed)
+    parts = split_plays(seen, "ratio" if config.split == "new_users" else config.split, config.holdout, config.seed)
+    users, items = IdMap.from_ids(seen.user), IdMap.from_ids(tracks)
+    past, future = (UserItemPairs.from_plays(part, users, items) for part in (parts.past, parts.future))
     digest = hashlib.blake2b(seen.fingerprint().encode() + tracks.tobytes() + parts.kind.encode(), digest_size=16)
     return _Material(past, future, (len(users), len(items)), parts.kind, digest.hexdigest())
 
@@ -150,14 +150,16 @@ def _resumed(study: TuningStudy, material: _Material) -> TuningStudy:
 
 
 def _search(study: TuningStudy, material: _Material, config: TrainingConfig, progress: Progress) -> TunedEnsemble:
-    known = [Trial(Part.parse(row.parameters), row.score, row.seconds, row.note) for row in study.trials.all()]
+    known = [
+        Trial(ComponentConfig.from_dict(row.parameters), row.score, row.seconds, row.note) for row in study.trials.all()
+    ]
     spent, began = sum(trial.seconds for trial in known), time.perf_counter()
     tuned = tune(
         material.past,
         material.future,
         material.shape,
         seconds=max(study.budget_seconds - spent, 1.0),
-        initial=config.recipe,
+        initial=config.ensemble,
         previous_trials=known,
         seed=config.seed,
         threads=config.threads,
@@ -172,8 +174,8 @@ def _keep(study: TuningStudy, trial: Trial) -> None:
     TuningTrial.objects.create(
         study=study,
         number=study.trials.count() + 1,
-        family=trial.part.trainer.family,
-        parameters=trial.part.parameters(),
+        family=trial.component.trainer.family,
+        parameters=trial.component.to_dict(),
         score=trial.score,
         seconds=trial.seconds,
         note=trial.note[:512],
@@ -185,8 +187,8 @@ def _adopt(
 ) -> tuple[Status, str, TrainingRun | None]:
     """Train the recipe and see what the gate says; only what went into service is used from now on."""
     in_use = study.score_in_use or 0.0
-    found = f"{tuned.recipe.algorithm}, NDCG@10 {tuned.score:.4f} on the plays it was chosen on; in use {in_use:.4f}"
-    if tuned.recipe == config.recipe or tuned.score <= in_use:
+    found = f"{tuned.ensemble.algorithm}, NDCG@10 {tuned.score:.4f} on the plays it was chosen on; in use {in_use:.4f}"
+    if tuned.ensemble == config.ensemble or tuned.score <= in_use:
         return Status.NO_BETTER, f"nothing better than the recipe in use was found: {found}", None
     if not train_it:
         return Status.TRIED, found, None
@@ -203,7 +205,7 @@ def _train_when_possible(tuned: TunedEnsemble, progress: Progress) -> Trained:
     """A training run that is going on is waited for: the search took longer."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
-        trained = run_training("tuning", force=True, recipe=tuned.recipe, progress=progress)
+        trained = run_training("tuning", force=True, recipe=tuned.ensemble, progress=progress)
         if trained.run is not None or time.monotonic() > deadline:
             return trained
         time.sleep(POLL_SECONDS)

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from engine.data.user_item_matrix import Confidence
-from engine.ensemble import Part, Recipe, Weights
+from engine.data.confidence import ConfidenceWeights
+from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
 from engine.models import FAMILIES
 from engine.models.ials import IALS
 from engine.models.rp3beta import RP3Beta
@@ -12,9 +12,9 @@ from engine.models.rp3beta import RP3Beta
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_recipe_survives_being_written_down(family: str) -> None:
-    part = Part(FAMILIES[family](), Confidence(bonus=0.5, transform="log", half_life=30), damping=0.2)
-    recipe = Recipe((part, Part(RP3Beta(beta=0.7))), Weights((0.2, 0.8), (0.6, 0.4), 30))
-    assert Recipe.parse(json.loads(json.dumps(recipe.parameters()))) == recipe
+    part = ComponentConfig(FAMILIES[family](), ConfidenceWeights(bonus=0.5, transform="log", half_life=30), damping=0.2)
+    recipe = EnsembleConfig((part, ComponentConfig(RP3Beta(beta=0.7))), BlendWeights((0.2, 0.8), (0.6, 0.4), 30))
+    assert EnsembleConfig.from_dict(json.loads(json.dumps(recipe.parameters()))) == recipe
     assert recipe.algorithm == f"{family}+rp3beta"
 
 
@@ -30,18 +30,18 @@ def test_a_recipe_survives_being_written_down(family: str) -> None:
 )
 def test_what_is_wrong_in_a_recipe_is_named(change: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        Part.parse(Part(IALS()).parameters() | change)
+        ComponentConfig.from_dict(ComponentConfig(IALS()).parameters() | change)
 
 
 def test_a_recipe_without_weights_weighs_its_parts_alike() -> None:
-    recipe = Recipe((Part(), Part(RP3Beta())))
-    assert recipe.weights == Weights((0.5, 0.5), (0.5, 0.5))
+    recipe = EnsembleConfig((ComponentConfig(), ComponentConfig(RP3Beta())))
+    assert recipe.weights == BlendWeights((0.5, 0.5), (0.5, 0.5))
     with pytest.raises(ValueError, match="as many as there are parts"):
-        Recipe((Part(),), Weights.even(2))
+        EnsembleConfig((ComponentConfig(),), BlendWeights.equal(2))
     with pytest.raises(ValueError, match="at least one"):
-        Recipe(())
+        EnsembleConfig(())
 
 
 def test_listeners_with_few_tracks_have_weights_of_their_own() -> None:
-    weights = Weights((1.0, 0.0), (0.0, 1.0), boundary=5).of(np.array([0, 4, 5, 90]))
+    weights = BlendWeights((1.0, 0.0), (0.0, 1.0), boundary=5).for_listeners(np.array([0, 4, 5, 90]))
     assert weights.tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]

@@ -9,9 +9,9 @@ from engine.models.item_knn import ItemKNN
 from engine.models.rp3beta import RP3Beta
 from engine.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, recommend
 from engine.retrieval.candidates import Query
-from tests.engine.worlds import heard, trained_checkerboard
+from tests.engine.factories import listener_history, train_checkerboard
 
-TRAINED = trained_checkerboard().bundle
+TRAINED = train_checkerboard().bundle
 UNTRAINED = catalogue_bundle(range(1, 31), {7: 50, 3: 90, 5: 50})
 EMPTY = catalogue_bundle([])
 
@@ -62,7 +62,7 @@ def test_an_empty_catalogue_gives_an_empty_page() -> None:
     limit=st.integers(1, 40),
     seed=st.integers(0, 2**63 - 1),
     played=st.lists(st.integers(0, 130), max_size=40),
-    refused=st.lists(st.integers(0, 130), max_size=10),
+    disliked=st.lists(st.integers(0, 130), max_size=10),
     forbidden=st.lists(st.integers(0, 130), max_size=40),
     policy=st.sampled_from([PERSONAL, EARLY, POPULAR]),
 )
@@ -76,7 +76,7 @@ def test_never_empty_never_twice_never_longer_than_asked(
     policy: Policy,
 ) -> None:
     track_ids, never = np.array(played, np.int64), np.array(forbidden, np.int64)
-    past = heard(track_ids, refused=refused)
+    past = listener_history(track_ids, disliked=refused)
     query = Query(limit=limit, seed=seed, past=past, exclude=track_ids, forbidden=never, trust=0.4)
     page = ids(bundle, query, policy)
     allowed = set(bundle.items.ids.tolist()) - set(forbidden)
@@ -88,7 +88,7 @@ def test_never_empty_never_twice_never_longer_than_asked(
 
 def test_the_less_is_known_of_a_listener_the_more_counts_what_is_popular() -> None:
     """An even listener of two tracks; odd tracks are as popular as even ones, so that taste alone tells them apart."""
-    past = heard([104, 108])
+    past = listener_history([104, 108])
     even = [
         sum(i % 2 == 0 for i in ids(TRAINED, Query(limit=6, past=past, exclude=past.track, trust=trust), EARLY))
         for trust in (0.0, 1.0)
@@ -96,13 +96,15 @@ def test_the_less_is_known_of_a_listener_the_more_counts_what_is_popular() -> No
     assert even[0] < even[1] == 6
     assert recommend(TRAINED, Query(limit=6, past=past, trust=0.5), EARLY).strategy == "early"
     assert recommend(TRAINED, Query(limit=6, trust=0.5), EARLY).strategy == "popular"
-    assert recommend(TRAINED, Query(limit=6, past=heard([], refused=[104])), EARLY).strategy == "popular"
+    assert recommend(TRAINED, Query(limit=6, past=listener_history([], disliked=[104])), EARLY).strategy == "popular"
 
 
 @pytest.mark.parametrize("trainer", [ItemKNN(), RP3Beta()])
 def test_what_refusals_speak_against_is_not_offered_as_theirs(trainer: Trainer) -> None:
-    bundle = trained_checkerboard(trainer=trainer).bundle
-    query = Query(limit=15, past=heard([100, 102], refused=[101, 103]), exclude=np.array([100, 101, 102, 103]))
+    bundle = train_checkerboard(trainer=trainer).bundle
+    query = Query(
+        limit=15, past=listener_history([100, 102], disliked=[101, 103]), exclude=np.array([100, 101, 102, 103])
+    )
     picks = recommend(bundle, query, PERSONAL).picks
     assert {p.track_id % 2 for p in picks if p.source in ("personal", "neighbours")} == {0}
     assert len(picks) == 15

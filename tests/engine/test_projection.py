@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.projection import flat_map
+from engine.projection import project_to_plane
 
 
 @pytest.fixture(params=["t-SNE", "PCA"])
@@ -25,7 +25,7 @@ def two_tastes(each: int = 40, factors: int = 8) -> NDArray[np.float32]:
 
 
 def test_two_tastes_stay_apart(method: str) -> None:
-    drawn = flat_map(two_tastes())
+    drawn = project_to_plane(two_tastes())
     assert drawn.method == method
     one, other = drawn.positions[:40], drawn.positions[40:]
     apart = np.linalg.norm(one.mean(axis=0) - other.mean(axis=0))
@@ -33,16 +33,16 @@ def test_two_tastes_stay_apart(method: str) -> None:
 
 
 def test_it_is_centred_framed_and_the_same_each_time(method: str) -> None:
-    drawn = flat_map(two_tastes())
+    drawn = project_to_plane(two_tastes())
     assert (drawn.positions.shape, drawn.positions.dtype) == ((80, 2), np.float32)
     np.testing.assert_allclose(drawn.positions.mean(axis=0), 0, atol=1e-5)
     assert np.linalg.norm(drawn.positions, axis=1).max() == pytest.approx(1)
-    np.testing.assert_array_equal(drawn.positions, flat_map(two_tastes()).positions)
+    np.testing.assert_array_equal(drawn.positions, project_to_plane(two_tastes()).positions)
 
 
 @pytest.mark.parametrize("shape", [(0, 8), (5, 0), (0, 0)])
 def test_without_factors_there_is_nothing_to_lay_out(shape: tuple[int, int]) -> None:
-    drawn = flat_map(np.ones(shape, np.float32))
+    drawn = project_to_plane(np.ones(shape, np.float32))
     assert (drawn.method, drawn.positions.shape) == ("none", (shape[0], 2))
 
 
@@ -50,17 +50,17 @@ def test_without_factors_there_is_nothing_to_lay_out(shape: tuple[int, int]) -> 
 @pytest.mark.parametrize("factors", [1, 2, 8])
 def test_a_handful_of_tracks_is_laid_out_too(tracks: int, factors: int) -> None:
     rows = np.random.default_rng(1).normal(size=(tracks, factors)).astype(np.float32)
-    drawn = flat_map(rows)
+    drawn = project_to_plane(rows)
     assert drawn.positions.shape == (tracks, 2)
     assert np.isfinite(drawn.positions).all()
 
 
 @pytest.mark.parametrize("row", [0.0, 1.0])
 def test_tracks_that_are_all_the_same_lie_on_one_spot(row: float) -> None:
-    np.testing.assert_allclose(flat_map(np.full((5, 4), row, np.float32)).positions, 0)
+    np.testing.assert_allclose(project_to_plane(np.full((5, 4), row, np.float32)).positions, 0)
 
 
 def test_principal_components_say_how_much_they_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
-    assert flat_map(two_tastes()).kept > 0.8
-    assert flat_map(np.eye(60, dtype=np.float32)).kept == pytest.approx(2 / 59)
+    assert project_to_plane(two_tastes()).kept > 0.8
+    assert project_to_plane(np.eye(60, dtype=np.float32)).kept == pytest.approx(2 / 59)

@@ -3,12 +3,19 @@ import pytest
 
 from engine.data.plays import Plays
 from engine.models.als import ALS
-from engine.models.base import Learnt
+from engine.models.base import FittedModel
 from engine.pipeline import PERSONAL, SIMILAR, recommend
 from engine.ranking.explain import because
 from engine.retrieval.candidates import Query
 from engine.training import train
-from tests.engine.worlds import TWO_FACTORS, checkerboard, config_of, heard, same_arrays, trained_checkerboard
+from tests.engine.factories import (
+    TWO_FACTORS,
+    checkerboard,
+    have_same_arrays,
+    listener_history,
+    make_config,
+    train_checkerboard,
+)
 
 
 @pytest.fixture(scope="module", params=["als", "svd"])
@@ -16,7 +23,7 @@ def bundle(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "svd":
             patch.setattr(ALS, "fit", _broken)
-        trained = trained_checkerboard()
+        trained = train_checkerboard()
     assert trained.manifest["fallback"] == (
         None if request.param == "als" else "als could not run (MemoryError: no memory for factors)"
     )
@@ -24,7 +31,7 @@ def bundle(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
     return trained.bundle
 
 
-def _broken(*args: object, **kwargs: object) -> Learnt:
+def _broken(*args: object, **kwargs: object) -> FittedModel:
     raise MemoryError("no memory for factors")
 
 
@@ -32,7 +39,7 @@ def test_the_missing_square_of_a_checkerboard_comes_first(bundle) -> None:  # ty
     for user in range(20):
         played = 100 + np.array([t for t in range(20) if t % 2 == user % 2 and t != user])
         for stored in (bundle.users.row(100 + user), None):  # the stored vector, and the same plays folded in
-            query = Query(limit=3, user_row=stored, past=heard(played), exclude=played)
+            query = Query(limit=3, user_row=stored, past=listener_history(played), exclude=played)
             first = recommend(bundle, query, PERSONAL).picks[0]
             assert (first.track_id, first.source) == (100 + user, "personal")
 
@@ -48,13 +55,13 @@ def test_a_pick_is_explained_by_played_tracks_of_its_colour(bundle) -> None:  # 
 
 
 def test_the_report_beats_most_popular_where_there_is_something_to_learn() -> None:
-    report = trained_checkerboard(60).manifest["report"]
+    report = train_checkerboard(60).manifest["report"]
     assert report["split"] == "time"
     assert report["listeners"] > 0
     ratio = train(
         Plays.from_rows((u, t, 1, True, 7) for u in range(60) for t in range(60) if u % 2 == t % 2 and u != t),
         np.arange(60),
-        config_of(TWO_FACTORS),
+        make_config(TWO_FACTORS),
         version="v1",
     ).manifest["report"]
     assert ratio["split"] == "ratio"  # all at the same time: totals
@@ -63,7 +70,7 @@ def test_the_report_beats_most_popular_where_there_is_something_to_learn() -> No
 
 
 def test_the_same_seed_gives_the_same_version() -> None:
-    assert same_arrays(trained_checkerboard().bundle, trained_checkerboard().bundle)
+    assert have_same_arrays(train_checkerboard().bundle, train_checkerboard().bundle)
 
 
 def test_progress_reaches_its_total_in_every_stage() -> None:
@@ -72,7 +79,7 @@ def test_progress_reaches_its_total_in_every_stage() -> None:
     train(
         plays,
         np.arange(100, 130),
-        config_of(ALS(factors=4, iterations=3)),
+        make_config(ALS(factors=4, iterations=3)),
         version="v1",
         progress=lambda stage, done, total: seen.setdefault(stage, []).append((done, total)),
     )
@@ -83,17 +90,17 @@ def test_progress_reaches_its_total_in_every_stage() -> None:
 
 def test_without_plays_it_says_what_to_do() -> None:
     with pytest.raises(ValueError, match="import plays first"):
-        train(Plays.empty(), np.arange(3), config_of(ALS()), version="v1")
+        train(Plays.empty(), np.arange(3), make_config(ALS()), version="v1")
 
 
 def test_one_listener_with_one_track_still_gives_a_version() -> None:
-    trained = train(Plays.from_rows([(1, 5, 1, True, 0)]), np.array([5, 6]), config_of(ALS()), version="v1")
+    trained = train(Plays.from_rows([(1, 5, 1, True, 0)]), np.array([5, 6]), make_config(ALS()), version="v1")
     picks = recommend(trained.bundle, Query(limit=2, exclude=np.array([5])), PERSONAL).picks
     assert [p.track_id for p in picks] == [6]
 
 
 def test_a_track_nobody_played_is_in_the_version_without_factors() -> None:
-    bundle = train(checkerboard(), np.arange(100, 130), config_of(ALS(factors=4)), version="v1").bundle
+    bundle = train(checkerboard(), np.arange(100, 130), make_config(ALS(factors=4)), version="v1").bundle
     assert len(bundle.items) == 30
     assert bundle.item_row(125) is None
     assert bundle.item_row(105) == 5

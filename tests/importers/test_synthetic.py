@@ -9,7 +9,7 @@ from engine.models.als import ALS
 from engine.training import train
 from importers import FORMATS, PlayRecord, TrackRecord, synthetic, total_bytes
 from importers.synthetic import SyntheticWorld
-from tests.engine.worlds import config_of
+from tests.engine.factories import make_config
 
 AS_OF = 1_700_000_000
 SMALL = SyntheticWorld(artists=40, tracks=400, listeners=60, plays=6_000)
@@ -95,7 +95,7 @@ def test_the_model_learns_more_from_it_than_what_is_popular(records):
     numbers = {t.external_id: n for n, t in enumerate(tracks_in(records), 1)}
     users = {name: n for n, name in enumerate(sorted({p.user for p in plays_in(records)}), 1)}
     rows = [(users[p.user], numbers[p.track], 1.0, p.milestone >= 75, p.time) for p in plays_in(records)]
-    trained = train(Plays.from_rows(rows), list(numbers.values()), config_of(ALS(factors=16)), version="x")
+    trained = train(Plays.from_rows(rows), list(numbers.values()), make_config(ALS(factors=16)), version="x")
     report = trained.manifest["report"]
     assert report["split"] == "time"
     model, popular = (report["models"][name]["metrics"]["ndcg@10"]["mean"] for name in ("model", "most_popular"))

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from recommendations.serving.model_cache import ModelCache
+from tests.play_files import write_checkerboard_csv
 from tests.stack import Stack, new_stack
-from tests.worlds import write_checkerboard_csv
 
 
 @pytest.fixture(scope="module")

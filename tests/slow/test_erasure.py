@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.play_files import write_checkerboard_csv
 from tests.stack import PASSWORD, ApiResponse, Stack, new_stack
-from tests.worlds import write_checkerboard_csv
 
 pytestmark = pytest.mark.slow
 PRODUCTION = os.environ.get("MUSICREC_TEST_STACK") == "production"

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.play_files import write_checkerboard_csv
 from tests.postgres import Postgres
 from tests.stack import Stack, new_stack
-from tests.worlds import write_checkerboard_csv
 
 pytestmark = pytest.mark.slow
 CLIENTS = 4

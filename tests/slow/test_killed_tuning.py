@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.play_files import write_checkerboard_csv
 from tests.stack import new_stack
-from tests.worlds import write_checkerboard_csv
 
 pytestmark = pytest.mark.slow
 

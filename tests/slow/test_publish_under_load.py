@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.play_files import write_checkerboard_csv
 from tests.stack import Stack, new_stack
-from tests.worlds import write_checkerboard_csv
 
 pytestmark = pytest.mark.slow
 PUBLICATIONS = 20

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.play_files import write_checkerboard_csv
 from tests.stack import PASSWORD, Stack, new_stack
-from tests.worlds import write_checkerboard_csv
 
 pytestmark = pytest.mark.slow
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"

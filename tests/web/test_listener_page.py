@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.play_files import write_checkerboard_csv
 from tests.stack import PASSWORD, Stack, new_stack
-from tests.worlds import write_checkerboard_csv
 
 
 @pytest.fixture(scope="module")

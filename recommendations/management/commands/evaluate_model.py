@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from engine.data.split import KINDS
-from engine.ensemble import Recipe
+from engine.data.split import SPLITTERS
+from engine.ensemble import EnsembleConfig
 from recommendations.management.progress import Bars
 from recommendations.training.evaluate import CannotEvaluate, evaluate, recipe_of
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         what = parser.add_mutually_exclusive_group()
         what.add_argument("version", nargs="?", help="whose recipe; by default that of the version in service")
         what.add_argument("--recipe", type=Path, help="a JSON file with a recipe, instead of a version")
-        parser.add_argument("--split", choices=list(KINDS), default="time", help="how plays are held out")
+        parser.add_argument("--split", choices=list(SPLITTERS), default="time", help="how plays are held out")
         parser.add_argument("--holdout", type=float, default=0.2, help="the share held out")
         parser.add_argument("--k", type=int, action="append", help="a cut-off; repeatable, by default 5, 10 and 20")
         parser.add_argument("--listeners", type=int, default=10_000, help="judge a sample of so many; 0 for all")
@@ -50,11 +50,11 @@ class Command(BaseCommand):
             _write(options["json"], report)
 
 
-def _recipe(options: dict[str, Any]) -> Recipe:
+def _recipe(options: dict[str, Any]) -> EnsembleConfig:
     if options["recipe"] is None:
         return recipe_of(options["version"])
     try:
-        return Recipe.parse(json.loads(options["recipe"].read_text()))
+        return EnsembleConfig.from_dict(json.loads(options["recipe"].read_text()))
     except (OSError, ValueError) as error:
         raise CommandError(f"--recipe: {error}") from error
 

@@ -11,13 +11,13 @@ from engine.bundle.index_files import Indexing
 from engine.bundle.model_bundle import ModelBundle, assemble
 from engine.bundle.versions import VersionStore
 from engine.data.id_map import IdMap
-from engine.ensemble import Part, Recipe
-from engine.models.base import FoldIn, Learnt
+from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.models.base import FittedModel, FoldInConfig
 from engine.models.ials import IALS
 from engine.pipeline import EARLY, PERSONAL, SIMILAR, Policy, recommend
 from engine.retrieval.batch import recommend_many
 from engine.retrieval.candidates import Query
-from tests.engine.worlds import heard
+from tests.engine.factories import listener_history
 
 pytest.importorskip("faiss")
 TRACKS, LISTENERS, FACTORS = 6000, 200, 16
@@ -35,8 +35,8 @@ def flat_world() -> ModelBundle:
         version="v1",
         items=IdMap(np.arange(TRACKS) * 2 + 1),
         popularity=np.ceil(rng.pareto(1.2, TRACKS) * 3 + 1).astype(np.float32),
-        recipe=Recipe((Part(IALS(factors=FACTORS)),)),
-        learnt=[Learnt((listeners.astype(np.float32), tracks.astype(np.float32)), FoldIn())],
+        ensemble=EnsembleConfig((ComponentConfig(IALS(factors=FACTORS)),)),
+        fitted_models=[FittedModel((listeners.astype(np.float32), tracks.astype(np.float32)), FoldInConfig())],
         users=IdMap(np.arange(LISTENERS)),
     )
 
@@ -107,7 +107,7 @@ def test_blocking_what_is_nearest_costs_no_recall(exact: ModelBundle, indexed: M
 
 def test_popularity_beside_the_factors_is_found_too(exact: ModelBundle, indexed: ModelBundle) -> None:
     rng = np.random.default_rng(2)
-    asked = [Query(limit=20, past=heard(ids(rng, 0.001)), trust=trust) for trust in np.linspace(0.1, 1, 50)]
+    asked = [Query(limit=20, past=listener_history(ids(rng, 0.001)), trust=trust) for trust in np.linspace(0.1, 1, 50)]
     assert recall(exact, indexed, asked, EARLY) >= 0.98
 
 
@@ -161,8 +161,8 @@ def test_no_index_where_the_catalogue_is_small_or_most_of_it_is_left_out(
         version="v2",
         items=exact.items,
         popularity=exact.popularity,
-        recipe=exact.recipe,
-        learnt=[Learnt((exact.user_factors, exact.item_factors * lengths), FoldIn())],
+        ensemble=exact.ensemble,
+        fitted_models=[FittedModel((exact.user_factors, exact.item_factors * lengths), FoldInConfig())],
         users=exact.users,
     )
     assert Indexing("auto", TRACKS - 1).wanted(long_tailed) == ["similar"]

@@ -13,40 +13,41 @@ from engine.bundle.files import UnknownFormat
 from engine.bundle.model_bundle import ModelBundle, assemble
 from engine.bundle.npz import DamagedFile, map_npz, save_npz
 from engine.bundle.versions import Pointer, VersionStore
+from engine.data.confidence import ConfidenceWeights, PlayStatistics
 from engine.data.id_map import IdMap
-from engine.data.user_item_matrix import Confidence, Pairs, Statistics, listeners_of
-from engine.ensemble import Part, Recipe, Weights
-from engine.fitting import fit_recipe
+from engine.data.user_item_pairs import UserItemPairs, count_listeners
+from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
+from engine.fitting import fit_ensemble
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.models.slim import SLIM
-from tests.engine.worlds import checkerboard, same_arrays, trained_checkerboard
+from tests.engine.factories import checkerboard, have_same_arrays, train_checkerboard
 
-TRAINED = trained_checkerboard()
+TRAINED = train_checkerboard()
 
 
 def blended() -> ModelBundle:
     """Of four parts: neighbours, factors, nothing, neighbours."""
     plays = checkerboard()
-    users, items = IdMap.of(plays.user), IdMap.of(np.arange(100, 121))
-    pairs = Pairs.of(plays, users, items)
+    users, items = IdMap.from_ids(plays.user), IdMap.from_ids(np.arange(100, 121))
+    pairs = UserItemPairs.from_plays(plays, users, items)
     parts = (
-        Part(RP3Beta(neighbours=5), Confidence(transform="log", half_life=30.0), damping=0.3),
-        Part(IALS(factors=2, iterations=3, exponent=0.5, activity=-0.5), damping=0.1),
-        Part(Popularity()),
-        Part(SLIM(l2=2.0, candidates=7)),
+        ComponentConfig(RP3Beta(neighbours=5), ConfidenceWeights(transform="log", half_life=30.0), damping=0.3),
+        ComponentConfig(IALS(factors=2, iterations=3, exponent=0.5, activity=-0.5), damping=0.1),
+        ComponentConfig(Popularity()),
+        ComponentConfig(SLIM(l2=2.0, candidates=7)),
     )
-    recipe = Recipe(parts, Weights((0.4, 0.3, 0.2, 0.1), (0.1, 0.2, 0.3, 0.4), 12))
-    learnt = fit_recipe(pairs, (20, 21), recipe, seed=1, threads=1).learnt
+    recipe = EnsembleConfig(parts, BlendWeights((0.4, 0.3, 0.2, 0.1), (0.1, 0.2, 0.3, 0.4), 12))
+    learnt = fit_ensemble(pairs, (20, 21), recipe, seed=1, threads=1).models
     return assemble(
         version="v1",
         items=items,
-        popularity=listeners_of(pairs, 21),
-        recipe=recipe,
-        learnt=learnt,
+        popularity=count_listeners(pairs, 21),
+        ensemble=recipe,
+        fitted_models=learnt,
         users=users,
-        statistics=Statistics.of(pairs),
+        statistics=PlayStatistics.from_pairs(pairs),
     )
 
 
@@ -63,8 +64,8 @@ def write(store: VersionStore, *versions: str) -> None:
 def test_what_is_written_is_what_is_loaded(store: VersionStore) -> None:
     write(store, "v1")
     loaded = store.load("v1")
-    assert same_arrays(loaded, TRAINED.bundle)
-    assert (loaded.version, loaded.algorithm, loaded.recipe) == ("v1", "als", TRAINED.bundle.recipe)
+    assert have_same_arrays(loaded, TRAINED.bundle)
+    assert (loaded.version, loaded.algorithm, loaded.ensemble) == ("v1", "als", TRAINED.bundle.ensemble)
     assert (loaded.fold_in, loaded.statistics) == (TRAINED.bundle.fold_in, TRAINED.bundle.statistics)
     assert store.manifest("v1")["report"] == TRAINED.manifest["report"]
     with np.load(store.folder("v1") / "model.npz") as plain:
@@ -75,7 +76,7 @@ def test_a_blend_is_loaded_with_the_neighbours_of_each_part(store: VersionStore)
     bundle = blended()
     store.write(bundle, {})
     loaded = store.load("v1")
-    assert same_arrays(loaded, bundle)
+    assert have_same_arrays(loaded, bundle)
     assert [one is not None for one in loaded.neighbours] == [True, False, False, True]
     assert (loaded.factor_part, loaded.algorithm) == (1, "rp3beta+ials+popularity+slim")
     steering = ("recipe", "fold_in", "statistics")

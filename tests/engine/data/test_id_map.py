@@ -9,7 +9,7 @@ ids = st.lists(st.integers(0, 2**63 - 1), max_size=30)
 
 @given(ids, ids)
 def test_rows_and_row_agree_on_known_and_unknown(stored: list[int], asked: list[int]) -> None:
-    mapping = IdMap.of(stored)
+    mapping = IdMap.from_ids(stored)
     rows, known = mapping.rows(asked + stored)
     for outside_id, row, is_known in zip(asked + stored, rows, known, strict=True):
         assert is_known == (outside_id in stored)
@@ -18,12 +18,12 @@ def test_rows_and_row_agree_on_known_and_unknown(stored: list[int], asked: list[
 
 
 def test_an_id_too_big_for_a_database_is_unknown() -> None:
-    assert IdMap.of([1, 2]).row(10**30) is None
-    assert IdMap.of([1, 2]).row(-1) is None
+    assert IdMap.from_ids([1, 2]).row(10**30) is None
+    assert IdMap.from_ids([1, 2]).row(-1) is None
 
 
 def test_known_rows_leave_out_the_unknown_and_keep_the_order() -> None:
-    assert IdMap.of([10, 30, 20]).known_rows(np.array([30, 99, 10])).tolist() == [2, 0]
+    assert IdMap.from_ids([10, 30, 20]).known_rows(np.array([30, 99, 10])).tolist() == [2, 0]
 
 
 @given(
@@ -31,7 +31,7 @@ def test_known_rows_leave_out_the_unknown_and_keep_the_order() -> None:
     st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 70_000), max_size=80),
 )
 def test_a_table_finds_what_a_search_finds(ids: list[int], wanted: list[int]) -> None:
-    known = IdMap.of(ids)
+    known = IdMap.from_ids(ids)
     assert known.ids.tolist() == sorted(set(ids))
     rows, found = known.rows(wanted)
     assert found.tolist() == [i in set(ids) for i in wanted]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data.plays import Plays
-from engine.data.split import KINDS, Split, split
+from engine.data.split import SPLITTERS, Split, split_plays
 
 _play = st.tuples(
     st.integers(1, 6), st.integers(1, 8), st.integers(1, 3), st.booleans(), st.integers(1, 40) | st.just(7)
@@ -34,25 +34,25 @@ def is_subsequence(part: list[tuple[object, ...]], whole: Iterable[tuple[object,
     return all(row in remaining for row in part)
 
 
-@given(plays=some_plays, kind=st.sampled_from(list(KINDS)), share=shares, seed=seeds)
+@given(plays=some_plays, kind=st.sampled_from(list(SPLITTERS)), share=shares, seed=seeds)
 def test_nothing_is_lost_nothing_is_there_twice_and_the_order_stays(
     plays: Plays, kind: str, share: float, seed: int
 ) -> None:
-    _, *parts = split(plays, kind, share, seed)
+    _, *parts = split_plays(plays, kind, share, seed)
     assert sum((Counter(rows(part)) for part in parts), Counter()) == Counter(rows(plays))
     assert all(is_subsequence(rows(part), rows(plays)) for part in parts)
 
 
-@given(plays=some_plays, kind=st.sampled_from(list(KINDS)), share=shares, seed=seeds)
+@given(plays=some_plays, kind=st.sampled_from(list(SPLITTERS)), share=shares, seed=seeds)
 def test_the_same_seed_gives_the_same_split(plays: Plays, kind: str, share: float, seed: int) -> None:
-    one, again = (split(plays, kind, share, seed) for _ in range(2))
+    one, again = (split_plays(plays, kind, share, seed) for _ in range(2))
     assert one.kind == again.kind
     assert [rows(p) for p in one[1:]] == [rows(p) for p in again[1:]]
 
 
 @given(plays=some_plays, share=shares)
 def test_by_time_every_play_of_the_past_is_older_than_all_of_the_future(plays: Plays, share: float) -> None:
-    kind, past, future, given_plays = split(plays, "time", share, 0)
+    kind, past, future, given_plays = split_plays(plays, "time", share, 0)
     assert kind in ("time", "ratio")
     assert not len(given_plays)
     if kind == "time" and len(past) and len(future):
@@ -64,7 +64,7 @@ def test_by_time_every_play_of_the_past_is_older_than_all_of_the_future(plays: P
 def test_by_ratio_each_listener_gives_their_share_of_tracks_and_keeps_one(
     plays: Plays, share: float, seed: int
 ) -> None:
-    _, past, future, _ = split(plays, "ratio", share, seed)
+    _, past, future, _ = split_plays(plays, "ratio", share, seed)
     before, after = tracks_of(past), tracks_of(future)
     for user, tracks in tracks_of(plays).items():
         held_out = after.get(user, set())
@@ -74,7 +74,7 @@ def test_by_ratio_each_listener_gives_their_share_of_tracks_and_keeps_one(
 
 @given(plays=some_plays)
 def test_leave_last_holds_out_the_one_track_that_a_listener_came_to_last(plays: Plays) -> None:
-    kind, past, future, _ = split(plays, "leave_last", 0.2, 0)
+    kind, past, future, _ = split_plays(plays, "leave_last", 0.2, 0)
     assert kind == "leave_last"
     before, after = tracks_of(past), tracks_of(future)
     for user, tracks in tracks_of(plays).items():
@@ -91,7 +91,7 @@ def test_leave_last_holds_out_the_one_track_that_a_listener_came_to_last(plays: 
 
 @given(plays=some_plays, share=shares, seed=seeds)
 def test_the_past_knows_nothing_of_new_users(plays: Plays, share: float, seed: int) -> None:
-    kind, past, future, given_plays = split(plays, "new_users", share, seed)
+    kind, past, future, given_plays = split_plays(plays, "new_users", share, seed)
     assert kind == "new_users"
     new = set(future.user.tolist()) | set(given_plays.user.tolist())
     assert not new & set(past.user.tolist())
@@ -100,14 +100,14 @@ def test_the_past_knows_nothing_of_new_users(plays: Plays, share: float, seed: i
 
 def test_the_newest_plays_are_held_out() -> None:
     dated = Plays.from_rows((1, t, 1, True, t) for t in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7))
-    kind, past, future, _ = split(dated, "time", 0.2, seed=0)
+    kind, past, future, _ = split_plays(dated, "time", 0.2, seed=0)
     assert (kind, past.time.tolist(), future.time.tolist()) == ("time", [3, 1, 4, 0, 5, 2, 6, 7], [9, 8])
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6])
 def test_totals_have_no_times_and_are_drawn_listener_by_listener(share: float) -> None:
     totals = Plays.from_rows((user, track, 5, True, 77) for user in range(10) for track in range(10))
-    kind, past, future, _ = split(totals, "time", share, seed=0)
+    kind, past, future, _ = split_plays(totals, "time", share, seed=0)
     assert kind == "ratio"
     assert Counter(future.user.tolist()) == dict.fromkeys(range(10), round(10 * share))
     assert len(past) + len(future) == 100
@@ -116,35 +116,35 @@ def test_totals_have_no_times_and_are_drawn_listener_by_listener(share: float) -
 
 def test_the_older_plays_of_new_users_are_given_and_the_newer_are_the_future() -> None:
     plays = Plays.from_rows((user, t, 1, True, t) for user in range(10) for t in range(10))
-    _, past, future, given_plays = split(plays, "new_users", 0.2, seed=1)
+    _, past, future, given_plays = split_plays(plays, "new_users", 0.2, seed=1)
     assert sorted(Counter(past.user.tolist()).values()) == [10] * 8
     assert sorted(given_plays.time.tolist()) == sorted(2 * list(range(8)))
     assert sorted(future.time.tolist()) == [8, 8, 9, 9]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SPLITTERS)
 def test_no_plays_split_into_none(kind: str) -> None:
-    assert [len(part) for part in split(Plays.empty(), kind, 0.2, 0)[1:]] == [0, 0, 0]
+    assert [len(part) for part in split_plays(Plays.empty(), kind, 0.2, 0)[1:]] == [0, 0, 0]
 
 
 def test_other_kinds_and_shares_are_refused() -> None:
     with pytest.raises(ValueError, match=r"time, ratio, leave_last, new_users.*'weekly'"):
-        split(Plays.empty(), "weekly", 0.2, 0)
+        split_plays(Plays.empty(), "weekly", 0.2, 0)
     for share in (0, 1, 1.5, float("nan")):
         with pytest.raises(ValueError, match="between 0 and 1"):
-            split(Plays.empty(), "time", share, 0)
+            split_plays(Plays.empty(), "time", share, 0)
 
 
 def test_only_new_users_are_given_anything() -> None:
-    assert len(Split("time", Plays.empty(), Plays.empty()).given) == 0
+    assert len(Split("time", Plays.empty(), Plays.empty()).fold_in_plays) == 0
     plays = Plays.from_rows((1, t, 1, True, t) for t in range(10))
-    assert all(not len(split(plays, kind, 0.2, 0).given) for kind in KINDS if kind != "new_users")
+    assert all(not len(split_plays(plays, kind, 0.2, 0).fold_in_plays) for kind in SPLITTERS if kind != "new_users")
 
 
 def test_ids_may_be_any_int64() -> None:
     big = np.iinfo(np.int64).max
     plays = Plays.from_rows((user, track, 1, True, 0) for user in (0, big) for track in (1, big - 1, big))
-    _, past, future, _ = split(plays, "ratio", 0.4, 0)
+    _, past, future, _ = split_plays(plays, "ratio", 0.4, 0)
     assert (len(past), len(future)) == (4, 2)
 
 
@@ -154,6 +154,6 @@ def test_a_play_that_arrives_moves_nobody_else(kind: str) -> None:
     rng = np.random.default_rng(4)
     some = Plays.from_rows((u, t, 1, True, 0) for u in range(50) for t in rng.choice(90, 12, replace=False))
     more = Plays.concatenate([Plays.from_rows([(7, 91, 1, True, 0)]), some])
-    before, after = (split(plays, kind, 0.2, seed=3).future for plays in (some, more))
+    before, after = (split_plays(plays, kind, 0.2, seed=3).future for plays in (some, more))
     others = [{(u, t) for u, t in zip(p.user, p.track, strict=True) if u != 7} for p in (before, after)]
     assert others[0] == others[1]

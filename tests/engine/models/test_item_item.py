@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from engine.models.base import Trainer, strongest, strongest_of
+from engine.models.base import Trainer, top_k_per_dense_row, top_k_per_row
 from engine.models.item_knn import ItemKNN
 from engine.models.linear_autoencoder import LinearAutoencoder
 from engine.models.rp3beta import RP3Beta
@@ -183,8 +183,8 @@ def test_dense_and_sparse_rows_keep_the_same(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     dense = np.where(rng.random((6, 8)) < 0.6, rng.standard_normal((6, 8)), 0).astype(np.float32)
     expected = largest(dense.astype(np.float64), k)
-    np.testing.assert_array_equal(strongest(csr_matrix(dense), k).toarray(), expected)
-    np.testing.assert_array_equal(strongest_of(dense, k).toarray(), expected)
+    np.testing.assert_array_equal(top_k_per_row(csr_matrix(dense), k).toarray(), expected)
+    np.testing.assert_array_equal(top_k_per_dense_row(dense, k).toarray(), expected)
 
 
 def test_a_linear_autoencoder_is_solved_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:

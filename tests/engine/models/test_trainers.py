@@ -13,13 +13,14 @@ from scipy.sparse import csr_matrix
 
 from engine.bundle.files import read_bundle, write_bundle
 from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.data.confidence import ConfidenceWeights, PlayStatistics, confidence_matrix
 from engine.data.id_map import IdMap
-from engine.data.user_item_matrix import Confidence, Pairs, Statistics, confidence_matrix, listeners_of
-from engine.ensemble import Part, Recipe
-from engine.fitting import PartScorer
+from engine.data.user_item_pairs import UserItemPairs, count_listeners
+from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.fitting import ComponentScorer
 from engine.models import FAMILIES
 from engine.models.als import ALS
-from engine.models.base import CannotTrain, Learnt, Progress, Trainer
+from engine.models.base import CannotTrain, FitCallbacks, FittedModel, Trainer
 from engine.models.bpr import BPR
 from engine.models.ials import IALS
 from engine.models.item_knn import ItemKNN
@@ -31,8 +32,8 @@ from engine.models.svd import SVD
 from engine.pipeline import PERSONAL, SIMILAR, Ranking, recommend
 from engine.retrieval.candidates import Query
 from engine.tuning.validation_metric import ValidationMetric
-from tests.engine.tastes import tastes
-from tests.engine.worlds import checkerboard, heard
+from tests.engine.factories import checkerboard, listener_history
+from tests.engine.taste_groups import taste_group_split
 
 SIZE = 20
 SMALL: dict[str, Trainer] = {
@@ -86,19 +87,19 @@ ODD = {
 }
 
 
-def board() -> tuple[Pairs, IdMap, IdMap]:
+def board() -> tuple[UserItemPairs, IdMap, IdMap]:
     """The checkerboard and one more track, which nobody plays."""
     plays = checkerboard(SIZE)
-    users, items = IdMap.of(plays.user), IdMap.of(np.arange(100, 101 + SIZE))
-    return Pairs.of(plays, users, items), users, items
+    users, items = IdMap.from_ids(plays.user), IdMap.from_ids(np.arange(100, 101 + SIZE))
+    return UserItemPairs.from_plays(plays, users, items), users, items
 
 
 def matrix() -> csr_matrix:
-    return confidence_matrix(board()[0], (SIZE, SIZE + 1), Confidence())
+    return confidence_matrix(board()[0], (SIZE, SIZE + 1), ConfidenceWeights())
 
 
 @cache
-def learnt_of(family: str) -> Learnt:
+def learnt_of(family: str) -> FittedModel:
     return SMALL[family].fit(matrix(), seed=1, threads=1)
 
 
@@ -107,11 +108,11 @@ def bundle_of(family: str, damping: float = 0.0) -> ModelBundle:
     return assemble(
         version="v1",
         items=items,
-        popularity=listeners_of(pairs, len(items)),
-        recipe=Recipe((Part(SMALL[family], damping=damping),)),
-        learnt=[learnt_of(family)],
+        popularity=count_listeners(pairs, len(items)),
+        ensemble=EnsembleConfig((ComponentConfig(SMALL[family], damping=damping),)),
+        fitted_models=[learnt_of(family)],
         users=users,
-        statistics=Statistics.of(pairs),
+        statistics=PlayStatistics.from_pairs(pairs),
     )
 
 
@@ -121,12 +122,12 @@ def answers(bundle: ModelBundle) -> list[Ranking]:
     for row in range(SIZE):
         mine = plays.where(plays.user == 100 + row)
         for stored in (row, None):
-            query = Query(5, user_row=stored, past=Pairs.of_listener(mine), exclude=mine.track)
+            query = Query(5, user_row=stored, past=UserItemPairs.from_listener(mine), exclude=mine.track)
             found.append(recommend(bundle, query, PERSONAL))
     return found
 
 
-def arrays(learnt: Learnt) -> list[Any]:
+def arrays(learnt: FittedModel) -> list[Any]:
     lists = learnt.neighbours
     return [*(learnt.factors or ()), *(() if lists is None else (lists.indptr, lists.indices, lists.data))]
 
@@ -139,12 +140,13 @@ class TestEveryPersonalFamily:
             assert (first.track_id, first.source) == (100 + number // 2, "personal")
 
     def test_knows_tastes_better_than_what_is_popular(self, family: str) -> None:
-        past, future, shape = tastes()
+        past, future, shape = taste_group_split()
         metric = ValidationMetric.from_pairs(past, future, shape, seed=0, threads=1)
-        ours, popular = (Part(trainer, Confidence()) for trainer in (TASTEFUL[family], Popularity()))
+        ours, popular = (ComponentConfig(trainer, ConfidenceWeights()) for trainer in (TASTEFUL[family], Popularity()))
         x = confidence_matrix(past, shape, ours.confidence)
         score, base = (
-            metric.mean_ndcg(PartScorer.of(part, part.trainer.fit(x, seed=1, threads=1), x)) for part in (ours, popular)
+            metric.mean_ndcg(ComponentScorer.from_model(part, part.trainer.fit(x, seed=1, threads=1), x))
+            for part in (ours, popular)
         )
         assert score > 1.2 * base
 
@@ -152,10 +154,10 @@ class TestEveryPersonalFamily:
         x = csr_matrix(np.array(ODD["empty rows and columns"], np.float32))
         bundle = assemble(
             version="v1",
-            items=IdMap.of(np.arange(5)),
+            items=IdMap.from_ids(np.arange(5)),
             popularity=np.bincount(x.indices, minlength=5).astype(np.float32),
-            recipe=Recipe((Part(SMALL[family]),)),
-            learnt=[SMALL[family].fit(x, seed=1, threads=1)],
+            ensemble=EnsembleConfig((ComponentConfig(SMALL[family]),)),
+            fitted_models=[SMALL[family].fit(x, seed=1, threads=1)],
         )
         picks = recommend(bundle, Query(5, track_id=1, exclude=np.array([1])), SIMILAR).picks
         assert {p.track_id for p in picks} <= {2, 4}
@@ -191,7 +193,7 @@ class TestEveryFamily:
 
     def test_goes_on_telling_until_it_is_done(self, family: str) -> None:
         told: list[tuple[int, int]] = []
-        SMALL[family].fit(matrix(), seed=1, threads=1, progress=Progress(lambda *step: told.append(step)))
+        SMALL[family].fit(matrix(), seed=1, threads=1, callbacks=FitCallbacks(lambda *step: told.append(step)))
         assert told == sorted(told)
         assert len({total for _, total in told}) == 1
         assert told[-1][0] == told[-1][1] > 0
@@ -201,13 +203,15 @@ class TestEveryFamily:
         x = csr_matrix(np.array(ODD[odd], np.float32))
         learnt = SMALL[family].fit(x, seed=1, threads=1)
         check(learnt, x, SMALL[family])
-        assert np.isfinite(PartScorer.of(Part(SMALL[family]), learnt, x)(np.arange(x.shape[0]))).all()
+        assert np.isfinite(
+            ComponentScorer.from_model(ComponentConfig(SMALL[family]), learnt, x)(np.arange(x.shape[0]))
+        ).all()
 
     def test_has_nothing_to_say_of_an_empty_matrix(self, family: str) -> None:
         x = csr_matrix((3, 4), dtype=np.float32)
         with suppress(CannotTrain):
             learnt = SMALL[family].fit(x, seed=1, threads=1)
-            assert not PartScorer.of(Part(SMALL[family]), learnt, x)(np.arange(3)).any()
+            assert not ComponentScorer.from_model(ComponentConfig(SMALL[family]), learnt, x)(np.arange(3)).any()
 
     @pytest.mark.parametrize("damping", [0.0, 0.5])
     def test_answers_the_same_from_a_file(self, family: str, damping: float, tmp_path: Path) -> None:
@@ -227,7 +231,7 @@ class TestEveryFamily:
     def test_answers_whoever_asks(self, family: str, played: list[int]) -> None:
         """Nobody's plays, unknown tracks, the track nobody plays, the same twice."""
         ids = np.array(played, np.int64)
-        query = Query(4, past=heard(ids), exclude=ids, track_id=999)
+        query = Query(4, past=listener_history(ids), exclude=ids, track_id=999)
         ranking = recommend(bundle_of(family), query, PERSONAL)
         assert len({p.track_id for p in ranking.picks} - set(played)) == 4
         assert all(np.isfinite(p.score) for p in ranking.picks)
@@ -242,14 +246,14 @@ def test_a_hyperparameter_out_of_range_is_named(family: str, name: str, value: A
 
 def test_a_fit_that_is_looked_at_ends_where_it_is_told_to() -> None:
     looks: list[int] = []
-    until_the_third = Progress(check_pointer=lambda done, factors: looks.append(done) or done == 3)  # type: ignore[func-returns-value]
-    ended = IALS(factors=2, iterations=10).fit(matrix(), seed=1, threads=1, progress=until_the_third)
+    until_the_third = FitCallbacks(check_pointer=lambda done, factors: looks.append(done) or done == 3)  # type: ignore[func-returns-value]
+    ended = IALS(factors=2, iterations=10).fit(matrix(), seed=1, threads=1, callbacks=until_the_third)
     assert looks == [1, 2, 3]
     short = IALS(factors=2, iterations=3).fit(matrix(), seed=1, threads=1)
     assert all(np.array_equal(a, b) for a, b in zip(arrays(ended), arrays(short), strict=True))
 
 
-def check(learnt: Learnt, x: csr_matrix, trainer: Trainer) -> None:
+def check(learnt: FittedModel, x: csr_matrix, trainer: Trainer) -> None:
     """Of the right shapes, finite, float32; nothing about tracks nobody played."""
     unplayed = np.bincount(x.indices, minlength=x.shape[1]) == 0
     if learnt.factors is not None:

@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle, Neighbours, assemble
+from engine.data.confidence import ConfidenceWeights, PlayStatistics
 from engine.data.id_map import IdMap
-from engine.data.user_item_matrix import Confidence, Pairs, Statistics, listeners_of
-from engine.ensemble import Part, Recipe, Weights
-from engine.fitting import fit_recipe
+from engine.data.user_item_pairs import UserItemPairs, count_listeners
+from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
+from engine.fitting import fit_ensemble
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
@@ -16,7 +17,7 @@ from engine.pipeline import Policy, recommend
 from engine.ranking.blend import blended, standardised
 from engine.retrieval.candidates import Query, personal_sum
 from engine.retrieval.item_knn_scores import votes
-from tests.engine.worlds import checkerboard, heard
+from tests.engine.factories import checkerboard, listener_history
 
 ALL = np.ones(4, bool)
 
@@ -61,28 +62,28 @@ def test_neighbours_vote_as_the_product_of_matrices(seed: int) -> None:
 def test_a_listener_is_served_what_the_recipe_was_judged_on() -> None:
     """Every part by the current plays, one listener at a time: as `Fitted.scorer` says for all of them at once."""
     plays = checkerboard(30)
-    users, items = IdMap.of(plays.user), IdMap.of(np.arange(100, 130))
-    pairs = Pairs.of(plays, users, items)
+    users, items = IdMap.from_ids(plays.user), IdMap.from_ids(np.arange(100, 130))
+    pairs = UserItemPairs.from_plays(plays, users, items)
     parts = (
-        Part(IALS(factors=4, iterations=40, unobserved=0.3), Confidence(bonus=2), damping=0.1),
-        Part(RP3Beta(beta=0.2), Confidence(transform="log"), damping=0.3),
-        Part(Popularity()),
+        ComponentConfig(IALS(factors=4, iterations=40, unobserved=0.3), ConfidenceWeights(bonus=2), damping=0.1),
+        ComponentConfig(RP3Beta(beta=0.2), ConfidenceWeights(transform="log"), damping=0.3),
+        ComponentConfig(Popularity()),
     )
-    recipe = Recipe(parts, Weights((0.3, 0.6, 0.1), (0.6, 0.3, 0.1), 14))
-    fitted = fit_recipe(pairs, (30, 30), recipe, seed=1, threads=1)
+    recipe = EnsembleConfig(parts, BlendWeights((0.3, 0.6, 0.1), (0.6, 0.3, 0.1), 14))
+    fitted = fit_ensemble(pairs, (30, 30), recipe, seed=1, threads=1)
     bundle = assemble(
         version="v",
         items=items,
-        popularity=listeners_of(pairs, 30),
-        recipe=fitted.recipe,
-        learnt=fitted.learnt,
+        popularity=count_listeners(pairs, 30),
+        ensemble=fitted.ensemble,
+        fitted_models=fitted.models,
         users=users,
-        statistics=Statistics.of(pairs),
+        statistics=PlayStatistics.from_pairs(pairs),
     )
     expected = fitted.scorer()(np.arange(30))
     for user in range(30):
         mine = plays.where(plays.user == 100 + user)
-        past = Pairs.of_listener(mine)
+        past = UserItemPairs.from_listener(mine)
         stored = scores_of(bundle, Query(limit=1, user_row=user, past=past))
         folded = scores_of(bundle, Query(limit=1, past=past))
         assert stored is not None
@@ -93,19 +94,21 @@ def test_a_listener_is_served_what_the_recipe_was_judged_on() -> None:
 
 def test_a_version_of_neighbours_alone_answers_everything() -> None:
     plays = checkerboard(20)
-    users, items = IdMap.of(plays.user), IdMap.of(np.arange(100, 121))
-    pairs = Pairs.of(plays, users, items)
-    fitted = fit_recipe(pairs, (20, 21), Recipe((Part(RP3Beta()),)), seed=1)
-    popularity = listeners_of(pairs, 21)
-    bundle = assemble(version="v", items=items, popularity=popularity, recipe=fitted.recipe, learnt=fitted.learnt)
+    users, items = IdMap.from_ids(plays.user), IdMap.from_ids(np.arange(100, 121))
+    pairs = UserItemPairs.from_plays(plays, users, items)
+    fitted = fit_ensemble(pairs, (20, 21), EnsembleConfig((ComponentConfig(RP3Beta()),)), seed=1)
+    popularity = count_listeners(pairs, 21)
+    bundle = assemble(
+        version="v", items=items, popularity=popularity, ensemble=fitted.ensemble, fitted_models=fitted.models
+    )
     played = 100 + np.array([0, 2, 4, 6])
-    query = Query(limit=21, past=heard(played), track_id=104)
+    query = Query(limit=21, past=listener_history(played), track_id=104)
     for source in ("personal", "neighbours", "similar"):
         picks = recommend(bundle, query, Policy(source, (source,))).picks
         assert picks
         assert {pick.track_id % 2 for pick in picks} == {0}, source
     assert scores_of(bundle, Query(limit=3)) is None
-    assert scores_of(bundle, Query(limit=3, past=heard([120, 999]))) is None
+    assert scores_of(bundle, Query(limit=3, past=listener_history([120, 999]))) is None
 
 
 def scores_of(bundle: ModelBundle, query: Query) -> NDArray[np.float32] | None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from engine.bundle.model_bundle import ModelBundle, assemble
 from engine.data.id_map import IdMap
-from engine.ensemble import Part, Recipe, Weights
-from engine.models.base import FoldIn, Learnt
+from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
+from engine.models.base import FittedModel, FoldInConfig
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
@@ -21,8 +21,8 @@ from engine.models.slim import SLIM
 from engine.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, recommend
 from engine.retrieval.batch import recommend_many
 from engine.retrieval.candidates import Query
-from tests.engine import obvious
-from tests.engine.worlds import heard
+from tests.engine import reference_scorer
+from tests.engine.factories import listener_history
 
 TRACKS, LISTENERS, FACTORS = 3000, 40, 6
 FAMILIES = {"factors": IALS(factors=FACTORS), "votes": RP3Beta(), "more_votes": SLIM(), "popularity": Popularity()}
@@ -47,28 +47,31 @@ def world(parts: tuple[str, ...], flat: bool = False) -> ModelBundle:
     items = rng.standard_normal((TRACKS, FACTORS)) * (np.ones(TRACKS) if flat else rng.gamma(1.0, 1.0, TRACKS))[:, None]
     users = rng.standard_normal((LISTENERS, FACTORS))
     learnt = {
-        "factors": Learnt((users.astype(np.float32), (items * known[:, None]).astype(np.float32)), FoldIn()),
-        "popularity": Learnt(),
+        "factors": FittedModel((users.astype(np.float32), (items * known[:, None]).astype(np.float32)), FoldInConfig()),
+        "popularity": FittedModel(),
     }
     for name, sign in (("votes", 0.0), ("more_votes", 0.3)):
         near = sp.random(TRACKS, TRACKS, 0.02, "csr", np.float32, rng)
         near.data -= np.float32(sign)
-        learnt[name] = Learnt(neighbours=sp.csr_matrix(near.multiply(played[None]).multiply(played[:, None])))
+        learnt[name] = FittedModel(neighbours=sp.csr_matrix(near.multiply(played[None]).multiply(played[:, None])))
         learnt[name].neighbours.eliminate_zeros()  # type: ignore[union-attr]
-    recipe = Recipe(tuple(Part(FAMILIES[p]) for p in parts), Weights(*[tuple(0.1 + i for i in range(len(parts)))] * 2))
+    recipe = EnsembleConfig(
+        tuple(ComponentConfig(FAMILIES[p]) for p in parts),
+        BlendWeights(*[tuple(0.1 + i for i in range(len(parts)))] * 2),
+    )
     return assemble(
         version="v",
         items=IdMap(np.arange(TRACKS) * 3 + 1),
         popularity=popularity,
-        recipe=recipe,
-        learnt=[learnt[p] for p in parts],
+        ensemble=recipe,
+        fitted_models=[learnt[p] for p in parts],
         users=IdMap(np.arange(LISTENERS)),
     )
 
 
 def same_page(bundle: ModelBundle, query: Query, source: str, given_: list[tuple[int, float]]) -> None:
     """Scores may differ by rounding, and tracks that score alike may change places."""
-    rows, scores = obvious.best(bundle, query, source)
+    rows, scores = reference_scorer.top_rows(bundle, query, source)
     assert len(given_) == len(rows)
     assert len({i for i, _ in given_}) == len(rows)
     places = bundle.items.known_rows([i for i, _ in given_])
@@ -85,7 +88,7 @@ def queries(draw: Callable[..., int]) -> Query:
     return Query(
         limit=draw(st.sampled_from([1, 20, 60, 700])),
         user_row=draw(st.integers(0, LISTENERS - 1)) if known else None,
-        past=heard(played, refused=refused if draw(st.booleans()) else []),
+        past=listener_history(played, disliked=refused if draw(st.booleans()) else []),
         exclude=outs[0],
         forbidden=outs[1],
         unavailable=outs[2],
@@ -99,7 +102,7 @@ def queries(draw: Callable[..., int]) -> Query:
 @given(query=queries(), flat=st.booleans())
 def test_a_page_is_what_scores_of_all_tracks_give(parts: tuple[str, ...], query: Query, flat: bool) -> None:
     bundle = world(parts, flat)
-    for source in obvious.SOURCES:
+    for source in reference_scorer.SOURCES:
         picks = recommend(bundle, query, Policy(source, (source,), may_repeat=False)).picks
         same_page(bundle, query, source, [(p.track_id, p.score) for p in picks])
 

@@ -6,12 +6,12 @@ from scipy.sparse import csr_matrix
 
 from engine.bundle.model_bundle import ModelBundle, assemble
 from engine.data.id_map import IdMap
-from engine.ensemble import Part, Recipe
-from engine.models.base import FoldIn, Learnt
+from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.models.base import FittedModel, FoldInConfig
 from engine.models.ials import IALS
 from engine.models.svd import SVD
 from engine.retrieval.fold_in import fold_in
-from tests.engine.worlds import trained_checkerboard
+from tests.engine.factories import train_checkerboard
 
 RNG = np.random.default_rng(4)
 ITEMS = RNG.standard_normal((9, 3)).astype(np.float32)
@@ -19,17 +19,17 @@ LISTENERS = RNG.integers(1, 50, 9).astype(np.float32)
 ROWS, CONFIDENCE = np.array([1, 4, 5, 8]), np.array([4, 0.5, 2, 4], np.float32)
 
 
-def bundle_of(how: FoldIn, damping: float = 0.0) -> ModelBundle:
+def bundle_of(how: FoldInConfig, damping: float = 0.0) -> ModelBundle:
     return assemble(
         version="v1",
-        items=IdMap.of(np.arange(9)),
+        items=IdMap.from_ids(np.arange(9)),
         popularity=LISTENERS,
-        recipe=Recipe((Part(damping=damping),)),
-        learnt=[Learnt((np.zeros((0, 3), np.float32), ITEMS), how)],
+        ensemble=EnsembleConfig((ComponentConfig(damping=damping),)),
+        fitted_models=[FittedModel((np.zeros((0, 3), np.float32), ITEMS), how)],
     )
 
 
-def solved(how: FoldIn, confidence: NDArray[np.float32] = CONFIDENCE) -> NDArray[np.float64]:
+def solved(how: FoldInConfig, confidence: NDArray[np.float32] = CONFIDENCE) -> NDArray[np.float64]:
     """The normal equations written out over all tracks: each has a weight, and a wish of 0 or c."""
     y, k = ITEMS.astype(float), np.count_nonzero(confidence > 0)
     weight, wish = np.full(9, how.unobserved), np.zeros(9)
@@ -43,22 +43,22 @@ def solved(how: FoldIn, confidence: NDArray[np.float32] = CONFIDENCE) -> NDArray
 @pytest.mark.parametrize(
     "how",
     [
-        FoldIn(),
-        FoldIn(regularization=2.0),
-        FoldIn(unobserved=0.1, offset=0.0),
-        FoldIn(unobserved=0.3, offset=0.0, regularization=0.05, exponent=1.0),
-        FoldIn(unobserved=0.3, offset=0.0, exponent=0.5, activity=-0.7, mean_pairs=11.5),
+        FoldInConfig(),
+        FoldInConfig(regularization=2.0),
+        FoldInConfig(unobserved=0.1, offset=0.0),
+        FoldInConfig(unobserved=0.3, offset=0.0, regularization=0.05, exponent=1.0),
+        FoldInConfig(unobserved=0.3, offset=0.0, exponent=0.5, activity=-0.7, mean_pairs=11.5),
     ],
 )
 @pytest.mark.parametrize("damping", [0.0, 0.4])
-def test_it_solves_the_normal_equations_written_out_in_full(how: FoldIn, damping: float) -> None:
+def test_it_solves_the_normal_equations_written_out_in_full(how: FoldInConfig, damping: float) -> None:
     """Damping is for scoring alone: the listener's vector is that of the factors as they were learnt."""
     found = fold_in(bundle_of(how, damping), ROWS, CONFIDENCE)
     np.testing.assert_allclose(found, solved(how), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("how", [FoldIn(), FoldIn(unobserved=0.3, offset=0.0, exponent=0.5, activity=-0.7)])
-def test_a_refused_track_weighs_against_and_not_for(how: FoldIn) -> None:
+@pytest.mark.parametrize("how", [FoldInConfig(), FoldInConfig(unobserved=0.3, offset=0.0, exponent=0.5, activity=-0.7)])
+def test_a_refused_track_weighs_against_and_not_for(how: FoldInConfig) -> None:
     confidence = np.array([4, -2, 2, -0.5], np.float32)
     found = fold_in(bundle_of(how), ROWS, confidence)
     np.testing.assert_allclose(found, solved(how, confidence), rtol=1e-4, atol=1e-5)
@@ -67,16 +67,16 @@ def test_a_refused_track_weighs_against_and_not_for(how: FoldIn) -> None:
 
 
 def test_only_refusals_give_no_taste() -> None:
-    assert not fold_in(bundle_of(FoldIn()), ROWS, -CONFIDENCE).any()
+    assert not fold_in(bundle_of(FoldInConfig()), ROWS, -CONFIDENCE).any()
 
 
 def test_a_projection_is_the_sum_of_the_tracks_by_confidence() -> None:
-    found = fold_in(bundle_of(FoldIn("project")), ROWS, CONFIDENCE)
+    found = fold_in(bundle_of(FoldInConfig("project")), ROWS, CONFIDENCE)
     np.testing.assert_allclose(found, CONFIDENCE @ ITEMS[ROWS], rtol=1e-5)
 
 
 def test_it_is_what_implicit_computes_for_a_new_listener() -> None:
-    bundle = trained_checkerboard().bundle
+    bundle = train_checkerboard().bundle
     rows, confidence = np.array([1, 3, 5, 7]), np.array([4, 4, 1, 4], np.float32)
     theirs = AlternatingLeastSquares(factors=2, regularization=0.01, alpha=1.0, use_cg=False, num_threads=1)
     theirs.item_factors, theirs._YtY = np.array(bundle.item_factors), None
@@ -101,10 +101,10 @@ def test_a_listener_folded_in_is_where_the_model_has_put_them(trainer: IALS | SV
     learnt = trainer.fit(csr_matrix(dense), seed=1, threads=1)
     bundle = assemble(
         version="v1",
-        items=IdMap.of(np.arange(9)),
+        items=IdMap.from_ids(np.arange(9)),
         popularity=(dense > 0).sum(axis=0).astype(np.float32),
-        recipe=Recipe((Part(trainer, damping=0.3),)),
-        learnt=[learnt],
+        ensemble=EnsembleConfig((ComponentConfig(trainer, damping=0.3),)),
+        fitted_models=[learnt],
     )
     assert learnt.factors is not None
     for stored, row in zip(learnt.factors[0], dense, strict=True):
@@ -113,5 +113,5 @@ def test_a_listener_folded_in_is_where_the_model_has_put_them(trainer: IALS | SV
 
 
 def test_no_plays_give_zeros() -> None:
-    bundle = trained_checkerboard().bundle
+    bundle = train_checkerboard().bundle
     assert fold_in(bundle, np.zeros(0, int), np.zeros(0, np.float32)).tolist() == [0.0] * 2

@@ -2,43 +2,43 @@ import numpy as np
 import pytest
 
 from engine.data.plays import Plays
-from engine.data.user_item_matrix import Pairs
-from engine.ensemble import Part, Recipe
+from engine.data.user_item_pairs import UserItemPairs
+from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.ials import IALS
 from engine.tuning import Trial, tune
 from engine.tuning.blend_weights import ValidationPool, learn_weights
 from engine.tuning.space import SHARES, nearby, part_at, point_of, space_of
-from tests.engine.tastes import tastes
+from tests.engine.taste_groups import taste_group_split
 
-PAST, FUTURE, SHAPE = tastes()
+PAST, FUTURE, SHAPE = taste_group_split()
 
 
 def test_it_finds_something_far_better_than_popularity_and_tries_every_family() -> None:
     kept: list[Trial] = []
     tuned = tune(PAST, FUTURE, SHAPE, seconds=4, threads=1, on_trial=kept.append)
     assert tuned.trials == tuple(kept)
-    assert {t.part.trainer.family for t in kept} == set(SHARES)
+    assert {t.component.trainer.family for t in kept} == set(SHARES)
     assert tuned.score > 1.5 * tuned.best_of["popularity"]
     assert tuned.score >= max(t.score or 0 for t in kept) - 1e-4
 
 
 def test_a_search_that_was_interrupted_goes_on() -> None:
     first = tune(PAST, FUTURE, SHAPE, seconds=1, threads=1)
-    known = [Trial.parse(trial.parameters()) for trial in first.trials]
+    known = [Trial.from_dict(trial.parameters()) for trial in first.trials]
     new: list[Trial] = []
     second = tune(PAST, FUTURE, SHAPE, seconds=1, threads=1, previous_trials=known, on_trial=new.append)
     assert second.trials[: len(known)] == tuple(known)
-    assert not any(t.part in [k.part for k in known] for t in new)
+    assert not any(t.component in [k.component for k in known] for t in new)
 
 
 def test_the_recipe_in_service_is_among_the_first_to_be_tried() -> None:
-    mine = Part(IALS(factors=32, iterations=7, regularization=0.02))
-    tuned = tune(PAST, FUTURE, SHAPE, seconds=0.5, threads=1, initial=Recipe((mine,)))
-    assert mine in [t.part for t in tuned.trials]
+    mine = ComponentConfig(IALS(factors=32, iterations=7, regularization=0.02))
+    tuned = tune(PAST, FUTURE, SHAPE, seconds=0.5, threads=1, initial=EnsembleConfig((mine,)))
+    assert mine in [t.component for t in tuned.trials]
 
 
 def test_nothing_to_choose_on_is_said() -> None:
-    none = Pairs.merge(np.zeros(0, int), np.zeros(0, int), Plays.empty())
+    none = UserItemPairs.merge(np.zeros(0, int), np.zeros(0, int), Plays.empty())
     with pytest.raises(ValueError, match="import plays first"):
         tune(none, FUTURE, SHAPE, seconds=1)
     with pytest.raises(ValueError, match="nothing to choose on"):
@@ -60,7 +60,7 @@ def test_only_what_differs_between_plays_is_searched() -> None:
     n = len(PAST)
     once, never = np.ones(n, np.float32), np.zeros(n, np.int8)
     ones = Plays(PAST.user, PAST.track, once, np.ones(n, bool), np.zeros(n, int), never)
-    alike = space_of("ials", Pairs.merge(PAST.user, PAST.track, ones))
+    alike = space_of("ials", UserItemPairs.merge(PAST.user, PAST.track, ones))
     assert [name for name in alike if name.startswith("confidence")] == ["confidence.rare"]
 
 

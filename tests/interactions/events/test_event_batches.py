@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from access.models import User
 from engine.data.plays import Signal
-from engine.data.user_item_matrix import Pairs
+from engine.data.user_item_pairs import UserItemPairs
 from interactions.events.schema import EventType
 from interactions.models import EventBatch, Exposure, Interaction
 from interactions.selectors import load_history
@@ -152,7 +152,7 @@ def test_opinions_of_one_second_and_one_batch_are_learnt_as_they_are_served(
     like["occurred_at"], unlike["occurred_at"] = "2026-01-01T10:00:00.100Z", "2026-01-01T10:00:00.900Z"
     api.post(EVENTS, [unlike, like], format="json")
     [chunk] = iter_play_chunks()
-    assert Pairs.of_listener(chunk).liked.tolist() == load_history(alice.pk).pairs.liked.tolist() == [False]
+    assert UserItemPairs.from_listener(chunk).liked.tolist() == load_history(alice.pk).pairs.liked.tolist() == [False]
 
 
 def test_a_key_is_forgotten_after_two_days(api: APIClient, catalogue: Catalogue) -> None:

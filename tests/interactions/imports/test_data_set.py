@@ -19,7 +19,7 @@ from interactions.imports.data_set import ImportReport, import_data_set
 from interactions.models import Interaction
 from interactions.selectors import load_popular_tracks
 from musicrec.processes import ROOT
-from tests.worlds import write_checkerboard_csv
+from tests.play_files import write_checkerboard_csv
 from tracks.models import Track, TrackTag
 
 DATA = Path(os.environ.get("MUSICREC_DATA") or ROOT.parent / "shared" / "data")

@@ -1,21 +1,21 @@
 from django.test import Client
 
 from access.models import User
-from engine.ensemble import Part, Recipe
+from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.rp3beta import RP3Beta
 from recommendations.models import TuningStudy, TuningTrial
 
-NEIGHBOURS = Recipe((Part(RP3Beta()),))
+NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 
 def test_its_page_in_the_admin_has_the_best_trials_first(db: None, client: Client) -> None:
-    study = TuningStudy.objects.create(budget_seconds=1, status="tried", score=0.3, recipe=NEIGHBOURS.parameters())
+    study = TuningStudy.objects.create(budget_seconds=1, status="tried", score=0.3, recipe=NEIGHBOURS.to_dict())
     for number, score in enumerate((0.1, None, 0.3, 0.2), 1):
         TuningTrial.objects.create(
             study=study,
             number=number,
             family="rp3beta",
-            parameters=Part(RP3Beta()).parameters(),
+            parameters=ComponentConfig(RP3Beta()).to_dict(),
             score=score,
             seconds=2,
         )

@@ -5,7 +5,7 @@ import numpy as np
 from prometheus_client import REGISTRY
 from rest_framework.test import APIClient
 
-from engine.data.user_item_matrix import Pairs
+from engine.data.user_item_pairs import UserItemPairs
 from recommendations.serving.filters import filters_for
 from recommendations.serving.model_cache import model_cache
 from recommendations.serving.recommender import Listener, RecommendationRequest, RequestOptions
@@ -23,9 +23,9 @@ def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings
     catalogue.play(users[0], tracks[6], at=NOON - timedelta(days=90), kind="like")
     assert run_training("test").status == "Published"
     bundle = model_cache.current().bundle
-    confidence = bundle.recipe.parts[0].confidence
-    pairs = Pairs.of(read_plays(lambda *args: None), bundle.users, bundle.items)
-    trained = confidence.of(pairs, bundle.popularity, bundle.statistics)
+    confidence = bundle.ensemble.components[0].confidence
+    pairs = UserItemPairs.from_plays(read_plays(lambda *args: None), bundle.users, bundle.items)
+    trained = confidence.compute(pairs, bundle.popularity, bundle.statistics)
     asked = load_contexts([user.pk for user in users])
     for user in users:
         question = RecommendationRequest("personal", RequestOptions(limit=1), user.pk)
@@ -34,7 +34,7 @@ def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings
         served = query.pairs(bundle)
         theirs = pairs.user == bundle.users.row(user.pk)
         np.testing.assert_array_equal(served.track, pairs.track[theirs])
-        np.testing.assert_array_equal(confidence.of(served, bundle.popularity, bundle.statistics), trained[theirs])
+        np.testing.assert_array_equal(confidence.compute(served, bundle.popularity, bundle.statistics), trained[theirs])
     assert len(set(trained.tolist())) > 3
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from django.conf import settings as configured
 
-from engine.data.user_item_matrix import Confidence
-from engine.ensemble import Part, Recipe
+from engine.data.confidence import ConfidenceWeights
+from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models import FAMILIES
 from engine.models.bpr import BPR
 from engine.models.ials import IALS
@@ -15,7 +15,7 @@ from engine.models.svd import SVD
 from recommendations.models import TuningStudy
 from recommendations.training.config import recipe_of_settings, training_config
 
-NEIGHBOURS = Recipe((Part(RP3Beta()),))
+NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -37,8 +37,8 @@ def test_without_a_study_the_recipe_is_that_of_the_settings(settings: Any) -> No
     }
     config = training_config()
     trainer = IALS(factors=7, iterations=3, regularization=0.5)
-    confidence = Confidence(1.5, 2.5, 4.0, "log", scale=0.5, half_life=30.0)
-    assert config.recipe == Recipe((Part(trainer, confidence),))
+    confidence = ConfidenceWeights(1.5, 2.5, 4.0, "log", scale=0.5, half_life=30.0)
+    assert config.ensemble == EnsembleConfig((ComponentConfig(trainer, confidence),))
     assert (config.split, config.holdout, config.seed, config.threads) == ("leave_last", 0.3, 5, 1)
 
 
@@ -52,7 +52,7 @@ def test_without_a_study_the_recipe_is_that_of_the_settings(settings: Any) -> No
 )
 def test_a_family_takes_the_settings_it_has(settings: Any, family: str, trainer: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"FAMILY": family}
-    [part] = recipe_of_settings().parts
+    [part] = recipe_of_settings().components
     assert part.trainer == trainer
 
 
@@ -63,25 +63,25 @@ def test_every_family_can_be_chosen(settings: Any, family: str) -> None:
 
 
 def test_a_recipe_that_is_asked_for_comes_before_all_others() -> None:
-    recipe = Recipe((Part(RP3Beta(beta=0.9)),))
-    assert training_config(recipe).recipe == recipe
+    recipe = EnsembleConfig((ComponentConfig(RP3Beta(beta=0.9)),))
+    assert training_config(recipe).ensemble == recipe
 
 
 def test_the_defaults_are_those_of_the_engine() -> None:
     with_defaults = configured.MUSICREC | {"FACTORS": 128}
     assert (with_defaults["ITERATIONS"], with_defaults["REGULARIZATION"]) == (IALS().iterations, IALS().regularization)
-    [part] = recipe_of_settings().parts
-    assert part.confidence == Confidence()
+    [part] = recipe_of_settings().components
+    assert part.confidence == ConfidenceWeights()
 
 
 def test_the_settings_come_first_where_that_is_wanted(settings: Any) -> None:
-    TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe=NEIGHBOURS.parameters())
-    TuningStudy.objects.create(budget_seconds=1, status="held_back", recipe=Recipe().parameters())
-    assert training_config().recipe == NEIGHBOURS
+    TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe=NEIGHBOURS.to_dict())
+    TuningStudy.objects.create(budget_seconds=1, status="held_back", recipe=EnsembleConfig().to_dict())
+    assert training_config().ensemble == NEIGHBOURS
     settings.MUSICREC = settings.MUSICREC | {"USE_TUNED": False}
-    assert training_config().recipe == recipe_of_settings()
+    assert training_config().ensemble == recipe_of_settings()
 
 
 def test_a_study_of_another_release_does_not_keep_the_night_from_training() -> None:
     TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe={"parts": [{"family": "crystal_ball"}]})
-    assert training_config().recipe == recipe_of_settings()
+    assert training_config().ensemble == recipe_of_settings()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engine.ensemble import Part, Recipe
+from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models import FAMILIES
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
@@ -16,7 +16,7 @@ from recommendations.training.publish import publish, version_in_service
 from recommendations.training.run import run_training
 from tests.people import Catalogue
 
-NEIGHBOURS = Recipe((Part(RP3Beta()),))
+NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def first_version() -> str:
     return str(version_in_service())
 
 
-def trained_beside(recipe: Recipe | None) -> set[str]:
+def trained_beside(recipe: EnsembleConfig | None) -> set[str]:
     """Which recipes a version is judged beside, most popular left out."""
     run_training("test", force=True, recipe=recipe)
     report = ModelArtifact.objects.latest("created_at").manifest["report"]
@@ -85,11 +85,11 @@ def test_a_first_version_that_is_worse_than_most_popular_says_so(
     assert "worse than most popular, and published only because nothing else could serve" in first.detail
     assert second.status == "Held back"
     assert "of most popular (difference -0.2000" in second.detail
-    assert run_training("test", recipe=Recipe((Part(Popularity()),))).status == "Published"
+    assert run_training("test", recipe=EnsembleConfig((ComponentConfig(Popularity()),))).status == "Published"
 
 
 def test_a_version_of_many_families_has_room_for_their_names(world: Catalogue, settings: Any) -> None:
     names = ("ials", "linear_autoencoder", "popularity", "item_knn", "rp3beta")
-    recipe = Recipe(tuple(Part(FAMILIES[name]()) for name in names))
+    recipe = EnsembleConfig(tuple(ComponentConfig(FAMILIES[name]()) for name in names))
     assert run_training("test", recipe=recipe).status == "Published"
     assert ModelArtifact.objects.get().algorithm == "+".join(names)

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from engine.ensemble import Part, Recipe
+from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.rp3beta import RP3Beta
 from recommendations.models import ModelArtifact
 from recommendations.training.publish import version_in_service
 from recommendations.training.run import run_training
 from tests.people import Catalogue
 
-NEIGHBOURS = Recipe((Part(RP3Beta()),))
+NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def world(catalogue: Catalogue, settings: Any) -> Catalogue:
 def recipe(tmp_path: Path) -> str:
     """A file with another recipe than the one in service."""
     path = tmp_path / "recipe.json"
-    path.write_text(json.dumps(NEIGHBOURS.parameters()))
+    path.write_text(json.dumps(NEIGHBOURS.to_dict()))
     return str(path)
 
 

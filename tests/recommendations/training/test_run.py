@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from access.models import User
-from engine.models.base import Learnt
+from engine.models.base import FittedModel
 from engine.models.ials import IALS
 from interactions.models import Interaction
 from recommendations.models import Alarm, ModelArtifact, TrainingRun, UserFeatures
@@ -103,7 +103,7 @@ def test_a_damaged_pointer_is_replaced_by_the_next_run(world: Catalogue, content
 
 
 def test_a_family_that_cannot_run_becomes_svd_and_says_so(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*args: object, **kwargs: object) -> Learnt:
+    def broken(*args: object, **kwargs: object) -> FittedModel:
         raise RuntimeError("no BLAS today")
 
     monkeypatch.setattr(IALS, "fit", broken)

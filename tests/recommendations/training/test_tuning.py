@@ -17,8 +17,8 @@ from filelock import FileLock
 
 from access.models import User
 from engine.data.plays import Plays
-from engine.data.split import split
-from engine.ensemble import Part, Recipe
+from engine.data.split import split_plays
+from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
@@ -31,18 +31,18 @@ from recommendations.training.config import recipe_of_settings, store, training_
 from recommendations.training.publish import version_in_service
 from recommendations.training.run import run_training
 from recommendations.training.tuning import run_tuning
-from tests.engine import tastes
+from tests.engine import taste_groups
 from tests.people import Catalogue
 
-NEIGHBOURS = Recipe((Part(RP3Beta()),))
+NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 
 @pytest.fixture
 def world(catalogue: Catalogue, settings: Any) -> None:
     """Listeners with tastes; a tuned recipe is far better than the settings', and the gate lets everything pass."""
-    plays = tastes.plays()
-    tracks = catalogue.tracks(tastes.TRACKS)
-    users = User.objects.bulk_create(User(username=f"listener-{n}") for n in range(tastes.LISTENERS))
+    plays = taste_groups.taste_group_plays()
+    tracks = catalogue.tracks(taste_groups.N_TRACKS)
+    users = User.objects.bulk_create(User(username=f"listener-{n}") for n in range(taste_groups.N_LISTENERS))
     Interaction.objects.bulk_create(
         Interaction(
             user=users[user],
@@ -64,7 +64,7 @@ def world(catalogue: Catalogue, settings: Any) -> None:
 def finding(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The search finds what it is told to."""
 
-    def finds(recipe: Recipe, score: float = 0.99) -> None:
+    def finds(recipe: EnsembleConfig, score: float = 0.99) -> None:
         monkeypatch.setattr(
             tuning, "tune", lambda *args, **kwargs: TunedEnsemble(recipe, score, (), {"rp3beta": score})
         )
@@ -88,14 +88,20 @@ def test_a_study_is_trained_judged_put_into_service_and_used_from_then_on(world:
     assert study.seconds >= sum(trial.seconds for trial in trials)
     assert [trial.number for trial in trials] == list(range(1, len(trials) + 1))
     assert {trial.family for trial in trials} == set(study.best_of)
-    assert [Part.parse(trial.parameters).trainer.family for trial in trials] == [trial.family for trial in trials]
+    assert [ComponentConfig.from_dict(trial.parameters).trainer.family for trial in trials] == [
+        trial.family for trial in trials
+    ]
 
     run = TrainingRun.objects.get(trigger="tuning")
     assert version_in_service() == run.artifact.version == study.artifact.version != before
     report = run.artifact.manifest["report"]
     assert report["models"].keys() == {"model", "in_service", "most_popular"}
     assert report["differences"].keys() == {"in_service", "most_popular"}
-    assert training_config().recipe == Recipe.parse(study.recipe) == Recipe.parse(run.artifact.manifest["config"])
+    assert (
+        training_config().ensemble
+        == EnsembleConfig.from_dict(study.recipe)
+        == EnsembleConfig.from_dict(run.artifact.manifest["config"])
+    )
     assert run_training("schedule").status == "Unchanged"  # the night uses the same recipe
 
     said = out.getvalue().splitlines()
@@ -140,7 +146,7 @@ def test_the_plays_it_is_judged_on_afterwards_are_not_looked_at(world: None, mon
 
     monkeypatch.setattr(tuning, "tune", tune)
     run_tuning("test", train_it=False)
-    held_out = split(tuning.read_plays(lambda *args: None), "time", 0.2, 2009).future
+    held_out = split_plays(tuning.read_plays(lambda *args: None), "time", 0.2, 2009).future
     assert asked["newest"] < held_out.time.min()
     assert asked["past"].newest.max() < asked["oldest"]
     assert the_study().split == "time"
@@ -176,7 +182,7 @@ def test_nothing_better_changes_nothing(world: None, finding: Any, found: str) -
     assert (outcome.status, the_study().status) == ("No better", "no_better")
     assert outcome.detail.startswith("nothing better than the recipe in use was found")
     assert (version_in_service(), TrainingRun.objects.count()) == (serving, 1)
-    assert training_config().recipe == recipe_of_settings()
+    assert training_config().ensemble == recipe_of_settings()
 
 
 def test_what_the_gate_holds_back_is_not_used(world: None, finding: Any, settings: Any) -> None:
@@ -190,13 +196,13 @@ def test_what_the_gate_holds_back_is_not_used(world: None, finding: Any, setting
     assert "in service by more than the margin" in study.detail
     assert "on the same plays (difference " in study.artifact.gate_reason
     assert Alarm.objects.get().kind == "held_back"
-    assert (version_in_service(), training_config().recipe) == (serving, recipe_of_settings())
+    assert (version_in_service(), training_config().ensemble) == (serving, recipe_of_settings())
 
 
 def test_a_recipe_that_loses_to_popularity_is_held_back(world: None, finding: Any, settings: Any) -> None:
-    finding(Recipe((Part(Popularity()),)))
+    finding(EnsembleConfig((ComponentConfig(Popularity()),)))
     assert run_tuning("test").status == "Adopted"  # what is popular itself is not worse than popular
-    finding(Recipe((Part(IALS(factors=1, iterations=1), damping=5.0),)))
+    finding(EnsembleConfig((ComponentConfig(IALS(factors=1, iterations=1), damping=5.0),)))
     TuningStudy.objects.update(score_in_use=0)
     outcome = run_tuning("test")
     assert outcome.status == "Held back"

@@ -11,7 +11,7 @@ from engine.retrieval.fold_in import fold_in
 from engine.retrieval.top_k import top_k
 
 
-def by_neighbours(neighbours: Neighbours, rows: np.ndarray, confidence: np.ndarray) -> Scores:
+def neighbour_scores(neighbours: Neighbours, rows: np.ndarray, confidence: np.ndarray) -> Scores:
     """float32 (items,): Σ of confidence · neighbours over the played tracks."""
     total = np.zeros(len(neighbours.indptr) - 1)
     for row, c in zip(rows, confidence, strict=True):
@@ -22,7 +22,7 @@ def by_neighbours(neighbours: Neighbours, rows: np.ndarray, confidence: np.ndarr
 
 def personal(bundle: ModelBundle, query: Query) -> Scores | None:
     pairs = query.pairs(bundle)
-    if not pairs.wanted.any() and query.user_row is None:
+    if not pairs.is_positive.any() and query.user_row is None:
         return None
     parts = [_part(bundle, number, query) for number in range(len(bundle.neighbours))]
     if all(part is None for part in parts):
@@ -30,7 +30,7 @@ def personal(bundle: ModelBundle, query: Query) -> Scores | None:
     if len(parts) > 1:
         silent = [lists is None and i != bundle.factor_part for i, lists in enumerate(bundle.neighbours)]
         parts = [np.log1p(bundle.popularity) if silent[i] else part for i, part in enumerate(parts)]
-    weights = bundle.recipe.weights.of(np.array([np.count_nonzero(pairs.wanted)]))
+    weights = bundle.ensemble.weights.for_listeners(np.array([np.count_nonzero(pairs.is_positive)]))
     scores = blended([None if part is None else part[None] for part in parts], weights, bundle.popularity > 0)
     return None if scores is None else scores[0]
 
@@ -62,7 +62,7 @@ def similar(bundle: ModelBundle, query: Query) -> Scores | None:
     lists = next((one for one in bundle.neighbours if one is not None), None)
     if lists is None:
         return None
-    weights = by_neighbours(lists, np.array([row]), np.ones(1))
+    weights = neighbour_scores(lists, np.array([row]), np.ones(1))
     return np.where(weights > 0, weights, NEVER)
 
 
@@ -73,7 +73,7 @@ def popular(bundle: ModelBundle, query: Query) -> Scores | None:
 SOURCES = {f.__name__: f for f in (personal, early, neighbours, similar, popular)}
 
 
-def best(bundle: ModelBundle, query: Query, source: str) -> tuple[np.ndarray, Scores]:
+def top_rows(bundle: ModelBundle, query: Query, source: str) -> tuple[np.ndarray, Scores]:
     """Rows of the page that one source gives, and the scores of all tracks that it may give."""
     scores = SOURCES[source](bundle, query)
     if scores is None:
@@ -88,13 +88,13 @@ def _part(bundle: ModelBundle, number: int, query: Query) -> Scores | None:
     lists, pairs = bundle.neighbours[number], query.pairs(bundle)
     if lists is None and number != bundle.factor_part:
         return None
-    confidence = bundle.recipe.parts[number].confidence.of(pairs, bundle.popularity, bundle.statistics)
+    confidence = bundle.ensemble.components[number].confidence.compute(pairs, bundle.popularity, bundle.statistics)
     if lists is not None:
-        votes = by_neighbours(lists, pairs.track, confidence)
-        if len(bundle.neighbours) == 1 and pairs.refused.any():
+        votes = neighbour_scores(lists, pairs.track, confidence)
+        if len(bundle.neighbours) == 1 and pairs.is_negative.any():
             votes = np.maximum(votes, 0)
         return votes if votes.any() else None
-    if query.user_row is not None and not pairs.refused.any():
+    if query.user_row is not None and not pairs.is_negative.any():
         vector = bundle.user_factors[query.user_row]
     else:
         vector = fold_in(bundle, pairs.track, confidence)

@@ -6,8 +6,8 @@ import numpy as np
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.data.plays import Plays, Signal
-from engine.data.user_item_matrix import Pairs
-from engine.ensemble import Part, Recipe
+from engine.data.user_item_pairs import UserItemPairs
+from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.als import ALS
 from engine.models.base import Trainer
 from engine.training import TrainedVersion, TrainingConfig, train
@@ -27,28 +27,28 @@ def checkerboard(size: int = 20) -> Plays:
     )
 
 
-def heard(track_ids: Any, *, refused: Any = ()) -> Pairs:
-    """One listener's past: whole plays of `track_ids`, dislikes of `refused`."""
-    signals = [Signal.PLAY] * len(track_ids) + [Signal.DISLIKE] * len(refused)
+def listener_history(track_ids: Any, *, disliked: Any = ()) -> UserItemPairs:
+    """One listener's past: whole plays of `track_ids`, dislikes of `disliked`."""
+    signals = [Signal.PLAY] * len(track_ids) + [Signal.DISLIKE] * len(disliked)
     k = len(signals)
-    tracks = np.concatenate([np.asarray(track_ids, np.int64), np.asarray(refused, np.int64)])
+    tracks = np.concatenate([np.asarray(track_ids, np.int64), np.asarray(disliked, np.int64)])
     last = np.full(k, np.iinfo(np.int64).max)
-    return Pairs.of_listener(
+    return UserItemPairs.from_listener(
         Plays(np.zeros(k, np.int64), tracks, np.ones(k, np.float32), np.ones(k, bool), last, np.array(signals, np.int8))
     )
 
 
-def config_of(*trainers: Trainer, **config: Any) -> TrainingConfig:
+def make_config(*trainers: Trainer, **config: Any) -> TrainingConfig:
     """These families, blended where there are several, on one thread."""
-    return TrainingConfig(Recipe(tuple(Part(t) for t in trainers)), **({"threads": 1} | config))
+    return TrainingConfig(EnsembleConfig(tuple(ComponentConfig(t) for t in trainers)), **({"threads": 1} | config))
 
 
-def trained_checkerboard(size: int = 20, *, trainer: Trainer = TWO_FACTORS, **config: Any) -> TrainedVersion:
-    settings = config_of(trainer, **config)
+def train_checkerboard(size: int = 20, *, trainer: Trainer = TWO_FACTORS, **config: Any) -> TrainedVersion:
+    settings = make_config(trainer, **config)
     return train(checkerboard(size), np.arange(100, 100 + size), settings, version="v1")
 
 
-def same_arrays(one: ModelBundle, other: ModelBundle) -> bool:
+def have_same_arrays(one: ModelBundle, other: ModelBundle) -> bool:
     names = ("item_factors", "item_norms", "gramian", "popularity", "popular_rows", "user_factors", "user_stamps")
     return (
         all(np.array_equal(getattr(one, n), getattr(other, n)) for n in names)

@@ -1,0 +1,30 @@
+"""A small world of listeners with tastes, split by time."""
+
+import numpy as np
+
+from engine.data.plays import Plays
+from engine.data.user_item_pairs import UserItemPairs
+
+N_LISTENERS, N_TRACKS, N_TASTES = 150, 200, 5
+DAY = 86_400
+
+
+def taste_group_plays(seed: int = 5) -> Plays:
+    """Each listener has a taste and plays mostly its tracks, popular ones more; counts, likes and times vary."""
+    rng = np.random.default_rng(seed)
+    popularity = 1 / np.arange(1, N_TRACKS + 1) ** 0.7
+    rows = []
+    for listener in range(N_LISTENERS):
+        chance = popularity * np.where(np.arange(N_TRACKS) % N_TASTES == listener % N_TASTES, 12, 1)
+        heard = rng.choice(N_TRACKS, rng.integers(8, 30), p=chance / chance.sum(), replace=False)
+        rows += [(listener, t, rng.integers(1, 30), rng.random() < 0.7, rng.integers(0, 100 * DAY)) for t in heard]
+    return Plays.from_rows(rows)
+
+
+def taste_group_split(seed: int = 5) -> tuple[UserItemPairs, UserItemPairs, tuple[int, int]]:
+    """Past, future, (listeners, tracks)."""
+    all_plays = taste_group_plays(seed)
+    late = all_plays.time > 75 * DAY
+    parts = [all_plays.where(~late), all_plays.where(late)]
+    past, future = (UserItemPairs.merge(p.user, p.track, p) for p in parts)
+    return past, future, (N_LISTENERS, N_TRACKS)
