@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.training_time import power_law
-from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.id_map import IdMap
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.ials import IALS
@@ -37,7 +37,7 @@ def main() -> None:
         options.add_argument(f"--{name}", type=int, default=default)
     given = options.parse_args()
     bundle, played = _world(given.listeners, given.tracks, given.factors)
-    share = scanned_share(bundle.offered, bundle.user_factors[:100], K)
+    share = scanned_share(bundle.norm_sorted_items, bundle.user_factors[:100], K)
     queries = [Query(K, user_row=user, exclude=played[user]) for user in range(given.listeners)]
     few = queries[:: max(1, given.listeners // 1000)]
     took: dict[str, list[float]] = {"bare product and selection": [], "computed ahead": [], "one by one": []}
@@ -60,7 +60,7 @@ def _world(listeners: int, tracks: int, factors: int) -> tuple[ModelBundle, Rows
     matrix = power_law(listeners, tracks, 20 * listeners)
     learnt = IALS(factors=factors, iterations=3).fit(matrix, seed=0)
     known, offered = matrix.shape
-    bundle = assemble(
+    bundle = assemble_bundle(
         version="v",
         items=IdMap(np.arange(offered)),
         popularity=np.maximum(np.diff(matrix.tocsc().indptr), 1).astype(np.float32),

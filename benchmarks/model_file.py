@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.bundle.model_bundle import assemble
+from engine.bundle.model_bundle import assemble_bundle
 from engine.bundle.versions import VersionStore
 from engine.data.id_map import IdMap
 from engine.models.base import FittedModel
@@ -72,7 +72,7 @@ def write(root: Path, tracks: int, listeners: int, factors: int) -> int:
     """A version, and its arrays as `numpy.savez` writes them; the bytes of its model.npz."""
     rng = np.random.default_rng(1)
     of_listeners, of_tracks = (rng.standard_normal((n, factors), np.float32) for n in (listeners, tracks))
-    bundle = assemble(
+    bundle = assemble_bundle(
         version="v1",
         items=IdMap.from_ids(np.arange(tracks)),
         popularity=rng.random(tracks, np.float32),

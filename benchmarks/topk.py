@@ -21,16 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from engine.bundle.index_files import Indexing
-from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.bundle.index_files import IndexConfig
+from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.bundle.versions import VersionStore
 from engine.data.id_map import IdMap
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
 from engine.models.ials import IALS
 from engine.pipeline import PERSONAL, SIMILAR, marked, recommend
-from engine.retrieval.candidates import Query, personal_sum
-from engine.retrieval.exact_search import best_by, scanned_share
+from engine.retrieval.candidates import Query, personal_score_terms
+from engine.retrieval.exact_search import scanned_share, search_top_k
 
 K = 20
 Vectors = NDArray[np.float32]
@@ -52,9 +52,8 @@ def main() -> None:
             with threadpool_limits(1):
                 for kind in ("listeners", "similar tracks"):
                     _compare(f"{name} | {len(exact.items):,} | {kind}", exact, indexed, kind, chosen.rounds)
-            print(
-                f"\n{name}: an exact search looks at {scanned_share(exact.offered, exact.user_factors[:100], K):.0%}\n"
-            )
+            share = scanned_share(exact.norm_sorted_items, exact.user_factors[:100], K)
+            print(f"\n{name}: an exact search looks at {share:.0%}\n")
 
 
 def _worlds(sizes: list[int], factors: int) -> Iterator[tuple[str, FittedModel]]:
@@ -93,7 +92,7 @@ def _versions(folder: Path, learnt: FittedModel) -> tuple[ModelBundle, ModelBund
     """The same, searched exactly and through the indexes of faiss."""
     assert learnt.factors is not None
     listeners, tracks = learnt.factors
-    bundle = assemble(
+    bundle = assemble_bundle(
         version="v",
         items=IdMap(np.arange(len(tracks))),
         popularity=np.ones(len(tracks), np.float32),
@@ -103,7 +102,7 @@ def _versions(folder: Path, learnt: FittedModel) -> tuple[ModelBundle, ModelBund
     )
     versions = [VersionStore(folder / kind) for kind in ("exact", "ivf")]
     for store, kind in zip(versions, ("exact", "ivf"), strict=True):
-        store.write(bundle, {}, Indexing(kind))
+        store.write(bundle, {}, IndexConfig(kind))
     exact, indexed = (store.load("v", verify=True) for store in versions)
     return exact, indexed
 
@@ -139,7 +138,7 @@ def _ways(exact: ModelBundle, indexed: ModelBundle, listeners: bool) -> dict[str
     ways["exact"] = partial(_ours, exact, listeners)
     if listeners:
         ways["exact, the search alone"] = partial(_search, exact)
-    if ("personal" if listeners else "similar") in indexed.nearest:
+    if ("personal" if listeners else "similar") in indexed.ann_indexes:
         ways["inverted lists"] = partial(_ours, indexed, listeners)
     return ways
 
@@ -162,9 +161,9 @@ def _ours(bundle: ModelBundle, listeners: bool, row: int) -> set[int]:
 def _search(bundle: ModelBundle, row: int) -> set[int]:
     query = Query(K, user_row=row)
     with marked(bundle, query) as marks:
-        sum_ = personal_sum(bundle, query, marks)
+        sum_ = personal_score_terms(bundle, query, marks)
         assert sum_ is not None
-        return set(best_by(sum_, bundle, marks, K)[0].tolist())
+        return set(search_top_k(sum_, bundle, marks, K)[0].tolist())
 
 
 if __name__ == "__main__":

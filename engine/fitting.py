@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from engine.bundle.model_bundle import damped
+from engine.bundle.model_bundle import apply_popularity_damping
 from engine.data.confidence import PlayStatistics, confidence_matrix
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
@@ -17,7 +17,7 @@ from engine.models.base import FitCallbacks as FitProgress
 from engine.models.base import FittedModel
 from engine.models.popularity import listeners
 from engine.models.svd import SVD
-from engine.ranking.blend import Scores, blended
+from engine.ranking.blend import Scores, blend_scores
 
 ProgressCallback = Callable[[int, int], None]
 Rows = NDArray[np.int64]
@@ -34,7 +34,7 @@ class ComponentScorer:
     @classmethod
     def from_model(cls, part: ComponentConfig, learnt: FittedModel, matrix: sp.csr_matrix) -> ComponentScorer:
         popularity = listeners(matrix)
-        return cls(matrix, damped(learnt, part.damping, popularity), popularity)
+        return cls(matrix, apply_popularity_damping(learnt, part.damping, popularity), popularity)
 
     def __call__(self, users: Rows) -> Scores:
         """float32 (b, items) for user rows int64 (b,)."""
@@ -66,7 +66,7 @@ class FittedEnsemble:
         offered = parts[0].popularity > 0
 
         def scores(users: Rows) -> Scores:
-            together = blended([part(users) for part in parts], weights.for_listeners(tracks[users]), offered)
+            together = blend_scores([part(users) for part in parts], weights.for_listeners(tracks[users]), offered)
             assert together is not None
             return together
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.bundle.exclusion_mask import EXCLUDED, FORBIDDEN, TAKEN, VOTED, Marks
+from engine.bundle.exclusion_mask import EXCLUDED, FORBIDDEN, TAKEN, VOTED, SearchWorkspace
 from engine.bundle.model_bundle import ModelBundle
 from engine.retrieval.candidates import SOURCES, Query
-from engine.retrieval.top_k import Found, nothing
+from engine.retrieval.top_k import TopK, empty_top_k
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,18 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
 
 
 @contextmanager
-def marked(bundle: ModelBundle, query: Query) -> Iterator[Marks]:
+def marked(bundle: ModelBundle, query: Query) -> Iterator[SearchWorkspace]:
     """What the query leaves out, marked."""
-    with bundle.scratch.borrowed() as marks:
-        marks.mask = bundle.scratch.mask(query.unavailable)
+    with bundle.workspaces.borrow() as marks:
+        marks.mask = bundle.workspaces.mask(query.unavailable)
         marks.add(bundle.items.known_rows(query.forbidden), FORBIDDEN)
         marks.add(bundle.items.known_rows(query.exclude), EXCLUDED)
         yield marks
 
 
-def ranked(bundle: ModelBundle, query: Query, policy: Policy, marks: Marks, found: Found | None = None) -> Ranking:
+def ranked(
+    bundle: ModelBundle, query: Query, policy: Policy, marks: SearchWorkspace, found: TopK | None = None
+) -> Ranking:
     """found: what the first source gives, where it is known already."""
     picks = _fill(bundle, query, policy, marks, found)
     if picks or not policy.may_repeat:
@@ -81,7 +83,9 @@ def ranked(bundle: ModelBundle, query: Query, policy: Policy, marks: Marks, foun
     return Ranking(picks, repeats=bool(picks))
 
 
-def _fill(bundle: ModelBundle, query: Query, policy: Policy, marks: Marks, found: Found | None = None) -> list[Pick]:
+def _fill(
+    bundle: ModelBundle, query: Query, policy: Policy, marks: SearchWorkspace, found: TopK | None = None
+) -> list[Pick]:
     picks: list[Pick] = []
     for name in policy.sources:
         missing = query.limit - len(picks)
@@ -89,7 +93,7 @@ def _fill(bundle: ModelBundle, query: Query, policy: Policy, marks: Marks, found
             break
         if found is None:
             finder = SOURCES[name](bundle, query, marks)
-            found = finder(missing) if finder is not None else nothing()
+            found = finder(missing) if finder is not None else empty_top_k()
         marks.drop(VOTED)
         marks.add(found[0], TAKEN)
         picks += picked(bundle, name, found)
@@ -97,6 +101,6 @@ def _fill(bundle: ModelBundle, query: Query, policy: Policy, marks: Marks, found
     return picks
 
 
-def picked(bundle: ModelBundle, source: str, found: Found) -> list[Pick]:
+def picked(bundle: ModelBundle, source: str, found: TopK) -> list[Pick]:
     ids, scores = bundle.items.ids[found[0]].tolist(), np.round(found[1], 6).tolist()
     return [Pick(i, score, source) for i, score in zip(ids, scores, strict=True)]

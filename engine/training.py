@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
@@ -23,7 +23,7 @@ from engine.evaluation.evaluate import MAX_USERS, evaluate
 from engine.evaluation.ground_truth import known_users_only
 from engine.evaluation.ranking import Scorer
 from engine.fitting import FittedEnsemble, fit_ensemble
-from engine.retrieval.candidates import Query, personal_sum
+from engine.retrieval.candidates import Query, personal_score_terms
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage ("judge", "evaluate", "fit"), the steps done and the steps in all."""
@@ -143,7 +143,7 @@ def _bundle(
     pairs: UserItemPairs,
     stamps: NDArray[np.int64] | None,
 ) -> ModelBundle:
-    return assemble(
+    return assemble_bundle(
         version=version,
         items=items,
         popularity=count_listeners(pairs, len(items)),
@@ -166,10 +166,10 @@ def _of_new_users(fitted: FittedEnsemble, parts: Split, users: IdMap, items: IdM
         page = np.full((len(asked), len(items)), -np.inf, np.float32)
         for place, user in enumerate(asked):
             theirs = given.where(slice(ends[user], ends[user + 1]))
-            with bundle.scratch.borrowed() as marks:
-                answer = personal_sum(bundle, Query(limit=0, past=UserItemPairs.from_listener(theirs)), marks)
+            with bundle.workspaces.borrow() as marks:
+                answer = personal_score_terms(bundle, Query(limit=0, past=UserItemPairs.from_listener(theirs)), marks)
             if answer is not None:
-                page[place] = answer.everywhere(bundle)
+                page[place] = answer.all_scores(bundle)
         return page
 
     return scores

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.checks import Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
-from engine.bundle.index_files import KINDS as INDEXINGS
+from engine.bundle.index_files import INDEX_KINDS as INDEXINGS
 from engine.data.confidence import TRANSFORMS
 from engine.data.split import SPLITTERS
 from engine.models import FAMILIES

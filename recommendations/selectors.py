@@ -10,7 +10,7 @@ from django.db.models import Prefetch, QuerySet
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
-from engine.bundle.versions import UNREADABLE, Pointer
+from engine.bundle.versions import LOAD_ERRORS, Pointer
 from engine.projection import project_to_plane
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.training.config import store
@@ -43,7 +43,7 @@ def pointed_to() -> Pointer | None:
     """The version in service and the one before it, where that can be read."""
     try:
         return store().pointer()
-    except UNREADABLE:
+    except LOAD_ERRORS:
         return None
 
 
@@ -71,7 +71,7 @@ def mappable(artifact: ModelArtifact) -> Mappable:
         raise NoMap("The files of this version have been removed, and its factors with them.")
     try:
         bundle = store().load(artifact.version, verify=False)
-    except UNREADABLE as error:
+    except LOAD_ERRORS as error:
         raise NoMap(f"The files of this version cannot be read: {error}") from error
     if not bundle.factors:
         raise NoMap("This version has no factors: it knows tracks by other means than a place in a space of tastes.")

@@ -21,7 +21,7 @@ import psutil
 from benchmarks.installation import World, installation
 from benchmarks.load.client import Measured, load, request
 from benchmarks.load.servers import web
-from engine.bundle.model_bundle import assemble
+from engine.bundle.model_bundle import assemble_bundle
 from engine.data.id_map import IdMap
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
@@ -66,7 +66,7 @@ def write(world: World, version: str, factors: int) -> None:
     lengths = np.arange(1, len(own) + 1, dtype=np.float32) ** np.float32(-0.35)  # as iALS: the popular are long
     tracks *= (lengths / np.linalg.norm(tracks, axis=1))[:, None]
     listeners = centres[rng.integers(_TASTES, size=len(world.users))] * np.float32(0.1)
-    bundle = assemble(
+    bundle = assemble_bundle(
         version=version,
         items=IdMap(np.array(world.tracks)),
         popularity=np.ceil(1000 * lengths).astype(np.float32),

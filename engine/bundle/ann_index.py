@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle.exclusion_mask import Marks
+from engine.bundle.exclusion_mask import SearchWorkspace
 
 Rows = NDArray[np.int64]
-PERSONAL, SIMILAR = "personal", "similar"
-USUAL = 20  # tracks asked for, by which the number of probes was chosen
+FOR_LISTENERS, FOR_TRACKS = "personal", "similar"
+TYPICAL_K = 20  # tracks asked for, by which the number of probes was chosen
 _MANY = 0.005  # of all tracks
 _SPARE = 16  # asked for beyond twice the page: vectors are kept as 16-bit numbers, the candidates are scored exactly
 
 
 @dataclass(frozen=True)
-class Nearest:
+class AnnIndex:
     """index: of faiss, its ids the rows of the version · probes: how many of its lists are looked through · scale: what
     popularity was multiplied by beside the factors; None where it is not in it, and vectors are normed."""
 
@@ -33,11 +33,11 @@ class Nearest:
     def lists(self) -> int:
         return int(self.index.nlist)
 
-    def rows(self, vector: NDArray[np.floating], k: int, marks: Marks) -> Rows:
+    def rows(self, vector: NDArray[np.floating], k: int, marks: SearchWorkspace) -> Rows:
         """Some 2k free rows among which the k best by inner product with vector float (f,), or (f + 1,) with the
         weight of popularity, are expected; in no order. Looks into more lists where too little is found."""
         asked, wanted = self.asked(vector)[None], min(2 * k + _SPARE, int(self.index.ntotal))
-        probes = int(self.probes * max(k / USUAL, 1.0) / self._share_left(asked, wanted, marks))
+        probes = int(self.probes * max(k / TYPICAL_K, 1.0) / self._share_left(asked, wanted, marks))
         kept: list[Any] = []
         selector = _selector(marks, kept)
         while True:
@@ -46,7 +46,7 @@ class Nearest:
                 return found
             probes *= 4
 
-    def _share_left(self, asked: NDArray[np.float32], wanted: int, marks: Marks) -> float:
+    def _share_left(self, asked: NDArray[np.float32], wanted: int, marks: SearchWorkspace) -> float:
         """Of what is near. What a listener has blocked may be just there, so it is looked at where it is a lot."""
         left = 1.0 if marks.mask is None else max(marks.mask.share_left, 1e-3)
         if len(marks.left_out) < _MANY * int(self.index.ntotal):
@@ -69,7 +69,7 @@ class Nearest:
         return found[found >= 0]
 
 
-def _selector(marks: Marks, kept: list[Any]) -> Any:
+def _selector(marks: SearchWorkspace, kept: list[Any]) -> Any:
     """Of what may be taken; None for everything. kept: what must live as long as it is in use."""
     import faiss
 

@@ -19,7 +19,7 @@ MOST_MASKS = 64  # long lists that are kept as masks, a byte a track each
 
 
 @dataclass(frozen=True)
-class Mask:
+class ExclusionMask:
     """Rows never to offer, shared by queries: bool (n,), and the rows that are left as bits, lowest first."""
 
     out: NDArray[np.bool_]
@@ -34,13 +34,13 @@ class Mask:
 
 
 @dataclass
-class Marks:
+class SearchWorkspace:
     """Of n tracks. flags: uint8 (n,), why a row is left out, 0 for the others · slots: int32 (n,), scratch whose
     content means nothing."""
 
     flags: NDArray[np.uint8]
     slots: NDArray[np.int32]
-    mask: Mask | None = None
+    mask: ExclusionMask | None = None
     _why: dict[int, list[Rows]] = field(default_factory=dict)
 
     def add(self, rows: Rows, why: int) -> None:
@@ -68,32 +68,32 @@ class Marks:
 
 
 @dataclass
-class Scratch:
+class WorkspacePool:
     """Of one version in one process. Safe with threads: each takes its own from the pile, or makes one."""
 
     items: IdMap
-    _pile: list[Marks] = field(default_factory=list)
-    _masks: dict[int, tuple[weakref.ref[Rows], Mask]] = field(default_factory=dict)
+    _pile: list[SearchWorkspace] = field(default_factory=list)
+    _masks: dict[int, tuple[weakref.ref[Rows], ExclusionMask]] = field(default_factory=dict)
 
     @contextmanager
-    def borrowed(self) -> Iterator[Marks]:
+    def borrow(self) -> Iterator[SearchWorkspace]:
         n = len(self.items)
         try:
             marks = self._pile.pop()
         except IndexError:
-            marks = Marks(np.zeros(n, np.uint8), np.empty(n, np.int32))
+            marks = SearchWorkspace(np.zeros(n, np.uint8), np.empty(n, np.int32))
         yield marks
         marks.clear()  # after an exception it is dirty, and thrown away
         self._pile.append(marks)
 
-    def mask(self, track_ids: Rows) -> Mask | None:
+    def mask(self, track_ids: Rows) -> ExclusionMask | None:
         """Of the ids, looked up once for each array: it must not be written to. None for an empty one."""
         if not len(track_ids):
             return None
         known = self._masks.get(id(track_ids))
         if known is not None and known[0]() is track_ids:
             return known[1]
-        mask = Mask(np.zeros(len(self.items), np.bool_))
+        mask = ExclusionMask(np.zeros(len(self.items), np.bool_))
         mask.out[self.items.known_rows(track_ids)] = True
         alive = {key: kept for key, kept in self._masks.items() if kept[0]() is not None}
         newest = dict(list(alive.items())[-MOST_MASKS + 1 :])

@@ -14,15 +14,15 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from engine.bundle.ann_index import PERSONAL, SIMILAR, Nearest, search_space
-from engine.bundle.ann_index import USUAL as _K
-from engine.bundle.exclusion_mask import Marks
+from engine.bundle.ann_index import FOR_LISTENERS, FOR_TRACKS, AnnIndex, search_space
+from engine.bundle.ann_index import TYPICAL_K as _K
+from engine.bundle.exclusion_mask import SearchWorkspace
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.npz import DamagedFile
 from engine.retrieval.exact_search import scanned_share
 
 logger = logging.getLogger(__name__)
-KINDS = ("auto", "exact", "ivf")
+INDEX_KINDS = ("auto", "exact", "ivf")
 Vectors = NDArray[np.float32]
 _SAMPLES = 200  # queries whose recall is measured
 _RECALL = 0.985  # what probes are chosen for
@@ -32,7 +32,7 @@ _CHUNK = 1 << 24
 
 
 @dataclass(frozen=True)
-class Indexing:
+class IndexConfig:
     """How the best tracks of a version are found. kind: "exact" always looks at every track that may be among them;
     "ivf" looks through inverted lists; "auto" does so in catalogues of more than `above` tracks that were played, for
     listeners only where an exact search cannot leave out most of them."""
@@ -41,29 +41,29 @@ class Indexing:
     above: int = 200_000
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind: {self.kind!r} is not one of {', '.join(KINDS)}")
+        if self.kind not in INDEX_KINDS:
+            raise ValueError(f"kind: {self.kind!r} is not one of {', '.join(INDEX_KINDS)}")
 
     def wanted(self, bundle: ModelBundle) -> list[str]:
-        tracks = bundle.offered.with_factors
+        tracks = bundle.norm_sorted_items.with_factors
         if self.kind == "exact" or tracks < 2 * _K or (self.kind == "auto" and tracks <= self.above):
             return []
-        flat = self.kind == "ivf" or scanned_share(bundle.offered, _listeners(bundle, 32), _K) > _MUCH
-        return [SIMILAR, PERSONAL] if flat and len(bundle.users) else [SIMILAR]
+        flat = self.kind == "ivf" or scanned_share(bundle.norm_sorted_items, _listeners(bundle, 32), _K) > _MUCH
+        return [FOR_TRACKS, FOR_LISTENERS] if flat and len(bundle.users) else [FOR_TRACKS]
 
 
-def file_of(name: str) -> str:
+def index_file_name(name: str) -> str:
     return f"{name}.faiss"
 
 
-def write_indexes(folder: Path, bundle: ModelBundle, indexing: Indexing) -> dict[str, dict[str, Any]]:
+def write_indexes(folder: Path, bundle: ModelBundle, indexing: IndexConfig) -> dict[str, dict[str, Any]]:
     """Those that are wanted and can be had, and what is needed to read each of them, JSON-ready, by name."""
     if not (wanted := indexing.wanted(bundle)):
         return {}
     if find_spec("faiss") is None:
         logger.warning("no index for %s: install requirements-faiss.txt; searching exactly", " and ".join(wanted))
         return {}
-    build: dict[str, Callable[[ModelBundle], Nearest | None]] = {SIMILAR: _similar, PERSONAL: _personal}
+    build: dict[str, Callable[[ModelBundle], AnnIndex | None]] = {FOR_TRACKS: _similar, FOR_LISTENERS: _personal}
     told = {}
     import faiss
 
@@ -74,31 +74,31 @@ def write_indexes(folder: Path, bundle: ModelBundle, indexing: Indexing) -> dict
         if nearest is None:
             logger.info("index %s: not faster than an exact search at a recall of %s", name, _RECALL)
         else:
-            told[name] = _write(folder / file_of(name), nearest)
+            told[name] = _write(folder / index_file_name(name), nearest)
     return told
 
 
-def read_indexes(folder: Path, told: dict[str, dict[str, Any]], *, verify: bool = True) -> dict[str, Nearest]:
+def read_indexes(folder: Path, told: dict[str, dict[str, Any]], *, verify: bool = True) -> dict[str, AnnIndex]:
     """One that cannot be read is left out, and the log says why: what it would find is then searched exactly."""
     nearest = {}
     for name, one in told.items():
         try:
-            nearest[name] = _read(folder / file_of(name), one, verify)
+            nearest[name] = _read(folder / index_file_name(name), one, verify)
         except (DamagedFile, ImportError, OSError, RuntimeError, KeyError, TypeError) as error:
             logger.warning("index %s is not used, searching exactly: %s: %s", name, type(error).__name__, error)
     return nearest
 
 
-def _similar(bundle: ModelBundle) -> Nearest | None:
-    offered = bundle.offered
+def _similar(bundle: ModelBundle) -> AnnIndex | None:
+    offered = bundle.norm_sorted_items
     k = offered.with_factors
     vectors = offered.factors[:k] / offered.norms[:k, None]
     sample = np.random.default_rng(0).choice(k, min(k, _SAMPLES), replace=False)
     return _calibrated(_index(vectors, offered.rows[:k], cosine=True), vectors, [vectors[sample]], offered.rows, None)
 
 
-def _personal(bundle: ModelBundle) -> Nearest | None:
-    offered = bundle.offered
+def _personal(bundle: ModelBundle) -> AnnIndex | None:
+    offered = bundle.norm_sorted_items
     spread = float(np.std(offered.listeners)) or 1.0
     scale = float(np.sqrt(np.mean(offered.norms.astype(np.float64) ** 2) / max(bundle.factors, 1))) / spread
     space = search_space(offered.factors, offered.listeners, scale)
@@ -136,12 +136,15 @@ def _index(vectors: Vectors, rows: NDArray[np.int32], *, cosine: bool) -> Any:
 
 def _calibrated(
     index: Any, vectors: Vectors, groups: list[Vectors], rows: NDArray[np.int32], scale: float | None
-) -> Nearest | None:
+) -> AnnIndex | None:
     """With as few probes as the recall of each group needs; None where that is a quarter of the lists.
 
     vectors: those of the index, of `rows` · groups: what is asked, float32 (b, f), or (b, f + 1) where scale is given.
     """
-    marks, nearest = Marks(np.zeros(int(rows.max()) + 1, np.uint8), np.empty(0, np.int32)), Nearest(index, 4, scale)
+    marks, nearest = (
+        SearchWorkspace(np.zeros(int(rows.max()) + 1, np.uint8), np.empty(0, np.int32)),
+        AnnIndex(index, 4, scale),
+    )
     exact = [[rows[np.argpartition(vectors @ nearest.asked(x), -_K)[-_K:]] for x in group] for group in groups]
 
     def recall(group: Vectors, best: list[NDArray[np.int32]]) -> float:
@@ -155,7 +158,7 @@ def _calibrated(
     return None
 
 
-def _write(path: Path, nearest: Nearest) -> dict[str, Any]:
+def _write(path: Path, nearest: AnnIndex) -> dict[str, Any]:
     import faiss
 
     faiss.write_index(nearest.index, str(path))
@@ -165,7 +168,7 @@ def _write(path: Path, nearest: Nearest) -> dict[str, Any]:
     return {"probes": nearest.probes, "scale": nearest.scale} | checks
 
 
-def _read(path: Path, told: dict[str, Any], verify: bool) -> Nearest:
+def _read(path: Path, told: dict[str, Any], verify: bool) -> AnnIndex:
     import faiss
 
     if path.stat().st_size != told["bytes"] or (verify and _crc32(path) != told["crc32"]):
@@ -173,7 +176,7 @@ def _read(path: Path, told: dict[str, Any], verify: bool) -> Nearest:
     index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
     # It would start up to 32 threads for each query to fetch what is in the page cache: ten times as slow.
     faiss.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
-    return Nearest(index, int(told["probes"]), told["scale"])
+    return AnnIndex(index, int(told["probes"]), told["scale"])
 
 
 def _crc32(path: Path) -> int:

@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from engine.bundle.ann_index import Nearest
-from engine.bundle.exclusion_mask import Scratch
-from engine.bundle.norm_sorted_items import Offered
+from engine.bundle.ann_index import AnnIndex
+from engine.bundle.exclusion_mask import WorkspacePool
+from engine.bundle.norm_sorted_items import NormSortedItems
 from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
 from engine.ensemble import EnsembleConfig
@@ -76,26 +76,26 @@ class ModelBundle:
     neighbours: tuple[Neighbours | None, ...] = ()
     fold_in: FoldInConfig = field(default_factory=FoldInConfig)
     statistics: PlayStatistics = field(default_factory=PlayStatistics)
-    searched: Offered | None = None
-    nearest: Mapping[str, Nearest] = field(default_factory=dict)
+    searched: NormSortedItems | None = None
+    ann_indexes: Mapping[str, AnnIndex] = field(default_factory=dict)
 
     @cached_property
-    def offered(self) -> Offered:
+    def norm_sorted_items(self) -> NormSortedItems:
         """The tracks that somebody played, in the order of a search; computed once where the version has none."""
         if self.searched is not None:
             return self.searched
-        return Offered.of(self.item_factors, self.item_norms, self.popularity)
+        return NormSortedItems.of(self.item_factors, self.item_norms, self.popularity)
 
     @cached_property
     def places(self) -> NDArray[np.int32]:
         """int32 (n,): where each row is in that order; for those that are not in it, where it ends."""
-        places = np.full(len(self.items), len(self.offered), np.int32)
-        places[self.offered.rows] = np.arange(len(self.offered), dtype=np.int32)
+        places = np.full(len(self.items), len(self.norm_sorted_items), np.int32)
+        places[self.norm_sorted_items.rows] = np.arange(len(self.norm_sorted_items), dtype=np.int32)
         return places
 
     @cached_property
-    def scratch(self) -> Scratch:
-        return Scratch(self.items)
+    def workspaces(self) -> WorkspacePool:
+        return WorkspacePool(self.items)
 
     @property
     def factors(self) -> int:
@@ -116,12 +116,12 @@ class ModelBundle:
         return row if row is not None and tuple(self.user_stamps[row]) == stamp else None
 
 
-def by_popularity(popularity: Vector) -> NDArray[np.int64]:
+def rows_by_popularity(popularity: Vector) -> NDArray[np.int64]:
     """Rows, the most popular first, ties by row."""
     return np.argsort(-popularity, kind="stable").astype(np.int64)
 
 
-def damped(model: FittedModel, damping: float, popularity: Vector) -> FittedModel:
+def apply_popularity_damping(model: FittedModel, damping: float, popularity: Vector) -> FittedModel:
     """What a part offers, its tracks divided by popularity^damping."""
     if not damping:
         return model
@@ -134,7 +134,7 @@ def damped(model: FittedModel, damping: float, popularity: Vector) -> FittedMode
     return FittedModel(factors, model.fold_in, neighbours)
 
 
-def assemble(
+def assemble_bundle(
     *,
     version: str | None,
     items: IdMap,
@@ -152,7 +152,7 @@ def assemble(
     raw = fitted_models[part].factors if part is not None else None
     user_factors, wide = raw if raw is not None else (np.zeros((m, 0), np.float32), np.zeros((n, 0), np.float32))
     ready = [
-        damped(one, p.damping, popularity)
+        apply_popularity_damping(one, p.damping, popularity)
         for one, p in zip(fitted_models, ensemble.components, strict=bool(fitted_models))
     ]
     item_factors = wide
@@ -167,7 +167,7 @@ def assemble(
         item_norms=np.linalg.norm(item_factors, axis=1).astype(np.float32),
         gramian=gram.T @ gram,
         popularity=popularity,
-        popular_rows=by_popularity(popularity),
+        popular_rows=rows_by_popularity(popularity),
         users=users,
         user_factors=user_factors,
         user_stamps=user_stamps if user_stamps is not None else np.zeros((m, 2), np.int64),
@@ -186,4 +186,4 @@ def catalogue_bundle(track_ids: ArrayLike, popularity: dict[int, float] | None =
     if popularity:
         rows, known = items.rows(list(popularity))
         listeners[rows[known]] = np.array(list(popularity.values()), np.float32)[known]
-    return assemble(version=None, items=items, popularity=listeners)
+    return assemble_bundle(version=None, items=items, popularity=listeners)

@@ -16,7 +16,7 @@ _CHUNK = 1 << 16  # rows at once while moments are summed up
 
 
 @dataclass(frozen=True)
-class Offered:
+class NormSortedItems:
     """k of a version's n tracks, by falling norm, then popularity, then by row.
 
     rows: int32 (k,), of the version · factors: float32 (k, f), a copy in this order · norms: float32 (k,) · listeners:
@@ -32,7 +32,7 @@ class Offered:
     covariance: Moments
 
     @classmethod
-    def of(cls, factors: Vector, norms: Vector, popularity: Vector) -> Offered:
+    def of(cls, factors: Vector, norms: Vector, popularity: Vector) -> NormSortedItems:
         """factors: float32 (n, f) · norms, popularity: float32 (n,)."""
         played = np.flatnonzero(popularity > 0)
         rows = played[np.lexsort((-popularity[played], -norms[played]))]

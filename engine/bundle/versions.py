@@ -11,15 +11,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.bundle.files import UnknownFormat, read_bundle, read_manifest, write_bundle, write_json
-from engine.bundle.index_files import Indexing
+from engine.bundle.files import UnsupportedFormat, read_bundle, read_manifest, write_bundle, write_json
+from engine.bundle.index_files import IndexConfig
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.npz import DamagedFile
 
 POINTER = "current.json"
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
 _TEMPORARY = ".tmp"
-UNREADABLE = (DamagedFile, UnknownFormat, OSError, ValueError)
+LOAD_ERRORS = (DamagedFile, UnsupportedFormat, OSError, ValueError)
 """What reading a version or the pointer may raise; ValueError is a version name that is none."""
 
 
@@ -42,7 +42,7 @@ class VersionStore:
             raise ValueError(f"{version!r} is not a version name")
         return self.root / version
 
-    def write(self, bundle: ModelBundle, manifest: dict[str, Any], indexing: Indexing | None = None) -> Path:
+    def write(self, bundle: ModelBundle, manifest: dict[str, Any], indexing: IndexConfig | None = None) -> Path:
         """A complete folder for `bundle.version`, or none: written beside, fsynced, then renamed."""
         final = self.folder(str(bundle.version))
         temporary = final.with_name(final.name + _TEMPORARY)
@@ -83,7 +83,7 @@ class VersionStore:
         except (ValueError, TypeError, KeyError) as error:
             raise DamagedFile(f"{POINTER}: {error}; publish a version again to replace it") from error
 
-    def stamp(self) -> tuple[int, int, int] | None:
+    def pointer_stamp(self) -> tuple[int, int, int] | None:
         """Changes whenever the pointer is replaced; a single stat."""
         try:
             s = os.stat(self.root / POINTER)
@@ -121,7 +121,7 @@ class VersionStore:
             shutil.rmtree(self.folder(version))
         return removed
 
-    def sweep(self) -> None:
+    def remove_unfinished(self) -> None:
         """Remove what a killed writer left unfinished."""
         for leftover in self.root.glob("*" + _TEMPORARY):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()

@@ -14,7 +14,7 @@ Scores = NDArray[np.float32]
 NEVER = np.float32(-np.inf)
 
 
-def standardised(scores: Scores, offered: NDArray[np.bool_]) -> Scores:
+def standardize_scores(scores: Scores, offered: NDArray[np.bool_]) -> Scores:
     """Each row of (listeners, items) with mean 0 and deviation 1 over the offered items; a constant row becomes zeros.
 
     Scores of different families have different scales, and of different listeners too.
@@ -27,7 +27,9 @@ def standardised(scores: Scores, offered: NDArray[np.bool_]) -> Scores:
     return np.asarray(np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-12))
 
 
-def blended(parts: Sequence[Scores | None], weights: NDArray[np.float32], offered: NDArray[np.bool_]) -> Scores | None:
+def blend_scores(
+    parts: Sequence[Scores | None], weights: NDArray[np.float32], offered: NDArray[np.bool_]
+) -> Scores | None:
     """Scores (listeners, items) of a recipe from those of its parts, -inf for tracks it does not offer; None where no
     part knows anything.
 
@@ -39,6 +41,6 @@ def blended(parts: Sequence[Scores | None], weights: NDArray[np.float32], offere
     total: Scores | None = None
     for part, weight in zip(parts, weights.T, strict=True):
         if part is not None:
-            added = weight[:, None] * standardised(part, offered)
+            added = weight[:, None] * standardize_scores(part, offered)
             total = added if total is None else total + added
     return None if total is None else np.where(offered, total, NEVER)

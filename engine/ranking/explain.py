@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from engine.bundle.model_bundle import ModelBundle, Vector
 
 
-def because(bundle: ModelBundle, track_id: int, played: NDArray[np.int64], k: int = 2) -> list[int]:
+def explain_by_history(bundle: ModelBundle, track_id: int, played: NDArray[np.int64], k: int = 2) -> list[int]:
     """Of the `played` track ids, the k that speak most for the pick: by cosine of the item factors or, in a version
     without factors, by what they lend it as neighbours. Only those that speak for it at all."""
     row = bundle.item_row(track_id)

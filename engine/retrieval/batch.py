@@ -5,29 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.bundle.ann_index import PERSONAL
-from engine.bundle.exclusion_mask import VOTED, Marks
+from engine.bundle.ann_index import FOR_LISTENERS
+from engine.bundle.exclusion_mask import VOTED, SearchWorkspace
 from engine.bundle.model_bundle import ModelBundle
 from engine.pipeline import Policy, Ranking, marked, picked, ranked, recommend
 from engine.retrieval.batch_search import Crowd, Member
-from engine.retrieval.candidates import Query, early_sum, personal_sum
+from engine.retrieval.candidates import Query, early_score_terms, personal_score_terms
 from engine.retrieval.exact_search import best_voted, finished
-from engine.retrieval.score_terms import Sum
+from engine.retrieval.score_terms import ScoreTerms
 
 _TOGETHER = 256  # listeners: their scores of a block of tracks stay in the processor's cache, more or less
-_SUMS: dict[str, Callable[[ModelBundle, Query, Marks], Sum | None]] = {"personal": personal_sum, "early": early_sum}
+_SUMS: dict[str, Callable[[ModelBundle, Query, SearchWorkspace], ScoreTerms | None]] = {
+    "personal": personal_score_terms,
+    "early": early_score_terms,
+}
 
 
 @dataclass
 class _Asked:
     place: int
     query: Query
-    sum_: Sum
+    sum_: ScoreTerms
 
 
 def recommend_many(bundle: ModelBundle, queries: Sequence[Query], policy: Policy) -> list[Ranking]:
     """As `recommend` of each. Where an index answers, or the first source is nobody's own, it is that."""
-    if policy.sources[0] not in _SUMS or PERSONAL in bundle.nearest or len(queries) < 2:
+    if policy.sources[0] not in _SUMS or FOR_LISTENERS in bundle.ann_indexes or len(queries) < 2:
         return [recommend(bundle, query, policy) for query in queries]
     crowd = Crowd(bundle)
     found: list[Ranking] = []
@@ -56,7 +59,7 @@ def _together(bundle: ModelBundle, crowd: Crowd, queries: Sequence[Query], polic
 
 
 def _answer(bundle: ModelBundle, asked: _Asked, member: Member, policy: Policy) -> Ranking:
-    with bundle.scratch.borrowed() as marks:
+    with bundle.workspaces.borrow() as marks:
         if len(asked.sum_.rows):
             marks.add(asked.sum_.rows, VOTED)
         found = finished(asked.sum_, bundle, marks, member.best)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle.exclusion_mask import Mask
+from engine.bundle.exclusion_mask import ExclusionMask
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.norm_sorted_items import BLOCK
 from engine.retrieval.chunks import blocks
-from engine.retrieval.score_terms import Sum
-from engine.retrieval.top_k import Best
+from engine.retrieval.score_terms import ScoreTerms
+from engine.retrieval.top_k import TopKAccumulator
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -25,10 +25,10 @@ _NEVER = np.float32(-np.inf)
 class Member:
     """One listener. best: of the tracks with votes; `Crowd.see` adds the others · left_out: rows, int64 (k,)."""
 
-    sum_: Sum
-    best: Best
+    sum_: ScoreTerms
+    best: TopKAccumulator
     left_out: Rows
-    mask: Mask | None
+    mask: ExclusionMask | None
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Crowd:
     """Searches one version."""
 
     def __init__(self, bundle: ModelBundle) -> None:
-        self._offered, self._places = bundle.offered, bundle.places
+        self._offered, self._places = bundle.norm_sorted_items, bundle.places
         _, least, greatest = self._offered.bounds
         self._least = np.minimum.accumulate(least[::-1])[::-1]  # of a block and all after it
         self._greatest = np.maximum.accumulate(greatest[::-1])[::-1]
@@ -81,7 +81,7 @@ class _Search:
     """floors: float32 (b,), what a score must reach, without the constant of the listener's sum."""
 
     def __init__(self, crowd: Crowd, members: Sequence[Member]) -> None:
-        self.crowd, self.offered, self.members = crowd, crowd._offered, members
+        self.crowd, self.norm_sorted_items, self.members = crowd, crowd._offered, members
         self.vectors = np.array([m.sum_.vector for m in members], np.float32)
         self.lengths = np.array([m.sum_.length for m in members])
         self.popular = np.array([m.sum_.popular for m in members])
@@ -96,7 +96,7 @@ class _Search:
 
     def run(self) -> _Pool:
         pool = _Pool.empty()
-        for block in blocks(len(self.offered), max(_FIRST, 2 * int(self.k.max())), _MOST):
+        for block in blocks(len(self.norm_sorted_items), max(_FIRST, 2 * int(self.k.max())), _MOST):
             if not len(active := self._active(block.start)):
                 break
             scores = self._scores(active, block)
@@ -109,28 +109,28 @@ class _Search:
         """Listeners for whom something better may come."""
         number = begin // BLOCK
         most = np.where(self.popular > 0, self.crowd._greatest[number], self.crowd._least[number]) * self.popular
-        hopes = self.lengths * float(self.offered.norms[begin]) + most >= self.floors
-        return np.flatnonzero(hopes & (~self.silent | (begin < self.offered.with_factors)))
+        hopes = self.lengths * float(self.norm_sorted_items.norms[begin]) + most >= self.floors
+        return np.flatnonzero(hopes & (~self.silent | (begin < self.norm_sorted_items.with_factors)))
 
     def _scores(self, active: Rows, block: slice) -> NDArray[np.float32]:
         """float32 (active, tracks of the block), -inf for what must not be taken."""
-        scores = self.vectors[active] @ self.offered.factors[block].T
+        scores = self.vectors[active] @ self.norm_sorted_items.factors[block].T
         if self.popular.any():
-            scores += self.popular[active, None].astype(np.float32) * self.offered.listeners[block]
+            scores += self.popular[active, None].astype(np.float32) * self.norm_sorted_items.listeners[block]
         line = np.full(len(self.members), -1)
         line[active] = np.arange(len(active))
         first, last = np.searchsorted(self.out_place, [block.start, block.stop])
         lines, places = line[self.out_listener[first:last]], self.out_place[first:last] - block.start
         scores[lines[lines >= 0], places[lines >= 0]] = _NEVER
-        if block.stop > self.offered.with_factors and (silent := np.flatnonzero(self.silent[active])).size:
+        if block.stop > self.norm_sorted_items.with_factors and (silent := np.flatnonzero(self.silent[active])).size:
             scores[silent] = np.where(scores[silent] == 0, _NEVER, scores[silent])
         for mask, those in self._masks(active):
-            scores[those[:, None], np.flatnonzero(mask.out[self.offered.rows[block]])] = _NEVER
+            scores[those[:, None], np.flatnonzero(mask.out[self.norm_sorted_items.rows[block]])] = _NEVER
         return scores
 
-    def _masks(self, active: Rows) -> list[tuple[Mask, Rows]]:
+    def _masks(self, active: Rows) -> list[tuple[ExclusionMask, Rows]]:
         """Each mask, and the lines of those for whom it holds."""
-        lines: dict[int, tuple[Mask, list[int]]] = {}
+        lines: dict[int, tuple[ExclusionMask, list[int]]] = {}
         for line, number in enumerate(active):
             if (mask := self.members[number].mask) is not None:
                 lines.setdefault(id(mask), (mask, []))[1].append(line)

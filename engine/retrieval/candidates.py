@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle.exclusion_mask import Marks
+from engine.bundle.exclusion_mask import SearchWorkspace
 from engine.bundle.model_bundle import ModelBundle
 from engine.data.user_item_pairs import UserItemPairs
-from engine.retrieval.exact_search import best_by, similar_to
+from engine.retrieval.exact_search import search_similar, search_top_k
 from engine.retrieval.fold_in import fold_in
 from engine.retrieval.item_knn_scores import Votes, summed, votes
 from engine.retrieval.rankings import by_popularity, shuffled
-from engine.retrieval.score_terms import Sum
-from engine.retrieval.top_k import Found, best_of
+from engine.retrieval.score_terms import ScoreTerms
+from engine.retrieval.top_k import TopK, top_k_of_rows
 
 
 def _no_ids() -> NDArray[np.int64]:
@@ -59,21 +59,21 @@ class Query:
         return replace(past.where(said), track=rows[said])
 
 
-Finder = Callable[[int], Found]
+Finder = Callable[[int], TopK]
 """k → the k best tracks that are free: rows, and their scores."""
-Source = Callable[[ModelBundle, Query, Marks], Finder | None]
+CandidateSource = Callable[[ModelBundle, Query, SearchWorkspace], Finder | None]
 
 
-def personal(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
-    return _finder(personal_sum(bundle, query, marks), bundle, marks)
+def personal(bundle: ModelBundle, query: Query, marks: SearchWorkspace) -> Finder | None:
+    return _finder(personal_score_terms(bundle, query, marks), bundle, marks)
 
 
-def early(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
+def early(bundle: ModelBundle, query: Query, marks: SearchWorkspace) -> Finder | None:
     """For a listener of whom little is known: `personal` and popularity, both standardised, the first by `trust`."""
-    return _finder(early_sum(bundle, query, marks), bundle, marks)
+    return _finder(early_score_terms(bundle, query, marks), bundle, marks)
 
 
-def neighbours(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
+def neighbours(bundle: ModelBundle, query: Query, marks: SearchWorkspace) -> Finder | None:
     """The first item–item part alone, from the current plays; only tracks that something played speaks for."""
     part = next((i for i, one in enumerate(bundle.neighbours) if one is not None), None)
     if part is None:
@@ -82,13 +82,13 @@ def neighbours(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None
     return lambda k: _best_votes(rows, given, marks, k)
 
 
-def similar(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
+def similar(bundle: ModelBundle, query: Query, marks: SearchWorkspace) -> Finder | None:
     """Cosine of the item factors with those of `query.track_id`; in a version without factors, its neighbours."""
     row = None if query.track_id is None else bundle.item_row(query.track_id)
     if row is None:
         return None
     if bundle.item_norms[row] > 0:
-        return lambda k: similar_to(bundle, row, marks, k)
+        return lambda k: search_similar(bundle, row, marks, k)
     lists = next((one for one in bundle.neighbours if one is not None), None)
     if lists is None:
         return None
@@ -96,20 +96,20 @@ def similar(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
     return lambda k: _best_votes(near, weights, marks, k)
 
 
-def popular(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
+def popular(bundle: ModelBundle, query: Query, marks: SearchWorkspace) -> Finder | None:
     """How many listeners played each track."""
     return lambda k: by_popularity(bundle, marks, k)
 
 
-def random(bundle: ModelBundle, query: Query, marks: Marks) -> Finder | None:
+def random(bundle: ModelBundle, query: Query, marks: SearchWorkspace) -> Finder | None:
     """A fixed pseudo-random order of all tracks for each seed."""
     return lambda k: shuffled(len(bundle.items), query.seed, marks, k)
 
 
-SOURCES: dict[str, Source] = {f.__name__: f for f in (personal, early, neighbours, similar, popular, random)}
+SOURCES: dict[str, CandidateSource] = {f.__name__: f for f in (personal, early, neighbours, similar, popular, random)}
 
 
-def personal_sum(bundle: ModelBundle, query: Query, marks: Marks) -> Sum | None:
+def personal_score_terms(bundle: ModelBundle, query: Query, marks: SearchWorkspace) -> ScoreTerms | None:
     """The recipe's parts, blended: factors by the stored vector where it is up to date, else by the current plays
     folded in; neighbours by the current plays. None for a listener of whom only refusals are known.
 
@@ -130,25 +130,29 @@ def personal_sum(bundle: ModelBundle, query: Query, marks: Marks) -> Sum | None:
     return _blended(bundle, parts, [float(weight) for weight in weights], marks)
 
 
-def early_sum(bundle: ModelBundle, query: Query, marks: Marks) -> Sum | None:
-    own = personal_sum(bundle, query, marks)
+def early_score_terms(bundle: ModelBundle, query: Query, marks: SearchWorkspace) -> ScoreTerms | None:
+    own = personal_score_terms(bundle, query, marks)
     return own and _blended(bundle, [own, _popularity(bundle)], [query.trust, 1 - query.trust], marks)
 
 
-def _blended(bundle: ModelBundle, parts: Sequence[Sum | None], weights: Sequence[float], marks: Marks) -> Sum:
+def _blended(
+    bundle: ModelBundle, parts: Sequence[ScoreTerms | None], weights: Sequence[float], marks: SearchWorkspace
+) -> ScoreTerms:
     """What the parts say that know anything, each standardised and weighed."""
     said = [(part, weight) for part, weight in zip(parts, weights, strict=True) if part is not None]
     scaled = [part.standardised(bundle).times(weight) for part, weight in said]
     voting = [one for one in scaled if len(one.rows)]
-    rows, given = (voting[0].rows, voting[0].votes) if voting else Sum.no_votes()
+    rows, given = (voting[0].rows, voting[0].votes) if voting else ScoreTerms.no_votes()
     if len(voting) > 1:
         together = np.concatenate([one.rows for one in voting]), np.concatenate([one.votes for one in voting])
         rows, given = summed(*together, marks.slots)
     vector = np.sum([one.vector for one in scaled], axis=0)
-    return Sum(vector, sum(one.popular for one in scaled), sum(one.constant for one in scaled), rows, given)
+    return ScoreTerms(vector, sum(one.popular for one in scaled), sum(one.constant for one in scaled), rows, given)
 
 
-def _part(bundle: ModelBundle, number: int, query: Query, pairs: UserItemPairs, marks: Marks) -> Sum | None:
+def _part(
+    bundle: ModelBundle, number: int, query: Query, pairs: UserItemPairs, marks: SearchWorkspace
+) -> ScoreTerms | None:
     """What one part of the recipe has to say about this listener; None for nothing."""
     if bundle.neighbours[number] is not None:
         rows, given = _voted(bundle, number, pairs, marks)
@@ -156,7 +160,7 @@ def _part(bundle: ModelBundle, number: int, query: Query, pairs: UserItemPairs, 
             len(bundle.neighbours) == 1 and pairs.is_negative.any()
         ):  # what refusals speak against is not offered as theirs
             given = np.maximum(given, 0)
-        return Sum(np.zeros(bundle.factors), rows=rows, votes=given) if given.any() else None
+        return ScoreTerms(np.zeros(bundle.factors), rows=rows, votes=given) if given.any() else None
     if number != bundle.factor_part:
         return None
     if query.user_row is not None and not pairs.is_negative.any():  # the model was fitted without refusals
@@ -168,11 +172,11 @@ def _part(bundle: ModelBundle, number: int, query: Query, pairs: UserItemPairs, 
     return _factors_of(vector)
 
 
-def _factors_of(vector: NDArray[np.float32], silent: bool = False) -> Sum | None:
-    return Sum(vector.astype(np.float64), silent=silent) if vector.any() else None
+def _factors_of(vector: NDArray[np.float32], silent: bool = False) -> ScoreTerms | None:
+    return ScoreTerms(vector.astype(np.float64), silent=silent) if vector.any() else None
 
 
-def _voted(bundle: ModelBundle, number: int, pairs: UserItemPairs, marks: Marks) -> Votes:
+def _voted(bundle: ModelBundle, number: int, pairs: UserItemPairs, marks: SearchWorkspace) -> Votes:
     lists = bundle.neighbours[number]
     assert lists is not None
     confidence = bundle.ensemble.components[number].confidence.compute(pairs, bundle.popularity, bundle.statistics)
@@ -185,14 +189,14 @@ def _popular(bundle: ModelBundle, number: int) -> bool:
     return bundle.neighbours[number] is None and number != bundle.factor_part
 
 
-def _popularity(bundle: ModelBundle) -> Sum:
-    return Sum(np.zeros(bundle.factors), popular=1.0)
+def _popularity(bundle: ModelBundle) -> ScoreTerms:
+    return ScoreTerms(np.zeros(bundle.factors), popular=1.0)
 
 
-def _finder(sum_: Sum | None, bundle: ModelBundle, marks: Marks) -> Finder | None:
-    return None if sum_ is None else lambda k: best_by(sum_, bundle, marks, k)
+def _finder(sum_: ScoreTerms | None, bundle: ModelBundle, marks: SearchWorkspace) -> Finder | None:
+    return None if sum_ is None else lambda k: search_top_k(sum_, bundle, marks, k)
 
 
-def _best_votes(rows: NDArray[np.int64], given: NDArray[np.float64], marks: Marks, k: int) -> Found:
+def _best_votes(rows: NDArray[np.int64], given: NDArray[np.float64], marks: SearchWorkspace, k: int) -> TopK:
     said = (given > 0) & marks.free(rows)
-    return best_of(rows[said], given[said], k)
+    return top_k_of_rows(rows[said], given[said], k)

@@ -11,19 +11,19 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle.ann_index import PERSONAL, SIMILAR
-from engine.bundle.exclusion_mask import VOTED, Marks
+from engine.bundle.ann_index import FOR_LISTENERS, FOR_TRACKS
+from engine.bundle.exclusion_mask import VOTED, SearchWorkspace
 from engine.bundle.model_bundle import ModelBundle
-from engine.bundle.norm_sorted_items import BLOCK, Offered
+from engine.bundle.norm_sorted_items import BLOCK, NormSortedItems
 from engine.retrieval.chunks import blocks
-from engine.retrieval.score_terms import Floats, Sum
-from engine.retrieval.top_k import Best, Found, best_of
+from engine.retrieval.score_terms import Floats, ScoreTerms
+from engine.retrieval.top_k import TopK, TopKAccumulator, top_k_of_rows
 
 _FIRST, _GROWTH, _MOST = 512, 16, 65_536  # rows at once: a look at a block costs as much as a thousand of them
 _FLOAT32 = 2e-6  # by how much a float32 score of one or two hundred factors may be wrong, of the product of the lengths
 
 
-def best_by(sum_: Sum, bundle: ModelBundle, marks: Marks, k: int) -> Found:
+def search_top_k(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, k: int) -> TopK:
     """The k best rows that are free, best first, equal scores by row; `marks` is left with VOTED rows."""
     best = best_voted(sum_, bundle, marks, k)
     if sum_.wide:
@@ -31,44 +31,44 @@ def best_by(sum_: Sum, bundle: ModelBundle, marks: Marks, k: int) -> Found:
     return finished(sum_, bundle, marks, best)
 
 
-def best_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, k: int) -> Best:
+def best_voted(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, k: int) -> TopKAccumulator:
     """Of the rows that have votes, which are marked then."""
-    best = Best(k, _slack(sum_, bundle.offered))
+    best = TopKAccumulator(k, _slack(sum_, bundle.norm_sorted_items))
     if len(sum_.rows):
         _see_voted(sum_, bundle, marks, best)
         marks.add(sum_.rows, VOTED)
     return best
 
 
-def finished(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> Found:
+def finished(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, best: TopKAccumulator) -> TopK:
     """The k best of those seen, by their scores again in float64."""
     scores = sum_.without_votes(bundle, best.rows)
     if len(sum_.rows):
         voted = np.flatnonzero(marks.flags[best.rows] & VOTED)
         marks.slots[sum_.rows] = np.arange(len(sum_.rows), dtype=np.int32)
         scores[voted] += sum_.votes[marks.slots[best.rows[voted]]]
-    return best_of(best.rows, scores, best.k)
+    return top_k_of_rows(best.rows, scores, best.k)
 
 
-def similar_to(bundle: ModelBundle, row: int, marks: Marks, k: int) -> Found:
+def search_similar(bundle: ModelBundle, row: int, marks: SearchWorkspace, k: int) -> TopK:
     """By cosine with the factors of `row`, which has some; of those tracks that have some."""
-    offered, best, nearest = bundle.offered, Best(k, _FLOAT32), bundle.nearest.get(SIMILAR)
+    offered, best, nearest = bundle.norm_sorted_items, TopKAccumulator(k, _FLOAT32), bundle.ann_indexes.get(FOR_TRACKS)
     if nearest is not None:
         rows = nearest.rows(bundle.item_factors[row], k, marks)
-        return best_of(rows, cosines(bundle, row, rows), k)
+        return top_k_of_rows(rows, cosine_similarities(bundle, row, rows), k)
     vector = bundle.item_factors[row] / bundle.item_norms[row]
     for block in _blocks(offered.with_factors, k):
         _see(offered, marks, best, block, (offered.factors[block] @ vector) / offered.norms[block])
-    return best_of(best.rows, cosines(bundle, row, best.rows), k)
+    return top_k_of_rows(best.rows, cosine_similarities(bundle, row, best.rows), k)
 
 
-def cosines(bundle: ModelBundle, row: int, rows: NDArray[np.int64]) -> Floats:
+def cosine_similarities(bundle: ModelBundle, row: int, rows: NDArray[np.int64]) -> Floats:
     """float64 (k,), of `rows` int64 (k,) with one row; all of them have factors."""
     vector = bundle.item_factors[row].astype(np.float64) / float(bundle.item_norms[row])
     return np.asarray((bundle.item_factors[rows] @ vector) / bundle.item_norms[rows])
 
 
-def scanned_share(offered: Offered, vectors: NDArray[np.float32], k: int) -> float:
+def scanned_share(offered: NormSortedItems, vectors: NDArray[np.float32], k: int) -> float:
     """Which share of the factors a search for the k best by each of `vectors`, float32 (b, f), looks at; the mean."""
     if not len(vectors) or len(offered) <= k:
         return 1.0
@@ -83,11 +83,11 @@ def _blocks(n: int, k: int) -> Iterator[slice]:
     return blocks(n, max(_FIRST, 2 * k), _MOST, _GROWTH)
 
 
-def _slack(sum_: Sum, offered: Offered) -> float:
+def _slack(sum_: ScoreTerms, offered: NormSortedItems) -> float:
     return _FLOAT32 * (sum_.length * offered.longest + abs(sum_.constant) + 16 * abs(sum_.popular))
 
 
-def _see_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
+def _see_voted(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, best: TopKAccumulator) -> None:
     """Those that have votes, the most promising first."""
     free = marks.free(sum_.rows)
     rows, votes = sum_.rows[free], sum_.votes[free]
@@ -105,20 +105,20 @@ def _see_voted(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None
         best.see(rows[now], votes[now] + sum_.without_votes(bundle, rows[now]))
 
 
-def _see_others(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
-    nearest = bundle.nearest.get(PERSONAL)
+def _see_others(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, best: TopKAccumulator) -> None:
+    nearest = bundle.ann_indexes.get(FOR_LISTENERS)
     if nearest is not None and sum_.by_factors:
         rows = nearest.rows(np.append(sum_.vector, sum_.popular), best.k, marks)
         _see_offered(sum_, best, rows, sum_.without_votes(bundle, rows))
     elif sum_.popular:
-        _by_bounds(sum_, bundle.offered, marks, best)
+        _by_bounds(sum_, bundle.norm_sorted_items, marks, best)
     elif sum_.by_factors:
-        _by_norm(sum_, bundle.offered, marks, best)
+        _by_norm(sum_, bundle.norm_sorted_items, marks, best)
     else:
         _all_alike(sum_, bundle, marks, best)
 
 
-def _by_norm(sum_: Sum, offered: Offered, marks: Marks, best: Best) -> None:
+def _by_norm(sum_: ScoreTerms, offered: NormSortedItems, marks: SearchWorkspace, best: TopKAccumulator) -> None:
     vector = sum_.vector.astype(np.float32)
     for block in _blocks(offered.with_factors if sum_.silent else len(offered), best.k):
         if not sum_.length * float(offered.norms[block.start]) + sum_.constant >= best.floor:
@@ -126,7 +126,7 @@ def _by_norm(sum_: Sum, offered: Offered, marks: Marks, best: Best) -> None:
         _see(offered, marks, best, block, offered.factors[block] @ vector, sum_)
 
 
-def _by_bounds(sum_: Sum, offered: Offered, marks: Marks, best: Best) -> None:
+def _by_bounds(sum_: ScoreTerms, offered: NormSortedItems, marks: SearchWorkspace, best: TopKAccumulator) -> None:
     """Where popularity counts too, the block that may have most comes first."""
     vector, popular = sum_.vector.astype(np.float32), np.float32(sum_.popular)
     norms, least, greatest = offered.bounds
@@ -138,7 +138,7 @@ def _by_bounds(sum_: Sum, offered: Offered, marks: Marks, best: Best) -> None:
         _see(offered, marks, best, block, offered.factors[block] @ vector + popular * offered.listeners[block], sum_)
 
 
-def _all_alike(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None:
+def _all_alike(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, best: TopKAccumulator) -> None:
     """Nothing but the constant: the first rows that are free."""
     missing = best.k
     for block in _blocks(len(bundle.items), best.k):
@@ -150,13 +150,18 @@ def _all_alike(sum_: Sum, bundle: ModelBundle, marks: Marks, best: Best) -> None
         missing -= len(rows)
 
 
-def _see_offered(sum_: Sum, best: Best, rows: NDArray[np.int64], scores: Floats) -> None:
+def _see_offered(sum_: ScoreTerms, best: TopKAccumulator, rows: NDArray[np.int64], scores: Floats) -> None:
     said = sum_.offers(scores)
     best.see(rows[said], scores[said])
 
 
 def _see(
-    offered: Offered, marks: Marks, best: Best, block: slice, scores: NDArray[np.float32], sum_: Sum | None = None
+    offered: NormSortedItems,
+    marks: SearchWorkspace,
+    best: TopKAccumulator,
+    block: slice,
+    scores: NDArray[np.float32],
+    sum_: ScoreTerms | None = None,
 ) -> None:
     """The scores of a block, without the constant of the sum."""
     constant = sum_.constant if sum_ else 0.0

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle.exclusion_mask import Marks
+from engine.bundle.exclusion_mask import SearchWorkspace
 from engine.bundle.model_bundle import ModelBundle
 from engine.hashing import hash_to_unit_interval
 from engine.retrieval.chunks import blocks
-from engine.retrieval.top_k import Found
+from engine.retrieval.top_k import TopK
 
 Rows = NDArray[np.int64]
 _MOST = 8192  # at once
 _ROUNDS = 4
 
 
-def by_popularity(bundle: ModelBundle, marks: Marks, k: int) -> Found:
+def by_popularity(bundle: ModelBundle, marks: SearchWorkspace, k: int) -> TopK:
     """Tracks that somebody played, and how many did."""
     steps = _steps(len(bundle.popular_rows), k)
     chunks = (bundle.popular_rows[step] for step in steps)
@@ -26,14 +26,14 @@ def by_popularity(bundle: ModelBundle, marks: Marks, k: int) -> Found:
     return rows, bundle.popularity[rows].astype(np.float64)
 
 
-def shuffled(n: int, seed: int, marks: Marks, k: int) -> Found:
+def shuffled(n: int, seed: int, marks: SearchWorkspace, k: int) -> TopK:
     """All n tracks in a pseudo-random order of each seed, and scores that fall from 1 to 0 along it."""
     bits = max(1, (max(n - 1, 1).bit_length() + 1) // 2)
     places = _walked((_permuted(step, n, bits, seed) for step in _steps(4**bits, 2 * k)), marks, k)
     return places, 1 - np.arange(len(places)) / max(n, 1)
 
 
-def _walked(chunks: Iterator[Rows], marks: Marks, k: int) -> Rows:
+def _walked(chunks: Iterator[Rows], marks: SearchWorkspace, k: int) -> Rows:
     """The first k free rows of the chunks."""
     found: list[Rows] = []
     missing = k

@@ -17,7 +17,7 @@ _ALIKE = 1e-12  # a smaller deviation is rounding: all scores are the same
 
 
 @dataclass(frozen=True)
-class Sum:
+class ScoreTerms:
     """score(i) = vector · factors(i) + popular · log(1 + popularity(i)) + constant + votes(i), over the tracks that
     somebody played.
 
@@ -55,7 +55,7 @@ class Sum:
         """Whether it offers tracks without votes, too."""
         return not self.silent or self.by_factors
 
-    def times(self, factor: float) -> Sum:
+    def times(self, factor: float) -> ScoreTerms:
         return replace(
             self,
             vector=self.vector * factor,
@@ -77,7 +77,7 @@ class Sum:
     def moments(self, bundle: ModelBundle) -> tuple[float, float]:
         """Mean and deviation over the offered tracks, from those of factors and popularity; the covariance of votes
         with them is a sum over the tracks with votes."""
-        offered, weights = bundle.offered, np.append(self.vector, self.popular)
+        offered, weights = bundle.norm_sorted_items, np.append(self.vector, self.popular)
         n = max(len(offered), 1)
         mean = float(weights @ offered.mean) + self.constant
         variance = float(weights @ offered.covariance @ weights)
@@ -90,18 +90,18 @@ class Sum:
             mean += of_votes
         return mean, max(variance, 0.0) ** 0.5
 
-    def standardised(self, bundle: ModelBundle) -> Sum:
+    def standardised(self, bundle: ModelBundle) -> ScoreTerms:
         """With mean 0 and deviation 1 over the offered tracks; scores that are all the same become zeros.
 
         Scores of different families have different scales, and of different listeners too.
         """
         mean, deviation = self.moments(bundle)
         if deviation <= _ALIKE:
-            return Sum(np.zeros_like(self.vector))
+            return ScoreTerms(np.zeros_like(self.vector))
         scaled = self.times(1 / deviation)
         return replace(scaled, constant=scaled.constant - mean / deviation)
 
-    def everywhere(self, bundle: ModelBundle) -> Vector:
+    def all_scores(self, bundle: ModelBundle) -> Vector:
         """float32 (n,) over all tracks, -inf for those not offered: the obvious form, for who wants all of them."""
         scores = bundle.item_factors @ self.vector.astype(np.float32) + np.float32(self.constant)
         if self.popular:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
-Found = tuple[Rows, NDArray[np.float64]]
+TopK = tuple[Rows, NDArray[np.float64]]
 """Rows int64 (k,), best first, and their scores float64 (k,)."""
 
 
-def nothing() -> Found:
+def empty_top_k() -> TopK:
     return np.zeros(0, np.int64), np.zeros(0)
 
 
@@ -28,14 +28,14 @@ def top_k(scores: NDArray[np.floating], k: int) -> Rows:
     return candidates[best_first[:k]]
 
 
-def best_of(rows: Rows, scores: NDArray[np.float64], k: int) -> Found:
+def top_k_of_rows(rows: Rows, scores: NDArray[np.float64], k: int) -> TopK:
     """The k best of distinct rows, equal scores by row."""
     order = np.lexsort((rows, -scores))[:k]
     return rows[order].astype(np.int64), scores[order]
 
 
 @dataclass
-class Best:
+class TopKAccumulator:
     """The k best of what has been seen so far, and all within `slack` of the last: as much as the scores may be wrong
     by rounding. floor: what a score must reach to be among them."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.ensemble import BlendWeights
 from engine.evaluation.metrics import ndcg
 from engine.evaluation.ranking import Scorer, rank_top_k
-from engine.ranking.blend import standardised
+from engine.ranking.blend import standardize_scores
 from engine.tuning.validation_metric import CUTOFF, ValidationMetric
 
 _POOL = 40  # of each part's best tracks: what is in nobody's forty is in no blend's ten
@@ -47,7 +47,7 @@ class ValidationPool:
         for start in range(0, len(pool), _BLOCK):
             block = slice(start, start + _BLOCK)
             for number, part in enumerate(parts):
-                said = standardised(part(q.users[block]), offered)
+                said = standardize_scores(part(q.users[block]), offered)
                 scores[block, :, number] = np.take_along_axis(said, np.maximum(pool[block], 0), axis=1)
         scores[unusable] = -np.inf
         return cls(scores, q.mark_hits(np.where(unusable, -1, pool)), q.relevant_counts(), q.history_lengths())

@@ -14,7 +14,7 @@ from engine.ensemble import ComponentConfig
 from engine.evaluation.ranking import Scorer
 from engine.fitting import ComponentScorer
 from engine.models.base import NO_CALLBACKS, CannotTrain, Factors, FitCallbacks
-from engine.ranking.blend import blended
+from engine.ranking.blend import blend_scores
 from engine.tuning.trials import Trial
 from engine.tuning.validation_metric import ValidationMetric
 
@@ -65,7 +65,7 @@ def single_component_scorer(scorer: ComponentScorer) -> Scorer:
     """As one part alone is served."""
 
     def scores(users: NDArray[np.int64]) -> NDArray[np.float32]:
-        page = blended([scorer(users)], np.ones((len(users), 1), np.float32), scorer.popularity > 0)
+        page = blend_scores([scorer(users)], np.ones((len(users), 1), np.float32), scorer.popularity > 0)
         assert page is not None
         return page
 

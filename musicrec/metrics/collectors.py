@@ -18,8 +18,8 @@ from redis import Redis, RedisError
 
 from access.models import Erasure
 from common.redis_cache import connection_options
-from engine.bundle.files import MODEL
-from engine.bundle.versions import UNREADABLE
+from engine.bundle.files import MODEL_FILE
+from engine.bundle.versions import LOAD_ERRORS
 from interactions.models import HistoryImport
 from recommendations.models import Alarm, TrainingRun, TuningStudy
 from recommendations.training.config import store
@@ -56,8 +56,8 @@ def collect_from_model_folder() -> PartMetrics:
         if pointer is None:
             return PartMetrics()
         folder = store().folder(pointer.version)
-        trained, size = (folder / MODEL).stat().st_mtime, store().size(pointer.version)
-    except UNREADABLE as error:
+        trained, size = (folder / MODEL_FILE).stat().st_mtime, store().size(pointer.version)
+    except LOAD_ERRORS as error:
         logger.warning("metrics without the model: %s", error)
         return PartMetrics(answered=False)
     return PartMetrics(

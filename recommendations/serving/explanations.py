@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.pipeline import Pick, Ranking
-from engine.ranking.explain import because
+from engine.ranking.explain import explain_by_history
 from tracks.card_cache import track_card_cache
 
 _FROM_PLAYS = {"personal", "early", "neighbours", "similar"}
@@ -17,7 +17,10 @@ def explanations(
 ) -> dict[int, dict[str, Any]]:
     """By track id. wanted: int64 (k,), tracks that the listener is known to want, or the one asked about · catalogue:
     its revision."""
-    tracks = {p.track_id: because(bundle, p.track_id, wanted) if p.source in _FROM_PLAYS else [] for p in ranking.picks}
+    tracks = {
+        p.track_id: explain_by_history(bundle, p.track_id, wanted) if p.source in _FROM_PLAYS else []
+        for p in ranking.picks
+    }
     known = track_card_cache.get_cards({i for ids in tracks.values() for i in ids}, catalogue)
     return {
         p.track_id: {

@@ -20,7 +20,7 @@ from django.db import DatabaseError, connection
 
 from engine.bundle.files import mapped_files
 from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
-from engine.bundle.versions import UNREADABLE, VersionStore
+from engine.bundle.versions import LOAD_ERRORS, VersionStore
 from interactions.selectors import load_popular_tracks
 from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
@@ -97,7 +97,7 @@ class ModelCache:
     def check_pointer(self) -> bool:
         """Load the version pointed to, if it is another than the one served; whether anything changed."""
         with self._lock:
-            stamp, loaded = self._versions().stamp(), self._loaded
+            stamp, loaded = self._versions().pointer_stamp(), self._loaded
             due = time.monotonic() >= self._retry_at
             if loaded and stamp == self._pointer_stamp and _stamps(loaded.files) == loaded.stamps and not due:
                 return False
@@ -121,7 +121,7 @@ class ModelCache:
         versions = self._versions()
         try:
             pointer = versions.pointer()
-        except UNREADABLE as error:
+        except LOAD_ERRORS as error:
             return self._unavailable("pointer", error, before, [])
         if pointer is None and before and before.bundle.version:
             return self._unavailable("pointer", FileNotFoundError("current.json is gone"), before, [])
@@ -129,7 +129,7 @@ class ModelCache:
             return LoadedModel(catalogue_bundle([]), "no_model")
         try:
             return self._open(versions, pointer.version)
-        except UNREADABLE as error:
+        except LOAD_ERRORS as error:
             return self._unavailable(pointer.version, error, before, [pointer.previous] if pointer.previous else [])
 
     def _open(self, versions: VersionStore, version: str, problem: str | None = None) -> LoadedModel:
@@ -150,7 +150,7 @@ class ModelCache:
         for version in others:
             try:
                 return self._open(self._versions(), version, "model_unavailable")
-            except UNREADABLE:
+            except LOAD_ERRORS:
                 logger.exception("model version=%s could not be loaded either", version)
         return LoadedModel(catalogue_bundle([]), "model_unavailable")
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import Q
 from numpy.typing import NDArray
 
-from engine.bundle.versions import UNREADABLE
+from engine.bundle.versions import LOAD_ERRORS
 from engine.data.plays import Plays
 from engine.ensemble import EnsembleConfig
 from engine.training import TrainedVersion, TrainingConfig
@@ -33,7 +33,7 @@ def trained_before(fingerprint: str) -> ModelArtifact | None:
     pointer = store().pointer()
     try:
         store().load(serving)
-    except UNREADABLE:
+    except LOAD_ERRORS:
         return None
     serves = Q(version__in=[serving, pointer.previous if pointer else None])
     held_back = Q(gate=ModelArtifact.Gate.HELD_BACK)
@@ -45,7 +45,7 @@ def recipe_in_service() -> EnsembleConfig | None:
     serving = version_in_service()
     try:
         return EnsembleConfig.from_dict(store().manifest(serving)["config"]) if serving else None
-    except (*UNREADABLE, KeyError, ValueError):
+    except (*LOAD_ERRORS, KeyError, ValueError):
         return None
 
 
@@ -55,7 +55,7 @@ def record_version(trained: TrainedVersion, fingerprint: str) -> ModelArtifact:
     manifest = versions.manifest(str(trained.bundle.version))
     try:
         before = versions.manifest(serving) if serving else None
-    except UNREADABLE:
+    except LOAD_ERRORS:
         before = None
     reason = objection(manifest, before, settings.MUSICREC["GATE_MARGIN"])
     return ModelArtifact.objects.create(

@@ -6,7 +6,7 @@ from dataclasses import fields
 from django.conf import settings
 from django.db.models import Q
 
-from engine.bundle.index_files import Indexing
+from engine.bundle.index_files import IndexConfig
 from engine.bundle.versions import VersionStore
 from engine.data.confidence import ConfidenceWeights
 from engine.ensemble import ComponentConfig, EnsembleConfig
@@ -21,9 +21,9 @@ def store() -> VersionStore:
     return VersionStore(settings.MUSICREC["MODEL_DIR"])
 
 
-def indexing() -> Indexing:
+def indexing() -> IndexConfig:
     """Of the next version that is written."""
-    return Indexing(settings.MUSICREC["INDEX"], settings.MUSICREC["INDEX_ABOVE"])
+    return IndexConfig(settings.MUSICREC["INDEX"], settings.MUSICREC["INDEX_ABOVE"])
 
 
 def training_config(recipe: EnsembleConfig | None = None) -> TrainingConfig:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine.bundle.versions import UNREADABLE
+from engine.bundle.versions import LOAD_ERRORS
 from engine.data.id_map import IdMap
 from engine.ensemble import EnsembleConfig
 from engine.training import evaluate_on_holdout
@@ -26,7 +26,7 @@ def recipe_of(version: str | None) -> EnsembleConfig:
         return recipe_in_service() or training_config().ensemble
     try:
         return EnsembleConfig.from_dict(store().manifest(version)["config"])
-    except (*UNREADABLE, KeyError, ValueError) as error:
+    except (*LOAD_ERRORS, KeyError, ValueError) as error:
         raise CannotEvaluate(f"version {version}: its recipe cannot be read ({error!r})") from error
 
 

@@ -8,7 +8,7 @@ from filelock import FileLock, Timeout
 
 from access.selectors import consent_by_user_id
 from engine.bundle.model_bundle import ModelBundle
-from engine.bundle.versions import UNREADABLE, VersionStore
+from engine.bundle.versions import LOAD_ERRORS, VersionStore
 from recommendations.alarms import resolve_alarms
 from recommendations.models import ModelArtifact, UserFeatures
 from recommendations.reload_signal import ask_for_warming, send_reload
@@ -31,7 +31,7 @@ def publish(version: str) -> None:
             versions.publish(version)
     except FileNotFoundError as error:
         raise CannotPublish(f"version {version} cannot be put into service: its files are not there") from error
-    except (*UNREADABLE, Timeout) as error:
+    except (*LOAD_ERRORS, Timeout) as error:
         raise CannotPublish(f"version {version} cannot be put into service: {error}") from error
     ModelArtifact.objects.filter(version=version).update(published_at=timezone.now(), projected_at=None)
     send_reload(version)
@@ -45,7 +45,7 @@ def roll_back() -> str:
     """Serve the version before the one in service; gives its name. Raises CannotPublish where there is none."""
     try:
         pointer = store().pointer()
-    except UNREADABLE as error:
+    except LOAD_ERRORS as error:
         raise CannotPublish(f"which version was before is not known: {error}") from error
     if pointer is None or pointer.previous is None:
         raise CannotPublish("there is no version before the one in service")
@@ -57,7 +57,7 @@ def version_in_service() -> str | None:
     """What the pointer says; None where nothing was published or the pointer cannot be read."""
     try:
         pointer = store().pointer()
-    except UNREADABLE:
+    except LOAD_ERRORS:
         return None
     return pointer.version if pointer else None
 

@@ -161,7 +161,7 @@ def _reconcile() -> None:
     """Finish or undo what a killed run left."""
     versions, serving = store(), version_in_service()
     with publish_lock(versions):
-        versions.sweep()
+        versions.remove_unfinished()
     abandoned = ModelArtifact.objects.filter(gate=ModelArtifact.Gate.PASSED, published_at=None)
     abandoned.exclude(version=serving).delete()
     if serving and not is_projected(serving):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.bundle.model_bundle import ModelBundle, Neighbours
-from engine.ranking.blend import NEVER, Scores, blended
+from engine.ranking.blend import NEVER, Scores, blend_scores
 from engine.retrieval.candidates import Query
 from engine.retrieval.fold_in import fold_in
 from engine.retrieval.top_k import top_k
@@ -31,7 +31,7 @@ def personal(bundle: ModelBundle, query: Query) -> Scores | None:
         silent = [lists is None and i != bundle.factor_part for i, lists in enumerate(bundle.neighbours)]
         parts = [np.log1p(bundle.popularity) if silent[i] else part for i, part in enumerate(parts)]
     weights = bundle.ensemble.weights.for_listeners(np.array([np.count_nonzero(pairs.is_positive)]))
-    scores = blended([None if part is None else part[None] for part in parts], weights, bundle.popularity > 0)
+    scores = blend_scores([None if part is None else part[None] for part in parts], weights, bundle.popularity > 0)
     return None if scores is None else scores[0]
 
 
@@ -41,7 +41,7 @@ def early(bundle: ModelBundle, query: Query) -> Scores | None:
         return None
     weights = np.array([[query.trust, 1 - query.trust]], np.float32)
     heard = np.where(np.isfinite(own), own, 0)  # what one part is silent about
-    scores = blended([heard[None], np.log1p(bundle.popularity)[None]], weights, bundle.popularity > 0)
+    scores = blend_scores([heard[None], np.log1p(bundle.popularity)[None]], weights, bundle.popularity > 0)
     return None if scores is None else scores[0]
 
 

@@ -5,7 +5,7 @@ from engine.data.plays import Plays
 from engine.models.als import ALS
 from engine.models.base import FittedModel
 from engine.pipeline import PERSONAL, SIMILAR, recommend
-from engine.ranking.explain import because
+from engine.ranking.explain import explain_by_history
 from engine.retrieval.candidates import Query
 from engine.training import train
 from tests.engine.factories import (
@@ -50,8 +50,8 @@ def test_tracks_of_the_same_colour_are_similar(bundle) -> None:  # type: ignore[
 
 
 def test_a_pick_is_explained_by_played_tracks_of_its_colour(bundle) -> None:  # type: ignore[no-untyped-def]
-    assert because(bundle, 104, np.array([101, 102, 103, 106, 999])) in ([102, 106], [106, 102])
-    assert because(bundle, 999, np.array([101])) == []
+    assert explain_by_history(bundle, 104, np.array([101, 102, 103, 106, 999])) in ([102, 106], [106, 102])
+    assert explain_by_history(bundle, 999, np.array([101])) == []
 
 
 def test_the_report_beats_most_popular_where_there_is_something_to_learn() -> None:

@@ -19,13 +19,13 @@ SWAP_SECONDS = 5
 # two versions would have scores that are no version's.
 SCALED_VERSIONS = """
 from dataclasses import replace
-from engine.bundle.model_bundle import assemble
+from engine.bundle.model_bundle import assemble_bundle
 from engine.models.base import Learnt
 from recommendations.training.config import store
 s = store()
 first = s.load(s.pointer().version)
 for number in (1, 2, 3, 4):
-    bundle = assemble(
+    bundle = assemble_bundle(
         version=f"scaled-{number}", items=first.items, popularity=first.popularity, recipe=first.recipe,
         learnt=[Learnt((first.user_factors, first.item_factors * number), first.fold_in)],
         users=first.users, user_stamps=first.user_stamps, statistics=first.statistics)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from engine.bundle import index_files
-from engine.bundle.index_files import Indexing
-from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.bundle.index_files import IndexConfig
+from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.bundle.versions import VersionStore
 from engine.data.id_map import IdMap
 from engine.ensemble import ComponentConfig, EnsembleConfig
@@ -21,7 +21,7 @@ from tests.engine.factories import listener_history
 
 pytest.importorskip("faiss")
 TRACKS, LISTENERS, FACTORS = 6000, 200, 16
-IVF = Indexing("ivf")
+IVF = IndexConfig("ivf")
 
 
 def flat_world() -> ModelBundle:
@@ -31,7 +31,7 @@ def flat_world() -> ModelBundle:
     tracks = centres[rng.integers(60, size=TRACKS)] + 0.4 * rng.standard_normal((TRACKS, FACTORS))
     tracks /= np.linalg.norm(tracks, axis=1)[:, None] * rng.uniform(0.95, 1.05, (TRACKS, 1))
     listeners = centres[rng.integers(60, size=LISTENERS)] + 0.6 * rng.standard_normal((LISTENERS, FACTORS))
-    return assemble(
+    return assemble_bundle(
         version="v1",
         items=IdMap(np.arange(TRACKS) * 2 + 1),
         popularity=np.ceil(rng.pareto(1.2, TRACKS) * 3 + 1).astype(np.float32),
@@ -56,7 +56,7 @@ def store(exact: ModelBundle, tmp_path_factory: pytest.TempPathFactory) -> Versi
 @pytest.fixture(scope="module")
 def indexed(store: VersionStore) -> ModelBundle:
     bundle = store.load("v1")
-    assert bundle.nearest.keys() == {"personal", "similar"}
+    assert bundle.ann_indexes.keys() == {"personal", "similar"}
     return bundle
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_index_is_left_out(exact: ModelBundle, tmp_path: Path, caplog:
     (folder / "personal.faiss").write_bytes(content)
     (folder / "similar.faiss").unlink()
     bundle = versions.load("v1")
-    assert not bundle.nearest
+    assert not bundle.ann_indexes
     assert "index personal is not used, searching exactly: DamagedFile" in caplog.text
     assert "index similar is not used, searching exactly: FileNotFoundError" in caplog.text
     assert recommend(bundle, Query(limit=20, user_row=0), PERSONAL) == recommend(
@@ -150,14 +150,14 @@ def test_without_the_library_nothing_is_missing(
 def test_no_index_where_the_catalogue_is_small_or_most_of_it_is_left_out(
     exact: ModelBundle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert Indexing("exact", 0).wanted(exact) == []
-    assert Indexing("auto", TRACKS).wanted(exact) == []
-    assert Indexing("auto", TRACKS - 1).wanted(exact) == ["similar", "personal"]
+    assert IndexConfig("exact", 0).wanted(exact) == []
+    assert IndexConfig("auto", TRACKS).wanted(exact) == []
+    assert IndexConfig("auto", TRACKS - 1).wanted(exact) == ["similar", "personal"]
     with pytest.raises(ValueError, match="'hnsw' is not one of auto, exact, ivf"):
-        Indexing("hnsw")
+        IndexConfig("hnsw")
     caplog.set_level(logging.INFO)
     lengths = np.random.default_rng(1).pareto(1.0, TRACKS)[:, None].astype(np.float32)
-    long_tailed = assemble(
+    long_tailed = assemble_bundle(
         version="v2",
         items=exact.items,
         popularity=exact.popularity,
@@ -165,4 +165,4 @@ def test_no_index_where_the_catalogue_is_small_or_most_of_it_is_left_out(
         fitted_models=[FittedModel((exact.user_factors, exact.item_factors * lengths), FoldInConfig())],
         users=exact.users,
     )
-    assert Indexing("auto", TRACKS - 1).wanted(long_tailed) == ["similar"]
+    assert IndexConfig("auto", TRACKS - 1).wanted(long_tailed) == ["similar"]

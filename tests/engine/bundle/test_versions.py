@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.bundle import files
-from engine.bundle.files import UnknownFormat
-from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.bundle.files import UnsupportedFormat
+from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.bundle.npz import DamagedFile, map_npz, save_npz
 from engine.bundle.versions import Pointer, VersionStore
 from engine.data.confidence import ConfidenceWeights, PlayStatistics
@@ -40,7 +40,7 @@ def blended() -> ModelBundle:
     )
     recipe = EnsembleConfig(parts, BlendWeights((0.4, 0.3, 0.2, 0.1), (0.1, 0.2, 0.3, 0.4), 12))
     learnt = fit_ensemble(pairs, (20, 21), recipe, seed=1, threads=1).models
-    return assemble(
+    return assemble_bundle(
         version="v1",
         items=items,
         popularity=count_listeners(pairs, 21),
@@ -121,9 +121,9 @@ def test_the_pointer_remembers_the_version_before(store: VersionStore) -> None:
     write(store, "v1", "v2")
     assert store.pointer() is None
     assert store.publish("v1") == Pointer("v1", None)
-    stamp = store.stamp()
+    stamp = store.pointer_stamp()
     assert store.publish("v2") == store.pointer() == Pointer("v2", "v1")
-    assert store.stamp() != stamp
+    assert store.pointer_stamp() != stamp
     assert store.publish("v2") == Pointer("v2", "v1")  # twice is once
     assert store.publish("v1") == Pointer("v1", "v2")
 
@@ -159,7 +159,7 @@ def test_sweeping_takes_only_what_is_unfinished(store: VersionStore) -> None:
     (store.root / "v2.tmp").mkdir()
     (store.root / "v2.tmp" / "model.npz").write_bytes(b"half")
     (store.root / "current.json.tmp").write_text("{")
-    store.sweep()
+    store.remove_unfinished()
     assert sorted(p.name for p in store.root.iterdir()) == ["current.json", "v1"]
 
 
@@ -181,7 +181,9 @@ def test_another_format_says_the_remedy(store: VersionStore, other: int | None) 
     write(store, "v1")
     path = store.folder("v1") / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": other}))
-    with pytest.raises(UnknownFormat, match=f"format version {other}, this release reads 2 and 3; train a new version"):
+    with pytest.raises(
+        UnsupportedFormat, match=f"format version {other}, this release reads 2 and 3; train a new version"
+    ):
         store.load("v1")
 
 
@@ -196,14 +198,14 @@ def test_a_version_of_the_format_before_is_put_in_order_when_it_is_loaded(
     new, old = store.load("new"), store.load("old")
     assert (new.searched is None, old.searched is None) == (False, True)
     for name in files.SEARCHED:
-        np.testing.assert_array_equal(getattr(old.offered, name), getattr(new.offered, name))
+        np.testing.assert_array_equal(getattr(old.norm_sorted_items, name), getattr(new.norm_sorted_items, name))
 
 
 @pytest.mark.parametrize("damage", [{"rows": np.int64}, {"norms": np.float64}])
 def test_an_order_of_another_form_is_refused(store: VersionStore, damage: dict[str, Any]) -> None:
     [(name, dtype)] = damage.items()
     bundle = replace(TRAINED.bundle, version="v1")
-    object.__setattr__(bundle.offered, name, getattr(bundle.offered, name).astype(dtype))
+    object.__setattr__(bundle.norm_sorted_items, name, getattr(bundle.norm_sorted_items, name).astype(dtype))
     store.write(bundle, TRAINED.manifest)
     with pytest.raises(DamagedFile, match=f"searched_{name} is {np.dtype(dtype).name}"):
         store.load("v1")

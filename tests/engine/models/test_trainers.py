@@ -12,7 +12,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from engine.bundle.files import read_bundle, write_bundle
-from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.confidence import ConfidenceWeights, PlayStatistics, confidence_matrix
 from engine.data.id_map import IdMap
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
@@ -105,7 +105,7 @@ def learnt_of(family: str) -> FittedModel:
 
 def bundle_of(family: str, damping: float = 0.0) -> ModelBundle:
     pairs, users, items = board()
-    return assemble(
+    return assemble_bundle(
         version="v1",
         items=items,
         popularity=count_listeners(pairs, len(items)),
@@ -152,7 +152,7 @@ class TestEveryPersonalFamily:
 
     def test_never_calls_a_track_similar_that_nobody_played(self, family: str) -> None:
         x = csr_matrix(np.array(ODD["empty rows and columns"], np.float32))
-        bundle = assemble(
+        bundle = assemble_bundle(
             version="v1",
             items=IdMap.from_ids(np.arange(5)),
             popularity=np.bincount(x.indices, minlength=5).astype(np.float32),

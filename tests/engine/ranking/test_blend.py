@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine.bundle.model_bundle import ModelBundle, Neighbours, assemble
+from engine.bundle.model_bundle import ModelBundle, Neighbours, assemble_bundle
 from engine.data.confidence import ConfidenceWeights, PlayStatistics
 from engine.data.id_map import IdMap
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
@@ -14,8 +14,8 @@ from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.pipeline import Policy, recommend
-from engine.ranking.blend import blended, standardised
-from engine.retrieval.candidates import Query, personal_sum
+from engine.ranking.blend import blend_scores, standardize_scores
+from engine.retrieval.candidates import Query, personal_score_terms
 from engine.retrieval.item_knn_scores import votes
 from tests.engine.factories import checkerboard, listener_history
 
@@ -24,14 +24,14 @@ ALL = np.ones(4, bool)
 
 def test_scores_are_standardised_over_what_is_offered() -> None:
     offered = np.array([True, True, True, False])
-    page = standardised(np.array([[1, 2, 3, 99], [5, 5, 5, 5]], np.float32), offered)
+    page = standardize_scores(np.array([[1, 2, 3, 99], [5, 5, 5, 5]], np.float32), offered)
     np.testing.assert_allclose(page[0, :3], [-1.2247, 0, 1.2247], atol=1e-4)
     assert page[1].tolist() == [0, 0, 0, 0]
 
 
 def test_one_part_keeps_its_scale_and_offers_nothing_it_is_silent_about() -> None:
     only, offered = np.array([[0.3, 0, 0.1, 0.2]], np.float32), np.array([True, True, True, False])
-    page = blended([only], np.ones((1, 1), np.float32), offered)
+    page = blend_scores([only], np.ones((1, 1), np.float32), offered)
     assert page is not None
     assert page[0, 0] == np.float32(0.3)
     assert np.isneginf(page[0, [1, 3]]).all()
@@ -39,7 +39,7 @@ def test_one_part_keeps_its_scale_and_offers_nothing_it_is_silent_about() -> Non
 
 def test_a_part_that_knows_nothing_leaves_the_answer_to_the_others() -> None:
     one, weights = np.array([[4, 3, 2, 1]], np.float32), np.array([[0.5, 0.5]], np.float32)
-    alone, together = blended([one, None], weights, ALL), blended([None, None], weights, ALL)
+    alone, together = blend_scores([one, None], weights, ALL), blend_scores([None, None], weights, ALL)
     assert alone is not None
     assert alone[0].argsort().tolist() == [3, 2, 1, 0]
     assert together is None
@@ -71,7 +71,7 @@ def test_a_listener_is_served_what_the_recipe_was_judged_on() -> None:
     )
     recipe = EnsembleConfig(parts, BlendWeights((0.3, 0.6, 0.1), (0.6, 0.3, 0.1), 14))
     fitted = fit_ensemble(pairs, (30, 30), recipe, seed=1, threads=1)
-    bundle = assemble(
+    bundle = assemble_bundle(
         version="v",
         items=items,
         popularity=count_listeners(pairs, 30),
@@ -98,7 +98,7 @@ def test_a_version_of_neighbours_alone_answers_everything() -> None:
     pairs = UserItemPairs.from_plays(plays, users, items)
     fitted = fit_ensemble(pairs, (20, 21), EnsembleConfig((ComponentConfig(RP3Beta()),)), seed=1)
     popularity = count_listeners(pairs, 21)
-    bundle = assemble(
+    bundle = assemble_bundle(
         version="v", items=items, popularity=popularity, ensemble=fitted.ensemble, fitted_models=fitted.models
     )
     played = 100 + np.array([0, 2, 4, 6])
@@ -112,6 +112,6 @@ def test_a_version_of_neighbours_alone_answers_everything() -> None:
 
 
 def scores_of(bundle: ModelBundle, query: Query) -> NDArray[np.float32] | None:
-    with bundle.scratch.borrowed() as marks:
-        answer = personal_sum(bundle, query, marks)
-    return None if answer is None else answer.everywhere(bundle)
+    with bundle.workspaces.borrow() as marks:
+        answer = personal_score_terms(bundle, query, marks)
+    return None if answer is None else answer.all_scores(bundle)

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.id_map import IdMap
 from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
@@ -59,7 +59,7 @@ def world(parts: tuple[str, ...], flat: bool = False) -> ModelBundle:
         tuple(ComponentConfig(FAMILIES[p]) for p in parts),
         BlendWeights(*[tuple(0.1 + i for i in range(len(parts)))] * 2),
     )
-    return assemble(
+    return assemble_bundle(
         version="v",
         items=IdMap(np.arange(TRACKS) * 3 + 1),
         popularity=popularity,
@@ -130,5 +130,5 @@ def test_a_search_looks_at_a_small_part_where_some_tracks_are_much_longer() -> N
     from engine.retrieval.exact_search import scanned_share
 
     bundle = world(("factors",))
-    assert scanned_share(bundle.offered, bundle.user_factors, 20) < 0.4
-    assert scanned_share(bundle.offered, bundle.user_factors[:0], 20) == 1.0
+    assert scanned_share(bundle.norm_sorted_items, bundle.user_factors, 20) < 0.4
+    assert scanned_share(bundle.norm_sorted_items, bundle.user_factors[:0], 20) == 1.0

@@ -4,7 +4,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from engine.bundle.model_bundle import ModelBundle, assemble
+from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.id_map import IdMap
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
@@ -20,7 +20,7 @@ ROWS, CONFIDENCE = np.array([1, 4, 5, 8]), np.array([4, 0.5, 2, 4], np.float32)
 
 
 def bundle_of(how: FoldInConfig, damping: float = 0.0) -> ModelBundle:
-    return assemble(
+    return assemble_bundle(
         version="v1",
         items=IdMap.from_ids(np.arange(9)),
         popularity=LISTENERS,
@@ -99,7 +99,7 @@ def test_a_listener_folded_in_is_where_the_model_has_put_them(trainer: IALS | SV
     dense = np.where(random.random((40, 9)) < 0.4, random.integers(1, 5, (40, 9)), 0).astype(np.float32)
     dense[:, 0] = 1  # nobody has played nothing
     learnt = trainer.fit(csr_matrix(dense), seed=1, threads=1)
-    bundle = assemble(
+    bundle = assemble_bundle(
         version="v1",
         items=IdMap.from_ids(np.arange(9)),
         popularity=(dense > 0).sum(axis=0).astype(np.float32),

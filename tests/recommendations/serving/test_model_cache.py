@@ -8,7 +8,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import User
-from engine.bundle.index_files import Indexing
+from engine.bundle.index_files import IndexConfig
 from engine.pipeline import SIMILAR, recommend
 from engine.retrieval.candidates import Query
 from recommendations.models import Alarm
@@ -191,10 +191,10 @@ def test_a_version_that_can_be_read_again_resolves_the_alarm(
 def test_an_index_that_is_cut_short_in_use_is_not_read_again() -> None:
     pytest.importorskip("faiss")
     versions = store()
-    folder = versions.write(flat_world(), {"report": {}}, Indexing("ivf"))
+    folder = versions.write(flat_world(), {"report": {}}, IndexConfig("ivf"))
     versions.publish("v1")
-    assert model_cache.current().bundle.nearest.keys() == {"personal", "similar"}
+    assert model_cache.current().bundle.ann_indexes.keys() == {"personal", "similar"}
     cut_short(folder / "similar.faiss")
     now = model_cache.current()
-    assert (now.bundle.nearest.keys(), now.problem) == ({"personal"}, None)
+    assert (now.bundle.ann_indexes.keys(), now.problem) == ({"personal"}, None)
     assert recommend(now.bundle, Query(5, track_id=1), SIMILAR).picks
