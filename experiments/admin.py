@@ -10,7 +10,7 @@ from django.utils import timezone
 from common.admin import ReadOnlyAdmin
 from experiments.engagement.charts import chart, written
 from experiments.models import Engagement, RollUp, Slate
-from experiments.selectors import engagement
+from experiments.selectors import engagement_by
 
 TOLD_APART = {"strategy": "strategy", "model_version": "version", "placement": "placement"}
 PERIODS = {"28": "4 weeks", "91": "13 weeks", "364": "a year"}
@@ -47,9 +47,9 @@ def page(by: str, days: str) -> dict[str, Any]:
     days = days if days in PERIODS else "28"
     end = timezone.now().date()
     begin = end - timedelta(days=int(days) - 1)
-    totals = sorted(engagement(begin, end, [by]), key=lambda row: -row["slates"])
+    totals = sorted(engagement_by(begin, end, [by]), key=lambda row: -row["slates"])
     shown = [row[by] for row in totals[:MOST_LINES]]
-    daily = {(row[by], row["day"]): row for row in engagement(begin, end, [by, "day"])}
+    daily = {(row[by], row["day"]): row for row in engagement_by(begin, end, [by, "day"])}
     all_days = [begin + timedelta(days=n) for n in range(int(days))]
     return {
         "charts": [_chart(rate, by, shown, all_days, daily) for rate in RATES],

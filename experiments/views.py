@@ -4,7 +4,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.models import Scope
-from experiments.selectors import engagement
+from experiments.selectors import engagement_by
 from experiments.serializers import EngagementParameters, EngagementSerializer
 
 
@@ -18,4 +18,4 @@ class EngagementView(APIView):
     def get(self, request: Request) -> Response:
         """Clicks, plays, skips, listening time and who came back, as rates with 95 % intervals."""
         begin, end, by = EngagementParameters.read(request)
-        return Response({"from": begin, "to": end, "results": engagement(begin, end, by)})
+        return Response({"from": begin, "to": end, "results": engagement_by(begin, end, by)})

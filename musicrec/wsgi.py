@@ -12,10 +12,10 @@ django = get_wsgi_application()
 import musicrec.urls  # noqa: E402, F401  # and all views, or the first request would wait for them
 from access.checks import raise_for_invalid_settings as refuse_bad_access  # noqa: E402
 from musicrec.express import Express  # noqa: E402
-from recommendations.checks import refuse_bad_settings  # noqa: E402
+from recommendations.checks import require_valid_settings  # noqa: E402
 from recommendations.serving.model_cache import model_cache  # noqa: E402
 
 refuse_bad_access()
-refuse_bad_settings()
+require_valid_settings()
 model_cache.preload()
 application = Express(django)

@@ -21,7 +21,7 @@ from access.selectors import external_id_digest
 from interactions.imports.jobs import delete_uploads
 from privacy.personal_data import anonymise, personal_data_of, tables_with_data_of
 from recommendations.alarms import raise_alarm, resolve_alarms
-from recommendations.training.config import store
+from recommendations.version_store import version_store
 
 logger = logging.getLogger(__name__)
 BATCH = 2_000  # rows a transaction
@@ -77,7 +77,7 @@ def finish_erasures(*, wait: float = 0, begun: Callable[[], None] = lambda: None
 
     What goes wrong with one listener is an alarm, and tried again by the next run.
     """
-    root = store().root
+    root = version_store().root
     root.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(root / "erasing.lock", timeout=wait):  # freed by the kernel when its holder dies

@@ -11,7 +11,7 @@ from access.models import Erasure, User
 from common.background import BrokerUnavailable, start_background_task, start_child_process
 from privacy.erasure import UnknownListener, request_erasure
 from privacy.tasks import erase_listeners
-from recommendations.training.config import store
+from recommendations.version_store import version_store
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ def start_erasure_run() -> None:
     if settings.CELERY_BROKER_URL:
         start_background_task(erase_listeners, command=["erase_listeners"], log="erasing.log")
         return
-    store().root.mkdir(parents=True, exist_ok=True)
-    with open(store().root / "erasing.waiting", "w") as waiting:
+    version_store().root.mkdir(parents=True, exist_ok=True)
+    with open(version_store().root / "erasing.waiting", "w") as waiting:
         try:
             fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:  # a child process is waiting already, and has not looked for erasures yet

@@ -12,7 +12,7 @@ from engine.data.confidence import TRANSFORMS
 from engine.data.split import SPLITTERS
 from engine.models import FAMILIES
 
-BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FACTORS": (lambda v: 1 <= v <= 1024, "between 1 and 1024"),
     "ITERATIONS": (lambda v: 1 <= v <= 1000, "between 1 and 1000"),
     "REGULARIZATION": (lambda v: v > 0, "more than 0"),
@@ -46,7 +46,7 @@ BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def refuse_bad_settings() -> None:
+def require_valid_settings() -> None:
     """For a web process, which Django starts without looking at any check. Raises ImproperlyConfigured."""
     if errors := check_settings(None):
         raise ImproperlyConfigured(" ".join(error.msg for error in errors))
@@ -56,6 +56,6 @@ def refuse_bad_settings() -> None:
 def check_settings(app_configs: Any, **kwargs: Any) -> list[Error]:
     return [
         Error(f"MUSICREC_{name} is {settings.MUSICREC[name]}; it must be {sentence}.", id="musicrec.E001")
-        for name, (holds, sentence) in BOUNDS.items()
+        for name, (holds, sentence) in SETTING_RULES.items()
         if not holds(settings.MUSICREC[name])
     ]

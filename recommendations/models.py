@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from numpy.typing import NDArray
 
-from recommendations.training.quality_gate import score
+from recommendations.training.quality_gate import report_ndcg
 
 
 class ModelArtifact(models.Model):
@@ -43,7 +43,7 @@ class ModelArtifact(models.Model):
     @property
     def ndcg(self) -> float | None:
         """NDCG@10 on the held-out plays, where there were any."""
-        return score(self.manifest.get("report", {}))
+        return report_ndcg(self.manifest.get("report", {}))
 
 
 class TrainingRun(models.Model):

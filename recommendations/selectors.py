@@ -13,7 +13,7 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.versions import LOAD_ERRORS, Pointer
 from engine.projection import project_to_plane
 from recommendations.models import ModelArtifact, TrainingRun
-from recommendations.training.config import store
+from recommendations.version_store import current_pointer, version_store
 from tracks.selectors import main_tags, track_cards
 
 MAX_VERSIONS = 100  # a season of nights, and still a few pixels for each
@@ -23,7 +23,7 @@ _BUSY_SECONDS = 120  # a process killed in between is waited for no longer
 _KEPT_SECONDS = {"t-SNE": 30 * 24 * 3600, "PCA": 3600}  # so that scikit-learn, once installed, is soon seen
 
 
-class NoMap(Exception):
+class MapUnavailable(Exception):
     """There is nothing to lay out; the message says why."""
 
 
@@ -39,18 +39,18 @@ def recent_versions() -> list[ModelArtifact]:
     return list(versions_with_runs()[:MAX_VERSIONS])[::-1]
 
 
-def pointed_to() -> Pointer | None:
+def current_pointer() -> Pointer | None:
     """The version in service and the one before it, where that can be read."""
     try:
-        return store().pointer()
+        return version_store().pointer()
     except LOAD_ERRORS:
         return None
 
 
-def counterpart(artifact: ModelArtifact, wanted: str = "", judged_beside: str = "") -> ModelArtifact | None:
+def comparison_version(artifact: ModelArtifact, wanted: str = "", judged_beside: str = "") -> ModelArtifact | None:
     """What a version is compared with: the one that is wanted, else the one in service; for that one itself, the
     version it was judged beside, else the one in service before it."""
-    pointer = pointed_to()
+    pointer = current_pointer()
     serving, previous = (pointer.version, pointer.previous) if pointer else (None, None)
     names = [name for name in (wanted, serving, judged_beside, previous) if name and name != artifact.version]
     found = {other.version: other for other in versions_with_runs().filter(version__in=names)}
@@ -58,32 +58,32 @@ def counterpart(artifact: ModelArtifact, wanted: str = "", judged_beside: str = 
 
 
 @dataclass(frozen=True)
-class Mappable:
+class MapTracks:
     """A version and the rows of its tracks that a map shows: int64, the most popular first."""
 
     bundle: ModelBundle
     rows: NDArray[np.int64]
 
 
-def mappable(artifact: ModelArtifact) -> Mappable:
+def select_map_tracks(artifact: ModelArtifact) -> MapTracks:
     """Raises NoMap."""
     if artifact.pruned_at is not None:
-        raise NoMap("The files of this version have been removed, and its factors with them.")
+        raise MapUnavailable("The files of this version have been removed, and its factors with them.")
     try:
-        bundle = store().load(artifact.version, verify=False)
+        bundle = version_store().load(artifact.version, verify=False)
     except LOAD_ERRORS as error:
-        raise NoMap(f"The files of this version cannot be read: {error}") from error
+        raise MapUnavailable(f"The files of this version cannot be read: {error}") from error
     if not bundle.factors:
-        raise NoMap("This version has no factors: it knows tracks by other means than a place in a space of tastes.")
+        raise MapUnavailable("This version has no factors, and without them its tracks have no positions to draw.")
     rows = bundle.popular_rows[bundle.item_norms[bundle.popular_rows] > 0][:MAX_TRACKS]
     if not len(rows):
-        raise NoMap("No track of this version has factors.")
-    return Mappable(bundle, rows)
+        raise MapUnavailable("No track of this version has factors.")
+    return MapTracks(bundle, rows)
 
 
-def track_map(artifact: ModelArtifact) -> dict[str, Any] | None:
+def build_track_map(artifact: ModelArtifact) -> dict[str, Any] | None:
     """JSON-ready, or None while another request is laying it out. Raises NoMap."""
-    chosen, key = mappable(artifact), f"track_map:{artifact.version}"
+    chosen, key = select_map_tracks(artifact), f"track_map:{artifact.version}"
     layout = cache.get(key)
     if layout is None:
         if not cache.add(f"{key}:busy", True, _BUSY_SECONDS):
@@ -96,12 +96,12 @@ def track_map(artifact: ModelArtifact) -> dict[str, Any] | None:
     return {"method": layout["method"], "kept": layout["kept"]} | _labelled(chosen, layout["positions"])
 
 
-def _layout(chosen: Mappable) -> dict[str, Any]:
+def _layout(chosen: MapTracks) -> dict[str, Any]:
     laid = project_to_plane(chosen.bundle.item_factors[chosen.rows])
     return {"method": laid.method, "kept": round(laid.kept, 4), "positions": laid.positions.round(4).tolist()}
 
 
-def _labelled(chosen: Mappable, positions: list[list[float]]) -> dict[str, Any]:
+def _labelled(chosen: MapTracks, positions: list[list[float]]) -> dict[str, Any]:
     """`tracks`: those that still exist; `tags`: the most frequent of them, `[name, tracks]`."""
     ids, popularity = chosen.bundle.items.ids[chosen.rows].tolist(), chosen.bundle.popularity[chosen.rows].tolist()
     known, tags = track_cards(ids), main_tags(ids)

@@ -41,7 +41,7 @@ def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack, key
     assert "Published: version" in trained.stdout
     assert "NDCG@10" in trained.stdout
     version = stack.run_python(
-        "from recommendations.training.publish import version_in_service; print(version_in_service())"
+        "from recommendations.version_store import version_in_service; print(version_in_service())"
     )
     assert _eventually_served(stack) == version
 

@@ -57,7 +57,8 @@ def main() -> None:
 
 
 def write(world: World, version: str, factors: int) -> None:
-    from recommendations.training.config import indexing, store
+    from recommendations.training.config import index_config
+    from recommendations.version_store import version_store
 
     rng = np.random.default_rng(len(version))
     centres = rng.standard_normal((_TASTES, factors), np.float32)
@@ -74,14 +75,14 @@ def write(world: World, version: str, factors: int) -> None:
         fitted_models=[FittedModel((listeners, tracks), FoldInConfig())],
         users=IdMap(np.array(world.users)),
     )
-    store().write(bundle, {"report": {}}, indexing())
+    version_store().write(bundle, {"report": {}}, index_config())
 
 
 def publish(version: str) -> None:
-    from recommendations.reload_signal import send_reload
-    from recommendations.training.config import store
+    from recommendations.reload_message import send_reload
+    from recommendations.version_store import version_store
 
-    store().publish(version)
+    version_store().publish(version)
     send_reload(version)
 
 

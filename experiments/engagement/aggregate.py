@@ -15,17 +15,17 @@ from experiments.models import Slate
 from interactions.attribution import ExposureRow, PlayRow, iter_active_listeners
 
 COUNTS = ("slates", "impressions", "clicks", "plays", "completions", "skips", "listened_ms")
-PLACE = {name: place for place, name in enumerate(COUNTS)}
+COUNT_INDEX = {name: place for place, name in enumerate(COUNTS)}
 OTHER = "(other)"  # no placement is called so
 
 
-class Group(NamedTuple):
+class GroupKey(NamedTuple):
     strategy: str
     model_version: str
     placement: str
 
 
-class Kept(NamedTuple):
+class SlateRow(NamedTuple):
     """A slate, without what a row of Django's costs."""
 
     pk: UUID
@@ -37,7 +37,7 @@ class Kept(NamedTuple):
 
 
 @dataclass
-class Counted:
+class GroupTotals:
     """What came of a group's slates. listeners: the `COUNTS` of each · nobodys, loose: of slates that are nobody's,
     their sum, and the moments of each rate, for which such a slate counts as a listener of its own."""
 
@@ -64,35 +64,38 @@ class Counted:
 
 
 @dataclass
-class Tally:
+class DailyAggregate:
     """What came of the slates of a day, by group: memory for listeners, not for slates. placements: those told apart;
     the others count together."""
 
     placements: frozenset[str]
-    groups: dict[Group, Counted] = field(default_factory=dict)
+    groups: dict[GroupKey, GroupTotals] = field(default_factory=dict)
 
     def add(
-        self, slates: Iterable[Kept], seen: Mapping[UUID, Sequence[ExposureRow]], done: Mapping[UUID, Sequence[PlayRow]]
+        self,
+        slates: Iterable[SlateRow],
+        seen: Mapping[UUID, Sequence[ExposureRow]],
+        done: Mapping[UUID, Sequence[PlayRow]],
     ) -> None:
-        nobodys: dict[Group, list[tuple[int, ...]]] = defaultdict(list)
+        nobodys: dict[GroupKey, list[tuple[int, ...]]] = defaultdict(list)
         for slate in slates:
             group = self._group(slate)
-            counts = of_slate(slate, seen.get(slate.pk, ()), done.get(slate.pk, ()))
+            counts = count_slate(slate, seen.get(slate.pk, ()), done.get(slate.pk, ()))
             if slate.user_id is None:
                 nobodys[group].append(counts)
                 continue
-            listeners = self.groups.setdefault(group, Counted()).listeners
+            listeners = self.groups.setdefault(group, GroupTotals()).listeners
             before = listeners.get(slate.user_id)
             listeners[slate.user_id] = [a + b for a, b in zip(before, counts, strict=True)] if before else [*counts]
         for group, rows in nobodys.items():
-            self.groups.setdefault(group, Counted()).add_nobodys(rows)
+            self.groups.setdefault(group, GroupTotals()).add_nobodys(rows)
 
-    def _group(self, slate: Kept) -> Group:
+    def _group(self, slate: SlateRow) -> GroupKey:
         placement = slate.placement if slate.placement in self.placements else OTHER
-        return Group(slate.strategy, slate.model_version, placement)
+        return GroupKey(slate.strategy, slate.model_version, placement)
 
 
-def of_slate(slate: Kept, seen: Sequence[ExposureRow], done: Sequence[PlayRow]) -> tuple[int, ...]:
+def count_slate(slate: SlateRow, seen: Sequence[ExposureRow], done: Sequence[PlayRow]) -> tuple[int, ...]:
     """The `COUNTS` of one slate. What is not its listener's, or not on it, is not its doing; each track counts once."""
     on_it = set(slate.track_ids)
 
@@ -115,11 +118,11 @@ def of_slate(slate: Kept, seen: Sequence[ExposureRow], done: Sequence[PlayRow]) 
 
 
 def _moments(rows: Iterable[Sequence[int]], rate: str) -> Moments:
-    above, below = (PLACE[name] for name in RATIOS[rate])
+    above, below = (COUNT_INDEX[name] for name in RATIOS[rate])
     return Moments.of((float(row[above]), float(row[below])) for row in rows if row[below])
 
 
-def returned(day: date, groups: Mapping[Group, Counted]) -> dict[Group, tuple[int, int]]:
+def count_returning_listeners(day: date, groups: Mapping[GroupKey, GroupTotals]) -> dict[GroupKey, tuple[int, int]]:
     """Of each group's listeners, how many did anything on the day after, and within seven days."""
     next_day, week = _active(day, 1, 1), _active(day, 1, 7)
     return {

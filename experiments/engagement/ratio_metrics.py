@@ -23,7 +23,7 @@ PROPORTIONS = frozenset({"ctr", "completion_rate", "skip_rate"})
 
 
 @dataclass(frozen=True)
-class Rate:
+class RateEstimate:
     """value, and its 95 % interval; None where nothing was counted, low and high also for a single listener."""
 
     value: float | None = None
@@ -58,23 +58,23 @@ class Moments:
         found = list(several)
         return cls(*(sum(getattr(m, name) for m in found) for name in ("n", "x", "y", "xx", "xy", "yy")))
 
-    def rate(self, *, proportion: bool = False) -> Rate:
+    def rate(self, *, proportion: bool = False) -> RateEstimate:
         if not self.y:
-            return Rate()
+            return RateEstimate()
         r = self.x / self.y
         if self.n < 2:
-            return Rate(r)
+            return RateEstimate(r)
         spread = max(self.xx - 2 * r * self.xy + r * r * self.yy, 0.0)
         if proportion and spread <= 1e-9 * self.yy:
-            return wilson(r * self.n, self.n)
+            return wilson_interval(r * self.n, self.n)
         half = Z * sqrt(self.n / (self.n - 1) * spread) / self.y
-        return Rate(r, max(r - half, 0.0), min(r + half, 1.0) if proportion else r + half)
+        return RateEstimate(r, max(r - half, 0.0), min(r + half, 1.0) if proportion else r + half)
 
 
-def wilson(successes: float, trials: int) -> Rate:
+def wilson_interval(successes: float, trials: int) -> RateEstimate:
     """Of independent trials, as listeners who came back are (Wilson, "Probable inference …", JASA 1927)."""
     if not trials:
-        return Rate()
+        return RateEstimate()
     p, z2 = successes / trials, Z * Z / trials
     centre, half = p + z2 / 2, Z * sqrt(p * (1 - p) / trials + z2 / (4 * trials))
-    return Rate(p, max((centre - half) / (1 + z2), 0.0), min((centre + half) / (1 + z2), 1.0))
+    return RateEstimate(p, max((centre - half) / (1 + z2), 0.0), min((centre + half) / (1 + z2), 1.0))

@@ -16,14 +16,21 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from experiments import metrics
-from experiments.engagement.aggregate import COUNTS, Counted, Group, Kept, Tally, returned
+from experiments.engagement.aggregate import (
+    COUNTS,
+    DailyAggregate,
+    GroupKey,
+    GroupTotals,
+    SlateRow,
+    count_returning_listeners,
+)
 from experiments.models import Engagement, RollUp, Slate
 from interactions.attribution import load_exposures_by_slate, load_plays_by_slate
 from interactions.services import delete_in_batches, delete_old_events
 
 logger = logging.getLogger(__name__)
 DAYS = 9  # seven for who comes back, one for today, one for late events
-MOST_PLACEMENTS = 100  # told apart in a day: apps may send any word, and each makes rows that stay
+MAX_PLACEMENTS = 100  # told apart in a day: apps may send any word, and each makes rows that stay
 SLATES_AT_ONCE = 2_000
 _EVER = date(2000, 1, 1)
 
@@ -38,7 +45,7 @@ def roll_up(days: int = DAYS) -> RollUp:
     try:
         today = timezone.now().date()
         groups = sum(count_day(today - timedelta(days=back)) for back in range(days))
-        removed = remove_old()
+        removed = remove_expired_rows()
     except Exception as error:
         logger.exception("roll-up=%s failed", run.pk)
         _finish(run, RollUp.Status.FAILED, f"{type(error).__name__}: {error}")
@@ -52,11 +59,11 @@ def count_day(day: date) -> int:
     rows."""
     if _is_final(day):
         return 0
-    tally = Tally(_placements(day))
+    tally = DailyAggregate(_placements(day))
     for slates in _chunks(day):
         ids = [slate.pk for slate in slates]
         tally.add(slates, load_exposures_by_slate(ids), load_plays_by_slate(ids))
-    back = returned(day, tally.groups)
+    back = count_returning_listeners(day, tally.groups)
     with transaction.atomic():
         rows = [_row(day, group, tally.groups[group], back[group]) for group in sorted(tally.groups)]
         Engagement.objects.filter(pk__in=_no_more(day, tally.groups)).delete()
@@ -64,7 +71,7 @@ def count_day(day: date) -> int:
             rows,
             batch_size=500,
             update_conflicts=True,
-            unique_fields=["day", *Group._fields],
+            unique_fields=["day", *GroupKey._fields],
             update_fields=[*COUNTS, "listeners", "returned_1", "returned_7", "moments", "updated_at"],
         )
     return len(tally.groups)
@@ -77,12 +84,12 @@ def _is_final(day: date) -> bool:
     return not Slate.objects.filter(shown_at__lt=_begin(day + timedelta(days=1))).exists()
 
 
-def _no_more(day: date, groups: Collection[Group]) -> list[int]:
-    rows = Engagement.objects.filter(day=day).values_list("pk", *Group._fields)
-    return [pk for pk, *group in rows if Group(*group) not in groups]
+def _no_more(day: date, groups: Collection[GroupKey]) -> list[int]:
+    rows = Engagement.objects.filter(day=day).values_list("pk", *GroupKey._fields)
+    return [pk for pk, *group in rows if GroupKey(*group) not in groups]
 
 
-def remove_old() -> dict[str, int]:
+def remove_expired_rows() -> dict[str, int]:
     """Rows removed, by table. Engagement stays."""
     begin = _begin(_kept_from())
     removed = delete_old_events(exposures_before=begin)
@@ -103,12 +110,12 @@ def _slates(day: date) -> QuerySet[Slate]:
 def _placements(day: date) -> frozenset[str]:
     """Those with the most slates."""
     most = _slates(day).values_list("placement").annotate(n=Count("pk")).order_by("-n", "placement")
-    return frozenset(placement for placement, _ in most[:MOST_PLACEMENTS])
+    return frozenset(placement for placement, _ in most[:MAX_PLACEMENTS])
 
 
-def _chunks(day: date) -> Iterator[list[Kept]]:
-    found = _slates(day).order_by("shown_at").values_list(*Kept._fields)
-    rest = map(Kept._make, found.iterator(chunk_size=SLATES_AT_ONCE))
+def _chunks(day: date) -> Iterator[list[SlateRow]]:
+    found = _slates(day).order_by("shown_at").values_list(*SlateRow._fields)
+    rest = map(SlateRow._make, found.iterator(chunk_size=SLATES_AT_ONCE))
     while chunk := list(islice(rest, SLATES_AT_ONCE)):
         yield chunk
 
@@ -117,7 +124,7 @@ def _begin(day: date) -> datetime:
     return datetime.combine(day, clock(), UTC)
 
 
-def _row(day: date, group: Group, counted: Counted, back: tuple[int, int]) -> Engagement:
+def _row(day: date, group: GroupKey, counted: GroupTotals, back: tuple[int, int]) -> Engagement:
     return Engagement(
         day=day,
         listeners=len(counted.listeners),

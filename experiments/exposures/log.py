@@ -26,7 +26,7 @@ BATCH = 500
 _TRIES = 3  # a listener may be erased between the look and the commit
 
 
-class Shown(NamedTuple):
+class SlateRecord(NamedTuple):
     """One answer. user_id: whose it is, None for an answer that is nobody's · track_ids: in order."""
 
     recommendation_id: UUID
@@ -48,7 +48,7 @@ class SlateLog:
         os.register_at_fork(after_in_child=self._after_fork)
         atexit.register(self._at_exit)
 
-    def add(self, shown: Shown) -> None:
+    def add(self, shown: SlateRecord) -> None:
         """Never waits and never raises."""
         if len(self._waiting) >= settings.MUSICREC["SLATE_BUFFER"]:
             if settings.MUSICREC["SLATE_BUFFER"]:  # 0: nothing is to be kept
@@ -73,7 +73,7 @@ class SlateLog:
     def forget(self) -> None:
         self._waiting.clear()
 
-    def _taken(self) -> list[Shown]:
+    def _taken(self) -> list[SlateRecord]:
         return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
 
     def _start(self) -> None:
@@ -109,11 +109,11 @@ class SlateLog:
 
     def _after_fork(self) -> None:
         self._pid = None
-        self._waiting: deque[Shown] = deque()
+        self._waiting: deque[SlateRecord] = deque()
         self._full, self._starting, self._writing = threading.Event(), threading.Lock(), threading.Lock()
 
 
-def _write(batch: Sequence[Shown]) -> int:
+def _write(batch: Sequence[SlateRecord]) -> int:
     """How many were kept: those of listeners who are there and agree, for a slate brings nobody back."""
     for tries_left in reversed(range(_TRIES)):
         try:
@@ -128,7 +128,7 @@ def _write(batch: Sequence[Shown]) -> int:
     raise AssertionError("unreachable")
 
 
-def _row(shown: Shown) -> Slate:
+def _row(shown: SlateRecord) -> Slate:
     return Slate(id=shown.recommendation_id, **{n: v for n, v in shown._asdict().items() if n != "recommendation_id"})
 
 

@@ -22,7 +22,7 @@ from engine.bundle.files import MODEL_FILE
 from engine.bundle.versions import LOAD_ERRORS
 from interactions.models import HistoryImport
 from recommendations.models import Alarm, TrainingRun, TuningStudy
-from recommendations.training.config import store
+from recommendations.version_store import version_store
 
 logger = logging.getLogger(__name__)
 QUEUES = ("celery", "training")
@@ -52,11 +52,11 @@ def collect_from_database() -> PartMetrics:
 def collect_from_model_folder() -> PartMetrics:
     """The version pointed to, as the disk has it."""
     try:
-        pointer = store().pointer()
+        pointer = version_store().pointer()
         if pointer is None:
             return PartMetrics()
-        folder = store().folder(pointer.version)
-        trained, size = (folder / MODEL_FILE).stat().st_mtime, store().size(pointer.version)
+        folder = version_store().folder(pointer.version)
+        trained, size = (folder / MODEL_FILE).stat().st_mtime, version_store().size(pointer.version)
     except LOAD_ERRORS as error:
         logger.warning("metrics without the model: %s", error)
         return PartMetrics(answered=False)

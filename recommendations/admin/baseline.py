@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from recommendations.admin.report import Measured, Report
+from recommendations.admin.report import MetricValue, Report
 from recommendations.models import ModelArtifact
 
 _PAIRED = (
@@ -19,11 +19,11 @@ class Baseline:
     note: str
     report: Report
     model: str
-    differences: dict[str, Measured] = field(default_factory=dict)
+    differences: dict[str, MetricValue] = field(default_factory=dict)
 
     @classmethod
     def of(cls, report: Report, other: ModelArtifact | None, wanted: str = "") -> "Baseline | None":
-        then = report.judged_beside
+        then = report.compared_with
         is_other = then == other.version if then and other else not wanted
         if "in_service" in report.models and is_other:
             title = then or "In service when it was trained"

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from recommendations.admin.baseline import Baseline
 from recommendations.admin.formatting import count
-from recommendations.admin.report import MAIN, Measured, Metric, Report, cut_off, in_order, metric_of
+from recommendations.admin.report import MAIN_METRIC, MetricInfo, MetricValue, Report, cut_off, in_order, metric_of
 
 SEGMENTS = {
     "": ("All listeners", ""),
@@ -21,18 +21,20 @@ _WIDTH = 200  # pixels of a drawn segment
 
 
 @dataclass(frozen=True)
-class Difference:
+class MetricDifference:
     """verdict: "better", "worse", "even", or "" where there is no interval or no better. The rest is for drawing."""
 
     words: str
     interval: str
     share: str
     verdict: str
-    relative: Measured | None = None
+    relative: MetricValue | None = None
 
     @classmethod
-    def of(cls, ours: Measured, theirs: Measured, paired: Measured | None, metric: Metric) -> "Difference":
-        measured = paired or Measured(ours.mean - theirs.mean)
+    def of(
+        cls, ours: MetricValue, theirs: MetricValue, paired: MetricValue | None, metric: MetricInfo
+    ) -> "MetricDifference":
+        measured = paired or MetricValue(ours.mean - theirs.mean)
         relative = measured.over(theirs.mean)
         return cls(
             measured.difference(metric.form),
@@ -43,7 +45,7 @@ class Difference:
         )
 
 
-def _verdict(difference: Measured, better: int) -> str:
+def _verdict(difference: MetricValue, better: int) -> str:
     if difference.low is None or difference.high is None or not better:
         return ""
     if difference.low <= 0 <= difference.high:
@@ -52,7 +54,7 @@ def _verdict(difference: Measured, better: int) -> str:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PixelInterval:
     """Where the bounds and the mean lie, in pixels."""
 
     low: float
@@ -60,7 +62,7 @@ class Drawn:
     high: float
 
     @classmethod
-    def of(cls, measured: Measured, pixels: float) -> "Drawn":
+    def of(cls, measured: MetricValue, pixels: float) -> "PixelInterval":
         """pixels: of 1."""
         low = measured.mean if measured.low is None else measured.low
         high = measured.mean if measured.high is None else measured.high
@@ -68,59 +70,61 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     """A metric of all models; `theirs` and `popular` are "" where there is none."""
 
     key: str
-    metric: Metric
+    metric: MetricInfo
     ours: str
     interval: str
     theirs: str = ""
     popular: str = ""
-    difference: Difference | None = None
-    drawn: Drawn | None = None
+    difference: MetricDifference | None = None
+    drawn: PixelInterval | None = None
 
 
 @dataclass(frozen=True)
-class Table:
+class MetricTable:
     """The metrics at one K; title "" for those that have none."""
 
     title: str
     is_open: bool
-    rows: list[Row]
+    rows: list[MetricRow]
 
 
-def tables(report: Report, baseline: Baseline | None, segment: str = "") -> list[Table]:
+def tables(report: Report, baseline: Baseline | None, segment: str = "") -> list[MetricTable]:
     ours, popular = report.metrics("model", segment), report.metrics("most_popular", segment)
     theirs = baseline.report.metrics(baseline.model, segment) if baseline else {}
     paired = baseline.differences if baseline and not segment else {}
     rows = [_row(key, ours[key], theirs.get(key), popular.get(key), paired.get(key)) for key in in_order(set(ours))]
     return [
-        Table(f"First {k}" if k else "", k in (None, 10), list(of))
+        MetricTable(f"First {k}" if k else "", k in (None, 10), list(of))
         for k, of in groupby(_with_drawings(rows), lambda row: cut_off(row.key))
     ]
 
 
-def _row(key: str, ours: Measured, theirs: Measured | None, popular: Measured | None, paired: Measured | None) -> Row:
+def _row(
+    key: str, ours: MetricValue, theirs: MetricValue | None, popular: MetricValue | None, paired: MetricValue | None
+) -> MetricRow:
     metric = metric_of(key)
-    return Row(
+    return MetricRow(
         key,
         metric,
         f"{ours.mean:{metric.form}}",
         ours.interval(metric.form),
         f"{theirs.mean:{metric.form}}" if theirs else "",
         f"{popular.mean:{metric.form}}" if popular else "",
-        Difference.of(ours, theirs, paired, metric) if theirs else None,
+        MetricDifference.of(ours, theirs, paired, metric) if theirs else None,
     )
 
 
-def _with_drawings(rows: list[Row]) -> Iterable[Row]:
+def _with_drawings(rows: list[MetricRow]) -> Iterable[MetricRow]:
     """Differences relative to the baseline, all on one scale, so that they can be compared down the page."""
     known = [row.difference.relative for row in rows if row.difference and row.difference.relative]
     longest = max((max(abs(r.low or 0), abs(r.high or 0)) for r in known), default=0)
     for row in rows:
         relative = row.difference and row.difference.relative
-        yield replace(row, drawn=Drawn.of(relative, _HALF / longest)) if relative and longest else row
+        yield replace(row, drawn=PixelInterval.of(relative, _HALF / longest)) if relative and longest else row
 
 
 def title_of(segment: str) -> str:
@@ -128,20 +132,20 @@ def title_of(segment: str) -> str:
 
 
 @dataclass(frozen=True)
-class Segment:
+class SegmentSummary:
     """One line of the summary: the main metric of a segment, drawn on a scale that all segments share."""
 
     name: str
     title: str
     meaning: str
     listeners: str
-    row: Row
-    drawn: Drawn
+    row: MetricRow
+    drawn: PixelInterval
     theirs_at: float | None
     popular_at: float | None
 
 
-def segments(report: Report, baseline: Baseline | None) -> list[Segment]:
+def segments(report: Report, baseline: Baseline | None) -> list[SegmentSummary]:
     """All listeners first, then the segments of the report; without those, nothing: the tables say it all."""
     found = {name: _main(report, baseline, name) for name in ("", *report.segments)}
     found = {name: of for name, of in found.items() if of[0]}
@@ -150,21 +154,31 @@ def segments(report: Report, baseline: Baseline | None) -> list[Segment]:
     return [_segment(report, name, of, pixels) for name, of in found.items()] if len(found) > 1 else []
 
 
-Three = tuple[Measured | None, Measured | None, Measured | None]
+Three = tuple[MetricValue | None, MetricValue | None, MetricValue | None]
 
 
 def _main(report: Report, baseline: Baseline | None, segment: str) -> Three:
     """Ours, that of the baseline, and most popular's."""
-    theirs = baseline.report.metrics(baseline.model, segment).get(MAIN) if baseline else None
-    return report.metrics("model", segment).get(MAIN), theirs, report.metrics("most_popular", segment).get(MAIN)
+    theirs = baseline.report.metrics(baseline.model, segment).get(MAIN_METRIC) if baseline else None
+    return (
+        report.metrics("model", segment).get(MAIN_METRIC),
+        theirs,
+        report.metrics("most_popular", segment).get(MAIN_METRIC),
+    )
 
 
-def _segment(report: Report, name: str, of: Three, pixels: float) -> Segment:
+def _segment(report: Report, name: str, of: Three, pixels: float) -> SegmentSummary:
     ours, theirs, popular = of
     assert ours is not None
     title, meaning = SEGMENTS.get(name, (name, ""))
     listeners = count(report.segments[name] if name else report.listeners)
     at = [round(m.mean * pixels, 1) if m else None for m in (theirs, popular)]
-    return Segment(
-        name, title, meaning, listeners, _row(MAIN, ours, theirs, popular, None), Drawn.of(ours, pixels), *at
+    return SegmentSummary(
+        name,
+        title,
+        meaning,
+        listeners,
+        _row(MAIN_METRIC, ours, theirs, popular, None),
+        PixelInterval.of(ours, pixels),
+        *at,
     )

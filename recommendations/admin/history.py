@@ -5,20 +5,21 @@ from typing import Any
 from django.urls import reverse
 
 from recommendations.admin.formatting import UNKNOWN, count, duration, moment, size
-from recommendations.admin.report import MAIN, METRICS, Report, label_of, metric_of
-from recommendations.admin.version_facts import Making, standing
+from recommendations.admin.report import MAIN_METRIC, METRICS, Report, label_of, metric_of
+from recommendations.admin.version_facts import TrainingFacts, version_status
 from recommendations.models import ModelArtifact
-from recommendations.selectors import pointed_to, recent_versions
+from recommendations.selectors import recent_versions
+from recommendations.version_store import current_pointer
 
 Shown = dict[str, Any]
 
 
 def history(wanted: str) -> dict[str, Any]:
     """wanted: the key of the metric of the quality chart; one that no version has is NDCG@10 instead."""
-    artifacts, pointer = recent_versions(), pointed_to()
+    artifacts, pointer = recent_versions(), current_pointer()
     reports = {artifact.version: Report.of(artifact) for artifact in artifacts}
     metrics = _offered(list(reports.values()))
-    key = wanted if wanted in metrics else MAIN
+    key = wanted if wanted in metrics else MAIN_METRIC
     serving = pointer.version if pointer else None
     versions = [_version(artifact, reports[artifact.version], key, serving) for artifact in artifacts]
     return {
@@ -64,7 +65,7 @@ def _offered(reports: list[Report]) -> list[str]:
 
 def _version(artifact: ModelArtifact, report: Report, key: str, serving: str | None) -> Shown:
     """values: numbers to draw; says: the same in words, under the headings of the table."""
-    stands, making = standing(artifact, serving), Making.of(artifact)
+    stands, making = version_status(artifact, serving), TrainingFacts.of(artifact)
     quality, popular = report.metrics().get(key), report.metrics("most_popular").get(key)
     form = metric_of(key).form
     values: dict[str, float | None] = {

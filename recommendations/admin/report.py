@@ -7,7 +7,7 @@ from recommendations.models import ModelArtifact
 
 
 @dataclass(frozen=True)
-class Metric:
+class MetricInfo:
     """better: 1 where more is better, -1 where less is, 0 where it is a matter of taste."""
 
     label: str
@@ -17,26 +17,26 @@ class Metric:
 
 
 METRICS = {
-    "ndcg": Metric("NDCG", "Tracks they went on to play are listed, and the earlier the better", 1),
-    "recall": Metric("Recall", "Share of the tracks they went on to play that is listed", 1),
-    "precision": Metric("Precision", "Share of the list that they went on to play", 1),
-    "map": Metric("MAP", "Precision at the place of each right track, averaged", 1),
-    "mrr": Metric("MRR", "One divided by the place of the first right track", 1),
-    "hit_rate": Metric("Hit rate", "Listeners with at least one right track", 1, ".1%"),
-    "personalised": Metric("Personalised", "Listeners who get a list of their own", 1, ".1%"),
-    "coverage": Metric("Coverage", "Share of the played tracks that is in anybody’s list", 1, ".1%"),
-    "gini": Metric("Gini", "0: all tracks are listed equally often; towards 1: few have it all", -1, ".3f"),
-    "diversity": Metric("Diversity", "How unlike each other the tracks of a list are", 0, ".3f"),
-    "novelty": Metric("Novelty", "How unlikely one is to know a listed track, in bits", 0, ".2f"),
-    "popularity": Metric("Popularity", "Listeners of a listed track, on average", 0, ",.1f"),
+    "ndcg": MetricInfo("NDCG", "Tracks they went on to play are listed, and the earlier the better", 1),
+    "recall": MetricInfo("Recall", "Share of the tracks they went on to play that is listed", 1),
+    "precision": MetricInfo("Precision", "Share of the list that they went on to play", 1),
+    "map": MetricInfo("MAP", "Precision at the place of each right track, averaged", 1),
+    "mrr": MetricInfo("MRR", "One divided by the place of the first right track", 1),
+    "hit_rate": MetricInfo("Hit rate", "Listeners with at least one right track", 1, ".1%"),
+    "personalised": MetricInfo("Personalised", "Listeners who get a list of their own", 1, ".1%"),
+    "coverage": MetricInfo("Coverage", "Share of the played tracks that is in anybody’s list", 1, ".1%"),
+    "gini": MetricInfo("Gini", "0: all tracks are listed equally often; towards 1: few have it all", -1, ".3f"),
+    "diversity": MetricInfo("Diversity", "How unlike each other the tracks of a list are", 0, ".3f"),
+    "novelty": MetricInfo("Novelty", "How unlikely one is to know a listed track, in bits", 0, ".2f"),
+    "popularity": MetricInfo("Popularity", "Listeners of a listed track, on average", 0, ",.1f"),
 }
-MAIN = "ndcg@10"
+MAIN_METRIC = "ndcg@10"
 
 
-def metric_of(key: str) -> Metric:
+def metric_of(key: str) -> MetricInfo:
     """Of a key like "ndcg@10"; one that is new here goes by its own name."""
     name = key.partition("@")[0]
-    return METRICS.get(name) or Metric(name, "", 0)
+    return METRICS.get(name) or MetricInfo(name, "", 0)
 
 
 def cut_off(key: str) -> int | None:
@@ -57,7 +57,7 @@ def in_order(keys: set[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricValue:
     """low, high: the bounds of its 95 % interval, where the report has one."""
 
     mean: float
@@ -65,7 +65,7 @@ class Measured:
     high: float | None = None
 
     @classmethod
-    def of(cls, value: Any) -> "Measured | None":
+    def of(cls, value: Any) -> "MetricValue | None":
         """From a number, as the first reports had it, or from one with its interval."""
         if isinstance(value, dict):
             numbers = [_number(value.get(name)) for name in ("mean", "low", "high")]
@@ -73,10 +73,10 @@ class Measured:
         number = _number(value)
         return None if number is None else cls(number)
 
-    def over(self, base: float) -> "Measured | None":
+    def over(self, base: float) -> "MetricValue | None":
         """As a share of `base`; nothing is a share of nothing."""
         bounds = [None if bound is None or not base else bound / base for bound in (self.low, self.high)]
-        return Measured(self.mean / base, *bounds) if base else None
+        return MetricValue(self.mean / base, *bounds) if base else None
 
     def interval(self, form: str) -> str:
         return "" if self.low is None or self.high is None else f"{self.low:{form}} to {self.high:{form}}"
@@ -103,21 +103,21 @@ class Report:
         flat = {n: {"metrics": content[n]} for n in ("model", "most_popular") if isinstance(content.get(n), dict)}
         return cls(content, {n: _dict(of) for n, of in _dict(content.get("models", flat)).items()})
 
-    def metrics(self, model: str = "model", segment: str = "") -> dict[str, Measured]:
+    def metrics(self, model: str = "model", segment: str = "") -> dict[str, MetricValue]:
         """By key; all that was measured of all listeners, or of those of a segment."""
         of = self.models.get(model, {})
         found = _dict(_dict(_dict(of.get("segments")).get(segment)) if segment else of).get("metrics")
-        read = {key: Measured.of(value) for key, value in _dict(found).items()}
+        read = {key: MetricValue.of(value) for key, value in _dict(found).items()}
         return {key: measured for key, measured in read.items() if measured}
 
-    def differences(self, other: str) -> dict[str, Measured]:
+    def differences(self, other: str) -> dict[str, MetricValue]:
         """How much better the model is than `other`, listener by listener, where the report has it."""
         found = _dict(_dict(self.content.get("differences")).get(other))
-        read = {key: Measured.of(value) for key, value in found.items()}
+        read = {key: MetricValue.of(value) for key, value in found.items()}
         return {key: measured for key, measured in read.items() if measured}
 
     @property
-    def judged_beside(self) -> str:
+    def compared_with(self) -> str:
         """The version that was in service when this one was judged, where the report names it."""
         name = self.content.get("in_service")
         return name if isinstance(name, str) else ""

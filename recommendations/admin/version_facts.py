@@ -9,20 +9,20 @@ from recommendations.models import ModelArtifact, TrainingRun
 
 
 @dataclass(frozen=True)
-class Standing:
+class VersionStatus:
     """key: "in_service", "published", "held_back" or "waiting"."""
 
     key: str
     label: str
 
 
-def standing(artifact: ModelArtifact, serving: str | None) -> Standing:
+def version_status(artifact: ModelArtifact, serving: str | None) -> VersionStatus:
     by_hand = ", the gate overridden" if artifact.gate == ModelArtifact.Gate.HELD_BACK else ""
     if artifact.version == serving:
-        return Standing("in_service", f"In service{by_hand}")
+        return VersionStatus("in_service", f"In service{by_hand}")
     if artifact.published_at:
-        return Standing("published", f"Published before{by_hand}")
-    return Standing("held_back", "Held back") if by_hand else Standing("waiting", "Not published")
+        return VersionStatus("published", f"Published before{by_hand}")
+    return VersionStatus("held_back", "Held back") if by_hand else VersionStatus("waiting", "Not published")
 
 
 def number(recorded: Any, name: str) -> float | None:
@@ -32,14 +32,14 @@ def number(recorded: Any, name: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class Making:
+class TrainingFacts:
     """The run that trained a version, as far as it is recorded; numbers that are not are None."""
 
     run: TrainingRun | None
     manifest: dict[str, Any]
 
     @classmethod
-    def of(cls, artifact: ModelArtifact) -> "Making":
+    def of(cls, artifact: ModelArtifact) -> "TrainingFacts":
         """artifact: one of `versions_with_runs`."""
         runs: list[TrainingRun] = getattr(artifact, "trainings", [])
         return cls(runs[0] if runs else None, artifact.manifest if isinstance(artifact.manifest, dict) else {})
@@ -69,22 +69,22 @@ class Making:
 
 
 @dataclass(frozen=True)
-class Fact:
+class VersionFact:
     name: str
     ours: str
     theirs: str = ""
     change: str = ""
 
 
-def facts(artifact: ModelArtifact, other: ModelArtifact | None) -> list[Fact]:
+def facts(artifact: ModelArtifact, other: ModelArtifact | None) -> list[VersionFact]:
     """Of a version, beside those of another."""
     ours, theirs = _told(artifact), _told(other) if other else {}
     numbers, others = _counted(artifact), _counted(other) if other else {}
-    return [Fact(n, text, theirs.get(n, ""), change(numbers.get(n), others.get(n))) for n, text in ours.items()]
+    return [VersionFact(n, text, theirs.get(n, ""), change(numbers.get(n), others.get(n))) for n, text in ours.items()]
 
 
 def _told(artifact: ModelArtifact) -> dict[str, str]:
-    making, counted = Making.of(artifact), _counted(artifact)
+    making, counted = TrainingFacts.of(artifact), _counted(artifact)
     run, manifest = making.run, making.manifest
     by = [f"by {run.trigger}", run.host] if run else []
     window = f"{day(manifest.get('plays_from'))} to {day(manifest.get('plays_to'))}"
@@ -104,7 +104,7 @@ def _told(artifact: ModelArtifact) -> dict[str, str]:
 
 
 def _counted(artifact: ModelArtifact) -> dict[str, float | None]:
-    making = Making.of(artifact)
+    making = TrainingFacts.of(artifact)
     return {
         "Plays": artifact.plays,
         "Listener–track pairs": making.pairs,
@@ -117,17 +117,19 @@ def _counted(artifact: ModelArtifact) -> dict[str, float | None]:
 
 
 @dataclass(frozen=True)
-class Setting:
+class ComparedSetting:
     name: str
     ours: str
     theirs: str
 
 
-def settings_of(artifact: ModelArtifact, other: ModelArtifact | None) -> tuple[list[Setting], list[Setting]]:
+def settings_of(
+    artifact: ModelArtifact, other: ModelArtifact | None
+) -> tuple[list[ComparedSetting], list[ComparedSetting]]:
     """Those that differ from the other version's, and those that do not; without another, all are of these."""
-    ours = _flat(Making.of(artifact).manifest.get("config"))
-    theirs = _flat(Making.of(other).manifest.get("config")) if other else {}
-    compared = [Setting(n, ours.get(n, UNKNOWN), theirs.get(n, UNKNOWN)) for n in sorted(ours | theirs)]
+    ours = _flat(TrainingFacts.of(artifact).manifest.get("config"))
+    theirs = _flat(TrainingFacts.of(other).manifest.get("config")) if other else {}
+    compared = [ComparedSetting(n, ours.get(n, UNKNOWN), theirs.get(n, UNKNOWN)) for n in sorted(ours | theirs)]
     same = [setting for setting in compared if not other or setting.ours == setting.theirs]
     return [setting for setting in compared if setting not in same], same
 

@@ -5,28 +5,29 @@ from typing import Any
 from recommendations.admin.baseline import Baseline
 from recommendations.admin.comparison import segments, tables, title_of
 from recommendations.admin.report import Report
-from recommendations.admin.version_facts import facts, settings_of, standing
+from recommendations.admin.version_facts import facts, settings_of, version_status
 from recommendations.models import ModelArtifact
-from recommendations.selectors import counterpart, pointed_to, versions_with_runs
+from recommendations.selectors import comparison_version, versions_with_runs
+from recommendations.version_store import current_pointer
 
 CHOICES = 30
 
 
 def version_page(pk: int, wanted: str, segment: str) -> dict[str, Any]:
     """wanted: the version to compare with, or ""; segment: whose metrics the tables show, "" for all listeners."""
-    artifact, pointer = versions_with_runs().get(pk=pk), pointed_to()
+    artifact, pointer = versions_with_runs().get(pk=pk), current_pointer()
     report = Report.of(artifact)
-    other = counterpart(artifact, wanted, report.judged_beside)
+    other = comparison_version(artifact, wanted, report.compared_with)
     baseline = Baseline.of(report, other, wanted)
     chosen = segment if segment in report.segments else ""
     differing, same = settings_of(artifact, other)
     serving = pointer.version if pointer else None
     return {
         "version": artifact,
-        "standing": standing(artifact, serving),
+        "standing": version_status(artifact, serving),
         "fallback": artifact.manifest.get("fallback"),
         "other": other,
-        "other_standing": standing(other, serving) if other else None,
+        "other_standing": version_status(other, serving) if other else None,
         "choices": ModelArtifact.objects.exclude(pk=pk).values_list("version", flat=True)[:CHOICES],
         "judged": bool(report.models),
         "split": report.split,

@@ -16,11 +16,12 @@ from unfold.decorators import action
 from common.admin import ActionButtonAdmin
 from recommendations.admin import formatting
 from recommendations.admin.history import history
-from recommendations.admin.report import MAIN, Report
+from recommendations.admin.report import MAIN_METRIC, Report
 from recommendations.admin.version_page import version_page
 from recommendations.models import ModelArtifact
-from recommendations.selectors import NoMap, mappable, track_map
-from recommendations.training.publish import CannotPublish, publish, roll_back, version_in_service
+from recommendations.selectors import MapUnavailable, build_track_map, select_map_tracks
+from recommendations.training.publish import CannotPublish, publish, roll_back
+from recommendations.version_store import version_in_service
 
 RETRY_SECONDS = 2
 RECORDED = ["version", "algorithm", "fingerprint", "gate", "gate_reason", "published_at", "projected_at", "pruned_at"]
@@ -109,16 +110,16 @@ class ModelArtifactAdmin(ActionButtonAdmin):
     def map_of_tracks(self, request: HttpRequest, object_id: str) -> HttpResponse:
         artifact = self._artifact(request, object_id)
         try:
-            nothing, tracks = "", len(mappable(artifact).rows)
-        except NoMap as reason:
+            nothing, tracks = "", len(select_map_tracks(artifact).rows)
+        except MapUnavailable as reason:
             nothing, tracks = str(reason), 0
         return self._page(request, "map", artifact, "Map of tracks", nothing=nothing, tracks=tracks)
 
     def _map_data(self, request: HttpRequest, pk: int) -> HttpResponse:
         artifact = self._artifact(request, pk)
         try:
-            drawn = track_map(artifact)
-        except NoMap as reason:
+            drawn = build_track_map(artifact)
+        except MapUnavailable as reason:
             return JsonResponse({"nothing": str(reason)}, status=404)
         if drawn is None:
             return JsonResponse({}, status=202, headers={"Retry-After": str(RETRY_SECONDS)})
@@ -154,7 +155,7 @@ class ModelArtifactAdmin(ActionButtonAdmin):
 
     @admin.display(description="NDCG@10")
     def ndcg_10(self, artifact: ModelArtifact) -> str:
-        measured = Report.of(artifact).metrics().get(MAIN)
+        measured = Report.of(artifact).metrics().get(MAIN_METRIC)
         return f"{measured.mean:.4f}" if measured else formatting.UNKNOWN
 
     @admin.display

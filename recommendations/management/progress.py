@@ -5,14 +5,14 @@ from typing import Any
 from tqdm import tqdm
 
 
-class Bars:
+class ProgressBars:
     """A progress bar a stage."""
 
     def __init__(self) -> None:
         self.bar: Any = None
         self.stage = ""
 
-    def __enter__(self) -> "Bars":
+    def __enter__(self) -> "ProgressBars":
         return self
 
     def __exit__(self, *error: object) -> None:

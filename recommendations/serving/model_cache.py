@@ -24,8 +24,8 @@ from engine.bundle.versions import LOAD_ERRORS, VersionStore
 from interactions.selectors import load_popular_tracks
 from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
-from recommendations.reload_signal import wait_for_message
-from recommendations.training.config import store
+from recommendations.reload_message import wait_for_reload
+from recommendations.version_store import version_store
 from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class LoadedModel:
 
 
 class ModelCache:
-    def __init__(self, versions: Callable[[], VersionStore] = store) -> None:
+    def __init__(self, versions: Callable[[], VersionStore] = version_store) -> None:
         self._versions = versions
         self.reset()
         os.register_at_fork(after_in_child=self._after_fork)
@@ -105,7 +105,7 @@ class ModelCache:
             if loaded and loaded.problem == "model_unavailable" and self._loaded.problem is None:
                 resolve_alarms("model_unavailable")
             if self._pid == os.getpid():
-                metrics.serves(self._loaded.bundle.version)
+                metrics.set_served_version(self._loaded.bundle.version)
             self._pointer_stamp = stamp
             failed = self._loaded.problem == "model_unavailable"
             self._retry_at = time.monotonic() + RETRY_SECONDS if failed else float("inf")
@@ -135,7 +135,7 @@ class ModelCache:
     def _open(self, versions: VersionStore, version: str, problem: str | None = None) -> LoadedModel:
         files = mapped_files(versions.folder(version))
         stamps = _stamps(files)
-        with metrics.timed(metrics.model_load_seconds):
+        with metrics.Timer(metrics.model_load_seconds):
             loaded = LoadedModel(versions.load(version), problem, files, stamps)
         metrics.model_loads.inc()
         logger.info("model version=%s in service, problem=%s", version, problem)
@@ -165,13 +165,15 @@ class ModelCache:
                 return
             self._bring_up_to_date()
             if self._loaded:
-                metrics.serves(self._loaded.bundle.version)  # not before: whoever only loads, to fork, serves nobody
+                metrics.set_served_version(
+                    self._loaded.bundle.version
+                )  # not before: whoever only loads, to fork, serves nobody
             self._pid = os.getpid()
             if settings.MUSICREC["MODEL_POLL_SECONDS"] > 0:
                 threading.Thread(target=self._watch, name="model-watch", daemon=True).start()
 
     def _watch(self) -> None:
-        for _ in wait_for_message(settings.MUSICREC["MODEL_POLL_SECONDS"]):
+        for _ in wait_for_reload(settings.MUSICREC["MODEL_POLL_SECONDS"]):
             try:
                 self.check_pointer()
                 if time.monotonic() > self._catalogue_until:

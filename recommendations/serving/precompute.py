@@ -18,7 +18,7 @@ from recommendations.serving.model_cache import model_cache
 from recommendations.serving.precomputed import MAX_PICKS, Made, is_enabled, store_rankings
 from recommendations.serving.recommender import Making, RecommendationRequest, RequestOptions, ranked
 from recommendations.serving.request_context import load_contexts
-from recommendations.training.publish import version_in_service
+from recommendations.version_store import version_in_service
 
 BATCH = 1000  # listeners
 ACTIVE = timedelta(days=30)
@@ -63,4 +63,4 @@ def precompute_rankings(listeners: Collection[int]) -> None:
     by_model = ranked(m for m in makings if m.policy is not POPULAR)
     rankings: dict[Made, Ranking] = {(m.question.listener or 0, m.made_of): m.known for m in by_model if m.known}
     store_rankings(rankings)
-    metrics.rankings_ahead.inc(len(rankings))
+    metrics.precomputed_rankings.inc(len(rankings))

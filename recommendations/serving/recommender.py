@@ -84,7 +84,7 @@ class Listener:
             forbidden=filters.forbidden,
             unavailable=filters.unavailable,
             trust=min(1.0, self.past.interactions / settings.MUSICREC["COLD_BELOW"]),
-            timed=metrics.step,
+            timed=metrics.engine_timer,
         )
 
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from engine.pipeline import Pick, Ranking
-from experiments.exposures.log import Shown
+from experiments.exposures.log import SlateRecord
 from recommendations.serving.explanations import explanations
 from recommendations.serving.model_cache import LoadedModel
 from recommendations.serving.request_context import RequestContext, Revisions
@@ -78,7 +78,7 @@ def _place(pick: Pick, position: int) -> bytes:
     return b',"score":%r,"position":%d,"source":"%s"' % (pick.score, position, pick.source.encode())
 
 
-def _shown(slate: Slate, recommendation_id: uuid.UUID, now: datetime) -> Shown | None:
+def _shown(slate: Slate, recommendation_id: uuid.UUID, now: datetime) -> SlateRecord | None:
     """None where nothing is to be kept."""
     standing = slate.asked.standing
     if not standing.consent:
@@ -86,4 +86,4 @@ def _shown(slate: Slate, recommendation_id: uuid.UUID, now: datetime) -> Shown |
     known = slate.asked.listener if standing.known else None
     ids = [pick.track_id for pick in slate.ranking.picks]
     version = slate.loaded.bundle.version or ""
-    return Shown(recommendation_id, known, slate.ranking.strategy, version, slate.placement, ids, now)
+    return SlateRecord(recommendation_id, known, slate.ranking.strategy, version, slate.placement, ids, now)

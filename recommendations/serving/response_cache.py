@@ -15,7 +15,7 @@ from django.conf import settings
 
 from common.cache_keys import cache_key
 from common.cache_keys import shared_cache as _far
-from experiments.exposures.log import Shown
+from experiments.exposures.log import SlateRecord
 from recommendations import metrics
 from recommendations.serving.request_context import UNKNOWN, Revisions
 
@@ -37,7 +37,7 @@ class CachedResponse:
     body: bytes
     until: float
     fresh: bool = False
-    shown: Shown | None = None
+    shown: SlateRecord | None = None
 
 
 class ResponseCache:
@@ -69,11 +69,11 @@ class ResponseCache:
         if not settings.MUSICREC["RESULTS_SECONDS"]:
             return compute()
         if kept := self._find(question, made_of):
-            metrics.results_cache.labels("hit").inc()
+            metrics.response_cache.labels("hit").inc()
             return kept
         with self._locks[hash(question) % _STRIPES]:
             if kept := self._find(question, made_of):
-                metrics.results_cache.labels("wait").inc()
+                metrics.response_cache.labels("wait").inc()
                 return kept
             return self._keep(question, self._shared(question, made_of, state, compute))
 
@@ -81,13 +81,13 @@ class ResponseCache:
         """What this process keeps."""
         found = self._find(question, made_of) if settings.MUSICREC["RESULTS_SECONDS"] else None
         if found and not found.fresh:
-            metrics.results_cache.labels("hit").inc()
+            metrics.response_cache.labels("hit").inc()
             return found
         return None
 
     def put(self, question: Hashable, kept: CachedResponse) -> CachedResponse:
         """Keep in this process what was computed with many others."""
-        metrics.results_cache.labels("miss").inc()
+        metrics.response_cache.labels("miss").inc()
         if settings.MUSICREC["RESULTS_SECONDS"]:
             self._keep(question, replace(kept, fresh=False, shown=None))
         return kept
@@ -99,7 +99,7 @@ class ResponseCache:
                 self._near[question] = replace(kept, fresh=False, shown=None)
         if seconds := settings.MUSICREC["RESULTS_SECONDS"]:
             _far().share(_name(question, kept.made_of), _packed(kept), seconds)
-            metrics.results_cache_bytes.inc(len(kept.body))
+            metrics.response_cache_bytes.inc(len(kept.body))
 
     def unseen(self, question: Hashable, kept: CachedResponse) -> None:
         """It does not go out, for whoever asked has it already: nobody waits for it any longer."""
@@ -119,9 +119,9 @@ class ResponseCache:
             waited = True
             packed, mine = _far().find_or_claim(name, WAIT_SECONDS)
         if packed is not None:
-            metrics.results_cache.labels("wait" if waited else "hit").inc()
+            metrics.response_cache.labels("wait" if waited else "hit").inc()
             return _unpacked(packed, made_of, state)
-        metrics.results_cache.labels("miss").inc()
+        metrics.response_cache.labels("miss").inc()
         try:
             return compute()
         except BaseException:

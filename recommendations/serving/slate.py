@@ -7,7 +7,7 @@ import numpy as np
 from engine.bundle.model_bundle import ModelBundle
 from engine.pipeline import POPULAR, Pick, Policy, Ranking, recommend
 from engine.retrieval.candidates import Query
-from recommendations.metrics import timed, top_k_seconds
+from recommendations.metrics import Timer, top_k_seconds
 from recommendations.serving.filters import Filters, invalidate_unavailable
 from recommendations.serving.model_cache import model_cache
 from tracks.card_cache import TrackCard
@@ -60,7 +60,7 @@ def filled(query: Query, ranking: Ranking, filters: Filters) -> Page:
 
 
 def _ranked(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
-    with timed(top_k_seconds):
+    with Timer(top_k_seconds):
         return recommend(bundle, query, policy)
 
 

@@ -12,12 +12,11 @@ from engine.data.plays import Plays
 from engine.ensemble import EnsembleConfig
 from engine.training import TrainedVersion, TrainingConfig
 from recommendations.models import ModelArtifact
-from recommendations.training.config import store
-from recommendations.training.publish import version_in_service
-from recommendations.training.quality_gate import objection, score, worse_than_popular
+from recommendations.training.quality_gate import is_worse_than_popular, rejection_reason, report_ndcg
+from recommendations.version_store import version_in_service, version_store
 
 
-def fingerprint_of(plays: Plays, tracks: NDArray[np.int64], config: TrainingConfig) -> str:
+def training_fingerprint(plays: Plays, tracks: NDArray[np.int64], config: TrainingConfig) -> str:
     """The same plays, tracks and settings give the same 32 hex digits."""
     digest = hashlib.blake2b(plays.fingerprint().encode(), digest_size=16)
     digest.update(tracks.tobytes())
@@ -25,14 +24,14 @@ def fingerprint_of(plays: Plays, tracks: NDArray[np.int64], config: TrainingConf
     return digest.hexdigest()
 
 
-def trained_before(fingerprint: str) -> ModelArtifact | None:
+def find_identical_version(fingerprint: str) -> ModelArtifact | None:
     """The version that these plays and settings gave already, unless what is in service cannot be read."""
     serving = version_in_service()
     if serving is None:
         return None
-    pointer = store().pointer()
+    pointer = version_store().pointer()
     try:
-        store().load(serving)
+        version_store().load(serving)
     except LOAD_ERRORS:
         return None
     serves = Q(version__in=[serving, pointer.previous if pointer else None])
@@ -40,24 +39,24 @@ def trained_before(fingerprint: str) -> ModelArtifact | None:
     return ModelArtifact.objects.filter(serves | held_back, fingerprint=fingerprint, pruned_at=None).first()
 
 
-def recipe_in_service() -> EnsembleConfig | None:
+def ensemble_in_service() -> EnsembleConfig | None:
     """What the version in service was made of; None without one, or for one of a release before recipes."""
     serving = version_in_service()
     try:
-        return EnsembleConfig.from_dict(store().manifest(serving)["config"]) if serving else None
+        return EnsembleConfig.from_dict(version_store().manifest(serving)["config"]) if serving else None
     except (*LOAD_ERRORS, KeyError, ValueError):
         return None
 
 
 def record_version(trained: TrainedVersion, fingerprint: str) -> ModelArtifact:
     """The row of a version that is on disk, with the gate's verdict on it."""
-    versions, serving = store(), version_in_service()
+    versions, serving = version_store(), version_in_service()
     manifest = versions.manifest(str(trained.bundle.version))
     try:
         before = versions.manifest(serving) if serving else None
     except LOAD_ERRORS:
         before = None
-    reason = objection(manifest, before, settings.MUSICREC["GATE_MARGIN"])
+    reason = rejection_reason(manifest, before, settings.MUSICREC["GATE_MARGIN"])
     return ModelArtifact.objects.create(
         version=str(trained.bundle.version),
         algorithm=trained.bundle.algorithm,
@@ -72,15 +71,15 @@ def record_version(trained: TrainedVersion, fingerprint: str) -> ModelArtifact:
     )
 
 
-def summary(trained: TrainedVersion) -> str:
+def summarize_training(trained: TrainedVersion) -> str:
     """One line for the operator."""
     bundle, report = trained.bundle, trained.manifest["report"]
     judged = ""
-    ours, popular, theirs = (score(report, of) for of in ("model", "most_popular", "in_service"))
+    ours, popular, theirs = (report_ndcg(report, of) for of in ("model", "most_popular", "in_service"))
     if ours is not None and popular is not None:
         judged = f"; NDCG@10 {ours:.4f} on a {report['split']} split, most popular {popular:.4f}"
         judged += f", the recipe in service {theirs:.4f}" if theirs is not None else ""
-    if worse_than_popular(trained.manifest | {"algorithm": bundle.algorithm}):
+    if is_worse_than_popular(trained.manifest | {"algorithm": bundle.algorithm}):
         judged += "; worse than most popular, and published only because nothing else could serve"
     fallback = f"; {trained.manifest['fallback']}" if trained.manifest["fallback"] else ""
     return (

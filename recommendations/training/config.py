@@ -7,7 +7,6 @@ from django.conf import settings
 from django.db.models import Q
 
 from engine.bundle.index_files import IndexConfig
-from engine.bundle.versions import VersionStore
 from engine.data.confidence import ConfidenceWeights
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models import FAMILIES
@@ -17,11 +16,7 @@ from recommendations.models import TuningStudy
 logger = logging.getLogger(__name__)
 
 
-def store() -> VersionStore:
-    return VersionStore(settings.MUSICREC["MODEL_DIR"])
-
-
-def indexing() -> IndexConfig:
+def index_config() -> IndexConfig:
     """Of the next version that is written."""
     return IndexConfig(settings.MUSICREC["INDEX"], settings.MUSICREC["INDEX_ABOVE"])
 
@@ -30,7 +25,7 @@ def training_config(recipe: EnsembleConfig | None = None) -> TrainingConfig:
     """With `recipe`, else with what tuning found and the gate let pass, else with what the settings say."""
     s = settings.MUSICREC
     return TrainingConfig(
-        ensemble=recipe or tuned_recipe() or recipe_of_settings(),
+        ensemble=recipe or tuned_ensemble() or ensemble_from_settings(),
         split=s["SPLIT"],
         holdout=s["HOLDOUT"],
         seed=s["TRAINING_SEED"],
@@ -38,7 +33,7 @@ def training_config(recipe: EnsembleConfig | None = None) -> TrainingConfig:
     )
 
 
-def tuned_recipe() -> EnsembleConfig | None:
+def tuned_ensemble() -> EnsembleConfig | None:
     """Of the newest study whose recipe went into service, by the gate or by hand; None without one, or where settings
     come first."""
     if not settings.MUSICREC["USE_TUNED"]:
@@ -52,7 +47,7 @@ def tuned_recipe() -> EnsembleConfig | None:
         return None
 
 
-def recipe_of_settings() -> EnsembleConfig:
+def ensemble_from_settings() -> EnsembleConfig:
     """One part; what its family does not have does not matter."""
     s = settings.MUSICREC
     family = FAMILIES[s["FAMILY"]]

@@ -11,8 +11,8 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.versions import LOAD_ERRORS, VersionStore
 from recommendations.alarms import resolve_alarms
 from recommendations.models import ModelArtifact, UserFeatures
-from recommendations.reload_signal import ask_for_warming, send_reload
-from recommendations.training.config import store
+from recommendations.reload_message import ask_for_warming, send_reload
+from recommendations.version_store import version_in_service, version_store
 
 LOCK_SECONDS = 30  # replacing the pointer takes milliseconds
 _FEATURES_AT_ONCE = 2_000
@@ -25,7 +25,7 @@ class CannotPublish(Exception):
 
 def publish(version: str) -> None:
     """Serve `version` from now on. Raises CannotPublish, and nothing has changed."""
-    versions = store()
+    versions = version_store()
     try:
         with publish_lock(versions):
             versions.publish(version)
@@ -37,14 +37,14 @@ def publish(version: str) -> None:
     send_reload(version)
     resolve_alarms("model_unavailable")
     resolve_alarms("held_back")
-    project(version)
+    store_user_features(version)
     ask_for_warming(version)
 
 
 def roll_back() -> str:
     """Serve the version before the one in service; gives its name. Raises CannotPublish where there is none."""
     try:
-        pointer = store().pointer()
+        pointer = version_store().pointer()
     except LOAD_ERRORS as error:
         raise CannotPublish(f"which version was before is not known: {error}") from error
     if pointer is None or pointer.previous is None:
@@ -53,18 +53,9 @@ def roll_back() -> str:
     return pointer.previous
 
 
-def version_in_service() -> str | None:
-    """What the pointer says; None where nothing was published or the pointer cannot be read."""
-    try:
-        pointer = store().pointer()
-    except LOAD_ERRORS:
-        return None
-    return pointer.version if pointer else None
-
-
-def project(version: str) -> None:
+def store_user_features(version: str) -> None:
     """Make `user_features` those of `version`. Safe to repeat, and to be killed in."""
-    bundle = store().load(version, verify=False)
+    bundle = version_store().load(version, verify=False)
     for start in range(0, len(bundle.users), _FEATURES_AT_ONCE):
         _keep_features(bundle, range(start, min(start + _FEATURES_AT_ONCE, len(bundle.users))))
     if version_in_service() != version:  # another one was published meanwhile, and projects itself
@@ -73,15 +64,15 @@ def project(version: str) -> None:
     ModelArtifact.objects.filter(version=version).update(projected_at=timezone.now())
 
 
-def is_projected(version: str) -> bool:
+def user_features_are_stored(version: str) -> bool:
     """Whether publishing `version` came to its end."""
     finished = ModelArtifact.objects.filter(version=version, projected_at__isnull=False).exists()
     return finished and not UserFeatures.objects.exclude(version=version).exists()
 
 
-def prune() -> list[str]:
+def prune_versions() -> list[str]:
     """Remove the files of all but the newest versions; gives the removed."""
-    versions = store()
+    versions = version_store()
     recorded = list(ModelArtifact.objects.filter(pruned_at=None).order_by("pk").values_list("version", flat=True))
     with publish_lock(versions), transaction.atomic():
         removed = versions.prune(settings.MUSICREC["MODEL_KEEP"], recorded)

@@ -5,7 +5,7 @@ from typing import Any
 METRIC = "ndcg@10"
 
 
-def objection(candidate: dict[str, Any], serving: dict[str, Any] | None, margin: float) -> str:
+def rejection_reason(candidate: dict[str, Any], serving: dict[str, Any] | None, margin: float) -> str:
     """Why `candidate` is held back, or "". Both are manifests; margin: the share of NDCG@10 it may be worse by.
 
     Where the candidate's recipe is another one than that in service, both were fitted on the same past and judged on
@@ -16,30 +16,30 @@ def objection(candidate: dict[str, Any], serving: dict[str, Any] | None, margin:
     if serving is None:
         return ""
     report, before = candidate["report"], serving.get("report", {})
-    ours, theirs = score(report), score(report, "in_service")
+    ours, theirs = report_ndcg(report), report_ndcg(report, "in_service")
     if ours is None:
         return ""
     beside = ", on the same plays" if theirs is not None else ""
     if theirs is None and report.get("split") == before.get("split"):
-        theirs = score(before)
+        theirs = report_ndcg(before)
     if theirs is not None and ours < theirs * (1 - margin):
         return (
             f"NDCG@10 {ours:.4f} is worse than {theirs:.4f} in service by more than the margin of {margin:.0%}"
             f"{beside}{_interval(report, 'in_service')}"
         )
-    if worse_than_popular(candidate):
-        popular = score(report, "most_popular")
+    if is_worse_than_popular(candidate):
+        popular = report_ndcg(report, "most_popular")
         return f"NDCG@10 {ours:.4f} is worse than {popular:.4f} of most popular{_interval(report, 'most_popular')}"
     return ""
 
 
-def worse_than_popular(candidate: dict[str, Any]) -> bool:
+def is_worse_than_popular(candidate: dict[str, Any]) -> bool:
     """Beyond doubt; what is popular itself is not worse than that."""
     difference = candidate["report"].get("differences", {}).get("most_popular", {}).get(METRIC)
     return bool(difference and difference["high"] < 0 and candidate.get("algorithm") != "popularity")
 
 
-def score(report: dict[str, Any], of: str = "model") -> float | None:
+def report_ndcg(report: dict[str, Any], of: str = "model") -> float | None:
     """NDCG@10 of one of the models of a report, also of those written before reports had intervals."""
     models = report.get("models", report)
     metrics = models.get(of, {})

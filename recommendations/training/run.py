@@ -25,24 +25,31 @@ from interactions.training_data import iter_play_chunks
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.training.artifacts import (
-    fingerprint_of,
-    recipe_in_service,
+    ensemble_in_service,
+    find_identical_version,
     record_version,
-    summary,
-    trained_before,
+    summarize_training,
+    training_fingerprint,
 )
-from recommendations.training.config import indexing, store, training_config
-from recommendations.training.publish import is_projected, project, prune, publish, publish_lock, version_in_service
+from recommendations.training.config import index_config, training_config
+from recommendations.training.publish import (
+    prune_versions,
+    publish,
+    publish_lock,
+    store_user_features,
+    user_features_are_stored,
+)
+from recommendations.version_store import version_in_service, version_store
 from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 Status = TrainingRun.Status
 NICE = 10
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """How a run ended; `run` is None where another one was running already."""
 
     status: str
@@ -54,11 +61,11 @@ class Outcome:
 
 
 @dataclass
-class _Step:
+class RunProgress:
     """The run's row, told where the run is."""
 
     run: TrainingRun
-    progress: Progress
+    progress: ProgressCallback
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -70,7 +77,7 @@ class _Step:
         self.seconds[name] = round(time.perf_counter() - began, 3)
 
 
-def stand_back() -> None:
+def lower_priority() -> None:
     """This process, and what it starts, gets the processor when nobody who answers wants it."""
     os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
 
@@ -80,31 +87,31 @@ def run_training(
     *,
     force: bool = False,
     recipe: EnsembleConfig | None = None,
-    progress: Progress = lambda stage, done, total: None,
-) -> Outcome:
+    progress: ProgressCallback = lambda stage, done, total: None,
+) -> TrainingResult:
     """Train, judge, publish. force: even where the plays are those of the version in service · recipe: instead of the
     one that every night uses.
 
     Never raises for what goes wrong inside: a failure is an Outcome, a row, an alarm and a log line. Killed anywhere,
     the version in service goes on serving and the next run starts clean.
     """
-    stand_back()
-    versions = store()
+    lower_priority()
+    versions = version_store()
     versions.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(versions.root / "training.lock", timeout=0)  # freed by the kernel when its holder dies
     try:
         with lock:
             return _run(trigger, force, recipe, progress)
     except Timeout:
-        return Outcome("Already running", "another training run has not finished")
+        return TrainingResult("Already running", "another training run has not finished")
 
 
-def _run(trigger: str, force: bool, recipe: EnsembleConfig | None, progress: Progress) -> Outcome:
+def _run(trigger: str, force: bool, recipe: EnsembleConfig | None, progress: ProgressCallback) -> TrainingResult:
     TrainingRun.objects.filter(status=Status.RUNNING).update(
         status=Status.FAILED, finished_at=timezone.now(), detail="the process was killed"
     )
     run = TrainingRun.objects.create(trigger=trigger[:32], host=socket.gethostname())
-    step = _Step(run, progress)
+    step = RunProgress(run, progress)
     try:
         status, detail, artifact = _train(step, force, recipe)
     except Exception as error:
@@ -117,18 +124,18 @@ def _run(trigger: str, force: bool, recipe: EnsembleConfig | None, progress: Pro
     run.finished_at, run.peak_memory_bytes = timezone.now(), _peak_memory()
     run.save()
     logger.info("training run=%s %s", run.pk, status)
-    return Outcome(str(status.label), detail, run)
+    return TrainingResult(str(status.label), detail, run)
 
 
-def _train(step: _Step, force: bool, recipe: EnsembleConfig | None) -> tuple[Status, str, ModelArtifact | None]:
+def _train(step: RunProgress, force: bool, recipe: EnsembleConfig | None) -> tuple[Status, str, ModelArtifact | None]:
     with step.stage("reconcile"):
-        _reconcile()
+        finish_interrupted_run()
     with step.stage("read"):
         plays = read_plays(step.progress)
         tracks = load_track_ids()
         config = training_config(recipe)
-        fingerprint = fingerprint_of(plays, tracks, config)
-    if not force and (known := trained_before(fingerprint)):
+        fingerprint = training_fingerprint(plays, tracks, config)
+    if not force and (known := find_identical_version(fingerprint)):
         return Status.UNCHANGED, f"nothing new since version {known.version}", known
     with step.stage("train"):
         beside = version_in_service()  # now: by the end of the training another may be
@@ -137,13 +144,13 @@ def _train(step: _Step, force: bool, recipe: EnsembleConfig | None) -> tuple[Sta
             tracks,
             config,
             version=_new_version(timezone.now()),
-            in_service=recipe_in_service(),
+            in_service=ensemble_in_service(),
             progress=step.progress,
         )
         trained.manifest["report"]["in_service"] = beside
         trained.manifest["peak_memory_bytes"] = _peak_memory()
     with step.stage("write"):
-        store().write(trained.bundle, trained.manifest, indexing())
+        version_store().write(trained.bundle, trained.manifest, index_config())
     with step.stage("judge"):
         artifact = record_version(trained, fingerprint)
     if artifact.gate == ModelArtifact.Gate.HELD_BACK:
@@ -154,32 +161,32 @@ def _train(step: _Step, force: bool, recipe: EnsembleConfig | None) -> tuple[Sta
         publish(artifact.version)
     with step.stage("prune"):
         _prune()
-    return Status.PUBLISHED, summary(trained), artifact
+    return Status.PUBLISHED, summarize_training(trained), artifact
 
 
-def _reconcile() -> None:
+def finish_interrupted_run() -> None:
     """Finish or undo what a killed run left."""
-    versions, serving = store(), version_in_service()
+    versions, serving = version_store(), version_in_service()
     with publish_lock(versions):
         versions.remove_unfinished()
     abandoned = ModelArtifact.objects.filter(gate=ModelArtifact.Gate.PASSED, published_at=None)
     abandoned.exclude(version=serving).delete()
-    if serving and not is_projected(serving):
+    if serving and not user_features_are_stored(serving):
         ModelArtifact.objects.filter(version=serving, published_at=None).update(published_at=timezone.now())
-        project(serving)
+        store_user_features(serving)
 
 
 def _prune() -> None:
     """What cannot be removed does not undo that the version is in service."""
     try:
-        prune()
+        prune_versions()
     except (OSError, Timeout) as error:
         raise_alarm("prune_failed", "", f"old versions could not be removed: {error}")
     else:
         resolve_alarms("prune_failed")
 
 
-def read_plays(progress: Progress) -> Plays:
+def read_plays(progress: ProgressCallback) -> Plays:
     """All of them, as columns."""
     total, chunks = count_interactions(), []
     for chunk in iter_play_chunks():

@@ -24,20 +24,21 @@ from engine.tuning import Trial, TunedEnsemble, tune
 from engine.tuning.validation_metric import ValidationMetric
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.models import TrainingRun, TuningStudy, TuningTrial
-from recommendations.training.config import store, training_config
-from recommendations.training.run import Outcome as Trained
-from recommendations.training.run import read_plays, run_training, stand_back
+from recommendations.training.config import training_config
+from recommendations.training.run import TrainingResult as Trained
+from recommendations.training.run import lower_priority, read_plays, run_training
+from recommendations.version_store import version_store
 from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 Status = TuningStudy.Status
 WAIT_SECONDS = 6 * 3600.0  # for a training run that is going on: as long as one may take
 POLL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TuningResult:
     """How a study ended; `study` is None where another one was running already."""
 
     status: str
@@ -53,24 +54,24 @@ def run_tuning(
     *,
     seconds: float | None = None,
     train_it: bool = True,
-    progress: Progress = lambda stage, done, total: None,
-) -> Outcome:
+    progress: ProgressCallback = lambda stage, done, total: None,
+) -> TuningResult:
     """Find the best recipe for the plays there are, train it, and use it every night if the gate lets it pass.
 
     seconds: by default as the settings say · train_it: else the study is only kept. Never raises for what goes wrong
     inside. A study that was killed goes on where it was, if the plays are still the same.
     """
-    stand_back()
-    versions = store()
+    lower_priority()
+    versions = version_store()
     versions.root.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(versions.root / "tuning.lock", timeout=0):
             return _run(trigger, seconds or settings.MUSICREC["TUNING_SECONDS"], train_it, progress)
     except Timeout:
-        return Outcome("Already running", "another tuning study has not finished")
+        return TuningResult("Already running", "another tuning study has not finished")
 
 
-def _run(trigger: str, seconds: float, train_it: bool, progress: Progress) -> Outcome:
+def _run(trigger: str, seconds: float, train_it: bool, progress: ProgressCallback) -> TuningResult:
     study = TuningStudy(trigger=trigger[:32], budget_seconds=seconds, host=socket.gethostname())
     try:
         config = training_config()
@@ -91,11 +92,11 @@ def _run(trigger: str, seconds: float, train_it: bool, progress: Progress) -> Ou
     study.status, study.detail, study.finished_at = status, detail, timezone.now()
     study.save()
     logger.info("tuning study=%s %s", study.pk, status)
-    return Outcome(str(Status(status).label), detail, study)
+    return TuningResult(str(Status(status).label), detail, study)
 
 
 @dataclass(frozen=True)
-class _Material:
+class TuningData:
     """What a recipe is chosen on: never the plays that the gate judges it on afterwards."""
 
     past: UserItemPairs
@@ -111,18 +112,18 @@ class _Material:
         return round(metric.mean_ndcg(fitted.scorer()), 5)
 
 
-def _material(plays: Plays, tracks: np.ndarray, config: TrainingConfig) -> _Material:
+def _material(plays: Plays, tracks: np.ndarray, config: TrainingConfig) -> TuningData:
     """What training will hold out is not looked at; of what is left the same share is held out again, by the same
     kind of split. Listeners of whom a part has seen nothing are no use here, so `new_users` becomes `ratio`."""
-    seen = _sampled(split_plays(plays, config.split, config.holdout, config.seed).past, config.seed)
+    seen = sample_listeners(split_plays(plays, config.split, config.holdout, config.seed).past, config.seed)
     parts = split_plays(seen, "ratio" if config.split == "new_users" else config.split, config.holdout, config.seed)
     users, items = IdMap.from_ids(seen.user), IdMap.from_ids(tracks)
     past, future = (UserItemPairs.from_plays(part, users, items) for part in (parts.past, parts.future))
     digest = hashlib.blake2b(seen.fingerprint().encode() + tracks.tobytes() + parts.kind.encode(), digest_size=16)
-    return _Material(past, future, (len(users), len(items)), parts.kind, digest.hexdigest())
+    return TuningData(past, future, (len(users), len(items)), parts.kind, digest.hexdigest())
 
 
-def _sampled(plays: Plays, seed: int) -> Plays:
+def sample_listeners(plays: Plays, seed: int) -> Plays:
     """All plays of so many listeners that their distinct tracks stay within the settings' limit."""
     limit = settings.MUSICREC["TUNING_PAIRS"]
     if len(plays) <= limit:
@@ -136,7 +137,7 @@ def _sampled(plays: Plays, seed: int) -> Plays:
     return plays.where(chosen[row])
 
 
-def _resumed(study: TuningStudy, material: _Material) -> TuningStudy:
+def _resumed(study: TuningStudy, material: TuningData) -> TuningStudy:
     """The study that was killed over the same plays, or this one, begun. Other killed ones are over."""
     killed = TuningStudy.objects.filter(status=Status.RUNNING)
     same = killed.filter(fingerprint=material.fingerprint).order_by("pk").last()
@@ -149,7 +150,9 @@ def _resumed(study: TuningStudy, material: _Material) -> TuningStudy:
     return study
 
 
-def _search(study: TuningStudy, material: _Material, config: TrainingConfig, progress: Progress) -> TunedEnsemble:
+def _search(
+    study: TuningStudy, material: TuningData, config: TrainingConfig, progress: ProgressCallback
+) -> TunedEnsemble:
     known = [
         Trial(ComponentConfig.from_dict(row.parameters), row.score, row.seconds, row.note) for row in study.trials.all()
     ]
@@ -183,7 +186,7 @@ def _keep(study: TuningStudy, trial: Trial) -> None:
 
 
 def _adopt(
-    study: TuningStudy, tuned: TunedEnsemble, config: TrainingConfig, train_it: bool, progress: Progress
+    study: TuningStudy, tuned: TunedEnsemble, config: TrainingConfig, train_it: bool, progress: ProgressCallback
 ) -> tuple[Status, str, TrainingRun | None]:
     """Train the recipe and see what the gate says; only what went into service is used from now on."""
     in_use = study.score_in_use or 0.0
@@ -201,7 +204,7 @@ def _adopt(
     raise RuntimeError(f"the recipe found could not be trained: {trained}")
 
 
-def _train_when_possible(tuned: TunedEnsemble, progress: Progress) -> Trained:
+def _train_when_possible(tuned: TunedEnsemble, progress: ProgressCallback) -> Trained:
     """A training run that is going on is waited for: the search took longer."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:

@@ -121,9 +121,9 @@ def test_timed_observes_and_adds_up_in_spans() -> None:
     spans: metrics.Spans = {}
     before = REGISTRY.get_sample_value("musicrec_fold_in_seconds_count") or 0
     for _ in range(2):
-        with metrics.timed(metrics.fold_in_seconds, spans, "model"):
+        with metrics.Timer(metrics.fold_in_seconds, spans, "model"):
             time.sleep(0.001)
-    with pytest.raises(ZeroDivisionError), metrics.timed(metrics.fold_in_seconds):
+    with pytest.raises(ZeroDivisionError), metrics.Timer(metrics.fold_in_seconds):
         raise ZeroDivisionError
     assert REGISTRY.get_sample_value("musicrec_fold_in_seconds_count") == before + 3
     assert float(spans["model"]) >= 0.002

@@ -18,7 +18,7 @@ from experiments.exposures.log import slate_log
 from musicrec.metrics.exposition import InstallationCollector
 from musicrec.processes import ROOT
 from recommendations.alarms import raise_alarm
-from recommendations.metrics import serves
+from recommendations.metrics import set_served_version
 from recommendations.models import TrainingRun
 from recommendations.training.run import run_training
 from tests.people import Catalogue
@@ -59,7 +59,7 @@ def told(catalogue: Catalogue, as_listener: Callable[[User], APIClient]) -> dict
     assert run
     TrainingRun.objects.create(trigger="test", status="failed", finished_at=timezone.now())
     raise_alarm("held_back", "v1", "worse")
-    serves("v1")
+    set_served_version("v1")
     api = as_listener(users[0])
     assert api.get(f"/recommend/user/{users[0].pk}/ml").status_code == 200
     assert api.get(f"/recommend/similar/{tracks[0].pk}").status_code == 200

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from privacy import erasure as erasing
-from recommendations.training.config import store
+from recommendations.version_store import version_store
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def no_child(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterat
     settings.CELERY_BROKER_URL = ""
     monkeypatch.setattr(erasing, "GRACE_SECONDS", 0)
     monkeypatch.setattr(erasing, "BATCH", 3)
-    store().root.mkdir(parents=True, exist_ok=True)
-    with open(store().root / "erasing.waiting", "w") as waiting:
+    version_store().root.mkdir(parents=True, exist_ok=True)
+    with open(version_store().root / "erasing.waiting", "w") as waiting:
         fcntl.flock(waiting, fcntl.LOCK_EX)
         yield

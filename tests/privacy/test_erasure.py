@@ -25,9 +25,9 @@ from privacy.personal_data import personal_data_of, tables_with_data_of
 from privacy.services import erase_listener
 from recommendations.models import Alarm, UserFeatures
 from recommendations.training import publish
-from recommendations.training.config import store
-from recommendations.training.publish import project, version_in_service
+from recommendations.training.publish import store_user_features
 from recommendations.training.run import run_training
+from recommendations.version_store import version_in_service, version_store
 from tests.conftest import assert_problem
 from tests.people import Catalogue
 from tests.traces import create_rows_about
@@ -92,7 +92,7 @@ def test_training_leaves_out_listeners_with_a_pending_erasure(catalogue: Catalog
     users, _ = catalogue.checkerboard()
     erase_listener(users[2].pk)
     run_training("test")
-    assert users[2].pk not in store().load(str(version_in_service())).users.ids
+    assert users[2].pk not in version_store().load(str(version_in_service())).users.ids
     finish_erasures()
     assert tables_with_data_of(users[2].pk) == []
 
@@ -114,7 +114,7 @@ def test_a_version_trained_before_the_erasure_is_projected_without_them(
         return there
 
     monkeypatch.setattr(publish, "consent_by_user_id", erased_after_the_look)
-    project(str(version_in_service()))
+    store_user_features(str(version_in_service()))
     assert looks == [20, 19]
     assert UserFeatures.objects.count() == 19
 
@@ -150,7 +150,7 @@ def test_a_row_that_will_not_go_is_an_alarm_and_no_completion(alice: User, monke
 
 def test_two_at_once_do_not_erase_the_same(alice: User) -> None:
     erase_listener(alice.pk)
-    with FileLock(store().root / "erasing.lock"):
+    with FileLock(version_store().root / "erasing.lock"):
         assert finish_erasures() == ErasureResult(busy=True)
     assert finish_erasures() == ErasureResult(erased=1)
 

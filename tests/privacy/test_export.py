@@ -11,9 +11,8 @@ from rest_framework.test import APIClient
 from access.models import ListenToken, User
 from interactions.models import Interaction
 from privacy import export as exporting
-from recommendations.training.config import store
-from recommendations.training.publish import version_in_service
 from recommendations.training.run import run_training
+from recommendations.version_store import version_in_service, version_store
 from tests.people import NOON, Catalogue
 from tests.traces import create_rows_about, listener_foreign_keys
 
@@ -85,7 +84,7 @@ def test_tracks_come_with_title_and_artist(
 def test_what_the_model_knows_of_them_is_in_it(catalogue: Catalogue, service: APIClient, alice: User) -> None:
     users, _ = catalogue.checkerboard()
     run_training("test")
-    bundle = store().load(str(version_in_service()))
+    bundle = version_store().load(str(version_in_service()))
     row = bundle.users.row(users[3].pk)
     held = document(service, users[3].pk)
     vector = bundle.user_factors[row].tolist()

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from recommendations.checks import BOUNDS, check_settings
+from recommendations.checks import SETTING_RULES, check_settings
 
 
 def test_the_defaults_are_accepted() -> None:
@@ -32,7 +32,7 @@ def test_the_defaults_are_accepted() -> None:
 def test_a_value_that_cannot_work_is_refused_with_a_sentence(settings: Any, name: str, value: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {name: value}
     [error] = check_settings(None)
-    assert error.msg == f"MUSICREC_{name} is {value}; it must be {BOUNDS[name][1]}."
+    assert error.msg == f"MUSICREC_{name} is {value}; it must be {SETTING_RULES[name][1]}."
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_a_value_that_cannot_work_is_refused_with_a_sentence(settings: Any, name
     ],
 )
 def test_a_choice_that_is_none_is_told_with_those_there_are(name: str, choices: str) -> None:
-    assert BOUNDS[name][1] == choices
+    assert SETTING_RULES[name][1] == choices

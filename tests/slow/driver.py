@@ -19,9 +19,11 @@ django.setup()
 from django.db import connection  # noqa: E402
 
 from recommendations.models import ModelArtifact, TrainingRun, UserFeatures  # noqa: E402
-from recommendations.training.config import store  # noqa: E402
-from recommendations.training.publish import version_in_service  # noqa: E402
 from recommendations.training.run import run_training  # noqa: E402
+from recommendations.version_store import (
+    version_in_service,
+    version_store,
+)
 from tests.warm import import_libraries  # noqa: E402
 
 
@@ -64,8 +66,8 @@ def state() -> dict[str, Any]:
         "running": TrainingRun.objects.filter(status="running").count(),
         "projected": sorted(set(UserFeatures.objects.values_list("version", flat=True))),
         "recorded": sorted(ModelArtifact.objects.filter(pruned_at=None).values_list("version", flat=True)),
-        "on_disk": store().versions(),
-        "unfinished": sorted(p.name for p in store().root.glob("*.tmp")),
+        "on_disk": version_store().versions(),
+        "unfinished": sorted(p.name for p in version_store().root.glob("*.tmp")),
     }
 
 

@@ -18,7 +18,7 @@ from tests.warm import exchange_json
 pytestmark = pytest.mark.slow
 
 STEPS = [
-    ("recommendations.training.run", "_reconcile"),
+    ("recommendations.training.run", "finish_interrupted_run"),
     ("recommendations.training.run", "read_plays"),
     ("recommendations.training.run", "train"),
     ("engine.bundle.versions", "write_bundle"),
@@ -28,10 +28,10 @@ STEPS = [
     ("engine.bundle.versions", "write_json"),
     ("engine.bundle.versions", "VersionStore.publish"),
     ("recommendations.training.publish", "send_reload"),
-    ("recommendations.training.publish", "project"),
-    ("recommendations.training.run", "prune"),
+    ("recommendations.training.publish", "store_user_features"),
+    ("recommendations.training.run", "prune_versions"),
 ]
-AFTER_THE_POINTER = {"send_reload", "project", "prune"}
+AFTER_THE_POINTER = {"send_reload", "store_user_features", "prune_versions"}
 
 
 @dataclass
@@ -97,7 +97,7 @@ def test_killed_at_any_step_it_goes_on(driven: Driven, module: str, name: str, w
 
 def test_an_unfinished_publication_is_finished_by_a_run_that_finds_nothing_new(driven: Driven) -> None:
     """Killed between the pointer and its consequences, with no new plays the night after."""
-    assert driven("kill", "recommendations.training.publish", "project", "before") == -signal.SIGKILL
+    assert driven("kill", "recommendations.training.publish", "store_user_features", "before") == -signal.SIGKILL
     left = driven("state")
     assert left["projected"] != [left["in_service"]]
     assert driven("train", False) == 1

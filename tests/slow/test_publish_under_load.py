@@ -21,8 +21,8 @@ SCALED_VERSIONS = """
 from dataclasses import replace
 from engine.bundle.model_bundle import assemble_bundle
 from engine.models.base import Learnt
-from recommendations.training.config import store
-s = store()
+from recommendations.version_store import version_store
+s = version_store()
 first = s.load(s.pointer().version)
 for number in (1, 2, 3, 4):
     bundle = assemble_bundle(

@@ -8,8 +8,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from engine.data.split import SPLITTERS
 from engine.ensemble import EnsembleConfig
-from recommendations.management.progress import Bars
-from recommendations.training.evaluate import CannotEvaluate, evaluate, recipe_of
+from recommendations.management.progress import ProgressBars
+from recommendations.training.evaluate import CannotEvaluate, evaluate_ensemble, load_ensemble
 
 
 class Command(BaseCommand):
@@ -33,8 +33,8 @@ class Command(BaseCommand):
         if options["listeners"] < 0:
             raise CommandError("--listeners: 0 or more")
         try:
-            with Bars() as bars, logging_redirect_tqdm():
-                report = evaluate(
+            with ProgressBars() as bars, logging_redirect_tqdm():
+                report = evaluate_ensemble(
                     _recipe(options),
                     split=options["split"],
                     holdout=options["holdout"],
@@ -52,7 +52,7 @@ class Command(BaseCommand):
 
 def _recipe(options: dict[str, Any]) -> EnsembleConfig:
     if options["recipe"] is None:
-        return recipe_of(options["version"])
+        return load_ensemble(options["version"])
     try:
         return EnsembleConfig.from_dict(json.loads(options["recipe"].read_text()))
     except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from recommendations.management.progress import Bars
+from recommendations.management.progress import ProgressBars
 from recommendations.training.run import run_training
 
 
@@ -15,7 +15,7 @@ class Command(BaseCommand):
         parser.add_argument("--trigger", default="command", help="what the run's row says started it")
 
     def handle(self, *args: Any, force: bool, trigger: str, **options: Any) -> None:
-        with Bars() as bars, logging_redirect_tqdm():
+        with ProgressBars() as bars, logging_redirect_tqdm():
             outcome = run_training(trigger, force=force, progress=bars.show)
         if outcome.status == "Failed":
             raise CommandError(str(outcome))

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from recommendations.management.progress import Bars
+from recommendations.management.progress import ProgressBars
 from recommendations.training.tuning import run_tuning
 
 
@@ -18,7 +18,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, seconds: float | None, dry_run: bool, trigger: str, **options: Any) -> None:
         if seconds is not None and seconds < 1:
             raise CommandError("--seconds: 1 or more")
-        with Bars() as bars, logging_redirect_tqdm():
+        with ProgressBars() as bars, logging_redirect_tqdm():
             outcome = run_tuning(trigger, seconds=seconds, train_it=not dry_run, progress=bars.show)
         if outcome.status == "Failed":
             raise CommandError(str(outcome))

@@ -96,7 +96,7 @@ def test_what_was_opened_was_seen(alice: User, catalogue: Catalogue) -> None:
 def test_placements_beyond_the_most_used_count_together(
     alice: User, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiments.engagement.roll_up.MOST_PLACEMENTS", 2)
+    monkeypatch.setattr("experiments.engagement.roll_up.MAX_PLACEMENTS", 2)
     tracks = [t.pk for t in catalogue.tracks(2)]
     for placement in ("home", "home", "radio", "radio", "x1", "x2", "x3"):
         slate(alice, tracks, placement=placement)

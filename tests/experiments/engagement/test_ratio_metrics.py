@@ -3,7 +3,7 @@ from math import sqrt
 
 import pytest
 
-from experiments.engagement.ratio_metrics import Moments, Rate, wilson
+from experiments.engagement.ratio_metrics import Moments, RateEstimate, wilson_interval
 
 pytestmark = pytest.mark.one_stack
 
@@ -46,25 +46,25 @@ def test_several_days_together_are_their_sums() -> None:
 @pytest.mark.parametrize(
     ("pairs", "expected"),
     [
-        ([], Rate()),
-        ([(0.0, 0.0)], Rate()),
-        ([(1.0, 4.0)], Rate(0.25)),
-        ([(0.0, 2.0), (2.0, 2.0)], Rate(0.5, 0.0, 1.0)),
+        ([], RateEstimate()),
+        ([(0.0, 0.0)], RateEstimate()),
+        ([(1.0, 4.0)], RateEstimate(0.25)),
+        ([(0.0, 2.0), (2.0, 2.0)], RateEstimate(0.5, 0.0, 1.0)),
     ],
 )
-def test_the_ends_of_a_rate(pairs: list[tuple[float, float]], expected: Rate) -> None:
+def test_the_ends_of_a_rate(pairs: list[tuple[float, float]], expected: RateEstimate) -> None:
     assert moments(pairs).rate(proportion=True) == expected
 
 
 def test_listeners_who_are_all_alike_do_not_make_one_certain() -> None:
-    assert moments([(0.0, 10.0)] * 20).rate(proportion=True) == wilson(0, 20)
-    assert moments([(7.0, 10.0)] * 20).rate(proportion=True) == wilson(14, 20)
-    assert moments([(5.0, 10.0)] * 20).rate() == Rate(0.5, 0.5, 0.5)
+    assert moments([(0.0, 10.0)] * 20).rate(proportion=True) == wilson_interval(0, 20)
+    assert moments([(7.0, 10.0)] * 20).rate(proportion=True) == wilson_interval(14, 20)
+    assert moments([(5.0, 10.0)] * 20).rate() == RateEstimate(0.5, 0.5, 0.5)
 
 
 def test_wilsons_interval_is_the_one_of_the_books() -> None:
     """Brown, Cai & DasGupta, "Interval Estimation for a Binomial Proportion" (2001), by their formula."""
-    found = wilson(4, 10)
+    found = wilson_interval(4, 10)
     assert (found.value, found.low, found.high) == pytest.approx((0.4, 0.16818, 0.68733), abs=1e-4)
-    assert wilson(0, 0) == Rate()
-    assert wilson(0, 20).low == 0
+    assert wilson_interval(0, 0) == RateEstimate()
+    assert wilson_interval(0, 20).low == 0

@@ -9,14 +9,14 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import User
-from experiments.exposures.log import Shown, slate_log
+from experiments.exposures.log import SlateRecord, slate_log
 from experiments.models import Slate
 from tests.people import Catalogue
 from tests.stack import new_stack
 
 
-def answer(user_id: int | None = None) -> Shown:
-    return Shown(uuid.uuid4(), user_id, "popular", "", "", [1, 2], timezone.now())
+def answer(user_id: int | None = None) -> SlateRecord:
+    return SlateRecord(uuid.uuid4(), user_id, "popular", "", "", [1, 2], timezone.now())
 
 
 def test_what_does_not_fit_is_dropped_and_answers_go_on(
@@ -66,9 +66,9 @@ def test_a_process_writes_by_itself_what_waits_also_at_its_end_and_after_a_fork(
     stack = new_stack(tmp_path)
     stack.run_python(
         "import os, time, uuid; from django.utils import timezone; from experiments.models import Slate\n"
-        "from experiments.exposures.log import Shown, slate_log\n"
+        "from experiments.exposures.log import SlateRecord, slate_log\n"
         "def add():\n"
-        "    slate_log.add(Shown(uuid.uuid4(), None, 'popular', '', str(os.getpid()), [1], timezone.now()))\n"
+        "    slate_log.add(SlateRecord(uuid.uuid4(), None, 'popular', '', str(os.getpid()), [1], timezone.now()))\n"
         "add()\n"
         "end = time.monotonic() + 20\n"
         "while not Slate.objects.exists() and time.monotonic() < end: time.sleep(0.1)\n"

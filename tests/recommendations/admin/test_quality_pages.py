@@ -19,9 +19,8 @@ from access.models import User
 from engine.bundle.model_bundle import catalogue_bundle
 from recommendations import selectors
 from recommendations.models import ModelArtifact, TrainingRun
-from recommendations.training.config import store
-from recommendations.training.publish import version_in_service
 from recommendations.training.run import run_training
+from recommendations.version_store import version_in_service, version_store
 from tests.people import Catalogue
 from tracks.models import Tag, TrackTag
 
@@ -112,11 +111,11 @@ def write_files(artifact: ModelArtifact, track_ids: list[int], factors: int = 8,
         gramian=placed.T @ placed,
         user_factors=np.zeros((0, factors), np.float32),
     )
-    store().write(bundle, {"report": artifact.manifest["report"]})
+    version_store().write(bundle, {"report": artifact.manifest["report"]})
 
 
 def put_into_service(artifact: ModelArtifact) -> None:
-    store().publish(artifact.version)
+    version_store().publish(artifact.version)
     ModelArtifact.objects.filter(pk=artifact.pk).update(published_at=FIRST_NIGHT)
 
 

@@ -13,9 +13,9 @@ from engine.pipeline import SIMILAR, recommend
 from engine.retrieval.candidates import Query
 from recommendations.models import Alarm
 from recommendations.serving.model_cache import model_cache
-from recommendations.training.config import store
-from recommendations.training.publish import publish, version_in_service
+from recommendations.training.publish import publish
 from recommendations.training.run import run_training
+from recommendations.version_store import version_in_service, version_store
 from tests.engine.bundle.test_ann_index import flat_world
 from tests.people import Catalogue
 
@@ -56,7 +56,7 @@ def user(catalogue: Catalogue) -> User:
 
 def train() -> Path:
     run_training("test", force=True)
-    return store().folder(str(version_in_service())) / "model.npz"
+    return version_store().folder(str(version_in_service())) / "model.npz"
 
 
 def answer(service: APIClient, user: User) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def test_a_damaged_new_version_leaves_the_old_one_serving(
 def test_a_damaged_pointer_leaves_the_old_one_serving(service: APIClient, user: User, content: str) -> None:
     old = train().parent.name
     assert answer(service, user)["degraded"] is False
-    (store().root / "current.json").write_text(content)
+    (version_store().root / "current.json").write_text(content)
     body = answer(service, user)
     assert (body["model_version"], body["degraded"], body["strategy"]) == (old, True, "personal")
 
@@ -161,7 +161,7 @@ def test_a_pointer_that_vanishes_leaves_the_version_serving_and_raises_the_alarm
 ) -> None:
     served = train().parent.name
     assert answer(service, user)["degraded"] is False
-    (store().root / "current.json").unlink()
+    (version_store().root / "current.json").unlink()
     body = answer(service, user)
     assert (body["model_version"], body["fallback_reason"]) == (served, "model_unavailable")
     assert Alarm.objects.get(resolved_at=None).message == "FileNotFoundError: current.json is gone"
@@ -190,7 +190,7 @@ def test_a_version_that_can_be_read_again_resolves_the_alarm(
 @pytest.mark.usefixtures("db")
 def test_an_index_that_is_cut_short_in_use_is_not_read_again() -> None:
     pytest.importorskip("faiss")
-    versions = store()
+    versions = version_store()
     folder = versions.write(flat_world(), {"report": {}}, IndexConfig("ivf"))
     versions.publish("v1")
     assert model_cache.current().bundle.ann_indexes.keys() == {"personal", "similar"}

@@ -15,8 +15,8 @@ from recommendations.serving import precompute, precomputed, slate
 from recommendations.serving.precompute import Progress, precompute_active
 from recommendations.serving.response_cache import response_cache
 from recommendations.tasks import warm_changed
-from recommendations.training.publish import version_in_service
 from recommendations.training.run import run_training
+from recommendations.version_store import version_in_service
 from tests.people import Catalogue
 from tracks.models import Track
 

@@ -13,7 +13,7 @@ from engine.models.ials import IALS
 from engine.models.rp3beta import RP3Beta
 from engine.models.svd import SVD
 from recommendations.models import TuningStudy
-from recommendations.training.config import recipe_of_settings, training_config
+from recommendations.training.config import ensemble_from_settings, training_config
 
 NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
@@ -52,14 +52,14 @@ def test_without_a_study_the_recipe_is_that_of_the_settings(settings: Any) -> No
 )
 def test_a_family_takes_the_settings_it_has(settings: Any, family: str, trainer: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"FAMILY": family}
-    [part] = recipe_of_settings().components
+    [part] = ensemble_from_settings().components
     assert part.trainer == trainer
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_can_be_chosen(settings: Any, family: str) -> None:
     settings.MUSICREC = settings.MUSICREC | {"FAMILY": family}
-    assert recipe_of_settings().algorithm == family
+    assert ensemble_from_settings().algorithm == family
 
 
 def test_a_recipe_that_is_asked_for_comes_before_all_others() -> None:
@@ -70,7 +70,7 @@ def test_a_recipe_that_is_asked_for_comes_before_all_others() -> None:
 def test_the_defaults_are_those_of_the_engine() -> None:
     with_defaults = configured.MUSICREC | {"FACTORS": 128}
     assert (with_defaults["ITERATIONS"], with_defaults["REGULARIZATION"]) == (IALS().iterations, IALS().regularization)
-    [part] = recipe_of_settings().components
+    [part] = ensemble_from_settings().components
     assert part.confidence == ConfidenceWeights()
 
 
@@ -79,9 +79,9 @@ def test_the_settings_come_first_where_that_is_wanted(settings: Any) -> None:
     TuningStudy.objects.create(budget_seconds=1, status="held_back", recipe=EnsembleConfig().to_dict())
     assert training_config().ensemble == NEIGHBOURS
     settings.MUSICREC = settings.MUSICREC | {"USE_TUNED": False}
-    assert training_config().ensemble == recipe_of_settings()
+    assert training_config().ensemble == ensemble_from_settings()
 
 
 def test_a_study_of_another_release_does_not_keep_the_night_from_training() -> None:
     TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe={"parts": [{"family": "crystal_ball"}]})
-    assert training_config().ensemble == recipe_of_settings()
+    assert training_config().ensemble == ensemble_from_settings()

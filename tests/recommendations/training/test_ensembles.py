@@ -11,9 +11,9 @@ from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from recommendations.models import ModelArtifact
 from recommendations.training import run
-from recommendations.training.config import store
-from recommendations.training.publish import publish, version_in_service
+from recommendations.training.publish import publish
 from recommendations.training.run import run_training
+from recommendations.version_store import version_in_service, version_store
 from tests.people import Catalogue
 
 NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
@@ -62,8 +62,8 @@ def test_a_version_put_into_service_by_hand_is_what_the_next_is_compared_with(wo
 @pytest.mark.parametrize("config", [{}, {"factors": 64}, {"parts": [{"family": "crystal_ball"}], "weights": {}}])
 def test_a_version_whose_recipe_cannot_be_read_is_no_obstacle(world: Catalogue, config: dict[str, Any]) -> None:
     first = first_version()
-    manifest = store().manifest(first) | {"config": config}
-    (store().folder(first) / "manifest.json").write_text(json.dumps(manifest))
+    manifest = version_store().manifest(first) | {"config": config}
+    (version_store().folder(first) / "manifest.json").write_text(json.dumps(manifest))
     assert trained_beside(None) == set()
 
 

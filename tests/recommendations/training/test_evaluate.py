@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.rp3beta import RP3Beta
 from recommendations.models import ModelArtifact
-from recommendations.training.publish import version_in_service
 from recommendations.training.run import run_training
+from recommendations.version_store import version_in_service
 from tests.people import Catalogue
 
 NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from recommendations.models import ModelArtifact
-from recommendations.training.quality_gate import objection, score
+from recommendations.training.quality_gate import rejection_reason, report_ndcg
 
 ZERO = (0.0, 0.0, 0.0)
 Interval = tuple[float, float, float]
@@ -91,14 +91,14 @@ def old(ndcg: float, split: str = "time") -> dict[str, Any]:
     ],
 )
 def test_the_gate(candidate: dict[str, Any], serving: dict[str, Any] | None, reason: str) -> None:
-    said = objection(candidate, serving, margin=0.1)
+    said = rejection_reason(candidate, serving, margin=0.1)
     assert said.startswith(reason) if reason else said == ""
     assert len(said) <= ModelArtifact._meta.get_field("gate_reason").max_length
 
 
 def test_a_margin_of_one_holds_back_only_what_is_worse_than_popular() -> None:
-    assert objection(manifest(0.001), manifest(0.9), margin=1) == ""
-    assert objection(manifest(0.001, to_popular=(-0.2, -0.3, -0.1)), manifest(0.9), margin=1) != ""
+    assert rejection_reason(manifest(0.001), manifest(0.9), margin=1) == ""
+    assert rejection_reason(manifest(0.001, to_popular=(-0.2, -0.3, -0.1)), manifest(0.9), margin=1) != ""
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_a_margin_of_one_holds_back_only_what_is_worse_than_popular() -> None:
 )
 def test_the_number_of_a_version_is_found_in_reports_of_every_release(found: dict[str, Any], ndcg: float) -> None:
     assert ModelArtifact(manifest=found).ndcg == ndcg
-    assert score(found.get("report", {})) == ndcg
+    assert report_ndcg(found.get("report", {})) == ndcg

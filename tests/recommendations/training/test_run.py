@@ -12,9 +12,9 @@ from interactions.models import Interaction
 from recommendations.models import Alarm, ModelArtifact, TrainingRun, UserFeatures
 from recommendations.tasks import train_model
 from recommendations.training import run
-from recommendations.training.config import store
-from recommendations.training.publish import CannotPublish, publish, roll_back, version_in_service
+from recommendations.training.publish import CannotPublish, publish, roll_back
 from recommendations.training.run import run_training
+from recommendations.version_store import version_in_service, version_store
 from tests.people import Catalogue
 
 
@@ -42,7 +42,7 @@ def test_a_run_publishes_a_version_and_leaves_a_row(world: Catalogue) -> None:
     assert run.seconds.keys() == {"reconcile", "read", "train", "write", "judge", "publish", "prune"}
     assert version_in_service() == artifact.version
     assert (artifact.gate, artifact.users, artifact.items, artifact.plays) == ("passed", 20, 20, 180)
-    assert artifact.size_bytes == store().size(artifact.version)
+    assert artifact.size_bytes == version_store().size(artifact.version)
     assert artifact.manifest["config"]["parts"][0]["factors"] == 2
     assert artifact.ndcg == artifact.manifest["report"]["models"]["model"]["metrics"]["ndcg@10"]["mean"]
     assert 10_000_000 < artifact.manifest["peak_memory_bytes"] <= run.peak_memory_bytes
@@ -51,7 +51,7 @@ def test_a_run_publishes_a_version_and_leaves_a_row(world: Catalogue) -> None:
 
 def test_user_features_are_the_factors_of_the_version(world: Catalogue) -> None:
     version = trained()
-    bundle = store().load(version)
+    bundle = version_store().load(version)
     assert UserFeatures.objects.count() == 20
     for features in UserFeatures.objects.all():
         row = bundle.users.row(features.user_id)
@@ -88,7 +88,7 @@ def test_other_settings_are_something_new(world: Catalogue, settings: Any) -> No
 
 def test_a_damaged_version_in_service_is_something_new(world: Catalogue) -> None:
     version = trained()
-    (store().folder(version) / "model.npz").write_bytes(b"gone")
+    (version_store().folder(version) / "model.npz").write_bytes(b"gone")
     assert run_training("test").status == "Published"
     assert version_in_service() != version
 
@@ -96,7 +96,7 @@ def test_a_damaged_version_in_service_is_something_new(world: Catalogue) -> None
 @pytest.mark.parametrize("content", ["", "{}", '{"version": "../../etc", "previous": null}'])
 def test_a_damaged_pointer_is_replaced_by_the_next_run(world: Catalogue, content: str) -> None:
     trained()
-    (store().root / "current.json").write_text(content)
+    (version_store().root / "current.json").write_text(content)
     assert version_in_service() is None
     assert run_training("test").status == "Published"
     assert version_in_service() == ModelArtifact.objects.latest("created_at").version
@@ -161,9 +161,9 @@ def test_the_task_is_the_same_call(world: Catalogue) -> None:
 )
 def test_a_worse_version_is_held_back_and_can_be_published_by_hand(world: Catalogue, perfect: dict[str, Any]) -> None:
     first = trained()
-    manifest = store().manifest(first)
+    manifest = version_store().manifest(first)
     better = manifest | {"report": {"split": manifest["report"]["split"]} | perfect}
-    (store().folder(first) / "manifest.json").write_text(json.dumps(better))
+    (version_store().folder(first) / "manifest.json").write_text(json.dumps(better))
     outcome = run_training("test", force=True)
     held_back = ModelArtifact.objects.latest("created_at")
     assert outcome.status == "Held back"
@@ -178,11 +178,11 @@ def test_a_worse_version_is_held_back_and_can_be_published_by_hand(world: Catalo
 def test_old_versions_are_pruned_never_the_one_in_service_nor_the_one_before(world: Catalogue, settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"MODEL_KEEP": 2}
     versions = [trained() for _ in range(4)]
-    assert set(store().versions()) == set(versions[2:])
+    assert set(version_store().versions()) == set(versions[2:])
     assert [a.version for a in ModelArtifact.objects.filter(pruned_at=None).order_by("pk")] == versions[2:]
     publish(versions[2])
     last = [trained() for _ in range(2)]
-    assert set(store().versions()) == set(last)
+    assert set(version_store().versions()) == set(last)
 
 
 def test_rolling_back_goes_to_the_version_before_and_back(world: Catalogue) -> None:
@@ -228,6 +228,6 @@ def test_old_versions_that_cannot_be_removed_do_not_undo_a_publication(
     def stuck() -> list[str]:
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(run, "prune", stuck)
+    monkeypatch.setattr(run, "prune_versions", stuck)
     assert run_training("test").status == "Published"
     assert Alarm.objects.get().kind == "prune_failed"

@@ -27,10 +27,10 @@ from interactions.models import Interaction
 from recommendations import tasks
 from recommendations.models import Alarm, ModelArtifact, TrainingRun, TuningStudy
 from recommendations.training import tuning
-from recommendations.training.config import recipe_of_settings, store, training_config
-from recommendations.training.publish import version_in_service
+from recommendations.training.config import ensemble_from_settings, training_config
 from recommendations.training.run import run_training
 from recommendations.training.tuning import run_tuning
+from recommendations.version_store import version_in_service, version_store
 from tests.engine import taste_groups
 from tests.people import Catalogue
 
@@ -164,25 +164,25 @@ def test_it_chooses_on_the_split_it_will_be_judged_on(world: None, finding: Any,
 def test_of_many_plays_it_takes_some_listeners_whole(world: None, settings: Any) -> None:
     everything = tuning.read_plays(lambda *args: None)
     settings.MUSICREC = settings.MUSICREC | {"TUNING_PAIRS": 1000}
-    some = tuning._sampled(everything, seed=1)
+    some = tuning.sample_listeners(everything, seed=1)
     assert 900 < len(set(zip(some.user, some.track, strict=True))) <= 1000
     assert len(some) == np.isin(everything.user, some.user).sum()
-    assert tuning._sampled(everything, seed=1).fingerprint() == some.fingerprint()
+    assert tuning.sample_listeners(everything, seed=1).fingerprint() == some.fingerprint()
     settings.MUSICREC = settings.MUSICREC | {"TUNING_PAIRS": len(everything)}
     repeated = Plays.concatenate([everything, everything])  # twice the plays, the same pairs
-    assert len(tuning._sampled(repeated, seed=1)) == len(repeated)
+    assert len(tuning.sample_listeners(repeated, seed=1)) == len(repeated)
 
 
 @pytest.mark.parametrize("found", ["the recipe in use", "a worse one"])
 def test_nothing_better_changes_nothing(world: None, finding: Any, found: str) -> None:
     run_training("test")
     serving = version_in_service()
-    finding(*((recipe_of_settings(), 0.9) if found == "the recipe in use" else (NEIGHBOURS, 0.0001)))
+    finding(*((ensemble_from_settings(), 0.9) if found == "the recipe in use" else (NEIGHBOURS, 0.0001)))
     outcome = run_tuning("test")
     assert (outcome.status, the_study().status) == ("No better", "no_better")
     assert outcome.detail.startswith("nothing better than the recipe in use was found")
     assert (version_in_service(), TrainingRun.objects.count()) == (serving, 1)
-    assert training_config().ensemble == recipe_of_settings()
+    assert training_config().ensemble == ensemble_from_settings()
 
 
 def test_what_the_gate_holds_back_is_not_used(world: None, finding: Any, settings: Any) -> None:
@@ -196,7 +196,7 @@ def test_what_the_gate_holds_back_is_not_used(world: None, finding: Any, setting
     assert "in service by more than the margin" in study.detail
     assert "on the same plays (difference " in study.artifact.gate_reason
     assert Alarm.objects.get().kind == "held_back"
-    assert (version_in_service(), training_config().ensemble) == (serving, recipe_of_settings())
+    assert (version_in_service(), training_config().ensemble) == (serving, ensemble_from_settings())
 
 
 def test_a_recipe_that_loses_to_popularity_is_held_back(world: None, finding: Any, settings: Any) -> None:
@@ -260,6 +260,6 @@ def test_the_task_is_the_same_call_and_runs_on_sundays(world: None, finding: Any
 @contextmanager
 def _locked(name: str) -> Iterator[FileLock]:
     """As by another process."""
-    store().root.mkdir(parents=True, exist_ok=True)
-    with FileLock(store().root / name) as lock:
+    version_store().root.mkdir(parents=True, exist_ok=True)
+    with FileLock(version_store().root / name) as lock:
         yield lock

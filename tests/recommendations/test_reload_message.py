@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from recommendations.reload_signal import send_reload, wait_for_message
+from recommendations.reload_message import send_reload, wait_for_reload
 
 
 def seconds_to_wake(poll: float, act: Any) -> float:
     """How long a watcher that has begun to wait sleeps on, when `act` happens."""
-    watcher = wait_for_message(poll)
+    watcher = wait_for_reload(poll)
     next(watcher) if poll > 1 else None
     woken = threading.Event()
     threading.Thread(target=lambda: (next(watcher), woken.set()), daemon=True).start()
@@ -31,6 +31,6 @@ def test_a_message_wakes_the_watcher_at_once(settings: Any) -> None:
 def test_without_redis_it_wakes_by_itself_and_sending_is_no_error(settings: Any, url: str) -> None:
     settings.REDIS_URL = url
     began = time.monotonic()
-    assert list(islice(wait_for_message(0.05), 3)) == [None] * 3
+    assert list(islice(wait_for_reload(0.05), 3)) == [None] * 3
     assert 0.1 < time.monotonic() - began < 3
     send_reload("v1")

@@ -36,7 +36,7 @@ def ask_for_warming(version: str) -> None:
         logger.warning("nothing is computed ahead for version=%s: %s", version, error)
 
 
-def wait_for_message(seconds: float) -> Iterator[None]:
+def wait_for_reload(seconds: float) -> Iterator[None]:
     """Yields when a message came, when the subscription was made anew, and after `seconds` at the latest; for ever."""
     while True:
         if not settings.REDIS_URL:
