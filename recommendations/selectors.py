@@ -10,7 +10,7 @@ from django.db.models import Prefetch, QuerySet
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
-from engine.bundle.versions import LOAD_ERRORS, Pointer
+from engine.bundle.versions import LOAD_ERRORS
 from engine.projection import project_to_plane
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.version_store import current_pointer, version_store
@@ -37,14 +37,6 @@ def versions_with_runs() -> QuerySet[ModelArtifact]:
 def recent_versions() -> list[ModelArtifact]:
     """The newest `MAX_VERSIONS`, in the order they were trained."""
     return list(versions_with_runs()[:MAX_VERSIONS])[::-1]
-
-
-def current_pointer() -> Pointer | None:
-    """The version in service and the one before it, where that can be read."""
-    try:
-        return version_store().pointer()
-    except LOAD_ERRORS:
-        return None
 
 
 def comparison_version(artifact: ModelArtifact, wanted: str = "", judged_beside: str = "") -> ModelArtifact | None:

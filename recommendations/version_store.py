@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from engine.bundle.versions import UNREADABLE, Pointer, VersionStore
+from engine.bundle.versions import LOAD_ERRORS, Pointer, VersionStore
 
 
 def version_store() -> VersionStore:
@@ -14,7 +14,7 @@ def current_pointer() -> Pointer | None:
     """Return the pointer, or None if nothing was published yet or the pointer cannot be read."""
     try:
         return version_store().pointer()
-    except UNREADABLE:
+    except LOAD_ERRORS:
         return None
 
 
