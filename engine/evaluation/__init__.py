@@ -1,1 +1,1 @@
-"""How good a configuration is: splits, ranking metrics, the report."""
+"""Offline evaluation: the ground truth, ranking metrics, bootstrap intervals and the report of them all."""

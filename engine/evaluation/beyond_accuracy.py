@@ -1,6 +1,6 @@
-"""What a listener gets besides the right tracks: novelty, diversity, coverage, popularity bias.
+"""Metrics beyond accuracy: novelty, diversity, coverage and popularity bias of the recommended lists.
 
-Lists are int64 (users, Kmax), rows of tracks, best first; a list that is shorter than Kmax ends in -1.
+Throughout, `lists` is int64 (users, max_k), item rows from the best on; a list shorter than max_k ends in -1.
 """
 
 from __future__ import annotations
@@ -11,90 +11,145 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from engine.evaluation.metrics import PerUserMetric
+
 Lists = NDArray[np.int64]
-PerUserMetric = NDArray[np.float64]
-DIVERSITY_LISTS = 1_000  # a sample that size puts the mean within about ±.01
-_LISTS_AT_ONCE = 50
+DIVERSITY_SAMPLE_SIZE = 1_000  # a sample of this many lists puts the mean within about ±.01
+_LISTS_PER_BLOCK = 50
 
 
 def novelty(popularity: NDArray[np.float32], users: int) -> NDArray[np.float64]:
-    """Self-information of each track in bits, -log2(its listeners / all listeners), float64 (items,): how unlikely one
-    is to know it already (Castells, Vargas & Wang 2011). A track nobody played counts as one with a single listener.
+    """Return each item's self-information in bits, -log2(its listeners / all users): how surprising it is.
 
-    popularity: float32 (items,), listeners of each track · users: how many listeners there are.
+    Castells, Vargas & Wang, "Novelty and Diversity Metrics for Recommender Systems", 2011. An item that nobody played
+    counts as if it had a single listener.
+
+    Args:
+        popularity: float32 (items,), listeners of each item.
+        users: how many users there are.
+
+    Returns:
+        float64 (items,).
     """
     return -np.log2(np.maximum(popularity, 1) / max(users, 1), dtype=np.float64)
 
 
-def list_means(worth: NDArray[np.floating], lists: Lists, ks: Sequence[int]) -> PerUserMetric:
-    """Mean over the first K of what each track is `worth` (items,): float64 (users, len(ks)), NaN for an empty list."""
-    listed = lists >= 0
-    sums = np.cumsum(np.where(listed, worth[lists], 0), axis=1, dtype=np.float64)[:, np.asarray(ks) - 1]
-    lengths = np.cumsum(listed, axis=1)[:, np.asarray(ks) - 1]
+def list_means(item_values: NDArray[np.floating], lists: Lists, ks: Sequence[int]) -> PerUserMetric:
+    """Return the mean of `item_values` over the first K items of each list: float64 (users, len(ks)).
+
+    Args:
+        item_values: (items,), a value of each item, such as its novelty.
+        lists: int64 (users, max_k), see the module.
+        ks: cut-offs in 1..max_k.
+
+    Returns:
+        float64 (users, len(ks)); NaN for an empty list.
+    """
+    is_item = lists >= 0
+    columns = np.asarray(ks) - 1
+    sums = np.cumsum(np.where(is_item, item_values[lists], 0), axis=1, dtype=np.float64)[:, columns]
+    lengths = np.cumsum(is_item, axis=1)[:, columns]
     return np.asarray(np.divide(sums, lengths, out=np.full(sums.shape, np.nan), where=lengths > 0))
 
 
 def item_vectors(past: sp.csr_matrix) -> sp.csr_matrix:
-    """What tracks are compared by: who played them. CSR float32 (items, users), rows of length 1, or 0 for a track
-    nobody played. past: CSR bool (users, items)."""
+    """Return the vectors by whose cosine items are compared: the users who played each, scaled to length 1.
+
+    Args:
+        past: CSR bool (users, items).
+
+    Returns:
+        CSR float32 (items, users); an empty row for an item that nobody played.
+    """
     vectors = past.T.tocsr()
     listeners = np.diff(vectors.indptr)
-    lengths = np.repeat(1 / np.sqrt(np.maximum(listeners, 1), dtype=np.float32), listeners)
-    return sp.csr_matrix((lengths, vectors.indices, vectors.indptr), shape=vectors.shape)
+    values = np.repeat(1 / np.sqrt(np.maximum(listeners, 1), dtype=np.float32), listeners)
+    return sp.csr_matrix((values, vectors.indices, vectors.indptr), shape=vectors.shape)
 
 
 def intra_list_diversity(vectors: sp.csr_matrix, lists: Lists, ks: Sequence[int], seed: int) -> PerUserMetric:
-    """Intra-list diversity, 1 - mean cosine over the pairs of a list (Ziegler et al. 2005): float64 (users, len(ks)).
+    """Return 1 minus the mean cosine over all pairs of items in a list (Ziegler et al. 2005).
 
-    A track nobody played is like no other. NaN where a list has fewer than two tracks and, so that the cost does not
-    grow with the listeners, outside of a seeded sample of DIVERSITY_LISTS lists. vectors: see `track_vectors`.
+    Measured on a seeded sample of DIVERSITY_SAMPLE_SIZE lists, so that the cost does not grow with the users. An item
+    that nobody played is similar to no other.
+
+    Args:
+        vectors: CSR float32 (items, users), see `item_vectors`.
+        lists: int64 (users, max_k), see the module.
+        ks: cut-offs in 1..max_k.
+        seed: of the sample.
+
+    Returns:
+        float64 (users, len(ks)); NaN outside the sample and for lists of fewer than two items.
     """
-    sample = np.random.default_rng(seed).permutation(len(lists))[:DIVERSITY_LISTS]
+    sample = np.random.default_rng(seed).permutation(len(lists))[:DIVERSITY_SAMPLE_SIZE]
     values = np.full((len(lists), len(ks)), np.nan)
-    for start in range(0, len(sample), _LISTS_AT_ONCE):
-        rows = sample[start : start + _LISTS_AT_ONCE]
-        values[rows] = np.stack([_diversity(vectors, lists[rows, :k]) for k in ks], axis=1)
+    for start in range(0, len(sample), _LISTS_PER_BLOCK):
+        rows = sample[start : start + _LISTS_PER_BLOCK]
+        values[rows] = np.stack([_diversity_of_lists(vectors, lists[rows, :k]) for k in ks], axis=1)
     return values
 
 
-def exposure_counts(lists: Lists, weights: NDArray[np.generic], tracks: int) -> NDArray[np.float64]:
-    """How often each track is listed, float64 (r, tracks), where the list of a listener counts `weights` (r, users)."""
-    return np.asarray(_indicator(lists, tracks).T @ weights.T.astype(np.float64)).T
+def exposure_counts(lists: Lists, weights: NDArray[np.generic], items: int) -> NDArray[np.float64]:
+    """Return how often each item is recommended when the users' lists count `weights` times.
 
+    Args:
+        lists: int64 (users, max_k), see the module.
+        weights: (r, users), r weightings of the users.
+        items: how many items there are.
 
-def coverage(exposed: NDArray[np.float64], played: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Catalogue coverage, float64 (r,), in 0..1: share of the `played` (tracks,) tracks that are in anybody's list.
-
-    exposed: float64 (r, tracks), how often each is listed.
+    Returns:
+        float64 (r, items).
     """
-    return np.asarray((exposed[:, played] > 0).sum(axis=1) / max(played.sum(), 1))
+    return np.asarray(_list_matrix(lists, items).T @ weights.T.astype(np.float64)).T
 
 
-def gini(exposed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gini index of exposure over all tracks, float64 (r,): 0 all are listed equally often, towards 1 few have it all.
+def coverage(exposure: NDArray[np.float64], is_played: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the share of the played items that are on anybody's list.
 
-    exposed: float64 (r, tracks), how often each is listed; no list at all gives 0.
+    Args:
+        exposure: float64 (r, items), see `exposure_counts`.
+        is_played: bool (items,), the items that anybody played.
+
+    Returns:
+        float64 (r,) in 0..1.
     """
-    tracks = exposed.shape[1]
-    above = np.sort(exposed, axis=1) @ (2 * np.arange(1, tracks + 1) - tracks - 1)
-    total = tracks * exposed.sum(axis=1)
-    return np.asarray(np.divide(above, total, out=np.zeros(len(exposed)), where=total > 0))
+    return np.asarray((exposure[:, is_played] > 0).sum(axis=1) / max(is_played.sum(), 1))
 
 
-def _diversity(vectors: sp.csr_matrix, lists: Lists) -> NDArray[np.float64]:
-    """Of whole lists. The squared length of the sum of unit vectors is the sum of all cosines, own ones included."""
-    chosen = _indicator(lists, vectors.shape[0])
-    together = chosen @ vectors
-    together.data **= 2
-    own = chosen @ (np.diff(vectors.indptr) > 0).astype(np.float64)
-    cosines = np.asarray(together.sum(axis=1)).ravel() - own
-    lengths = np.diff(chosen.indptr)
+def gini(exposure: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Gini index of exposure: 0 when all items are recommended equally often, near 1 when few get it all.
+
+    Args:
+        exposure: float64 (r, items), see `exposure_counts`.
+
+    Returns:
+        float64 (r,); 0 where nothing is recommended at all.
+    """
+    items = exposure.shape[1]
+    weighted_sum = np.sort(exposure, axis=1) @ (2 * np.arange(1, items + 1) - items - 1)
+    total = items * exposure.sum(axis=1)
+    return np.asarray(np.divide(weighted_sum, total, out=np.zeros(len(exposure)), where=total > 0))
+
+
+def _diversity_of_lists(vectors: sp.csr_matrix, lists: Lists) -> NDArray[np.float64]:
+    """Return the diversity of whole lists, without comparing pair by pair.
+
+    The squared length of a sum of unit vectors is the sum of the cosines of all ordered pairs, including each vector
+    with itself; subtracting the latter, one for each vector that is not empty, leaves the pairs of different items.
+    """
+    list_matrix = _list_matrix(lists, vectors.shape[0])
+    sums = list_matrix @ vectors
+    sums.data **= 2
+    self_cosines = list_matrix @ (np.diff(vectors.indptr) > 0).astype(np.float64)
+    cosines = np.asarray(sums.sum(axis=1)).ravel() - self_cosines
+    lengths = np.diff(list_matrix.indptr)
     pairs = lengths * (lengths - 1.0)
     return np.asarray(1 - np.divide(cosines, pairs, out=np.full(len(lists), np.nan), where=pairs > 0))
 
 
-def _indicator(lists: Lists, tracks: int) -> sp.csr_matrix:
-    """1 where a list has a track: CSR float32 (users, tracks)."""
-    listed = lists >= 0
-    ends = np.concatenate([[0], np.cumsum(listed.sum(axis=1))])
-    return sp.csr_matrix((np.ones(ends[-1], np.float32), lists[listed], ends), shape=(len(lists), tracks))
+def _list_matrix(lists: Lists, items: int) -> sp.csr_matrix:
+    """Return CSR float32 (users, items), 1 where a list contains an item."""
+    is_item = lists >= 0
+    indptr = np.concatenate([[0], np.cumsum(is_item.sum(axis=1))])
+    return sp.csr_matrix((np.ones(indptr[-1], np.float32), lists[is_item], indptr), shape=(len(lists), items))

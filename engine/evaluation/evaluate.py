@@ -1,4 +1,4 @@
-"""Ask several models the same question: what will each listener play next, out of all tracks?"""
+"""Evaluate several models on the same ground truth: what will each user play next, out of the whole catalogue?"""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from engine.evaluation.report import ReportBuilder
 from engine.evaluation.segments import COLD_THRESHOLD, HEAD_SHARE, item_segments, user_segments
 
 MOST_POPULAR = "most_popular"
-MAX_USERS = 10_000  # a sample that size puts NDCG within about ±.003
-Progress = Callable[[int, int], None]
+MAX_USERS = 10_000  # a sample of this many users puts NDCG within about ±.003
+ProgressCallback = Callable[[int, int], None]
 
 
 def evaluate(
     past: sp.csr_matrix,
     future: sp.csr_matrix,
-    rankers: Mapping[str, Scorer],
+    scorers: Mapping[str, Scorer],
     *,
     ks: Sequence[int] = (5, 10, 20),
     seed: int = 0,
@@ -32,60 +32,68 @@ def evaluate(
     cold_threshold: int = COLD_THRESHOLD,
     head_share: float = HEAD_SHARE,
     threads: int = 0,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Judge `rankers`, and most popular beside them, on the tracks that listeners came to in the future.
+    """Evaluate models, and "most popular" beside them, on the items that users came to in the future.
 
-    All tracks are ranked, none is sampled; what a listener has in the past is neither a hit nor relevant, and who has
-    nothing relevant is left out. Who has no past is asked about too: the ranker decides what to offer them.
+    The whole catalogue is ranked, without sampled negatives. Items of a user's past are neither recommended nor
+    relevant, and users with no relevant item are left out. Users without a past are included; the scorer decides what
+    to recommend to them.
 
-    past, future: CSR (users, items), any stored entry is a play · rankers: the first is compared with each other one ·
-    ks: cut-offs ≥ 1 · max_listeners: judge a seeded sample of so many; None for all · cold_below, head_share: see
-    `segments` · threads: 0 for all cores.
+    Args:
+        past: CSR (users, items); any stored entry counts as a play, whatever its value.
+        future: the same, of what was held out.
+        scorers: models by name; the first is compared with each of the others.
+        ks: cut-offs, at least 1.
+        seed: of the sample of users, the bootstrap and the sample of lists whose diversity is measured.
+        max_users: evaluate a seeded sample of so many users; None for all.
+        cold_threshold: see `user_segments`.
+        head_share: see `item_segments`.
+        threads: 0 for all cores.
+        progress: called with the users done, over all models, and their total.
 
-    JSON-ready: `{"listeners", "tracks", "ks", "max_k", "models": {name: {"metrics": {"ndcg@10": {"mean", "low",
-    "high"}, …}, "segments": {"cold": {"listeners", "metrics"}, …}}}, "differences": {other: {"ndcg@10": {…}, …}}}`.
-    low and high are 95 % bootstrap bounds; what nobody has a value of is absent, and without listeners so are all
-    models. Raises ValueError for other cut-offs, and where the shapes of past, future and scores do not fit together.
+    Returns:
+        A JSON-ready report: `{"listeners", "tracks", "ks", "max_k", "models": {name: {"metrics": {"ndcg@10": {"mean",
+        "low", "high"}, …}, "segments": {"cold": {"listeners", "metrics"}, …}}}, "differences": {other: {"ndcg@10":
+        {…}, …}}}`. Low and high are 95 % bootstrap bounds. A metric that is defined for nobody is absent; without any
+        user to evaluate so are all models.
+
+    Raises:
+        ValueError: a cut-off is below 1 or there is none; the shapes of past, future and scores do not match.
     """
     ks = sorted(set(map(int, ks)))
     if not ks or ks[0] < 1:
-        raise ValueError(f"ks are one cut-off or more, from 1; not {ks}")
+        raise ValueError(f"ks: expected one or more cut-offs of at least 1, not {ks}")
     ground_truth = GroundTruth.from_matrices(past, future, max_users, seed)
-    asked = len(ground_truth.users)
-    answer = {"listeners": asked, "tracks": past.shape[1], "ks": ks, "max_k": ks[-1], "models": {}, "differences": {}}
-    if asked:
-        judge = ReportBuilder(
-            ground_truth=ground_truth,
-            ks=ks,
-            draws=draw_resamples(asked, seed),
-            vectors=item_vectors(ground_truth.past),
-            listener_segments=user_segments(ground_truth.history_lengths(), cold_threshold),
-            track_segments=item_segments(ground_truth.popularity, head_share),
-            seed=seed,
-        )
-        answer |= _judge_all(judge, dict(rankers) | {MOST_POPULAR: most_popular(ground_truth)}, threads, progress)
-    return answer
+    users = len(ground_truth.users)
+    report = {"listeners": users, "tracks": past.shape[1], "ks": ks, "max_k": ks[-1], "models": {}, "differences": {}}
+    if not users:
+        return report
 
-
-def most_popular(ground_truth: GroundTruth) -> Scorer:
-    """The same for everybody: how many listeners each track has in the past."""
-    return lambda listeners: np.tile(ground_truth.popularity, (len(listeners), 1))
-
-
-def _judge_all(judge: ReportBuilder, rankers: Mapping[str, Scorer], threads: int, progress: Progress) -> dict[str, Any]:
-    ground_truth, asked = judge.ground_truth, len(judge.ground_truth.users)
-    models: dict[str, Any] = {}
+    builder = ReportBuilder(
+        ground_truth=ground_truth,
+        ks=ks,
+        resamples=draw_resamples(users, seed),
+        item_vectors=item_vectors(ground_truth.past),
+        user_segments=user_segments(ground_truth.history_lengths(), cold_threshold),
+        item_segments=item_segments(ground_truth.popularity, head_share),
+        seed=seed,
+    )
+    all_scorers = dict(scorers) | {MOST_POPULAR: most_popular_scorer(ground_truth)}
     hits: dict[str, Hits] = {}
-    for name, scores in rankers.items():
+    for name, scorer in all_scorers.items():
 
-        def advance(done: int, before: int = len(models)) -> None:
-            progress(before * asked + done, len(rankers) * asked)
+        def count_users(done: int, previous: int = len(hits) * users) -> None:
+            progress(previous + done, len(all_scorers) * users)
 
-        lists = rank_top_k(
-            scores, ground_truth.users, ground_truth.past, judge.ks[-1], threads=threads, progress=advance
-        )
+        lists = rank_top_k(scorer, ground_truth.users, ground_truth.past, ks[-1], threads=threads, progress=count_users)
         hits[name] = ground_truth.mark_hits(lists)
-        models[name] = judge.judge(lists, hits[name])
+        report["models"][name] = builder.report_model(lists, hits[name])
     first, *others = hits
-    return {"models": models, "differences": {name: judge.difference(hits[first], hits[name]) for name in others}}
+    report["differences"] = {name: builder.report_difference(hits[first], hits[name]) for name in others}
+    return report
+
+
+def most_popular_scorer(ground_truth: GroundTruth) -> Scorer:
+    """Return a baseline with the same scores for everybody: how many users each item has in the past."""
+    return lambda users: np.tile(ground_truth.popularity, (len(users), 1))

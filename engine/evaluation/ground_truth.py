@@ -1,4 +1,4 @@
-"""What is asked: who plays what next, and what the right answers are."""
+"""The ground truth of an evaluation: whose future is predicted, and which items are relevant to them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """past: CSR bool (users, items) · listeners: int64 (n,), ascending, the rows of those who are asked about ·
-    wanted: CSR bool (n, items), what is relevant to each of them, at least one track · popularity: float32 (items,),
-    listeners of each track in the past."""
+    """The evaluated users, what they had played before, and what they came to afterwards.
+
+    Args:
+        past: CSR bool (users, items), what is known before; never recommended again.
+        users: int64 (n,), ascending rows of the evaluated users.
+        relevant: CSR bool (n, items), at least one relevant item for each of them.
+        popularity: float32 (items,), listeners of each item in the past.
+    """
 
     past: sp.csr_matrix
     users: NDArray[np.int64]
@@ -22,49 +27,69 @@ class GroundTruth:
 
     @classmethod
     def from_matrices(cls, past: sp.csr_matrix, future: sp.csr_matrix, max_users: int | None, seed: int) -> GroundTruth:
-        """Relevant is what of the future is not in the past. past, future: CSR (users, items), any stored entry is a
-        play. Raises ValueError where their shapes differ."""
+        """Build the ground truth from a split: relevant are the items of the future that are not in the past.
+
+        Args:
+            past: CSR (users, items); any stored entry counts as a play, whatever its value.
+            future: the same, of what was held out.
+            max_users: evaluate a seeded sample of so many users; None for all with a relevant item.
+            seed: of the sample.
+
+        Raises:
+            ValueError: the shapes of past and future differ.
+        """
         if past.shape != future.shape:
-            raise ValueError(f"past {past.shape} and future {future.shape} are not of the same shape")
-        past, future = _played(past), _played(future)
-        wanted = (future > past).tocsr()
-        asked = np.flatnonzero(np.diff(wanted.indptr))
-        if max_users is not None and len(asked) > max_users:
-            asked = np.sort(np.random.default_rng(seed).choice(asked, max_users, replace=False))
-        return cls(past, asked, wanted[asked], _item_user_counts(past))
+            raise ValueError(f"past and future must have the same shape, not {past.shape} and {future.shape}")
+        past, future = _to_bool(past), _to_bool(future)
+        relevant = (future > past).tocsr()
+        users = np.flatnonzero(np.diff(relevant.indptr))
+        if max_users is not None and len(users) > max_users:
+            users = np.sort(np.random.default_rng(seed).choice(users, max_users, replace=False))
+        popularity = np.bincount(past.indices, minlength=past.shape[1]).astype(np.float32)
+        return cls(past, users, relevant[users], popularity)
 
     def mark_hits(self, lists: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether the track at each rank is relevant: bool (n, k), False where `lists` int64 (n, k) is -1."""
-        asked = np.repeat(np.arange(len(lists)), lists.shape[1])
-        found = np.asarray(self.relevant[asked, lists.ravel()], np.bool_).reshape(lists.shape)
-        return found & (lists >= 0)
+        """Return whether the item at each rank is relevant: bool (n, k).
 
-    def relevant_counts(self, tracks: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-        """How many tracks, or how many of the `tracks` bool (items,), are relevant to each: int64 (n,)."""
-        if tracks is None:
+        Args:
+            lists: int64 (n, k), item rows recommended to each user, -1 where a list is shorter.
+        """
+        users = np.repeat(np.arange(len(lists)), lists.shape[1])
+        is_relevant = np.asarray(self.relevant[users, lists.ravel()], np.bool_).reshape(lists.shape)
+        return is_relevant & (lists >= 0)  # -1 has looked up the last item
+
+    def relevant_counts(self, item_mask: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """Return how many items, or items of `item_mask` bool (items,), are relevant to each user: int64 (n,)."""
+        if item_mask is None:
             return np.asarray(np.diff(self.relevant.indptr).astype(np.int64))
-        return np.asarray(self.relevant @ tracks.astype(np.int64))
+        return np.asarray(self.relevant @ item_mask.astype(np.int64))
 
     def history_lengths(self) -> NDArray[np.int64]:
-        """How many tracks each has in the past: int64 (n,)."""
+        """Return how many items each evaluated user has in the past: int64 (n,)."""
         return np.asarray(np.diff(self.past.indptr)[self.users], np.int64)
 
 
-def _item_user_counts(played: sp.csr_matrix) -> NDArray[np.float32]:
-    return np.bincount(played.indices, minlength=played.shape[1]).astype(np.float32)
-
-
 def known_users_only(past: sp.csr_matrix, future: sp.csr_matrix) -> sp.csr_matrix:
-    """The future of those who have a past, the other rows empty: a listener without one is served what is popular,
-    whatever the model. past, future: CSR (users, items)."""
-    kept = sp.csr_matrix(sp.diags((np.diff(past.indptr) > 0).astype(np.float32)) @ future)
-    kept.eliminate_zeros()
-    return kept
+    """Return `future` without the rows of users who have no past.
+
+    Users without a past are served what is popular by every model, so they would only blur a comparison.
+
+    Args:
+        past: CSR (users, items).
+        future: CSR (users, items).
+
+    Returns:
+        CSR (users, items).
+    """
+    has_past = sp.diags((np.diff(past.indptr) > 0).astype(np.float32))
+    known_future = sp.csr_matrix(has_past @ future)
+    known_future.eliminate_zeros()
+    return known_future
 
 
-def _played(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    """True wherever `matrix` has an entry, whatever its value: CSR bool of its own arrays, rows ascending."""
-    played = matrix.astype(np.bool_)
-    played.sum_duplicates()
-    played.data[:] = True
-    return played
+def _to_bool(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """Return a CSR bool copy, True for every stored entry, columns ascending within rows."""
+    copy = matrix.astype(np.bool_)
+    copy.sum_duplicates()
+    copy.data[:] = True  # a stored zero is an entry too
+    return copy

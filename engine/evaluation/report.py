@@ -1,10 +1,9 @@
-"""All numbers of one model's lists, as JSON."""
+"""The figures of one model's lists, as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,74 +17,101 @@ from engine.evaluation.metrics import Hits, PerUserMetric, accuracy_metrics
 from engine.evaluation.segments import Mask
 
 Lists = NDArray[np.int64]
-AGGREGATE_RESAMPLES = 50  # of coverage and Gini, since each counts all lists anew
+AGGREGATE_RESAMPLES = 50  # for coverage and Gini, because each resample counts all lists anew
 _COMPARED = ("ndcg@", "recall@")
 
 
 @dataclass(frozen=True)
 class ReportBuilder:
-    """What all models are judged by: the same question, cut-offs, resamples, segments and sample of lists.
+    """Turns lists of items into figures, by the same ground truth, resamples, segments and samples for all models.
 
-    ks: ascending · draws: see `bootstrap.draw` · vectors: see `beyond_accuracy.track_vectors` · listener_segments: bool
-    (n,) each, of those asked about · track_segments: bool (items,) each.
+    Args:
+        ground_truth: of n users.
+        ks: cut-offs, ascending.
+        resamples: uint8 (resamples, n), see `draw_resamples`.
+        item_vectors: CSR float32 (items, users), see `beyond_accuracy.item_vectors`.
+        user_segments: bool (n,) by name.
+        item_segments: bool (items,) by name.
+        seed: of the sample of lists whose diversity is measured.
     """
 
     ground_truth: GroundTruth
     ks: Sequence[int]
-    draws: ResampleCounts
-    vectors: sp.csr_matrix
-    listener_segments: Mapping[str, Mask]
-    track_segments: Mapping[str, Mask]
+    resamples: ResampleCounts
+    item_vectors: sp.csr_matrix
+    user_segments: Mapping[str, Mask]
+    item_segments: Mapping[str, Mask]
     seed: int
 
-    def judge(self, lists: Lists, hits: Hits) -> dict[str, Any]:
-        """`{"metrics": {…}, "segments": {…}}` of lists int64 (n, max(ks)), -1 where one ends early, and their hits."""
-        values = accuracy_metrics(hits, self.ground_truth.relevant_counts(), self.ks) | self._beyond_accuracy(lists)
-        metrics = mean_intervals(values, self.draws) | self._aggregates(lists)
-        return {"metrics": as_json(metrics), "segments": self._segments(lists, hits)}
+    def report_model(self, lists: Lists, hits: Hits) -> dict[str, Any]:
+        """Report one model's metrics, for all users and by segment: `{"metrics": {…}, "segments": {…}}`.
 
-    def difference(self, one: Hits, other: Hits) -> dict[str, Any]:
-        """How much better the lists with the hits of `one` are, listener by listener, in NDCG and recall."""
-        first, second = (accuracy_metrics(hits, self.ground_truth.relevant_counts(), self.ks) for hits in (one, other))
-        paired = {name: first[name] - second[name] for name in first if name.startswith(_COMPARED)}
-        return as_json(mean_intervals(paired, self.draws))
+        Args:
+            lists: int64 (n, max(ks)), recommended item rows, best first, -1 where a list is shorter.
+            hits: bool (n, max(ks)), whether each of them is relevant.
+        """
+        relevant_counts = self.ground_truth.relevant_counts()
+        per_user = accuracy_metrics(hits, relevant_counts, self.ks) | self._metrics_beyond_accuracy(lists)
+        by_user_segment = {
+            name: self._report_segment(hits, relevant_counts * mask) for name, mask in self.user_segments.items()
+        }
+        by_item_segment = {
+            name: self._report_segment(hits & mask[lists], self.ground_truth.relevant_counts(mask))
+            for name, mask in self.item_segments.items()
+        }
+        return {
+            "metrics": intervals_to_json(mean_intervals(per_user, self.resamples) | self._aggregate_intervals(lists)),
+            "segments": by_user_segment | by_item_segment,
+        }
 
-    def _beyond_accuracy(self, lists: Lists) -> dict[str, PerUserMetric]:
-        popularity, users = self.ground_truth.popularity, int(np.count_nonzero(np.diff(self.ground_truth.past.indptr)))
-        columns = {
-            "novelty": list_means(novelty(popularity, users), lists, self.ks),
-            "diversity": intra_list_diversity(self.vectors, lists, self.ks, self.seed),
+    def report_difference(self, hits: Hits, other_hits: Hits) -> dict[str, Any]:
+        """Report how much better `hits` are than `other_hits`, paired by user, in NDCG and recall."""
+        relevant_counts = self.ground_truth.relevant_counts()
+        metrics, other_metrics = (accuracy_metrics(h, relevant_counts, self.ks) for h in (hits, other_hits))
+        differences = {name: metrics[name] - other_metrics[name] for name in metrics if name.startswith(_COMPARED)}
+        return intervals_to_json(mean_intervals(differences, self.resamples))
+
+    def _metrics_beyond_accuracy(self, lists: Lists) -> dict[str, PerUserMetric]:
+        popularity = self.ground_truth.popularity
+        users_with_past = int(np.count_nonzero(np.diff(self.ground_truth.past.indptr)))
+        metrics = {
+            "novelty": list_means(novelty(popularity, users_with_past), lists, self.ks),
+            "diversity": intra_list_diversity(self.item_vectors, lists, self.ks, self.seed),
             "popularity": list_means(popularity, lists, self.ks),
         }
-        named = {f"{name}@{k}": column for name, of in columns.items() for k, column in zip(self.ks, of.T, strict=True)}
-        return {"personalised": (lists[:, 0] >= 0).astype(np.float64)} | named
-
-    def _aggregates(self, lists: Lists) -> dict[str, Interval]:
-        draws = self.draws[:AGGREGATE_RESAMPLES]
-        of = {k: statistic_intervals(partial(self._exposed, lists[:, :k]), draws) for k in self.ks}
-        return {f"{name}@{k}": i for k in self.ks for name, i in zip(("coverage", "gini"), of[k], strict=True)}
-
-    def _exposed(self, lists: Lists, weights: ResampleCounts) -> NDArray[np.float64]:
-        """Columns coverage, Gini: float64 (r, 2)."""
-        exposed = exposure_counts(lists, weights, len(self.ground_truth.popularity))
-        return np.stack([coverage(exposed, self.ground_truth.popularity > 0), gini(exposed)], axis=1)
-
-    def _segments(self, lists: Lists, hits: Hits) -> dict[str, Any]:
-        relevant = self.ground_truth.relevant_counts()
-        of_listeners = {name: self._segment(hits, relevant * mask) for name, mask in self.listener_segments.items()}
-        of_tracks = {
-            name: self._segment(hits & mask[lists], self.ground_truth.relevant_counts(mask))
-            for name, mask in self.track_segments.items()
+        at_k = {
+            f"{name}@{k}": column
+            for name, columns in metrics.items()
+            for k, column in zip(self.ks, columns.T, strict=True)
         }
-        return of_listeners | of_tracks
+        return {"personalised": (lists[:, 0] >= 0).astype(np.float64)} | at_k
 
-    def _segment(self, hits: Hits, relevant: NDArray[np.int64]) -> dict[str, Any]:
-        """Of those listeners to whom anything is relevant."""
-        inside = relevant > 0
-        values = accuracy_metrics(hits[inside], relevant[inside], self.ks)
-        return {"listeners": int(inside.sum()), "metrics": as_json(mean_intervals(values, self.draws[:, inside]))}
+    def _aggregate_intervals(self, lists: Lists) -> dict[str, Interval]:
+        """Return coverage and Gini, which are properties of all lists together."""
+        resamples = self.resamples[:AGGREGATE_RESAMPLES]
+        intervals: dict[str, Interval] = {}
+        for k in self.ks:
+
+            def coverage_and_gini(weights: ResampleCounts, lists_at_k: Lists = lists[:, :k]) -> NDArray[np.float64]:
+                exposure = exposure_counts(lists_at_k, weights, len(self.ground_truth.popularity))
+                return np.stack([coverage(exposure, self.ground_truth.popularity > 0), gini(exposure)], axis=1)
+
+            intervals[f"coverage@{k}"], intervals[f"gini@{k}"] = statistic_intervals(coverage_and_gini, resamples)
+        return intervals
+
+    def _report_segment(self, hits: Hits, relevant_counts: NDArray[np.int64]) -> dict[str, Any]:
+        """Report the users to whom anything of the segment is relevant."""
+        users = relevant_counts > 0
+        metrics = accuracy_metrics(hits[users], relevant_counts[users], self.ks)
+        return {
+            "listeners": int(users.sum()),
+            "metrics": intervals_to_json(mean_intervals(metrics, self.resamples[:, users])),
+        }
 
 
-def as_json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    """Numbers of five digits after the point."""
-    return {name: {k: round(v, 5) for k, v in i._asdict().items()} for name, i in intervals.items()}
+def intervals_to_json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    """Return the intervals as dicts of numbers rounded to five decimals."""
+    return {
+        name: {field: round(value, 5) for field, value in interval._asdict().items()}
+        for name, interval in intervals.items()
+    }

@@ -1,4 +1,4 @@
-"""For whom, and of which tracks, a model is good: cold, light and heavy listeners; head and tail of the catalogue."""
+"""Segments of the users and the catalogue: cold, light and heavy users; head and tail items."""
 
 from __future__ import annotations
 
@@ -10,25 +10,39 @@ COLD_THRESHOLD = 5
 HEAD_SHARE = 0.5
 
 
-def user_segments(tracks: NDArray[np.int64], cold_threshold: int = COLD_THRESHOLD) -> dict[str, Mask]:
-    """ "cold", "light", "heavy": bool (listeners,) each, every listener in one of them.
+def user_segments(history_lengths: NDArray[np.int64], cold_threshold: int = COLD_THRESHOLD) -> dict[str, Mask]:
+    """Divide the users into "cold", "light" and "heavy" ones.
 
-    tracks: int64 (listeners,), how many each has played in the past. Cold: fewer than `cold_below`; light: fewer than
-    the median of the rest; heavy: the others.
+    Args:
+        history_lengths: int64 (users,), how many items each has in the past.
+        cold_threshold: users with fewer items are cold; of the others, those below the median are light.
+
+    Returns:
+        bool (users,) by segment; every user is in exactly one.
     """
-    cold = tracks < cold_threshold
-    median = np.median(tracks[~cold]) if not cold.all() else 0
-    return {"cold": cold, "light": ~cold & (tracks < median), "heavy": ~cold & (tracks >= median)}
+    cold = history_lengths < cold_threshold
+    median = np.median(history_lengths[~cold]) if not cold.all() else 0
+    return {
+        "cold": cold,
+        "light": ~cold & (history_lengths < median),
+        "heavy": ~cold & (history_lengths >= median),
+    }
 
 
 def item_segments(popularity: NDArray[np.float32], head_share: float = HEAD_SHARE) -> dict[str, Mask]:
-    """ "head", "tail": bool (tracks,) each, every track in one of them.
+    """Divide the catalogue into "head" and "tail" items.
 
-    popularity: float32 (tracks,), listeners of each track in the past. Head: the most popular tracks, ties by row,
-    that it takes to hold `head_share` of the past's pairs; tail: the others.
+    Args:
+        popularity: float32 (items,), listeners of each item in the past.
+        head_share: the head is as few of the most popular items as hold this share of all (user, item) pairs; items
+            with equal popularity enter in the order of their rows.
+
+    Returns:
+        bool (items,) by segment; every item is in exactly one.
     """
     most_popular_first = np.argsort(-popularity, kind="stable")
-    held_by_those_before = np.cumsum(popularity[most_popular_first], dtype=np.float64) - popularity[most_popular_first]
+    sorted_popularity = popularity[most_popular_first]
+    pairs_before = np.cumsum(sorted_popularity, dtype=np.float64) - sorted_popularity
     head = np.zeros(len(popularity), np.bool_)
-    head[most_popular_first] = held_by_those_before < head_share * popularity.sum(dtype=np.float64)
+    head[most_popular_first] = pairs_before < head_share * popularity.sum(dtype=np.float64)
     return {"head": head, "tail": ~head}

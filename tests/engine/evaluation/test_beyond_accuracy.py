@@ -63,8 +63,8 @@ def test_diversity_agrees_with_the_cosines_of_all_pairs() -> None:
 
 def test_diversity_is_measured_on_a_seeded_sample_of_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, lists = item_vectors(random_past()), np.tile(random_lists()[:1], (30, 1))
-    monkeypatch.setattr(beyond_accuracy, "DIVERSITY_LISTS", 10)
-    monkeypatch.setattr(beyond_accuracy, "_LISTS_AT_ONCE", 4)
+    monkeypatch.setattr(beyond_accuracy, "DIVERSITY_SAMPLE_SIZE", 10)
+    monkeypatch.setattr(beyond_accuracy, "_LISTS_PER_BLOCK", 4)
     one, again, other = (intra_list_diversity(vectors, lists, (6,), seed)[:, 0] for seed in (1, 1, 2))
     assert np.isfinite(one).sum() == 10
     assert np.isfinite(one).tolist() == np.isfinite(again).tolist() != np.isfinite(other).tolist()
