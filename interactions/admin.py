@@ -5,6 +5,7 @@ from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from access.services import bump_user_revisions
 from common.admin import ReadOnlyAdmin
 from interactions.models import Block, Exposure, HistoryImport, Interaction, UnmatchedListen
 
@@ -18,6 +19,10 @@ class InteractionAdmin(ModelAdmin):  # type: ignore[misc]
     autocomplete_fields = ["user", "track"]
     ordering = ["-played_at"]
     show_full_result_count = False
+
+    def save_model(self, request: HttpRequest, obj: Interaction, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        bump_user_revisions([obj.user_id])
 
 
 @admin.register(Exposure)

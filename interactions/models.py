@@ -6,13 +6,12 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from interactions.telling import Telling
 from tracks.models import Track
 
 QUALIFIED_MILESTONE = 75  # percent of a track, from which a play says "liked it"
 
 
-class Interaction(Telling):
+class Interaction(models.Model):
     """One event of a listener that tells of their taste, or an imported total of `plays` plays."""
 
     class Kind(models.TextChoices):

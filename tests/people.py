@@ -5,11 +5,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from access.models import User
-from interactions.models import Interaction
+from interactions.bulk import NewInteraction, insert_interactions
 from interactions.services import refresh_popular_tracks
 from tracks.models import Artist, Track
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def store_interaction(user: User, track: Track, kind: str, *, at: datetime = NOON, **columns: Any) -> None:
+    """Store one interaction as the services do: the listener's revision is bumped."""
+    columns = {"source": "test", "event_id": uuid.uuid4()} | columns
+    insert_interactions([NewInteraction(user.pk, track.pk, kind, at, **columns)])
 
 
 class Catalogue:
@@ -25,12 +31,14 @@ class Catalogue:
             for n in range(count)
         )
 
-    def play(self, user: User, *tracks: Track, at: datetime = NOON, **fields: Any) -> list[Interaction]:
-        """Whole plays, a minute apart."""
-        whole = {"milestone": 100, "is_completed": True, "source": "test", "user": user} | fields
-        return Interaction.objects.bulk_create(
-            Interaction(track=t, played_at=at + timedelta(minutes=n), event_id=uuid.uuid4(), **whole)
-            for n, t in enumerate(tracks)
+    def play(self, user: User, *tracks: Track, at: datetime = NOON, **columns: Any) -> None:
+        """Store plays of whole tracks, a minute apart."""
+        columns = {"kind": "play", "source": "test", "milestone": 100, "is_completed": True} | columns
+        insert_interactions(
+            [
+                NewInteraction(user.pk, track.pk, played_at=at + timedelta(minutes=n), event_id=uuid.uuid4(), **columns)
+                for n, track in enumerate(tracks)
+            ]
         )
 
     def checkerboard(self, size: int = 20) -> tuple[list[User], list[Track]]:

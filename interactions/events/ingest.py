@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from access.selectors import consent_by_user_id
 from interactions import metrics
-from interactions.bulk import NewExposure, NewInteraction, insert_new, retry_on_conflict
+from interactions.bulk import NewExposure, NewInteraction, insert_exposures, insert_interactions, retry_on_conflict
 from interactions.events.playback import derive_playback
 from interactions.events.schema import EXPOSURES, INTERACTIONS, Event
 from interactions.models import EventBatch
@@ -89,7 +89,7 @@ def _record(events: Sequence[IndexedEvent], refused: Receipt) -> Receipt:
             seen.append(_exposure(placed))
         else:
             rows.append(_interaction(placed, lengths[event.track_id]))
-    receipt.accepted = insert_new(rows) + insert_new(seen)
+    receipt.accepted = insert_interactions(rows) + insert_exposures(seen)
     receipt.duplicates = len(rows) + len(seen) - receipt.accepted
     receipt.rejected.sort(key=lambda r: r["index"])
     _count(receipt)

@@ -10,7 +10,7 @@ from access.selectors import consent_by_user_id
 from access.services import get_or_create_user_ids
 from importers import FORMATS
 from importers.records import PlayRecord, Record, RefusedRow, TrackRecord
-from interactions.bulk import NewInteraction, insert_new
+from interactions.bulk import NewInteraction, insert_interactions
 from interactions.listenbrainz.ingest import match_waiting_listens
 from interactions.services import refresh_popular_tracks
 from tracks.models import Track
@@ -67,7 +67,7 @@ class _Import:
             self.tracks = []
         if self.plays:
             rows = list(self._rows(self.plays))
-            added = insert_new(rows)
+            added = insert_interactions(rows)
             self.report.plays_added += added
             self.report.plays_known += len(rows) - added
             self.plays = []

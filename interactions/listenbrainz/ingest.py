@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from access.selectors import consent_by_user_id
 from importers.cell_parsers import MAX_NAME_LENGTH
 from importers.records import ListenRecord
-from interactions.bulk import NewInteraction, insert_new, retry_on_conflict
+from interactions.bulk import NewInteraction, insert_interactions, retry_on_conflict
 from interactions.events.playback import SKIP_MS, Playback, derive_playback
 from interactions.models import Interaction, PopularTrack, UnmatchedListen
 from interactions.services import refresh_popular_tracks
@@ -78,7 +78,7 @@ def _keep(user_id: int, listens: Sequence[ListenRecord], source: str) -> IngestR
             waiting.append(_waiting(user_id, listen, wanted, source))
         else:
             rows.append(_row(user_id, listen, track, lengths.get(track), source))
-    added = insert_new(rows)
+    added = insert_interactions(rows)
     _wait(waiting)
     return IngestReport(added, len(rows) - added, len(waiting))
 
@@ -133,7 +133,7 @@ def _waiting(user_id: int, listen: ListenRecord, wanted: TrackQuery, source: str
 
 
 def _wait(listens: Iterable[UnmatchedListen]) -> None:
-    ordered = sorted(listens, key=lambda listen: listen.event_id)  # as `insert_new` does, and for its reason
+    ordered = sorted(listens, key=lambda listen: listen.event_id)  # as `insert_interactions` does, and for its reason
     UnmatchedListen.objects.bulk_create(ordered, batch_size=_AT_ONCE, ignore_conflicts=True)
 
 
@@ -144,7 +144,7 @@ def _match(ids: Collection[int]) -> int:
     found = match_tracks(set(sought.values()), _listeners)
     matched = [(listen, found[sought[listen.pk]]) for listen in waiting if sought[listen.pk] in found]
     lengths = track_durations({track for _, track in matched})
-    added = insert_new([_row_of(listen, track, lengths.get(track)) for listen, track in matched])
+    added = insert_interactions([_row_of(listen, track, lengths.get(track)) for listen, track in matched])
     UnmatchedListen.objects.filter(pk__in=[listen.pk for listen, _ in matched]).delete()
     return added
 

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from access.selectors import consent_by_user_id
+from access.services import bump_user_revisions
 from interactions.models import Block, Interaction
 from interactions.selectors import current_opinion, current_opinions, last_opinion_at
 from tracks.selectors import target_exists
@@ -86,9 +87,9 @@ def _write(user_id: int, track_id: int, kind: Kind) -> None:
     now, last = timezone.now(), last_opinion_at(user_id, track_id)
     # A phone whose clock is fast may have said something in a minute from now: this is newer all the same.
     at = now if last is None else max(now, last + timedelta(microseconds=1))
-    said = Interaction(user_id=user_id, track_id=track_id, kind=kind, played_at=at, source="api")
     with _there():
-        said.save()
+        Interaction.objects.create(user_id=user_id, track_id=track_id, kind=kind, played_at=at, source="api")
+        bump_user_revisions([user_id])
 
 
 @contextmanager

@@ -1,3 +1,4 @@
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ from django.db import connection
 
 from access.models import User
 from engine.data.plays import Signal
-from interactions.bulk import NewInteraction, insert_new
+from interactions.bulk import NewInteraction, insert_interactions
 from interactions.models import Interaction
 from interactions.selectors import _HISTORY_STATEMENT, load_history, load_popular_tracks
 from interactions.services import refresh_popular_tracks
@@ -92,14 +93,23 @@ def test_popularity_counts_listeners_not_plays(alice: User, bob: User, catalogue
 
 
 def test_bulk_rows_read_back_as_they_were_written(alice: User, catalogue: Catalogue) -> None:
-    import uuid
-
     track = catalogue.tracks(1)[0]
     hostile = "tab\t newline\n backslash\\ quote' \\N ünï 🎵"
-    row = NewInteraction(alice.pk, track.pk, "play", NOON, 7, None, 0, True, hostile, "", "\\.", "t", uuid.uuid4())
+    row = NewInteraction(
+        user_id=alice.pk,
+        track_id=track.pk,
+        kind="play",
+        played_at=NOON,
+        source="t",
+        event_id=uuid.uuid4(),
+        plays=7,
+        is_completed=True,
+        session_id=hostile,
+        context="\\.",
+    )
     second = row._replace(event_id=uuid.uuid4(), ms_played=5, played_at=NOON + timedelta(microseconds=123456))
-    assert insert_new([row, second, row]) == 2
-    assert insert_new([row]) == 0
+    assert insert_interactions([row, second, row]) == 2
+    assert insert_interactions([row]) == 0
     first, other = Interaction.objects.order_by("played_at")
     assert (first.session_id, first.context, first.ms_played, first.plays) == (hostile, "\\.", None, 7)
     assert (first.played_at, first.event_id, first.is_completed) == (NOON, row.event_id, True)

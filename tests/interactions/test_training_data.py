@@ -12,7 +12,7 @@ from engine.data.plays import Plays
 from interactions import training_data
 from interactions.models import Interaction
 from interactions.training_data import iter_play_chunks
-from tests.people import Catalogue
+from tests.people import Catalogue, store_interaction
 
 KINDS = list(Interaction.Kind.values)
 
@@ -25,16 +25,15 @@ def world(catalogue: Catalogue) -> list[User]:
     tracks = catalogue.tracks(9)
     for _ in range(200):
         at = datetime(1969, 12, 30, tzinfo=UTC) + timedelta(days=chance.randrange(40_000), microseconds=400_000)
-        Interaction.objects.create(
-            user=chance.choice(users),
-            track=chance.choice(tracks),
-            kind=chance.choice(KINDS),
-            played_at=at,
+        store_interaction(
+            chance.choice(users),
+            chance.choice(tracks),
+            chance.choice(KINDS),
+            at=at,
             plays=chance.choice([1, 2, 2_000_000]),
             milestone=chance.choice([0, 74, 75, 100]),
             is_completed=chance.random() < 0.3,
             is_skip=chance.random() < 0.2,
-            source="test",
         )
     Interaction.objects.filter(pk__in=Interaction.objects.values_list("pk", flat=True)[50:90]).delete()
     User.objects.filter(pk=users[0].pk).update(consent=False)

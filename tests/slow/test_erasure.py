@@ -25,13 +25,13 @@ COMPLETE_SECONDS = 60.0
 MANY_PLAYS = """
 import uuid
 from datetime import datetime, timedelta, UTC
-from interactions.bulk import NewInteraction, insert_new
+from interactions.bulk import NewInteraction, insert_interactions
 from tracks.models import Track
 tracks = list(Track.objects.values_list("pk", flat=True)[::2])
 start = datetime(2024, 1, 1, tzinfo=UTC)
-insert_new([
-    NewInteraction({user}, tracks[n % len(tracks)], "play", start + timedelta(minutes=n), 1, None, 100, True, "", "",
-        "", "test", uuid.uuid4())
+insert_interactions([
+    NewInteraction({user}, tracks[n % len(tracks)], "play", start + timedelta(minutes=n), "test", uuid.uuid4(),
+        milestone=100, is_completed=True)
     for n in range({plays})
 ])
 """

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from access.models import User
-from interactions.models import Block, Interaction
+from interactions.models import Block
 from recommendations.serving.filters import invalidate_unavailable
 from recommendations.training.run import run_training
-from tests.people import Catalogue
+from tests.people import Catalogue, store_interaction
 from tracks.models import Album, Artist, Tag, Track, TrackTag
 
 PATHS = {
@@ -169,4 +169,4 @@ def _marked(world: World, tracks: list[int], **fields: Any) -> set[int]:
 
 def _say(user: User, tracks: list[Track], kind: str) -> None:
     for track in tracks:
-        Interaction.objects.create(user=user, track=track, kind=kind, played_at=timezone.now(), source="test")
+        store_interaction(user, track, kind, at=timezone.now())

@@ -17,11 +17,11 @@ from rest_framework.test import APIClient
 from access.models import User
 from experiments.exposures.log import slate_log
 from experiments.models import Slate
-from interactions.models import Block, Interaction
+from interactions.models import Block
 from recommendations.serving.request_context import Revisions
 from recommendations.serving.response_cache import CachedResponse, ResponseCache, response_cache
 from recommendations.training.run import run_training
-from tests.people import Catalogue
+from tests.people import Catalogue, store_interaction
 from tracks.models import Artist, Track
 
 Listeners = Callable[[User], APIClient]
@@ -108,9 +108,7 @@ class _Nowhere:
 
 CHANGES: dict[str, Callable[[User, Track], object]] = {
     "a play": lambda user, track: Catalogue.play(Catalogue.__new__(Catalogue), user, track),
-    "a dislike": lambda user, track: Interaction.objects.create(
-        user=user, track=track, kind="dislike", played_at=timezone.now(), source="test"
-    ),
+    "a dislike": lambda user, track: store_interaction(user, track, "dislike", at=timezone.now()),
     "a block": lambda user, track: Block.objects.create(user=user, kind="track", target_id=track.pk),
     "a take-down": lambda user, track: Track.objects.filter(pk=track.pk).update(taken_down_at=timezone.now()),
     "a deletion": lambda user, track: track.delete(),
