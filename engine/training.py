@@ -1,12 +1,13 @@
-"""Train one version: judge the recipe on held-out plays, then fit everything."""
+"""Train one version: split, fit on the past, evaluate on the future, fit on everything."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as library_version
+from importlib.metadata import version as installed_version
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,23 @@ from engine.evaluation.ranking import Scorer
 from engine.fitting import FittedEnsemble, fit_ensemble
 from engine.retrieval.candidates import Query, personal_score_terms
 
-Progress = Callable[[str, int, int], None]
-"""Called with a stage ("judge", "evaluate", "fit"), the steps done and the steps in all."""
+ProgressCallback = Callable[[str, int, int], None]
+"""Called with a stage, the steps done and their total: "judge" fits on the past, "evaluate" ranks, "fit" fits all."""
 
 MODEL, IN_SERVICE = "model", "in_service"
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What a version is trained with. holdout: share of plays held out for the report, by `split`, one of
-    `engine.data.split.SPLITTERS` · threads: 0 for all cores."""
+    """What a version is trained with.
+
+    Args:
+        ensemble: the models and their weights.
+        split: how plays are held out for the report, one of `engine.data.split.SPLITTERS`.
+        holdout: the share that is held out, in 0..1.
+        seed: of the split, the models and the evaluation.
+        threads: 0 for all cores.
+    """
 
     ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
     split: str = "time"
@@ -43,13 +51,13 @@ class TrainingConfig:
     threads: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """What decides the result, JSON-ready; the number of threads does not."""
+        """Return what decides the result, JSON-ready. The number of threads does not."""
         return self.ensemble.to_dict() | {"split": self.split, "holdout": self.holdout, "seed": self.seed}
 
 
 @dataclass(frozen=True)
 class TrainedVersion:
-    """manifest: JSON-ready; config, report, sizes, seconds, library versions."""
+    """A trained bundle and its manifest: configuration, report, sizes, seconds, library versions; JSON-ready."""
 
     bundle: ModelBundle
     manifest: dict[str, Any]
@@ -62,36 +70,50 @@ def train(
     *,
     version: str,
     in_service: EnsembleConfig | None = None,
-    progress: Progress = lambda stage, done, total: None,
+    progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainedVersion:
-    """Train a bundle over all of `track_ids`; a track nobody played is in it with zero factors.
+    """Evaluate a configuration on held-out plays, then fit it on all plays.
 
-    in_service: the recipe that serves now, judged beside a different one on the same plays. Raises ValueError where
-    there are no plays of these tracks.
+    Args:
+        plays: all plays.
+        track_ids: the catalogue, int64 (items,). A track that nobody played gets zero factors.
+        config: what to train.
+        version: name of the new version.
+        in_service: the ensemble that serves now; evaluated on the same plays if it is a different one.
+        progress: see `ProgressCallback`.
+
+    Raises:
+        ValueError: there are no plays of these tracks.
     """
     items, users = IdMap.from_ids(track_ids), IdMap.from_ids(plays.user)
-    pairs, shape = UserItemPairs.from_plays(plays, users, items), (len(users), len(items))
+    pairs = UserItemPairs.from_plays(plays, users, items)
     if not len(pairs):
         raise ValueError("there are no plays to learn from; import plays first")
-    began = time.perf_counter()
-    judged = evaluate_on_holdout(plays, users, items, config, in_service=in_service, progress=progress)
-    judging = time.perf_counter()
+
+    started = time.perf_counter()
+    report = evaluate_on_holdout(plays, users, items, config, in_service=in_service, progress=progress)
+    evaluated = time.perf_counter()
     fitted = fit_ensemble(
-        pairs, shape, config.ensemble, seed=config.seed, threads=config.threads, progress=_stage(progress, "fit")
+        pairs,
+        (len(users), len(items)),
+        config.ensemble,
+        seed=config.seed,
+        threads=config.threads,
+        progress=partial(progress, "fit"),
     )
-    seconds = {"judge": round(judging - began, 3), "fit": round(time.perf_counter() - judging, 3)}
     manifest = {
         "config": config.to_dict(),
-        "report": judged,
+        "report": report,
         "fallback": fitted.fallback,
         "plays": len(plays),
         "pairs": len(pairs),
         "plays_from": int(plays.time.min()),
         "plays_to": int(plays.time.max()),
-        "seconds": seconds,
-        "libraries": {name: _installed(name) for name in ("numpy", "scipy", "implicit", "numba")},
+        "seconds": {"judge": round(evaluated - started, 3), "fit": round(time.perf_counter() - evaluated, 3)},
+        "libraries": {name: _library_version(name) for name in ("numpy", "scipy", "implicit", "numba")},
     }
-    return TrainedVersion(_bundle(fitted, version, items, users, pairs, _stamps(plays, users)), manifest)
+    bundle = _assemble(fitted, pairs, users, items, version=version, user_stamps=_user_stamps(plays, users))
+    return TrainedVersion(bundle, manifest)
 
 
 def evaluate_on_holdout(
@@ -103,46 +125,68 @@ def evaluate_on_holdout(
     in_service: EnsembleConfig | None = None,
     ks: Sequence[int] = (5, 10, 20),
     max_users: int | None = MAX_USERS,
-    progress: Progress = lambda stage, done, total: None,
+    progress: ProgressCallback = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """Fit the past, report on the future: what `examine` gives, and how it was split."""
-    parts = split_plays(plays, config.split, config.holdout, config.seed)
-    told = {"split": parts.kind, "holdout": config.holdout}
-    past, future = (UserItemPairs.from_plays(p, users, items) for p in (parts.past, parts.future))
+    """Hold out part of the plays, fit on the rest, and evaluate on what was held out.
+
+    Args:
+        plays: all plays.
+        users: every user of the plays.
+        items: the catalogue.
+        config: what to evaluate, and how to split.
+        in_service: another ensemble to compare with.
+        ks: cut-offs of the metrics.
+        max_users: see `evaluate`.
+        progress: see `ProgressCallback`.
+
+    Returns:
+        The report of `evaluate`, whose models are "model", "in_service" and "most_popular", plus "split", "holdout"
+        and "algorithm". No models where the split leaves nothing to learn from or to evaluate on.
+    """
+    split = split_plays(plays, config.split, config.holdout, config.seed)
+    past, future = (UserItemPairs.from_plays(part, users, items) for part in (split.past, split.future))
+    report: dict[str, Any] = {"split": split.kind, "holdout": config.holdout}
     if not len(past) or not len(future):
-        return told | {"listeners": 0, "models": {}, "differences": {}}
-    recipes = {MODEL: config.ensemble}
+        return report | {"listeners": 0, "models": {}, "differences": {}}
+
+    ensembles = {MODEL: config.ensemble}
     if in_service is not None and in_service != config.ensemble:
-        recipes[IN_SERVICE] = in_service
-    rankers: dict[str, Scorer] = {}
+        ensembles[IN_SERVICE] = in_service
     shape = (len(users), len(items))
-    for name, recipe in recipes.items():
+    has_new_users = len(split.fold_in_plays) > 0
+    scorers: dict[str, Scorer] = {}
+    for name, ensemble in ensembles.items():
         fitted = fit_ensemble(
-            past, shape, recipe, seed=config.seed, threads=config.threads, progress=_stage(progress, "judge")
+            past, shape, ensemble, seed=config.seed, threads=config.threads, progress=partial(progress, "judge")
         )
-        told |= {"algorithm": fitted.ensemble.algorithm} if name == MODEL else {}
-        rankers[name] = _of_new_users(fitted, parts, users, items) if len(parts.fold_in_plays) else fitted.scorer()
-    before = past if not len(parts.fold_in_plays) else UserItemPairs.from_plays(parts.fold_in_plays, users, items)
-    known = binary_matrix(before, shape)
-    return told | evaluate(
-        known,
-        known_users_only(known, binary_matrix(future, shape)),
-        rankers,
+        scorers[name] = _fold_in_scorer(fitted, split, users, items) if has_new_users else fitted.scorer()
+        if name == MODEL:
+            report["algorithm"] = fitted.ensemble.algorithm
+
+    history = binary_matrix(
+        UserItemPairs.from_plays(split.fold_in_plays, users, items) if has_new_users else past, shape
+    )
+    return report | evaluate(
+        history,
+        known_users_only(history, binary_matrix(future, shape)),
+        scorers,
         ks=ks,
         seed=config.seed,
         max_users=max_users,
-        progress=_stage(progress, "evaluate"),
+        progress=partial(progress, "evaluate"),
     )
 
 
-def _bundle(
+def _assemble(
     fitted: FittedEnsemble,
-    version: str | None,
-    items: IdMap,
-    users: IdMap,
     pairs: UserItemPairs,
-    stamps: NDArray[np.int64] | None,
+    users: IdMap,
+    items: IdMap,
+    *,
+    version: str | None = None,
+    user_stamps: NDArray[np.int64] | None = None,
 ) -> ModelBundle:
+    """Assemble a bundle from an ensemble that was fitted on `pairs`."""
     return assemble_bundle(
         version=version,
         items=items,
@@ -150,45 +194,46 @@ def _bundle(
         ensemble=fitted.ensemble,
         fitted_models=fitted.models,
         users=users,
-        user_stamps=stamps,
+        user_stamps=user_stamps,
         statistics=PlayStatistics.from_pairs(pairs),
     )
 
 
-def _of_new_users(fitted: FittedEnsemble, parts: Split, users: IdMap, items: IdMap) -> Scorer:
-    """Scores of listeners whom the model has not seen, by the very path that serves them."""
-    bundle = _bundle(fitted, None, items, users, UserItemPairs.from_plays(parts.past, users, items), None)
-    rows, _ = users.rows(parts.fold_in_plays.user)
-    order = np.lexsort((parts.fold_in_plays.track, rows))  # by track too, in which order pairs are soonest made
-    given, ends = parts.fold_in_plays.where(order), np.searchsorted(rows[order], np.arange(len(users) + 1))
+def _fold_in_scorer(fitted: FittedEnsemble, split: Split, users: IdMap, items: IdMap) -> Scorer:
+    """Return a scorer for users whom the models have not seen; it folds in their plays by the code that serves them."""
+    bundle = _assemble(fitted, UserItemPairs.from_plays(split.past, users, items), users, items)
+    rows, _ = users.rows(split.fold_in_plays.user)
+    order = np.lexsort((split.fold_in_plays.track, rows))  # pairs are built fastest from plays in order of their tracks
+    histories = split.fold_in_plays.where(order)
+    starts = np.searchsorted(rows[order], np.arange(len(users) + 1))
 
-    def scores(asked: NDArray[np.int64]) -> NDArray[np.float32]:
-        page = np.full((len(asked), len(items)), -np.inf, np.float32)
-        for place, user in enumerate(asked):
-            theirs = given.where(slice(ends[user], ends[user + 1]))
-            with bundle.workspaces.borrow() as marks:
-                answer = personal_score_terms(bundle, Query(limit=0, past=UserItemPairs.from_listener(theirs)), marks)
-            if answer is not None:
-                page[place] = answer.all_scores(bundle)
-        return page
+    def score(user_rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        scores = np.full((len(user_rows), len(items)), -np.inf, np.float32)
+        for position, user in enumerate(user_rows):
+            history = histories.where(slice(starts[user], starts[user + 1]))
+            query = Query(limit=0, past=UserItemPairs.from_listener(history))
+            with bundle.workspaces.borrow() as workspace:
+                terms = personal_score_terms(bundle, query, workspace)
+            if terms is not None:
+                scores[position] = terms.all_scores(bundle)
+        return scores
 
-    return scores
-
-
-def _stage(progress: Progress, stage: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(stage, done, total)
+    return score
 
 
-def _stamps(plays: Plays, users: IdMap) -> NDArray[np.int64]:
-    """(interactions, newest UNIX second) of each listener: int64 (users, 2)."""
+def _user_stamps(plays: Plays, users: IdMap) -> NDArray[np.int64]:
+    """Return the number of interactions and the newest UNIX second of each user: int64 (users, 2).
+
+    Serving compares them with the listener's interactions to tell whether the stored factors are out of date.
+    """
     rows, _ = users.rows(plays.user)
     newest = np.full(len(users), np.iinfo(np.int64).min)
     np.maximum.at(newest, rows, plays.time)
     return np.stack([np.bincount(rows, minlength=len(users)), newest], axis=1).astype(np.int64)
 
 
-def _installed(library: str) -> str | None:
+def _library_version(name: str) -> str | None:
     try:
-        return library_version(library)
+        return installed_version(name)
     except PackageNotFoundError:
         return None
