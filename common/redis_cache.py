@@ -1,48 +1,17 @@
-"""Django's cache, and what its own interface does not have: a counter in one round trip; values that one process makes
-while the others wait.
+"""What the cache backends have beyond Django's interface; to be removed with its last users."""
 
-A Redis that is away counts nothing: nobody waits for it longer than a moment, and then not at all for some seconds.
-"""
-
-import logging
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cached_property
 from typing import Any, TypeVar
 
 from django.core.cache.backends.locmem import LocMemCache as DjangoLocMemCache
-from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
-from redis import Redis, RedisError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis import Redis
 
-logger = logging.getLogger(__name__)
+from common.redis_client import FailSoftRedisCache, call_redis
+
 T = TypeVar("T")
-TIMEOUT_SECONDS = 0.2
-AWAY_SECONDS = 5.0  # how long it is left alone after it did not answer
-SAID_SECONDS = 60.0
 
 
-def connection_options(seconds: float) -> dict[str, Any]:
-    """Options of a client of Redis that waits no longer, to connect and again for an answer."""
-    # Without `retry`, redis-py tries three more times, a second apart.
-    return {"retry": Retry(NoBackoff(), 0), "socket_connect_timeout": seconds, "socket_timeout": seconds}
-
-
-class RedisCache(DjangoRedisCache):
-    _away_until = _said_at = float("-inf")  # of the class: each thread has an object of its own
-
-    def __init__(self, server: str, params: dict[str, Any]) -> None:
-        super().__init__(
-            server, {**params, "OPTIONS": {**connection_options(TIMEOUT_SECONDS), **params.get("OPTIONS", {})}}
-        )
-
-    @cached_property
-    def _redis(self) -> Redis:
-        """Once: Django makes one for each command, which takes several times as long as the command."""
-        client: Redis = self._cache.get_client(write=True)
-        return client
-
+class RedisCache(FailSoftRedisCache):
     def hit(self, keys: Sequence[str], seconds: int, by: int = 1) -> list[int]:
         """Counts `by` more of each; gives their counts, or zeros where nothing answers. They end after `seconds`."""
 
@@ -120,21 +89,8 @@ class RedisCache(DjangoRedisCache):
         self._try(lambda client: client.delete(f"{self.make_and_validate_key(key)}:claim"), 0)
 
     def _try(self, work: Callable[[Redis], T], otherwise: T) -> T:
-        """Nobody waits long for a Redis that is away, and then not at all for some seconds."""
-        if time.monotonic() < RedisCache._away_until:
-            return otherwise
-        try:
-            return work(self._redis)
-        except (RedisError, OSError) as error:
-            self._is_away(error)
-            return otherwise
-
-    def _is_away(self, error: Exception) -> None:
-        now = time.monotonic()
-        RedisCache._away_until = now + AWAY_SECONDS
-        if now - RedisCache._said_at > SAID_SECONDS:
-            RedisCache._said_at = now
-            logger.warning("the cache does not answer, so requests are not counted and answers not shared: %s", error)
+        client: Any = self._cache
+        return call_redis(lambda: work(client.get_client()), default=otherwise)
 
 
 class LocMemCache(DjangoLocMemCache):

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from redis import Redis, RedisError
 
 from access.models import Erasure
-from common.redis_cache import connection_options
+from common.redis_client import connection_options
 from engine.bundle.files import MODEL_FILE
 from engine.bundle.versions import LOAD_ERRORS
 from interactions.models import HistoryImport

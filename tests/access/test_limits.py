@@ -1,10 +1,8 @@
 """Who asks too often is told to wait; and it costs nobody anything when nothing can count."""
 
-import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +15,6 @@ from access.models import User
 from access.services import create_service_key
 from common.redis_cache import LocMemCache, RedisCache
 from tests.conftest import assert_problem
-from tests.postgres import free_port
 
 A_DAY = 86400
 
@@ -125,28 +122,6 @@ def test_a_count_ends() -> None:
     counting.hit([name], 1)
     time.sleep(1.1)
     assert counting.hit([name], 1) == [1]
-
-
-@pytest.fixture(params=["refuses", "says nothing"])
-def away(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisCache]:
-    for name in ("_away_until", "_said_at"):
-        monkeypatch.setattr(RedisCache, name, float("-inf"))
-    with closing(socket.socket()) as server:
-        port = free_port()
-        if request.param == "says nothing":
-            server.bind(("127.0.0.1", port))
-            server.listen()
-        yield RedisCache(f"redis://127.0.0.1:{port}/0", {})
-
-
-def test_a_redis_that_is_away_stops_nobody(away: RedisCache, caplog: pytest.LogCaptureFixture) -> None:
-    started = time.monotonic()
-    assert away.hit(["a", "b"], 60) == [0, 0]
-    assert time.monotonic() - started < 0.8
-    started = time.monotonic()
-    assert [away.hit(["a"], 60) for _ in range(100)] == [[0]] * 100
-    assert time.monotonic() - started < 0.1
-    assert len(caplog.records) == 1
 
 
 def test_spaces_around_a_name_make_no_other_name(limit: Callable[..., None], alice: User) -> None:

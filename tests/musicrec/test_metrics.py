@@ -133,14 +133,14 @@ SERVE = """
 import os, signal, sys, time
 import django
 django.setup()
-from musicrec.metrics.exposition import exposition
-from common.http.request_metrics import count
+from musicrec.metrics.exposition import render_metrics
+from common.http.request_metrics import count_request
 from recommendations import metrics
 
 def serve():
-    count("live", "", 200, 0.001)
-    metrics.serves("v1")
-    metrics.serves("v2")
+    count_request("live", "", 200, 0.001)
+    metrics.set_served_version("v1")
+    metrics.set_served_version("v2")
     os.write(ready, b".")
     time.sleep(60)
 
@@ -150,7 +150,7 @@ for _ in children:
     os.read(counted, 1)
 os.kill(children[0], signal.SIGKILL)
 os.waitpid(children[0], 0)
-print(children[0], exposition().decode(), sep="\\n")
+print(children[0], render_metrics().decode(), sep="\\n")
 for child in children[1:]:
     os.kill(child, signal.SIGKILL)
 """

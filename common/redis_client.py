@@ -1,0 +1,129 @@
+"""Redis with short timeouts and a circuit breaker, so that the service goes on while Redis is away.
+
+`FailSoftRedisCache` is the project's cache backend. Code that needs more of Redis than Django's cache API has calls it
+through `call_redis(function, ..., default=...)`, with the client from `redis_client()`.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
+from django.core.cache.backends.redis import RedisCache, RedisCacheClient
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+TIMEOUT_SECONDS = 0.2  # to connect, and again for each response
+PAUSE_SECONDS = 5.0  # Redis is not called again for this long after a failure
+WARNING_INTERVAL_SECONDS = 60.0
+
+
+def connection_options(timeout_seconds: float) -> dict[str, Any]:
+    """Return options for a Redis client that gives up after `timeout_seconds`, to connect and again to read."""
+    # Without `retry`, redis-py would try three more times, a second apart.
+    return {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_connect_timeout": timeout_seconds,
+        "socket_timeout": timeout_seconds,
+    }
+
+
+def redis_client() -> Redis:
+    """Return this process's client of `settings.REDIS_URL`."""
+    return _client_for(settings.REDIS_URL)
+
+
+@lru_cache(maxsize=8)
+def _client_for(url: str) -> Redis:
+    return Redis.from_url(url, **connection_options(TIMEOUT_SECONDS))
+
+
+class CircuitBreaker:
+    """Calls functions that use Redis, but none for some seconds after one has failed.
+
+    A process has one breaker for all threads. They share it without a lock, because a late reader merely makes one
+    more call.
+    """
+
+    def __init__(self) -> None:
+        self._paused_until = self._next_warning_at = float("-inf")  # of the monotonic clock
+
+    def call(self, function: Callable[..., T], *args: Any, default: T) -> T:
+        """Return `function(*args)`, or the default if Redis does not answer."""
+        if time.monotonic() < self._paused_until:
+            return default
+        try:
+            return function(*args)
+        except (RedisError, OSError) as error:
+            now = time.monotonic()
+            self._paused_until = now + PAUSE_SECONDS
+            if now >= self._next_warning_at:
+                self._next_warning_at = now + WARNING_INTERVAL_SECONDS
+                logger.warning("Redis does not answer; requests are not counted and nothing is cached in it: %s", error)
+            return default
+
+
+circuit_breaker = CircuitBreaker()
+call_redis = circuit_breaker.call
+
+
+class _SharedConnectionsClient(RedisCacheClient):
+    """Uses one client per process; Django would create one for every command, which takes longer than the command."""
+
+    def get_client(self, key: Any = None, *, write: bool = False) -> Redis:
+        return _client_for(self._servers[0])  # type: ignore[attr-defined]
+
+
+class FailSoftRedisCache(RedisCache):
+    """Django's Redis cache, except that keys are missing and nothing is stored while Redis is away."""
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        super().__init__(server, params)
+        self._class = _SharedConnectionsClient
+
+    def add(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        return call_redis(super().add, key, value, timeout, version, default=False)
+
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        return call_redis(super().get, key, default, version, default=default)
+
+    def set(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> None:
+        call_redis(super().set, key, value, timeout, version, default=None)
+
+    def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        return call_redis(super().touch, key, timeout, version, default=False)
+
+    def delete(self, key: Any, version: int | None = None) -> bool:
+        return call_redis(super().delete, key, version, default=False)
+
+    def has_key(self, key: Any, version: int | None = None) -> bool:
+        return call_redis(super().has_key, key, version, default=False)
+
+    def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Return the new count, or `delta` while Redis is away, as if nothing had been counted before.
+
+        Raises:
+            ValueError: if Redis answers and has no such key.
+        """
+        return call_redis(super().incr, key, delta, version, default=delta)
+
+    def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
+        return call_redis(super().get_many, keys, version, default={})
+
+    def set_many(
+        self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> list[Any]:
+        """Store all in one round trip; return the keys that were not stored."""
+        return call_redis(super().set_many, data, timeout, version, default=list(data))
+
+    def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
+        call_redis(super().delete_many, keys, version, default=None)
+
+    def clear(self) -> None:
+        call_redis(super().clear, default=None)
