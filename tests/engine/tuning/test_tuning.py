@@ -24,7 +24,7 @@ def test_it_finds_something_far_better_than_popularity_and_tries_every_family() 
 
 def test_a_search_that_was_interrupted_goes_on() -> None:
     first = tune(PAST, FUTURE, SHAPE, seconds=1, threads=1)
-    known = [Trial.from_dict(trial.parameters()) for trial in first.trials]
+    known = [Trial.from_dict(trial.to_dict()) for trial in first.trials]
     new: list[Trial] = []
     second = tune(PAST, FUTURE, SHAPE, seconds=1, threads=1, previous_trials=known, on_trial=new.append)
     assert second.trials[: len(known)] == tuple(known)
