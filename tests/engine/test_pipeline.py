@@ -71,12 +71,12 @@ def test_never_empty_never_twice_never_longer_than_asked(
     limit: int,
     seed: int,
     played: list[int],
-    refused: list[int],
+    disliked: list[int],
     forbidden: list[int],
     policy: Policy,
 ) -> None:
     track_ids, never = np.array(played, np.int64), np.array(forbidden, np.int64)
-    past = listener_history(track_ids, disliked=refused)
+    past = listener_history(track_ids, disliked=disliked)
     query = Query(limit=limit, seed=seed, past=past, exclude=track_ids, forbidden=never, trust=0.4)
     page = ids(bundle, query, policy)
     allowed = set(bundle.items.ids.tolist()) - set(forbidden)

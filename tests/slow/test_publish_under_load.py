@@ -20,14 +20,14 @@ SWAP_SECONDS = 5
 SCALED_VERSIONS = """
 from dataclasses import replace
 from engine.bundle.model_bundle import assemble_bundle
-from engine.models.base import Learnt
+from engine.models.base import FittedModel
 from recommendations.version_store import version_store
 s = version_store()
 first = s.load(s.pointer().version)
 for number in (1, 2, 3, 4):
     bundle = assemble_bundle(
-        version=f"scaled-{number}", items=first.items, popularity=first.popularity, recipe=first.recipe,
-        learnt=[Learnt((first.user_factors, first.item_factors * number), first.fold_in)],
+        version=f"scaled-{number}", items=first.items, popularity=first.popularity, ensemble=first.ensemble,
+        fitted_models=[FittedModel((first.user_factors, first.item_factors * number), first.fold_in)],
         users=first.users, user_stamps=first.user_stamps, statistics=first.statistics)
     s.write(bundle, {"report": {}})
 """

@@ -430,7 +430,7 @@ class TestMapOfTracks:
         made = version(1, report(0.2))
         write_files(made, [track.pk for track in catalogue.tracks(5)])
         first = operator.get(page_of(made, "map.json")).json()
-        monkeypatch.setattr(selectors, "flat_map", None)
+        monkeypatch.setattr(selectors, "project_to_plane", None)
         assert operator.get(page_of(made, "map.json")).json() == first
 
     def test_while_it_is_being_computed_others_are_asked_to_wait(self, operator: Client) -> None:
