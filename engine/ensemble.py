@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.data.confidence import ConfidenceWeights
 from engine.models import FAMILIES
 from engine.models.als import ALS
-from engine.models.base import Trainer, described
+from engine.models.base import Trainer
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class ComponentConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `Part.parse` reads it."""
-        return described(self.trainer) | {"confidence": self.confidence.to_dict(), "damping": self.damping}
+        hyperparameters = {"family": self.trainer.family, **asdict(self.trainer)}
+        return hyperparameters | {"confidence": self.confidence.to_dict(), "damping": self.damping}
 
     @classmethod
     def from_dict(cls, parameters: dict[str, Any]) -> ComponentConfig:

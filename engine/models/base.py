@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Protocol
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from engine.models.search_space import SearchSpace
 
 Factors = tuple[NDArray[np.float32], NDArray[np.float32]]
 """User factors float32 (users, f) and item factors float32 (items, f); a score is their product."""
@@ -77,18 +80,41 @@ class FitCallbacks:
 NO_CALLBACKS = FitCallbacks()
 
 
-class Trainer(Protocol):
-    """A family with its hyperparameters: a frozen dataclass whose fields are numbers and words, so that it can be
-    written down, compared and tuned."""
+@dataclass(frozen=True)
+class Trainer(ABC):
+    """A model family: its hyperparameters are the fields of a frozen dataclass, and `fit` learns from a matrix.
+
+    To add a family, write one module with a subclass, add one `register` line to `engine.models`, and test it with
+    `tests.engine.models.contract`. Configuration, storage, training, blending and the hyperparameter search then work
+    with it. Fields must be numbers or strings, so that a configuration can be stored as JSON and compared; raise
+    ValueError from `__post_init__` for values out of range (see `engine.models.validation`).
+
+    Attributes:
+        family: the name in settings and stored configurations; unique, and never changed once it has been stored.
+        search_space: the hyperparameters that the search varies. A family without any is tried once, as it is.
+        search_share: its share of the time of a search, relative to the other families; 0 leaves it out.
+    """
 
     family: ClassVar[str]
+    search_space: ClassVar[SearchSpace] = {}
+    search_share: ClassVar[float] = 0.0
 
-    def fit(self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = ...) -> FittedModel:
-        """Learn from a confidence matrix: CSR float32 (users, items), every entry > 0, rows and columns may be empty.
+    @abstractmethod
+    def fit(
+        self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
+    ) -> FittedModel:
+        """Fit the model; `matrix` is not changed, and the same seed on one thread gives the same result.
 
-        threads: 0 for all cores. The same seed gives the same answer on one thread. Raises CannotTrain.
+        Args:
+            matrix: CSR float32 (users, items) of confidences, all above 0. Rows and columns may be empty.
+            seed: of all random numbers.
+            threads: how many to use; 0 for all cores.
+            callbacks: told about the progress; `should_stop` is for families that improve factors step by step.
+
+        Raises:
+            CannotTrain: if the family cannot learn from this matrix or on this machine.
+            FloatingPointError: if the result is not finite.
         """
-        ...
 
 
 def top_k_per_dense_row(weights: NDArray[Any], k: int) -> sp.csr_matrix:
@@ -148,12 +174,6 @@ def top_k_per_row(weights: sp.csr_matrix, k: int) -> sp.csr_matrix:
     best.eliminate_zeros()
     best.sort_indices()
     return best
-
-
-def described(trainer: Trainer) -> dict[str, Any]:
-    """The family and its hyperparameters, JSON-ready."""
-    values: dict[str, Any] = asdict(trainer)  # type: ignore[call-overload]
-    return {"family": trainer.family} | values
 
 
 def _strongest(row: NDArray[np.float32], k: int) -> NDArray[np.int64]:

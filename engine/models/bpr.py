@@ -8,15 +8,16 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, FoldInConfig
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, FoldInConfig, Trainer
 from engine.models.validation import require_non_negative, require_positive
 
 
 @dataclass(frozen=True)
-class BPR:
+class BPR(Trainer):
     """Learns that a played track comes before one that was not; how much it was played does not matter."""
 
     family: ClassVar[str] = "bpr"
+    # Not searched: it was less accurate than the other families on every data set tried.
     factors: int = 64
     iterations: int = 100
     learning_rate: float = 0.05

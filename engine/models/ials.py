@@ -17,20 +17,31 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, FoldInConfig
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, FoldInConfig, Trainer
 from engine.models.numba_kernels import lazy_njit, prange
 from engine.models.numba_kernels import numba_threads as compiled_threads
+from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
 from engine.models.validation import require_non_negative, require_positive
 
 _CG_STEPS = 3  # reach the loss of exact solves on every set tried
 
 
 @dataclass(frozen=True)
-class IALS:
+class IALS(Trainer):
     """unobserved: weight of a pair that was not played, beside a mean confidence of 1 · activity: a listener's
     confidences are multiplied by (their tracks / the mean)^activity."""
 
     family: ClassVar[str] = "ials"
+    search_space: ClassVar[SearchSpace] = {
+        "factors": Choice((32, 64, 128, 256)),
+        "iterations": NumberRange(4, 20),
+        "regularization": NumberRange(1e-3, 0.1, log=True),
+        "unobserved": NumberRange(0.005, 1.0, log=True),
+        "exponent": NumberRange(0.6, 1.2),
+        "activity": NumberRange(-0.4, 0.4),
+        "damping": POPULARITY_DAMPING,
+    }
+    search_share: ClassVar[float] = 4.0
     factors: int = 128
     iterations: int = 12
     regularization: float = 0.01

@@ -8,17 +8,24 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, top_k_products
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer, top_k_products
+from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
 from engine.models.validation import require_choice, require_non_negative, require_positive
 
 _K1, _B = 1.2, 0.75
 
 
 @dataclass(frozen=True)
-class ItemKNN:
+class ItemKNN(Trainer):
     """Cosine of the tracks' columns, lessened where few listeners are shared: dot / (|i|·|j| + shrink)."""
 
     family: ClassVar[str] = "item_knn"
+    search_space: ClassVar[SearchSpace] = {
+        "shrink": NumberRange(0.1, 300, log=True),
+        "normalization": Choice(("tf-idf", "bm25", "cosine")),
+        "damping": POPULARITY_DAMPING,
+    }
+    search_share: ClassVar[float] = 1.0
     shrink: float = 10.0
     normalization: str = "cosine"
     neighbours: int = 400

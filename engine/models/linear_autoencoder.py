@@ -21,9 +21,11 @@ from engine.models.base import (
     CannotTrain,
     FitCallbacks,
     FittedModel,
+    Trainer,
     stack_row_blocks,
     top_k_per_dense_row,
 )
+from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
 from engine.models.validation import require_between, require_choice, require_positive
 
 MAX_SIDE = 10_000  # of the dense matrix to be solved, listeners or tracks, whichever are fewer: 0.8 GB, twice
@@ -32,10 +34,17 @@ Dense = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class LinearAutoencoder:
+class LinearAutoencoder(Trainer):
     """relaxation: RDLAE's ξ, how far a diagonal may go · neighbours: kept of each track."""
 
     family: ClassVar[str] = "linear_autoencoder"
+    search_space: ClassVar[SearchSpace] = {
+        "l2": NumberRange(1, 1000, log=True),
+        "dropout": NumberRange(0.1, 0.9),
+        "diagonal": Choice(("free", "relaxed", "zero")),
+        "damping": POPULARITY_DAMPING,
+    }
+    search_share: ClassVar[float] = 2.0
     l2: float = 50.0
     dropout: float = 0.5
     diagonal: str = "free"

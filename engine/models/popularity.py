@@ -9,14 +9,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from engine.models.base import NO_CALLBACKS, FitCallbacks, FittedModel
+from engine.models.base import NO_CALLBACKS, FitCallbacks, FittedModel, Trainer
 
 
 @dataclass(frozen=True)
-class Popularity:
+class Popularity(Trainer):
     """Nothing to learn: a bundle knows how many listeners each track has."""
 
     family: ClassVar[str] = "popularity"
+    search_share: ClassVar[float] = 0.05
 
     def fit(
         self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS

@@ -8,16 +8,19 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, top_k_products
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer, top_k_products
+from engine.models.search_space import NumberRange, SearchSpace
 from engine.models.validation import require_non_negative, require_positive
 
 
 @dataclass(frozen=True)
-class RP3Beta:
+class RP3Beta(Trainer):
     """From a played track to a listener of it and on to a track of theirs, each step's probability to the power of
     alpha, divided by popularity^beta."""
 
     family: ClassVar[str] = "rp3beta"
+    search_space: ClassVar[SearchSpace] = {"alpha": NumberRange(0.5, 1.6), "beta": NumberRange(0.0, 1.0)}
+    search_share: ClassVar[float] = 1.5
     alpha: float = 1.0
     beta: float = 0.3
     neighbours: int = 400

@@ -9,15 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, top_k_per_row
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer, top_k_per_row
 from engine.models.item_knn import ItemKNN
 from engine.models.numba_kernels import lazy_njit, prange
 from engine.models.numba_kernels import numba_threads as compiled_threads
+from engine.models.search_space import POPULARITY_DAMPING, NumberRange, SearchSpace
 from engine.models.validation import require_non_negative, require_positive
 
 
 @dataclass(frozen=True)
-class SLIM:
+class SLIM(Trainer):
     """½|x_j − Xw|² + l1·|w| + ½·l2·|w|², w ≥ 0, w_j = 0, for every track j, by coordinate descent.
 
     candidates: tracks considered for each, the most alike by cosine; as in fsSLIM of the same paper. A sweep costs the
@@ -25,6 +26,12 @@ class SLIM:
     """
 
     family: ClassVar[str] = "slim"
+    search_space: ClassVar[SearchSpace] = {
+        "l1": NumberRange(0.01, 10, log=True),
+        "l2": NumberRange(0.1, 300, log=True),
+        "damping": POPULARITY_DAMPING,
+    }
+    search_share: ClassVar[float] = 0.7
     l1: float = 0.1
     l2: float = 30.0
     candidates: int = 150

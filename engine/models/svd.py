@@ -9,16 +9,19 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from engine.models.base import NO_CALLBACKS, FitCallbacks, FittedModel, FoldInConfig
+from engine.models.base import NO_CALLBACKS, FitCallbacks, FittedModel, FoldInConfig, Trainer
+from engine.models.search_space import POPULARITY_DAMPING, Choice, SearchSpace
 from engine.models.validation import require_positive
 
 
 @dataclass(frozen=True)
-class SVD:
+class SVD(Trainer):
     """A listener's score for a track is their row projected on the strongest right singular vectors (PureSVD:
     Cremonesi, Koren & Turrin 2010), so a listener is folded in by the same product."""
 
     family: ClassVar[str] = "svd"
+    search_space: ClassVar[SearchSpace] = {"factors": Choice((16, 32, 64, 128, 256)), "damping": POPULARITY_DAMPING}
+    search_share: ClassVar[float] = 0.3
     factors: int = 64
 
     def __post_init__(self) -> None:

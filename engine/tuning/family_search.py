@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from engine.ensemble import ComponentConfig
-from engine.tuning.space import Between, Space, nearby, part_at, point_of
+from engine.models.search_space import NumberRange, SearchSpace
+from engine.tuning.space import nearby, part_at, point_of
 from engine.tuning.trials import Trial
 
 _BEHIND = 0.75  # of the leader's score: a family that stays below after a few trials gets no more of the time
@@ -24,7 +25,7 @@ class FamilySearch:
     """One family's trials, and where to look next."""
 
     family: str
-    space: Space
+    space: SearchSpace
     seed: int
     trials: list[Trial] = field(default_factory=list)
 
@@ -91,7 +92,7 @@ class FamilySearch:
 def _distribution(dimension: Any) -> Any:
     import optuna
 
-    if isinstance(dimension, Between):
+    if isinstance(dimension, NumberRange):
         if isinstance(dimension.low, int) and isinstance(dimension.high, int) and not dimension.log:
             return optuna.distributions.IntDistribution(dimension.low, dimension.high)
         return optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)

@@ -9,9 +9,10 @@ import numpy as np
 
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import EnsembleConfig
+from engine.models import FAMILIES
 from engine.tuning.ensemble_selection import best_blend
 from engine.tuning.family_search import FamilySearch
-from engine.tuning.space import SHARES, space_of
+from engine.tuning.space import search_shares, space_of
 from engine.tuning.trial_runner import TrialRunner
 from engine.tuning.trials import Trial, TunedEnsemble
 from engine.tuning.validation_metric import ValidationMetric
@@ -41,7 +42,7 @@ def tune(
     if not len(past):
         raise ValueError("there are no plays to learn from; import plays first")
     bench = TrialRunner(past, shape, ValidationMetric.from_pairs(past, future, shape, seed, threads), seed, threads)
-    searches = {family: FamilySearch(family, space_of(family, past), seed) for family in SHARES}
+    searches = {family: FamilySearch(family, space_of(family, past), seed) for family in search_shares()}
     for trial in previous_trials:
         searches[trial.component.trainer.family].learn(trial) if trial.component.trainer.family in searches else None
     for part in initial.components if initial else ():
@@ -69,7 +70,7 @@ def _turns(searches: dict[str, FamilySearch], deadline: float) -> Iterator[Famil
         open_ = [s for s in open_ if not s.trials or left > 0]
         if not open_:
             return
-        yield min(open_, key=lambda s: (bool(s.trials), s.seconds / SHARES[s.family]))
+        yield min(open_, key=lambda s: (bool(s.trials), s.seconds / FAMILIES[s.family].search_share))
 
 
 def _expected(search: FamilySearch) -> float:

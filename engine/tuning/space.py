@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -12,71 +12,24 @@ from engine.data.confidence import DAY_SECONDS, ConfidenceWeights
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig
 from engine.models import FAMILIES
+from engine.models.search_space import Choice, Dimension, NumberRange, SearchSpace
 
-
-@dataclass(frozen=True)
-class Between:
-    """A number from `low` to `high`; `log`: as likely in each decade."""
-
-    low: float
-    high: float
-    log: bool = False
-
-
-@dataclass(frozen=True)
-class OneOf:
-    values: tuple[Any, ...]
-
-
-Dimension = Between | OneOf
-Space = Mapping[str, Dimension]
 _CONFIDENCE = "confidence."
-_DAMPING = Between(-0.1, 0.4)
 _STEP = 0.12  # of a dimension's width
 
-_FAMILIES: dict[str, dict[str, Dimension]] = {
-    "ials": {
-        "factors": OneOf((32, 64, 128, 256)),
-        "iterations": Between(4, 20),
-        "regularization": Between(1e-3, 0.1, log=True),
-        "unobserved": Between(0.005, 1.0, log=True),
-        "exponent": Between(0.6, 1.2),
-        "activity": Between(-0.4, 0.4),
-        "damping": _DAMPING,
-    },
-    "linear_autoencoder": {
-        "l2": Between(1, 1000, log=True),
-        "dropout": Between(0.1, 0.9),
-        "diagonal": OneOf(("free", "relaxed", "zero")),
-        "damping": _DAMPING,
-    },
-    "rp3beta": {"alpha": Between(0.5, 1.6), "beta": Between(0.0, 1.0)},
-    "item_knn": {
-        "shrink": Between(0.1, 300, log=True),
-        "normalization": OneOf(("tf-idf", "bm25", "cosine")),
-        "damping": _DAMPING,
-    },
-    "slim": {"l1": Between(0.01, 10, log=True), "l2": Between(0.1, 300, log=True), "damping": _DAMPING},
-    "svd": {"factors": OneOf((16, 32, 64, 128, 256)), "damping": _DAMPING},
-    "popularity": {},
-}
-SHARES = {
-    "ials": 4.0,
-    "linear_autoencoder": 2.0,
-    "rp3beta": 1.5,
-    "item_knn": 1.0,
-    "slim": 0.7,
-    "svd": 0.3,
-    "popularity": 0.05,
-}
-"""Of the time of a search. `als` is `ials` with one regularisation for all, and BPR was behind on every set tried."""
+
+def search_shares() -> dict[str, float]:
+    """Return the share of the search time of each family that takes part, the greatest first."""
+    shares = {name: family.search_share for name, family in FAMILIES.items() if family.search_share > 0}
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
-def space_of(family: str, pairs: UserItemPairs) -> Space:
+def space_of(family: str, pairs: UserItemPairs) -> SearchSpace:
     """The dimensions of a family on these pairs, by field; those of the confidence begin with "confidence."."""
-    if family == "popularity":
+    own = FAMILIES[family].search_space
+    if not own:
         return {}
-    return _FAMILIES[family] | {_CONFIDENCE + name: dimension for name, dimension in _confidences(pairs).items()}
+    return {**own} | {_CONFIDENCE + name: dimension for name, dimension in _confidences(pairs).items()}
 
 
 def part_at(family: str, point: Mapping[str, Any]) -> ComponentConfig:
@@ -90,14 +43,14 @@ def part_at(family: str, point: Mapping[str, Any]) -> ComponentConfig:
     )
 
 
-def point_of(part: ComponentConfig, space: Space) -> dict[str, Any] | None:
+def point_of(part: ComponentConfig, space: SearchSpace) -> dict[str, Any] | None:
     """Where a part is in a space, the nearest point within its bounds; None where it has a word the space has not."""
-    values = {**asdict(part.trainer), "damping": part.damping}  # type: ignore[call-overload]
+    values = {**asdict(part.trainer), "damping": part.damping}
     values |= {_CONFIDENCE + n: v for n, v in part.confidence.to_dict().items()}
     point: dict[str, Any] = {}
     for name, dimension in space.items():
         value = values[name]
-        if isinstance(dimension, OneOf):
+        if isinstance(dimension, Choice):
             if value not in dimension.values:
                 return None
             point[name] = value
@@ -107,7 +60,7 @@ def point_of(part: ComponentConfig, space: Space) -> dict[str, Any] | None:
     return point
 
 
-def nearby(point: Mapping[str, Any], space: Space, rng: np.random.Generator) -> dict[str, Any]:
+def nearby(point: Mapping[str, Any], space: SearchSpace, rng: np.random.Generator) -> dict[str, Any]:
     """A point with about a third of its values, at least one, moved a little."""
     names = list(space)
     moved = {name for name in names if rng.random() < 1 / 3} or {names[rng.integers(len(names))]}
@@ -115,7 +68,7 @@ def nearby(point: Mapping[str, Any], space: Space, rng: np.random.Generator) -> 
 
 
 def _moved(value: Any, dimension: Dimension, rng: np.random.Generator) -> Any:
-    if isinstance(dimension, OneOf):
+    if isinstance(dimension, Choice):
         place = dimension.values.index(value) + rng.choice([-1, 1])
         return dimension.values[min(max(place, 0), len(dimension.values) - 1)]
     low, high = np.log([dimension.low, dimension.high]) if dimension.log else (dimension.low, dimension.high)
@@ -127,14 +80,14 @@ def _moved(value: Any, dimension: Dimension, rng: np.random.Generator) -> Any:
 
 def _confidences(pairs: UserItemPairs) -> dict[str, Dimension]:
     """Only what differs between plays can be weighed."""
-    found: dict[str, Dimension] = {"rare": OneOf((False, True))}
+    found: dict[str, Dimension] = {"rare": Choice((False, True))}
     if pairs.qualified.any() and not pairs.qualified.all():
-        found["bonus"] = Between(0.0, 6.0)
+        found["bonus"] = NumberRange(0.0, 6.0)
     for name in ("liked", "added", "shared", "skipped"):
         if getattr(pairs, name).any():
-            found[name] = Between(0.0, 10.0)
+            found[name] = NumberRange(0.0, 10.0)
     if pairs.count.max(initial=1) > 1:
-        found |= {"transform": OneOf(("none", "log", "capped", "bm25")), "scale": Between(0.1, 10.0, log=True)}
+        found |= {"transform": Choice(("none", "log", "capped", "bm25")), "scale": NumberRange(0.1, 10.0, log=True)}
     if len(pairs) and (days := float(np.ptp(pairs.newest)) / DAY_SECONDS) > 2:
-        found["half_life"] = OneOf((0.0, *(round(days * share, 1) for share in (0.1, 0.3, 1.0, 3.0))))
+        found["half_life"] = Choice((0.0, *(round(days * share, 1) for share in (0.1, 0.3, 1.0, 3.0))))
     return found

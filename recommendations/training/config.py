@@ -52,7 +52,7 @@ def ensemble_from_settings() -> EnsembleConfig:
     s = settings.MUSICREC
     family = FAMILIES[s["FAMILY"]]
     wanted = {"factors": s["FACTORS"], "iterations": s["ITERATIONS"], "regularization": s["REGULARIZATION"]}
-    known = {field.name for field in fields(family)}  # type: ignore[arg-type]
+    known = {field.name for field in fields(family)}
     confidence = ConfidenceWeights(
         base=s["CONFIDENCE_BASE"],
         bonus=s["CONFIDENCE_BONUS"],

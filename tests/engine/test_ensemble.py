@@ -14,7 +14,7 @@ from engine.models.rp3beta import RP3Beta
 def test_a_recipe_survives_being_written_down(family: str) -> None:
     part = ComponentConfig(FAMILIES[family](), ConfidenceWeights(bonus=0.5, transform="log", half_life=30), damping=0.2)
     recipe = EnsembleConfig((part, ComponentConfig(RP3Beta(beta=0.7))), BlendWeights((0.2, 0.8), (0.6, 0.4), 30))
-    assert EnsembleConfig.from_dict(json.loads(json.dumps(recipe.parameters()))) == recipe
+    assert EnsembleConfig.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
     assert recipe.algorithm == f"{family}+rp3beta"
 
 
@@ -30,7 +30,7 @@ def test_a_recipe_survives_being_written_down(family: str) -> None:
 )
 def test_what_is_wrong_in_a_recipe_is_named(change: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        ComponentConfig.from_dict(ComponentConfig(IALS()).parameters() | change)
+        ComponentConfig.from_dict(ComponentConfig(IALS()).to_dict() | change)
 
 
 def test_a_recipe_without_weights_weighs_its_parts_alike() -> None:

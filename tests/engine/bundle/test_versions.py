@@ -79,7 +79,7 @@ def test_a_blend_is_loaded_with_the_neighbours_of_each_part(store: VersionStore)
     assert have_same_arrays(loaded, bundle)
     assert [one is not None for one in loaded.neighbours] == [True, False, False, True]
     assert (loaded.factor_part, loaded.algorithm) == (1, "rp3beta+ials+popularity+slim")
-    steering = ("recipe", "fold_in", "statistics")
+    steering = ("ensemble", "fold_in", "statistics")
     assert [getattr(loaded, name) for name in steering] == [getattr(bundle, name) for name in steering]
 
 

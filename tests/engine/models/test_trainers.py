@@ -246,7 +246,7 @@ def test_a_hyperparameter_out_of_range_is_named(family: str, name: str, value: A
 
 def test_a_fit_that_is_looked_at_ends_where_it_is_told_to() -> None:
     looks: list[int] = []
-    until_the_third = FitCallbacks(check_pointer=lambda done, factors: looks.append(done) or done == 3)  # type: ignore[func-returns-value]
+    until_the_third = FitCallbacks(should_stop=lambda done, factors: looks.append(done) or done == 3)  # type: ignore[func-returns-value]
     ended = IALS(factors=2, iterations=10).fit(matrix(), seed=1, threads=1, callbacks=until_the_third)
     assert looks == [1, 2, 3]
     short = IALS(factors=2, iterations=3).fit(matrix(), seed=1, threads=1)

@@ -7,7 +7,7 @@ from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.ials import IALS
 from engine.tuning import Trial, tune
 from engine.tuning.blend_weights import ValidationPool, learn_weights
-from engine.tuning.space import SHARES, nearby, part_at, point_of, space_of
+from engine.tuning.space import nearby, part_at, point_of, search_shares, space_of
 from tests.engine.taste_groups import taste_group_split
 
 PAST, FUTURE, SHAPE = taste_group_split()
@@ -17,7 +17,7 @@ def test_it_finds_something_far_better_than_popularity_and_tries_every_family() 
     kept: list[Trial] = []
     tuned = tune(PAST, FUTURE, SHAPE, seconds=4, threads=1, on_trial=kept.append)
     assert tuned.trials == tuple(kept)
-    assert {t.component.trainer.family for t in kept} == set(SHARES)
+    assert {t.component.trainer.family for t in kept} == set(search_shares())
     assert tuned.score > 1.5 * tuned.best_of["popularity"]
     assert tuned.score >= max(t.score or 0 for t in kept) - 1e-4
 
@@ -45,7 +45,7 @@ def test_nothing_to_choose_on_is_said() -> None:
         tune(PAST, PAST, SHAPE, seconds=1)
 
 
-@pytest.mark.parametrize("family", SHARES)
+@pytest.mark.parametrize("family", search_shares())
 def test_every_point_of_a_space_is_a_part_and_back(family: str) -> None:
     space, rng = space_of(family, PAST), np.random.default_rng(3)
     point = point_of(part_at(family, {}), space)

@@ -1,0 +1,68 @@
+"""A model family that is registered anywhere is usable everywhere."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.fitting import fit_ensemble
+from engine.models import FAMILIES, register
+from engine.models.base import NO_CALLBACKS, FitCallbacks, FittedModel, Trainer
+from engine.models.search_space import NumberRange, SearchSpace
+from engine.tuning.space import search_shares, space_of
+from tests.engine.taste_groups import taste_group_split
+
+
+@dataclass(frozen=True)
+class CoOccurrence(Trainer):
+    """The number of users that two items share, to the power of `exponent`."""
+
+    family: ClassVar[str] = "co_occurrence"
+    search_space: ClassVar[SearchSpace] = {"exponent": NumberRange(0.5, 2.0)}
+    search_share: ClassVar[float] = 0.1
+    exponent: float = 1.0
+
+    def fit(
+        self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
+    ) -> FittedModel:
+        played = sp.csr_matrix(matrix > 0, dtype=np.float32)
+        neighbours = sp.csr_matrix((played.T @ played).power(self.exponent))
+        neighbours.setdiag(0)
+        neighbours.eliminate_zeros()
+        return FittedModel(neighbours=neighbours)
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    register(CoOccurrence)
+    yield
+    del FAMILIES[CoOccurrence.family]
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_registered_family_can_be_configured_searched_and_fitted() -> None:
+    past, _, shape = taste_group_split()
+    config = EnsembleConfig((ComponentConfig(CoOccurrence(exponent=1.5)),))
+    assert EnsembleConfig.from_dict(config.to_dict()) == config
+    assert search_shares()["co_occurrence"] == 0.1
+    assert "exponent" in space_of("co_occurrence", past)
+    fitted = fit_ensemble(past, shape, config, seed=1, threads=1)
+    assert (fitted.fallback, fitted.ensemble.algorithm) == (None, "co_occurrence")
+    scores = fitted.scorer()(np.array([0, 1]))
+    assert scores.shape == (2, shape[1])
+    assert np.isfinite(scores).any(axis=1).all()
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_second_family_of_the_same_name_is_rejected() -> None:
+    class Impostor(CoOccurrence):
+        pass
+
+    assert register(CoOccurrence) is CoOccurrence
+    with pytest.raises(ValueError, match="'co_occurrence' is registered already, by CoOccurrence"):
+        register(Impostor)
+    assert FAMILIES["co_occurrence"] is CoOccurrence
