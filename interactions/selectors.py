@@ -27,21 +27,12 @@ from access.selectors import LISTENER, NOW
 from common.prepared_queries import RowsAsJson, Statement
 from engine.data.plays import Plays, Signal
 from engine.data.user_item_pairs import UserItemPairs
+from interactions.events.event_types import EventType
 from interactions.models import QUALIFIED_MILESTONE, Block, Interaction, PopularTrack
 
 Kind = Interaction.Kind
 QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True)
-SIGNAL_BY_KIND = {
-    Kind.PLAY: Signal.PLAY,
-    Kind.SKIP: Signal.SKIP,
-    Kind.LIKE: Signal.LIKE,
-    Kind.UNLIKE: Signal.UNLIKE,
-    Kind.DISLIKE: Signal.DISLIKE,
-    Kind.UNDISLIKE: Signal.UNDISLIKE,
-    Kind.SHARE: Signal.SHARE,
-    Kind.PLAYLIST_ADD: Signal.ADD,
-    Kind.PLAYLIST_REMOVE: Signal.REMOVE,
-}
+SIGNAL_BY_KIND = {type.kind: type.signal for type in EventType if type.signal is not None}
 OPINIONS = [Kind.LIKE, Kind.UNLIKE, Kind.DISLIKE, Kind.UNDISLIKE]
 CONSENTING = Q(is_active=True, consent=True)  # of listeners: not who is being erased, or has not agreed
 BY_CONSENTING_LISTENER = Q(user__is_active=True, user__consent=True)  # the same, of what they did

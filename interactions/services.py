@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from interactions.events.ingest import IDEMPOTENCY_KEY_LIFETIME
+from interactions.events.services import IDEMPOTENCY_KEY_LIFETIME
 from interactions.models import EventBatch, Exposure, PopularTrack
 from interactions.selectors import most_listened
 

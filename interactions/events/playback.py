@@ -1,20 +1,28 @@
-"""What one playback says, derived here and nowhere else, so that phones and imports mean the same."""
+"""The columns that are derived from one playback, here and nowhere else, so that clients and imports mean the same."""
 
 from typing import NamedTuple
 
 from interactions.models import Interaction
 
-COMPLETED_MILESTONE = 95  # percent; the rest is fade-out
+COMPLETED_PERCENT = 95  # the rest is fade-out
 SKIP_MS = 30_000
 LISTEN_MS = 240_000
-LISTEN_SHORTEST_MS = 30_000
-BY_THE_LISTENER = frozenset(
-    r.value for r in (Interaction.EndReason.SKIPPED, Interaction.EndReason.REPLACED, Interaction.EndReason.STOPPED)
+MIN_LISTEN_DURATION_MS = 30_000
+ENDED_BY_LISTENER = frozenset(
+    reason.value
+    for reason in (Interaction.EndReason.SKIPPED, Interaction.EndReason.REPLACED, Interaction.EndReason.STOPPED)
 )
 
 
 class Playback(NamedTuple):
-    """Columns of `interactions`."""
+    """The columns of `interactions` that say how much of a track was heard.
+
+    Attributes:
+        milestone: percent of the track.
+        is_completed: 95 % or more was heard.
+        is_skip: the listener ended a playback that is not completed within 30 seconds.
+        is_listen: half of a track longer than 30 seconds was heard, or four minutes: the rule of Last.fm for scrobbles.
+    """
 
     milestone: int = 0
     is_completed: bool = False
@@ -23,18 +31,20 @@ class Playback(NamedTuple):
 
 
 def derive_playback(ms_played: int | None, duration_ms: int | None, end_reason: str = "") -> Playback:
-    """milestone: percent of the track · completed: 95 % · skip: ended by the listener within 30 seconds, and not heard
-    to the end by then · listen: half of a track longer than 30 seconds, or four minutes (Last.fm's rule for scrobbles).
+    """Return what a playback says about how much of the track was heard.
 
-    Times in milliseconds, None where unknown.
+    Args:
+        ms_played: milliseconds that were heard; None if unknown.
+        duration_ms: length of the track in milliseconds; None if unknown.
+        end_reason: a value of `Interaction.EndReason`, or "" if unknown.
     """
-    heard = ms_played or 0
-    milestone = min(100, heard * 100 // duration_ms) if duration_ms else 0
-    is_completed = milestone >= COMPLETED_MILESTONE
-    half = duration_ms is not None and duration_ms > LISTEN_SHORTEST_MS and heard * 2 >= duration_ms
+    heard_ms = ms_played or 0
+    milestone = min(100, heard_ms * 100 // duration_ms) if duration_ms else 0
+    is_completed = milestone >= COMPLETED_PERCENT
+    is_half = duration_ms is not None and duration_ms > MIN_LISTEN_DURATION_MS and heard_ms * 2 >= duration_ms
     return Playback(
         milestone,
         is_completed,
-        is_skip=ms_played is not None and heard < SKIP_MS and end_reason in BY_THE_LISTENER and not is_completed,
-        is_listen=half or heard >= LISTEN_MS,
+        is_skip=ms_played is not None and heard_ms < SKIP_MS and end_reason in ENDED_BY_LISTENER and not is_completed,
+        is_listen=is_half or heard_ms >= LISTEN_MS,
     )

@@ -11,7 +11,7 @@ from access.services import get_or_create_user_ids
 from importers import FORMATS
 from importers.records import PlayRecord, Record, RefusedRow, TrackRecord
 from interactions.bulk import NewInteraction, insert_interactions
-from interactions.listenbrainz.ingest import match_waiting_listens
+from interactions.listenbrainz.services import match_waiting_listens
 from interactions.services import refresh_popular_tracks
 from tracks.models import Track
 from tracks.selectors import ids_by_external_id

@@ -9,7 +9,7 @@ from access.selectors import consent_by_user_id
 from importers import histories
 from importers.errors import FormatError
 from importers.records import ListenRecord, RefusedRow
-from interactions.listenbrainz.ingest import store_listens
+from interactions.listenbrainz.services import store_listens
 from interactions.services import refresh_popular_tracks
 
 BATCH = 2_000  # listens of one transaction

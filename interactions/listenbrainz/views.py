@@ -14,7 +14,6 @@ from rest_framework.views import APIView
 from access.listen_token_authentication import ListenTokenAuthentication, ListenTokenThrottle, token_from_header
 from access.listen_tokens import find_listen_token
 from common.http.gzip_body import decompress_gzip
-from interactions.listenbrainz.ingest import LISTENBRAINZ, store_listens
 from interactions.listenbrainz.payload import MAX_BYTES, InvalidSubmission, parse_submission
 from interactions.listenbrainz.serializers import (
     ErrorSerializer,
@@ -22,6 +21,7 @@ from interactions.listenbrainz.serializers import (
     SubmissionSerializer,
     ValiditySerializer,
 )
+from interactions.listenbrainz.services import LISTENBRAINZ, store_listens
 
 _ERRORS = dict.fromkeys((400, 401, 429, 503), ErrorSerializer)
 

@@ -13,8 +13,8 @@ from rest_framework.viewsets import ViewSet
 from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
 from engine.data.id_map import INT64_MAX
-from interactions.events.serializers import BlockSerializer, PreferencesSerializer
 from interactions.models import Block, Interaction
+from interactions.preferences.serializers import BlockSerializer, PreferencesSerializer
 from interactions.preferences.services import (
     ConsentMissing,
     TargetNotFound,

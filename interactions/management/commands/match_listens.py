@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from interactions.listenbrainz.ingest import match_waiting_listens
+from interactions.listenbrainz.services import match_waiting_listens
 from interactions.models import UnmatchedListen
 
 

@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from access.models import User
 from engine.data.plays import Signal
 from engine.data.user_item_pairs import UserItemPairs
-from interactions.events.schema import EventType
+from interactions.events.event_types import EventType
 from interactions.models import EventBatch, Exposure, Interaction
 from interactions.selectors import load_history
 from interactions.training_data import iter_play_chunks
@@ -25,6 +25,7 @@ from tests.interactions.events.test_events import event
 from tests.people import Catalogue
 
 EVENTS = "/events"
+EVENT_TYPES = [event_type.value for event_type in EventType]
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def api(alice: User, as_listener: Callable[[User], APIClient]) -> APIClient:
 
 def test_every_type_is_kept_and_only_what_tells_of_taste_is_learnt(api: APIClient, catalogue: Catalogue) -> None:
     track, slate = catalogue.tracks(1, duration_ms=200_000)[0].pk, str(uuid.uuid4())
-    batch = [event(track, type=name, recommendation_id=slate, position=3) for name in EventType.__members__]
+    batch = [event(track, type=name, recommendation_id=slate, position=3) for name in EVENT_TYPES]
     receipt = api.post(EVENTS, batch, format="json").json()
     assert (receipt["accepted"], receipt["rejected"]) == (12, [])
     assert sorted(Exposure.objects.values_list("kind", flat=True)) == ["click", "impression", "play_start"]

@@ -16,7 +16,7 @@ from interactions.imports import jobs
 from interactions.imports.data_set import import_data_set
 from interactions.imports.jobs import RESTARTED, Status, delete_uploads, run_pending_imports, upload_folder
 from interactions.imports.listening_history import ImportNotAllowed, import_history
-from interactions.listenbrainz import ingest
+from interactions.listenbrainz import services
 from interactions.models import HistoryImport, Interaction, UnmatchedListen
 from tests.conftest import assert_problem
 from tests.importers.histories import archive, write
@@ -112,7 +112,7 @@ def test_a_catalogue_import_matches_what_waited(alice: User, tmp_path: Path) -> 
 def test_waiting_listens_are_matched_in_any_number_once(
     fade: Track, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(ingest, "_AT_ONCE", 7)
+    monkeypatch.setattr(services, "_AT_ONCE", 7)
     for user in (alice, bob):
         UnmatchedListen.objects.bulk_create(
             UnmatchedListen(user=user, event_id=uuid4(), listened_at="2024-01-01T00:00Z", artist="A", title="B",

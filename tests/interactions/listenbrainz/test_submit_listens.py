@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from access.listen_tokens import create_listen_token, revoke_listen_tokens
 from access.models import ListenToken, User
-from interactions.listenbrainz.ingest import match_waiting_listens
 from interactions.listenbrainz.payload import MAX_BYTES, MAX_LISTEN_BYTES, MAX_LISTENS
+from interactions.listenbrainz.services import match_waiting_listens
 from interactions.models import Exposure, Interaction, UnmatchedListen
 from interactions.services import refresh_popular_tracks
 from tests.people import Catalogue

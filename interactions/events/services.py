@@ -1,0 +1,181 @@
+"""Record batches of events: each event once, and an invalid one does not cost the others."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, timedelta
+from typing import Any, NamedTuple, TypedDict
+
+import orjson
+from django.utils import timezone
+from prometheus_client import Counter
+
+from access.selectors import consent_by_user_id
+from interactions.bulk import NewExposure, NewInteraction, insert_exposures, insert_interactions, retry_on_conflict
+from interactions.events.playback import derive_playback
+from interactions.events.schema import Event, InvalidEvent, parse_event
+from interactions.models import EventBatch, Exposure
+from tracks.selectors import track_durations
+
+CLOCK_TOLERANCE = timedelta(minutes=5)  # the clocks of phones may be fast
+IDEMPOTENCY_KEY_LIFETIME = timedelta(days=2)
+MAX_ECHOED_CHARACTERS = 128  # of an event_id or a type that could not be parsed
+
+events_counter = Counter(
+    "musicrec_events", "Events received, by what became of them: accepted, duplicate, rejected.", ["outcome"]
+)
+
+
+class IdempotencyKeyReused(Exception):
+    """The idempotency key was sent before, with a different body."""
+
+
+class IndexedEvent(NamedTuple):
+    """An event, its index in the batch, and the listener it belongs to."""
+
+    batch_index: int
+    user_id: int
+    event: Event
+
+
+class Rejection(TypedDict):
+    """An item of a batch that is not stored, and why."""
+
+    index: int
+    event_id: str | None
+    type: str | None
+    detail: str
+
+
+@dataclass
+class Receipt:
+    """The numbers of accepted and duplicate events of a batch, and the items that were rejected."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: list[Rejection] = field(default_factory=list)
+
+
+def record_events(items: Sequence[Any], token_user_id: int | None) -> Receipt:
+    """Store each valid event of a batch once, and return the receipt. The events are committed when this returns.
+
+    Args:
+        items: the items of the JSON array, parsed but not validated.
+        token_user_id: the listener of the token; None for a service key, whose events name their listeners.
+    """
+    events: list[IndexedEvent] = []
+    rejected: list[Rejection] = []
+    for index, item in enumerate(items):
+        try:
+            event = parse_event(item)
+            user_id = token_user_id if event.user_id is None else event.user_id
+            if user_id is None:
+                raise InvalidEvent("user_id: a service key must name it")
+            if token_user_id is not None and user_id != token_user_id:
+                raise InvalidEvent("user_id: is another listener than the token's")
+        except InvalidEvent as error:
+            event_id, event_type = (_echo(item, name) for name in ("event_id", "type"))
+            rejected.append(Rejection(index=index, event_id=event_id, type=event_type, detail=str(error)))
+        else:
+            events.append(IndexedEvent(index, user_id, event))
+    return retry_on_conflict(lambda: _store_events(events, rejected))
+
+
+def record_events_once(
+    items: Sequence[Any], token_user_id: int | None, *, principal: str, idempotency_key: str
+) -> Receipt:
+    """Record a batch, or return the receipt of the first time if the principal has sent it under this key before.
+
+    Raises:
+        IdempotencyKeyReused: another batch was recorded under this key within the last two days.
+    """
+    digest = hashlib.sha256(orjson.dumps(items, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def find_or_record() -> Receipt:
+        batch = EventBatch.objects.filter(principal=principal, key=idempotency_key).first()
+        if batch and batch.created_at < timezone.now() - IDEMPOTENCY_KEY_LIFETIME:
+            batch.delete()
+            batch = None
+        if batch is None:
+            receipt = record_events(items, token_user_id)
+            EventBatch.objects.create(
+                principal=principal, key=idempotency_key, digest=digest, receipt=asdict(receipt)
+            )  # violates a constraint, and is retried, if the same batch was recorded at the same moment
+            return receipt
+        if batch.digest != digest:
+            raise IdempotencyKeyReused
+        return Receipt(**batch.receipt)
+
+    return retry_on_conflict(find_or_record)
+
+
+def _store_events(events: Sequence[IndexedEvent], invalid: Sequence[Rejection]) -> Receipt:
+    durations = track_durations({indexed.event.track_id for indexed in events})
+    consents = consent_by_user_id({indexed.user_id for indexed in events})
+    latest = timezone.now() + CLOCK_TOLERANCE
+    interactions: list[NewInteraction] = []
+    exposures: list[NewExposure] = []
+    rejected = list(invalid)
+    for index, user_id, event in events:
+        fault = ""
+        if user_id not in consents:
+            fault = f"user_id: there is no listener {user_id}"
+        elif not consents[user_id]:
+            fault = "user_id: the listener has not agreed that events are kept (consent is off)"
+        elif event.track_id not in durations:
+            fault = f"track_id: there is no track {event.track_id} in the catalogue"
+        elif event.occurred_at > latest:
+            fault = f"occurred_at: {event.occurred_at.isoformat()} is in the future"
+        if fault:
+            rejected.append(Rejection(index=index, event_id=str(event.event_id), type=event.type.value, detail=fault))
+            continue
+        # In UTC, because PostgreSQL parses no offset of 16 hours or more.
+        occurred_at = event.occurred_at.astimezone(UTC)
+        if event.type.model is Exposure:
+            exposures.append(
+                NewExposure(
+                    user_id=user_id,
+                    track_id=event.track_id,
+                    kind=event.type.kind,
+                    occurred_at=occurred_at,
+                    event_id=event.event_id,
+                    session_id=event.session_id,
+                    device=event.device,
+                    context=event.context,
+                    recommendation_id=event.recommendation_id,
+                    position=event.position,
+                )
+            )
+            continue
+        ms_played = event.ms_played if "ms_played" in event.type.fields else None
+        end_reason = event.end_reason.value if event.end_reason and "end_reason" in event.type.fields else ""
+        playback = derive_playback(ms_played, durations[event.track_id], end_reason)
+        interactions.append(
+            NewInteraction(
+                user_id=user_id,
+                track_id=event.track_id,
+                kind=event.type.kind,
+                played_at=occurred_at,
+                source="api",
+                event_id=event.event_id,
+                ms_played=ms_played,
+                end_reason=end_reason,
+                session_id=event.session_id,
+                device=event.device,
+                context=event.context,
+                recommendation_id=event.recommendation_id,
+                position=event.position,
+                **playback._asdict(),
+            )
+        )
+    accepted = insert_interactions(interactions) + insert_exposures(exposures)
+    duplicates = len(interactions) + len(exposures) - accepted
+    for outcome, count in (("accepted", accepted), ("duplicate", duplicates), ("rejected", len(rejected))):
+        events_counter.labels(outcome).inc(count)
+    return Receipt(accepted, duplicates, sorted(rejected, key=lambda rejection: rejection["index"]))
+
+
+def _echo(item: Any, name: str) -> str | None:
+    """Return a field of an item that could not be parsed, as a text for the receipt."""
+    value = item.get(name) if isinstance(item, dict) else None
+    return None if value is None or isinstance(value, dict | list) else str(value)[:MAX_ECHOED_CHARACTERS]
