@@ -1,4 +1,4 @@
-"""Start work in the background: by Celery, or in a process of its own where there is no broker."""
+"""Starting work outside the request: as a Celery task, or as a child process where there is no broker."""
 
 import subprocess
 import sys
@@ -9,13 +9,20 @@ from kombu.exceptions import OperationalError
 
 
 class BrokerUnavailable(Exception):
-    """The broker does not answer."""
+    """The task was not started because the broker did not answer."""
 
 
 def start_background_task(task: Any, *arguments: Any, command: list[str], log: str) -> None:
-    """command: that of `manage.py` which does the same · log: the file of the var folder for what a child says.
+    """Queue the task, or run the equivalent management command in a child process if no broker is configured.
 
-    Raises BrokerUnavailable.
+    Args:
+        task: the Celery task.
+        arguments: the task's arguments.
+        command: name and arguments of the management command that does the same.
+        log: name of the file in `VAR_DIR` that receives the output of the child process.
+
+    Raises:
+        BrokerUnavailable: if a broker is configured and does not answer.
     """
     if not settings.CELERY_BROKER_URL:
         start_child_process(command, log)
@@ -29,12 +36,13 @@ def start_background_task(task: Any, *arguments: Any, command: list[str], log: s
 
 
 def start_child_process(command: list[str], log: str, stdin: IO[str] | None = None) -> None:
-    with open(settings.VAR_DIR / log, "ab") as out:
+    """Run a management command that goes on when the web process that started it ends."""
+    with open(settings.VAR_DIR / log, "ab") as output:
         subprocess.Popen(
             [sys.executable, "manage.py", *command],
             cwd=settings.BASE_DIR,
             stdin=stdin,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,  # goes on when the web process that started it ends
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )

@@ -1,4 +1,4 @@
-"""JSON in and out, by orjson; what comes in may be gzipped."""
+"""JSON request and response bodies for DRF, read and written by orjson."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from common.http.gzip_body import decompress_gzip
 
 
 class OrjsonRenderer(BaseRenderer):
-    """UTF-8; datetimes as RFC 3339 in UTC."""
+    """Render as UTF-8, with datetimes as RFC 3339 in UTC."""
 
     media_type = "application/json"
     format = "json"
@@ -25,41 +25,40 @@ class OrjsonRenderer(BaseRenderer):
 
 
 class FixedRendererNegotiation(DefaultContentNegotiation):
-    """A view has one format, whatever `Accept` says."""
+    """Use the view's first renderer, whatever the `Accept` header asks for."""
 
     def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> tuple[Any, str]:
         return renderers[0], renderers[0].media_type
-
-
-class OrjsonParser(BaseParser):
-    """What it refuses (NaN, nesting without end) is a 400 that says where."""
-
-    media_type = "application/json"
-
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        try:
-            return orjson.loads(_plain(stream, (parser_context or {}).get("request")))
-        except orjson.JSONDecodeError as error:
-            raise ParseError(f"the body is not JSON: {error}") from error
 
 
 class PayloadTooLarge(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
 
 
-def _plain(stream: Any, request: Any) -> bytes:
-    """The body as it was before `Content-Encoding`."""
-    body: bytes = stream.read()
-    encoding = request.headers.get("Content-Encoding", "identity").lower() if request is not None else "identity"
-    if encoding in ("identity", ""):
-        return body
-    if encoding != "gzip":
-        raise UnsupportedMediaType(encoding, f"Content-Encoding {encoding!r} is not understood; send gzip or nothing")
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    try:
-        plain = decompress_gzip(body, limit)
-    except ValueError as error:
-        raise ParseError(str(error)) from error
-    if len(plain) > limit:
-        raise PayloadTooLarge(f"the body may have {limit} bytes when unpacked; send less at once")
-    return plain
+class OrjsonParser(BaseParser):
+    """Parse JSON that may be gzipped; orjson also refuses NaN and unlimited nesting."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        body: bytes = stream.read()
+        request = (parser_context or {}).get("request")
+        encoding = request.headers.get("Content-Encoding", "").lower() if request is not None else ""
+        if encoding == "gzip":
+            body = self._decompress(body)
+        elif encoding not in ("", "identity"):
+            raise UnsupportedMediaType(encoding, f"Content-Encoding {encoding!r} is not supported; send gzip or none")
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise ParseError(f"the body is not JSON: {error}") from error
+
+    def _decompress(self, body: bytes) -> bytes:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        try:
+            decompressed = decompress_gzip(body, limit)
+        except ValueError as error:
+            raise ParseError(str(error)) from error
+        if len(decompressed) > limit:
+            raise PayloadTooLarge(f"the decompressed body may have {limit} bytes; send less at once")
+        return decompressed

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 `application/problem+json`, from one place, for DRF and for Django alike."""
+"""Error responses as RFC 9457 `application/problem+json`, for DRF and for Django's own error handlers."""
 
 import logging
 from collections.abc import Iterator
@@ -32,22 +32,24 @@ def build_problem(status: int, detail: str, errors: list[dict[str, str]] | None 
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """For DRF. What it does not know goes on to Django, which logs it and answers by `server_error`."""
+    """Return the problem for an exception in a DRF view.
+
+    Unknown exceptions give None: DRF raises them again, and Django logs them and responds with `server_error`.
+    """
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("the database did not answer", exc_info=error)
-        away = build_problem(503, "the database does not answer; try again in a moment")
-        return Response(away, 503, content_type=CONTENT_TYPE, headers={"Retry-After": RETRY_AFTER_SECONDS})
+        problem = build_problem(503, "the database does not answer; try again in a moment")
+        return Response(problem, 503, content_type=CONTENT_TYPE, headers={"Retry-After": RETRY_AFTER_SECONDS})
     response = drf_exception_handler(error, context)
     if response is None:
         return None
     if isinstance(error, exceptions.ValidationError):
-        faults = list(_faults(error.detail))
-        response.data = build_problem(
-            response.status_code, "; ".join(f"{f['pointer']}: {f['detail']}" for f in faults), faults
-        )
+        errors = list(_flatten_errors(error.detail))
+        detail = "; ".join(f"{e['pointer']}: {e['detail']}" for e in errors)
+        response.data = build_problem(response.status_code, detail, errors)
     else:
-        said = response.data.get("detail", "") if isinstance(response.data, dict) else ""
-        response.data = build_problem(response.status_code, str(said))
+        detail = response.data.get("detail", "") if isinstance(response.data, dict) else ""
+        response.data = build_problem(response.status_code, str(detail))
     response.content_type = CONTENT_TYPE
     return response
 
@@ -57,7 +59,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return problem_response(403, "this is not for you")
+    return problem_response(403, "permission denied")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -65,26 +67,29 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return problem_response(500, "something went wrong here; the request_id finds it in the log")
+    return problem_response(500, "internal error; the server's log has the details under this request_id")
 
 
 def problem_response(status: int, detail: str) -> HttpResponse:
     return HttpResponse(orjson.dumps(build_problem(status, detail)), status=status, content_type=CONTENT_TYPE)
 
 
-def _faults(detail: Any, pointer: str = "") -> Iterator[dict[str, str]]:
-    """A pointer and a sentence for each fault: `#/name` in the body, `?name` a parameter, `{name}` in the path."""
+def _flatten_errors(detail: Any, pointer: str = "") -> Iterator[dict[str, str]]:
+    """Yield pointer and message of each validation error.
+
+    A pointer is `#/name` for a field of the body, `?name` for a query parameter, or `{name}` for a part of the path.
+    """
     if isinstance(detail, dict):
-        for name, inner in detail.items():
-            yield from _faults(inner, _pointer(pointer, str(name)))
+        for key, nested in detail.items():
+            name = str(key)
+            if name[:1] in ("?", "{"):
+                yield from _flatten_errors(nested, name)
+            elif name == "non_field_errors":
+                yield from _flatten_errors(nested, pointer)
+            else:
+                yield from _flatten_errors(nested, f"{pointer or '#'}/{name}".rstrip("/"))
     elif isinstance(detail, list):
-        for inner in detail:
-            yield from _faults(inner, pointer)
+        for nested in detail:
+            yield from _flatten_errors(nested, pointer)
     else:
         yield {"pointer": pointer or "#", "detail": str(detail)}
-
-
-def _pointer(before: str, name: str) -> str:
-    if name[:1] in ("?", "{"):
-        return name
-    return before if name == "non_field_errors" else f"{before or '#'}/{name}".rstrip("/")

@@ -1,4 +1,4 @@
-"""Every request has an id: the caller's `X-Request-ID`, or one of ours; it is echoed, and stands in every log line."""
+"""A request id that appears in the response, in problem documents and in every log line."""
 
 import logging
 import re
@@ -13,24 +13,31 @@ current_request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 class RequestIdMiddleware:
+    """Use the caller's `X-Request-ID` if it is well-formed, else a new id."""
+
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = accept_request_id(request.headers.get("X-Request-ID", ""))
+        request_id = request.headers.get("X-Request-ID", "")
+        if not ACCEPTED.fullmatch(request_id):
+            request_id = uuid.uuid4().hex
+        # It is not reset afterwards, because Django logs an error response after the middleware has returned.
+        current_request_id.set(request_id)
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
 
 
-def accept_request_id(given: str) -> str:
-    """The id of the request at hand, from now on: the caller's if it is one, else a new one."""
-    request_id = given if ACCEPTED.fullmatch(given) else uuid.uuid4().hex
-    current_request_id.set(request_id)  # left set: Django logs a refused request after the middleware has ended
+def accept_request_id(request_id: str) -> str:  # TODO: goes with express.py
+    request_id = request_id if ACCEPTED.fullmatch(request_id) else uuid.uuid4().hex
+    current_request_id.set(request_id)
     return request_id
 
 
 class RequestIdFilter(logging.Filter):
+    """Add the request id to log records."""
+
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = current_request_id.get()
         return True

@@ -1,12 +1,11 @@
-"""Headers that tell browsers what an answer may do, and caches that it is nobody else's."""
+"""Response headers that tell browsers what a page may do, and caches that a response is private."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
-# Of the admin's pages Alpine evaluates attributes, and unfold writes styles and scripts into them.
+# Alpine evaluates attributes of the admin's pages, and unfold writes inline styles and scripts into them.
 ADMIN_POLICY = "; ".join(
     [
         "default-src 'self'",
@@ -20,7 +19,7 @@ ADMIN_POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-# Swagger UI writes styles, and draws its icons from `data:`.
+# Swagger UI writes inline styles, and its icons are `data:` URLs.
 API_DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -36,31 +35,27 @@ SECURITY_HEADERS = {
 
 
 class SecurityHeadersMiddleware:
-    """Outside of all others, so that their answers have them too. What a view has said itself stays."""
+    """Set the headers that neither the view nor another middleware has set."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if response.status_code == 304:  # what it says takes the place of what the browser has kept with the page
+        if response.status_code == 304:  # its headers would replace those that the browser has cached with the page
             return response
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
-        response.headers.setdefault("Content-Security-Policy", _policy(request.path))
+        if request.path.startswith("/admin/"):
+            policy = ADMIN_POLICY
+        elif request.path.startswith("/schema/docs"):
+            policy = API_DOCS_POLICY
+        else:
+            policy = DEFAULT_POLICY
+        response.headers.setdefault("Content-Security-Policy", policy)
         if not response.has_header("Cache-Control") and not response.get("Content-Type", "").startswith("text/html"):
-            _keep_private(response)
+            # Only the client that asked may store a response, and only if an ETag lets it revalidate.
+            can_revalidate = response.status_code == 200 and response.has_header("ETag")
+            response["Cache-Control"] = "private, no-cache" if can_revalidate else "no-store"
+            patch_vary_headers(response, ["Authorization"])
         return response
-
-
-def _policy(path: str) -> str:
-    if path.startswith("/admin/"):
-        return ADMIN_POLICY
-    return API_DOCS_POLICY if path.startswith("/schema/docs") else DEFAULT_POLICY
-
-
-def _keep_private(response: HttpResponseBase) -> None:
-    """An answer with an ETag may be kept by who got it, and asked for again; any other is not worth keeping."""
-    again = response.has_header("ETag") and response.status_code == 200
-    response["Cache-Control"] = "private, no-cache" if again else "no-store"
-    patch_vary_headers(response, ["Authorization"])
