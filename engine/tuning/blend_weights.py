@@ -1,127 +1,179 @@
-"""Weights of a blend, learnt on held-out plays: for everybody, and by segment where that pays."""
+"""Learn the weights of a blend on held-out plays: for everybody, and for each segment of users where that pays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.ensemble import BlendWeights
 from engine.evaluation.metrics import ndcg
-from engine.evaluation.ranking import Scorer, rank_top_k
+from engine.evaluation.ranking import Rows, Scorer, rank_top_k
 from engine.ranking.blend import standardize_scores
 from engine.tuning.validation_metric import CUTOFF, ValidationMetric
 
-_POOL = 40  # of each part's best tracks: what is in nobody's forty is in no blend's ten
-_BLOCK = 256  # listeners scored at once
+_POOLED_PER_COMPONENT = 40  # an item outside every component's top 40 is in the top 10 of no blend
+_USERS_PER_BLOCK = 256
 _SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75)
-_SEGMENT = 100  # listeners in each half of a segment: with fewer, weights of its own are not even tried
+_REFINEMENTS = (0.6, 0.8, 1.25, 1.6, 0.0)  # factors by which a share is changed
+_MIN_SEGMENT_USERS = 100  # in each half of the users; smaller segments get no weights of their own
 Vector = NDArray[np.float64]
+UserMask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class ValidationPool:
-    """For each listener asked about, the tracks that any part ranks high, and what every part says of them.
+    """The items that any component ranks high for each evaluated user, and the scores that every component gives them.
 
-    scores: float32 (listeners, pool, parts), standardised, -inf for a repeated place · relevant: bool (listeners, pool)
-    · wanted: int64 (listeners,), relevant tracks in all · tracks: int64 (listeners,), distinct tracks of their past.
+    Blends are compared on this small pool, because ranking the whole catalogue for each weighting would take too long.
+
+    Args:
+        scores: float32 (users, pool, components), standardized; -inf for all components at unused positions.
+        is_relevant: bool (users, pool).
+        relevant_counts: int64 (users,), relevant items in the whole catalogue.
+        history_lengths: int64 (users,), distinct items of each user's past.
     """
 
     scores: NDArray[np.float32]
-    relevant_counts: NDArray[np.bool_]
-    wanted: NDArray[np.int64]
-    tracks: NDArray[np.int64]
+    is_relevant: NDArray[np.bool_]
+    relevant_counts: NDArray[np.int64]
+    history_lengths: NDArray[np.int64]
 
     @classmethod
-    def build(cls, metric: ValidationMetric, parts: Sequence[Scorer], offered: NDArray[np.bool_]) -> ValidationPool:
-        """parts: rows → (b, items), as `engine.fitting.ComponentScorer` · offered: bool (items,)."""
-        q = metric.ground_truth
-        lists = [rank_top_k(_masked(p, offered), q.users, q.past, _POOL, threads=metric.threads) for p in parts]
-        pool = np.sort(np.concatenate(lists, axis=1), axis=1)
-        repeated = np.zeros(pool.shape, np.bool_)
-        repeated[:, 1:] = pool[:, 1:] == pool[:, :-1]
-        unusable = repeated | (pool < 0)
-        scores = np.empty((*pool.shape, len(parts)), np.float32)
-        for start in range(0, len(pool), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            for number, part in enumerate(parts):
-                said = standardize_scores(part(q.users[block]), offered)
-                scores[block, :, number] = np.take_along_axis(said, np.maximum(pool[block], 0), axis=1)
-        scores[unusable] = -np.inf
-        return cls(scores, q.mark_hits(np.where(unusable, -1, pool)), q.relevant_counts(), q.history_lengths())
+    def build(
+        cls, metric: ValidationMetric, scorers: Sequence[Scorer], recommendable: NDArray[np.bool_]
+    ) -> ValidationPool:
+        """Pool the best items of several components.
 
-    def each(self, weights: Vector, who: NDArray[np.bool_] | slice = slice(None)) -> Vector:
-        """NDCG@10 of the listeners chosen by `who`, their parts weighted alike: float64 (n,)."""
-        usable = np.isfinite(self.scores[who, :, 0])
-        total = np.where(usable, np.nan_to_num(self.scores[who], neginf=0.0) @ weights.astype(np.float32), -np.inf)
-        best = (
-            np.argpartition(-total, CUTOFF - 1, axis=1)[:, :CUTOFF]
-            if total.shape[1] > CUTOFF
-            else np.argsort(-total, axis=1)
-        )
-        ordered = np.take_along_axis(best, np.argsort(-np.take_along_axis(total, best, 1), axis=1, kind="stable"), 1)
-        hits = np.take_along_axis(self.relevant_counts[who], ordered, axis=1)
-        if hits.shape[1] < CUTOFF:
-            hits = np.pad(hits, ((0, 0), (0, CUTOFF - hits.shape[1])))
-        return ndcg(hits, self.wanted[who], [CUTOFF])[:, 0]
+        Args:
+            metric: whose users are evaluated.
+            scorers: one for each component, such as `ComponentScorer`.
+            recommendable: bool (items,); other items do not enter the pool.
+        """
+        truth = metric.ground_truth
+        lists = []
+        for scorer in scorers:
+
+            def score_recommendable(users: Rows, scorer: Scorer = scorer) -> NDArray[np.float32]:
+                return np.where(recommendable, scorer(users), np.float32(-np.inf))
+
+            lists.append(
+                rank_top_k(score_recommendable, truth.users, truth.past, _POOLED_PER_COMPONENT, threads=metric.threads)
+            )
+        items = np.sort(np.concatenate(lists, axis=1), axis=1)
+        unused = items < 0
+        unused[:, 1:] |= items[:, 1:] == items[:, :-1]  # several components rank the same item high
+        scores = np.empty((*items.shape, len(scorers)), np.float32)
+        for start in range(0, len(items), _USERS_PER_BLOCK):
+            block = slice(start, start + _USERS_PER_BLOCK)
+            for component, scorer in enumerate(scorers):
+                block_scores = standardize_scores(scorer(truth.users[block]), recommendable)
+                scores[block, :, component] = np.take_along_axis(block_scores, np.maximum(items[block], 0), axis=1)
+        scores[unused] = -np.inf
+        is_relevant = truth.mark_hits(np.where(unused, -1, items))
+        return cls(scores, is_relevant, truth.relevant_counts(), truth.history_lengths())
+
+    def select_components(self, components: Sequence[int]) -> ValidationPool:
+        """Return the pool with the scores of these components only, in this order."""
+        return replace(self, scores=self.scores[:, :, list(components)])
+
+    def ndcg_per_user(self, weights: Vector, users: UserMask | slice = slice(None)) -> Vector:
+        """Return the NDCG@10 of a blend for each of `users`.
+
+        Args:
+            weights: float64 (components,).
+            users: bool (users,), n of them, or a slice; all by default.
+
+        Returns:
+            float64 (n,).
+        """
+        is_used = np.isfinite(self.scores[users, :, 0])
+        blend = np.nan_to_num(self.scores[users], neginf=0.0) @ weights.astype(np.float32)
+        descending = np.where(is_used, -blend, np.inf)
+        if descending.shape[1] > CUTOFF:
+            best = np.argpartition(descending, CUTOFF - 1, axis=1)[:, :CUTOFF]
+        else:
+            best = np.argsort(descending, axis=1)
+        order = np.argsort(np.take_along_axis(descending, best, axis=1), axis=1, kind="stable")
+        ranked = np.take_along_axis(best, order, axis=1)
+        hits = np.take_along_axis(self.is_relevant[users], ranked, axis=1)
+        hits = np.pad(hits, ((0, 0), (0, CUTOFF - hits.shape[1])))  # `ndcg` expects CUTOFF ranks
+        return ndcg(hits, self.relevant_counts[users], [CUTOFF])[:, 0]
 
 
 def learn_weights(pool: ValidationPool, seed: int) -> tuple[BlendWeights, float]:
-    """Weights and the NDCG@10 to be expected of them: learnt on one half of the listeners and judged on the other, both
-    ways, so that a choice between blends is not won by whoever fits chance best."""
-    half = np.random.default_rng(seed).permutation(len(pool.wanted)) % 2 == 0
-    all_ = np.ones(len(half), np.bool_)
-    everyone = _search(pool, all_)
-    of_half = [(side, _search(pool, side)) for side in (half, ~half)]
-    expected = np.empty(len(half))
-    for side, weights in of_half:
-        expected[~side] = pool.each(weights, ~side)
-    boundary = int(np.median(pool.tracks)) + 1 if len(pool.tracks) else 0
-    sides = [everyone, everyone]
-    for number, segment in enumerate((pool.tracks < boundary, pool.tracks >= boundary)):
-        if min((segment & half).sum(), (segment & ~half).sum()) < _SEGMENT or pool.scores.shape[2] < 2:
+    """Learn the weights of a blend, and estimate how well it will do.
+
+    The estimate is cross-validated: weights learned on one half of the users are scored on the other half, both ways.
+    Otherwise the blend with the most components would win by fitting chance.
+
+    Args:
+        pool: scores of the blend's components, the strongest component first.
+        seed: of the halves.
+
+    Returns:
+        The weights, and the NDCG@10 to expect of them.
+    """
+    users = len(pool.relevant_counts)
+    half = np.random.default_rng(seed).permutation(users) % 2 == 0
+    shared_weights = _search_weights(pool, np.ones(users, np.bool_))
+    weights_of_halves = [(training_half, _search_weights(pool, training_half)) for training_half in (half, ~half)]
+    expected = np.empty(users)
+    for training_half, weights in weights_of_halves:
+        expected[~training_half] = pool.ndcg_per_user(weights, ~training_half)
+
+    boundary = int(np.median(pool.history_lengths)) + 1 if users else 0
+    segment_weights = [shared_weights, shared_weights]
+    for number, segment in enumerate((pool.history_lengths < boundary, pool.history_lengths >= boundary)):
+        smaller_half = min((segment & half).sum(), (segment & ~half).sum())
+        if smaller_half < _MIN_SEGMENT_USERS or pool.scores.shape[2] < 2:
             continue
-        own = expected.copy()
-        for side, weights in of_half:
-            own[segment & ~side] = pool.each(_refined(pool, weights, segment & side), segment & ~side)
-        gain = (own - expected)[segment]
-        if gain.mean() > gain.std() / np.sqrt(len(gain)):  # beyond its standard error, on listeners not learnt on
-            sides[number] = _refined(pool, everyone, segment)
-            expected = own
-    few, many = (tuple(round(float(w), 4) for w in side) for side in sides)
+        with_own_weights = expected.copy()
+        for training_half, weights in weights_of_halves:
+            own_weights = _refine_weights(pool, weights, segment & training_half)
+            test_users = segment & ~training_half
+            with_own_weights[test_users] = pool.ndcg_per_user(own_weights, test_users)
+        gain = (with_own_weights - expected)[segment]
+        if gain.mean() > gain.std() / np.sqrt(len(gain)):  # more than its standard error
+            segment_weights[number] = _refine_weights(pool, shared_weights, segment)
+            expected = with_own_weights
+    few, many = (tuple(round(float(weight), 4) for weight in weights) for weights in segment_weights)
     return BlendWeights(few, many, boundary if few != many else 0), float(expected.mean())
 
 
-def _search(pool: ValidationPool, who: NDArray[np.bool_]) -> Vector:
-    """The first part, then one after the other with the share that helps most, then all of them once more."""
+def _search_weights(pool: ValidationPool, users: UserMask) -> Vector:
+    """Start from the first component, add the others one by one with their best share, then refine all shares."""
     weights = np.zeros(pool.scores.shape[2])
     weights[0] = 1
-    for part in range(1, len(weights)):
-        weights = _line(pool, weights, part, who, _SHARES)
-    return _refined(pool, weights, who)
+    for component in range(1, len(weights)):
+        weights = _search_share(pool, weights, component, users, _SHARES)
+    return _refine_weights(pool, weights, users)
 
 
-def _refined(pool: ValidationPool, weights: Vector, who: NDArray[np.bool_]) -> Vector:
-    for part in range(len(weights) if len(weights) > 1 else 0):
-        now = weights[part]
-        weights = _line(pool, weights, part, who, [now * 0.6, now * 0.8, now * 1.25, now * 1.6, 0.0])
+def _refine_weights(pool: ValidationPool, weights: Vector, users: UserMask) -> Vector:
+    """Change the share of one component after the other a little, where that helps `users`."""
+    if len(weights) < 2:
+        return weights
+    for component in range(len(weights)):
+        shares = [weights[component] * factor for factor in _REFINEMENTS]
+        weights = _search_share(pool, weights, component, users, shares)
     return weights
 
 
-def _line(pool: ValidationPool, weights: Vector, part: int, who: NDArray[np.bool_], shares: Sequence[float]) -> Vector:
-    """`weights`, or with another share of one part where that is better; they add up to 1."""
-    others = np.where(np.arange(len(weights)) == part, 0, weights)
+def _search_share(
+    pool: ValidationPool, weights: Vector, component: int, users: UserMask, shares: Sequence[float]
+) -> Vector:
+    """Return `weights`, or with the best of `shares` for one component, the others scaled so that they add up to 1."""
+    others = np.where(np.arange(len(weights)) == component, 0, weights)
+    if not others.any() or not users.any():
+        return weights
     tried = [weights]
-    for share in (min(share, 1.0) for share in shares):
-        if others.any():
-            one = others / others.sum() * (1 - share)
-            one[part] = share
-            tried.append(one)
-    scores = [pool.each(one, who).mean() if who.any() else 0.0 for one in tried]
+    for share in shares:
+        share = min(share, 1.0)
+        changed = others / others.sum() * (1 - share)
+        changed[component] = share
+        tried.append(changed)
+    scores = [pool.ndcg_per_user(candidate, users).mean() for candidate in tried]
     return tried[int(np.argmax(scores))]
-
-
-def _masked(part: Scorer, offered: NDArray[np.bool_]) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
-    return lambda users: np.where(offered, part(users), np.float32(-np.inf))

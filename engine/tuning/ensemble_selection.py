@@ -1,89 +1,93 @@
-"""What the trials come to: the best part alone, or a blend."""
+"""Select the ensemble after the trials: the best component alone, or a blend of several families."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from operator import attrgetter, itemgetter
 
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.fitting import ComponentScorer
 from engine.tuning.blend_weights import ValidationPool, learn_weights
-from engine.tuning.family_search import FamilySearch
-from engine.tuning.trial_runner import TrialRunner, single_component_scorer
+from engine.tuning.trial_runner import Trial, TrialRunner, single_component_scorer
 
-_MIN_GAIN = 0.005  # of the score: what a further part in every answer must bring
-_NEGLIGIBLE = 0.03
-_WORTH_ADDING = 0.6  # of the leader's score
-_CLOSE = 0.97  # of the leader's score: who comes so near may be better in truth
-_OPINIONS = 4  # such trials of a family are fitted again
-_MOST_PARTS = 5
-
-
-def best_blend(
-    bench: TrialRunner, searches: Mapping[str, FamilySearch], deadline: float
-) -> tuple[EnsembleConfig, float]:
-    """The best part alone, or with others added one by one as long as each brings something. Weights are learnt and
-    judged on different listeners."""
-    chosen = _second_opinion(bench, searches, deadline)
-    leader = chosen[0]
-    best = EnsembleConfig((leader.component,)), leader.again
-    if len(chosen) < 2:
-        return best
-    pool = ValidationPool.build(bench.metric, [one.scorer for one in chosen], leader.scorer.popularity > 0)
-    used = [0]
-    while left := [i for i in range(len(chosen)) if i not in used]:
-        tried = [(i, *learn_weights(_of_parts(pool, [*used, i]), bench.seed)) for i in left]
-        added, weights, expected = max(tried, key=lambda one: one[2])
-        if expected < best[1] * (1 + _MIN_GAIN) or max(weights.few[-1], weights.many[-1]) < _NEGLIGIBLE:
-            break
-        used.append(added)
-        best = EnsembleConfig(tuple(chosen[i].component for i in used), weights), expected
-    return best
+_MIN_GAIN = 0.005  # relative; a component makes every answer slower, so it must bring this much
+_MIN_WEIGHT = 0.03
+_MIN_SCORE = 0.6  # share of the best score; weaker components are not tried in a blend
+_CLOSE_SCORE = 0.97  # share of the best score; differences above it are within chance
+_MAX_REFITS = 4  # of the close trials of a family
+_MAX_COMPONENTS = 5
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """again: its NDCG@10 with another seed · score: the mean with that of its trial."""
+    """A component fitted again with another seed; scores are NDCG@10, `mean_score` that of the trial and the refit."""
 
     component: ComponentConfig
     scorer: ComponentScorer
-    score: float
-    again: float
+    mean_score: float
+    refit_score: float
 
 
-def _second_opinion(bench: TrialRunner, searches: Mapping[str, FamilySearch], deadline: float) -> list[_Candidate]:
-    """What to blend, the best first: fitted once more with another seed. The best of many trials owes some of its score
-    to its seed; without this, whoever was luckiest would lead, and would seem to need no other part."""
-    ranked = sorted(
-        (t for s in searches.values() for t in s.trials if t.score is not None), key=lambda t: -(t.score or 0)
-    )
+def select_ensemble(runner: TrialRunner, trials: Iterable[Trial], deadline: float) -> tuple[EnsembleConfig, float]:
+    """Start from the best component, and add others greedily as long as each improves the blend.
+
+    Args:
+        runner: fits the best trials again.
+        trials: all trials of the search.
+        deadline: `time.perf_counter()` after which no further component is fitted.
+
+    Returns:
+        The ensemble and its expected NDCG@10.
+
+    Raises:
+        ValueError: no trial has a score.
+    """
+    candidates = _refit_best(runner, trials, deadline)
+    leader = candidates[0]
+    ensemble, score = EnsembleConfig((leader.component,)), leader.refit_score
+    if len(candidates) == 1:
+        return ensemble, score
+    pool = ValidationPool.build(runner.metric, [c.scorer for c in candidates], leader.scorer.popularity > 0)
+    selected = [0]
+    while remaining := [i for i in range(len(candidates)) if i not in selected]:
+        blends = [(i, *learn_weights(pool.select_components([*selected, i]), runner.seed)) for i in remaining]
+        added, weights, expected = max(blends, key=itemgetter(2))
+        if expected < score * (1 + _MIN_GAIN) or max(weights.few[-1], weights.many[-1]) < _MIN_WEIGHT:
+            break
+        selected.append(added)
+        ensemble, score = EnsembleConfig(tuple(candidates[i].component for i in selected), weights), expected
+    return ensemble, score
+
+
+def _refit_best(runner: TrialRunner, trials: Iterable[Trial], deadline: float) -> list[_Candidate]:
+    """Fit the best trials of each family again with another seed, and return the candidates for a blend, best first.
+
+    The best of many trials owes part of its score to its seed. Without the refit the luckiest trial would lead, and
+    would seem to need no other component.
+    """
+    ranked = sorted((t for t in trials if t.score is not None), key=lambda trial: -(trial.score or 0))
     if not ranked:
-        raise ValueError("no family could learn from these plays")
-    lead = ranked[0].score or 0.0
-    again = replace(bench, seed=bench.seed + 1)
-    found: dict[str, list[_Candidate]] = {}
+        raise ValueError("no family could learn from these plays; the trials' notes give the reasons")
+    best_score = ranked[0].score or 0.0
+    reseeded = replace(runner, seed=runner.seed + 1)
+    refits: dict[str, list[_Candidate]] = {}
     for trial in ranked:
         family, score = trial.component.trainer.family, trial.score or 0.0
-        enough = len(found.get(family, [])) >= (_OPINIONS if score > _CLOSE * lead else 1)
-        late = time.perf_counter() + trial.seconds > deadline and found
-        if enough or late or score < _WORTH_ADDING * lead:
+        max_refits = _MAX_REFITS if score > _CLOSE_SCORE * best_score else 1
+        is_late = time.perf_counter() + trial.seconds > deadline and refits
+        if len(refits.get(family, [])) >= max_refits or is_late or score < _MIN_SCORE * best_score:
             continue
-        scorer = again.fit(trial.component)
-        second = again.metric.mean_ndcg(single_component_scorer(scorer))
-        found.setdefault(family, []).append(_Candidate(trial.component, scorer, (score + second) / 2, second))
-    best = [max(few, key=lambda one: one.score) for few in found.values()]
-    return _one_of_factors(sorted(best, key=lambda one: -one.score))[:_MOST_PARTS]
+        scorer = reseeded.fit(trial.component)
+        refit_score = reseeded.metric.mean_ndcg(single_component_scorer(scorer))
+        candidate = _Candidate(trial.component, scorer, (score + refit_score) / 2, refit_score)
+        refits.setdefault(family, []).append(candidate)
 
-
-def _of_parts(pool: ValidationPool, few: Sequence[int]) -> ValidationPool:
-    return ValidationPool(pool.scores[:, :, list(few)], pool.relevant_counts, pool.wanted, pool.tracks)
-
-
-def _one_of_factors(candidates: list[_Candidate]) -> list[_Candidate]:
-    """A bundle holds the factors of one part."""
-    kept: list[_Candidate] = []
-    for one in candidates:
-        if one.scorer.model.factors is None or all(other.scorer.model.factors is None for other in kept):
-            kept.append(one)
-    return kept
+    best_by_family = [max(candidates, key=attrgetter("mean_score")) for candidates in refits.values()]
+    best_by_family.sort(key=attrgetter("mean_score"), reverse=True)
+    candidates: list[_Candidate] = []
+    for candidate in best_by_family:  # a bundle holds the factors of one component only
+        if candidate.scorer.model.factors is None or all(c.scorer.model.factors is None for c in candidates):
+            candidates.append(candidate)
+    return candidates[:_MAX_COMPONENTS]

@@ -11,7 +11,7 @@ import numpy as np
 from engine.ensemble import ComponentConfig
 from engine.models.search_space import NumberRange, SearchSpace
 from engine.tuning.space import nearby, part_at, point_of
-from engine.tuning.trials import Trial
+from engine.tuning.trial_runner import Trial
 
 _BEHIND = 0.75  # of the leader's score: a family that stays below after a few trials gets no more of the time
 _FEW = 3

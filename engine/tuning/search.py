@@ -10,11 +10,11 @@ import numpy as np
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import EnsembleConfig
 from engine.models import FAMILIES
-from engine.tuning.ensemble_selection import best_blend
+from engine.tuning.ensemble_selection import select_ensemble
 from engine.tuning.family_search import FamilySearch
 from engine.tuning.space import search_shares, space_of
-from engine.tuning.trial_runner import TrialRunner
-from engine.tuning.trials import Trial, TunedEnsemble
+from engine.tuning.trial_runner import Trial, TrialRunner
+from engine.tuning.trials import TunedEnsemble
 from engine.tuning.validation_metric import ValidationMetric
 
 BLEND_SHARE = 0.2  # of the time, kept for the blend
@@ -51,12 +51,12 @@ def tune(
     began, deadline = time.perf_counter(), time.perf_counter() + seconds * (1 - BLEND_SHARE)
     trials = list(previous_trials)
     for search in _turns(searches, deadline):
-        trial = bench.run_trial(search.next(), best=_leader(searches))
+        trial = bench.run_trial(search.next(), leader_score=_leader(searches))
         search.learn(trial)
         trials.append(trial)
         on_trial(trial)
         progress(min(int(time.perf_counter() - began), int(seconds)), int(seconds))
-    recipe, score = best_blend(bench, searches, began + seconds)
+    recipe, score = select_ensemble(bench, (t for s in searches.values() for t in s.trials), began + seconds)
     progress(int(seconds), int(seconds))
     best_of = {f: round(s.best.score, 5) for f, s in searches.items() if s.best and s.best.score is not None}
     return TunedEnsemble(recipe, round(score, 5), tuple(trials), best_of)

@@ -1,29 +1,67 @@
-"""Fits a part on the past and judges it on the future."""
+"""Fit one component on the past and score it on the future."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.data.confidence import PlayStatistics, confidence_matrix
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig
-from engine.evaluation.ranking import Scorer
+from engine.evaluation.ranking import Rows, Scorer
 from engine.fitting import ComponentScorer
 from engine.models.base import NO_CALLBACKS, CannotTrain, Factors, FitCallbacks
-from engine.ranking.blend import blend_scores
-from engine.tuning.trials import Trial
+from engine.ranking.blend import Scores, blend_scores
 from engine.tuning.validation_metric import ValidationMetric
 
-_HOPELESS = 0.6  # of the leader's score, half way through its iterations
+_FAR_BEHIND = 0.6  # share of the leader's score; a fit that has less halfway through its iterations is stopped
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One component, fitted on the past and scored on the future.
+
+    Args:
+        component: what was fitted.
+        score: NDCG@10; None if it could not be fitted.
+        seconds: how long fitting and scoring took.
+        note: why it failed or was stopped early.
+    """
+
+    component: ComponentConfig
+    score: float | None
+    seconds: float
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the trial, JSON-ready; `Trial.from_dict` reads it."""
+        return {"part": self.component.to_dict(), "score": self.score, "seconds": self.seconds, "note": self.note}
+
+    @classmethod
+    def from_dict(cls, parameters: dict[str, Any]) -> Trial:
+        """Read what `to_dict` returned.
+
+        Raises:
+            ValueError: the component is not valid; the message names the field.
+        """
+        component = ComponentConfig.from_dict(parameters["part"])
+        return cls(component, parameters["score"], parameters["seconds"], parameters.get("note", ""))
 
 
 @dataclass
 class TrialRunner:
-    """What every part is tried on, and how."""
+    """Runs trials on one split.
+
+    Args:
+        past: the pairs to fit on.
+        shape: (users, items).
+        metric: how a fitted component is scored.
+        seed: of the fits.
+        threads: 0 for all cores.
+    """
 
     past: UserItemPairs
     shape: tuple[int, int]
@@ -34,39 +72,45 @@ class TrialRunner:
     def __post_init__(self) -> None:
         self.statistics = PlayStatistics.from_pairs(self.past)
 
-    def fit(self, part: ComponentConfig, callbacks: FitCallbacks = NO_CALLBACKS) -> ComponentScorer:
-        matrix = confidence_matrix(self.past, self.shape, part.confidence, self.statistics)
-        learnt = part.trainer.fit(matrix, seed=self.seed, threads=self.threads, callbacks=callbacks)
-        return ComponentScorer.from_model(part, learnt, matrix)
+    def fit(self, component: ComponentConfig, callbacks: FitCallbacks = NO_CALLBACKS) -> ComponentScorer:
+        matrix = confidence_matrix(self.past, self.shape, component.confidence, self.statistics)
+        model = component.trainer.fit(matrix, seed=self.seed, threads=self.threads, callbacks=callbacks)
+        return ComponentScorer.from_model(component, model, matrix)
 
-    def run_trial(self, part: ComponentConfig, best: float) -> Trial:
-        """A trial that cannot be fitted is one without a score; the search goes on."""
-        began, note = time.perf_counter(), ""
-        half_way = getattr(part.trainer, "iterations", 0) // 2
+    def run_trial(self, component: ComponentConfig, leader_score: float) -> Trial:
+        """Fit and score a component; one that cannot be fitted gives a trial without a score.
 
-        def hopeless(done: int, factors: Factors) -> bool:
+        Args:
+            component: what to try.
+            leader_score: the best score so far, 0 without one. A fit that is far behind it halfway is stopped there.
+        """
+        started, note = time.perf_counter(), ""
+        halfway = getattr(component.trainer, "iterations", 0) // 2
+
+        def is_far_behind(iterations: int, factors: Factors) -> bool:
             nonlocal note
-            if done != half_way or not best:
+            if iterations != halfway or not leader_score:
                 return False
-            if self.metric.mean_ndcg(lambda users: factors[0][users] @ factors[1].T) >= _HOPELESS * best:
+            if self.metric.mean_ndcg(lambda users: factors[0][users] @ factors[1].T) >= _FAR_BEHIND * leader_score:
                 return False
-            note = f"ended after {done} iterations, far behind"
+            note = f"stopped after {iterations} iterations, far behind the best trial"
             return True
 
+        score: float | None = None
         try:
-            scorer = self.fit(part, FitCallbacks(should_stop=hopeless))
-            score: float | None = round(self.metric.mean_ndcg(single_component_scorer(scorer)), 5)
-        except (CannotTrain, FloatingPointError, MemoryError, ValueError, ArithmeticError) as error:
-            score, note = None, f"{type(error).__name__}: {error}"[:500]
-        return Trial(part, score, round(time.perf_counter() - began, 3), note)
+            scorer = self.fit(component, FitCallbacks(should_stop=is_far_behind))
+            score = round(self.metric.mean_ndcg(single_component_scorer(scorer)), 5)
+        except (CannotTrain, MemoryError, ValueError, ArithmeticError) as error:
+            note = f"{type(error).__name__}: {error}"[:500]
+        return Trial(component, score, round(time.perf_counter() - started, 3), note)
 
 
 def single_component_scorer(scorer: ComponentScorer) -> Scorer:
-    """As one part alone is served."""
+    """Return a scorer that recommends as an ensemble of this one component does."""
 
-    def scores(users: NDArray[np.int64]) -> NDArray[np.float32]:
-        page = blend_scores([scorer(users)], np.ones((len(users), 1), np.float32), scorer.popularity > 0)
-        assert page is not None
-        return page
+    def score(users: Rows) -> Scores:
+        scores = blend_scores([scorer(users)], np.ones((len(users), 1), np.float32), scorer.popularity > 0)
+        assert scores is not None
+        return scores
 
-    return scores
+    return score

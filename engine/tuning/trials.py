@@ -3,32 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from engine.ensemble import ComponentConfig, EnsembleConfig
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One part, fitted on the past and judged on the future.
-
-    score: NDCG@10, None where it could not be fitted · seconds: what it took · note: why it failed or ended early.
-    """
-
-    component: ComponentConfig
-    score: float | None
-    seconds: float
-    note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; `Trial.parse` reads it."""
-        return {"part": self.component.to_dict(), "score": self.score, "seconds": self.seconds, "note": self.note}
-
-    @classmethod
-    def from_dict(cls, parameters: dict[str, Any]) -> Trial:
-        """Raises ValueError, naming what is wrong."""
-        note = parameters.get("note", "")
-        return cls(ComponentConfig.from_dict(parameters["part"]), parameters["score"], parameters["seconds"], note)
+from engine.ensemble import EnsembleConfig
+from engine.tuning.trial_runner import Trial
 
 
 @dataclass(frozen=True)

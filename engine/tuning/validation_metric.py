@@ -1,11 +1,8 @@
-"""One number for one model, quickly: NDCG@10 over all tracks on a sample of listeners."""
+"""The number that a search maximises: mean NDCG@10 over the whole catalogue, on a sample of users."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from engine.data.user_item_pairs import UserItemPairs, binary_matrix
 from engine.evaluation.ground_truth import GroundTruth, known_users_only
@@ -18,7 +15,7 @@ MAX_USERS = 5_000
 
 @dataclass(frozen=True)
 class ValidationMetric:
-    """Asks about the same listeners every time: those with both a past and a future."""
+    """Scores models on the same users every time: those with both a past and a future."""
 
     ground_truth: GroundTruth
     threads: int = 0
@@ -27,23 +24,29 @@ class ValidationMetric:
     def from_pairs(
         cls, past: UserItemPairs, future: UserItemPairs, shape: tuple[int, int], seed: int, threads: int = 0
     ) -> ValidationMetric:
-        """Raises ValueError where there is nobody to ask about."""
-        before = binary_matrix(past, shape)
-        ground_truth = GroundTruth.from_matrices(
-            before, known_users_only(before, binary_matrix(future, shape)), MAX_USERS, seed
-        )
+        """Build the metric from a split.
+
+        Args:
+            past: the pairs that models are fitted on.
+            future: the pairs that were held out.
+            shape: (users, items).
+            seed: of the sample, where there are more than MAX_USERS users.
+            threads: 0 for all cores.
+
+        Raises:
+            ValueError: no user of the past has a new item in the future.
+        """
+        history = binary_matrix(past, shape)
+        known_future = known_users_only(history, binary_matrix(future, shape))
+        ground_truth = GroundTruth.from_matrices(history, known_future, MAX_USERS, seed)
         if not len(ground_truth.users):
             raise ValueError(
-                "nobody who played something before came to anything new after; there is nothing to choose on"
+                "there is nothing to choose on: no listener with plays before the split played a new track after it"
             )
         return cls(ground_truth, threads)
 
-    def mean_ndcg(self, scores: Scorer) -> float:
-        """Mean NDCG@10 of a model."""
-        return float(self.each(scores).mean())
-
-    def each(self, scores: Scorer) -> NDArray[np.float64]:
-        """NDCG@10 of each listener asked about: float64 (n,)."""
-        q = self.ground_truth
-        lists = rank_top_k(scores, q.users, q.past, CUTOFF, threads=self.threads)
-        return ndcg(q.mark_hits(lists), q.relevant_counts(), [CUTOFF])[:, 0]
+    def mean_ndcg(self, scorer: Scorer) -> float:
+        """Return the mean NDCG@10 of a model."""
+        truth = self.ground_truth
+        lists = rank_top_k(scorer, truth.users, truth.past, CUTOFF, threads=self.threads)
+        return float(ndcg(truth.mark_hits(lists), truth.relevant_counts(), [CUTOFF])[:, 0].mean())
