@@ -14,8 +14,8 @@ def test_serving_does_not_load_what_only_training_needs() -> None:
         "import os, sys, django\n"
         "os.environ['DJANGO_SETTINGS_MODULE'] = 'musicrec.settings'\n"
         "django.setup()\n"
-        "from recommendations.serving.model_cache import cache\n"
-        "cache.preload = lambda: None  # there are no tables here\n"
+        "from recommendations.serving.model_cache import model_cache\n"
+        "model_cache.preload = lambda: None  # there are no tables here\n"
         "import musicrec.wsgi, musicrec.urls, recommendations.tasks\n"
         f"print(sorted(m for m in sys.modules if m.split('.')[0] in {HEAVY!r}))"
     )
