@@ -1,4 +1,4 @@
-"""What fails in the background leaves a row, a log line and a metric."""
+"""Alarms: a failure in the background leaves a row for the operator, a log line and a metric."""
 
 import logging
 
@@ -13,20 +13,23 @@ logger = logging.getLogger(__name__)
 
 
 def raise_alarm(kind: str, subject: str, message: str) -> None:
-    """Raise an alarm, or count one up that is open. Never raises: where the database is gone, the log line is left."""
+    """Open an alarm, or increase the count of the open one with this kind and subject.
+
+    Never raises: if the database is away, the log line and the metric remain.
+    """
     logger.error("alarm kind=%s subject=%s %s", kind, subject, message)
     metrics.alarms.labels(kind).inc()
     try:
         with transaction.atomic():
-            still_open = Alarm.objects.filter(kind=kind, subject=subject[:128], resolved_at=None)
-            if not still_open.update(count=F("count") + 1, message=message, last_at=timezone.now()):
+            open_alarm = Alarm.objects.filter(kind=kind, subject=subject[:128], resolved_at=None)
+            if not open_alarm.update(count=F("count") + 1, message=message, last_at=timezone.now()):
                 Alarm.objects.create(kind=kind, subject=subject[:128], message=message)
-    except DatabaseError:  # another process created it first, or there is no database: the log line has it
+    except DatabaseError:  # another process has just created the same alarm, or the database is away
         logger.warning("alarm kind=%s could not be stored", kind, exc_info=True)
 
 
 def resolve_alarms(kind: str) -> None:
-    """Never raises either."""
+    """Close all open alarms of a kind. Never raises."""
     try:
         Alarm.objects.filter(kind=kind, resolved_at=None).update(resolved_at=timezone.now())
     except DatabaseError:

@@ -1,4 +1,4 @@
-"""Settings that cannot work are refused at start, with a sentence."""
+"""System checks: refuse settings that cannot work, with a message that says what is allowed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,22 +32,25 @@ SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "SPLIT": (lambda v: v in SPLITTERS, f"one of {', '.join(SPLITTERS)}"),
     "HOLDOUT": (lambda v: 0 < v <= 0.5, "more than 0 and at most 0.5"),
     "GATE_MARGIN": (lambda v: 0 <= v <= 1, "between 0 and 1"),
-    "RESULTS_SECONDS": (lambda v: v >= 0, "0 (keep no answers) or more"),
+    "RESULTS_SECONDS": (lambda v: v >= 0, "0 (cache no responses) or more"),
     "INDEX": (lambda v: v in INDEXINGS, f"one of {', '.join(INDEXINGS)}"),
     "INDEX_ABOVE": (lambda v: v >= 0, "0 or more tracks"),
-    "AHEAD_LISTENERS": (lambda v: v >= 0, "0 (compute nothing ahead) or more"),
-    "SLATE_BUFFER": (lambda v: v >= 0, "0 (keep no slates) or more"),
-    "SLATE_DAYS": (lambda v: v >= 0, "0 (for ever) or more"),
+    "AHEAD_LISTENERS": (lambda v: v >= 0, "0 (precompute nothing) or more"),
+    "SLATE_BUFFER": (lambda v: v >= 0, "0 (log no slates) or more"),
+    "SLATE_DAYS": (lambda v: v >= 0, "0 (keep them forever) or more"),
     "COLD_BELOW": (lambda v: v >= 1, "1 or more"),
     "MODEL_KEEP": (lambda v: v >= 2, "2 or more: the version in service and the one before"),
-    "MODEL_POLL_SECONDS": (lambda v: 0 <= v <= 60, "between 0 (look at every request) and 60"),
+    "MODEL_POLL_SECONDS": (lambda v: 0 <= v <= 60, "between 0 (check at every request) and 60"),
     "TRAINING_SEED": (lambda v: 0 <= v < 2**32, "between 0 and 4294967295"),
     "TRAINING_THREADS": (lambda v: v >= 0, "0 (all cores) or more"),
 }
 
 
 def require_valid_settings() -> None:
-    """For a web process, which Django starts without looking at any check. Raises ImproperlyConfigured."""
+    """Raise ImproperlyConfigured if a setting is invalid.
+
+    Web processes call this, because Django does not run system checks for them.
+    """
     if errors := check_settings(None):
         raise ImproperlyConfigured(" ".join(error.msg for error in errors))
 

@@ -1,71 +1,74 @@
-"""What the room counts, and for how long things took. docs/reference/metrics.md describes each."""
+"""Prometheus metrics of serving and training. docs/reference/metrics.md describes each."""
 
 from time import perf_counter
 
 from prometheus_client import Counter, Gauge, Histogram
 
 Spans = dict[str, float | str]
-_MOMENTS = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
-_LOADS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_REQUEST_BUCKETS = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
+_LOAD_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 model_loads = Counter("musicrec_model_loads", "Versions taken into service by this process.")
 model_load_failures = Counter("musicrec_model_load_failures", "Versions that could not be loaded.")
+# A process that trains has no port to be scraped at: its alarms show in musicrec_alarms_open, counted from the table.
 alarms = Counter("musicrec_alarms", "Alarms raised.", ["kind"])
-# Not exposed: whoever trains has no port to be asked at, and /metrics reads both from their tables.
-answers = Counter(
-    "musicrec_answers", "Slates answered, by the first source that contributed.", ["strategy", "degraded"]
-)
+answers = Counter("musicrec_answers", "Slates returned, by strategy and whether degraded.", ["strategy", "degraded"])
 response_cache = Counter(
     "musicrec_results_cache",
-    "Answers by where they came from: hit, miss, or wait for another who computed.",
+    "Responses by their origin: cache hit, cache miss, or wait for another process that computed it.",
     ["outcome"],
 )
-response_cache_bytes = Counter("musicrec_results_cache_bytes", "Bytes of answers put into the results cache.")
-precomputed_rankings = Counter("musicrec_rankings_ahead", "Rankings computed before anybody asked.")
+response_cache_bytes = Counter("musicrec_results_cache_bytes", "Bytes of responses put into the cache.")
+precomputed_rankings = Counter("musicrec_rankings_ahead", "Rankings computed ahead of a request.")
 fold_in_seconds = Histogram(
-    "musicrec_fold_in_seconds", "Placing a listener among the tracks, from what they played.", buckets=_MOMENTS
+    "musicrec_fold_in_seconds", "Computing a listener's factors from their plays.", buckets=_REQUEST_BUCKETS
 )
-top_k_seconds = Histogram("musicrec_top_k_seconds", "Ranking the tracks of one answer.", buckets=_MOMENTS)
-model_load_seconds = Histogram("musicrec_model_load_seconds", "Opening and checking one version.", buckets=_LOADS)
-_serving = Gauge(
+top_k_seconds = Histogram("musicrec_top_k_seconds", "Ranking the tracks of one slate.", buckets=_REQUEST_BUCKETS)
+model_load_seconds = Histogram("musicrec_model_load_seconds", "Opening and verifying a version.", buckets=_LOAD_BUCKETS)
+_model_processes = Gauge(
     "musicrec_model_processes",
     "Live processes that serve a version.",
     ["version"],
     multiprocess_mode="livesum",
 )
-_served: list[str] = []
+_served_versions: list[str] = []
 
 
-class Timer:  # reads as a verb: with timed(...)
-    """Observes the seconds inside, also where they end in an error; under `name` they are added to a request's spans.
+class Timer:
+    """Context manager that observes the seconds spent inside, even if an exception ends them.
 
-    Costs 2 µs, with files shared by processes 4: for what takes 50 or more.
+    Args:
+        histogram: where to observe them.
+        spans: the timings of a request, to which they are added too.
+        name: their name in `spans`.
+
+    It costs 2 µs, or 4 with metric files shared by processes, so use it for blocks of 50 µs or more.
     """
 
-    __slots__ = ("_began", "_histogram", "_name", "_spans")
+    __slots__ = ("_histogram", "_name", "_spans", "_started")
 
     def __init__(self, histogram: Histogram, spans: Spans | None = None, name: str = "") -> None:
         self._histogram, self._spans, self._name = histogram, spans, name
 
     def __enter__(self) -> None:
-        self._began = perf_counter()
+        self._started = perf_counter()
 
     def __exit__(self, *error: object) -> None:
-        seconds = perf_counter() - self._began
+        seconds = perf_counter() - self._started
         self._histogram.observe(seconds)
         if self._spans is not None:
             self._spans[self._name] = float(self._spans.get(self._name, 0.0)) + seconds
 
 
 def engine_timer(name: str) -> Timer:
-    """Of the engine."""
+    """Return the timer for a step that the engine reports by name."""
     return Timer({"fold_in": fold_in_seconds}[name])
 
 
 def set_served_version(version: str | None) -> None:
-    """From now on this process serves `version`, and none of those before."""
-    for earlier in _served:
-        _serving.labels(earlier).set(0)
-    _served[:] = [version] if version else []
+    """Report that this process now serves `version`, and no other."""
+    for earlier in _served_versions:
+        _model_processes.labels(earlier).set(0)
+    _served_versions[:] = [version] if version else []
     if version:
-        _serving.labels(version).set(1)
+        _model_processes.labels(version).set(1)

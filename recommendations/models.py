@@ -1,4 +1,4 @@
-"""What training leaves behind: runs, versions, projections of the version in service, and alarms."""
+"""Tables that training writes: versions, training runs, tuning studies, listener factors and alarms."""
 
 import numpy as np
 from django.conf import settings
@@ -10,15 +10,17 @@ from recommendations.training.quality_gate import report_ndcg
 
 
 class ModelArtifact(models.Model):
-    """One trained version. Which of them serves is said by the pointer on disk, not here."""
+    """A trained version. Which one is in service is decided by the pointer on disk, not by this table."""
 
     class Gate(models.TextChoices):
         PASSED = "passed"
         HELD_BACK = "held_back", "Held back"
 
     version = models.CharField(max_length=64, unique=True)
-    algorithm = models.CharField(max_length=128, help_text="The families it is made of, joined by +.")
-    fingerprint = models.CharField(max_length=64, help_text="Of the plays and the configuration it was trained with.")
+    algorithm = models.CharField(max_length=128, help_text="The families of its components, joined by +.")
+    fingerprint = models.CharField(
+        max_length=64, help_text="Hash of the plays and the configuration it was trained with."
+    )
     gate = models.CharField(max_length=16, choices=Gate.choices)
     gate_reason = models.CharField(max_length=512, blank=True)
     items = models.PositiveIntegerField()
@@ -27,9 +29,9 @@ class ModelArtifact(models.Model):
     size_bytes = models.PositiveBigIntegerField()
     manifest = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)
-    published_at = models.DateTimeField(null=True, blank=True, help_text="When it last became the one in service.")
+    published_at = models.DateTimeField(null=True, blank=True, help_text="When it last went into service.")
     projected_at = models.DateTimeField(
-        null=True, blank=True, help_text="When user_features last became this version's."
+        null=True, blank=True, help_text="When its listener factors were last copied to user_features."
     )
     pruned_at = models.DateTimeField(null=True, blank=True, help_text="When its files were removed.")
 
@@ -42,11 +44,13 @@ class ModelArtifact(models.Model):
 
     @property
     def ndcg(self) -> float | None:
-        """NDCG@10 on the held-out plays, where there were any."""
+        """NDCG@10 on the held-out plays; None if there were none."""
         return report_ndcg(self.manifest.get("report", {}))
 
 
 class TrainingRun(models.Model):
+    """One run of training, successful or not."""
+
     class Status(models.TextChoices):
         RUNNING = "running"
         PUBLISHED = "published"
@@ -57,7 +61,7 @@ class TrainingRun(models.Model):
     trigger = models.CharField(max_length=32, help_text="schedule, command or admin.")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
     stage = models.CharField(max_length=32, blank=True)
-    detail = models.TextField(blank=True, help_text="What came of it; for a failure, what went wrong.")
+    detail = models.TextField(blank=True, help_text="The result, or what went wrong.")
     artifact = models.ForeignKey(ModelArtifact, models.SET_NULL, null=True, blank=True, related_name="runs")
     seconds = models.JSONField(default=dict, help_text="Seconds by stage.")
     peak_memory_bytes = models.PositiveBigIntegerField(null=True, blank=True)
@@ -80,7 +84,7 @@ class TrainingRun(models.Model):
 
 
 class TuningStudy(models.Model):
-    """One search for a better recipe."""
+    """One search for a better ensemble."""
 
     class Status(models.TextChoices):
         RUNNING = "running"
@@ -94,19 +98,19 @@ class TuningStudy(models.Model):
     trigger = models.CharField(max_length=32, help_text="schedule, command or admin.")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
     fingerprint = models.CharField(
-        max_length=64, help_text="Of the plays it chooses on: a killed study goes on with it."
+        max_length=64, help_text="Hash of the plays it uses; a killed study over the same plays is resumed."
     )
     split = models.CharField(max_length=16, blank=True, help_text="How those plays were split.")
     budget_seconds = models.FloatField()
-    seconds = models.FloatField(null=True, blank=True, help_text="Spent on the search, interruptions left out.")
-    detail = models.TextField(blank=True, help_text="What came of it; for a failure, what went wrong.")
+    seconds = models.FloatField(null=True, blank=True, help_text="Time spent on the search, without interruptions.")
+    detail = models.TextField(blank=True, help_text="The result, or what went wrong.")
     score = models.FloatField(
-        null=True, blank=True, help_text="NDCG@10 of the best recipe on the plays it was chosen on."
+        null=True, blank=True, help_text="NDCG@10 of the best ensemble on the plays it was chosen on."
     )
     score_in_use = models.FloatField(
-        null=True, blank=True, help_text="NDCG@10 of the recipe used until then, on the same plays."
+        null=True, blank=True, help_text="NDCG@10 of the ensemble in use until then, on the same plays."
     )
-    recipe = models.JSONField(null=True, blank=True, help_text="The best found.")
+    recipe = models.JSONField(null=True, blank=True, help_text="Configuration of the best ensemble.")
     best_of = models.JSONField(default=dict, help_text="The best NDCG@10 of each family.")
     artifact = models.ForeignKey(ModelArtifact, models.SET_NULL, null=True, blank=True, related_name="studies")
     host = models.CharField(max_length=128, blank=True)
@@ -123,13 +127,13 @@ class TuningStudy(models.Model):
 
 
 class TuningTrial(models.Model):
-    """One family with one set of hyperparameters, fitted and judged."""
+    """One family with one set of hyperparameters, fitted and evaluated."""
 
     study = models.ForeignKey(TuningStudy, models.CASCADE, related_name="trials")
-    number = models.PositiveIntegerField(help_text="From 1, in the order they were tried.")
+    number = models.PositiveIntegerField(help_text="From 1, in the order of the search.")
     family = models.CharField(max_length=32)
     parameters = models.JSONField()
-    score = models.FloatField(null=True, blank=True, help_text="NDCG@10; empty where it could not be fitted.")
+    score = models.FloatField(null=True, blank=True, help_text="NDCG@10; empty if it could not be fitted.")
     seconds = models.FloatField()
     note = models.CharField(max_length=512, blank=True)
     at = models.DateTimeField(auto_now_add=True)
@@ -144,7 +148,7 @@ class TuningTrial(models.Model):
 
 
 class UserFeatures(models.Model):
-    """A listener's factors in the version in service: for people to look at; serving reads the bundle."""
+    """A listener's factors in the version in service, for people to look at; serving reads the bundle instead."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="features")
     version = models.CharField(max_length=64)
@@ -161,11 +165,12 @@ class UserFeatures(models.Model):
 
     @property
     def vector(self) -> NDArray[np.float32]:
+        """The factors, float32 (factors,)."""
         return np.frombuffer(bytes(self.embedding), dtype="<f4")
 
 
 class Alarm(models.Model):
-    """Something the operator should know. The same trouble again counts up instead of filling the table."""
+    """Something the operator should know. A repetition increases the count instead of adding a row."""
 
     kind = models.CharField(max_length=64)
     subject = models.CharField(max_length=128, blank=True)

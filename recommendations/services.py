@@ -1,23 +1,71 @@
-"""Start training and tuning in the background."""
+"""Train, tune, publish and roll back: what the commands, the tasks and the admin call.
 
-from typing import Any
+Training knows nothing of serving. So it is here that a version which went into service makes the workers compute the
+rankings of active listeners ahead of their requests.
+"""
 
-from common.background import BrokerUnavailable, start_background_task
-from recommendations.tasks import train_model, tune_model
+import logging
+
+from django.conf import settings
+from kombu.exceptions import OperationalError
+
+from engine.training import ProgressCallback
+from recommendations.models import TrainingRun, TuningStudy
+from recommendations.serving.precomputed import is_enabled
+from recommendations.serving.tasks import precompute_active
+from recommendations.training import publish
+from recommendations.training.publish import CannotPublish
+from recommendations.training.run import TrainingResult, run_training
+from recommendations.training.tuning import TuningResult, run_tuning
+
+logger = logging.getLogger(__name__)
 
 
-def start_training(trigger: str) -> None:
-    """Start a training run. Raises BrokerUnavailable."""
-    _start(train_model, "train_model", trigger)
+def train_model(
+    trigger: str, *, force: bool = False, progress: ProgressCallback = lambda stage, done, total: None
+) -> TrainingResult:
+    """Train a version and publish it if the gate lets it pass; see `run_training`."""
+    result = run_training(trigger, force=force, progress=progress)
+    if result.run and result.run.artifact and result.run.status == TrainingRun.Status.PUBLISHED:
+        start_precomputation(result.run.artifact.version)
+    return result
 
 
-def start_tuning(trigger: str) -> None:
-    """Start a tuning study. Raises BrokerUnavailable."""
-    _start(tune_model, "tune_model", trigger)
+def tune_model(
+    trigger: str,
+    *,
+    seconds: float | None = None,
+    train_best: bool = True,
+    progress: ProgressCallback = lambda stage, done, total: None,
+) -> TuningResult:
+    """Search for a better ensemble and train it; see `run_tuning`."""
+    result = run_tuning(trigger, seconds=seconds, train_best=train_best, progress=progress)
+    if result.study and result.study.artifact and result.study.status == TuningStudy.Status.ADOPTED:
+        start_precomputation(result.study.artifact.version)
+    return result
 
 
-def _start(task: Any, command: str, trigger: str) -> None:
-    start_background_task(task, trigger, command=[command, "--trigger", trigger], log="training.log")
+def publish_version(version: str) -> None:
+    """Put a version into service. Raises CannotPublish, and then nothing has changed."""
+    publish.publish(version)
+    start_precomputation(version)
 
 
-__all__ = ["BrokerUnavailable", "start_training", "start_tuning"]
+def roll_back() -> str:
+    """Put the previous version back into service, and return its name. Raises CannotPublish."""
+    version = publish.roll_back()
+    start_precomputation(version)
+    return version
+
+
+def start_precomputation(version: str) -> None:
+    """Have a worker compute the rankings of active listeners; without one they are computed on request."""
+    if not (settings.CELERY_BROKER_URL and is_enabled()):
+        return
+    try:
+        precompute_active.apply_async([version], retry=False)
+    except OperationalError as error:
+        logger.warning("no rankings are precomputed for version=%s: %s", version, error)
+
+
+__all__ = ["CannotPublish", "publish_version", "roll_back", "start_precomputation", "train_model", "tune_model"]

@@ -1,5 +1,4 @@
-from recommendations.admin.operations import AlarmAdmin, TrainingRunAdmin, UserFeaturesAdmin
-from recommendations.admin.tuning import TuningStudyAdmin
+from recommendations.admin.operations import AlarmAdmin, TrainingRunAdmin, TuningStudyAdmin, UserFeaturesAdmin
 from recommendations.admin.versions import ModelArtifactAdmin
 
 __all__ = [

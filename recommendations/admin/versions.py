@@ -20,7 +20,7 @@ from recommendations.admin.report import MAIN_METRIC, Report
 from recommendations.admin.version_page import version_page
 from recommendations.models import ModelArtifact
 from recommendations.selectors import MapUnavailable, build_track_map, select_map_tracks
-from recommendations.training.publish import CannotPublish, publish, roll_back
+from recommendations.services import CannotPublish, publish_version, roll_back
 from recommendations.version_store import version_in_service
 
 RETRY_SECONDS = 2
@@ -48,7 +48,8 @@ class ModelArtifactAdmin(ActionButtonAdmin):
     fieldsets = [("Everything recorded", {"classes": ["collapse"], "fields": [*RECORDED, "whole_manifest"]})]
     readonly_fields = ["whole_manifest"]
     change_form_outer_before_template = "recommendations/version.html"
-    button_label, button_url_name = "Roll back", "roll_back"
+    button_label = "Roll back"
+    button_view_name = "roll_back"
     button_hint = "Puts the version before the one in service back into service, at once and everywhere."
 
     class Media:
@@ -93,7 +94,7 @@ class ModelArtifactAdmin(ActionButtonAdmin):
         if overrides and "confirmed" not in request.POST:
             return self._page(request, "override", artifact, "Override the gate?")
         try:
-            publish(artifact.version)
+            publish_version(artifact.version)
         except CannotPublish as error:
             self.message_user(request, str(error), messages.ERROR)
         else:

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="modelartifact",
             name="algorithm",
-            field=models.CharField(help_text="The families it is made of, joined by +.", max_length=128),
+            field=models.CharField(help_text="The families of its components, joined by +.", max_length=128),
         ),
         migrations.CreateModel(
             name="TuningStudy",
@@ -39,29 +39,32 @@ class Migration(migrations.Migration):
                 (
                     "fingerprint",
                     models.CharField(
-                        help_text="Of the plays it chooses on: a killed study goes on with it.", max_length=64
+                        help_text="Hash of the plays it uses; a killed study over the same plays is resumed.",
+                        max_length=64,
                     ),
                 ),
                 ("split", models.CharField(blank=True, help_text="How those plays were split.", max_length=16)),
                 ("budget_seconds", models.FloatField()),
                 (
                     "seconds",
-                    models.FloatField(blank=True, help_text="Spent on the search, interruptions left out.", null=True),
+                    models.FloatField(
+                        blank=True, help_text="Time spent on the search, without interruptions.", null=True
+                    ),
                 ),
-                ("detail", models.TextField(blank=True, help_text="What came of it; for a failure, what went wrong.")),
+                ("detail", models.TextField(blank=True, help_text="The result, or what went wrong.")),
                 (
                     "score",
                     models.FloatField(
-                        blank=True, help_text="NDCG@10 of the best recipe on the plays it was chosen on.", null=True
+                        blank=True, help_text="NDCG@10 of the best ensemble on the plays it was chosen on.", null=True
                     ),
                 ),
                 (
                     "score_in_use",
                     models.FloatField(
-                        blank=True, help_text="NDCG@10 of the recipe used until then, on the same plays.", null=True
+                        blank=True, help_text="NDCG@10 of the ensemble in use until then, on the same plays.", null=True
                     ),
                 ),
-                ("recipe", models.JSONField(blank=True, help_text="The best found.", null=True)),
+                ("recipe", models.JSONField(blank=True, help_text="Configuration of the best ensemble.", null=True)),
                 ("best_of", models.JSONField(default=dict, help_text="The best NDCG@10 of each family.")),
                 ("host", models.CharField(blank=True, max_length=128)),
                 ("started_at", models.DateTimeField(auto_now_add=True)),
@@ -87,12 +90,12 @@ class Migration(migrations.Migration):
             name="TuningTrial",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.PositiveIntegerField(help_text="From 1, in the order they were tried.")),
+                ("number", models.PositiveIntegerField(help_text="From 1, in the order of the search.")),
                 ("family", models.CharField(max_length=32)),
                 ("parameters", models.JSONField()),
                 (
                     "score",
-                    models.FloatField(blank=True, help_text="NDCG@10; empty where it could not be fitted.", null=True),
+                    models.FloatField(blank=True, help_text="NDCG@10; empty if it could not be fitted.", null=True),
                 ),
                 ("seconds", models.FloatField()),
                 ("note", models.CharField(blank=True, max_length=512)),

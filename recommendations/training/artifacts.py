@@ -1,4 +1,4 @@
-"""The row of a version: what it was trained with, how it did, whether it may serve."""
+"""The database row of a version: what it was trained with, how good it is, and whether it may serve."""
 
 import hashlib
 
@@ -13,34 +13,38 @@ from engine.ensemble import EnsembleConfig
 from engine.training import TrainedVersion, TrainingConfig
 from recommendations.models import ModelArtifact
 from recommendations.training.quality_gate import is_worse_than_popular, rejection_reason, report_ndcg
-from recommendations.version_store import version_in_service, version_store
+from recommendations.version_store import current_pointer, version_in_service, version_store
 
 
-def training_fingerprint(plays: Plays, tracks: NDArray[np.int64], config: TrainingConfig) -> str:
-    """The same plays, tracks and settings give the same 32 hex digits."""
+def training_fingerprint(plays: Plays, track_ids: NDArray[np.int64], config: TrainingConfig) -> str:
+    """Return 32 hex digits that are the same for the same plays, tracks and configuration."""
     digest = hashlib.blake2b(plays.fingerprint().encode(), digest_size=16)
-    digest.update(tracks.tobytes())
+    digest.update(track_ids.tobytes())
     digest.update(repr(config.to_dict()).encode())
     return digest.hexdigest()
 
 
 def find_identical_version(fingerprint: str) -> ModelArtifact | None:
-    """The version that these plays and settings gave already, unless what is in service cannot be read."""
-    serving = version_in_service()
-    if serving is None:
+    """Return a version trained from the same input, so that training again would change nothing.
+
+    Only the version in service, the one before it and versions that the gate held back count: an older one that was
+    replaced since may be trained again. None if the version in service cannot be read, for a damaged version must be
+    replaced even if nothing else changed.
+    """
+    pointer = current_pointer()
+    if pointer is None:
         return None
-    pointer = version_store().pointer()
     try:
-        version_store().load(serving)
+        version_store().load(pointer.version)
     except LOAD_ERRORS:
         return None
-    serves = Q(version__in=[serving, pointer.previous if pointer else None])
+    may_serve = Q(version__in=[pointer.version, pointer.previous])
     held_back = Q(gate=ModelArtifact.Gate.HELD_BACK)
-    return ModelArtifact.objects.filter(serves | held_back, fingerprint=fingerprint, pruned_at=None).first()
+    return ModelArtifact.objects.filter(may_serve | held_back, fingerprint=fingerprint, pruned_at=None).first()
 
 
 def ensemble_in_service() -> EnsembleConfig | None:
-    """What the version in service was made of; None without one, or for one of a release before recipes."""
+    """Return the ensemble of the version in service; None without one, or if this release cannot read it."""
     serving = version_in_service()
     try:
         return EnsembleConfig.from_dict(version_store().manifest(serving)["config"]) if serving else None
@@ -49,16 +53,17 @@ def ensemble_in_service() -> EnsembleConfig | None:
 
 
 def record_version(trained: TrainedVersion, fingerprint: str) -> ModelArtifact:
-    """The row of a version that is on disk, with the gate's verdict on it."""
-    versions, serving = version_store(), version_in_service()
-    manifest = versions.manifest(str(trained.bundle.version))
+    """Create the row of a version that is on disk, with the decision of the gate."""
+    store, serving = version_store(), version_in_service()
+    version = str(trained.bundle.version)
+    manifest = store.manifest(version)
     try:
-        before = versions.manifest(serving) if serving else None
+        serving_manifest = store.manifest(serving) if serving else None
     except LOAD_ERRORS:
-        before = None
-    reason = rejection_reason(manifest, before, settings.MUSICREC["GATE_MARGIN"])
+        serving_manifest = None
+    reason = rejection_reason(manifest, serving_manifest, settings.MUSICREC["GATE_MARGIN"])
     return ModelArtifact.objects.create(
-        version=str(trained.bundle.version),
+        version=version,
         algorithm=trained.bundle.algorithm,
         fingerprint=fingerprint,
         gate=ModelArtifact.Gate.HELD_BACK if reason else ModelArtifact.Gate.PASSED,
@@ -66,23 +71,23 @@ def record_version(trained: TrainedVersion, fingerprint: str) -> ModelArtifact:
         items=len(trained.bundle.items),
         users=len(trained.bundle.users),
         plays=trained.manifest["plays"],
-        size_bytes=versions.size(str(trained.bundle.version)),
+        size_bytes=store.size(version),
         manifest=manifest,
     )
 
 
 def summarize_training(trained: TrainedVersion) -> str:
-    """One line for the operator."""
-    bundle, report = trained.bundle, trained.manifest["report"]
-    judged = ""
-    ours, popular, theirs = (report_ndcg(report, of) for of in ("model", "most_popular", "in_service"))
-    if ours is not None and popular is not None:
-        judged = f"; NDCG@10 {ours:.4f} on a {report['split']} split, most popular {popular:.4f}"
-        judged += f", the recipe in service {theirs:.4f}" if theirs is not None else ""
-    if is_worse_than_popular(trained.manifest | {"algorithm": bundle.algorithm}):
-        judged += "; worse than most popular, and published only because nothing else could serve"
-    fallback = f"; {trained.manifest['fallback']}" if trained.manifest["fallback"] else ""
-    return (
+    """Return one line about a published version, for the operator."""
+    bundle, manifest = trained.bundle, trained.manifest
+    report = manifest["report"]
+    ndcg, popular, in_service = (report_ndcg(report, model) for model in ("model", "most_popular", "in_service"))
+    summary = (
         f"version {bundle.version} by {bundle.algorithm}: {len(bundle.users):,} listeners, {len(bundle.items):,} "
-        f"tracks, {trained.manifest['plays']:,} interactions{judged}{fallback}"
+        f"tracks, {manifest['plays']:,} interactions"
     )
+    if ndcg is not None and popular is not None:
+        summary += f"; NDCG@10 {ndcg:.4f} on a {report['split']} split, most popular {popular:.4f}"
+        summary += f", the ensemble in service {in_service:.4f}" if in_service is not None else ""
+    if is_worse_than_popular(manifest | {"algorithm": bundle.algorithm}):
+        summary += "; worse than most popular, and published only because nothing else could serve"
+    return summary + (f"; {manifest['fallback']}" if manifest["fallback"] else "")

@@ -1,4 +1,4 @@
-"""The settings, as the engine wants them."""
+"""Build the configuration of a training run from the settings and the tuning studies."""
 
 import logging
 from dataclasses import fields
@@ -17,52 +17,65 @@ logger = logging.getLogger(__name__)
 
 
 def index_config() -> IndexConfig:
-    """Of the next version that is written."""
+    """Return how the next version indexes its vectors."""
     return IndexConfig(settings.MUSICREC["INDEX"], settings.MUSICREC["INDEX_ABOVE"])
 
 
-def training_config(recipe: EnsembleConfig | None = None) -> TrainingConfig:
-    """With `recipe`, else with what tuning found and the gate let pass, else with what the settings say."""
-    s = settings.MUSICREC
+def training_config(ensemble: EnsembleConfig | None = None) -> TrainingConfig:
+    """Return the configuration of the next training run.
+
+    Without `ensemble`, the tuned one is used, and without a tuned one that of the settings.
+    """
+    options = settings.MUSICREC
     return TrainingConfig(
-        ensemble=recipe or tuned_ensemble() or ensemble_from_settings(),
-        split=s["SPLIT"],
-        holdout=s["HOLDOUT"],
-        seed=s["TRAINING_SEED"],
-        threads=s["TRAINING_THREADS"],
+        ensemble=ensemble or tuned_ensemble() or ensemble_from_settings(),
+        split=options["SPLIT"],
+        holdout=options["HOLDOUT"],
+        seed=options["TRAINING_SEED"],
+        threads=options["TRAINING_THREADS"],
     )
 
 
 def tuned_ensemble() -> EnsembleConfig | None:
-    """Of the newest study whose recipe went into service, by the gate or by hand; None without one, or where settings
-    come first."""
+    """Return the ensemble of the newest study that went into service, whether by the gate or by hand.
+
+    None if there is no such study, or MUSICREC_USE_TUNED is off.
+    """
     if not settings.MUSICREC["USE_TUNED"]:
         return None
-    in_service = Q(status=TuningStudy.Status.ADOPTED) | Q(artifact__published_at__isnull=False)
-    adopted = TuningStudy.objects.filter(in_service).order_by("-pk").first()
+    went_into_service = Q(status=TuningStudy.Status.ADOPTED) | Q(artifact__published_at__isnull=False)
+    study = TuningStudy.objects.filter(went_into_service).order_by("-pk").first()
     try:
-        return EnsembleConfig.from_dict(adopted.recipe) if adopted and adopted.recipe else None
-    except ValueError as error:  # a study of another release must not keep the night from training
-        logger.warning("tuning study=%s is passed over, its recipe cannot be read: %s", adopted, error)
+        return EnsembleConfig.from_dict(study.recipe) if study and study.recipe else None
+    except ValueError as error:  # a study of another release must not stop the nightly training
+        logger.warning("tuning study=%s is ignored, its ensemble cannot be read: %s", study, error)
         return None
 
 
 def ensemble_from_settings() -> EnsembleConfig:
-    """One part; what its family does not have does not matter."""
-    s = settings.MUSICREC
-    family = FAMILIES[s["FAMILY"]]
-    wanted = {"factors": s["FACTORS"], "iterations": s["ITERATIONS"], "regularization": s["REGULARIZATION"]}
-    known = {field.name for field in fields(family)}
+    """Return an ensemble of the one component that the settings describe.
+
+    Settings that are no hyperparameters of the chosen family are ignored.
+    """
+    options = settings.MUSICREC
+    family = FAMILIES[options["FAMILY"]]
+    hyperparameters = {
+        "factors": options["FACTORS"],
+        "iterations": options["ITERATIONS"],
+        "regularization": options["REGULARIZATION"],
+    }
+    accepted = {field.name for field in fields(family)}
+    trainer = family(**{name: value for name, value in hyperparameters.items() if name in accepted})
     confidence = ConfidenceWeights(
-        base=s["CONFIDENCE_BASE"],
-        bonus=s["CONFIDENCE_BONUS"],
-        liked=s["CONFIDENCE_LIKED"],
-        transform=s["CONFIDENCE_TRANSFORM"],
-        scale=s["CONFIDENCE_SCALE"],
-        half_life=s["CONFIDENCE_HALF_LIFE"],
-        added=s["CONFIDENCE_ADDED"],
-        shared=s["CONFIDENCE_SHARED"],
-        skipped=s["CONFIDENCE_SKIPPED"],
-        disliked=s["CONFIDENCE_DISLIKED"],
+        base=options["CONFIDENCE_BASE"],
+        bonus=options["CONFIDENCE_BONUS"],
+        liked=options["CONFIDENCE_LIKED"],
+        transform=options["CONFIDENCE_TRANSFORM"],
+        scale=options["CONFIDENCE_SCALE"],
+        half_life=options["CONFIDENCE_HALF_LIFE"],
+        added=options["CONFIDENCE_ADDED"],
+        shared=options["CONFIDENCE_SHARED"],
+        skipped=options["CONFIDENCE_SKIPPED"],
+        disliked=options["CONFIDENCE_DISLIKED"],
     )
-    return EnsembleConfig((ComponentConfig(family(**{n: v for n, v in wanted.items() if n in known}), confidence),))
+    return EnsembleConfig((ComponentConfig(trainer, confidence),))

@@ -1,57 +1,74 @@
-"""Measure a recipe on the plays there are, in any of the ways they can be held out."""
+"""Evaluate an ensemble on the recorded plays, held out in any of the ways that the engine offers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from engine.bundle.versions import LOAD_ERRORS
 from engine.data.id_map import IdMap
 from engine.ensemble import EnsembleConfig
-from engine.training import evaluate_on_holdout
+from engine.training import ProgressCallback, evaluate_on_holdout
 from recommendations.training.artifacts import ensemble_in_service
 from recommendations.training.config import training_config
 from recommendations.training.run import read_plays
 from recommendations.version_store import version_store
 from tracks.selectors import load_track_ids
 
-ProgressCallback = Callable[[str, int, int], None]
-
 
 class CannotEvaluate(Exception):
-    """There is no such version, it says nothing of its recipe, or there are no plays."""
+    """The version does not exist, its ensemble cannot be read, or there are no plays."""
 
 
 def load_ensemble(version: str | None) -> EnsembleConfig:
-    """Of a version; without one, of that in service, else what the next night would use. Raises CannotEvaluate."""
+    """Return the ensemble of a version.
+
+    Without a version, return that of the one in service, and without one in service that of the next nightly run.
+
+    Raises:
+        CannotEvaluate: the version does not exist, or its ensemble cannot be read.
+    """
     if version is None:
         return ensemble_in_service() or training_config().ensemble
     try:
         return EnsembleConfig.from_dict(version_store().manifest(version)["config"])
     except (*LOAD_ERRORS, KeyError, ValueError) as error:
-        raise CannotEvaluate(f"version {version}: its recipe cannot be read ({error!r})") from error
+        raise CannotEvaluate(f"version {version}: its ensemble cannot be read ({error!r})") from error
 
 
 def evaluate_ensemble(
-    recipe: EnsembleConfig,
+    ensemble: EnsembleConfig,
     *,
     split: str,
     holdout: float,
     ks: Sequence[int],
-    listeners: int | None,
+    max_listeners: int | None,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """The report of a recipe, beside most popular and the recipe in service: both fitted on the past that `split`
-    leaves, and judged on the rest. Nothing is published or kept. Raises CannotEvaluate without plays."""
+    """Return the report of an ensemble, next to most popular and the ensemble in service.
+
+    All are fitted on the past that `split` leaves and evaluated on the rest. Nothing is stored or published.
+
+    Args:
+        ensemble: the models to fit.
+        split: one of `engine.data.split.SPLITTERS`.
+        holdout: the share of plays held out.
+        ks: cut-offs of the metrics.
+        max_listeners: evaluate a sample of this many listeners; None for all.
+        progress: called with the stage, the steps done and the steps in all.
+
+    Raises:
+        CannotEvaluate: there are no plays.
+    """
     plays = read_plays(progress)
     if not len(plays):
-        raise CannotEvaluate("there are no plays to judge on; import plays first")
+        raise CannotEvaluate("there are no plays to evaluate on; import plays first")
     return evaluate_on_holdout(
         plays,
         IdMap.from_ids(plays.user),
         IdMap.from_ids(load_track_ids()),
-        replace(training_config(recipe), split=split, holdout=holdout),
+        replace(training_config(ensemble), split=split, holdout=holdout),
         in_service=ensemble_in_service(),
         ks=ks,
-        max_users=listeners,
+        max_users=max_listeners,
         progress=progress,
     )

@@ -1,4 +1,4 @@
-"""One training run, from plays to a published version. Schedule, command and admin all call `run_training`."""
+"""The training run, from plays to a published version. The schedule, the command and the admin all run it."""
 
 import logging
 import os
@@ -8,17 +8,16 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from django.utils import timezone
 from filelock import FileLock, Timeout
 
 from engine.data.plays import Plays
 from engine.ensemble import EnsembleConfig
-from engine.training import train
+from engine.training import ProgressCallback, train
 from interactions.selectors import count_interactions
 from interactions.services import refresh_popular_tracks
 from interactions.training_data import iter_play_chunks
@@ -43,14 +42,13 @@ from recommendations.version_store import version_in_service, version_store
 from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
-ProgressCallback = Callable[[str, int, int], None]
 Status = TrainingRun.Status
-NICE = 10
+NICENESS = 10
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended; `run` is None where another one was running already."""
+    """How a training run ended; `run` is None if another run held the lock."""
 
     status: str
     detail: str
@@ -62,132 +60,141 @@ class TrainingResult:
 
 @dataclass
 class RunProgress:
-    """The run's row, told where the run is."""
+    """Writes the current stage to the run's row and the log, and measures the seconds of each stage."""
 
     run: TrainingRun
-    progress: ProgressCallback
+    callback: ProgressCallback
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         TrainingRun.objects.filter(pk=self.run.pk).update(stage=name)
         logger.info("training run=%s stage=%s", self.run.pk, name)
-        began = time.perf_counter()
+        started = time.perf_counter()
         yield
-        self.seconds[name] = round(time.perf_counter() - began, 3)
-
-
-def lower_priority() -> None:
-    """This process, and what it starts, gets the processor when nobody who answers wants it."""
-    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+        self.seconds[name] = round(time.perf_counter() - started, 3)
 
 
 def run_training(
     trigger: str,
     *,
     force: bool = False,
-    recipe: EnsembleConfig | None = None,
+    ensemble: EnsembleConfig | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainingResult:
-    """Train, judge, publish. force: even where the plays are those of the version in service · recipe: instead of the
-    one that every night uses.
+    """Train a version, evaluate it, and publish it if the gate lets it pass.
 
-    Never raises for what goes wrong inside: a failure is an Outcome, a row, an alarm and a log line. Killed anywhere,
-    the version in service goes on serving and the next run starts clean.
+    A failure does not raise: it becomes a result, a row, an alarm and a log line. If the process is killed at any
+    point, the version in service goes on serving and the next run starts clean.
+
+    Args:
+        trigger: what started the run, for its row.
+        force: train even if nothing changed since the version in service was trained.
+        ensemble: what to train instead of the configuration of the nightly run.
+        progress: called with the stage, the steps done and the steps in all.
     """
     lower_priority()
-    versions = version_store()
-    versions.root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(versions.root / "training.lock", timeout=0)  # freed by the kernel when its holder dies
+    store = version_store()
+    store.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(store.root / "training.lock", timeout=0)  # the kernel releases it when its holder dies
     try:
-        with lock:
-            return _run(trigger, force, recipe, progress)
+        lock.acquire()
     except Timeout:
         return TrainingResult("Already running", "another training run has not finished")
-
-
-def _run(trigger: str, force: bool, recipe: EnsembleConfig | None, progress: ProgressCallback) -> TrainingResult:
-    TrainingRun.objects.filter(status=Status.RUNNING).update(
-        status=Status.FAILED, finished_at=timezone.now(), detail="the process was killed"
-    )
-    run = TrainingRun.objects.create(trigger=trigger[:32], host=socket.gethostname())
-    step = RunProgress(run, progress)
     try:
-        status, detail, artifact = _train(step, force, recipe)
-    except Exception as error:
-        logger.exception("training run=%s failed", run.pk)
-        raise_alarm("training_failed", "", f"{type(error).__name__}: {error}")
-        status, detail, artifact = Status.FAILED, traceback.format_exc(limit=-8), None
-    else:
-        resolve_alarms("training_failed")
-    run.status, run.detail, run.artifact, run.stage, run.seconds = status, detail, artifact, "", step.seconds
-    run.finished_at, run.peak_memory_bytes = timezone.now(), _peak_memory()
-    run.save()
-    logger.info("training run=%s %s", run.pk, status)
-    return TrainingResult(str(status.label), detail, run)
+        # This process holds the lock, so whatever still counts as running was killed.
+        TrainingRun.objects.filter(status=Status.RUNNING).update(
+            status=Status.FAILED, finished_at=timezone.now(), detail="the process was killed"
+        )
+        run = TrainingRun.objects.create(trigger=trigger[:32], host=socket.gethostname())
+        stages = RunProgress(run, progress)
+        try:
+            run.status, run.detail, run.artifact = _train_and_publish(stages, force, ensemble)
+        except Exception as error:
+            logger.exception("training run=%s failed", run.pk)
+            raise_alarm("training_failed", "", f"{type(error).__name__}: {error}")
+            run.status, run.detail = Status.FAILED, traceback.format_exc(limit=-8)
+        else:
+            resolve_alarms("training_failed")
+        run.stage, run.seconds = "", stages.seconds
+        run.finished_at, run.peak_memory_bytes = timezone.now(), _peak_memory_bytes()
+        run.save()
+        logger.info("training run=%s %s", run.pk, run.status)
+        return TrainingResult(str(Status(run.status).label), run.detail, run)
+    finally:
+        lock.release()
 
 
-def _train(step: RunProgress, force: bool, recipe: EnsembleConfig | None) -> tuple[Status, str, ModelArtifact | None]:
-    with step.stage("reconcile"):
+def _train_and_publish(
+    progress: RunProgress, force: bool, ensemble: EnsembleConfig | None
+) -> tuple[Status, str, ModelArtifact | None]:
+    with progress.stage("reconcile"):
         finish_interrupted_run()
-    with step.stage("read"):
-        plays = read_plays(step.progress)
-        tracks = load_track_ids()
-        config = training_config(recipe)
-        fingerprint = training_fingerprint(plays, tracks, config)
-    if not force and (known := find_identical_version(fingerprint)):
-        return Status.UNCHANGED, f"nothing new since version {known.version}", known
-    with step.stage("train"):
-        beside = version_in_service()  # now: by the end of the training another may be
+
+    with progress.stage("read"):
+        plays = read_plays(progress.callback)
+        track_ids = load_track_ids()
+        config = training_config(ensemble)
+        fingerprint = training_fingerprint(plays, track_ids, config)
+    if not force and (identical := find_identical_version(fingerprint)):
+        return Status.UNCHANGED, f"nothing new since version {identical.version}", identical
+
+    with progress.stage("train"):
+        # Read this now: another version may be in service by the time the training ends.
+        compared_with = version_in_service()
         trained = train(
             plays,
-            tracks,
+            track_ids,
             config,
-            version=_new_version(timezone.now()),
+            # Names sort by time; the random suffix separates two of the same second.
+            version=f"{timezone.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
             in_service=ensemble_in_service(),
-            progress=step.progress,
+            progress=progress.callback,
         )
-        trained.manifest["report"]["in_service"] = beside
-        trained.manifest["peak_memory_bytes"] = _peak_memory()
-    with step.stage("write"):
+        trained.manifest["report"]["in_service"] = compared_with
+        trained.manifest["peak_memory_bytes"] = _peak_memory_bytes()
+
+    with progress.stage("write"):
         version_store().write(trained.bundle, trained.manifest, index_config())
-    with step.stage("judge"):
+
+    with progress.stage("judge"):
         artifact = record_version(trained, fingerprint)
     if artifact.gate == ModelArtifact.Gate.HELD_BACK:
         raise_alarm("held_back", artifact.version, artifact.gate_reason)
         return Status.HELD_BACK, artifact.gate_reason, artifact
-    with step.stage("publish"):
+
+    with progress.stage("publish"):
         refresh_popular_tracks()
         publish(artifact.version)
-    with step.stage("prune"):
-        _prune()
+
+    with progress.stage("prune"):
+        try:
+            prune_versions()
+        except (OSError, Timeout) as error:  # the new version is in service all the same
+            raise_alarm("prune_failed", "", f"old versions could not be removed: {error}")
+        else:
+            resolve_alarms("prune_failed")
     return Status.PUBLISHED, summarize_training(trained), artifact
 
 
 def finish_interrupted_run() -> None:
-    """Finish or undo what a killed run left."""
-    versions, serving = version_store(), version_in_service()
-    with publish_lock(versions):
-        versions.remove_unfinished()
-    abandoned = ModelArtifact.objects.filter(gate=ModelArtifact.Gate.PASSED, published_at=None)
-    abandoned.exclude(version=serving).delete()
+    """Complete or undo what a killed run left behind.
+
+    Half-written folders, and rows of versions that were never published, are removed. If the pointer was already
+    replaced, the rest of the publication is done now.
+    """
+    store, serving = version_store(), version_in_service()
+    with publish_lock(store):
+        store.remove_unfinished()
+    never_published = ModelArtifact.objects.filter(gate=ModelArtifact.Gate.PASSED, published_at=None)
+    never_published.exclude(version=serving).delete()
     if serving and not user_features_are_stored(serving):
         ModelArtifact.objects.filter(version=serving, published_at=None).update(published_at=timezone.now())
         store_user_features(serving)
 
 
-def _prune() -> None:
-    """What cannot be removed does not undo that the version is in service."""
-    try:
-        prune_versions()
-    except (OSError, Timeout) as error:
-        raise_alarm("prune_failed", "", f"old versions could not be removed: {error}")
-    else:
-        resolve_alarms("prune_failed")
-
-
 def read_plays(progress: ProgressCallback) -> Plays:
-    """All of them, as columns."""
+    """Read the plays of all consenting listeners into columns, chunk by chunk."""
     total, chunks = count_interactions(), []
     for chunk in iter_play_chunks():
         chunks.append(chunk)
@@ -195,11 +202,12 @@ def read_plays(progress: ProgressCallback) -> Plays:
     return Plays.concatenate(chunks)
 
 
-def _new_version(now: datetime) -> str:
-    """Sorts by time; the ending keeps two of the same second apart."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+def lower_priority() -> None:
+    """Let this process and its children yield the processor to the processes that answer requests."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
-def _peak_memory() -> int:
-    """Bytes; of this process since it started."""
+def _peak_memory_bytes() -> int:
+    """Return the largest resident size of this process since it started."""
+    # macOS reports bytes, Linux kibibytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

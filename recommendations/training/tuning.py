@@ -1,17 +1,17 @@
-"""Search for a better recipe, and let the gate decide about it."""
+"""The tuning study: search for a better ensemble, train it, and let the gate decide about it."""
 
 import hashlib
 import logging
 import socket
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from django.conf import settings
 from django.utils import timezone
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
@@ -19,27 +19,25 @@ from engine.data.split import split_plays
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig
 from engine.fitting import fit_ensemble
-from engine.training import TrainingConfig
+from engine.training import ProgressCallback, TrainingConfig
 from engine.tuning import Trial, TunedEnsemble, tune
 from engine.tuning.validation_metric import ValidationMetric
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.models import TrainingRun, TuningStudy, TuningTrial
 from recommendations.training.config import training_config
-from recommendations.training.run import TrainingResult as Trained
-from recommendations.training.run import lower_priority, read_plays, run_training
+from recommendations.training.run import TrainingResult, lower_priority, read_plays, run_training
 from recommendations.version_store import version_store
 from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
-ProgressCallback = Callable[[str, int, int], None]
 Status = TuningStudy.Status
-WAIT_SECONDS = 6 * 3600.0  # for a training run that is going on: as long as one may take
+WAIT_SECONDS = 6 * 3600.0  # how long to wait for another training run: as long as one may take
 POLL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class TuningResult:
-    """How a study ended; `study` is None where another one was running already."""
+    """How a study ended; `study` is None if another study held the lock."""
 
     status: str
     detail: str
@@ -53,51 +51,58 @@ def run_tuning(
     trigger: str,
     *,
     seconds: float | None = None,
-    train_it: bool = True,
+    train_best: bool = True,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TuningResult:
-    """Find the best recipe for the plays there are, train it, and use it every night if the gate lets it pass.
+    """Find the best ensemble for the recorded plays, train it, and use it every night if the gate lets it pass.
 
-    seconds: by default as the settings say · train_it: else the study is only kept. Never raises for what goes wrong
-    inside. A study that was killed goes on where it was, if the plays are still the same.
+    A failure does not raise: it becomes a result, a row, an alarm and a log line. A study that was killed is resumed
+    if the plays are still the same.
+
+    Args:
+        trigger: what started the study, for its row.
+        seconds: the time budget of the search; by default MUSICREC_TUNING_SECONDS.
+        train_best: False to record the best ensemble without training it.
+        progress: called with the stage, the steps done and the steps in all.
     """
     lower_priority()
-    versions = version_store()
-    versions.root.mkdir(parents=True, exist_ok=True)
+    store = version_store()
+    store.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(store.root / "tuning.lock", timeout=0)  # the kernel releases it when its holder dies
     try:
-        with FileLock(versions.root / "tuning.lock", timeout=0):
-            return _run(trigger, seconds or settings.MUSICREC["TUNING_SECONDS"], train_it, progress)
+        lock.acquire()
     except Timeout:
         return TuningResult("Already running", "another tuning study has not finished")
-
-
-def _run(trigger: str, seconds: float, train_it: bool, progress: ProgressCallback) -> TuningResult:
-    study = TuningStudy(trigger=trigger[:32], budget_seconds=seconds, host=socket.gethostname())
     try:
-        config = training_config()
-        material = _material(read_plays(progress), load_track_ids(), config)  # training reads the plays again
-        study = _resumed(study, material)
-        tuned = _search(study, material, config, progress)
-        study.recipe, study.score, study.best_of = tuned.ensemble.to_dict(), tuned.score, tuned.best_of
-        study.score_in_use = material.score(config)
+        budget = seconds or settings.MUSICREC["TUNING_SECONDS"]
+        study = TuningStudy(trigger=trigger[:32], budget_seconds=budget, host=socket.gethostname())
+        try:
+            config = training_config()
+            data = _tuning_data(read_plays(progress), load_track_ids(), config)  # the plays are not kept in memory
+            study = _resume_or_save(study, data)
+            tuned = _search(study, data, config, progress)
+            study.recipe, study.score, study.best_of = tuned.ensemble.to_dict(), tuned.score, tuned.best_of
+            study.score_in_use = data.mean_ndcg(config)
+            study.save()
+            status, detail, run = _train_if_better(study, tuned, config, train_best, progress)
+            study.artifact = run.artifact if run else None
+        except Exception as error:
+            logger.exception("tuning study=%s failed", study.pk)
+            raise_alarm("tuning_failed", "", f"{type(error).__name__}: {error}")
+            status, detail = Status.FAILED, traceback.format_exc(limit=-8)
+        else:
+            resolve_alarms("tuning_failed")
+        study.status, study.detail, study.finished_at = status, detail, timezone.now()
         study.save()
-        status, detail, run = _adopt(study, tuned, config, train_it, progress)
-        study.artifact = run.artifact if run else None
-    except Exception as error:
-        logger.exception("tuning study=%s failed", study.pk)
-        raise_alarm("tuning_failed", "", f"{type(error).__name__}: {error}")
-        status, detail = Status.FAILED, traceback.format_exc(limit=-8)
-    else:
-        resolve_alarms("tuning_failed")
-    study.status, study.detail, study.finished_at = status, detail, timezone.now()
-    study.save()
-    logger.info("tuning study=%s %s", study.pk, status)
-    return TuningResult(str(Status(status).label), detail, study)
+        logger.info("tuning study=%s %s", study.pk, status)
+        return TuningResult(str(Status(status).label), detail, study)
+    finally:
+        lock.release()
 
 
 @dataclass(frozen=True)
 class TuningData:
-    """What a recipe is chosen on: never the plays that the gate judges it on afterwards."""
+    """The plays on which an ensemble is chosen, without those on which the gate judges it later."""
 
     past: UserItemPairs
     future: UserItemPairs
@@ -105,110 +110,113 @@ class TuningData:
     split: str
     fingerprint: str
 
-    def score(self, config: TrainingConfig) -> float:
-        """NDCG@10 of the recipe of `config`, asked as the search asks."""
+    def mean_ndcg(self, config: TrainingConfig) -> float:
+        """Return NDCG@10 of the ensemble of `config`, measured as the search measures it."""
         fitted = fit_ensemble(self.past, self.shape, config.ensemble, seed=config.seed, threads=config.threads)
         metric = ValidationMetric.from_pairs(self.past, self.future, self.shape, config.seed, config.threads)
         return round(metric.mean_ndcg(fitted.scorer()), 5)
 
 
-def _material(plays: Plays, tracks: np.ndarray, config: TrainingConfig) -> TuningData:
-    """What training will hold out is not looked at; of what is left the same share is held out again, by the same
-    kind of split. Listeners of whom a part has seen nothing are no use here, so `new_users` becomes `ratio`."""
+def _tuning_data(plays: Plays, track_ids: NDArray[np.int64], config: TrainingConfig) -> TuningData:
+    """Split off what training will hold out, and split the rest again in the same way.
+
+    `new_users` becomes `ratio` here: trials only score listeners that the fitted models have seen.
+    """
     seen = sample_listeners(split_plays(plays, config.split, config.holdout, config.seed).past, config.seed)
     parts = split_plays(seen, "ratio" if config.split == "new_users" else config.split, config.holdout, config.seed)
-    users, items = IdMap.from_ids(seen.user), IdMap.from_ids(tracks)
+    users, items = IdMap.from_ids(seen.user), IdMap.from_ids(track_ids)
     past, future = (UserItemPairs.from_plays(part, users, items) for part in (parts.past, parts.future))
-    digest = hashlib.blake2b(seen.fingerprint().encode() + tracks.tobytes() + parts.kind.encode(), digest_size=16)
+    digest = hashlib.blake2b(seen.fingerprint().encode() + track_ids.tobytes() + parts.kind.encode(), digest_size=16)
     return TuningData(past, future, (len(users), len(items)), parts.kind, digest.hexdigest())
 
 
 def sample_listeners(plays: Plays, seed: int) -> Plays:
-    """All plays of so many listeners that their distinct tracks stay within the settings' limit."""
-    limit = settings.MUSICREC["TUNING_PAIRS"]
-    if len(plays) <= limit:
+    """Return all plays of random listeners, as many as fit into MUSICREC_TUNING_PAIRS listener–track pairs."""
+    max_pairs = settings.MUSICREC["TUNING_PAIRS"]
+    if len(plays) <= max_pairs:
         return plays
-    users, row = np.unique(plays.user, return_inverse=True)
-    tracks, track = np.unique(plays.track, return_inverse=True)
-    pairs = np.bincount(np.unique(row * len(tracks) + track) // len(tracks))
+    users, rows = np.unique(plays.user, return_inverse=True)
+    tracks, columns = np.unique(plays.track, return_inverse=True)
+    pairs_per_user = np.bincount(np.unique(rows * len(tracks) + columns) // len(tracks))
     order = np.random.default_rng(seed).permutation(len(users))
     chosen = np.zeros(len(users), np.bool_)
-    chosen[order[: max(1, np.searchsorted(np.cumsum(pairs[order]), limit, "right"))]] = True
-    return plays.where(chosen[row])
+    chosen[order[: max(1, np.searchsorted(np.cumsum(pairs_per_user[order]), max_pairs, "right"))]] = True
+    return plays.where(chosen[rows])
 
 
-def _resumed(study: TuningStudy, material: TuningData) -> TuningStudy:
-    """The study that was killed over the same plays, or this one, begun. Other killed ones are over."""
+def _resume_or_save(study: TuningStudy, data: TuningData) -> TuningStudy:
+    """Return the killed study over the same plays, or else `study`, saved. Close all other killed studies."""
     killed = TuningStudy.objects.filter(status=Status.RUNNING)
-    same = killed.filter(fingerprint=material.fingerprint).order_by("pk").last()
-    over = killed.exclude(pk=same.pk) if same else killed
-    over.update(status=Status.INTERRUPTED, finished_at=timezone.now(), detail="the process was killed")
-    if same:
-        return same
-    study.fingerprint, study.split = material.fingerprint, material.split
+    resumable = killed.filter(fingerprint=data.fingerprint).order_by("pk").last()
+    closed = killed.exclude(pk=resumable.pk) if resumable else killed
+    closed.update(status=Status.INTERRUPTED, finished_at=timezone.now(), detail="the process was killed")
+    if resumable:
+        return resumable
+    study.fingerprint, study.split = data.fingerprint, data.split
     study.save()
     return study
 
 
-def _search(
-    study: TuningStudy, material: TuningData, config: TrainingConfig, progress: ProgressCallback
-) -> TunedEnsemble:
-    known = [
+def _search(study: TuningStudy, data: TuningData, config: TrainingConfig, progress: ProgressCallback) -> TunedEnsemble:
+    """Run the search for the rest of the budget, with the trials of a resumed study as its beginning."""
+    previous_trials = [
         Trial(ComponentConfig.from_dict(row.parameters), row.score, row.seconds, row.note) for row in study.trials.all()
     ]
-    spent, began = sum(trial.seconds for trial in known), time.perf_counter()
+    spent, started = sum(trial.seconds for trial in previous_trials), time.perf_counter()
+
+    def save_trial(trial: Trial) -> None:
+        TuningTrial.objects.create(
+            study=study,
+            number=study.trials.count() + 1,
+            family=trial.component.trainer.family,
+            parameters=trial.component.to_dict(),
+            score=trial.score,
+            seconds=trial.seconds,
+            note=trial.note[:512],
+        )
+
     tuned = tune(
-        material.past,
-        material.future,
-        material.shape,
+        data.past,
+        data.future,
+        data.shape,
         seconds=max(study.budget_seconds - spent, 1.0),
         initial=config.ensemble,
-        previous_trials=known,
+        previous_trials=previous_trials,
         seed=config.seed,
         threads=config.threads,
-        on_trial=lambda trial: _keep(study, trial),
+        on_trial=save_trial,
         progress=lambda done, total: progress("tune", done, total),
     )
-    study.seconds = round(spent + time.perf_counter() - began, 3)
+    study.seconds = round(spent + time.perf_counter() - started, 3)
     return tuned
 
 
-def _keep(study: TuningStudy, trial: Trial) -> None:
-    TuningTrial.objects.create(
-        study=study,
-        number=study.trials.count() + 1,
-        family=trial.component.trainer.family,
-        parameters=trial.component.to_dict(),
-        score=trial.score,
-        seconds=trial.seconds,
-        note=trial.note[:512],
-    )
-
-
-def _adopt(
-    study: TuningStudy, tuned: TunedEnsemble, config: TrainingConfig, train_it: bool, progress: ProgressCallback
+def _train_if_better(
+    study: TuningStudy, tuned: TunedEnsemble, config: TrainingConfig, train_best: bool, progress: ProgressCallback
 ) -> tuple[Status, str, TrainingRun | None]:
-    """Train the recipe and see what the gate says; only what went into service is used from now on."""
+    """Train the best ensemble if it beats the one in use; the gate decides whether it is used from now on."""
     in_use = study.score_in_use or 0.0
-    found = f"{tuned.ensemble.algorithm}, NDCG@10 {tuned.score:.4f} on the plays it was chosen on; in use {in_use:.4f}"
+    summary = (
+        f"{tuned.ensemble.algorithm}, NDCG@10 {tuned.score:.4f} on the plays it was chosen on; in use {in_use:.4f}"
+    )
     if tuned.ensemble == config.ensemble or tuned.score <= in_use:
-        return Status.NO_BETTER, f"nothing better than the recipe in use was found: {found}", None
-    if not train_it:
-        return Status.TRIED, found, None
-    trained = _train_when_possible(tuned, progress)
-    detail = f"{found}. Training: {trained}"
-    if trained.run and trained.run.status == TrainingRun.Status.PUBLISHED:
-        return Status.ADOPTED, detail, trained.run
-    if trained.run and trained.run.status == TrainingRun.Status.HELD_BACK:
-        return Status.HELD_BACK, detail, trained.run
-    raise RuntimeError(f"the recipe found could not be trained: {trained}")
+        return Status.NO_BETTER, f"nothing better than the ensemble in use was found: {summary}", None
+    if not train_best:
+        return Status.TRIED, summary, None
+    result = _train_when_unlocked(tuned, progress)
+    detail = f"{summary}. Training: {result}"
+    if result.run and result.run.status == TrainingRun.Status.PUBLISHED:
+        return Status.ADOPTED, detail, result.run
+    if result.run and result.run.status == TrainingRun.Status.HELD_BACK:
+        return Status.HELD_BACK, detail, result.run
+    raise RuntimeError(f"the best ensemble could not be trained: {result}")
 
 
-def _train_when_possible(tuned: TunedEnsemble, progress: ProgressCallback) -> Trained:
-    """A training run that is going on is waited for: the search took longer."""
+def _train_when_unlocked(tuned: TunedEnsemble, progress: ProgressCallback) -> TrainingResult:
+    """Train the ensemble, waiting for another training run to end: the result of a long search must not be lost."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
-        trained = run_training("tuning", force=True, recipe=tuned.ensemble, progress=progress)
-        if trained.run is not None or time.monotonic() > deadline:
-            return trained
+        result = run_training("tuning", force=True, ensemble=tuned.ensemble, progress=progress)
+        if result.run is not None or time.monotonic() > deadline:
+            return result
         time.sleep(POLL_SECONDS)

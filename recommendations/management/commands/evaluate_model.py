@@ -8,22 +8,24 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from engine.data.split import SPLITTERS
 from engine.ensemble import EnsembleConfig
-from recommendations.management.progress import ProgressBars
+from recommendations.management.progress_bars import ProgressBars
 from recommendations.training.evaluate import CannotEvaluate, evaluate_ensemble, load_ensemble
 
 
 class Command(BaseCommand):
-    help = "Measure a recipe on held-out plays, beside most popular and the recipe in service. Publishes nothing."
+    help = (
+        "Evaluate an ensemble on held-out plays, next to most popular and the ensemble in service. Publishes nothing."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        what = parser.add_mutually_exclusive_group()
-        what.add_argument("version", nargs="?", help="whose recipe; by default that of the version in service")
-        what.add_argument("--recipe", type=Path, help="a JSON file with a recipe, instead of a version")
+        group = parser.add_mutually_exclusive_group()
+        group.add_argument("version", nargs="?", help="evaluate its ensemble; by default the version in service")
+        group.add_argument("--recipe", type=Path, help="a JSON file with an ensemble, instead of a version")
         parser.add_argument("--split", choices=list(SPLITTERS), default="time", help="how plays are held out")
-        parser.add_argument("--holdout", type=float, default=0.2, help="the share held out")
+        parser.add_argument("--holdout", type=float, default=0.2, help="the share of plays held out")
         parser.add_argument("--k", type=int, action="append", help="a cut-off; repeatable, by default 5, 10 and 20")
-        parser.add_argument("--listeners", type=int, default=10_000, help="judge a sample of so many; 0 for all")
-        parser.add_argument("--json", type=Path, help="where to write the whole report")
+        parser.add_argument("--listeners", type=int, default=10_000, help="evaluate a sample of this size; 0 for all")
+        parser.add_argument("--json", type=Path, help="a file for the complete report")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 0 < options["holdout"] < 1:
@@ -35,22 +37,25 @@ class Command(BaseCommand):
         try:
             with ProgressBars() as bars, logging_redirect_tqdm():
                 report = evaluate_ensemble(
-                    _recipe(options),
+                    _ensemble(options),
                     split=options["split"],
                     holdout=options["holdout"],
                     ks=options["k"] or (5, 10, 20),
-                    listeners=options["listeners"] or None,
+                    max_listeners=options["listeners"] or None,
                     progress=bars.show,
                 )
         except CannotEvaluate as error:
             raise CommandError(str(error)) from error
-        for line in _lines(report):
+        for line in _format_report(report):
             self.stdout.write(line)
         if options["json"]:
-            _write(options["json"], report)
+            try:
+                options["json"].write_text(json.dumps(report, indent=2) + "\n")
+            except OSError as error:
+                raise CommandError(f"--json: {error}") from error
 
 
-def _recipe(options: dict[str, Any]) -> EnsembleConfig:
+def _ensemble(options: dict[str, Any]) -> EnsembleConfig:
     if options["recipe"] is None:
         return load_ensemble(options["version"])
     try:
@@ -59,31 +64,24 @@ def _recipe(options: dict[str, Any]) -> EnsembleConfig:
         raise CommandError(f"--recipe: {error}") from error
 
 
-def _write(path: Path, report: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(report, indent=2) + "\n")
-    except OSError as error:
-        raise CommandError(f"--json: {error}") from error
-
-
-def _lines(report: dict[str, Any]) -> Iterator[str]:
-    """As a table, a column a model; means, and the bounds of the first model's 95 % interval."""
+def _format_report(report: dict[str, Any]) -> Iterator[str]:
+    """Yield a table: a row for each metric, the 95 % interval of the first model, and a column of means per model."""
     models = report["models"]
     yield f"{report['listeners']:,} listeners, {report['split']} split, {report['holdout']:.0%} held out"
     if not models:
-        yield "nobody to judge on"
+        yield "no listeners to evaluate on"
         return
     yield f"{'':24}{'':20}" + "".join(f"{name:>14}" for name in models)
     for metric, value in models["model"]["metrics"].items():
-        yield _line(metric, value, [_mean(m["metrics"].get(metric)) for m in models.values()])
-    for segment, of in models["model"]["segments"].items():
-        for metric, value in of["metrics"].items():
+        yield _format_row(metric, value, [_mean(model["metrics"].get(metric)) for model in models.values()])
+    for name, segment in models["model"]["segments"].items():
+        for metric, value in segment["metrics"].items():
             if metric.startswith("ndcg@"):
-                means = [_mean(m["segments"].get(segment, {}).get("metrics", {}).get(metric)) for m in models.values()]
-                yield _line(f"{metric} {segment} ({of['listeners']:,})", value, means)
+                means = [_mean(m["segments"].get(name, {}).get("metrics", {}).get(metric)) for m in models.values()]
+                yield _format_row(f"{metric} {name} ({segment['listeners']:,})", value, means)
 
 
-def _line(name: str, value: dict[str, float], means: list[float | None]) -> str:
+def _format_row(name: str, value: dict[str, float], means: list[float | None]) -> str:
     interval = f"{value['low']:.4f} … {value['high']:.4f}"
     return f"{name:24}{interval:20}" + "".join(f"{'—' if m is None else f'{m:.4f}':>14}" for m in means)
 

@@ -356,7 +356,7 @@ class TestPutIntoService:
         assert "its files have been removed" in page
         assert "|Put into service|" not in page
         response = operator.post(page_of(pruned, "put-into-service"), follow=True)
-        assert "its files are not there" in response.content.decode()
+        assert "its files do not exist" in response.content.decode()
         assert not LogEntry.objects.exists()
 
     def test_it_takes_a_superuser_and_a_post(self, operator: Client, onlooker: Client, passed: ModelArtifact) -> None:

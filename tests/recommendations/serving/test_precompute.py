@@ -14,7 +14,7 @@ from common.stale_listeners import REDIS_KEY, add_stale_listeners, pop_stale_lis
 from recommendations.serving import precompute, precomputed, slate
 from recommendations.serving.precompute import Progress, precompute_active
 from recommendations.serving.response_cache import response_cache
-from recommendations.tasks import warm_changed
+from recommendations.tasks import precompute_stale
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service
 from tests.people import Catalogue
@@ -95,7 +95,7 @@ def test_who_plays_is_computed_again(
         world.play(user, Track.objects.get(pk=first), at=timezone.now())
     expected = results_of(ask(service, user))
     assert first not in [r["track_id"] for r in expected[1]]
-    assert warm_changed() == 1
+    assert precompute_stale() == 1
     assert pop_stale_listeners(10) == []
     monkeypatch.setattr(slate, "recommend", None)
     assert results_of(ask(service, user)) == expected

@@ -30,29 +30,29 @@ def first_version() -> str:
     return str(version_in_service())
 
 
-def trained_beside(recipe: EnsembleConfig | None) -> set[str]:
+def trained_beside(ensemble: EnsembleConfig | None) -> set[str]:
     """Which recipes a version is judged beside, most popular left out."""
-    run_training("test", force=True, recipe=recipe)
+    run_training("test", force=True, ensemble=ensemble)
     report = ModelArtifact.objects.latest("created_at").manifest["report"]
     return set(report["models"]) - {"model", "most_popular"}
 
 
 def test_another_recipe_is_judged_beside_the_one_in_service_on_the_same_plays(world: Catalogue) -> None:
     first = first_version()
-    outcome = run_training("test", recipe=NEIGHBOURS)
+    outcome = run_training("test", ensemble=NEIGHBOURS)
     artifact = ModelArtifact.objects.latest("created_at")
     report = artifact.manifest["report"]
     assert report["models"].keys() == {"model", "in_service", "most_popular"}
     assert report["in_service"] == first
     assert "ndcg@10" in report["differences"]["in_service"]
     assert (artifact.algorithm, outcome.run.artifact) == ("rp3beta", artifact)
-    assert "the recipe in service" in outcome.detail or "on the same plays" in outcome.detail
+    assert "the ensemble in service" in outcome.detail or "on the same plays" in outcome.detail
 
 
 def test_a_version_put_into_service_by_hand_is_what_the_next_is_compared_with(world: Catalogue, settings: Any) -> None:
     first_version()
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": -99}
-    assert run_training("test", recipe=NEIGHBOURS).status == "Held back"
+    assert run_training("test", ensemble=NEIGHBOURS).status == "Held back"
     publish(ModelArtifact.objects.latest("created_at").version)
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
     assert trained_beside(NEIGHBOURS) == set()
@@ -85,11 +85,11 @@ def test_a_first_version_that_is_worse_than_most_popular_says_so(
     assert "worse than most popular, and published only because nothing else could serve" in first.detail
     assert second.status == "Held back"
     assert "of most popular (difference -0.2000" in second.detail
-    assert run_training("test", recipe=EnsembleConfig((ComponentConfig(Popularity()),))).status == "Published"
+    assert run_training("test", ensemble=EnsembleConfig((ComponentConfig(Popularity()),))).status == "Published"
 
 
 def test_a_version_of_many_families_has_room_for_their_names(world: Catalogue, settings: Any) -> None:
     names = ("ials", "linear_autoencoder", "popularity", "item_knn", "rp3beta")
-    recipe = EnsembleConfig(tuple(ComponentConfig(FAMILIES[name]()) for name in names))
-    assert run_training("test", recipe=recipe).status == "Published"
+    ensemble = EnsembleConfig(tuple(ComponentConfig(FAMILIES[name]()) for name in names))
+    assert run_training("test", ensemble=ensemble).status == "Published"
     assert ModelArtifact.objects.get().algorithm == "+".join(names)

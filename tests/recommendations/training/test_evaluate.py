@@ -76,14 +76,14 @@ def test_plays_can_be_held_out_in_other_ways(world: Catalogue, split: str) -> No
 
 def test_a_version_can_be_named(world: Catalogue) -> None:
     first = version_in_service()
-    assert run_training("test", recipe=NEIGHBOURS).status == "Published"
+    assert run_training("test", ensemble=NEIGHBOURS).status == "Published"
     assert evaluated(str(first))[1].split() == ["model", "in_service", "most_popular"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["nonsense"], "nonsense: its recipe cannot be read"),
+        (["nonsense"], "nonsense: its ensemble cannot be read"),
         (["--recipe", "nowhere.json"], "--recipe: .*nowhere.json"),
         (["--holdout", "1"], "--holdout: between 0 and 1"),
         (["--k", "0"], "--k: 1 or more"),

@@ -64,9 +64,9 @@ def world(catalogue: Catalogue, settings: Any) -> None:
 def finding(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The search finds what it is told to."""
 
-    def finds(recipe: EnsembleConfig, score: float = 0.99) -> None:
+    def finds(ensemble: EnsembleConfig, score: float = 0.99) -> None:
         monkeypatch.setattr(
-            tuning, "tune", lambda *args, **kwargs: TunedEnsemble(recipe, score, (), {"rp3beta": score})
+            tuning, "tune", lambda *args, **kwargs: TunedEnsemble(ensemble, score, (), {"rp3beta": score})
         )
 
     return finds
@@ -111,12 +111,12 @@ def test_a_study_is_trained_judged_put_into_service_and_used_from_then_on(world:
 
 
 def test_a_killed_study_goes_on_with_its_trials(world: None) -> None:
-    run_tuning("test", seconds=1, train_it=False)
+    run_tuning("test", seconds=1, train_best=False)
     killed = the_study()
     assert killed.status == "tried"
     known = list(killed.trials.values_list("number", "parameters", "at"))
     TuningStudy.objects.update(status="running", finished_at=None, score=None, recipe=None)
-    outcome = run_tuning("test", seconds=50, train_it=False)
+    outcome = run_tuning("test", seconds=50, train_best=False)
     study = the_study()  # the same one
     assert outcome.study == study == killed
     assert (study.status, study.budget_seconds) == ("tried", 1)
@@ -130,7 +130,7 @@ def test_a_killed_study_goes_on_with_its_trials(world: None) -> None:
 def test_a_killed_study_over_other_plays_is_over(world: None, finding: Any) -> None:
     killed = TuningStudy.objects.create(trigger="test", fingerprint="of other plays", budget_seconds=5)
     finding(NEIGHBOURS)
-    run_tuning("test", train_it=False)
+    run_tuning("test", train_best=False)
     killed.refresh_from_db()
     assert (killed.status, killed.detail) == ("interrupted", "the process was killed")
     assert killed.finished_at is not None
@@ -145,7 +145,7 @@ def test_the_plays_it_is_judged_on_afterwards_are_not_looked_at(world: None, mon
         return TunedEnsemble(NEIGHBOURS, 0.9, ())
 
     monkeypatch.setattr(tuning, "tune", tune)
-    run_tuning("test", train_it=False)
+    run_tuning("test", train_best=False)
     held_out = split_plays(tuning.read_plays(lambda *args: None), "time", 0.2, 2009).future
     assert asked["newest"] < held_out.time.min()
     assert asked["past"].newest.max() < asked["oldest"]
@@ -180,7 +180,7 @@ def test_nothing_better_changes_nothing(world: None, finding: Any, found: str) -
     finding(*((ensemble_from_settings(), 0.9) if found == "the recipe in use" else (NEIGHBOURS, 0.0001)))
     outcome = run_tuning("test")
     assert (outcome.status, the_study().status) == ("No better", "no_better")
-    assert outcome.detail.startswith("nothing better than the recipe in use was found")
+    assert outcome.detail.startswith("nothing better than the ensemble in use was found")
     assert (version_in_service(), TrainingRun.objects.count()) == (serving, 1)
     assert training_config().ensemble == ensemble_from_settings()
 
@@ -221,7 +221,7 @@ def test_a_search_that_breaks_off_leaves_a_row_an_alarm_and_the_reason(
     assert (the_study().status, Alarm.objects.get().kind) == ("failed", "tuning_failed")
     assert "no luck today" in the_study().detail
     finding(NEIGHBOURS)
-    run_tuning("test", train_it=False)
+    run_tuning("test", train_best=False)
     assert Alarm.objects.get().resolved_at is not None
 
 
