@@ -1,7 +1,7 @@
-"""Two principals: service keys for back ends (`Authorization: Api-Key KEY`), JWTs for phones (`Bearer TOKEN`).
+"""Authentication of the two kinds of principal: service keys of back ends and access tokens of listeners.
 
-A view that needs more of the database finds them itself, in one query with that, by methods `find_key(request, key)`
-and `find_listener(request, user_id, sign_in)`.
+A view that needs more from the database than the principal can load both in one query: it uses subclasses that override
+`find_key` and `find_user`, with `@extend_schema(auth=SCHEMES)`, since drf-spectacular does not know the subclasses.
 """
 
 import time
@@ -25,17 +25,20 @@ from access.services import record_service_key_use
 from access.sign_ins import SIGN_IN_CLAIM
 
 KEYWORD = "Api-Key"
+SCHEMES: Any = [{"ServiceKey": []}, {"ListenerToken": []}]  # by their names in the OpenAPI schema
 
 
 class ServiceKeyAuthentication(BaseAuthentication):
-    """`request.auth` is the ServiceKey; `request.user` stays anonymous, for a back end is nobody."""
+    """Authenticate a back end by `Authorization: Api-Key KEY`.
+
+    `request.auth` is the ServiceKey. `request.user` stays anonymous, because a back end is not a listener.
+    """
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ServiceKey] | None:
         scheme, _, key = get_authorization_header(request).partition(b" ")
         if scheme.lower() != KEYWORD.lower().encode():
             return None
-        find = getattr(_view(request), "find_key", _find_key)
-        service_key = find(request, key.strip().decode("latin-1"))
+        service_key = self.find_key(request, key.strip().decode("latin-1"))
         if service_key is None:
             raise AuthenticationFailed(
                 "this service key is unknown, expired or revoked; create one with create_service_key"
@@ -43,64 +46,60 @@ class ServiceKeyAuthentication(BaseAuthentication):
         record_service_key_use(service_key)
         return AnonymousUser(), service_key
 
+    def find_key(self, request: Request, key: str) -> ServiceKey | None:
+        return find_service_key(key)
+
     def authenticate_header(self, request: Request) -> str:
         return KEYWORD
 
 
 class ListenerTokenAuthentication(JWTAuthentication):
-    """`request.user` is the listener of the JWT, whose sign-in has not ended. One query."""
+    """Authenticate a listener by `Authorization: Bearer TOKEN`, an access token (JWT) whose sign-in has not ended."""
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:  # type: ignore[override]
         header = self.get_header(request)
-        raw = None if header is None else self.get_raw_token(header)
-        if raw is None:
+        raw_token = None if header is None else self.get_raw_token(header)
+        if raw_token is None:
             return None
-        claims = read_access_token(raw)
-        find = getattr(_view(request), "find_listener", _find_listener)
-        user = find(request, claims.user_id, claims.sign_in) if claims.sign_in else None
+        claims = read_access_token(raw_token)
+        user = self.find_user(request, claims.user_id, claims.sign_in) if claims.sign_in else None
         if user is None:
-            raise AuthenticationFailed("this token is no longer good; refresh it, or sign in again")
+            raise AuthenticationFailed("this token is no longer valid; refresh it, or sign in again")
         return user, claims.token
+
+    def find_user(self, request: Request, user_id: int, sign_in: UUID) -> User | None:
+        return find_signed_in_user(user_id, sign_in)
 
 
 class AccessTokenClaims(NamedTuple):
-    """sign_in: None for a token of a release before sign-ins."""
+    """The claims of an access token. `sign_in` is None for tokens of releases that did not have sign-ins."""
 
     user_id: int
     sign_in: UUID | None
     token: Token
 
 
-def read_access_token(raw: bytes) -> AccessTokenClaims:
-    """Of an access token that is genuine and has not expired; whether its sign-in is good, the database knows. Raises
-    InvalidToken."""
-    claims = _genuine(raw)
-    if claims.token["exp"] <= time.time():  # it was good when it was looked at first
+def read_access_token(raw_token: bytes) -> AccessTokenClaims:
+    """Return the claims of a valid access token. Only the database knows whether its sign-in has ended.
+
+    Raises:
+        InvalidToken: the signature or form is wrong, or the token has expired.
+    """
+    claims = _verify(raw_token)
+    if claims.token["exp"] <= time.time():  # `_verify` checked this only when it saw the token first
         raise InvalidToken("Token is expired")
     return claims
 
 
-def _view(request: Request) -> Any:
-    return request.parser_context.get("view") if request.parser_context else None
-
-
-def _find_key(request: Request, key: str) -> ServiceKey | None:
-    return find_service_key(key)
-
-
-def _find_listener(request: Request, user_id: int, sign_in: UUID) -> User | None:
-    return find_signed_in_user(user_id, sign_in)
-
-
 @lru_cache(maxsize=4096)
-def _genuine(raw: bytes) -> AccessTokenClaims:
-    """Signature and form are good; checking them takes longer than the query. Raises InvalidToken."""
-    token = JWTAuthentication().get_validated_token(raw)
+def _verify(raw_token: bytes) -> AccessTokenClaims:
+    """Check signature and form; cached, because that takes longer than the query that looks up the listener."""
+    token = JWTAuthentication().get_validated_token(raw_token)
     sign_in = token.get(SIGN_IN_CLAIM)
     return AccessTokenClaims(int(token[api_settings.USER_ID_CLAIM]), UUID(sign_in) if sign_in else None, token)
 
 
-class _ServiceKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class ServiceKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "access.authentication.ServiceKeyAuthentication"
     name = "ServiceKey"
 
@@ -113,7 +112,7 @@ class _ServiceKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
         }
 
 
-class _ListenerTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class ListenerTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "access.authentication.ListenerTokenAuthentication"
     name = "ListenerToken"
 

@@ -1,4 +1,4 @@
-"""Settings that cannot work are refused at start, with a sentence."""
+"""System checks that refuse unusable settings at start."""
 
 import re
 from collections.abc import Iterator
@@ -9,43 +9,44 @@ from django.conf import settings
 from django.core.checks import Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
-from common.rate_limits import SECONDS, rate
+from access.throttles import UNITS, parse_rate
 
-RATES = ("RATE_LISTENER", "RATE_KEY", "RATE_SIGN_IN")
+RATE_SETTINGS = ("RATE_LISTENER", "RATE_KEY", "RATE_SIGN_IN")
 ORIGIN = re.compile(r"https?://[^/\s*]+")
-A_YEAR = timedelta(days=366)
+MAX_REFRESH_DAYS = 366
 
 
 def raise_for_invalid_settings() -> None:
-    """For a web process, which Django starts without looking at any check. Raises ImproperlyConfigured."""
+    """Run the checks in a web process, where Django does not run them.
+
+    Raises:
+        ImproperlyConfigured: a setting cannot work.
+    """
     if errors := check_settings(None):
         raise ImproperlyConfigured(" ".join(error.msg for error in errors))
 
 
 @register(Tags.compatibility)
 def check_settings(app_configs: Any, **kwargs: Any) -> list[Error]:
-    said = [*_lifetimes(), *_rates(), *_who_asks()]
-    return [Error(f"MUSICREC_{name} is {value}; it must be {rule}.", id="access.E001") for name, value, rule in said]
+    return [
+        Error(f"MUSICREC_{name} is {value}; it must be {rule}.", id="access.E001")
+        for name, value, rule in _invalid_settings()
+    ]
 
 
-def _lifetimes() -> Iterator[tuple[str, object, str]]:
+def _invalid_settings() -> Iterator[tuple[str, object, str]]:
+    """Yield name, value and rule of each setting that cannot work."""
     lifetimes: dict[str, Any] = settings.SIMPLE_JWT
     access, refresh = lifetimes["ACCESS_TOKEN_LIFETIME"], lifetimes["REFRESH_TOKEN_LIFETIME"]
     if not timedelta(minutes=1) <= access <= timedelta(days=1):
         yield "TOKEN_MINUTES", access // timedelta(minutes=1), "between 1 and 1440"
-    if not timedelta(days=1) <= refresh <= A_YEAR:
-        yield "REFRESH_DAYS", refresh.days, f"between 1 and {A_YEAR.days}"
-
-
-def _rates() -> Iterator[tuple[str, object, str]]:
-    for name in RATES:
+    if not timedelta(days=1) <= refresh <= timedelta(days=MAX_REFRESH_DAYS):
+        yield "REFRESH_DAYS", refresh.days, f"between 1 and {MAX_REFRESH_DAYS}"
+    for name in RATE_SETTINGS:
         try:
-            rate(settings.MUSICREC[name])
+            parse_rate(settings.MUSICREC[name])
         except ValueError:
-            yield name, repr(settings.MUSICREC[name]), f"a number and one of /{', /'.join(SECONDS)}, or empty"
-
-
-def _who_asks() -> Iterator[tuple[str, object, str]]:
+            yield name, repr(settings.MUSICREC[name]), f"a number and one of /{', /'.join(UNITS)}, or empty"
     if settings.MUSICREC["PROXIES"] < 0:
         yield "PROXIES", settings.MUSICREC["PROXIES"], "0 or more"
     for origin in settings.CORS_ALLOWED_ORIGINS:

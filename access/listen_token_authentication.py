@@ -1,5 +1,7 @@
-"""`Authorization: Token UUID`, as clients of ListenBrainz send it; and how many requests one may make."""
+"""Authentication and throttling of clients that scrobble: `Authorization: Token UUID`, as ListenBrainz defines it."""
 
+import math
+import time
 from typing import Any
 
 from django.conf import settings
@@ -11,51 +13,53 @@ from rest_framework.throttling import BaseThrottle
 
 from access.listen_tokens import find_listen_token, record_listen_token_use
 from access.models import ListenToken, User
-from access.throttles import raise_if_limited
-from common.rate_limits import rate
-
-KEYWORD = "Token"
+from access.throttles import count_requests, parse_rate, raise_if_limited, window_stats
 
 
 def token_from_header(request: Request) -> str:
-    """The second word of the header, whatever the first; "" where there is none."""
+    """Return the second word of the Authorization header, or "". Clients differ in the first word, so it is ignored."""
     words = get_authorization_header(request).split()
     return words[1].decode("latin-1") if len(words) > 1 else ""
 
 
 class ListenTokenAuthentication(BaseAuthentication):
-    """`request.user` is the listener, `request.auth` the ListenToken."""
+    """Authenticate a listener by a listen token: `request.user` is the listener, `request.auth` the ListenToken."""
 
     def authenticate(self, request: Request) -> tuple[User, ListenToken]:
-        if not (sent := token_from_header(request)):
+        token = token_from_header(request)
+        if not token:
             raise AuthenticationFailed("an Authorization header is needed: Token UUID")
-        if (token := find_listen_token(sent)) is None:
+        listen_token = find_listen_token(token)
+        if listen_token is None:
             raise AuthenticationFailed("this token is unknown or revoked, or the account is closed")
-        record_listen_token_use(token)
-        return token.user, token
+        record_listen_token_use(listen_token)
+        return listen_token.user, listen_token
 
     def authenticate_header(self, request: Request) -> str:
-        return KEYWORD
+        return "Token"
 
 
 class ListenTokenThrottle(BaseThrottle):
-    """The listener's limit, and what is left of it in headers: these clients wait by themselves."""
+    """Apply the listener's rate limit, and report it in the headers by which these clients pace themselves."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        if (limit := rate(settings.MUSICREC["RATE_LISTENER"])) is None:
+        limit = parse_rate(settings.MUSICREC["RATE_LISTENER"])
+        if limit is None:
             return True
-        hit = limit.hit(f"listener:{request.user.pk}")
+        principal = f"listener:{request.user.pk}"
+        wait = count_requests(limit, principal)
+        window = window_stats(limit, principal)
         view.headers |= {
-            "X-RateLimit-Limit": str(limit.count),
-            "X-RateLimit-Remaining": str(max(0, limit.count - hit.count)),
-            "X-RateLimit-Reset-In": str(hit.left),
-            "X-RateLimit-Reset": str(hit.ends),
+            "X-RateLimit-Limit": str(limit.amount),
+            "X-RateLimit-Remaining": str(max(0, window.remaining)),
+            "X-RateLimit-Reset-In": str(max(0, math.ceil(window.reset_time - time.time()))),
+            "X-RateLimit-Reset": str(math.ceil(window.reset_time)),
         }
-        raise_if_limited(limit, "listener", hit.left if hit.count > limit.count else 0)
+        raise_if_limited("listener", limit, wait)
         return True
 
 
-class _ListenTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class ListenTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "access.listen_token_authentication.ListenTokenAuthentication"
     name = "ListenToken"
 

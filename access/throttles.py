@@ -1,22 +1,45 @@
-"""Too many requests of one principal are a 429: of a key, of a listener, of who tries passwords."""
+"""Rate limits of service keys, listeners and sign-ins, counted in fixed windows by the `limits` library.
 
+All processes count together in Redis; without Redis each process counts for itself. While Redis does not answer,
+requests are not counted, so that its failure neither refuses nor delays requests.
+"""
+
+import math
+import re
+import time
+from functools import cache, lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.utils.crypto import salted_hmac
+from limits import (
+    RateLimitItem,
+    RateLimitItemPerDay,
+    RateLimitItemPerHour,
+    RateLimitItemPerMinute,
+    RateLimitItemPerSecond,
+    WindowStats,
+)
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import FixedWindowRateLimiter
 from prometheus_client import Counter
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from access.models import ServiceKey
-from common.rate_limits import Leases, Rate, rate
+from common.redis_client import call_redis, redis_client
+
+UNITS: dict[str, type[RateLimitItem]] = {
+    "sec": RateLimitItemPerSecond,
+    "min": RateLimitItemPerMinute,
+    "hour": RateLimitItemPerHour,
+    "day": RateLimitItemPerDay,
+}
+RATE = re.compile(rf"([1-9]\d{{0,8}})/({'|'.join(UNITS)})")
+ADDRESS_LIMIT_FACTOR = 10  # many phones share the address of their mobile network
 
 refused_requests = Counter("musicrec_requests_refused", "Requests beyond a limit, by which.", ["limit"])
-ATTEMPTS_PER_ADDRESS_FACTOR = 10  # many phones share the address of their carrier
-
-
-_leases = Leases()
 
 
 class RateLimitExceeded(Throttled):
@@ -25,60 +48,103 @@ class RateLimitExceeded(Throttled):
 
 
 class PrincipalThrottle(BaseThrottle):
-    """Of whoever has signed in, or shown a key. Others reach only what costs nothing."""
+    """Limit the requests of each service key and each listener.
+
+    Anonymous requests are not limited: the views open to them cost next to nothing or have a throttle of their own.
+    """
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        if isinstance(request.auth, ServiceKey):
-            _limit("key", f"key:{request.auth.pk}")
-        elif request.user.is_authenticated:
-            _limit("listener", f"listener:{request.user.pk}")
+        consume_quota(request, 1)
         return True
-
-
-def consume_quota(request: Request, more: int) -> None:
-    """Count a request that asks for many things at once as so many more. Raises TooMany."""
-    if more > 0 and isinstance(request.auth, ServiceKey):
-        _limit("key", f"key:{request.auth.pk}", more)
-    elif more > 0:
-        _limit("listener", f"listener:{request.user.pk}", more)
 
 
 class SignInThrottle(BaseThrottle):
-    """Of a name and of an address. Neither is kept: only an HMAC of it, as long as it counts."""
+    """Limit the attempts to sign in by user name and by client address.
+
+    Neither is stored: the counters are named by an HMAC of them.
+    """
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        if (limit := rate(settings.MUSICREC["RATE_SIGN_IN"])) is None:
+        limit = parse_rate(settings.MUSICREC["RATE_SIGN_IN"])
+        if limit is None:
             return True
         body = request.data if isinstance(request.data, dict) else {}
-        raise_if_limited(limit, "sign_in", count_sign_in_attempt(str(body.get("username", ""))))
+        raise_if_limited("sign_in", limit, count_sign_in_attempt(str(body.get("username", ""))))
         if address := _client_address(request):
-            raise_if_limited(limit, "sign_in", limit.wait(_hmac_key("address", address), ATTEMPTS_PER_ADDRESS_FACTOR))
+            address_limit = type(limit)(limit.amount * ADDRESS_LIMIT_FACTOR)
+            raise_if_limited("sign_in", address_limit, count_requests(address_limit, _hmac_key("address", address)))
         return True
 
 
-def count_sign_in_attempt(name: str) -> int:
-    """Count one more password tried for a name; 0 if it may be tried, else the seconds to wait."""
-    limit = rate(settings.MUSICREC["RATE_SIGN_IN"])
-    return limit.wait(_hmac_key("name", name.strip())) if limit else 0
+def consume_quota(request: Request, cost: int) -> None:
+    """Count a request as `cost` requests of its service key or listener.
 
-
-def _limit(name: str, principal: str, requests: int = 1) -> None:
-    """Raises TooMany."""
-    if limit := rate(settings.MUSICREC[f"RATE_{name.upper()}"]):
-        raise_if_limited(limit, name, _leases.wait(limit, principal, requests))
+    Raises:
+        RateLimitExceeded: the principal has reached its limit.
+    """
+    if isinstance(request.auth, ServiceKey):
+        name, user_or_key = "key", request.auth.pk
+    elif request.user.is_authenticated:
+        name, user_or_key = "listener", request.user.pk
+    else:
+        return
+    limit = parse_rate(settings.MUSICREC[f"RATE_{name.upper()}"])
+    if limit and cost > 0:
+        raise_if_limited(name, limit, count_requests(limit, f"{name}:{user_or_key}", cost))
 
 
 def within_rate_limit(name: str, principal: int) -> bool:
-    """Count one request more of a "key" or a "listener"; whether it is within the limit."""
-    limit = rate(settings.MUSICREC[f"RATE_{name.upper()}"])
-    return limit is None or not _leases.wait(limit, f"{name}:{principal}")
+    """Count a request of a "key" or "listener" and return whether its limit allows it."""
+    limit = parse_rate(settings.MUSICREC[f"RATE_{name.upper()}"])
+    return limit is None or not count_requests(limit, f"{name}:{principal}")
 
 
-def raise_if_limited(limit: Rate, name: str, wait: int) -> None:
-    """Raises TooMany where there is something to wait for."""
+def count_sign_in_attempt(name: str) -> int:
+    """Count an attempt to sign in with a user name; return how many seconds to wait, 0 if it is allowed."""
+    limit = parse_rate(settings.MUSICREC["RATE_SIGN_IN"])
+    return count_requests(limit, _hmac_key("name", name.strip())) if limit else 0
+
+
+def raise_if_limited(name: str, limit: RateLimitItem, wait: int) -> None:
+    """Raise RateLimitExceeded if there are seconds to wait."""
     if wait:
         refused_requests.labels(name).inc()
-        raise RateLimitExceeded(wait, f"more than {limit.count} requests a {limit.unit};")
+        raise RateLimitExceeded(wait, f"more than {limit.amount} requests a {limit.GRANULARITY.name};")
+
+
+@lru_cache
+def parse_rate(text: str) -> RateLimitItem | None:
+    """Parse a rate such as `600/min`; an empty text means no limit.
+
+    Raises:
+        ValueError: the text is neither empty nor a number and one of UNITS.
+    """
+    if not text:
+        return None
+    if (match := RATE.fullmatch(text)) is None:
+        raise ValueError(f"{text!r} is not a rate: write a number and one of /{', /'.join(UNITS)}")
+    return UNITS[match[2]](int(match[1]))
+
+
+def count_requests(limit: RateLimitItem, principal: str, cost: int = 1) -> int:
+    """Count a principal's request, as `cost` requests; return how many seconds to wait, 0 if the limit allows it."""
+    if call_redis(lambda: limiter().hit(limit, principal, cost=cost), default=True):
+        return 0
+    return max(1, math.ceil(window_stats(limit, principal).reset_time - time.time()))
+
+
+def window_stats(limit: RateLimitItem, principal: str) -> WindowStats:
+    """Return when a principal's current window ends, in UNIX seconds, and how many requests remain in it."""
+    unused = WindowStats(time.time() + limit.get_expiry(), limit.amount)
+    return call_redis(limiter().get_window_stats, limit, principal, default=unused)
+
+
+@cache
+def limiter() -> FixedWindowRateLimiter:
+    """Return this process's rate limiter; created on first use, so that settings are read only then."""
+    if settings.REDIS_URL:
+        return FixedWindowRateLimiter(RedisStorage(settings.REDIS_URL, connection_pool=redis_client().connection_pool))
+    return FixedWindowRateLimiter(MemoryStorage())
 
 
 def _hmac_key(kind: str, value: str) -> str:
@@ -86,12 +152,13 @@ def _hmac_key(kind: str, value: str) -> str:
 
 
 def _client_address(request: Request) -> str:
-    """The caller's, as far as it can be known: behind proxies, as the outermost of ours has seen it; "" else.
+    """Return the client's address, or "" if it is not certain.
 
-    Who is no proxy of ours may write any address into the header, so only the last ones count.
+    Behind proxies it is the address that the outermost of our own proxies saw. Anybody can write addresses into
+    `X-Forwarded-For`; only those that our proxies appended, the last ones, can be trusted.
     """
     if not settings.HTTPS:
         return str(request.META.get("REMOTE_ADDR") or "")
-    seen = [a.strip() for a in request.headers.get("X-Forwarded-For", "").split(",") if a.strip()]
+    addresses = [a.strip() for a in request.headers.get("X-Forwarded-For", "").split(",") if a.strip()]
     proxies = settings.MUSICREC["PROXIES"]
-    return seen[-proxies] if 0 < proxies <= len(seen) else ""
+    return addresses[-proxies] if 0 < proxies <= len(addresses) else ""

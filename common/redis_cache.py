@@ -1,6 +1,6 @@
 """What the cache backends have beyond Django's interface; to be removed with its last users."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from django.core.cache.backends.locmem import LocMemCache as DjangoLocMemCache
@@ -12,18 +12,6 @@ T = TypeVar("T")
 
 
 class RedisCache(FailSoftRedisCache):
-    def hit(self, keys: Sequence[str], seconds: int, by: int = 1) -> list[int]:
-        """Counts `by` more of each; gives their counts, or zeros where nothing answers. They end after `seconds`."""
-
-        def count(client: Redis) -> list[int]:
-            pipe = client.pipeline(transaction=False)
-            for key in map(self.make_and_validate_key, keys):
-                pipe.set(key, 0, ex=seconds, nx=True)
-                pipe.incr(key, by)
-            return [int(count) for count in pipe.execute()[1::2]]
-
-        return self._try(count, [0] * len(keys))
-
     def find_or_claim(self, key: str, seconds: float) -> tuple[bytes | None, bool]:
         """What is shared under the key; else whether making it is up to the caller. Who makes it shares or releases it;
         who does neither within `seconds` is not waited for."""
@@ -63,27 +51,6 @@ class RedisCache(FailSoftRedisCache):
 
         self._try(write, None)
 
-    def add_members(self, key: str, members: Collection[int], most: int) -> None:
-        """To a set, which keeps `most` of them."""
-        name = self.make_and_validate_key(key)
-
-        def add(client: Redis) -> None:
-            pipe = client.pipeline(transaction=False)
-            pipe.sadd(name, *members)
-            pipe.scard(name)
-            if (beyond := pipe.execute()[1] - most) > 0:
-                client.spop(name, beyond)
-
-        self._try(add, None)
-
-    def pop_members(self, key: str, count: int) -> list[bytes]:
-        """Takes up to `count` out of a set."""
-
-        def take(client: Redis) -> list[bytes]:
-            return list(client.spop(self.make_and_validate_key(key), count) or [])  # type: ignore[arg-type]
-
-        return self._try(take, [])
-
     def release(self, key: str) -> None:
         """It is not made after all."""
         self._try(lambda client: client.delete(f"{self.make_and_validate_key(key)}:claim"), 0)
@@ -94,10 +61,7 @@ class RedisCache(FailSoftRedisCache):
 
 
 class LocMemCache(DjangoLocMemCache):
-    """Each process counts for itself, and shares nothing."""
-
-    def hit(self, keys: Sequence[str], seconds: int, by: int = 1) -> list[int]:
-        return [self._hit(key, seconds, by) for key in keys]
+    """Shares nothing between processes."""
 
     def find_or_claim(self, key: str, seconds: float) -> tuple[bytes | None, bool]:
         return None, True
@@ -113,16 +77,3 @@ class LocMemCache(DjangoLocMemCache):
 
     def share_many(self, values: Mapping[str, bytes], seconds: int) -> None:
         pass
-
-    def add_members(self, key: str, members: Collection[int], most: int) -> None:
-        pass
-
-    def pop_members(self, key: str, count: int) -> list[bytes]:
-        return []
-
-    def _hit(self, key: str, seconds: int, by: int) -> int:
-        self.add(key, 0, seconds)
-        try:
-            return self.incr(key, by)
-        except ValueError:  # it ended, or made room for others, in between
-            return by

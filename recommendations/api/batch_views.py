@@ -9,6 +9,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request as HttpRequest
 from rest_framework.views import APIView
 
+from access.authentication import SCHEMES
 from access.models import Scope, ServiceKey
 from access.permissions import resolve_user_id
 from access.throttles import consume_quota
@@ -19,6 +20,7 @@ from recommendations.serving.recommender import RequestOptions, UnknownTrack
 from recommendations.serving.response_cache import CachedResponse
 
 
+@extend_schema(auth=SCHEMES)
 class BatchView(Asking, APIView):
     required_scope = Scope.RECOMMEND
 

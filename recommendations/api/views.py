@@ -7,6 +7,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request as HttpRequest
 from rest_framework.viewsets import ViewSet
 
+from access.authentication import SCHEMES
 from access.models import Scope
 from access.permissions import USER_ID, parse_id, resolve_path_user_id, resolve_user_id
 from engine.data.id_map import INT64_MAX
@@ -21,6 +22,7 @@ from recommendations.serving.response_cache import response_cache
 HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Authorization", "Content-Type": "application/json"}
 
 
+@extend_schema(auth=SCHEMES)
 class RecommendViewSet(Asking, ViewSet):
     """What to hear next."""
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.cache import cache as django_cache
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import User
+from common.redis_client import redis_client
 from common.stale_listeners import REDIS_KEY, add_stale_listeners, pop_stale_listeners
 from recommendations.serving import precompute, precomputed, slate
 from recommendations.serving.precompute import Progress, precompute_active
@@ -30,7 +30,7 @@ def world(catalogue: Catalogue, settings: Any) -> Catalogue:
         catalogue.play(user, tracks[0], at=timezone.now() - timedelta(days=1))
     assert run_training("test").status == "Published"
     settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 1000}
-    django_cache.delete(REDIS_KEY)
+    redis_client().delete(REDIS_KEY)
     return catalogue
 
 
@@ -128,7 +128,7 @@ def test_off_nothing_is_computed(world: Catalogue, settings: Any, monkeypatch: p
 def test_no_more_wait_to_be_computed_again_than_there_is_room_for(
     world: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("common.stale_listeners._MOST", 5)
+    monkeypatch.setattr("common.stale_listeners.MAX_LISTENERS", 5)
     for _ in range(3):
         add_stale_listeners(range(1, 9))
     assert len(pop_stale_listeners(100)) == 5
