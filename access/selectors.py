@@ -9,12 +9,12 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from access.models import Erasure, ServiceKey, User
-from common.prepared_queries import Parameter, RowsAsJson
+from common.prepared_queries import QueryParameter, RowsAsJson
 
-NOW = Parameter("now", DateTimeField())
-LISTENER = Parameter("listener", BigIntegerField())
-DIGEST = Parameter("digest", CharField())
-SIGN_IN = Parameter("sign_in", UUIDField())
+NOW = QueryParameter("now", DateTimeField())
+LISTENER = QueryParameter("listener", BigIntegerField())
+DIGEST = QueryParameter("digest", CharField())
+SIGN_IN = QueryParameter("sign_in", UUIDField())
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def signed_in_users(user_id: Any, sign_in: Any) -> QuerySet[User]:
     return User.objects.filter(pk=user_id, is_active=True, sign_ins=sign_in)
 
 
-def listener_settings_column(listener: Any = LISTENER) -> RowsAsJson:
+def listener_settings_subquery(listener: Any = LISTENER) -> RowsAsJson:
     """The `Standing` of a listener, to be read by `standing_in`. Who is being erased is nobody already."""
     columns = ("consent", "market", "allow_explicit", "revision")
     return RowsAsJson(User.objects.filter(pk=listener, is_active=True).values(*columns), columns)

@@ -17,7 +17,7 @@ Row = tuple[Any, ...]
 _numbers = itertools.count(1)  # of the statements of this process: a name is the connection's
 
 
-class Parameter(Expression):
+class QueryParameter(Expression):
     """A value that is named when the statement is executed."""
 
     def __init__(self, name: str, output_field: "Field[Any, Any]") -> None:
@@ -53,7 +53,7 @@ class _Compiled(NamedTuple):
     names: list[str]
 
 
-class Statement:
+class PreparedQuery:
     """build: gives the query; called once, when the database is known."""
 
     def __init__(self, build: "Callable[[], QuerySet[Any, Any]]") -> None:
@@ -61,7 +61,7 @@ class Statement:
         self._compiled: _Compiled | None = None
         self._prepared: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
-    def rows(self, **values: Any) -> list[Row]:
+    def fetch(self, **values: Any) -> list[Row]:
         """Raw rows: what the driver makes of them, not the fields.
 
         It may be the first query of a request: a connection that has died meanwhile is replaced, so that nobody has to
@@ -90,7 +90,7 @@ class Statement:
 
     def _compile(self, one: Any) -> "_Compiled":
         sql, parameters = self._build().query.get_compiler(connection=one).as_sql()
-        names = dict.fromkeys(p.name for p in parameters if isinstance(p, Parameter))
+        names = dict.fromkeys(p.name for p in parameters if isinstance(p, QueryParameter))
         self._compiled = _Compiled(sql, list(parameters), list(names))
         return self._compiled
 
@@ -99,7 +99,9 @@ class Statement:
         however often it is used."""
         if (call := self._prepared.get(one.connection)) is None:
             numbers = {name: f"${number}" for number, name in enumerate(compiled.names, 1)}
-            given = [numbers[p.name] if isinstance(p, Parameter) else _literal(cursor, p) for p in compiled.parameters]
+            given = [
+                numbers[p.name] if isinstance(p, QueryParameter) else _literal(cursor, p) for p in compiled.parameters
+            ]
             name = f"musicrec_{next(_numbers)}"
             cursor.execute(f"PREPARE {name} AS {compiled.sql % tuple(given)}")
             marks = ", ".join(["%s"] * len(numbers))
@@ -122,6 +124,6 @@ def _literal(cursor: Any, value: Any) -> str:
 
 def _value(parameter: Any, values: dict[str, Any], one: Any) -> Any:
     """As the database wants it. The driver of PostgreSQL knows what Python has."""
-    if not isinstance(parameter, Parameter):
+    if not isinstance(parameter, QueryParameter):
         return parameter
     return parameter.output_field.get_db_prep_value(values[parameter.name], one)

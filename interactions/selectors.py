@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from access.models import User
 from access.selectors import LISTENER, NOW
-from common.prepared_queries import RowsAsJson, Statement
+from common.prepared_queries import PreparedQuery, RowsAsJson
 from engine.data.plays import Plays, Signal
 from engine.data.user_item_pairs import UserItemPairs
 from interactions.events.event_types import EventType
@@ -120,12 +120,12 @@ def parse_history(column: str | None) -> History:
     return History(UserItemPairs.from_listener(plays), (int(interactions.sum()), int(seconds.max())))
 
 
-_HISTORY_STATEMENT = Statement(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))
+_HISTORY_STATEMENT = PreparedQuery(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))
 
 
 def load_history(user_id: int) -> History:
     """One query. An unknown listener's is empty."""
-    found = _HISTORY_STATEMENT.rows(listener=user_id)
+    found = _HISTORY_STATEMENT.fetch(listener=user_id)
     return parse_history(found[0][0]) if found else History()
 
 

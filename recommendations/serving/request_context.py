@@ -18,12 +18,12 @@ from access.selectors import (
     NOW,
     SIGN_IN,
     ListenerSettings,
-    listener_settings_column,
+    listener_settings_subquery,
     parse_listener_settings,
     signed_in_users,
     usable_service_keys,
 )
-from common.prepared_queries import Parameter, Statement
+from common.prepared_queries import PreparedQuery, QueryParameter
 from interactions.selectors import (
     Blocks,
     History,
@@ -37,8 +37,8 @@ from tracks.models import Catalogue
 from tracks.selectors import catalogue_revision, catalogue_revision_subquery
 
 UNKNOWN = -1
-_REVISION = Parameter("revision", BigIntegerField())
-_CATALOGUE = Parameter("catalogue", BigIntegerField())
+_REVISION = QueryParameter("revision", BigIntegerField())
+_CATALOGUE = QueryParameter("catalogue", BigIntegerField())
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class RequestContext:
 def load_context_by_key(key: str, listener: int | None, known: Revisions) -> tuple[ServiceKey, RequestContext] | None:
     """None where the key is not good."""
     began = perf_counter()
-    rows = _BY_KEY.rows(digest=ServiceKey.digest_of(key), now=timezone.now(), **_about(listener, known))
+    rows = _BY_KEY.fetch(digest=ServiceKey.digest_of(key), now=timezone.now(), **_about(listener, known))
     if not rows:
         return None
     *columns, pk, prefix, scopes = rows[0]
@@ -95,7 +95,7 @@ def load_context_by_key(key: str, listener: int | None, known: Revisions) -> tup
 def load_context_by_token(user_id: int, sign_in: UUID, known: Revisions) -> tuple[User, RequestContext] | None:
     """A listener asks for themselves only. None where the sign-in has ended."""
     began = perf_counter()
-    rows = _BY_TOKEN.rows(sign_in=sign_in, now=timezone.now(), **_about(user_id, known))
+    rows = _BY_TOKEN.fetch(sign_in=sign_in, now=timezone.now(), **_about(user_id, known))
     return (_user(user_id), RequestContext(user_id, known, rows[0], perf_counter() - began)) if rows else None
 
 
@@ -114,7 +114,7 @@ def load_contexts(listeners: Collection[int]) -> dict[int, RequestContext]:
     """Of many at once, by listener; nobody's principal. One query."""
     one = OuterRef("pk")
     columns = (
-        listener_settings_column(one),
+        listener_settings_subquery(one),
         blocks_subquery(one, timezone.now()),
         catalogue_revision_subquery(),
         history_subquery(listener=one),
@@ -135,9 +135,13 @@ def _columns(asked_by: "QuerySet[Any, Any]", *others: str) -> "QuerySet[Any, Any
     same = User.objects.filter(pk=LISTENER, revision=_REVISION), Catalogue.objects.filter(revision=_CATALOGUE)
     changed = ~Q(Exists(same[0])) | ~Q(Exists(same[1]))
     return asked_by.values_list(
-        listener_settings_column(), blocks_subquery(), catalogue_revision_subquery(), history_subquery(changed), *others
+        listener_settings_subquery(),
+        blocks_subquery(),
+        catalogue_revision_subquery(),
+        history_subquery(changed),
+        *others,
     )
 
 
-_BY_KEY = Statement(lambda: _columns(usable_service_keys(DIGEST, NOW), "pk", "prefix", "scopes"))
-_BY_TOKEN = Statement(lambda: _columns(signed_in_users(LISTENER, SIGN_IN)))
+_BY_KEY = PreparedQuery(lambda: _columns(usable_service_keys(DIGEST, NOW), "pk", "prefix", "scopes"))
+_BY_TOKEN = PreparedQuery(lambda: _columns(signed_in_users(LISTENER, SIGN_IN)))

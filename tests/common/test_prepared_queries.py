@@ -9,43 +9,45 @@ from django.db.models import BigIntegerField, DateTimeField
 from django.test.utils import CaptureQueriesContext
 
 from access.models import User
-from common.prepared_queries import Parameter, RowsAsJson, Statement
+from common.prepared_queries import PreparedQuery, QueryParameter, RowsAsJson
 
 
 @pytest.fixture
-def named() -> Statement:
-    listener = Parameter("listener", BigIntegerField())
-    return Statement(lambda: User.objects.filter(pk=listener, is_active=True).values_list("username", "market"))
+def named() -> PreparedQuery:
+    listener = QueryParameter("listener", BigIntegerField())
+    return PreparedQuery(lambda: User.objects.filter(pk=listener, is_active=True).values_list("username", "market"))
 
 
-def test_it_is_executed_with_the_values_of_each_time(alice: User, bob: User, named: Statement) -> None:
-    assert [named.rows(listener=user.pk) for user in (alice, bob)] == [[("alice", "")], [("bob", "")]]
-    assert named.rows(listener=-1) == []
+def test_it_is_executed_with_the_values_of_each_time(alice: User, bob: User, named: PreparedQuery) -> None:
+    assert [named.fetch(listener=user.pk) for user in (alice, bob)] == [[("alice", "")], [("bob", "")]]
+    assert named.fetch(listener=-1) == []
 
 
-def test_it_is_compiled_and_prepared_once(alice: User, named: Statement) -> None:
-    named.rows(listener=alice.pk)
+def test_it_is_compiled_and_prepared_once(alice: User, named: PreparedQuery) -> None:
+    named.fetch(listener=alice.pk)
     with CaptureQueriesContext(connection) as queries:
-        named.rows(listener=alice.pk)
+        named.fetch(listener=alice.pk)
     [query] = queries
     assert query["sql"].startswith("EXECUTE" if connection.vendor == "postgresql" else "SELECT")
 
 
-def test_behind_a_pooler_nothing_is_prepared(alice: User, named: Statement, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behind_a_pooler_nothing_is_prepared(
+    alice: User, named: PreparedQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
     with CaptureQueriesContext(connection) as queries:
-        assert named.rows(listener=alice.pk) == [("alice", "")]
+        assert named.fetch(listener=alice.pk) == [("alice", "")]
     assert [q["sql"].split()[0] for q in queries] == ["SELECT"]
 
 
 def test_times_are_compared_as_the_database_keeps_them(alice: User) -> None:
     moment = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
     User.objects.filter(pk=alice.pk).update(last_login=moment)
-    since = Statement(
-        lambda: User.objects.filter(last_login__gte=Parameter("since", DateTimeField())).values_list("username")
+    since = PreparedQuery(
+        lambda: User.objects.filter(last_login__gte=QueryParameter("since", DateTimeField())).values_list("username")
     )
-    assert since.rows(since=moment) == [("alice",)]
-    assert since.rows(since=moment + timedelta(microseconds=1)) == []
+    assert since.fetch(since=moment) == [("alice",)]
+    assert since.fetch(since=moment + timedelta(microseconds=1)) == []
 
 
 def test_rows_come_as_one_text_in_their_order(alice: User, bob: User) -> None:
@@ -64,10 +66,10 @@ def dying(transactional_db: None) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("dying")
-def test_a_connection_that_died_meanwhile_is_replaced(named: Statement) -> None:
+def test_a_connection_that_died_meanwhile_is_replaced(named: PreparedQuery) -> None:
     alice: Any = User.objects.create_user("alice")
-    named.rows(listener=alice.pk)
+    named.fetch(listener=alice.pk)
     connection.connection.close()
     if connection.vendor != "postgresql":  # whose file does not go away
         connection.close()
-    assert named.rows(listener=alice.pk) == [("alice", "")]
+    assert named.fetch(listener=alice.pk) == [("alice", "")]
