@@ -12,22 +12,20 @@ from numpy.typing import NDArray
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
 
 TRANSFORMS = ("none", "log", "capped", "bm25")
-
 DAY_SECONDS = 86_400
-
-_LEAST = 1e-6  # of a wanted pair, so that the matrix has it
-
-MIN_DECAY = (
-    0.1  # of its confidence is left of the oldest play; without a floor, all of a quiet listener would fade away
-)
+MIN_DECAY = 0.1  # without a lower bound, everything a quiet listener ever played would fade away
+_MIN_POSITIVE = 1e-6  # keeps every positive pair in the sparse matrix
 
 
 @dataclass(frozen=True)
 class PlayStatistics:
-    """What a confidence is measured against, fixed when a version is trained.
+    """Totals of the training data that confidences are computed with; fixed when a version is trained.
 
-    users: listeners with plays · plays: the mean of their totals · pairs: the mean of their distinct tracks · newest:
-    UNIX second of the last play.
+    Attributes:
+        users: the number of listeners with plays.
+        plays: the mean number of plays of a listener.
+        pairs: the mean number of distinct tracks of a listener.
+        newest: UNIX second of the last interaction.
     """
 
     users: int = 0
@@ -45,17 +43,22 @@ class PlayStatistics:
 
 @dataclass(frozen=True)
 class ConfidenceWeights:
-    """How sure one is that a listener wants a track, or, below zero, that they do not.
+    """The weights by which interactions become confidences: how sure we are that a listener wants a track.
 
-    wanted: c = (base + bonus, once a play qualified + liked, while liked (in the place of the bonus) + added, while in
-    a playlist + shared, once shared - skipped, once skipped + scale · f(plays)) · rarity · decay, above 0
-    refused: c = -disliked, while disliked; else -skipped, where only skipped; times rarity and decay
+    A negative confidence means that the listener does not want it. For a positive pair
 
-    f by `transform`: none 0 · log ln(1 + plays) (Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback
-    Datasets", 2008, eq. 6) · capped min(plays, cap) / cap · bm25 saturating with k1 and the listener's total with b
-    (Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009). rarity: ln(1 + listeners / listeners of
-    the track) where `rare`. decay: from 1 to a tenth, by half of the way in every half_life days, 0 for none; a play
-    newer than the model's newest has age 0.
+        c = (base + bonus [qualified and not liked] + liked [liked] + added [in a playlist] + shared [shared]
+             − skipped [skipped] + scale · f(plays)) · rarity · decay, at least a little above 0
+
+    and for a negative one c = −disliked if disliked, else −skipped, times rarity and decay. Here
+
+    - f(plays) depends on `transform`: `none` is 0; `log` is ln(1 + plays) (Hu, Koren & Volinsky, "Collaborative
+      Filtering for Implicit Feedback Datasets", 2008, eq. 6); `capped` is min(plays, cap) / cap; `bm25` saturates with
+      `k1` and normalizes by the listener's total with `b` (Robertson & Zaragoza, "The Probabilistic Relevance
+      Framework: BM25 and Beyond", 2009).
+    - rarity is ln(1 + listeners / listeners of the track) if `rare`, else 1.
+    - decay falls from 1 towards `MIN_DECAY` with the age of the newest interaction, half of the way in every
+      `half_life` days; 0 days means no decay. An interaction newer than the training data has age 0.
     """
 
     base: float = 1.0
@@ -77,7 +80,7 @@ class ConfidenceWeights:
         if self.transform not in TRANSFORMS:
             raise ValueError(f"transform: {self.transform!r} is not one of {', '.join(TRANSFORMS)}")
         for name in ("base", "cap"):
-            if not getattr(self, name) > 0:  # so that what is not a number is refused too
+            if not getattr(self, name) > 0:  # unlike "<= 0", this rejects NaN too
                 raise ValueError(f"{name}: must be above 0, not {getattr(self, name)}")
         for name in ("bonus", "liked", "scale", "k1", "b", "half_life", "added", "shared", "skipped", "disliked"):
             if not getattr(self, name) >= 0:
@@ -86,23 +89,33 @@ class ConfidenceWeights:
     def compute(
         self, pairs: UserItemPairs, listeners: NDArray[np.float32], statistics: PlayStatistics
     ) -> NDArray[np.float32]:
-        """Float32 (k,): above 0 for a wanted pair, below for a refused one, 0 for one that nothing is known of.
-        listeners: float32 (tracks,), how many played each track."""
+        """Compute the confidence of each pair.
+
+        Args:
+            pairs: k pairs.
+            listeners: float32 (tracks,), how many listeners played each track.
+            statistics: of the data that the model was trained on.
+
+        Returns:
+            float32 (k,): above 0 for positive pairs, below 0 for negative ones, else 0.
+        """
         c = self.base + self.bonus * (pairs.qualified & ~pairs.liked) + self.liked * pairs.liked
         c = c + self.added * pairs.added + self.shared * pairs.shared - self.skipped * pairs.skipped
-        c = np.maximum(c + self.scale * self._amount(pairs, statistics), _LEAST)
+        c = np.maximum(c + self.scale * self._transformed_counts(pairs, statistics), _MIN_POSITIVE)
         c = np.where(pairs.is_positive, c, -np.where(pairs.disliked, self.disliked, self.skipped * pairs.skipped))
         if self.rare:
             c = c * np.log1p(max(statistics.users, 1) / np.maximum(listeners[pairs.track], 1))
         if self.half_life:
             age = np.maximum(statistics.newest - pairs.newest, 0) / DAY_SECONDS
             c = c * (MIN_DECAY + (1 - MIN_DECAY) * np.exp2(-age / self.half_life))
-        return np.asarray(np.where(pairs.is_positive, np.maximum(c, _LEAST), c), np.float32)
+        return np.asarray(np.where(pairs.is_positive, np.maximum(c, _MIN_POSITIVE), c), np.float32)
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the weights, ready for JSON."""
         return asdict(self)
 
-    def _amount(self, pairs: UserItemPairs, statistics: PlayStatistics) -> NDArray[np.float64]:
+    def _transformed_counts(self, pairs: UserItemPairs, statistics: PlayStatistics) -> NDArray[np.float64]:
+        """Return f(plays) of each pair, float64 (k,)."""
         n = pairs.count.astype(np.float64)
         match self.transform:
             case "log":
@@ -122,7 +135,16 @@ def confidence_matrix(
     confidence: ConfidenceWeights,
     statistics: PlayStatistics | None = None,
 ) -> sp.csr_matrix:
-    """CSR float32 of `shape` (listeners, tracks), an entry a pair."""
+    """Build the matrix that models are fitted on.
+
+    Args:
+        pairs: ordered by listener, then track, as `UserItemPairs.from_plays` and `merge` return them.
+        shape: (listeners, tracks).
+        statistics: those of the pairs by default.
+
+    Returns:
+        CSR float32 of `shape`, with the confidence of each pair.
+    """
     values = confidence.compute(pairs, count_listeners(pairs, shape[1]), statistics or PlayStatistics.from_pairs(pairs))
     indptr = np.concatenate([[0], np.cumsum(np.bincount(pairs.user, minlength=shape[0]))])
     return sp.csr_matrix((values, pairs.track, indptr), shape)

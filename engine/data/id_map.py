@@ -1,4 +1,4 @@
-"""Outside ids stop here: inside the engine a listener or a track is a row number, always valid."""
+"""Translate ids to row numbers. Inside the engine, listeners and tracks are row numbers, which are always valid."""
 
 from __future__ import annotations
 
@@ -14,55 +14,64 @@ INT64_MAX = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class IdMap:
-    """Outside ids ↔ row numbers. `ids`: int64 (n,), strictly ascending; row r is `ids[r]`."""
+    """A two-way mapping of ids and row numbers.
+
+    Attributes:
+        ids: int64 (n,), strictly ascending; `ids[row]` is the id of a row.
+    """
 
     ids: Ids
 
     @classmethod
     def from_ids(cls, ids: ArrayLike) -> IdMap:
-        """An IdMap of the distinct values of `ids`, in any order."""
-        wanted = np.asarray(ids, dtype=np.int64).ravel()
-        if not _dense(wanted):
-            return cls(np.unique(wanted))
-        there = np.zeros(int(wanted.max()) + 1, np.bool_)
-        there[wanted] = True
-        return cls(np.flatnonzero(there))
+        """Build a map of the distinct values of `ids`, in any order."""
+        values = np.asarray(ids, dtype=np.int64).ravel()
+        if not _fits_lookup_table(values):
+            return cls(np.unique(values))
+        is_present = np.zeros(int(values.max()) + 1, np.bool_)
+        is_present[values] = True
+        return cls(np.flatnonzero(is_present))
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def row(self, outside_id: int) -> int | None:
-        """The row of one id; None where it is unknown, whatever its size."""
-        if not 0 <= outside_id <= INT64_MAX:
+    def row(self, id_: int) -> int | None:
+        """Return the row of an id, or None for an unknown id of any size."""
+        if not 0 <= id_ <= INT64_MAX:
             return None
-        row = int(self.ids.searchsorted(outside_id))
-        return row if row < len(self.ids) and self.ids[row] == outside_id else None
+        row = int(self.ids.searchsorted(id_))
+        return row if row < len(self.ids) and self.ids[row] == id_ else None
 
-    def rows(self, outside_ids: ArrayLike) -> tuple[Rows, NDArray[np.bool_]]:
-        """Rows of many ids: `(rows int64 (k,), known bool (k,))`; an unknown id has row 0 and known False."""
-        wanted = np.asarray(outside_ids, dtype=np.int64)
-        if not (len(self.ids) and wanted.size):
-            return np.zeros(wanted.shape, np.int64), np.zeros(wanted.shape, np.bool_)
-        if wanted.size > len(self.ids) and _dense(self.ids, wanted.size):
-            return self._rows_by_table(wanted)
-        rows = np.minimum(self.ids.searchsorted(wanted), len(self.ids) - 1)
-        known = self.ids[rows] == wanted
+    def rows(self, ids: ArrayLike) -> tuple[Rows, NDArray[np.bool_]]:
+        """Return the rows of many ids.
+
+        Args:
+            ids: int64 (k,).
+
+        Returns:
+            Rows int64 (k,), and bool (k,), whether each id is known. An unknown id has row 0.
+        """
+        values = np.asarray(ids, dtype=np.int64)
+        if not (len(self.ids) and values.size):
+            return np.zeros(values.shape, np.int64), np.zeros(values.shape, np.bool_)
+        if values.size > len(self.ids) and _fits_lookup_table(self.ids, values.size):
+            # For many ids, building a lookup table is quicker than a binary search for each. The table is one entry
+            # longer than the greatest id, so that index -1 stands for all ids outside of it.
+            table = np.full(int(self.ids[-1]) + 2, -1, np.int64)
+            table[self.ids] = np.arange(len(self.ids))
+            rows = table[np.where((values >= 0) & (values <= self.ids[-1]), values, -1)]
+            known = rows >= 0
+        else:
+            rows = np.minimum(self.ids.searchsorted(values), len(self.ids) - 1)
+            known = self.ids[rows] == values
         return np.where(known, rows, 0), known
 
-    def _rows_by_table(self, wanted: Ids) -> tuple[Rows, NDArray[np.bool_]]:
-        """For many ids: a look at a table of all is quicker than a search for each."""
-        table = np.full(int(self.ids[-1]) + 2, -1, np.int64)  # the last is nobody's
-        table[self.ids] = np.arange(len(self.ids))
-        rows = table[np.where((wanted >= 0) & (wanted <= self.ids[-1]), wanted, -1)]
-        known = rows >= 0
-        return np.where(known, rows, 0), known
-
-    def known_rows(self, outside_ids: ArrayLike) -> Rows:
-        """Rows of those of the ids that are known, in their order."""
-        rows, known = self.rows(outside_ids)
+    def known_rows(self, ids: ArrayLike) -> Rows:
+        """Return the rows of those ids that are known, in the order of `ids`."""
+        rows, known = self.rows(ids)
         return rows[known]
 
 
-def _dense(ids: Ids, among: int = 0) -> bool:
-    """Whether a table up to the greatest id is about as long as the ids, or as those `among` which they are sought."""
-    return bool(len(ids) and ids.min() >= 0 and ids.max() < 8 * max(len(ids), among) + 65_536)
+def _fits_lookup_table(ids: Ids, lookups: int = 0) -> bool:
+    """Return whether a table up to the greatest id is not much longer than the ids, or than the number of look-ups."""
+    return bool(len(ids) and ids.min() >= 0 and ids.max() < 8 * max(len(ids), lookups) + 65_536)

@@ -1,4 +1,4 @@
-"""Plays: the engine's only input, as columns of equal length."""
+"""Plays: the only input of the engine, as columns of equal length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 
 class Signal(IntEnum):
-    """What a row says. The newest of LIKE … UNDISLIKE counts, and the newest of ADD and REMOVE."""
+    """The kind of an interaction.
+
+    Of LIKE, UNLIKE, DISLIKE and UNDISLIKE only the newest counts, and so does only the newest of ADD and REMOVE.
+    """
 
     PLAY = 0
     SKIP = 1
@@ -22,15 +25,19 @@ class Signal(IntEnum):
     UNDISLIKE = 5
     SHARE = 6
     ADD = 7  # to a playlist
-    REMOVE = 8
+    REMOVE = 8  # from a playlist
 
 
 @dataclass(frozen=True)
 class Plays:
-    """One row an interaction; where two are of the same second, the later row is the newer.
+    """Interactions, one row each. Among rows of the same second, the later row is the newer one.
 
-    user, track: int64 outside ids · count: float32, plays the row stands for (1 for an event, n for an imported
-    total) · qualified: bool, heard to 75 % or completed · time: int64, UNIX seconds · signal: int8, a `Signal`.
+    Attributes:
+        user, track: int64, ids.
+        count: float32, how many plays the row stands for: 1 for an event, n for an imported total.
+        qualified: bool, whether at least 75 % was heard or the track was completed.
+        time: int64, UNIX seconds.
+        signal: int8, a `Signal`.
     """
 
     user: NDArray[np.int64]
@@ -49,7 +56,7 @@ class Plays:
 
     @classmethod
     def from_rows(cls, rows: Iterable[tuple[int, int, float, bool, int]]) -> Plays:
-        """From `(user, track, count, qualified, time)` tuples of plays; for one chunk, or for tests."""
+        """Build plays from `(user, track, count, qualified, time)` tuples; for single chunks and tests."""
         user, track, count, qualified, time = zip(*rows, strict=True) if (rows := list(rows)) else [()] * 5
         return cls(
             np.array(user, np.int64),
@@ -62,15 +69,16 @@ class Plays:
 
     @classmethod
     def concatenate(cls, chunks: Iterable[Plays]) -> Plays:
+        """Join chunks, in their order."""
         parts = list(chunks) or [cls.empty()]
         return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
-    def where(self, mask: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Plays:
-        """The rows for which `mask` bool (n,) is true; or those of a slice, or int64 (k,) rows in their order."""
-        return Plays(*(getattr(self, f.name)[mask] for f in fields(self)))
+    def where(self, selection: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Plays:
+        """Return the rows that a mask bool (n,), a slice, or row numbers int64 (k,) select, in that order."""
+        return Plays(*(getattr(self, f.name)[selection] for f in fields(self)))
 
     def fingerprint(self) -> str:
-        """The same rows in the same order give the same 32 hex digits."""
+        """Return 32 hex digits that are equal for the same rows in the same order."""
         digest = hashlib.blake2b(digest_size=16)
         for f in fields(self):
             digest.update(np.ascontiguousarray(getattr(self, f.name)).tobytes())

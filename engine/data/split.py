@@ -1,4 +1,4 @@
-"""Hold out plays to judge a configuration on. Every play is in exactly one part, in the order it came in."""
+"""Hold out plays to evaluate a configuration on. Every play is in exactly one part, and keeps its order there."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 from engine.data.plays import Plays
 from engine.hashing import hash_pairs_to_unit_interval, hash_to_unit_interval
 
-Mask = NDArray[np.bool_]
-
 
 class Split(NamedTuple):
-    """kind: how it was split, one of KINDS · past: what a model may learn from · future: what it is judged on · given:
-    plays of listeners who are not in the past, told to the finished model (fold-in) before it is asked about them."""
+    """Plays split into parts.
+
+    Attributes:
+        kind: how they were split, a key of `SPLITTERS`.
+        past: the plays to fit a model on.
+        future: the plays to evaluate it on.
+        fold_in_plays: plays of listeners who are not in the past; the fitted model folds them in before it is
+            evaluated on these listeners.
+    """
 
     kind: str
     past: Plays
@@ -25,59 +30,81 @@ class Split(NamedTuple):
 
 
 def split_plays(plays: Plays, kind: str, share: float, seed: int) -> Split:
-    """Split by one of KINDS; `share`, in 0..1, of what that kind speaks of is held out. Raises ValueError for another
-    kind or share."""
+    """Split plays in one of the ways of `SPLITTERS`.
+
+    Args:
+        kind: a key of `SPLITTERS`.
+        share: how much to hold out, between 0 and 1; of what, depends on the kind.
+        seed: of the random kinds.
+
+    Raises:
+        ValueError: for an unknown kind, or a share out of range.
+    """
     if kind not in SPLITTERS:
-        raise ValueError(f"a split is one of {', '.join(SPLITTERS)}; not {kind!r}")
+        raise ValueError(f"kind of split: must be one of {', '.join(SPLITTERS)}; not {kind!r}")
     if not 0 < share < 1:
-        raise ValueError(f"the share held out lies between 0 and 1; not {share}")
+        raise ValueError(f"share to hold out: must be between 0 and 1; not {share}")
     return SPLITTERS[kind](plays, share, seed)
 
 
 def split_by_time(plays: Plays, share: float, seed: int) -> Split:
-    """The newest `share` of the plays. Imported totals have no times (all the same): `by_ratio` then."""
+    """Hold out the newest `share` of the plays.
+
+    Imported totals all have the same time, so that nothing, or far too much, would be newest; these are split by ratio.
+    """
     oldest_first = np.sort(plays.time)
     held_out = plays.time >= oldest_first[int(len(plays) * (1 - share))] if len(plays) else np.zeros(0, np.bool_)
     if held_out.all() or held_out.mean() > 2 * share:
         return split_by_ratio(plays, share, seed)
-    return _cut("time", plays, held_out)
+    return Split("time", plays.where(~held_out), plays.where(held_out))
 
 
 def split_by_ratio(plays: Plays, share: float, seed: int) -> Split:
-    """A random `share` of each listener's tracks, rounded, but never all of them; all plays of a track go together.
-    What is held out of one listener does not depend on others, so that a search and the gate after it, between which
-    plays arrive, still agree about everybody else."""
-    owner, pair = _pairs(plays)
-    tracks = np.bincount(owner)
+    """Hold out a random `share` of each listener's tracks, rounded, but never all; a track's plays stay together.
+
+    What is held out for one listener does not depend on the others. The hyperparameter search and the quality gate
+    after it therefore agree on the held-out tracks of all listeners who did not play anything in between.
+    """
+    user_of_pair, pair_of_play = _group_by_pair(plays)
+    tracks = np.bincount(user_of_pair)
     quota = np.minimum(np.floor(share * tracks + 0.5), tracks - 1)
-    user, track = (ids[np.unique(pair, return_index=True)[1]] for ids in (plays.user, plays.track))
-    shuffled = np.lexsort((hash_pairs_to_unit_interval(user, track, seed), owner))
-    held_out = np.zeros(len(owner), np.bool_)
-    held_out[shuffled] = _place(owner) < quota[owner]
-    return _cut("ratio", plays, held_out[pair])
+    user, track = (ids[np.unique(pair_of_play, return_index=True)[1]] for ids in (plays.user, plays.track))
+    shuffled = np.lexsort((hash_pairs_to_unit_interval(user, track, seed), user_of_pair))
+    held_out = np.zeros(len(user_of_pair), np.bool_)
+    held_out[shuffled] = _position_in_run(user_of_pair) < quota[user_of_pair]
+    held_out_plays = held_out[pair_of_play]
+    return Split("ratio", plays.where(~held_out_plays), plays.where(held_out_plays))
 
 
 def split_off_last_track(plays: Plays, share: float, seed: int) -> Split:
-    """Of each listener with two tracks or more, the one they came to last, with all its plays; of tracks first played
-    at the same time, the later row. Neither `share` nor `seed` matters."""
-    owner, pair = _pairs(plays)
+    """Hold out the track that each listener discovered last, with all its plays ("leave one out").
+
+    Listeners with a single track keep it. Of tracks first played in the same second, the later row was discovered
+    last. Neither `share` nor `seed` is used.
+    """
+    user_of_pair, pair_of_play = _group_by_pair(plays)
     oldest_first = np.argsort(plays.time, kind="stable")
-    _, first_play = np.unique(pair[oldest_first], return_index=True)  # the pairs are 0..n-1, so in their order
-    by_discovery = np.lexsort((first_play, owner))
-    place, tracks = _place(owner), np.bincount(owner)[owner]
-    held_out = np.zeros(len(owner), np.bool_)
-    held_out[by_discovery] = (place == tracks - 1) & (tracks > 1)
-    return _cut("leave_last", plays, held_out[pair])
+    # Pairs are numbered from 0, so that np.unique returns the first play of each in the order of the pairs.
+    _, first_play = np.unique(pair_of_play[oldest_first], return_index=True)
+    by_discovery = np.lexsort((first_play, user_of_pair))
+    position, tracks = _position_in_run(user_of_pair), np.bincount(user_of_pair)[user_of_pair]
+    held_out = np.zeros(len(user_of_pair), np.bool_)
+    held_out[by_discovery] = (position == tracks - 1) & (tracks > 1)
+    held_out_plays = held_out[pair_of_play]
+    return Split("leave_last", plays.where(~held_out_plays), plays.where(held_out_plays))
 
 
 def split_by_user(plays: Plays, share: float, seed: int) -> Split:
-    """A random `share` of the listeners, at least one, is unknown to the past; of their plays, split again `by_time`,
-    the older ones are given and the newer ones the future."""
-    users, row = np.unique(plays.user, return_inverse=True)
-    new = np.zeros(len(users), np.bool_)
-    new[np.argsort(hash_to_unit_interval(users, seed), kind="stable")[: max(1, round(share * len(users)))]] = True
-    theirs = split_by_time(plays.where(new[row]), share, seed)
-    return Split("new_users", plays.where(~new[row]), theirs.future, theirs.past)
+    """Remove a random `share` of the listeners, at least one, from the past.
+
+    Their own plays are split by time: the older ones are for fold-in, the newer ones are the future.
+    """
+    users, user_of_play = np.unique(plays.user, return_inverse=True)
+    is_new = np.zeros(len(users), np.bool_)
+    chosen = np.argsort(hash_to_unit_interval(users, seed), kind="stable")[: max(1, round(share * len(users)))]
+    is_new[chosen] = True
+    new_users_split = split_by_time(plays.where(is_new[user_of_play]), share, seed)
+    return Split("new_users", plays.where(~is_new[user_of_play]), new_users_split.future, new_users_split.past)
 
 
 SPLITTERS: dict[str, Callable[[Plays, float, int], Split]] = {
@@ -88,19 +115,18 @@ SPLITTERS: dict[str, Callable[[Plays, float, int], Split]] = {
 }
 
 
-def _cut(kind: str, plays: Plays, held_out: Mask) -> Split:
-    return Split(kind, plays.where(~held_out), plays.where(held_out))
+def _group_by_pair(plays: Plays) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the distinct (user, track) pairs, ordered by user, then track.
 
-
-def _pairs(plays: Plays) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Distinct (listener, track) pairs: the listener's number of each, ascending, int64 (pairs,), and the pair of each
-    play, int64 (n,)."""
+    Returns:
+        The user number of each pair, int64 (pairs,), ascending; and the pair of each play, int64 (n,).
+    """
     _, user = np.unique(plays.user, return_inverse=True)
     tracks, track = np.unique(plays.track, return_inverse=True)
-    distinct, pair = np.unique(user * max(len(tracks), 1) + track, return_inverse=True)
-    return distinct // max(len(tracks), 1), pair
+    distinct, pair_of_play = np.unique(user * max(len(tracks), 1) + track, return_inverse=True)
+    return distinct // max(len(tracks), 1), pair_of_play
 
 
-def _place(owner: NDArray[np.int64]) -> NDArray[np.int64]:
-    """0, 1, 2 … within each run of equal values of `owner` (ascending)."""
-    return np.arange(len(owner)) - np.searchsorted(owner, owner)
+def _position_in_run(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count 0, 1, 2, … within each run of equal values; `values` is ascending."""
+    return np.arange(len(values)) - np.searchsorted(values, values)

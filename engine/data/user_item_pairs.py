@@ -1,4 +1,4 @@
-"""Plays → the confidence matrix that models fit."""
+"""What each listener's interactions with each track add up to: the rows that confidence weights are computed from."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from engine.data.plays import Plays, Signal
 
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-# Flags by signal, bool (signals,): a tenth of the time that np.isin takes.
-_OPINIONS = np.isin(list(Signal), (Signal.LIKE, Signal.UNLIKE, Signal.DISLIKE, Signal.UNDISLIKE))
-_LISTED = np.isin(list(Signal), (Signal.ADD, Signal.REMOVE))
+# Look-up tables by signal: indexing one takes a tenth of the time of np.isin on the signals.
+_IS_OPINION = np.isin(list(Signal), (Signal.LIKE, Signal.UNLIKE, Signal.DISLIKE, Signal.UNDISLIKE))
+_IS_PLAYLIST_CHANGE = np.isin(list(Signal), (Signal.ADD, Signal.REMOVE))
 
 
 @dataclass(frozen=True)
 class UserItemPairs:
-    """Distinct (listener, track) pairs, and what the interactions of each add up to; every column has length k.
+    """Distinct (listener, track) pairs with the aggregate of their interactions; every column has length k.
 
-    user, track: int64 rows · qualified: bool, whether any play qualified · count: float32, plays · newest: int64, UNIX
-    second of the last interaction · liked, disliked: bool, what was said last · added: bool, in a playlist · shared:
-    bool · skipped: bool, ever.
+    Attributes:
+        user, track: int64, row numbers; in the pairs of a single listener, `track` may hold ids instead.
+        qualified: bool, whether any play qualified.
+        count: float32, the number of plays.
+        newest: int64, UNIX second of the last interaction.
+        liked, disliked: bool, the listener's last opinion of the track.
+        added: bool, whether the track is in a playlist of the listener.
+        shared, skipped: bool, whether that ever happened.
     """
 
     user: Rows
@@ -42,8 +47,10 @@ class UserItemPairs:
 
     @classmethod
     def from_plays(cls, plays: Plays, users: IdMap, tracks: IdMap) -> UserItemPairs:
-        """What there is to learn: the wanted pairs, ordered by listener, then track; interactions of an unknown
-        listener or track are left out."""
+        """Aggregate plays to the positive pairs, which models learn from, ordered by listener, then track.
+
+        Interactions of listeners or tracks that the maps do not know are left out.
+        """
         user_rows, user_known = users.rows(plays.user)
         track_rows, track_known = tracks.rows(plays.track)
         known = user_known & track_known
@@ -55,26 +62,34 @@ class UserItemPairs:
     @classmethod
     @cache
     def empty(cls) -> UserItemPairs:
-        """The same each time."""
+        """Return no pairs, the same object each time."""
         return cls.from_listener(Plays.empty())
 
     @classmethod
     def from_listener(cls, plays: Plays) -> UserItemPairs:
-        """One listener's, wanted or not; `track` holds the outside ids."""
-        nobody = np.zeros(len(plays), np.int64)
+        """Aggregate the plays of one listener, positive or not; `track` holds the track ids."""
+        user_rows = np.zeros(len(plays), np.int64)
         if plays.signal.any() or not (plays.track[1:] > plays.track[:-1]).all():
-            return cls.merge(nobody, plays.track, plays)
-        # Plays and nothing else, of one track after the other, as most histories are: a tenth of the time.
-        never = np.zeros(len(plays), np.bool_)
-        return cls(nobody, plays.track, plays.qualified, plays.count, plays.time, never, never, never, never, never)
+            return cls.merge(user_rows, plays.track, plays)
+        # Most histories are plays only, one row per track in the order of the tracks: nothing to merge, which takes a
+        # tenth of the time.
+        no = np.zeros(len(plays), np.bool_)
+        return cls(user_rows, plays.track, plays.qualified, plays.count, plays.time, no, no, no, no, no)
 
     @classmethod
     def merge(cls, user_rows: Rows, track_rows: Rows, plays: Plays) -> UserItemPairs:
-        """Several interactions of a listener with a track become one pair; the ids in `plays` are not looked at."""
-        order, begins = sort_into_groups(user_rows, track_rows, plays.time)
-        starts, group, signal = np.flatnonzero(begins), np.cumsum(begins) - 1, plays.signal[order]
+        """Aggregate the interactions of each listener with each track to one pair.
+
+        Args:
+            user_rows, track_rows: int64 (n,), used instead of the ids in `plays`.
+        """
+        order, is_start = sort_into_groups(user_rows, track_rows, plays.time)
+        starts, group, signal = np.flatnonzero(is_start), np.cumsum(is_start) - 1, plays.signal[order]
         firsts, lasts = order[starts], order[np.append(starts[1:], len(order))[: len(starts)] - 1]
-        opinion, listed = (last_signal_per_group(signal, group, len(starts), said) for said in (_OPINIONS, _LISTED))
+        opinion, playlist_change = (
+            last_signal_per_group(signal, group, len(starts), is_relevant)
+            for is_relevant in (_IS_OPINION, _IS_PLAYLIST_CHANGE)
+        )
         played = signal == Signal.PLAY
         return cls(
             user_rows[firsts],
@@ -84,7 +99,7 @@ class UserItemPairs:
             plays.time[lasts],
             opinion == Signal.LIKE,
             opinion == Signal.DISLIKE,
-            listed == Signal.ADD,
+            playlist_change == Signal.ADD,
             any_per_group(signal == Signal.SHARE, group, len(starts)),
             any_per_group(signal == Signal.SKIP, group, len(starts)),
         )
@@ -94,23 +109,27 @@ class UserItemPairs:
 
     @cached_property
     def is_positive(self) -> Flags:
-        """Something speaks for them, and no dislike against: the others are negative where they count at all."""
+        """bool (k,): the listener played, liked, added or shared the track, and does not dislike it."""
         return ~self.disliked & ((self.count > 0) | self.liked | self.added | self.shared)
 
     @cached_property
     def is_negative(self) -> Flags:
-        """Something speaks against them and nothing for them."""
+        """bool (k,): the listener dislikes the track, or skipped it and did nothing that makes the pair positive."""
         return self.disliked | (self.skipped & ~self.is_positive)
 
-    def where(self, mask: Flags | Rows) -> UserItemPairs:
-        return UserItemPairs(*(getattr(self, f.name)[mask] for f in fields(self)))
+    def where(self, selection: Flags | Rows) -> UserItemPairs:
+        """Return the pairs that a mask bool (k,) or indices int64 (j,) select."""
+        return UserItemPairs(*(getattr(self, f.name)[selection] for f in fields(self)))
 
 
 def count_listeners(pairs: UserItemPairs, tracks: int) -> NDArray[np.float32]:
-    """How many listeners played each track, float32 (tracks,). Listeners, not plays: one fan is not a crowd."""
+    """Return how many listeners played each track, float32 (tracks,).
+
+    Listeners rather than plays, so that one fan cannot make a track popular.
+    """
     return np.bincount(pairs.track, minlength=tracks).astype(np.float32)
 
 
 def binary_matrix(pairs: UserItemPairs, shape: tuple[int, int]) -> sp.csr_matrix:
-    """CSR float32 of `shape` (listeners, tracks), a 1 for each pair."""
+    """Return CSR float32 of `shape` (listeners, tracks) with a 1 for each pair."""
     return sp.csr_matrix((np.ones(len(pairs), np.float32), (pairs.user, pairs.track)), shape)
