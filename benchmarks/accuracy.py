@@ -121,7 +121,7 @@ def of_recipe(name: str, recipe: EnsembleConfig, triple: ThreeWaySplit, ground_t
     seconds = time.perf_counter() - began
     if fitted.fallback:
         print(f"{name}: {fitted.fallback}", file=sys.stderr)
-    return row(name, fitted.scorer(), seconds, ground_truth)
+    return row(name, fitted.build_scorer(), seconds, ground_truth)
 
 
 def of_peer(peer: peers.Peer, ground_truth: GroundTruth) -> dict[str, Any]:

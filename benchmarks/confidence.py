@@ -104,7 +104,9 @@ def best(confidences: list[ConfidenceWeights], pairs: Parts, shape: tuple[int, i
         ValidationMetric.from_pairs(train, valid, shape, 0),
         ValidationMetric.from_pairs(train, test, shape, 0),
     )
-    scorers = [(fit_ensemble(train, shape, recipe, seed=1).scorer(), recipe) for recipe in candidates(confidences)]
+    scorers = [
+        (fit_ensemble(train, shape, recipe, seed=1).build_scorer(), recipe) for recipe in candidates(confidences)
+    ]
     scorer, recipe = max(scorers, key=lambda one: chooser.mean_ndcg(one[0]))
     return judge.mean_ndcg(scorer), recipe
 

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from engine.models.ials import IALS, _half_step, _weighted
+from engine.models.ials import IALS, half_step, scale_confidences
 
 Factors = tuple[NDArray[np.float32], NDArray[np.float32]]
 NEW = 10  # tracks of each listener since yesterday, the last of which is asked for
@@ -77,13 +77,13 @@ def _random(shape: tuple[int, int], factors: int, seed: int) -> Factors:
 def _fit(matrix: sp.csr_matrix, factors: Factors, given: argparse.Namespace) -> None:
     """As `IALS.fit`, from these factors, in place."""
     model, (x, y) = IALS(factors=given.factors), factors
-    fold_in = model._fold_in(matrix)
-    sides = [_weighted(matrix, fold_in)]
+    fold_in = model.fold_in_config(matrix)
+    sides = [scale_confidences(matrix, fold_in)]
     sides.append(sides[0].T.tocsr())
     ridges = [fold_in.ridge(np.diff(s.indptr), s.shape[1]).astype(np.float32) for s in sides]
     for _ in range(given.iterations):
-        _half_step(sides[0], y, x, ridges[0], model.unobserved)
-        _half_step(sides[1], x, y, ridges[1], model.unobserved)
+        half_step(sides[0], y, x, ridges[0], model.unobserved)
+        half_step(sides[1], x, y, ridges[1], model.unobserved)
 
 
 def _ndcg(x: NDArray[np.float32], y: NDArray[np.float32], known: sp.csr_matrix, asked: NDArray[np.int64]) -> float:

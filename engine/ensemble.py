@@ -1,4 +1,7 @@
-"""Recipe: which families a version is made of, with which hyperparameters, and how they are blended."""
+"""The configuration of a version: its components, that is, models with their hyperparameters, and their blend weights.
+
+In stored files, settings and commands a configuration is called a recipe and its components are its parts.
+"""
 
 from __future__ import annotations
 
@@ -16,80 +19,103 @@ from engine.models.base import Trainer
 
 @dataclass(frozen=True)
 class ComponentConfig:
-    """One family. damping: its scores are divided by (listeners of the track)^damping, against what is popular."""
+    """One component of an ensemble.
+
+    Attributes:
+        trainer: the model family with its hyperparameters.
+        confidence: how interactions become the confidences that it is fitted on.
+        damping: the scores are divided by (listeners of the track)^damping, so that popular tracks rank lower.
+    """
 
     trainer: Trainer = field(default_factory=ALS)
     confidence: ConfidenceWeights = field(default_factory=ConfidenceWeights)
     damping: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; `Part.parse` reads it."""
+        """Return the component, ready for JSON; `from_dict` reads it."""
         hyperparameters = {"family": self.trainer.family, **asdict(self.trainer)}
         return hyperparameters | {"confidence": self.confidence.to_dict(), "damping": self.damping}
 
     @classmethod
-    def from_dict(cls, parameters: dict[str, Any]) -> ComponentConfig:
-        """Raises ValueError, naming what is wrong."""
-        given = dict(parameters)
-        family, confidence = given.pop("family", None), given.pop("confidence", {})
-        damping = given.pop("damping", 0.0)
+    def from_dict(cls, values: dict[str, Any]) -> ComponentConfig:
+        """Read a component. Raises ValueError that names the wrong field."""
+        hyperparameters = dict(values)
+        family, confidence = hyperparameters.pop("family", None), hyperparameters.pop("confidence", {})
+        damping = hyperparameters.pop("damping", 0.0)
         if family not in FAMILIES:
             raise ValueError(f"family: {family!r} is not one of {', '.join(FAMILIES)}")
         try:
-            return cls(FAMILIES[family](**given), ConfidenceWeights(**confidence), float(damping))
+            return cls(FAMILIES[family](**hyperparameters), ConfidenceWeights(**confidence), float(damping))
         except TypeError as error:
             raise ValueError(f"{family}: {error}") from error
 
 
 @dataclass(frozen=True)
 class BlendWeights:
-    """Weights of the parts, for listeners with fewer than `boundary` distinct tracks and for the others."""
+    """The weight of each component in the blend.
+
+    Attributes:
+        few: for listeners with fewer than `boundary` distinct tracks.
+        many: for all other listeners.
+    """
 
     few: tuple[float, ...]
     many: tuple[float, ...]
     boundary: int = 0
 
     @classmethod
-    def equal(cls, parts: int) -> BlendWeights:
-        return cls((1 / parts,) * parts, (1 / parts,) * parts)
+    def equal(cls, components: int) -> BlendWeights:
+        """Return the same weight for each of so many components."""
+        return cls((1 / components,) * components, (1 / components,) * components)
 
-    def for_listeners(self, tracks: NDArray[np.int64]) -> NDArray[np.float32]:
-        """float32 (listeners, parts) for listeners with so many distinct tracks, int64 (listeners,)."""
-        return np.where((tracks < self.boundary)[:, None], self.few, self.many).astype(np.float32)
+    def for_listeners(self, track_counts: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the weights of each listener.
+
+        Args:
+            track_counts: int64 (listeners,), how many distinct tracks each listener has played.
+
+        Returns:
+            float32 (listeners, components).
+        """
+        return np.where((track_counts < self.boundary)[:, None], self.few, self.many).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class EnsembleConfig:
-    """One part, or several and the weights of their standardised scores."""
+    """One component, or several whose standardized scores are blended.
+
+    Attributes:
+        weights: equal ones by default.
+    """
 
     components: tuple[ComponentConfig, ...] = field(default_factory=lambda: (ComponentConfig(),))
-    weights: BlendWeights = BlendWeights((), ())  # none given: even ones
+    weights: BlendWeights = BlendWeights((), ())
 
     def __post_init__(self) -> None:
         if not self.components:
-            raise ValueError("parts: a recipe needs at least one")
+            raise ValueError("components: an ensemble needs at least one")
         if self.weights == BlendWeights((), ()):
             object.__setattr__(self, "weights", BlendWeights.equal(len(self.components)))
         if {len(self.weights.few), len(self.weights.many)} != {len(self.components)}:
-            raise ValueError("weights: as many as there are parts")
+            raise ValueError(f"weights: must be as many as there are components, {len(self.components)}")
 
     @property
     def algorithm(self) -> str:
-        """The families, as in "ials+rp3beta"."""
-        return "+".join(part.trainer.family for part in self.components)
+        """The families of the components, such as "ials+rp3beta"."""
+        return "+".join(component.trainer.family for component in self.components)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; `Recipe.parse` reads it."""
+        """Return the configuration, ready for JSON; `from_dict` reads it."""
         w = self.weights
         weights = {"few": list(w.few), "many": list(w.many), "boundary": w.boundary}
-        return {"parts": [part.to_dict() for part in self.components], "weights": weights}
+        return {"parts": [component.to_dict() for component in self.components], "weights": weights}
 
     @classmethod
-    def from_dict(cls, parameters: dict[str, Any]) -> EnsembleConfig:
-        """Raises ValueError, naming what is wrong."""
+    def from_dict(cls, values: dict[str, Any]) -> EnsembleConfig:
+        """Read a configuration. Raises ValueError that names the wrong field."""
         try:
-            parts = tuple(ComponentConfig.from_dict(p) for p in parameters["parts"])
-            w = parameters["weights"]
-            return cls(parts, BlendWeights(tuple(w["few"]), tuple(w["many"]), int(w["boundary"])))
+            components = tuple(ComponentConfig.from_dict(part) for part in values["parts"])
+            w = values["weights"]
+            return cls(components, BlendWeights(tuple(w["few"]), tuple(w["many"]), int(w["boundary"])))
         except (KeyError, TypeError) as error:
             raise ValueError(f"recipe: {error!r}") from error

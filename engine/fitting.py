@@ -1,8 +1,8 @@
-"""Fit a recipe: each part on its own confidences, and what they say together."""
+"""Fit the components of an ensemble, and score items with them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,9 +13,7 @@ from engine.bundle.model_bundle import apply_popularity_damping
 from engine.data.confidence import PlayStatistics, confidence_matrix
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
-from engine.models.base import FitCallbacks as FitProgress
-from engine.models.base import FittedModel
-from engine.models.popularity import listeners
+from engine.models.base import FitCallbacks, FittedModel
 from engine.models.svd import SVD
 from engine.ranking.blend import Scores, blend_scores
 
@@ -25,107 +23,123 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ComponentScorer:
-    """Scores by one fitted part, for listeners of its matrix. learnt: damped."""
+    """Scores of one fitted component for the listeners of its training matrix.
+
+    Attributes:
+        matrix: CSR float32 (users, items), the confidences that the model was fitted on.
+        model: the fitted model with popularity damping applied.
+        popularity: float32 (items,), how many listeners played each track.
+    """
 
     matrix: sp.csr_matrix
     model: FittedModel
     popularity: NDArray[np.float32]
 
     @classmethod
-    def from_model(cls, part: ComponentConfig, learnt: FittedModel, matrix: sp.csr_matrix) -> ComponentScorer:
-        popularity = listeners(matrix)
-        return cls(matrix, apply_popularity_damping(learnt, part.damping, popularity), popularity)
+    def from_model(cls, component: ComponentConfig, model: FittedModel, matrix: sp.csr_matrix) -> ComponentScorer:
+        """Build the scorer of a model without damping, fitted on `matrix`."""
+        popularity = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)
+        return cls(matrix, apply_popularity_damping(model, component.damping, popularity), popularity)
 
     def __call__(self, users: Rows) -> Scores:
-        """float32 (b, items) for user rows int64 (b,)."""
+        """Score all items for the user rows int64 (b,); float32 (b, items)."""
         if self.model.factors is not None:
-            return np.asarray(self.model.factors[0][users] @ self.model.factors[1].T)
+            user_factors, item_factors = self.model.factors
+            return np.asarray(user_factors[users] @ item_factors.T)
         if self.model.neighbours is not None:
-            votes = self.matrix[users] @ self.model.neighbours
-            return np.asarray(votes.toarray(), np.float32)
+            scores = self.matrix[users] @ self.model.neighbours
+            return np.asarray(scores.toarray(), np.float32)
         return np.tile(np.log1p(self.popularity), (len(users), 1))
 
 
 @dataclass(frozen=True)
 class FittedEnsemble:
-    """A recipe and what each of its parts has learnt (not damped). fallback: why it is not the recipe wanted, else
-    None."""
+    """An ensemble and what each of its components has learned.
+
+    Attributes:
+        ensemble: the configuration that was fitted, which may have fewer components than was asked for.
+        models: of each component, without popularity damping.
+        matrices: CSR float32 (users, items), the confidences that each component was fitted on.
+        fallback: why this is not the configuration that was asked for; None if it is.
+    """
 
     ensemble: EnsembleConfig
     models: tuple[FittedModel, ...]
     matrices: tuple[sp.csr_matrix, ...]
     fallback: str | None = None
 
-    def scorer(self) -> Callable[[Rows], Scores]:
-        """User rows int64 (b,) → float32 (b, items), as served, -inf for tracks that are never offered."""
-        parts = [
-            ComponentScorer.from_model(*one)
-            for one in zip(self.ensemble.components, self.models, self.matrices, strict=True)
+    def build_scorer(self) -> Callable[[Rows], Scores]:
+        """Return a function that scores items exactly as serving does.
+
+        It takes user rows int64 (b,) and returns float32 (b, items), -inf for tracks that must not be recommended.
+        """
+        scorers = [
+            ComponentScorer.from_model(component, model, matrix)
+            for component, model, matrix in zip(self.ensemble.components, self.models, self.matrices, strict=True)
         ]
-        weights, tracks = self.ensemble.weights, np.diff(self.matrices[0].indptr)
-        offered = parts[0].popularity > 0
+        weights, track_counts = self.ensemble.weights, np.diff(self.matrices[0].indptr)
+        is_recommendable = scorers[0].popularity > 0
 
-        def scores(users: Rows) -> Scores:
-            together = blend_scores([part(users) for part in parts], weights.for_listeners(tracks[users]), offered)
-            assert together is not None
-            return together
+        def score(users: Rows) -> Scores:
+            component_scores = [scorer(users) for scorer in scorers]
+            blend = blend_scores(component_scores, weights.for_listeners(track_counts[users]), is_recommendable)
+            assert blend is not None  # every component of a training matrix has scores
+            return blend
 
-        return scores
+        return score
 
 
 def fit_ensemble(
     pairs: UserItemPairs,
     shape: tuple[int, int],
-    recipe: EnsembleConfig,
+    ensemble: EnsembleConfig,
     *,
     seed: int,
     threads: int = 0,
     progress: ProgressCallback = lambda done, total: None,
 ) -> FittedEnsemble:
-    """A part that cannot run is left out; where none is left, truncated SVD takes its place. The reasons are kept.
+    """Fit each component on its own confidences.
 
-    shape: (listeners, tracks). Progress is told in thousandths.
+    Training must end with a model whatever happens: a component that fails is left out, and if all fail, truncated SVD
+    takes their place. `FittedEnsemble.fallback` has the reasons.
+
+    Args:
+        pairs: the positive pairs of the training data.
+        shape: (listeners, tracks).
+        threads: 0 for all cores.
+        progress: called with the progress in thousandths, and 1000.
     """
-    statistics, parts = PlayStatistics.from_pairs(pairs), recipe.components
-    done: list[tuple[int, FittedModel, sp.csr_matrix]] = []
-    trouble: list[str] = []
-    for number, part in enumerate(parts):
-        matrix = confidence_matrix(pairs, shape, part.confidence, statistics)
-        steps = _thousandths(progress, number, len(parts))
+    statistics, components = PlayStatistics.from_pairs(pairs), ensemble.components
+    fitted: list[int] = []
+    models: list[FittedModel] = []
+    matrices: list[sp.csr_matrix] = []
+    errors: list[str] = []
+    for number, component in enumerate(components):
+
+        def report_step(done: int, total: int, number: int = number) -> None:
+            progress(int(1000 * (number + done / max(total, 1)) / len(components)), 1000)
+
+        matrix = confidence_matrix(pairs, shape, component.confidence, statistics)
         try:
-            learnt = part.trainer.fit(matrix, seed=seed, threads=threads, callbacks=FitProgress(on_step=steps))
-        except Exception as error:  # whatever stops a family, the night must still end with a model
-            trouble.append(f"{part.trainer.family} could not run ({type(error).__name__}: {error})")
+            model = component.trainer.fit(
+                matrix, seed=seed, threads=threads, callbacks=FitCallbacks(on_step=report_step)
+            )
+        except Exception as error:  # libraries raise all kinds of errors, and none may stop the training
+            errors.append(f"{component.trainer.family} could not run ({type(error).__name__}: {error})")
         else:
-            done.append((number, learnt, matrix))
-        steps(1, 1)
-    if not done:
-        return _by_svd(pairs, shape, recipe, seed, "; ".join(trouble))
-    kept = [number for number, *_ in done]
-    return FittedEnsemble(
-        recipe if not trouble else _only(recipe, kept),
-        tuple(learnt for _, learnt, _ in done),
-        tuple(matrix for *_, matrix in done),
-        "; ".join(trouble) or None,
-    )
-
-
-def _thousandths(progress: ProgressCallback, number: int, parts: int) -> ProgressCallback:
-    return lambda done, total: progress(int(1000 * (number + done / max(total, 1)) / parts), 1000)
-
-
-def _only(recipe: EnsembleConfig, kept: Sequence[int]) -> EnsembleConfig:
-    """The recipe without the parts that could not run."""
-    w = recipe.weights
-    few, many = (tuple(side[i] for i in kept) for side in (w.few, w.many))
-    return EnsembleConfig(tuple(recipe.components[i] for i in kept), replace(w, few=few, many=many))
-
-
-def _by_svd(
-    pairs: UserItemPairs, shape: tuple[int, int], recipe: EnsembleConfig, seed: int, trouble: str
-) -> FittedEnsemble:
-    factors = getattr(recipe.components[0].trainer, "factors", SVD().factors)
-    part = ComponentConfig(SVD(factors), recipe.components[0].confidence)
-    matrix = confidence_matrix(pairs, shape, part.confidence)
-    learnt = part.trainer.fit(matrix, seed=seed)
-    return FittedEnsemble(EnsembleConfig((part,), BlendWeights.equal(1)), (learnt,), (matrix,), trouble)
+            fitted.append(number)
+            models.append(model)
+            matrices.append(matrix)
+        report_step(1, 1)
+    reasons = "; ".join(errors) or None
+    if not fitted:
+        factors = getattr(components[0].trainer, "factors", SVD().factors)
+        svd = ComponentConfig(SVD(factors), components[0].confidence)
+        matrix = confidence_matrix(pairs, shape, svd.confidence)
+        model = svd.trainer.fit(matrix, seed=seed)
+        return FittedEnsemble(EnsembleConfig((svd,), BlendWeights.equal(1)), (model,), (matrix,), reasons)
+    if errors:
+        few, many = (tuple(side[i] for i in fitted) for side in (ensemble.weights.few, ensemble.weights.many))
+        weights = replace(ensemble.weights, few=few, many=many)
+        ensemble = EnsembleConfig(tuple(components[i] for i in fitted), weights)
+    return FittedEnsemble(ensemble, tuple(models), tuple(matrices), reasons)

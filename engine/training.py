@@ -159,7 +159,7 @@ def evaluate_on_holdout(
         fitted = fit_ensemble(
             past, shape, ensemble, seed=config.seed, threads=config.threads, progress=partial(progress, "judge")
         )
-        scorers[name] = _fold_in_scorer(fitted, split, users, items) if has_new_users else fitted.scorer()
+        scorers[name] = _fold_in_scorer(fitted, split, users, items) if has_new_users else fitted.build_scorer()
         if name == MODEL:
             report["algorithm"] = fitted.ensemble.algorithm
 

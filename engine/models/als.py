@@ -1,4 +1,7 @@
-"""Alternating least squares for implicit feedback (Hu, Koren & Volinsky 2008), by the `implicit` library."""
+"""Alternating least squares for implicit feedback, by the `implicit` library.
+
+Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (2008).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from engine.models.validation import require_positive
 
 @dataclass(frozen=True)
 class ALS(Trainer):
-    """The same regularisation for every listener and track."""
+    """ALS with the same regularization for every user and item."""
 
     family: ClassVar[str] = "als"
     # Not searched: `ials` is the same model with regularization by frequency, and was at least as accurate.
@@ -29,10 +32,10 @@ class ALS(Trainer):
     def fit(
         self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
     ) -> FittedModel:
-        """Raises whatever `implicit` raises, and FloatingPointError where factors are not finite."""
-        from implicit.cpu.als import AlternatingLeastSquares  # an import of 0.5 s that a serving process never needs
+        """Fit the model; besides the errors of `Trainer.fit`, raises whatever `implicit` raises."""
+        from implicit.cpu.als import AlternatingLeastSquares  # takes 0.5 s, and serving never needs it
 
-        # More than one BLAS thread under implicit's own threads makes it a fifth slower.
+        # implicit runs its own threads; more than one BLAS thread in each of them makes it a fifth slower.
         with threadpool_limits(1, "blas"):
             model = AlternatingLeastSquares(
                 factors=self.factors,

@@ -1,4 +1,4 @@
-"""What every trainer is, and what it gives."""
+"""The interface of a model family, what fitting returns, and helpers for item-item families."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from numpy.typing import NDArray
 from engine.models.search_space import SearchSpace
 
 Factors = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""User factors float32 (users, f) and item factors float32 (items, f); a score is their product."""
+"""User factors float32 (users, f) and item factors float32 (items, f); a score is their dot product."""
 
-
-_BLOCK_PRODUCTS = 8_000_000  # of a block of rows: some 100 MB
+_BLOCK_PRODUCTS = 8_000_000  # products of a block of rows, about 100 MB
 
 
 class CannotTrain(Exception):
-    """This family cannot learn from this matrix, and why: too large for it, too small, a library that is missing."""
+    """The family cannot be fitted: the matrix is too large or empty, or a library is missing. The message says why."""
 
 
 @dataclass(frozen=True)
 class FoldInConfig:
-    """How a listener's vector x is computed from their plays and the item factors Y.
+    """How the vector x of a user is computed from their confidences c and the item factors Y ("fold-in").
 
-    solve: (unobserved·YᵀY + Σ (c−offset)·y yᵀ + λI) x = Σ c·y, λ = regularization·(k + unobserved·items)^exponent for
-    k distinct tracks, each c times (k / mean_pairs)^activity / mean_confidence.
-    offset 1, unobserved 1, exponent 0: Hu, Koren & Volinsky 2008. offset 0: Rendle et al. 2021 (see `ials`).
-    project: x = Σ c·y.
+    - kind `solve`: solve (unobserved·YᵀY + Σ (c − offset)·y yᵀ + λI) x = Σ c·y over the user's k items, with
+      λ = regularization · (k + unobserved · items)^exponent. With offset 1, unobserved 1 and exponent 0 this is eq. 4
+      of Hu, Koren & Volinsky (2008); with offset 0 the user update of Rendle et al. (2021), see `engine.models.ials`.
+    - kind `project`: x = Σ c·y.
+
+    Beforehand the confidences are multiplied by (k / mean_pairs)^activity / mean_confidence.
     """
 
     kind: str = "solve"
@@ -44,20 +45,23 @@ class FoldInConfig:
     mean_confidence: float = 1.0
 
     def ridge(self, k: NDArray[np.int64] | int, others: int) -> Any:
-        """λ of whoever has k partners of `others` in all; float64, shaped like k."""
+        """Return λ of a user with k of `others` items, or of an item with k of `others` users; shaped like k."""
         return self.regularization * np.power(k + self.unobserved * others, self.exponent)
 
     def confidence_scale(self, k: NDArray[np.int64] | int) -> Any:
-        """By how much the confidences of a listener with k distinct tracks are multiplied; float64, shaped like k."""
+        """Return the multiplier of the confidences of a user with k items; float64, shaped like k."""
         return np.power(np.maximum(k, 1) / self.mean_pairs, self.activity) / self.mean_confidence
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """Factors, or neighbours. With neither, a family that offers what is popular.
+    """What a family has learned: either factors or neighbours; a model with neither recommends popular tracks.
 
-    neighbours: CSR float32 (items, items), a row a played track, its entries the weights it lends to others, so that
-    a listener's scores are their row of the matrix · neighbours.
+    Attributes:
+        factors: user and item factors.
+        fold_in: how a user's factors are computed from their current interactions.
+        neighbours: CSR float32 (items, items). Row i holds the weights that having played item i adds to other items,
+            so that a user's scores are their row of the confidence matrix times `neighbours`.
     """
 
     factors: Factors | None = None
@@ -67,10 +71,12 @@ class FittedModel:
 
 @dataclass(frozen=True)
 class FitCallbacks:
-    """What a fit tells while it goes on.
+    """What a fit calls while it runs.
 
-    step: called with the steps done and in all · look: called with (steps done, factors so far) after each step of a
-    family that learns step by step; True ends the fit there.
+    Attributes:
+        on_step: called with the number of finished steps and their total.
+        should_stop: called after each iteration of a family that improves factors iteratively, with the number of
+            finished iterations and the factors so far; return True to end the fit there.
     """
 
     on_step: Callable[[int, int], None] = lambda done, total: None
@@ -118,23 +124,33 @@ class Trainer(ABC):
 
 
 def top_k_per_dense_row(weights: NDArray[Any], k: int) -> sp.csr_matrix:
-    """The k entries greatest in absolute value of each row of a dense block; CSR float32, columns ascending."""
+    """Keep the k entries of greatest absolute value in each row of a dense block.
+
+    Args:
+        weights: float (rows, items).
+
+    Returns:
+        CSR float32 (rows, items), columns ascending.
+    """
     k = min(k, weights.shape[1])
-    kept = np.sort(np.argpartition(-np.abs(weights), k - 1, axis=1)[:, :k], axis=1)
-    values = np.take_along_axis(weights, kept, axis=1).astype(np.float32)
-    return sp.csr_matrix((values.ravel(), kept.ravel(), np.arange(0, kept.size + 1, k)), weights.shape)
+    columns = np.sort(np.argpartition(-np.abs(weights), k - 1, axis=1)[:, :k], axis=1)
+    values = np.take_along_axis(weights, columns, axis=1).astype(np.float32)
+    return sp.csr_matrix((values.ravel(), columns.ravel(), np.arange(0, columns.size + 1, k)), weights.shape)
 
 
-def stack_row_blocks(rows: list[sp.csr_matrix], tracks: NDArray[np.int64], items: int) -> sp.csr_matrix:
-    """Blocks of rows and columns `tracks`, ascending, as (items, items): CSR float32 without zeros."""
-    small = sp.vstack(rows, format="csr")
-    lengths = np.zeros(items, np.int64)
-    lengths[tracks] = np.diff(small.indptr)
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    found = sp.csr_matrix((small.data, tracks[small.indices], indptr), (items, items), dtype=np.float32)
-    found.eliminate_zeros()
-    found.sort_indices()
-    return found
+def top_k_per_row(weights: sp.csr_matrix, k: int) -> sp.csr_matrix:
+    """Keep the k entries of greatest absolute value in each row; CSR float32, columns ascending, without zeros."""
+
+    def top_k(row: NDArray[np.float32]) -> NDArray[np.int64]:
+        return np.arange(len(row)) if len(row) <= k else np.argpartition(-np.abs(row), k - 1)[:k]
+
+    top_entries = [top_k(weights.data[a:b]) + a for a, b in zip(weights.indptr, weights.indptr[1:], strict=False)]
+    entries = np.concatenate(top_entries) if top_entries else np.zeros(0, np.int64)
+    indptr = np.concatenate([[0], np.cumsum([len(row) for row in top_entries])])
+    top = sp.csr_matrix((weights.data[entries].astype(np.float32), weights.indices[entries], indptr), weights.shape)
+    top.eliminate_zeros()
+    top.sort_indices()
+    return top
 
 
 def top_k_products(
@@ -142,41 +158,52 @@ def top_k_products(
     right: sp.csr_matrix,
     k: int,
     callbacks: FitCallbacks,
-    adjust: Callable[[sp.csr_matrix, int], None] = lambda block, first: None,
+    adjust: Callable[[sp.csr_matrix, int], None] = lambda block, first_row: None,
 ) -> sp.csr_matrix:
-    """left (items, users) · right (users, items) with the k strongest of each row but its own column: CSR float32.
+    """Multiply two sparse matrices and keep the k entries of greatest absolute value of each row, off the diagonal.
 
-    In blocks of rows, so that memory is for a block's products. adjust: changes a block's values in place, given its
-    first row.
+    Works on blocks of rows, so that only the products of one block are in memory.
+
+    Args:
+        left: CSR (items, users).
+        right: CSR (users, items).
+        adjust: called with each block of products and the number of its first row; may change the values in place.
+
+    Returns:
+        CSR float32 (items, items), columns ascending.
     """
     items = left.shape[0]
-    products = np.cumsum(np.minimum((left != 0) @ np.diff(right.indptr), items))
-    rows, begin = [], 0
+    products = np.cumsum(np.minimum((left != 0) @ np.diff(right.indptr), items))  # at most, up to each row
+    blocks, begin = [], 0
     while begin < items:
         done = products[begin - 1] if begin else 0
         end = max(begin + 1, int(np.searchsorted(products, done + _BLOCK_PRODUCTS)))
         block = sp.csr_matrix(left[begin:end] @ right)
         adjust(block, begin)
-        here = np.repeat(np.arange(begin, begin + block.shape[0]), np.diff(block.indptr))
-        block.data[block.indices == here] = 0
-        rows.append(top_k_per_row(block, k))
+        own_column = np.repeat(np.arange(begin, begin + block.shape[0]), np.diff(block.indptr))
+        block.data[block.indices == own_column] = 0
+        blocks.append(top_k_per_row(block, k))
         begin = end
         callbacks.on_step(min(begin, items), items)
-    return sp.vstack(rows, format="csr", dtype=np.float32)
+    return sp.vstack(blocks, format="csr", dtype=np.float32)
 
 
-def top_k_per_row(weights: sp.csr_matrix, k: int) -> sp.csr_matrix:
-    """The k entries greatest in absolute value of each row, columns ascending, zeros left out; CSR float32."""
-    kept = [_strongest(weights.data[a:b], k) + a for a, b in zip(weights.indptr, weights.indptr[1:], strict=False)]
-    where = np.concatenate(kept) if kept else np.zeros(0, np.int64)
-    indptr = np.concatenate([[0], np.cumsum([len(row) for row in kept])])
-    best = sp.csr_matrix((weights.data[where].astype(np.float32), weights.indices[where], indptr), weights.shape)
-    best.eliminate_zeros()
-    best.sort_indices()
-    return best
+def stack_row_blocks(blocks: list[sp.csr_matrix], item_rows: NDArray[np.int64], items: int) -> sp.csr_matrix:
+    """Stack blocks of rows that cover some of the items only, and widen them to all items.
 
+    Args:
+        blocks: CSR (rows, len(item_rows)), len(item_rows) rows in all.
+        item_rows: int64, ascending; the items that rows and columns of the blocks stand for.
+        items: how many there are in all.
 
-def _strongest(row: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    if len(row) <= k:
-        return np.arange(len(row))
-    return np.argpartition(-np.abs(row), k - 1)[:k]
+    Returns:
+        CSR float32 (items, items), columns ascending, without zeros.
+    """
+    small = sp.vstack(blocks, format="csr")
+    lengths = np.zeros(items, np.int64)
+    lengths[item_rows] = np.diff(small.indptr)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    stacked = sp.csr_matrix((small.data, item_rows[small.indices], indptr), (items, items), dtype=np.float32)
+    stacked.eliminate_zeros()
+    stacked.sort_indices()
+    return stacked

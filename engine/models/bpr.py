@@ -1,4 +1,7 @@
-"""Bayesian personalised ranking (Rendle et al. 2009), by the `implicit` library."""
+"""Bayesian personalized ranking, by the `implicit` library.
+
+Rendle, Freudenthaler, Gantner & Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from Implicit Feedback" (2009).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from engine.models.validation import require_non_negative, require_positive
 
 @dataclass(frozen=True)
 class BPR(Trainer):
-    """Learns that a played track comes before one that was not; how much it was played does not matter."""
+    """Learn to rank played items above others; the confidences make no difference."""
 
     family: ClassVar[str] = "bpr"
     # Not searched: it was less accurate than the other families on every data set tried.
@@ -30,11 +33,13 @@ class BPR(Trainer):
     def fit(
         self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
     ) -> FittedModel:
-        """The last factor is a track's bias, with a 1 on the listeners' side; a listener is folded in as by ALS. Raises
-        CannotTrain for an empty matrix."""
+        """Fit the model; its last factor is the bias of the item, which is 1 for all users.
+
+        BPR has no fold-in of its own, so users are folded in as if the factors were from ALS.
+        """
         if not matrix.nnz:
             raise CannotTrain("bpr: the matrix is empty")
-        from implicit.cpu.bpr import BayesianPersonalizedRanking  # an import that a serving process never needs
+        from implicit.cpu.bpr import BayesianPersonalizedRanking  # serving never needs it
 
         model = BayesianPersonalizedRanking(
             factors=self.factors,
@@ -44,7 +49,7 @@ class BPR(Trainer):
             num_threads=threads,
             random_state=seed,
         )
-        # implicit's own threads start from the seed in no fixed order; one thread is the reproducible case.
+        # The threads of implicit take their seeds in no fixed order, so that only one thread is reproducible.
         model.fit(sp.csr_matrix(matrix > 0, dtype=np.float32), show_progress=False)
         callbacks.on_step(self.iterations, self.iterations)
         users, items = (np.array(side, np.float32) for side in (model.user_factors, model.item_factors))

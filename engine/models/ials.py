@@ -1,14 +1,14 @@
-"""Implicit ALS with frequency-scaled regularisation.
+"""Implicit ALS with regularization by frequency.
 
-Rendle, Krichene, Zhang & Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks" (2021): the loss
-Σ_observed c·(1 − x·y)² + unobserved·Σ_all (x·y)² + Σ λ_u |x_u|² + Σ λ_i |y_i|², with λ = regularization ·
-(partners + unobserved · others)^exponent. Each half-step solves for one side by a few steps of conjugate gradients from
-where the last one ended (Takács, Pilászy & Tikk 2011).
+Rendle, Krichene, Zhang & Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks" (2021). The loss
+is Σ_observed c·(1 − x·y)² + unobserved·Σ_all (x·y)² + Σ λ_u |x_u|² + Σ λ_i |y_i|², where a row with k observed of n
+entries has λ = regularization · (k + unobserved · n)^exponent. Each half-step improves one side by a few steps of
+conjugate gradients from where it was (Takács, Pilászy & Tikk, "Applications of the Conjugate Gradient Method for
+Implicit Feedback Collaborative Filtering", 2011).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,18 +18,22 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, FoldInConfig, Trainer
-from engine.models.numba_kernels import lazy_njit, prange
-from engine.models.numba_kernels import numba_threads as compiled_threads
+from engine.models.numba_kernels import lazy_njit, numba_threads, prange
 from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
 from engine.models.validation import require_non_negative, require_positive
 
-_CG_STEPS = 3  # reach the loss of exact solves on every set tried
+_CG_STEPS = 3  # enough for the loss of exact solves on every data set tried
 
 
 @dataclass(frozen=True)
 class IALS(Trainer):
-    """unobserved: weight of a pair that was not played, beside a mean confidence of 1 · activity: a listener's
-    confidences are multiplied by (their tracks / the mean)^activity."""
+    """Implicit ALS.
+
+    Attributes:
+        unobserved: the weight of a pair without interactions; the mean confidence of the others is scaled to 1.
+        exponent: how the regularization grows with the number of interactions; 0 is the same for everybody.
+        activity: the confidences of a user with k items are multiplied by (k / mean of all users)^activity.
+    """
 
     family: ClassVar[str] = "ials"
     search_space: ClassVar[SearchSpace] = {
@@ -56,62 +60,73 @@ class IALS(Trainer):
     def fit(
         self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
     ) -> FittedModel:
-        """Raises CannotTrain for an empty matrix or without numba, FloatingPointError where factors are not finite."""
         if not matrix.nnz:
             raise CannotTrain("ials: the matrix is empty")
-        fold_in = self._fold_in(matrix)
-        observed = _weighted(matrix, fold_in)
+        fold_in = self.fold_in_config(matrix)
+        observed = scale_confidences(matrix, fold_in)
         sides = observed, observed.T.tocsr()
         rng = np.random.default_rng(seed)
         scale = 0.1 / np.sqrt(self.factors)
         x, y = (rng.standard_normal((n, self.factors), np.float32) * np.float32(scale) for n in matrix.shape)
         ridges = [fold_in.ridge(np.diff(s.indptr), s.shape[1]).astype(np.float32) for s in sides]
-        with compiled_threads(threads), threadpool_limits(threads or None, "blas"):
+        with numba_threads(threads), threadpool_limits(threads or None, "blas"):
             for done in range(1, self.iterations + 1):
-                _half_step(sides[0], y, x, ridges[0], self.unobserved)
-                _half_step(sides[1], x, y, ridges[1], self.unobserved)
+                half_step(sides[0], y, x, ridges[0], self.unobserved)
+                half_step(sides[1], x, y, ridges[1], self.unobserved)
                 callbacks.on_step(done, self.iterations)
                 if callbacks.should_stop(done, (x, y)):
                     break
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise FloatingPointError("ALS produced factors that are not finite")
+            raise FloatingPointError("iALS produced factors that are not finite")
         return FittedModel((x, y), fold_in)
 
-    def _fold_in(self, matrix: sp.csr_matrix) -> FoldInConfig:
-        listeners = np.count_nonzero(np.diff(matrix.indptr))
+    def fold_in_config(self, matrix: sp.csr_matrix) -> FoldInConfig:
+        """Return the configuration by which the users of `matrix` are fitted, and others folded in."""
+        active_users = np.count_nonzero(np.diff(matrix.indptr))
         return FoldInConfig(
             regularization=self.regularization,
             unobserved=self.unobserved,
             exponent=self.exponent,
             offset=0.0,
             activity=self.activity,
-            mean_pairs=float(matrix.nnz / listeners),
+            mean_pairs=float(matrix.nnz / active_users),
             mean_confidence=float(matrix.data.mean()),
         )
 
 
-def _weighted(matrix: sp.csr_matrix, fold_in: FoldInConfig) -> sp.csr_matrix:
+def scale_confidences(matrix: sp.csr_matrix, fold_in: FoldInConfig) -> sp.csr_matrix:
+    """Return the matrix with the confidences that the loss uses; CSR float32."""
     k = np.diff(matrix.indptr)
     weights = (matrix.data * np.repeat(fold_in.confidence_scale(k), k)).astype(np.float32)
     return sp.csr_matrix((weights, matrix.indices, matrix.indptr), matrix.shape)
 
 
-def _half_step(
+def half_step(
     observed: sp.csr_matrix,
     fixed: NDArray[np.float32],
     free: NDArray[np.float32],
     ridge: NDArray[np.float32],
     unobserved: float,
 ) -> None:
-    """Improve `free` in place, `fixed` staying as it is."""
+    """Improve the factors of one side in place, given those of the other.
+
+    Args:
+        observed: CSR float32 (rows of `free`, rows of `fixed`), scaled confidences.
+        fixed, free: float32 (rows, factors).
+        ridge: float32 (rows of `free`,), the regularization of each.
+    """
     gramian = np.float32(unobserved) * (fixed.T @ fixed)
-    _solve(observed.indptr, observed.indices, observed.data, fixed, gramian, free, ridge, _CG_STEPS)
+    _improve_rows(observed.indptr, observed.indices, observed.data, fixed, gramian, free, ridge, _CG_STEPS)
 
 
-def _conjugate_gradients(
+@lazy_njit(parallel=True)
+def _improve_rows(
     indptr: Any, indices: Any, data: Any, fixed: Any, gramian: Any, free: Any, ridge: Any, steps: int
 ) -> None:
-    """Written out in loops: on rows of 64 numbers a call of BLAS costs more than its work."""
+    """Improve each row of `free` by a few steps of conjugate gradients.
+
+    Written in plain loops: on rows of 64 factors, calling a BLAS routine costs more than its work.
+    """
     f = fixed.shape[1]
     for row in prange(len(indptr) - 1):
         begin, end = indptr[row], indptr[row + 1]
@@ -167,6 +182,3 @@ def _conjugate_gradients(
                 squared += residual[j] * residual[j]
             for j in range(f):
                 direction[j] = residual[j] + squared / before * direction[j]
-
-
-_solve: Callable[..., None] = lazy_njit(parallel=True)(_conjugate_gradients)

@@ -1,4 +1,7 @@
-"""Item-kNN: tracks are alike whose listeners are (Deshpande & Karypis 2004)."""
+"""Item-based nearest neighbours (item-kNN) by cosine similarity.
+
+Deshpande & Karypis, "Item-Based Top-N Recommendation Algorithms" (2004).
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,19 @@ from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedMo
 from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
 from engine.models.validation import require_choice, require_non_negative, require_positive
 
-_K1, _B = 1.2, 0.75
+_K1, _B = 1.2, 0.75  # the usual parameters of BM25
 
 
 @dataclass(frozen=True)
 class ItemKNN(Trainer):
-    """Cosine of the tracks' columns, lessened where few listeners are shared: dot / (|i|·|j| + shrink)."""
+    """The weight of items i and j is dot(i, j) / (|i|·|j| + shrink), with the columns of the weighted matrix.
+
+    Attributes:
+        shrink: reduces weights that rest on few shared users.
+        normalization: how the matrix is weighted before: `cosine` not at all, `tf-idf` by the rarity of the user as a
+            term, `bm25` by that and by saturated confidences.
+        neighbours: how many to keep for each item.
+    """
 
     family: ClassVar[str] = "item_knn"
     search_space: ClassVar[SearchSpace] = {
@@ -38,27 +48,29 @@ class ItemKNN(Trainer):
     def fit(
         self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
     ) -> FittedModel:
-        """Memory for the products of a few hundred tracks at a time. Raises CannotTrain for an empty matrix."""
         if not matrix.nnz:
             raise CannotTrain("item_knn: the matrix is empty")
         weighted = self._weighted(matrix)
         norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=0)).ravel())
 
-        def cosine(dots: sp.csr_matrix, first: int) -> None:
+        def normalize(dots: sp.csr_matrix, first_row: int) -> None:
             lengths = np.diff(dots.indptr)
-            dots.data /= np.repeat(norms[first : first + len(lengths)], lengths) * norms[dots.indices] + self.shrink
+            row_norms = np.repeat(norms[first_row : first_row + len(lengths)], lengths)
+            dots.data /= row_norms * norms[dots.indices] + self.shrink
 
-        return FittedModel(neighbours=top_k_products(weighted.T.tocsr(), weighted, self.neighbours, callbacks, cosine))
+        return FittedModel(
+            neighbours=top_k_products(weighted.T.tocsr(), weighted, self.neighbours, callbacks, normalize)
+        )
 
     def _weighted(self, matrix: sp.csr_matrix) -> sp.csr_matrix:
-        """A listener is a term of the tracks they play: one who plays everything says little about any."""
+        """Weight the matrix, with items as documents and users as terms; a user of all items says little about any."""
         k = np.diff(matrix.indptr)
         data = matrix.data.astype(np.float32)
         if self.normalization == "bm25":
-            plays = np.asarray(matrix.sum(axis=0)).ravel()
-            length = 1 - _B + _B * plays[matrix.indices] / max(plays[plays > 0].mean(), 1e-9)
+            item_totals = np.asarray(matrix.sum(axis=0)).ravel()
+            length = 1 - _B + _B * item_totals[matrix.indices] / max(item_totals[item_totals > 0].mean(), 1e-9)
             data = data * (_K1 + 1) / (data + _K1 * length)
         if self.normalization != "cosine":
-            tracks = np.count_nonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]))
-            data = data * np.repeat(np.log1p(tracks / np.maximum(k, 1)), k)
+            played_items = np.count_nonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]))
+            data = data * np.repeat(np.log1p(played_items / np.maximum(k, 1)), k)
         return sp.csr_matrix((data.astype(np.float32), matrix.indices, matrix.indptr), matrix.shape)

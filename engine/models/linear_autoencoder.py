@@ -1,8 +1,12 @@
-"""Linear autoencoders: EASE (Steck 2019), EDLAE (Steck 2020) and RDLAE (Moon, Kim & Lee 2023).
+"""Linear autoencoders: EASE, EDLAE and RDLAE.
 
-With Λ = l2·I + dropout/(1−dropout)·diag(XᵀX) and P = (XᵀX + Λ)⁻¹ the item–item weights are B = I − P·diag(κ), where κ
-is diag(Λ) for a `free` diagonal (plain ridge regression), 1/diag(P) for a `zero` one (EASE; with dropout EDLAE), and
-between the two for a `relaxed` one.
+- EASE: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data" (2019).
+- EDLAE: Steck, "Autoencoders that don't overfit towards the Identity" (2020).
+- RDLAE: Moon, Kim & Lee, "It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders for Recommendation" (2023).
+
+With Λ = l2·I + dropout/(1 − dropout)·diag(XᵀX) and P = (XᵀX + Λ)⁻¹ the weights between items are B = I − P·diag(κ),
+where κ is diag(Λ) for a `free` diagonal (ridge regression), 1/diag(P) for a `zero` diagonal (EASE; with dropout EDLAE),
+and in between for a `relaxed` one.
 """
 
 from __future__ import annotations
@@ -28,14 +32,22 @@ from engine.models.base import (
 from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
 from engine.models.validation import require_between, require_choice, require_positive
 
-MAX_SIDE = 10_000  # of the dense matrix to be solved, listeners or tracks, whichever are fewer: 0.8 GB, twice
-_BLOCK_BYTES = 64 << 20
+# The dense system to solve has as many rows as there are users or items, whichever are fewer. At the limit it and its
+# inverse take 0.8 GB each.
+MAX_SIDE = 10_000
+_BLOCK_BYTES = 64 << 20  # of dense weights in memory at once
 Dense = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class LinearAutoencoder(Trainer):
-    """relaxation: RDLAE's ξ, how far a diagonal may go · neighbours: kept of each track."""
+    """A linear autoencoder.
+
+    Attributes:
+        diagonal: the constraint on the weight of an item for itself: `zero`, `relaxed` or `free`.
+        relaxation: the greatest diagonal weight if `relaxed`, ξ of RDLAE.
+        neighbours: how many weights to keep for each item.
+    """
 
     family: ClassVar[str] = "linear_autoencoder"
     search_space: ClassVar[SearchSpace] = {
@@ -59,27 +71,29 @@ class LinearAutoencoder(Trainer):
     def fit(
         self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
     ) -> FittedModel:
-        """Raises CannotTrain where both listeners and tracks are more than MAX_SIDE."""
+        """Fit the model; raises CannotTrain if there are more than `MAX_SIDE` active users and items."""
         if not matrix.nnz:
             raise CannotTrain("linear_autoencoder: the matrix is empty")
         users, items = np.flatnonzero(np.diff(matrix.indptr)), np.unique(matrix.indices)
         if min(len(users), len(items)) > MAX_SIDE:
             raise CannotTrain(
-                f"linear_autoencoder: {len(users):,} listeners and {len(items):,} tracks, both above {MAX_SIDE:,}"
+                f"linear_autoencoder: {len(users):,} users and {len(items):,} items; "
+                f"at most {MAX_SIDE:,} of one of them can be solved for"
             )
         x = sp.csr_matrix(matrix[users][:, items], dtype=np.float64)
         ridge = self.l2 + self.dropout / (1 - self.dropout) * np.asarray(x.multiply(x).sum(axis=0)).ravel()
-        inverse = _ByUsers(x, ridge) if len(users) < len(items) else _ByItems(x, ridge)
+        inverse = _InverseByUsers(x, ridge) if len(users) < len(items) else _InverseByItems(x, ridge)
         kappa = self._kappa(inverse, ridge)
-        rows = []
+        row_blocks = []
         for begin, block in inverse.blocks():
             weights = -block * kappa
-            weights[np.arange(len(block)), begin + np.arange(len(block))] = 0  # says nothing of a track not yet played
-            rows.append(top_k_per_dense_row(weights, self.neighbours))
+            # An item that was played is not recommended again, so that its weight for itself is of no use.
+            weights[np.arange(len(block)), begin + np.arange(len(block))] = 0
+            row_blocks.append(top_k_per_dense_row(weights, self.neighbours))
             callbacks.on_step(begin + len(block), len(items))
-        return FittedModel(neighbours=stack_row_blocks(rows, items, matrix.shape[1]))
+        return FittedModel(neighbours=stack_row_blocks(row_blocks, items, matrix.shape[1]))
 
-    def _kappa(self, inverse: _ByUsers | _ByItems, ridge: Dense) -> Dense:
+    def _kappa(self, inverse: _InverseByUsers | _InverseByItems, ridge: Dense) -> Dense:
         if self.diagonal == "free":
             return ridge
         diagonal = inverse.diagonal()
@@ -88,8 +102,8 @@ class LinearAutoencoder(Trainer):
         return np.where(1 - ridge * diagonal > self.relaxation, (1 - self.relaxation) / diagonal, ridge)
 
 
-class _ByItems:
-    """P as the inverse of a matrix of tracks by tracks."""
+class _InverseByItems:
+    """P by inverting a dense matrix of items by items."""
 
     def __init__(self, x: sp.csr_matrix, ridge: Dense) -> None:
         gram = (x.T @ x).toarray()
@@ -101,14 +115,15 @@ class _ByItems:
         return np.asarray(np.diag(self.p))
 
     def blocks(self) -> Iterator[tuple[int, Dense]]:
+        """Yield P in blocks of rows, each with the number of its first row."""
         size = max(1, _BLOCK_BYTES // (8 * len(self.p)))
         return ((begin, self.p[begin : begin + size]) for begin in range(0, len(self.p), size))
 
 
-class _ByUsers:
-    """P by Woodbury's identity: Λ⁻¹ − Λ⁻¹Xᵀ(I + XΛ⁻¹Xᵀ)⁻¹XΛ⁻¹, which solves for listeners where they are fewer.
+class _InverseByUsers:
+    """P by the Woodbury identity Λ⁻¹ − Λ⁻¹Xᵀ(I + XΛ⁻¹Xᵀ)⁻¹XΛ⁻¹, with a dense matrix of users by users.
 
-    Solved for a block of tracks at a time: all of it at once would be a dense matrix of listeners by tracks.
+    It is solved for a block of items at a time, since all at once would be a dense matrix of users by items.
     """
 
     def __init__(self, x: sp.csr_matrix, ridge: Dense) -> None:
@@ -119,15 +134,16 @@ class _ByUsers:
         self.factor = cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
 
     def diagonal(self) -> Dense:
-        shares = [self.scaled[:, a:b].multiply(self._solved(a, b)).sum(axis=0) for a, b in self._ranges()]
+        shares = [self.scaled[:, a:b].multiply(self._solve(a, b)).sum(axis=0) for a, b in self._ranges()]
         return np.asarray(1 / self.ridge - np.concatenate([np.asarray(s).ravel() for s in shares]))
 
     def blocks(self) -> Iterator[tuple[int, Dense]]:
-        tracks = sp.csr_matrix(self.scaled.T, dtype=np.float32)
+        """Yield P in blocks of rows, each with the number of its first row."""
+        items = sp.csr_matrix(self.scaled.T, dtype=np.float32)
         for begin, end in self._ranges():
-            block = -np.asarray(tracks @ self._solved(begin, end).astype(np.float32)).T
-            here = np.arange(len(block))
-            block[here, begin + here] += 1 / self.ridge[begin + here]
+            block = -np.asarray(items @ self._solve(begin, end).astype(np.float32)).T
+            rows = np.arange(len(block))
+            block[rows, begin + rows] += 1 / self.ridge[begin + rows]
             yield begin, block
 
     def _ranges(self) -> list[tuple[int, int]]:
@@ -135,7 +151,7 @@ class _ByUsers:
         size = max(1, _BLOCK_BYTES // (8 * items))
         return [(begin, min(begin + size, items)) for begin in range(0, items, size)]
 
-    def _solved(self, begin: int, end: int) -> Dense:
-        """(I + XΛ⁻¹Xᵀ)⁻¹XΛ⁻¹ for some of the tracks, float64 (users, end − begin)."""
+    def _solve(self, begin: int, end: int) -> Dense:
+        """Return the columns `begin` to `end` of (I + XΛ⁻¹Xᵀ)⁻¹XΛ⁻¹, float64 (users, end − begin)."""
         columns = self.scaled[:, begin:end].toarray(order="F")
         return np.asarray(cho_solve(self.factor, columns, overwrite_b=True, check_finite=False))

@@ -1,4 +1,4 @@
-"""Kernels: plain functions over arrays, compiled by numba on first use. Only a process that trains imports numba."""
+"""Compile plain functions over arrays with Numba on first use, so that only a process that trains imports Numba."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from typing import Any
 
 from engine.models.base import CannotTrain
 
-# Two Python threads in numba's default threading layer at once abort the process. A Celery child trains after it was
-# forked and its parent never does, so no layer that a fork would break is alive before the fork.
-_one_at_a_time = threading.RLock()
+# Numba's default threading layer aborts the process when two Python threads use it at once. Forking after its start
+# would break it too, but a Celery worker trains only in child processes, after the fork.
+_kernel_lock = threading.RLock()
 
-prange: Any = range  # what a kernel says; compiled, it is numba.prange, and uncompiled it still runs
+prange: Any = range  # kernels use this name: it becomes numba.prange on compilation, and uncompiled kernels still run
 
 
 def lazy_njit(*, parallel: bool = False, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile a function with numba when it is first called, and keep the result on disk where that is possible.
+    """Decorate a function to be compiled with Numba when it is first called; the result is cached on disk if possible.
 
-    parallel: loops over `numba.prange` run on all threads; such kernels never run two at once.
+    Only one such function runs at a time in a process.
+
+    Args:
+        parallel: run loops over `prange` on all threads.
+        fastmath: allow the compiler to reorder floating-point operations.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         kernel: list[Callable[..., Any]] = []
 
         def call(*arguments: Any) -> Any:
-            with _one_at_a_time:
+            with _kernel_lock:
                 if not kernel:
                     kernel.append(_compile(function, parallel=parallel, fastmath=fastmath))
                 return kernel[0](*arguments)
@@ -38,28 +42,28 @@ def lazy_njit(*, parallel: bool = False, fastmath: bool = True) -> Callable[[Cal
 
 @contextmanager
 def numba_threads(count: int) -> Iterator[None]:
-    """Kernels on so many threads, 0 for all cores; what it was before is restored."""
-    numba = _numba()
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(count or before, numba.config.NUMBA_NUM_THREADS))
+    """Run kernels on `count` threads, 0 for all cores, within the context."""
+    numba = _import_numba()
+    previous = numba.get_num_threads()
+    numba.set_num_threads(min(count or previous, numba.config.NUMBA_NUM_THREADS))
     try:
         yield
     finally:
-        numba.set_num_threads(before)
+        numba.set_num_threads(previous)
 
 
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    numba = _numba()
+    numba = _import_numba()
     function.__globals__["prange"] = numba.prange
     try:
         return numba.njit(function, cache=True, nogil=True, **options)
-    except RuntimeError:  # no folder to keep it in can be written to
+    except RuntimeError:  # no writable folder for the cache
         return numba.njit(function, nogil=True, **options)
 
 
-def _numba() -> Any:
+def _import_numba() -> Any:
     try:
         import numba
     except ImportError as error:
-        raise CannotTrain(f"numba cannot be imported ({error})") from error
+        raise CannotTrain(f"numba: cannot be imported ({error}); install requirements.txt") from error
     return numba

@@ -1,4 +1,8 @@
-"""RP3beta: random walks of three steps, against popularity (Paudel, Christoffel, Newell & Bernstein 2017)."""
+"""RP3beta: random walks of three steps with a penalty on popular items.
+
+Paudel, Christoffel, Newell & Bernstein, "Updatable, Accurate, Diverse, and Scalable Recommendations for Interactive
+Applications" (2017).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,13 @@ from engine.models.validation import require_non_negative, require_positive
 
 @dataclass(frozen=True)
 class RP3Beta(Trainer):
-    """From a played track to a listener of it and on to a track of theirs, each step's probability to the power of
-    alpha, divided by popularity^beta."""
+    """The weight of two items is the probability of walking from one to a user of it and on to the other.
+
+    Attributes:
+        alpha: the exponent of the probability of each step.
+        beta: the weight is divided by (users of the target item)^beta.
+        neighbours: how many to keep for each item.
+    """
 
     family: ClassVar[str] = "rp3beta"
     search_space: ClassVar[SearchSpace] = {"alpha": NumberRange(0.5, 1.6), "beta": NumberRange(0.0, 1.0)}
@@ -32,20 +41,19 @@ class RP3Beta(Trainer):
     def fit(
         self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
     ) -> FittedModel:
-        """Memory for the products of a few hundred tracks at a time. Raises CannotTrain for an empty matrix."""
         if not matrix.nnz:
             raise CannotTrain("rp3beta: the matrix is empty")
-        to_tracks = _steps(matrix, self.alpha)
-        to_listeners = _steps(matrix.T.tocsr(), self.alpha)
-        popularity = np.bincount(matrix.indices, minlength=matrix.shape[1])
-        scale = np.power(np.maximum(popularity, 1.0), -self.beta).astype(np.float32)
-        onward = sp.csr_matrix(to_tracks @ sp.diags(scale), dtype=np.float32)
-        return FittedModel(neighbours=top_k_products(to_listeners, onward, self.neighbours, callbacks))
+        to_items = _step_probabilities(matrix, self.alpha)
+        to_users = _step_probabilities(matrix.T.tocsr(), self.alpha)
+        user_counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
+        scale = np.power(np.maximum(user_counts, 1.0), -self.beta).astype(np.float32)
+        penalized = sp.csr_matrix(to_items @ sp.diags(scale), dtype=np.float32)
+        return FittedModel(neighbours=top_k_products(to_users, penalized, self.neighbours, callbacks))
 
 
-def _steps(matrix: sp.csr_matrix, alpha: float) -> sp.csr_matrix:
-    """The probability of each step from a row, to the power of alpha."""
+def _step_probabilities(matrix: sp.csr_matrix, alpha: float) -> sp.csr_matrix:
+    """Return the probability of stepping from each row to each column, to the power of `alpha`; CSR float32."""
     totals = np.asarray(matrix.sum(axis=1)).ravel()
-    spread = np.repeat(totals, np.diff(matrix.indptr))
-    data = np.power(matrix.data / spread, alpha).astype(np.float32)
+    row_totals = np.repeat(totals, np.diff(matrix.indptr))
+    data = np.power(matrix.data / row_totals, alpha).astype(np.float32)
     return sp.csr_matrix((data, matrix.indices, matrix.indptr), matrix.shape)

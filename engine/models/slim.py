@@ -1,8 +1,10 @@
-"""SLIM: each track as a sparse non-negative combination of others (Ning & Karypis 2011)."""
+"""SLIM: each item as a sparse, non-negative combination of other items.
+
+Ning & Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems" (2011).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,18 +13,19 @@ import scipy.sparse as sp
 
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer, top_k_per_row
 from engine.models.item_knn import ItemKNN
-from engine.models.numba_kernels import lazy_njit, prange
-from engine.models.numba_kernels import numba_threads as compiled_threads
+from engine.models.numba_kernels import lazy_njit, numba_threads, prange
 from engine.models.search_space import POPULARITY_DAMPING, NumberRange, SearchSpace
 from engine.models.validation import require_non_negative, require_positive
 
 
 @dataclass(frozen=True)
 class SLIM(Trainer):
-    """½|x_j − Xw|² + l1·|w| + ½·l2·|w|², w ≥ 0, w_j = 0, for every track j, by coordinate descent.
+    """Minimize ½|x_j − Xw|² + l1·|w|₁ + ½·l2·|w|² with w ≥ 0 and w_j = 0 for every item j, by coordinate descent.
 
-    candidates: tracks considered for each, the most alike by cosine; as in fsSLIM of the same paper. A sweep costs the
-    plays of the candidates.
+    Attributes:
+        candidates: how many items may have a weight for each item: those of the greatest cosine, as in fsSLIM of the
+            same paper. The time of a sweep grows with the number of their users.
+        sweeps: the most passes over the candidates of an item; it ends earlier once the weights hardly change.
     """
 
     family: ClassVar[str] = "slim"
@@ -44,19 +47,18 @@ class SLIM(Trainer):
     def fit(
         self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
     ) -> FittedModel:
-        """Raises CannotTrain for an empty matrix or without numba."""
         if not matrix.nnz:
             raise CannotTrain("slim: the matrix is empty")
-        alike = (
+        similar = (
             ItemKNN(shrink=0.0, normalization="cosine", neighbours=self.candidates).fit(matrix, seed=seed).neighbours
         )
-        assert alike is not None
+        assert similar is not None
         columns = sp.csc_matrix(matrix, dtype=np.float32)
-        weights = np.zeros(alike.nnz, np.float32)
-        with compiled_threads(threads):
-            _descend(
-                alike.indptr,
-                alike.indices,
+        weights = np.zeros(similar.nnz, np.float32)
+        with numba_threads(threads):
+            _fit_weights(
+                similar.indptr,
+                similar.indices,
                 columns.indptr,
                 columns.indices,
                 columns.data,
@@ -67,47 +69,49 @@ class SLIM(Trainer):
                 weights,
             )
         callbacks.on_step(1, 1)
-        of_target = sp.csr_matrix((weights, alike.indices, alike.indptr), alike.shape)
-        of_target.eliminate_zeros()
-        return FittedModel(neighbours=top_k_per_row(of_target.T.tocsr(), self.candidates))
+        by_target = sp.csr_matrix((weights, similar.indices, similar.indptr), similar.shape)
+        by_target.eliminate_zeros()
+        return FittedModel(neighbours=top_k_per_row(by_target.T.tocsr(), self.candidates))
 
 
-def _coordinate_descent(
+@lazy_njit(parallel=True)
+def _fit_weights(
     indptr: Any,
     candidates: Any,
-    begins: Any,
-    users: Any,
-    values: Any,
+    column_starts: Any,
+    column_users: Any,
+    column_values: Any,
     l1: Any,
     l2: Any,
     sweeps: int,
-    listeners: int,
+    users: int,
     weights: Any,
 ) -> None:
+    """Fill in `weights`, float32 (nnz,), of the candidates of each item by coordinate descent.
+
+    `indptr` and `candidates` are CSR: row j holds the candidates of item j. The columns of the matrix are CSC.
+    """
     for target in prange(len(indptr) - 1):
         first, last = indptr[target], indptr[target + 1]
         if first == last:
             continue
-        residual = np.zeros(listeners, np.float32)
-        for p in range(begins[target], begins[target + 1]):
-            residual[users[p]] = values[p]
+        residual = np.zeros(users, np.float32)
+        for p in range(column_starts[target], column_starts[target + 1]):
+            residual[column_users[p]] = column_values[p]
         for _ in range(sweeps):
             largest = np.float32(0)
             for q in range(first, last):
-                track = candidates[q]
+                item = candidates[q]
                 dot, norm = np.float32(0), np.float32(0)
-                for p in range(begins[track], begins[track + 1]):
-                    dot += values[p] * residual[users[p]]
-                    norm += values[p] * values[p]
-                wanted = max(dot + norm * weights[q] - l1, np.float32(0)) / (norm + l2)
-                change = wanted - weights[q]
+                for p in range(column_starts[item], column_starts[item + 1]):
+                    dot += column_values[p] * residual[column_users[p]]
+                    norm += column_values[p] * column_values[p]
+                best = max(dot + norm * weights[q] - l1, np.float32(0)) / (norm + l2)
+                change = best - weights[q]
                 if change != 0:
-                    for p in range(begins[track], begins[track + 1]):
-                        residual[users[p]] -= change * values[p]
-                    weights[q] = wanted
+                    for p in range(column_starts[item], column_starts[item + 1]):
+                        residual[column_users[p]] -= change * column_values[p]
+                    weights[q] = best
                     largest = max(largest, abs(change))
             if largest < 1e-4:
                 break
-
-
-_descend: Callable[..., None] = lazy_njit(parallel=True)(_coordinate_descent)

@@ -1,4 +1,7 @@
-"""Truncated singular value decomposition: the family that runs where others cannot."""
+"""Truncated singular value decomposition (PureSVD), which runs where the other families cannot.
+
+Cremonesi, Koren & Turrin, "Performance of Recommender Algorithms on Top-N Recommendation Tasks" (2010).
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,7 @@ from engine.models.validation import require_positive
 
 @dataclass(frozen=True)
 class SVD(Trainer):
-    """A listener's score for a track is their row projected on the strongest right singular vectors (PureSVD:
-    Cremonesi, Koren & Turrin 2010), so a listener is folded in by the same product."""
+    """Project the rows of the matrix onto its first right singular vectors; fold-in is the same projection."""
 
     family: ClassVar[str] = "svd"
     search_space: ClassVar[SearchSpace] = {"factors": Choice((16, 32, 64, 128, 256)), "damping": POPULARITY_DAMPING}
@@ -30,7 +32,7 @@ class SVD(Trainer):
     def fit(
         self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
     ) -> FittedModel:
-        """At most min(users, items) − 1 factors; none where that is below 1, or nothing was played."""
+        """Fit at most min(users, items) − 1 factors; a matrix that is empty or too small gets none."""
         k = min(self.factors, min(matrix.shape) - 1)
         if k < 1 or not matrix.nnz:
             users, items = matrix.shape
@@ -40,6 +42,7 @@ class SVD(Trainer):
         start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
         _, values, right = svds(matrix.astype(np.float64), k=k, v0=start)
         item_factors = np.ascontiguousarray(right[np.argsort(-values)].T.astype(np.float32))
-        item_factors[np.bincount(matrix.indices, minlength=matrix.shape[1]) == 0] = 0  # they are, but for rounding
+        # The exact factors of an item that nobody played are 0; remove the rounding errors.
+        item_factors[np.bincount(matrix.indices, minlength=matrix.shape[1]) == 0] = 0
         callbacks.on_step(1, 1)
         return FittedModel((np.asarray(matrix @ item_factors, np.float32), item_factors), FoldInConfig("project"))

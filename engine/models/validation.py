@@ -1,32 +1,35 @@
-"""Hyperparameters out of range are told by name, before anything is computed."""
+"""Validate hyperparameters by name, so that a wrong configuration fails before anything is computed.
+
+Each function raises ValueError with the family and the field. The comparisons are written so that NaN fails too.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from engine.models.base import Trainer
 
 
-def require_positive(trainer: Any, *names: str) -> None:
-    """Raises ValueError, naming the field."""
+def require_positive(trainer: Trainer, *names: str) -> None:
+    """Require the fields to be above 0."""
     for name in names:
-        if not getattr(trainer, name) > 0:
-            raise ValueError(f"{trainer.family}: {name} must be above 0, not {getattr(trainer, name)}")
+        if not (value := getattr(trainer, name)) > 0:
+            raise ValueError(f"{trainer.family}: {name} must be above 0, not {value}")
 
 
-def require_non_negative(trainer: Any, *names: str) -> None:
-    """Raises ValueError, naming the field."""
+def require_non_negative(trainer: Trainer, *names: str) -> None:
+    """Require the fields to be 0 or above."""
     for name in names:
-        if not getattr(trainer, name) >= 0:
-            raise ValueError(f"{trainer.family}: {name} must not be below 0, not {getattr(trainer, name)}")
+        if not (value := getattr(trainer, name)) >= 0:
+            raise ValueError(f"{trainer.family}: {name} must be 0 or above, not {value}")
 
 
-def require_between(trainer: Any, low: float, high: float, *names: str) -> None:
-    """Raises ValueError, naming the field."""
+def require_between(trainer: Trainer, low: float, high: float, *names: str) -> None:
+    """Require the fields to be from `low` to `high`, both included."""
     for name in names:
-        if not low <= getattr(trainer, name) <= high:
-            raise ValueError(f"{trainer.family}: {name} must be from {low} to {high}, not {getattr(trainer, name)}")
+        if not low <= (value := getattr(trainer, name)) <= high:
+            raise ValueError(f"{trainer.family}: {name} must be from {low} to {high}, not {value}")
 
 
-def require_choice(trainer: Any, name: str, *words: str) -> None:
-    """Raises ValueError, naming the field."""
-    if getattr(trainer, name) not in words:
-        raise ValueError(f"{trainer.family}: {name} must be one of {', '.join(words)}, not {getattr(trainer, name)!r}")
+def require_choice(trainer: Trainer, name: str, *choices: str) -> None:
+    """Require the field to be one of `choices`."""
+    if (value := getattr(trainer, name)) not in choices:
+        raise ValueError(f"{trainer.family}: {name} must be one of {', '.join(choices)}, not {value!r}")

@@ -114,7 +114,7 @@ class TuningData:
         """Return NDCG@10 of the ensemble of `config`, measured as the search measures it."""
         fitted = fit_ensemble(self.past, self.shape, config.ensemble, seed=config.seed, threads=config.threads)
         metric = ValidationMetric.from_pairs(self.past, self.future, self.shape, config.seed, config.threads)
-        return round(metric.mean_ndcg(fitted.scorer()), 5)
+        return round(metric.mean_ndcg(fitted.build_scorer()), 5)
 
 
 def _tuning_data(plays: Plays, track_ids: NDArray[np.int64], config: TrainingConfig) -> TuningData:

@@ -36,7 +36,7 @@ def test_what_is_wrong_in_a_recipe_is_named(change: dict[str, object], complaint
 def test_a_recipe_without_weights_weighs_its_parts_alike() -> None:
     recipe = EnsembleConfig((ComponentConfig(), ComponentConfig(RP3Beta())))
     assert recipe.weights == BlendWeights((0.5, 0.5), (0.5, 0.5))
-    with pytest.raises(ValueError, match="as many as there are parts"):
+    with pytest.raises(ValueError, match="must be as many as there are components"):
         EnsembleConfig((ComponentConfig(),), BlendWeights.equal(2))
     with pytest.raises(ValueError, match="at least one"):
         EnsembleConfig(())

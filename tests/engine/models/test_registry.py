@@ -52,7 +52,7 @@ def test_a_registered_family_can_be_configured_searched_and_fitted() -> None:
     assert "exponent" in space_of("co_occurrence", past)
     fitted = fit_ensemble(past, shape, config, seed=1, threads=1)
     assert (fitted.fallback, fitted.ensemble.algorithm) == (None, "co_occurrence")
-    scores = fitted.scorer()(np.array([0, 1]))
+    scores = fitted.build_scorer()(np.array([0, 1]))
     assert scores.shape == (2, shape[1])
     assert np.isfinite(scores).any(axis=1).all()
 

@@ -80,7 +80,7 @@ def test_a_listener_is_served_what_the_recipe_was_judged_on() -> None:
         users=users,
         statistics=PlayStatistics.from_pairs(pairs),
     )
-    expected = fitted.scorer()(np.arange(30))
+    expected = fitted.build_scorer()(np.arange(30))
     for user in range(30):
         mine = plays.where(plays.user == 100 + user)
         past = UserItemPairs.from_listener(mine)
