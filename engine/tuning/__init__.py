@@ -1,7 +1,6 @@
-"""Find the recipe for a body of plays: families and hyperparameters by trial, then the weights of their blend."""
+"""Search for a better ensemble: trials of each family and its hyperparameters, then the weights of a blend."""
 
-from engine.tuning.search import tune
+from engine.tuning.search import TunedEnsemble, tune
 from engine.tuning.trial_runner import Trial
-from engine.tuning.trials import TunedEnsemble
 
 __all__ = ["Trial", "TunedEnsemble", "tune"]

@@ -1,99 +1,98 @@
-"""One family's trials, and where to look next: a tree-structured Parzen estimator (Optuna), and steps from the best."""
+"""The search within one family: a tree-structured Parzen estimator (Bergstra et al. 2011), and steps from the best.
+
+Importing this module loads Optuna. Serving processes must not, so `tune` imports it when a search begins.
+"""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import optuna
 
 from engine.ensemble import ComponentConfig
-from engine.models.search_space import NumberRange, SearchSpace
-from engine.tuning.space import nearby, part_at, point_of
+from engine.models.search_space import Dimension, NumberRange, SearchSpace
+from engine.tuning.space import build_component, find_point, perturb_point
 from engine.tuning.trial_runner import Trial
 
-_BEHIND = 0.75  # of the leader's score: a family that stays below after a few trials gets no more of the time
-_FEW = 3
-_REPEATS = 20  # guesses at something new; a resumed estimator begins with what it said before
-_EXPLORED = 6  # trials of a family before it is searched near its best
-_NEAR_THE_BEST = 0.6  # of the later ones: the good regions are narrow, and defaults lie close to them
+_FAR_BEHIND = 0.75  # share of the leader's score; a family below it after a few trials gets no more of the time
+_TRIALS_BEFORE_DROPPING = 3
+_EXPLORATION_TRIALS = 6  # trials of a family before it is searched near its best
+_LOCAL_SHARE = 0.6  # of the later trials: the good regions are narrow, and the defaults lie close to them
+_MAX_SUGGESTIONS = 20  # a resumed estimator starts its random sequence anew, and suggests what has been tried
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # every study would log a line
 
 
-@dataclass
 class FamilySearch:
-    """One family's trials, and where to look next."""
+    """The trials of one family, and what to try next."""
 
-    family: str
-    space: SearchSpace
-    seed: int
-    trials: list[Trial] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        import optuna  # only a tuning process needs it
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=_EXPLORED, multivariate=True)
-        self.rng = np.random.default_rng(self.seed)
-        self.study = optuna.create_study(direction="maximize", sampler=sampler)
-        self.distributions = {name: _distribution(dimension) for name, dimension in self.space.items()}
-        self.asked: list[ComponentConfig] = []
-        self.asked.append(part_at(self.family, {}))
+    def __init__(self, family: str, space: SearchSpace, seed: int) -> None:
+        self.family = family
+        self.space = space
+        self.trials: list[Trial] = []
+        self._queue = [build_component(family, {})]
+        self._rng = np.random.default_rng(seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `multivariate` is experimental
+            sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_EXPLORATION_TRIALS, multivariate=True)
+        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._distributions = {name: _to_distribution(dimension) for name, dimension in space.items()}
 
     @property
     def best(self) -> Trial | None:
-        return max((t for t in self.trials if t.score is not None), key=lambda t: t.score or 0.0, default=None)
+        scored = (trial for trial in self.trials if trial.score is not None)
+        return max(scored, key=lambda trial: trial.score or 0.0, default=None)
 
     @property
     def seconds(self) -> float:
-        return sum(t.seconds for t in self.trials)
+        return sum(trial.seconds for trial in self.trials)
 
-    def first(self, part: ComponentConfig) -> None:
-        self.asked.append(part)
+    def enqueue(self, component: ComponentConfig) -> None:
+        """Have a component tried before everything that was enqueued earlier, and before the family's defaults."""
+        self._queue.append(component)
 
-    def next(self) -> ComponentConfig:
-        """What has not been tried: what was asked for, then near the best, then wherever the estimator points."""
-        while self.asked:
-            if not self._tried(part := self.asked.pop()):
-                return part
-        for _ in range(_REPEATS):
-            if not self._tried(part := self._guess()):
+    def suggest(self) -> ComponentConfig:
+        """Return what to try next: an enqueued component, a step from the best one, or the estimator's suggestion."""
+        while self._queue:
+            if not self._is_tried(component := self._queue.pop()):
+                return component
+        for _ in range(_MAX_SUGGESTIONS):
+            best_point = find_point(self.best.component, self.space) if self.best else None
+            if best_point and len(self.trials) >= _EXPLORATION_TRIALS and self._rng.random() < _LOCAL_SHARE:
+                point = perturb_point(best_point, self.space, self._rng)
+            else:
+                point = self._study.ask(self._distributions).params
+            component = build_component(self.family, point)
+            if not self._is_tried(component):
                 break
-        return part
+        return component
 
-    def _tried(self, part: ComponentConfig) -> bool:
-        return any(trial.component == part for trial in self.trials)
+    def record(self, trial: Trial) -> None:
+        """Learn from a trial, of this search or of one that was interrupted."""
+        self.trials.append(trial)
+        point = find_point(trial.component, self.space)
+        if point and trial.score is not None:
+            self._study.add_trial(
+                optuna.trial.create_trial(params=point, distributions=self._distributions, value=trial.score)
+            )
 
-    def _guess(self) -> ComponentConfig:
-        near = self.best and point_of(self.best.component, self.space)
-        if near and len(self.trials) >= _EXPLORED and self.rng.random() < _NEAR_THE_BEST:
-            return part_at(self.family, nearby(near, self.space, self.rng))
-        return part_at(self.family, self.study.ask(self.distributions).params)
-
-    def over(self, leader: float) -> bool:
-        """Whether another trial is a waste: nothing to vary, cannot run, or far behind."""
-        if not self.trials or any(not self._tried(part) for part in self.asked):
+    def is_finished(self, leader_score: float) -> bool:
+        """Return whether more trials would be a waste: nothing to vary, it cannot be fitted, or it is far behind."""
+        if not self.trials or not all(self._is_tried(component) for component in self._queue):
             return False
         if not self.space or self.best is None:
             return True
-        return len(self.trials) >= _FEW and (self.best.score or 0.0) < _BEHIND * leader
+        return len(self.trials) >= _TRIALS_BEFORE_DROPPING and (self.best.score or 0.0) < _FAR_BEHIND * leader_score
 
-    def learn(self, trial: Trial) -> None:
-        import optuna
-
-        self.trials.append(trial)
-        point = point_of(trial.component, self.space)
-        if point and trial.score is not None:
-            told = optuna.trial.create_trial(params=point, distributions=self.distributions, value=trial.score)
-            self.study.add_trial(told)
+    def _is_tried(self, component: ComponentConfig) -> bool:
+        return any(trial.component == component for trial in self.trials)
 
 
-def _distribution(dimension: Any) -> Any:
-    import optuna
-
-    if isinstance(dimension, NumberRange):
-        if isinstance(dimension.low, int) and isinstance(dimension.high, int) and not dimension.log:
-            return optuna.distributions.IntDistribution(dimension.low, dimension.high)
-        return optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-    return optuna.distributions.CategoricalDistribution(dimension.values)
+def _to_distribution(dimension: Dimension) -> Any:
+    if not isinstance(dimension, NumberRange):
+        return optuna.distributions.CategoricalDistribution(dimension.values)
+    if isinstance(dimension.low, int) and isinstance(dimension.high, int) and not dimension.log:
+        return optuna.distributions.IntDistribution(dimension.low, dimension.high)
+    return optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)

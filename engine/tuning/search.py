@@ -1,9 +1,11 @@
-"""The search: families take turns, then the best are blended."""
+"""Search for the best ensemble: the families take turns, then the best of them are blended."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,13 +13,31 @@ from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import EnsembleConfig
 from engine.models import FAMILIES
 from engine.tuning.ensemble_selection import select_ensemble
-from engine.tuning.family_search import FamilySearch
-from engine.tuning.space import search_shares, space_of
+from engine.tuning.space import search_shares, search_space
 from engine.tuning.trial_runner import Trial, TrialRunner
-from engine.tuning.trials import TunedEnsemble
 from engine.tuning.validation_metric import ValidationMetric
 
-BLEND_SHARE = 0.2  # of the time, kept for the blend
+if TYPE_CHECKING:
+    from engine.tuning.family_search import FamilySearch
+
+BLEND_SHARE = 0.2  # of the time, reserved for the blend
+
+
+@dataclass(frozen=True)
+class TunedEnsemble:
+    """The result of a search.
+
+    Args:
+        ensemble: the best one found.
+        score: its NDCG@10 on the plays it was chosen on.
+        trials: all trials, those of an interrupted search first.
+        best_scores: the best score of each family.
+    """
+
+    ensemble: EnsembleConfig
+    score: float
+    trials: tuple[Trial, ...]
+    best_scores: dict[str, float] = field(default_factory=dict)
 
 
 def tune(
@@ -33,49 +53,73 @@ def tune(
     on_trial: Callable[[Trial], None] = lambda trial: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TunedEnsemble:
-    """Search for `seconds`, then blend. Each family has at least one trial, however short the time.
+    """Search for `seconds`. Each family has at least one trial, however short the time.
 
-    start: its parts are tried first (the recipe in service) · known: trials of an interrupted search, not tried again ·
-    on_trial: called after each trial, to keep it · progress: seconds spent, of all. Raises ValueError where there is
-    nothing to learn from or nobody to judge on.
+    Args:
+        past: the pairs to fit on.
+        future: the pairs that were held out, to score on.
+        shape: (users, items).
+        seconds: how long to search.
+        initial: the ensemble in service; its components are tried first.
+        previous_trials: trials of an interrupted search; they are learned from, and not repeated.
+        seed: of the models, the search and the sample of users.
+        threads: 0 for all cores.
+        on_trial: called after each trial, so that it can be stored.
+        progress: called with the seconds spent and their total.
+
+    Raises:
+        ValueError: there are no plays to learn from or to score on, or no family could be fitted.
     """
+    from engine.tuning.family_search import FamilySearch  # loads Optuna, which only a search needs
+
     if not len(past):
         raise ValueError("there are no plays to learn from; import plays first")
-    bench = TrialRunner(past, shape, ValidationMetric.from_pairs(past, future, shape, seed, threads), seed, threads)
-    searches = {family: FamilySearch(family, space_of(family, past), seed) for family in search_shares()}
+    runner = TrialRunner(past, shape, ValidationMetric.from_pairs(past, future, shape, seed, threads), seed, threads)
+    searches = {family: FamilySearch(family, search_space(family, past), seed) for family in search_shares()}
     for trial in previous_trials:
-        searches[trial.component.trainer.family].learn(trial) if trial.component.trainer.family in searches else None
-    for part in initial.components if initial else ():
-        if part.trainer.family in searches:
-            searches[part.trainer.family].first(part)
-    began, deadline = time.perf_counter(), time.perf_counter() + seconds * (1 - BLEND_SHARE)
+        if search := searches.get(trial.component.trainer.family):
+            search.record(trial)
+    for component in initial.components if initial else ():
+        if search := searches.get(component.trainer.family):
+            search.enqueue(component)
+
+    started = time.perf_counter()
+    trial_deadline = started + seconds * (1 - BLEND_SHARE)
     trials = list(previous_trials)
-    for search in _turns(searches, deadline):
-        trial = bench.run_trial(search.next(), leader_score=_leader(searches))
-        search.learn(trial)
+    while search := _choose_search(searches.values(), trial_deadline - time.perf_counter()):
+        trial = runner.run_trial(search.suggest(), _leader_score(searches.values()))
+        search.record(trial)
         trials.append(trial)
         on_trial(trial)
-        progress(min(int(time.perf_counter() - began), int(seconds)), int(seconds))
-    recipe, score = select_ensemble(bench, (t for s in searches.values() for t in s.trials), began + seconds)
+        progress(min(int(time.perf_counter() - started), int(seconds)), int(seconds))
+
+    trials_by_family = [trial for search in searches.values() for trial in search.trials]
+    ensemble, score = select_ensemble(runner, trials_by_family, started + seconds)
     progress(int(seconds), int(seconds))
-    best_of = {f: round(s.best.score, 5) for f, s in searches.items() if s.best and s.best.score is not None}
-    return TunedEnsemble(recipe, round(score, 5), tuple(trials), best_of)
+    best_trials = {family: search.best for family, search in searches.items()}
+    best_scores = {family: round(t.score, 5) for family, t in best_trials.items() if t and t.score is not None}
+    return TunedEnsemble(ensemble, round(score, 5), tuple(trials), best_scores)
 
 
-def _turns(searches: dict[str, FamilySearch], deadline: float) -> Iterator[FamilySearch]:
-    """Whose turn it is: the family that has had least of its share, among those worth it that end in time."""
-    while True:
-        leader, left = _leader(searches), deadline - time.perf_counter()
-        open_ = [s for s in searches.values() if not s.over(leader) and (not s.trials or _expected(s) < left)]
-        open_ = [s for s in open_ if not s.trials or left > 0]
-        if not open_:
-            return
-        yield min(open_, key=lambda s: (bool(s.trials), s.seconds / FAMILIES[s.family].search_share))
+def _choose_search(searches: Collection[FamilySearch], seconds_left: float) -> FamilySearch | None:
+    """Choose the family that has used the least of its share of the time; None when the time is up.
+
+    Families without a trial come first, even after the time is up. Others only take part while another trial is worth
+    it and would end in time.
+    """
+    leader_score = _leader_score(searches)
+
+    def takes_part(search: FamilySearch) -> bool:
+        if search.is_finished(leader_score):
+            return False
+        return not search.trials or float(np.median([trial.seconds for trial in search.trials])) < seconds_left
+
+    return min(
+        filter(takes_part, searches),
+        key=lambda search: (bool(search.trials), search.seconds / FAMILIES[search.family].search_share),
+        default=None,
+    )
 
 
-def _expected(search: FamilySearch) -> float:
-    return float(np.median([t.seconds for t in search.trials]))
-
-
-def _leader(searches: dict[str, FamilySearch]) -> float:
-    return max((s.best.score or 0.0 for s in searches.values() if s.best), default=0.0)
+def _leader_score(searches: Collection[FamilySearch]) -> float:
+    return max((search.best.score or 0.0 for search in searches if search.best), default=0.0)

@@ -1,4 +1,8 @@
-"""Where to look: the hyperparameters of each family, and those of the confidences that the data can tell apart."""
+"""The search space: hyperparameters that families declare, and the confidence weights that the data can tell apart.
+
+A point of a space is a dict of hyperparameters. Names that begin with "confidence." are fields of `ConfidenceWeights`,
+and "damping" is `ComponentConfig.damping`; all others are fields of the family's dataclass.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,9 @@ from engine.ensemble import ComponentConfig
 from engine.models import FAMILIES
 from engine.models.search_space import Choice, Dimension, NumberRange, SearchSpace
 
-_CONFIDENCE = "confidence."
-_STEP = 0.12  # of a dimension's width
+Point = Mapping[str, Any]
+_CONFIDENCE_PREFIX = "confidence."
+_STEP_SIZE = 0.12  # standard deviation of a random step, as a share of the dimension's width
 
 
 def search_shares() -> dict[str, float]:
@@ -24,29 +29,38 @@ def search_shares() -> dict[str, float]:
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
-def space_of(family: str, pairs: UserItemPairs) -> SearchSpace:
-    """The dimensions of a family on these pairs, by field; those of the confidence begin with "confidence."."""
-    own = FAMILIES[family].search_space
-    if not own:
+def search_space(family: str, pairs: UserItemPairs) -> SearchSpace:
+    """Return the dimensions of a family for these pairs; none for a family without hyperparameters to search."""
+    own_space = FAMILIES[family].search_space
+    if not own_space:
         return {}
-    return {**own} | {_CONFIDENCE + name: dimension for name, dimension in _confidences(pairs).items()}
+    return {**own_space, **_confidence_space(pairs)}
 
 
-def part_at(family: str, point: Mapping[str, Any]) -> ComponentConfig:
-    """The part at a point of its space; what the point does not name has the family's default, and a confidence of
-    1."""
-    own = {n: v for n, v in point.items() if not n.startswith(_CONFIDENCE) and n != "damping"}
-    confidence = {n.removeprefix(_CONFIDENCE): v for n, v in point.items() if n.startswith(_CONFIDENCE)}
-    trainer = FAMILIES[family](**own)
-    return ComponentConfig(
-        trainer, replace(ConfidenceWeights(bonus=0.0, liked=0.0), **confidence), point.get("damping", 0.0)
-    )
+def build_component(family: str, point: Point) -> ComponentConfig:
+    """Build the component at a point.
+
+    What the point does not name keeps the family's default; without confidence weights all pairs count alike.
+    """
+    confidence = {
+        name.removeprefix(_CONFIDENCE_PREFIX): value
+        for name, value in point.items()
+        if name.startswith(_CONFIDENCE_PREFIX)
+    }
+    own = {n: v for n, v in point.items() if not n.startswith(_CONFIDENCE_PREFIX) and n != "damping"}
+    equal_confidence = ConfidenceWeights(bonus=0.0, liked=0.0)
+    damping = point.get("damping", 0.0)
+    return ComponentConfig(FAMILIES[family](**own), replace(equal_confidence, **confidence), damping)
 
 
-def point_of(part: ComponentConfig, space: SearchSpace) -> dict[str, Any] | None:
-    """Where a part is in a space, the nearest point within its bounds; None where it has a word the space has not."""
-    values = {**asdict(part.trainer), "damping": part.damping}
-    values |= {_CONFIDENCE + n: v for n, v in part.confidence.to_dict().items()}
+def find_point(component: ComponentConfig, space: SearchSpace) -> dict[str, Any] | None:
+    """Return the point of a component, moved to the nearest bound where it lies outside a range.
+
+    Returns:
+        None if one of its values is not among the choices of the space.
+    """
+    values = {**asdict(component.trainer), "damping": component.damping}
+    values |= {_CONFIDENCE_PREFIX + name: value for name, value in component.confidence.to_dict().items()}
     point: dict[str, Any] = {}
     for name, dimension in space.items():
         value = values[name]
@@ -60,34 +74,36 @@ def point_of(part: ComponentConfig, space: SearchSpace) -> dict[str, Any] | None
     return point
 
 
-def nearby(point: Mapping[str, Any], space: SearchSpace, rng: np.random.Generator) -> dict[str, Any]:
-    """A point with about a third of its values, at least one, moved a little."""
+def perturb_point(point: Point, space: SearchSpace, rng: np.random.Generator) -> dict[str, Any]:
+    """Return a nearby point: about a third of the values, at least one, are moved a random step."""
     names = list(space)
-    moved = {name for name in names if rng.random() < 1 / 3} or {names[rng.integers(len(names))]}
-    return {name: _moved(value, space[name], rng) if name in moved else value for name, value in point.items()}
+    changed = {name for name in names if rng.random() < 1 / 3} or {names[rng.integers(len(names))]}
+    return {name: _perturb(value, space[name], rng) if name in changed else value for name, value in point.items()}
 
 
-def _moved(value: Any, dimension: Dimension, rng: np.random.Generator) -> Any:
+def _perturb(value: Any, dimension: Dimension, rng: np.random.Generator) -> Any:
     if isinstance(dimension, Choice):
-        place = dimension.values.index(value) + rng.choice([-1, 1])
-        return dimension.values[min(max(place, 0), len(dimension.values) - 1)]
+        index = dimension.values.index(value) + rng.choice([-1, 1])
+        return dimension.values[min(max(index, 0), len(dimension.values) - 1)]
     low, high = np.log([dimension.low, dimension.high]) if dimension.log else (dimension.low, dimension.high)
-    at = (np.log(value) if dimension.log else value) + rng.normal() * _STEP * (high - low)
-    at = float(np.clip(at, low, high))
-    result = min(max(float(np.exp(at)), dimension.low), dimension.high) if dimension.log else at
-    return round(result) if isinstance(value, int) else result
+    position = (np.log(value) if dimension.log else value) + rng.normal() * _STEP_SIZE * (high - low)
+    moved = float(np.clip(position, low, high))
+    if dimension.log:
+        moved = min(max(float(np.exp(moved)), dimension.low), dimension.high)  # exp(log(x)) may exceed x
+    return round(moved) if isinstance(value, int) else moved
 
 
-def _confidences(pairs: UserItemPairs) -> dict[str, Dimension]:
-    """Only what differs between plays can be weighed."""
-    found: dict[str, Dimension] = {"rare": Choice((False, True))}
+def _confidence_space(pairs: UserItemPairs) -> dict[str, Dimension]:
+    """Return the confidence weights that make a difference: a signal is left out where all pairs or none have it."""
+    space: dict[str, Dimension] = {"rare": Choice((False, True))}
     if pairs.qualified.any() and not pairs.qualified.all():
-        found["bonus"] = NumberRange(0.0, 6.0)
+        space["bonus"] = NumberRange(0.0, 6.0)
     for name in ("liked", "added", "shared", "skipped"):
         if getattr(pairs, name).any():
-            found[name] = NumberRange(0.0, 10.0)
+            space[name] = NumberRange(0.0, 10.0)
     if pairs.count.max(initial=1) > 1:
-        found |= {"transform": Choice(("none", "log", "capped", "bm25")), "scale": NumberRange(0.1, 10.0, log=True)}
+        space["transform"] = Choice(("none", "log", "capped", "bm25"))
+        space["scale"] = NumberRange(0.1, 10.0, log=True)
     if len(pairs) and (days := float(np.ptp(pairs.newest)) / DAY_SECONDS) > 2:
-        found["half_life"] = Choice((0.0, *(round(days * share, 1) for share in (0.1, 0.3, 1.0, 3.0))))
-    return found
+        space["half_life"] = Choice((0.0, *(round(days * share, 1) for share in (0.1, 0.3, 1.0, 3.0))))
+    return {_CONFIDENCE_PREFIX + name: dimension for name, dimension in space.items()}

@@ -81,7 +81,7 @@ def run_tuning(
             data = _tuning_data(read_plays(progress), load_track_ids(), config)  # the plays are not kept in memory
             study = _resume_or_save(study, data)
             tuned = _search(study, data, config, progress)
-            study.recipe, study.score, study.best_of = tuned.ensemble.to_dict(), tuned.score, tuned.best_of
+            study.recipe, study.score, study.best_of = tuned.ensemble.to_dict(), tuned.score, tuned.best_scores
             study.score_in_use = data.mean_ndcg(config)
             study.save()
             status, detail, run = _train_if_better(study, tuned, config, train_best, progress)
