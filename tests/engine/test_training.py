@@ -22,7 +22,7 @@ from tests.engine.factories import (
 def bundle(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "svd":
-            patch.setattr(ALS, "fit", _broken)
+            patch.setattr(ALS, "fit", run_out_of_memory)
         trained = train_checkerboard()
     assert trained.manifest["fallback"] == (
         None if request.param == "als" else "als could not run (MemoryError: no memory for factors)"
@@ -31,11 +31,11 @@ def bundle(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
     return trained.bundle
 
 
-def _broken(*args: object, **kwargs: object) -> FittedModel:
+def run_out_of_memory(*args: object, **kwargs: object) -> FittedModel:
     raise MemoryError("no memory for factors")
 
 
-def test_the_missing_square_of_a_checkerboard_comes_first(bundle) -> None:  # type: ignore[no-untyped-def]
+def test_the_track_left_out_of_the_checkerboard_is_recommended_first(bundle) -> None:  # type: ignore[no-untyped-def]
     for user in range(20):
         played = 100 + np.array([t for t in range(20) if t % 2 == user % 2 and t != user])
         for stored in (bundle.users.row(100 + user), None):  # the stored vector, and the same plays folded in
@@ -44,17 +44,17 @@ def test_the_missing_square_of_a_checkerboard_comes_first(bundle) -> None:  # ty
             assert (first.track_id, first.source) == (100 + user, "personal")
 
 
-def test_tracks_of_the_same_colour_are_similar(bundle) -> None:  # type: ignore[no-untyped-def]
+def test_similar_tracks_have_the_same_colour(bundle) -> None:  # type: ignore[no-untyped-def]
     query = Query(limit=9, track_id=104, exclude=np.array([104]))
     assert {p.track_id % 2 for p in recommend(bundle, query, SIMILAR).picks} == {0}
 
 
-def test_a_pick_is_explained_by_played_tracks_of_its_colour(bundle) -> None:  # type: ignore[no-untyped-def]
+def test_a_recommendation_is_explained_by_played_tracks_of_its_colour(bundle) -> None:  # type: ignore[no-untyped-def]
     assert explain_by_history(bundle, 104, np.array([101, 102, 103, 106, 999])) in ([102, 106], [106, 102])
     assert explain_by_history(bundle, 999, np.array([101])) == []
 
 
-def test_the_report_beats_most_popular_where_there_is_something_to_learn() -> None:
+def test_the_model_beats_most_popular_where_there_is_something_to_learn() -> None:
     report = train_checkerboard(60).manifest["report"]
     assert report["split"] == "time"
     assert report["listeners"] > 0
@@ -88,18 +88,18 @@ def test_progress_reaches_its_total_in_every_stage() -> None:
     assert seen["judge"][-1] == seen["fit"][-1] == (1000, 1000)
 
 
-def test_without_plays_it_says_what_to_do() -> None:
+def test_without_plays_the_error_says_what_to_do() -> None:
     with pytest.raises(ValueError, match="import plays first"):
         train(Plays.empty(), np.arange(3), make_config(ALS()), version="v1")
 
 
-def test_one_listener_with_one_track_still_gives_a_version() -> None:
+def test_one_listener_with_one_track_is_enough_to_train_a_version() -> None:
     trained = train(Plays.from_rows([(1, 5, 1, True, 0)]), np.array([5, 6]), make_config(ALS()), version="v1")
     picks = recommend(trained.bundle, Query(limit=2, exclude=np.array([5])), PERSONAL).picks
     assert [p.track_id for p in picks] == [6]
 
 
-def test_a_track_nobody_played_is_in_the_version_without_factors() -> None:
+def test_a_track_that_nobody_played_is_in_the_version_without_factors() -> None:
     bundle = train(checkerboard(), np.arange(100, 130), make_config(ALS(factors=4)), version="v1").bundle
     assert len(bundle.items) == 30
     assert bundle.item_row(125) is None

@@ -1,4 +1,4 @@
-"""Every metric three times: by hand, by a slow and obvious version, and by trec_eval, the field's reference."""
+"""Every metric is checked three times: by hand, against plain Python, and against trec_eval, the reference."""
 
 from collections.abc import Callable
 from math import log2
@@ -11,7 +11,7 @@ from engine.evaluation.metrics import METRICS, accuracy_metrics
 
 KS = (1, 3, 5, 10)
 HITS = np.array([[1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 1]], np.bool_)
-RELEVANT = np.array([2, 5, 7, 1])
+RELEVANT_COUNTS = np.array([2, 5, 7, 1])
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ RELEVANT = np.array([2, 5, 7, 1])
         ("hit_rate", [1, 0, 1, 0], [1, 0, 1, 1]),
     ],
 )
-def test_a_metric_of_lists_computed_by_hand(name: str, at_2: list[float], at_4: list[float]) -> None:
-    np.testing.assert_allclose(METRICS[name](HITS, RELEVANT, (2, 4)), np.transpose([at_2, at_4]))
+def test_metrics_equal_values_computed_by_hand(name: str, at_2: list[float], at_4: list[float]) -> None:
+    np.testing.assert_allclose(METRICS[name](HITS, RELEVANT_COUNTS, (2, 4)), np.transpose([at_2, at_4]))
 
 
 def random_lists(seed: int, users: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Hits at 10 ranks, and as many relevant tracks or up to 12 more."""
+    """Return hits at 10 ranks, and counts of relevant items: as many as there are hits, or up to 12 more."""
     rng = np.random.default_rng(seed)
     hits = rng.random((users, 10)) < rng.random((users, 1)) ** 2
     return hits, np.maximum(hits.sum(axis=1), 1) + rng.integers(0, 13, users)
@@ -48,7 +48,7 @@ def _ndcg(hits: list[bool], relevant: int, k: int) -> float:
     return sum(1 / log2(i + 2) for i in range(k) if hits[i]) / sum(1 / log2(i + 2) for i in range(min(k, relevant)))
 
 
-SLOW: dict[str, Callable[[list[bool], int, int], float]] = {
+PLAIN_PYTHON: dict[str, Callable[[list[bool], int, int], float]] = {
     "precision": lambda hits, relevant, k: sum(hits[:k]) / k,
     "recall": lambda hits, relevant, k: sum(hits[:k]) / relevant,
     "ndcg": _ndcg,
@@ -60,10 +60,12 @@ SLOW: dict[str, Callable[[list[bool], int, int], float]] = {
 
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("seed", range(3))
-def test_a_metric_agrees_with_its_definition_in_plain_python(name: str, seed: int) -> None:
+def test_metrics_agree_with_their_definitions_in_plain_python(name: str, seed: int) -> None:
     hits, relevant = random_lists(seed)
-    slow = [[SLOW[name](row, int(n), k) for k in KS] for row, n in zip(hits.tolist(), relevant, strict=True)]
-    np.testing.assert_allclose(METRICS[name](hits, relevant, KS), slow)
+    expected = [
+        [PLAIN_PYTHON[name](row, int(n), k) for k in KS] for row, n in zip(hits.tolist(), relevant, strict=True)
+    ]
+    np.testing.assert_allclose(METRICS[name](hits, relevant, KS), expected)
 
 
 TREC = {
@@ -75,42 +77,44 @@ TREC = {
 }
 
 
-def trec(measure: str, hits: np.ndarray, relevant: np.ndarray) -> dict[str, dict[str, float]]:
-    """trec_eval's answer for lists whose tracks are r0, r1 … where relevant and n0, n1 … where not."""
+def trec_eval(measure: str, hits: np.ndarray, relevant: np.ndarray) -> dict[str, dict[str, float]]:
+    """Run trec_eval on lists whose items are named r0, r1 … where relevant and n0, n1 … where not."""
     names = [[f"{'r' if hit else 'n'}{rank}" for rank, hit in enumerate(row)] for row in hits]
     run = {str(u): {name: -float(rank) for rank, name in enumerate(row)} for u, row in enumerate(names)}
-    found = [[name for name in row if name[0] == "r"] for row in names]
-    missed = [[f"r-missed-{i}" for i in range(n - len(f))] for f, n in zip(found, relevant, strict=True)]
-    judgements = {str(u): dict.fromkeys(f + m, 1) for u, (f, m) in enumerate(zip(found, missed, strict=True))}
+    judgements = {}
+    for u, (row, count) in enumerate(zip(names, relevant, strict=True)):
+        hit_names = [name for name in row if name[0] == "r"]
+        missed_names = [f"r-missed-{i}" for i in range(count - len(hit_names))]
+        judgements[str(u)] = dict.fromkeys(hit_names + missed_names, 1)
     return pytrec_eval.RelevanceEvaluator(judgements, {measure}).evaluate(run)
 
 
 @pytest.mark.parametrize("name", TREC)
-def test_a_metric_agrees_with_trec_eval(name: str) -> None:
+def test_metrics_agree_with_trec_eval(name: str) -> None:
     hits, relevant = random_lists(7)
     measure, key = TREC[name]
-    theirs = trec(f"{measure}.{','.join(map(str, KS))}", hits, relevant)
-    expected = np.array([[theirs[str(u)][key.format(k)] for k in KS] for u in range(len(hits))])
-    if name == "map":  # theirs divides by all that is relevant, also where more is than fits
+    results = trec_eval(f"{measure}.{','.join(map(str, KS))}", hits, relevant)
+    expected = np.array([[results[str(u)][key.format(k)] for k in KS] for u in range(len(hits))])
+    if name == "map":  # trec_eval divides by all relevant items, even where more are relevant than K
         expected *= relevant[:, None] / np.minimum(relevant[:, None], KS)
     np.testing.assert_allclose(METRICS[name](hits, relevant, KS), expected)
 
 
-def test_the_reciprocal_rank_agrees_with_trec_eval() -> None:
+def test_reciprocal_rank_agrees_with_trec_eval() -> None:
     hits, relevant = random_lists(8)
-    theirs = trec("recip_rank", hits[:, :5], relevant)
-    expected = [theirs[str(u)]["recip_rank"] for u in range(len(hits))]
+    results = trec_eval("recip_rank", hits[:, :5], relevant)
+    expected = [results[str(u)]["recip_rank"] for u in range(len(hits))]
     np.testing.assert_allclose(METRICS["mrr"](hits, relevant, (5,))[:, 0], expected)
 
 
-def test_accuracy_names_every_metric_at_every_k() -> None:
-    values = accuracy_metrics(HITS, RELEVANT, (2, 4))
+def test_accuracy_metrics_are_named_by_metric_and_cut_off() -> None:
+    values = accuracy_metrics(HITS, RELEVANT_COUNTS, (2, 4))
     assert set(values) == {f"{name}@{k}" for name in METRICS for k in (2, 4)}
-    np.testing.assert_array_equal(values["map@4"], METRICS["map"](HITS, RELEVANT, (4,))[:, 0])
+    np.testing.assert_array_equal(values["map@4"], METRICS["map"](HITS, RELEVANT_COUNTS, (4,))[:, 0])
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_better_list_never_scores_less(name: str) -> None:
+def test_moving_hits_to_the_front_never_lowers_a_metric(name: str) -> None:
     hits, relevant = random_lists(9)
     better = ~np.sort(~hits, axis=1)  # all hits in front
     assert (METRICS[name](better, relevant, KS) >= METRICS[name](hits, relevant, KS) - 1e-12).all()
