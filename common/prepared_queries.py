@@ -1,24 +1,25 @@
-"""Queries of the ORM that are compiled once, and on PostgreSQL planned once a connection.
+"""ORM queries that are compiled once per process and prepared once per PostgreSQL connection.
 
-Building and compiling a query takes Django longer than the database needs to answer it. A `Statement` is built with
-`Parameter`s in the place of values, compiled on first use, and from then on only executed. Where connections are shared
-between clients by a pooler (DISABLE_SERVER_SIDE_CURSORS, as Django has it), it is not prepared.
+The query behind every recommendation reads the principal and the listener's settings, blocks and history in one round
+trip. Building and compiling it by the ORM takes 5 ms of CPU time (2 ms if it is split into three simple queries),
+sending its compiled SQL 0.18 ms plus 0.5 ms of planning in PostgreSQL, and executing it prepared 0.1 ms. The rest of a
+cached answer takes 0.4 ms.
 """
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Expression, Field, QuerySet, Subquery, TextField
 
 Row = tuple[Any, ...]
-_numbers = itertools.count(1)  # of the statements of this process: a name is the connection's
+_statement_numbers = itertools.count(1)
 
 
 class QueryParameter(Expression):
-    """A value that is named when the statement is executed."""
+    """A placeholder in a PreparedQuery; its value is passed to `fetch` under its name."""
 
     def __init__(self, name: str, output_field: "Field[Any, Any]") -> None:
         super().__init__(output_field=output_field)
@@ -29,101 +30,71 @@ class QueryParameter(Expression):
 
 
 class RowsAsJson(Subquery):
-    """The rows of a query as one JSON text, a list of lists, in their order; NULL or `[]` where there are none.
+    """A subquery whose rows become one JSON text, a list of lists; NULL or `[]` if there are no rows.
 
-    columns: names of the query's values, in the order wanted.
+    Args:
+        rows: the query, with `values()`.
+        columns: the names of its values, in the order wanted.
     """
 
     output_field = TextField()
-    template = "(SELECT json_agg(json_build_array(%(columns)s))::text FROM (%(subquery)s) found)"
+    template = "(SELECT json_agg(json_build_array(%(columns)s))::text FROM (%(subquery)s) item)"
 
     def __init__(self, rows: "QuerySet[Any, Any]", columns: Sequence[str]) -> None:
-        super().__init__(rows, columns=", ".join(f"found.{name}" for name in columns))
+        super().__init__(rows, columns=", ".join(f"item.{name}" for name in columns))
 
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        template = "(SELECT json_group_array(json_array(%(columns)s)) FROM (%(subquery)s) found)"
-        return self.as_sql(compiler, connection, template=template, **extra)
-
-
-class _Compiled(NamedTuple):
-    """names: of the parameters, each once."""
-
-    sql: str
-    parameters: list[Any]
-    names: list[str]
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "(SELECT json_group_array(json_array(%(columns)s)) FROM (%(subquery)s) item)"
+        return self.as_sql(compiler, connection, template=template, **context)
 
 
 class PreparedQuery:
-    """build: gives the query; called once, when the database is known."""
+    """A query with QueryParameters, built on first use, when the database is known.
+
+    It is not prepared behind a connection pooler, where the next statement may run on another connection.
+    """
 
     def __init__(self, build: "Callable[[], QuerySet[Any, Any]]") -> None:
         self._build = build
-        self._compiled: _Compiled | None = None
-        self._prepared: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        self._sql = ""
+        self._parameters: list[Any] = []  # in the order of the SQL: QueryParameters, and constants of the query
+        self._names: list[str] = []  # of the QueryParameters, each once
+        self._prepared: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # EXECUTE statements by driver connection
 
     def fetch(self, **values: Any) -> list[Row]:
-        """Raw rows: what the driver makes of them, not the fields.
-
-        It may be the first query of a request: a connection that has died meanwhile is replaced, so that nobody has to
-        ask each time whether it lives.
-        """
-        one: Any = connections[DEFAULT_DB_ALIAS]  # looked up once: `connection` is looked up at each use of it
-        one.health_check_done = True
-        try:
-            return self._execute(one, values)
-        except (OperationalError, InterfaceError):
-            if one.in_atomic_block:
-                raise
-            one.close()
-            return self._execute(one, values)
-
-    def _execute(self, one: Any, values: dict[str, Any]) -> list[Row]:
-        compiled = self._compiled or self._compile(one)
-        pooled = one.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
-        prepared = one.vendor == "postgresql" and not pooled
-        with one.wrap_database_errors, _cursor(one, own=prepared) as cursor:
-            if prepared:
-                cursor.execute(self._prepare(one, cursor, compiled), [values[name] for name in compiled.names])
+        """Return the rows for these parameter values, as the driver returns them: without conversion by fields."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        with connection.cursor() as cursor:
+            if not self._sql:
+                sql, parameters = self._build().query.get_compiler(connection=connection).as_sql()
+                self._parameters = list(parameters)
+                self._names = list(dict.fromkeys(p.name for p in parameters if isinstance(p, QueryParameter)))
+                self._sql = sql
+            behind_pooler = connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+            if connection.vendor == "postgresql" and not behind_pooler:
+                statement = self._prepared.get(connection.connection)
+                if statement is None:
+                    statement = self._prepared[connection.connection] = self._prepare(cursor)
+                cursor.execute(statement, [values[name] for name in self._names])
             else:
-                cursor.execute(compiled.sql, [_value(parameter, values, one) for parameter in compiled.parameters])
+                cursor.execute(
+                    self._sql,
+                    [
+                        p.output_field.get_db_prep_value(values[p.name], connection)
+                        if isinstance(p, QueryParameter)
+                        else p
+                        for p in self._parameters
+                    ],
+                )
             return list(cursor.fetchall())
 
-    def _compile(self, one: Any) -> "_Compiled":
-        sql, parameters = self._build().query.get_compiler(connection=one).as_sql()
-        names = dict.fromkeys(p.name for p in parameters if isinstance(p, QueryParameter))
-        self._compiled = _Compiled(sql, list(parameters), list(names))
-        return self._compiled
-
-    def _prepare(self, one: Any, cursor: Any, compiled: "_Compiled") -> str:
-        """The statement that executes it, prepared on this connection if it is not yet. Each parameter has one number,
-        however often it is used."""
-        if (call := self._prepared.get(one.connection)) is None:
-            numbers = {name: f"${number}" for number, name in enumerate(compiled.names, 1)}
-            given = [
-                numbers[p.name] if isinstance(p, QueryParameter) else _literal(cursor, p) for p in compiled.parameters
-            ]
-            name = f"musicrec_{next(_numbers)}"
-            cursor.execute(f"PREPARE {name} AS {compiled.sql % tuple(given)}")
-            marks = ", ".join(["%s"] * len(numbers))
-            call = self._prepared[one.connection] = f"EXECUTE {name} ({marks})"
-        return call
-
-
-def _cursor(one: Any, own: bool) -> Any:
-    """own: the driver's, for Django's takes as long as the driver; but not where queries are being logged."""
-    if not own or one.queries_logged:
-        return one.cursor()
-    one.ensure_connection()
-    return one.connection.cursor()
-
-
-def _literal(cursor: Any, value: Any) -> str:
-    text: str = cursor.mogrify("%s", [value]).decode()
-    return text
-
-
-def _value(parameter: Any, values: dict[str, Any], one: Any) -> Any:
-    """As the database wants it. The driver of PostgreSQL knows what Python has."""
-    if not isinstance(parameter, QueryParameter):
-        return parameter
-    return parameter.output_field.get_db_prep_value(values[parameter.name], one)
+    def _prepare(self, cursor: Any) -> str:
+        """Prepare the query on the cursor's connection and return the statement that executes it."""
+        placeholders = {name: f"${number}" for number, name in enumerate(self._names, 1)}
+        parameters = [
+            placeholders[p.name] if isinstance(p, QueryParameter) else cursor.mogrify("%s", [p]).decode()
+            for p in self._parameters
+        ]
+        name = f"musicrec_{next(_statement_numbers)}"
+        cursor.execute(f"PREPARE {name} AS {self._sql % tuple(parameters)}")
+        return f"EXECUTE {name} ({', '.join(['%s'] * len(self._names))})"

@@ -13,34 +13,34 @@ from common.prepared_queries import PreparedQuery, QueryParameter, RowsAsJson
 
 
 @pytest.fixture
-def named() -> PreparedQuery:
+def names_query() -> PreparedQuery:
     listener = QueryParameter("listener", BigIntegerField())
     return PreparedQuery(lambda: User.objects.filter(pk=listener, is_active=True).values_list("username", "market"))
 
 
-def test_it_is_executed_with_the_values_of_each_time(alice: User, bob: User, named: PreparedQuery) -> None:
-    assert [named.fetch(listener=user.pk) for user in (alice, bob)] == [[("alice", "")], [("bob", "")]]
-    assert named.fetch(listener=-1) == []
+def test_each_execution_has_its_own_values(alice: User, bob: User, names_query: PreparedQuery) -> None:
+    assert [names_query.fetch(listener=user.pk) for user in (alice, bob)] == [[("alice", "")], [("bob", "")]]
+    assert names_query.fetch(listener=-1) == []
 
 
-def test_it_is_compiled_and_prepared_once(alice: User, named: PreparedQuery) -> None:
-    named.fetch(listener=alice.pk)
+def test_it_is_compiled_and_prepared_once(alice: User, names_query: PreparedQuery) -> None:
+    names_query.fetch(listener=alice.pk)
     with CaptureQueriesContext(connection) as queries:
-        named.fetch(listener=alice.pk)
+        names_query.fetch(listener=alice.pk)
     [query] = queries
     assert query["sql"].startswith("EXECUTE" if connection.vendor == "postgresql" else "SELECT")
 
 
-def test_behind_a_pooler_nothing_is_prepared(
-    alice: User, named: PreparedQuery, monkeypatch: pytest.MonkeyPatch
+def test_it_is_not_prepared_behind_a_connection_pooler(
+    alice: User, names_query: PreparedQuery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
     with CaptureQueriesContext(connection) as queries:
-        assert named.fetch(listener=alice.pk) == [("alice", "")]
+        assert names_query.fetch(listener=alice.pk) == [("alice", "")]
     assert [q["sql"].split()[0] for q in queries] == ["SELECT"]
 
 
-def test_times_are_compared_as_the_database_keeps_them(alice: User) -> None:
+def test_datetimes_are_converted_as_the_database_stores_them(alice: User) -> None:
     moment = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
     User.objects.filter(pk=alice.pk).update(last_login=moment)
     since = PreparedQuery(
@@ -50,7 +50,7 @@ def test_times_are_compared_as_the_database_keeps_them(alice: User) -> None:
     assert since.fetch(since=moment + timedelta(microseconds=1)) == []
 
 
-def test_rows_come_as_one_text_in_their_order(alice: User, bob: User) -> None:
+def test_rows_as_json_keeps_their_order(alice: User, bob: User) -> None:
     everybody = User.objects.order_by("-pk").values("username", "is_active")
     columns = User.objects.filter(pk=alice.pk).values_list(RowsAsJson(everybody, ["username", "is_active"]))
     [(text,)] = columns
@@ -60,16 +60,17 @@ def test_rows_come_as_one_text_in_their_order(alice: User, bob: User) -> None:
 
 
 @pytest.fixture
-def dying(transactional_db: None) -> Iterator[None]:
+def closed_connection(transactional_db: None) -> Iterator[None]:
     yield
     connection.close()
 
 
-@pytest.mark.usefixtures("dying")
-def test_a_connection_that_died_meanwhile_is_replaced(named: PreparedQuery) -> None:
+@pytest.mark.usefixtures("closed_connection")
+def test_it_is_prepared_again_on_a_new_connection(names_query: PreparedQuery) -> None:
     alice: Any = User.objects.create_user("alice")
-    named.fetch(listener=alice.pk)
+    names_query.fetch(listener=alice.pk)
     connection.connection.close()
-    if connection.vendor != "postgresql":  # whose file does not go away
+    connection.close_if_unusable_or_obsolete()  # as Django does before each request
+    if connection.vendor != "postgresql":  # SQLite's file is still there, so that Django does not notice
         connection.close()
-    assert named.fetch(listener=alice.pk) == [("alice", "")]
+    assert names_query.fetch(listener=alice.pk) == [("alice", "")]
