@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from benchmarks.training_time import power_law
+from benchmarks.training_time import power_law_matrix
 from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.id_map import IdMap
 from engine.ensemble import ComponentConfig, EnsembleConfig
@@ -57,7 +57,7 @@ def main() -> None:
 
 def _world(listeners: int, tracks: int, factors: int) -> tuple[ModelBundle, Rows]:
     """A version, and what each listener played, int64 (listeners, PLAYED)."""
-    matrix = power_law(listeners, tracks, 20 * listeners)
+    matrix = power_law_matrix(listeners, tracks, 20 * listeners)
     learnt = IALS(factors=factors, iterations=3).fit(matrix, seed=0)
     known, offered = matrix.shape
     bundle = assemble_bundle(

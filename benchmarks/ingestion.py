@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.installation import BATCH, World, installation
+from benchmarks.installation import BATCH_SIZE, BenchmarkDataset, run_installation
 from benchmarks.load.servers import web
 
 CONNECTIONS = 4
@@ -29,15 +29,15 @@ def main() -> None:
     options.add_argument("--tracks", type=int, default=20_000)
     options.add_argument("--seconds", type=float, default=10.0, help="of a round of recommendations")
     chosen = options.parse_args()
-    with installation():
-        world = World.make(chosen.tracks)
-        world.train()
+    with run_installation():
+        dataset = BenchmarkDataset.create(chosen.tracks)
+        dataset.train_model()
         with web() as port:
-            ingestion(world, port, chosen.rounds, chosen.batches)
-            while_pouring(world, port, chosen.rounds, chosen.seconds)
+            ingestion(dataset, port, chosen.rounds, chosen.batches)
+            while_pouring(dataset, port, chosen.rounds, chosen.seconds)
 
 
-def insert(batch: list[dict[str, Any]]) -> None:
+def bulk_create_events(batch: list[dict[str, Any]]) -> None:
     """The same rows by Django's own bulk insert, in one transaction, checked by nobody."""
     from interactions.models import Interaction
 
@@ -60,17 +60,17 @@ def insert(batch: list[dict[str, Any]]) -> None:
     )
 
 
-def ingestion(world: World, port: int, rounds: int, batches: int) -> None:
+def ingestion(dataset: BenchmarkDataset, port: int, rounds: int, batches: int) -> None:
     """Events a second, each way by as many clients at once."""
     rates: dict[str, list[float]] = {"POST /events": [], "bulk_create, bare": [], "COPY, bare": []}
     for _ in range(rounds):
-        prepared = [world.batch() for _ in range(3 * batches)]
+        prepared = [dataset.make_batch() for _ in range(3 * batches)]
         bodies = [json.dumps(b).encode() for b in prepared[:batches]]
-        rates["POST /events"].append(_rate(bodies, lambda: _poster(world, port)))
-        rates["bulk_create, bare"].append(_rate(prepared[batches : 2 * batches], lambda: insert))
-        rates["COPY, bare"].append(_rate(prepared[2 * batches :], lambda: world.copy))
+        rates["POST /events"].append(_rate(bodies, lambda: _poster(dataset, port)))
+        rates["bulk_create, bare"].append(_rate(prepared[batches : 2 * batches], lambda: bulk_create_events))
+        rates["COPY, bare"].append(_rate(prepared[2 * batches :], lambda: dataset.copy_events))
     bare = statistics.median(rates["bulk_create, bare"])
-    print(f"\nIngestion, {CONNECTIONS} clients, batches of {BATCH}, median of {rounds} alternating rounds\n")
+    print(f"\nIngestion, {CONNECTIONS} clients, batches of {BATCH_SIZE}, median of {rounds} alternating rounds\n")
     print("| way | events / s | times the bare insert's time |\n|---|---|---|")
     for way, found in rates.items():
         print(f"| {way} | {statistics.median(found):,.0f} | {bare / statistics.median(found):.2f} |")
@@ -96,36 +96,36 @@ def _rate(work: list[Any], client: Callable[[], Callable[[Any], None]]) -> float
         thread.start()
     for thread in threads:
         thread.join()
-    return len(work) * BATCH / (time.perf_counter() - began)
+    return len(work) * BATCH_SIZE / (time.perf_counter() - began)
 
 
-def _poster(world: World, port: int) -> Callable[[bytes], None]:
+def _poster(dataset: BenchmarkDataset, port: int) -> Callable[[bytes], None]:
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    headers = {"Authorization": f"Api-Key {world.key}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Api-Key {dataset.key}", "Content-Type": "application/json"}
 
     def post(body: bytes) -> None:
         connection.request("POST", "/events", body, headers)
         answer = connection.getresponse()
         said = answer.read()
         assert answer.status == 202, said
-        assert json.loads(said)["accepted"] == BATCH, said
+        assert json.loads(said)["accepted"] == BATCH_SIZE, said
 
     return post
 
 
-def while_pouring(world: World, port: int, rounds: int, seconds: float) -> None:
+def while_pouring(dataset: BenchmarkDataset, port: int, rounds: int, seconds: float) -> None:
     """p50 and p99 of recommendations, idle and while events pour in, in alternating rounds."""
     found: dict[str, list[float]] = {"idle": [], "pouring": []}
     for _ in range(rounds):
-        found["idle"] += _latencies(world, port, seconds)
+        found["idle"] += _latencies(dataset, port, seconds)
         stop = threading.Event()
-        pouring = threading.Thread(target=_pour, args=(world, port, stop))
+        pouring = threading.Thread(target=_pour, args=(dataset, port, stop))
         pouring.start()
-        found["pouring"] += _latencies(world, port, seconds)
+        found["pouring"] += _latencies(dataset, port, seconds)
         stop.set()
         pouring.join()
-    said = f"{POURING_PER_SECOND * BATCH:,} events a second"
-    print(f"\nRecommendations (limit 20) one after another, {len(world.tracks):,} tracks; pouring: {said}\n")
+    said = f"{POURING_PER_SECOND * BATCH_SIZE:,} events a second"
+    print(f"\nRecommendations (limit 20) one after another, {len(dataset.tracks):,} tracks; pouring: {said}\n")
     print("| | p50 ms | p99 ms | answers |\n|---|---|---|---|")
     tails = {}
     for state, times in found.items():
@@ -135,12 +135,12 @@ def while_pouring(world: World, port: int, rounds: int, seconds: float) -> None:
     print(f"\np99 while pouring / idle: {tails['pouring'] / tails['idle']:.2f}")
 
 
-def _latencies(world: World, port: int, seconds: float) -> list[float]:
+def _latencies(dataset: BenchmarkDataset, port: int, seconds: float) -> list[float]:
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    headers = {"Authorization": f"Api-Key {world.key}"}
+    headers = {"Authorization": f"Api-Key {dataset.key}"}
     times, until = [], time.perf_counter() + seconds
     while (began := time.perf_counter()) < until:
-        user = world.users[len(times) * 7919 % len(world.users)]
+        user = dataset.users[len(times) * 7919 % len(dataset.users)]
         connection.request("GET", f"/recommend/user/{user}/ml?limit=20", headers=headers)
         answer = connection.getresponse()
         answer.read()
@@ -150,10 +150,10 @@ def _latencies(world: World, port: int, seconds: float) -> list[float]:
     return times
 
 
-def _pour(world: World, port: int, stop: threading.Event) -> None:
-    post, due = _poster(world, port), time.perf_counter()
+def _pour(dataset: BenchmarkDataset, port: int, stop: threading.Event) -> None:
+    post, due = _poster(dataset, port), time.perf_counter()
     while not stop.is_set():
-        post(json.dumps(world.batch()).encode())
+        post(json.dumps(dataset.make_batch()).encode())
         due += 1 / POURING_PER_SECOND
         time.sleep(max(0.0, due - time.perf_counter()))
 

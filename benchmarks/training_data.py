@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.installation import BATCH, World, installation
+from benchmarks.installation import BATCH_SIZE, BenchmarkDataset, run_installation
 
 ROWS = 500_000  # of a bare COPY at once, as of ours
 
@@ -32,18 +32,18 @@ def main() -> None:
     for name, default in (("imported", 1_000_000), ("read", 10_000_000), ("rounds", 3)):
         options.add_argument(f"--{name}", type=int, default=default)
     given = options.parse_args()
-    with installation() as folder:
-        world = World.make(10_000, listeners=20_000, plays=0)
-        imports(world, folder, given.imported)
-        reading(world, given.read, given.rounds)
+    with run_installation() as folder:
+        dataset = BenchmarkDataset.create(10_000, listeners=20_000, plays=0)
+        imports(dataset, folder, given.imported)
+        reading(dataset, given.read, given.rounds)
 
 
-def imports(world: World, folder: Path, plays: int) -> None:
+def imports(dataset: BenchmarkDataset, folder: Path, plays: int) -> None:
     path = folder / "plays.csv"
     _write_csv(path, plays)
     took = {
-        "bare COPY": _timed(lambda: world.play(plays)),
-        "bulk_create": 10 * _timed(lambda: _bulk_create(world, plays // 10)),
+        "bare COPY": _timed(lambda: dataset.insert_plays(plays)),
+        "bulk_create": 10 * _timed(lambda: _bulk_create(dataset, plays // 10)),
     }
     _empty()
     command = [sys.executable, "manage.py", "import_plays", str(path), "--format", "csv"]
@@ -54,7 +54,7 @@ def imports(world: World, folder: Path, plays: int) -> None:
         print(f"| {name} | {seconds:.1f} | {' | '.join(ratios)} |", flush=True)
 
 
-def reading(world: World, plays: int, rounds: int) -> None:
+def reading(dataset: BenchmarkDataset, plays: int, rounds: int) -> None:
     from engine.data.confidence import ConfidenceWeights, confidence_matrix
     from engine.data.id_map import IdMap
     from engine.data.plays import Plays
@@ -62,7 +62,7 @@ def reading(world: World, plays: int, rounds: int) -> None:
     from interactions.training_data import iter_play_chunks
 
     _empty()
-    _fill(world, plays)
+    _fill(dataset, plays)
 
     def ours() -> None:
         found = Plays.concatenate(list(iter_play_chunks()))
@@ -91,11 +91,13 @@ def _write_csv(path: Path, plays: int) -> None:
             rows.writerow([f"u{user}", f"t{track}", f"Song {track}", f"Artist {track % 700}", at, 150_000, 200_000])
 
 
-def _bulk_create(world: World, plays: int) -> None:
-    from benchmarks.ingestion import insert
+def _bulk_create(dataset: BenchmarkDataset, plays: int) -> None:
+    from benchmarks.ingestion import bulk_create_events
 
     for begin in range(0, plays, 5000):
-        insert([event for _ in range(min(5000, plays - begin) // BATCH) for event in world.batch()])
+        bulk_create_events(
+            [event for _ in range(min(5000, plays - begin) // BATCH_SIZE) for event in dataset.make_batch()]
+        )
 
 
 def _empty() -> None:
@@ -105,10 +107,10 @@ def _empty() -> None:
         cursor.execute("TRUNCATE interactions CASCADE")
 
 
-def _fill(world: World, plays: int) -> None:
+def _fill(dataset: BenchmarkDataset, plays: int) -> None:
     from django.db import connection
 
-    users, tracks = (world.users[0], len(world.users)), (world.tracks[0], len(world.tracks))
+    users, tracks = (dataset.users[0], len(dataset.users)), (dataset.tracks[0], len(dataset.tracks))
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")  # no look at each listener and track
         cursor.execute(

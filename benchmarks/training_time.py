@@ -45,7 +45,7 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "matrix.npz"
-        matrix = power_law(given.listeners, given.tracks, given.plays)
+        matrix = power_law_matrix(given.listeners, given.tracks, given.plays)
         sp.save_npz(path, matrix, compressed=False)
 
         listeners, tracks = matrix.shape
@@ -57,7 +57,7 @@ def main() -> None:
     print_table(runs, given.iterations)
 
 
-def power_law(listeners: int, tracks: int, plays: int, seed: int = 1) -> sp.csr_matrix:
+def power_law_matrix(listeners: int, tracks: int, plays: int, seed: int = 1) -> sp.csr_matrix:
     """CSR float32; about `plays` distinct pairs, drawn by popularity ~ rank^-0.8 and activity ~ rank^-0.6."""
     rng = np.random.default_rng(seed)
     activity, popularity = (np.arange(1, n + 1) ** -p for n, p in ((listeners, 0.6), (tracks, 0.8)))

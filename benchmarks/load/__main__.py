@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.installation import World, installation
+from benchmarks.installation import BenchmarkDataset, run_installation
 from benchmarks.load.client import Measured, load, request
 from benchmarks.load.report import Row, write_report
 from benchmarks.load.servers import web
@@ -44,24 +44,24 @@ def main() -> None:
     options.add_argument("--report", type=Path, default=Path("var/load"), help="the folder of the reports")
     chosen = options.parse_args()
     connections = [int(word) for word in chosen.connections.split(",")]
-    with installation() as folder:
+    with run_installation() as folder:
         print(f"· {chosen.tracks:,} tracks, {chosen.listeners:,} listeners, {chosen.plays:,} plays: filling, training")
-        world = World.make(chosen.tracks, chosen.listeners, chosen.plays)
-        world.train()
+        dataset = BenchmarkDataset.create(chosen.tracks, chosen.listeners, chosen.plays)
+        dataset.train_model()
         with run_processes({"worker": worker_command(folder / "beat")}, dict(os.environ)):
-            rows = list(measured(world, connections, chosen.seconds))
+            rows = list(measured(dataset, connections, chosen.seconds))
     about = f"{chosen.tracks:,} tracks, {chosen.listeners:,} listeners, {chosen.plays:,} plays; {_machine()}"
     for path in write_report(chosen.report, rows, about):
         print(f"· {path}")
     sys.exit(any(row.measured.errors for row in rows))
 
 
-def measured(world: World, connections: list[int], seconds: float) -> Iterator[Row]:
+def measured(dataset: BenchmarkDataset, connections: list[int], seconds: float) -> Iterator[Row]:
     """A row of the report for each scenario and number of connections."""
     with web() as kept, web(MUSICREC_RESULTS_SECONDS="0") as off:
-        for scenario in scenarios(world):
+        for scenario in scenarios(dataset):
             port = off if scenario.kept == "off" else kept
-            requests = [request(path, f"Api-Key {world.key}") for path in scenario.paths]
+            requests = [request(path, f"Api-Key {dataset.key}") for path in scenario.paths]
             load(port, requests, 10, min(seconds, 2.0 if scenario.kept == "warm" else 0.5))
             for number in connections:
                 row = Row(scenario.name, scenario.kept, number, _run(scenario.kept, port, requests, number, seconds))
@@ -69,8 +69,8 @@ def measured(world: World, connections: list[int], seconds: float) -> Iterator[R
                 yield row
 
 
-def scenarios(world: World) -> list[Scenario]:
-    users, few, tracks = world.users, world.users[:KEPT], world.tracks
+def scenarios(dataset: BenchmarkDataset) -> list[Scenario]:
+    users, few, tracks = dataset.users, dataset.users[:KEPT], dataset.tracks
     personal: Callable[[int], str] = "/recommend/user/{}/ml?limit=20".format
     similar: Callable[[int], str] = "/recommend/similar/{}?limit=20".format
     return [

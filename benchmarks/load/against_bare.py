@@ -11,7 +11,7 @@ import statistics
 import urllib.request
 from pathlib import Path
 
-from benchmarks.installation import World, installation
+from benchmarks.installation import BenchmarkDataset, run_installation
 from benchmarks.load.client import Measured, load, request
 from benchmarks.load.servers import bare, web
 
@@ -28,17 +28,17 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=4.0, help="of each way in a round")
     options.add_argument("--rounds", type=int, default=5)
     chosen = options.parse_args()
-    with installation() as folder:
-        world = World.make(chosen.tracks, chosen.listeners, chosen.plays)
-        world.train()
-        compare(world, folder, chosen.connections, chosen.seconds, chosen.rounds)
+    with run_installation() as folder:
+        dataset = BenchmarkDataset.create(chosen.tracks, chosen.listeners, chosen.plays)
+        dataset.train_model()
+        compare(dataset, folder, chosen.connections, chosen.seconds, chosen.rounds)
 
 
-def compare(world: World, folder: Path, connections: int, seconds: float, rounds: int) -> None:
+def compare(dataset: BenchmarkDataset, folder: Path, connections: int, seconds: float, rounds: int) -> None:
     body = folder / "body"
-    asked = [request(f"/recommend/user/{user}/ml?limit=20", f"Api-Key {world.key}") for user in world.users]
+    asked = [request(f"/recommend/user/{user}/ml?limit=20", f"Api-Key {dataset.key}") for user in dataset.users]
     with web() as kept, web(MUSICREC_RESULTS_SECONDS="0") as off:
-        body.write_bytes(_answer(kept, world))
+        body.write_bytes(_answer(kept, dataset))
         with bare(body, "stock") as stock, bare(body, "none") as nothing:
             constant = [request("/constant")]
             ways: dict[str, Way] = {
@@ -53,7 +53,7 @@ def compare(world: World, folder: Path, connections: int, seconds: float, rounds
             for _ in range(rounds):
                 for name, way in ways.items():
                     found[name].append(load(*way, connections, seconds))
-    bytes_, tracks = body.stat().st_size, len(world.tracks)
+    bytes_, tracks = body.stat().st_size, len(dataset.tracks)
     print(f"{tracks:,} tracks, limit 20, answers of {bytes_:,} bytes, {connections} connections, {rounds} rounds\n")
     print("| way | answers/s | of the bare view | p50 ms | p99 ms | errors |\n|---|---|---|---|---|---|")
     base = statistics.median(one.rate for one in found["bare view, stock middlewares"])
@@ -66,9 +66,9 @@ def compare(world: World, folder: Path, connections: int, seconds: float, rounds
         print(f"| {name} | {rate:,.0f} | {rate / base:.2f} | {p50:.1f} | {p99:.1f} | {errors} |")
 
 
-def _answer(port: int, world: World) -> bytes:
-    url = f"http://127.0.0.1:{port}/recommend/user/{world.users[0]}/ml?limit=20"
-    asked = urllib.request.Request(url, headers={"Authorization": f"Api-Key {world.key}"})
+def _answer(port: int, dataset: BenchmarkDataset) -> bytes:
+    url = f"http://127.0.0.1:{port}/recommend/user/{dataset.users[0]}/ml?limit=20"
+    asked = urllib.request.Request(url, headers={"Authorization": f"Api-Key {dataset.key}"})
     with urllib.request.urlopen(asked) as answer:
         content: bytes = answer.read()
         return content

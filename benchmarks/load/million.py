@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.installation import World, installation
+from benchmarks.installation import BenchmarkDataset, run_installation
 from benchmarks.load.client import Measured, load, request
 from benchmarks.load.servers import web
 from engine.bundle.model_bundle import assemble_bundle
@@ -41,39 +41,39 @@ def main() -> None:
         options.add_argument(f"--{name}", type=int, default=default)
     options.add_argument("--seconds", type=float, default=8.0)
     given = options.parse_args()
-    with installation(MUSICREC_RESULTS_SECONDS="0") as folder:
-        world = World.make(given.tracks, given.listeners, given.plays)
+    with run_installation(MUSICREC_RESULTS_SECONDS="0") as folder:
+        dataset = BenchmarkDataset.create(given.tracks, given.listeners, given.plays)
         began = time.perf_counter()
         for version in ("first", "second"):
-            write(world, version, given.factors)
+            write(dataset, version, given.factors)
         print(f"writing a version, with its index: {(time.perf_counter() - began) / 2:.0f} s", flush=True)
         publish("first")
         print(f"files of a version: {_bytes(folder) / 2 / 1e6:,.0f} MB\n", flush=True)
         with web() as port:
-            under_load(world, port, given.connections, given.seconds)
-            replaced(world, port, given.connections, given.seconds)
+            under_load(dataset, port, given.connections, given.seconds)
+            replaced(dataset, port, given.connections, given.seconds)
         cold_start()
-        memory(world)
+        memory(dataset)
 
 
-def write(world: World, version: str, factors: int) -> None:
+def write(dataset: BenchmarkDataset, version: str, factors: int) -> None:
     from recommendations.training.config import index_config
     from recommendations.version_store import version_store
 
     rng = np.random.default_rng(len(version))
     centres = rng.standard_normal((_TASTES, factors), np.float32)
-    own = rng.standard_normal((len(world.tracks), factors), np.float32)
+    own = rng.standard_normal((len(dataset.tracks), factors), np.float32)
     tracks = centres[np.arange(len(own)) % _TASTES] + np.float32(0.7) * own
     lengths = np.arange(1, len(own) + 1, dtype=np.float32) ** np.float32(-0.35)  # as iALS: the popular are long
     tracks *= (lengths / np.linalg.norm(tracks, axis=1))[:, None]
-    listeners = centres[rng.integers(_TASTES, size=len(world.users))] * np.float32(0.1)
+    listeners = centres[rng.integers(_TASTES, size=len(dataset.users))] * np.float32(0.1)
     bundle = assemble_bundle(
         version=version,
-        items=IdMap(np.array(world.tracks)),
+        items=IdMap(np.array(dataset.tracks)),
         popularity=np.ceil(1000 * lengths).astype(np.float32),
         ensemble=EnsembleConfig((ComponentConfig(IALS(factors=factors)),)),
         fitted_models=[FittedModel((listeners, tracks), FoldInConfig())],
-        users=IdMap(np.array(world.users)),
+        users=IdMap(np.array(dataset.users)),
     )
     version_store().write(bundle, {"report": {}}, index_config())
 
@@ -86,16 +86,16 @@ def publish(version: str) -> None:
     send_reload(version)
 
 
-def under_load(world: World, port: int, connections: int, seconds: float) -> None:
+def under_load(dataset: BenchmarkDataset, port: int, connections: int, seconds: float) -> None:
     print(f"| asked for, {connections} connections | answers/s | p50 ms | p99 ms | errors |\n|---|---|---|---|---|")
-    for name, requests in _asked(world).items():
+    for name, requests in _asked(dataset).items():
         load(port, requests, connections, 2.0)
         _print(name, load(port, requests, connections, seconds))
 
 
-def replaced(world: World, port: int, connections: int, seconds: float) -> None:
+def replaced(dataset: BenchmarkDataset, port: int, connections: int, seconds: float) -> None:
     """The second version is published in the middle; then the first again."""
-    requests, swaps = _asked(world)["recommendations"], {"second": seconds / 3, "first": 2 * seconds / 3}
+    requests, swaps = _asked(dataset)["recommendations"], {"second": seconds / 3, "first": 2 * seconds / 3}
     timers = [threading.Timer(at, publish, [version]) for version, at in swaps.items()]
     for timer in timers:
         timer.start()
@@ -124,14 +124,14 @@ def _start(more: str, environment: dict[str, str]) -> float:
     return float(subprocess.run(command, env=os.environ | environment, capture_output=True, check=True).stdout)
 
 
-def memory(world: World) -> None:
+def memory(dataset: BenchmarkDataset) -> None:
     """PSS of one and of eight web processes that have answered, with the one they were forked from."""
-    found = {number: _memory_of(number, world) for number in (1, 8)}
+    found = {number: _memory_of(number, dataset) for number in (1, 8)}
     print(f"memory (PSS): one process {found[1] / 1e6:,.0f} MB, eight {found[8] / 1e6:,.0f} MB,", end=" ")
     print(f"{found[8] / found[1]:.2f} of it")
 
 
-def _memory_of(processes: int, world: World) -> float:
+def _memory_of(processes: int, dataset: BenchmarkDataset) -> float:
     port = free_port()
     command = web_command(port)
     command[command.index("--workers") + 1] = str(processes)
@@ -141,14 +141,14 @@ def _memory_of(processes: int, world: World) -> float:
         parent = psutil.Process(started["web"].pid)
         children = parent.children()
         assert len(children) >= processes, children
-        for requests in _asked(world).values():
+        for requests in _asked(dataset).values():
             load(port, requests, 8 * processes, 3.0)
         return float(sum(child.memory_full_info().pss for child in (parent, *children)))
 
 
-def _asked(world: World) -> dict[str, list[bytes]]:
-    key, rng = f"Api-Key {world.key}", np.random.default_rng(1)
-    users, tracks = rng.permutation(world.users).tolist(), rng.choice(world.tracks, 20_000).tolist()
+def _asked(dataset: BenchmarkDataset) -> dict[str, list[bytes]]:
+    key, rng = f"Api-Key {dataset.key}", np.random.default_rng(1)
+    users, tracks = rng.permutation(dataset.users).tolist(), rng.choice(dataset.tracks, 20_000).tolist()
     return {
         "recommendations": [request(f"/recommend/user/{user}/ml?limit=20", key) for user in users],
         "similar tracks": [request(f"/recommend/similar/{track}?limit=20", key) for track in tracks],
