@@ -1,10 +1,10 @@
-"""Small worlds as files, for installations that are filled from outside."""
+"""Small data sets as files, for installations that import them."""
 
 from pathlib import Path
 
 
 def write_checkerboard_csv(folder: Path, size: int = 20) -> Path:
-    """Listener `u2` has played all even tracks but `t2`, and so on: that one must come first."""
+    """Write plays where listener u2 has played all even tracks except t2, so that t2 must be recommended first."""
     path = folder / "plays.csv"
     path.write_text(
         "user,track,title,artist,played_at\n"

@@ -1,4 +1,4 @@
-"""What serving says, the obvious way: scores of all tracks as arrays, then the best of those that are left."""
+"""The specification of serving: score all tracks as arrays, then take the best of the allowed ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from engine.retrieval.top_k import top_k
 
 
 def neighbour_scores(neighbours: Neighbours, rows: np.ndarray, confidence: np.ndarray) -> Scores:
-    """float32 (items,): Σ of confidence · neighbours over the played tracks."""
+    """Return Σ confidence · neighbours over the played tracks, float32 (items,)."""
     total = np.zeros(len(neighbours.indptr) - 1)
     for row, c in zip(rows, confidence, strict=True):
-        near, weights = neighbours.row(row)
-        total[near] += c * weights
+        item_rows, weights = neighbours.row(row)
+        total[item_rows] += c * weights
     return total.astype(np.float32)
 
 
@@ -24,31 +24,32 @@ def personal(bundle: ModelBundle, query: Query) -> Scores | None:
     pairs = query.pairs(bundle)
     if not pairs.is_positive.any() and query.user_row is None:
         return None
-    parts = [_part(bundle, number, query) for number in range(len(bundle.neighbours))]
-    if all(part is None for part in parts):
+    components = [_component_scores(bundle, number, query) for number in range(len(bundle.neighbours))]
+    if all(component is None for component in components):
         return None
-    if len(parts) > 1:
-        silent = [lists is None and i != bundle.factor_part for i, lists in enumerate(bundle.neighbours)]
-        parts = [np.log1p(bundle.popularity) if silent[i] else part for i, part in enumerate(parts)]
+    if len(components) > 1:
+        is_popularity = [n is None and i != bundle.factor_part for i, n in enumerate(bundle.neighbours)]
+        components = [np.log1p(bundle.popularity) if is_popularity[i] else c for i, c in enumerate(components)]
     weights = bundle.ensemble.weights.for_listeners(np.array([np.count_nonzero(pairs.is_positive)]))
-    scores = blend_scores([None if part is None else part[None] for part in parts], weights, bundle.popularity > 0)
+    scores = blend_scores([None if c is None else c[None] for c in components], weights, bundle.popularity > 0)
     return None if scores is None else scores[0]
 
 
 def early(bundle: ModelBundle, query: Query) -> Scores | None:
-    own = personal(bundle, query)
-    if own is None:
+    personal_scores = personal(bundle, query)
+    if personal_scores is None:
         return None
     weights = np.array([[query.trust, 1 - query.trust]], np.float32)
-    heard = np.where(np.isfinite(own), own, 0)  # what one part is silent about
-    scores = blend_scores([heard[None], np.log1p(bundle.popularity)[None]], weights, bundle.popularity > 0)
+    # A single component of neighbours has no score for most tracks.
+    finite_scores = np.where(np.isfinite(personal_scores), personal_scores, 0)
+    scores = blend_scores([finite_scores[None], np.log1p(bundle.popularity)[None]], weights, bundle.popularity > 0)
     return None if scores is None else scores[0]
 
 
 def neighbours(bundle: ModelBundle, query: Query) -> Scores | None:
-    part = next((i for i, one in enumerate(bundle.neighbours) if one is not None), None)
-    votes = None if part is None else _part(bundle, part, query)
-    return None if votes is None else np.where(votes > 0, votes, NEVER)
+    number = next((i for i, item_neighbours in enumerate(bundle.neighbours) if item_neighbours is not None), None)
+    scores = None if number is None else _component_scores(bundle, number, query)
+    return None if scores is None else np.where(scores > 0, scores, NEVER)
 
 
 def similar(bundle: ModelBundle, query: Query) -> Scores | None:
@@ -59,10 +60,10 @@ def similar(bundle: ModelBundle, query: Query) -> Scores | None:
     if norms[row] > 0:
         dots = bundle.item_factors @ bundle.item_factors[row]
         return np.asarray(np.divide(dots, norms * norms[row], out=np.full(len(norms), NEVER), where=norms > 0))
-    lists = next((one for one in bundle.neighbours if one is not None), None)
-    if lists is None:
+    item_neighbours = next((n for n in bundle.neighbours if n is not None), None)
+    if item_neighbours is None:
         return None
-    weights = neighbour_scores(lists, np.array([row]), np.ones(1))
+    weights = neighbour_scores(item_neighbours, np.array([row]), np.ones(1))
     return np.where(weights > 0, weights, NEVER)
 
 
@@ -74,26 +75,26 @@ SOURCES = {f.__name__: f for f in (personal, early, neighbours, similar, popular
 
 
 def top_rows(bundle: ModelBundle, query: Query, source: str) -> tuple[np.ndarray, Scores]:
-    """Rows of the page that one source gives, and the scores of all tracks that it may give."""
+    """Return the best rows of one candidate source, and the scores of all tracks that it may recommend."""
     scores = SOURCES[source](bundle, query)
     if scores is None:
         return np.zeros(0, np.int64), np.full(len(bundle.items), NEVER)
-    left = scores.copy()
-    for out in (query.exclude, query.forbidden, query.unavailable):
-        left[bundle.items.known_rows(out)] = NEVER
-    return top_k(left, query.limit), left
+    allowed_scores = scores.copy()
+    for excluded_ids in (query.exclude, query.forbidden, query.unavailable):
+        allowed_scores[bundle.items.known_rows(excluded_ids)] = NEVER
+    return top_k(allowed_scores, query.limit), allowed_scores
 
 
-def _part(bundle: ModelBundle, number: int, query: Query) -> Scores | None:
-    lists, pairs = bundle.neighbours[number], query.pairs(bundle)
-    if lists is None and number != bundle.factor_part:
+def _component_scores(bundle: ModelBundle, number: int, query: Query) -> Scores | None:
+    item_neighbours, pairs = bundle.neighbours[number], query.pairs(bundle)
+    if item_neighbours is None and number != bundle.factor_part:
         return None
     confidence = bundle.ensemble.components[number].confidence.compute(pairs, bundle.popularity, bundle.statistics)
-    if lists is not None:
-        votes = neighbour_scores(lists, pairs.track, confidence)
+    if item_neighbours is not None:
+        scores = neighbour_scores(item_neighbours, pairs.track, confidence)
         if len(bundle.neighbours) == 1 and pairs.is_negative.any():
-            votes = np.maximum(votes, 0)
-        return votes if votes.any() else None
+            scores = np.maximum(scores, 0)
+        return scores if scores.any() else None
     if query.user_row is not None and not pairs.is_negative.any():
         vector = bundle.user_factors[query.user_row]
     else:

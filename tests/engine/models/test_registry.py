@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -66,3 +67,8 @@ def test_a_second_family_of_the_same_name_is_rejected() -> None:
     with pytest.raises(ValueError, match="'co_occurrence' is registered already, by CoOccurrence"):
         register(Impostor)
     assert FAMILIES["co_occurrence"] is CoOccurrence
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_tested_by_the_contract(family: str) -> None:
+    assert "FamilyContract)" in (Path(__file__).parent / f"test_{family}.py").read_text()
