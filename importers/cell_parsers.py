@@ -1,4 +1,8 @@
-"""Single values: from text to what a record holds, or BadValue. Optional values are None (or "") where empty."""
+"""Parsers of single cells: text in, a value of a record out.
+
+Every parser raises BadValue, with the name of the field, for text that it does not accept. White space around a value
+is ignored. Values that may be missing are None, or "", if their cell is empty.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,17 @@ from uuid import UUID
 
 from importers.errors import BadValue
 
-MAX_INTEGER = 2**31 - 1  # a PostgreSQL integer
-MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_LABEL_LENGTH, MAX_URL_LENGTH = 128, 512, 64, 512  # characters; the columns' widths
-EARLIEST_TIME = 946_684_800  # 2000-01-01: before music services existed, so a unit or a column was mistaken
-CLOCK_TOLERANCE = 86_400  # seconds a play may lie in the future: clocks and time zones differ
-_MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138, as milliseconds it is 1973
+MAX_INTEGER = 2**31 - 1  # of a PostgreSQL integer column
+MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_LABEL_LENGTH, MAX_URL_LENGTH = 128, 512, 64, 512  # characters, as in the tables
+EARLIEST_TIME = 946_684_800  # 2000-01-01; an earlier time means that the unit or the column is wrong
+CLOCK_TOLERANCE = 86_400  # seconds that a play may lie in the future, since clocks and time zones differ
+_FIRST_MILLISECONDS = 100_000_000_000  # read as seconds this is the year 5138, as milliseconds 1973
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def parse_required_text(field: str, value: str, limit: int) -> str:
-    """Text of 1 to `limit` characters, without white space around it."""
+    """Return a text of 1 to `limit` characters."""
     value = value.strip()
     if not value or len(value) > limit:
         raise BadValue(field, value, f"a text of 1 to {limit} characters")
@@ -25,7 +29,7 @@ def parse_required_text(field: str, value: str, limit: int) -> str:
 
 
 def parse_text(field: str, value: str, limit: int) -> str:
-    """Text of at most `limit` characters, without white space around it; may be empty."""
+    """Return a text of at most `limit` characters, which may be empty."""
     value = value.strip()
     if len(value) > limit:
         raise BadValue(field, value, f"a text of at most {limit} characters")
@@ -33,12 +37,20 @@ def parse_text(field: str, value: str, limit: int) -> str:
 
 
 def parse_integer(field: str, value: str, low: int, high: int = MAX_INTEGER) -> int | None:
-    """A whole number in low..high; `5.0` is one, as programs with a missing value in the column write it."""
+    """Return a whole number from `low` to `high`.
+
+    `5.0` is accepted: programs write it when another value of the column is missing.
+    """
     value = value.strip()
     if not value:
         return None
     try:
-        number = int(value) if value.isdecimal() else parse_integral_float(value)
+        if value.isdecimal():
+            number = int(value)
+        else:
+            real = float(value)
+            # float() accepts 1_000, which no file should mean as a number.
+            number = int(real) if real.is_integer() and "_" not in value else low - 1
     except (ValueError, OverflowError):
         number = low - 1
     if not low <= number <= high:
@@ -46,15 +58,8 @@ def parse_integer(field: str, value: str, low: int, high: int = MAX_INTEGER) -> 
     return number
 
 
-def parse_integral_float(value: str) -> int:
-    number = float(value)
-    if "_" in value or not number.is_integer():
-        raise ValueError(value)
-    return int(number)
-
-
 def parse_number(field: str, value: str, low: float, high: float) -> float | None:
-    """A number in low..high."""
+    """Return a number from `low` to `high`."""
     value = value.strip()
     if not value:
         return None
@@ -68,15 +73,17 @@ def parse_number(field: str, value: str, low: float, high: float) -> float | Non
 
 
 def parse_boolean(field: str, value: str) -> bool | None:
+    """Return True for true, 1 or yes, and False for false, 0 or no."""
     value = value.strip()
     if not value:
         return None
-    if (known := _BOOLEANS.get(value.lower())) is None:
+    if (parsed := _BOOLEANS.get(value.lower())) is None:
         raise BadValue(field, value, "true, false, 1, 0, yes or no")
-    return known
+    return parsed
 
 
 def parse_url(field: str, value: str) -> str:
+    """Return an http or https address."""
     value = value.strip()
     if value and not is_url(value):
         raise BadValue(field, value, f"an http or https address of at most {MAX_URL_LENGTH} characters")
@@ -84,13 +91,14 @@ def parse_url(field: str, value: str) -> str:
 
 
 def is_url(value: str) -> bool:
+    """Return whether the value is an http or https address that fits its column."""
     scheme, separator, rest = value.partition("://")
-    whole_address = bool(separator and rest) and scheme.lower() in ("http", "https") and not rest.startswith("/")
-    return whole_address and len(value) <= MAX_URL_LENGTH and len(value.split()) == 1
+    has_host = bool(separator and rest) and scheme.lower() in ("http", "https") and not rest.startswith("/")
+    return has_host and len(value) <= MAX_URL_LENGTH and len(value.split()) == 1
 
 
 def parse_isrc(field: str, value: str) -> str | None:
-    """Twelve letters and digits, in capitals; the hyphens of its printed form are left out."""
+    """Return an ISRC as twelve capital letters and digits, without the hyphens of its printed form."""
     code = value.strip().replace("-", "").upper()
     if not code:
         return None
@@ -100,7 +108,7 @@ def parse_isrc(field: str, value: str) -> str | None:
 
 
 def parse_uuid_bytes(field: str, value: str) -> bytes:
-    """The 16 bytes of a UUID, with or without hyphens; b"" where empty."""
+    """Return the 16 bytes of a UUID, which is written with or without hyphens; b"" for an empty cell."""
     value = value.strip()
     digits = value.replace("-", "")
     try:
@@ -113,30 +121,34 @@ def parse_uuid_bytes(field: str, value: str) -> bytes:
 
 
 def parse_uuid(field: str, value: str) -> str | None:
+    """Return a UUID in its usual form."""
     decoded = parse_uuid_bytes(field, value)
     return str(UUID(bytes=decoded)) if decoded else None
 
 
 def parse_time(field: str, value: str, latest: int) -> int:
-    """UNIX seconds from UNIX seconds, UNIX milliseconds or ISO 8601 (UTC where it names no zone), up to `latest`."""
+    """Return UNIX seconds, from 2000-01-01 to `latest`.
+
+    The value may be UNIX seconds, UNIX milliseconds, or ISO 8601, which is read as UTC if it names no zone.
+    """
     try:
         time = int(value)
     except ValueError:
-        time = parse_written_time(field, value.strip())
-    if time >= _MILLISECONDS_FROM:
+        time = _parse_fractional_or_iso_time(field, value.strip())
+    if time >= _FIRST_MILLISECONDS:
         time //= 1000
     if EARLIEST_TIME <= time <= latest:
         return time
     raise BadValue(field, value.strip(), "a time from the year 2000 to the day after the import")
 
 
-def parse_written_time(field: str, value: str) -> int:
+def _parse_fractional_or_iso_time(field: str, value: str) -> int:
     try:
         return int(float(value))
     except (ValueError, OverflowError):
         pass
     try:
-        stamp = datetime.fromisoformat(value)
-        return ((stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)) - _EPOCH) // _SECOND
+        moment = datetime.fromisoformat(value)
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _SECOND
     except (ValueError, OverflowError):
         raise BadValue(field, value, "a time in UNIX seconds, UNIX milliseconds or ISO 8601") from None

@@ -1,18 +1,19 @@
-"""Which column of a file holds what: names in a header → positions of cells."""
+"""The column names that a file may use, and the positions of its columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-Names = Mapping[str, tuple[str, ...]]
-"""Of each field the column names accepted, the best first."""
+ColumnNames = Mapping[str, tuple[str, ...]]
+"""The accepted column names of each field, in order of preference."""
 
-Positions = dict[str, int]
-"""Of each field the index of its cell, ABSENT where the file has no such column."""
+ColumnPositions = dict[str, int]
+"""The index of each field's cell; ABSENT if the file has no such column."""
 
-ABSENT = -1  # the index of the empty cell that readers append to every row, so that absent reads as empty
+# Readers append an empty cell to every row, so that a field without a column reads as empty.
+ABSENT = -1
 
-PLAY: Names = {
+PLAY_COLUMNS: ColumnNames = {
     "user": ("user_id", "user", "listener"),
     "track": ("track_id", "track", "item"),
     "time": ("played_at", "listened_at", "timestamp", "time", "ts"),
@@ -27,7 +28,7 @@ PLAY: Names = {
     "context": ("context",),
     "event_id": ("event_id",),
 }
-_OF_TRACKS: dict[str, tuple[str, ...]] = {
+_COMMON_TRACK_COLUMNS: dict[str, tuple[str, ...]] = {
     "artist": ("artist_name", "artist"),
     "artist_id": ("artist_id",),
     "album": ("album_title", "album"),
@@ -47,25 +48,29 @@ _OF_TRACKS: dict[str, tuple[str, ...]] = {
     "tags": ("tags",),
     "genres": ("genres",),
 }
-TRACK: Names = {"id": ("track_id", "id", "uri", "track"), "title": ("title", "name", "track")} | _OF_TRACKS
-# In a file of plays `id`, `uri` and `name` could be anybody's; what tells of the track has names of its own.
-TRACK_IN_PLAYS: Names = {"id": PLAY["track"], "title": ("title", "track")} | _OF_TRACKS
+TRACK_COLUMNS: ColumnNames = {
+    "id": ("track_id", "id", "uri", "track"),
+    "title": ("title", "name", "track"),
+} | _COMMON_TRACK_COLUMNS
+# In a file of plays, columns named `id`, `uri` or `name` may belong to the play or the listener.
+TRACK_COLUMNS_IN_PLAYS: ColumnNames = {
+    "id": PLAY_COLUMNS["track"],
+    "title": ("title", "track"),
+} | _COMMON_TRACK_COLUMNS
 
 
-def positions(header: Sequence[str], names: Names) -> Positions:
-    """Fields → positions in `header` (lower case). A column serves one field, the first that can use it."""
-    found: Positions = {}
-    for field, accepted in names.items():
-        free = [name for name in accepted if name in header and header.index(name) not in found.values()]
-        found[field] = header.index(free[0]) if free else ABSENT
-    return found
+def find_columns(header: Sequence[str], names: ColumnNames) -> ColumnPositions:
+    """Return the position of each field in `header`, which is in lower case.
+
+    A column that several fields accept serves the first of them.
+    """
+    positions: ColumnPositions = {}
+    for field, accepted_names in names.items():
+        unused = [name for name in accepted_names if name in header and header.index(name) not in positions.values()]
+        positions[field] = header.index(unused[0]) if unused else ABSENT
+    return positions
 
 
-def are_plays(header: Sequence[str]) -> bool:
-    """A file whose header has a column of users is one of plays, any other one of tracks."""
-    return any(name in header for name in PLAY["user"])
-
-
-def missing(found: Positions, names: Names, fields: Iterable[str]) -> list[str]:
-    """Of `fields` those that are absent, as text for a message."""
-    return [f"{field} ({', '.join(names[field])})" for field in fields if found[field] == ABSENT]
+def describe_missing_columns(positions: ColumnPositions, names: ColumnNames, fields: Iterable[str]) -> list[str]:
+    """Return `field (accepted names)`, for an error message, for each of `fields` that has no column."""
+    return [f"{field} ({', '.join(names[field])})" for field in fields if positions[field] == ABSENT]

@@ -1,23 +1,27 @@
-"""Two ways of being wrong: an input that cannot be used at all, and one value that is not what its column promises."""
+"""Errors of the importers: an input that cannot be used at all, and a value that its field does not accept."""
 
 from __future__ import annotations
 
-SHOWN = 40  # characters of a refused value that a message repeats
+MAX_SHOWN_LENGTH = 40  # characters of a refused value that a message repeats
 
 
 class FormatError(Exception):
-    """An input that cannot be read as a whole. The message names file, fault and remedy."""
+    """An input that cannot be read as a whole. The message names the file, the fault and the remedy."""
 
 
 class BadValue(ValueError):
-    """A value that makes its row a Refusal; str() is the refusal's reason."""
+    """A value that its field does not accept. The row becomes a RefusedRow whose reason is str(error).
+
+    Args:
+        field: the name of the field.
+        value: the value as the file writes it; "" if it is missing.
+        expected: what the field accepts, as a noun phrase that completes "… is not".
+    """
 
     def __init__(self, field: str, value: str, expected: str) -> None:
-        super().__init__(
-            f"{field}: {shown(value)} is not {expected}" if value else f"{field}: empty, expected {expected}"
-        )
-
-
-def shown(value: str) -> str:
-    """The value as one line of text without tabs, at most about 40 characters of it."""
-    return repr(value if len(value) <= SHOWN else value[: SHOWN - 1] + "…")
+        if not value:
+            super().__init__(f"{field}: empty, expected {expected}")
+            return
+        if len(value) > MAX_SHOWN_LENGTH:
+            value = value[: MAX_SHOWN_LENGTH - 1] + "…"
+        super().__init__(f"{field}: {value!r} is not {expected}")  # repr() keeps line breaks and tabs out of reports

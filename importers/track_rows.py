@@ -1,119 +1,142 @@
-"""Cells of a row → a track of the catalogue, and the ids of artists and albums that have none."""
+"""Parse a row of cells into a track of the catalogue, and derive ids for artists and albums that have none."""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
 
-from importers import cell_parsers
-from importers.cell_parsers import MAX_ID_LENGTH, MAX_NAME_LENGTH
-from importers.columns import ABSENT, Positions
+from importers.cell_parsers import (
+    MAX_ID_LENGTH,
+    MAX_INTEGER,
+    MAX_NAME_LENGTH,
+    parse_integer,
+    parse_isrc,
+    parse_number,
+    parse_required_text,
+    parse_text,
+    parse_url,
+    parse_uuid,
+)
+from importers.columns import ABSENT, ColumnPositions
 from importers.errors import BadValue
 from importers.records import TagRecord, TrackRecord
 
-_KINDS = {"genre": "genre", "mood": "mood", "mood/theme": "mood", "instrument": "instrument", "other": "other"}
+_TAG_KINDS = {"genre": "genre", "mood": "mood", "mood/theme": "mood", "instrument": "instrument", "other": "other"}
 
 
-class TrackRows:
-    """Reads the rows of one file that tells of tracks. Cells end with the empty one that ABSENT points to.
+class TrackRowParser:
+    """Parser of the rows of one file that describe tracks.
 
-    A file without a column of titles, or with ids of artists but no names, gives `Track <id>`, `Artist <id>`.
+    A file without a column of titles, or of artist names, gets the placeholders `Track <id>` and `Artist <id>`.
+
+    Args:
+        columns: the positions of the fields. Rows must end with the empty cell that ABSENT refers to.
+        file: the name of the file, for the records.
+        namespace: the prefix of ids; "" for none.
     """
 
-    def __init__(self, at: Positions, file: str, namespace: str) -> None:
-        self.at, self.file = at, file
+    def __init__(self, columns: ColumnPositions, file: str, namespace: str) -> None:
+        self.columns, self.file = columns, file
         self.prefix = f"{namespace}:" if namespace else ""
-        self.titled, self.named = at.get("title", ABSENT) != ABSENT, at.get("artist", ABSENT) != ABSENT
+        self.has_titles = columns.get("title", ABSENT) != ABSENT
+        self.has_artist_names = columns.get("artist", ABSENT) != ABSENT
 
-    def tells(self, cells: list[str]) -> bool:
-        """Whether the row says what its track is called and whose it is."""
-        title = cells[self.at["title" if self.titled else "id"]].strip()
-        return bool(title and cells[self.at["artist" if self.named else "artist_id"]].strip())
+    def describes_track(self, cells: list[str]) -> bool:
+        """Return whether a row names both the title and the artist, or the ids that stand in for them."""
+        title = self._cell(cells, "title" if self.has_titles else "id")
+        artist = self._cell(cells, "artist" if self.has_artist_names else "artist_id")
+        return bool(title.strip() and artist.strip())
 
-    def read(self, cells: list[str], line: int) -> TrackRecord:
-        """Raises BadValue."""
-        room = MAX_ID_LENGTH - len(self.prefix)
-        track = cell_parsers.parse_required_text("track", self._cell(cells, "id"), room)
-        given_artist = cell_parsers.parse_text("artist_id", self._cell(cells, "artist_id"), room)
-        artist = self._name(cells, "artist", given_artist)
-        artist_id = short_id(self.prefix + (given_artist or f"name:{normalised(artist)}"))
-        album = cell_parsers.parse_text("album", self._cell(cells, "album"), MAX_NAME_LENGTH)
-        given_album = cell_parsers.parse_text("album_id", self._cell(cells, "album_id"), room)
-        if album:
-            album_id = f"{self.prefix}{given_album}" if given_album else short_id(f"{artist_id}/{normalised(album)}")
+    def parse(self, cells: list[str], line: int) -> TrackRecord:
+        """Return the track of a row. Raises BadValue."""
+        max_length = MAX_ID_LENGTH - len(self.prefix)
+        track = parse_required_text("track", self._cell(cells, "id"), max_length)
+        own_artist_id = parse_text("artist_id", self._cell(cells, "artist_id"), max_length)
+        artist = self._parse_artist(cells, own_artist_id)
+        artist_id = shorten_id(self.prefix + (own_artist_id or f"name:{normalize_name(artist)}"))
+        album = parse_text("album", self._cell(cells, "album"), MAX_NAME_LENGTH)
+        own_album_id = parse_text("album_id", self._cell(cells, "album_id"), max_length)
+        if own_album_id:
+            album, album_id = album or f"Album {own_album_id}", f"{self.prefix}{own_album_id}"
         else:
-            album_id = f"{self.prefix}{given_album}" if given_album else ""
+            album_id = shorten_id(f"{artist_id}/{normalize_name(album)}") if album else ""
         return TrackRecord(
-            f"{self.prefix}{track}",
-            self._name(cells, "title", track),
-            artist,
-            artist_id,
-            album or (f"Album {given_album}" if given_album else ""),
-            album_id,
-            cell_parsers.parse_integer("year", self._cell(cells, "year"), 1000, 2100),
-            self._duration(cells),
-            cell_parsers.parse_isrc("isrc", self._cell(cells, "isrc")),
-            cell_parsers.parse_uuid("mbid", self._cell(cells, "mbid")),
-            cell_parsers.parse_number("tempo", self._cell(cells, "tempo"), 20, 400),
-            cell_parsers.parse_number("energy", self._cell(cells, "energy"), 0, 1),
-            cell_parsers.parse_number("valence", self._cell(cells, "valence"), 0, 1),
-            cell_parsers.parse_number("danceability", self._cell(cells, "danceability"), 0, 1),
-            cell_parsers.parse_number("acousticness", self._cell(cells, "acousticness"), 0, 1),
-            cell_parsers.parse_url("preview_url", self._cell(cells, "preview_url")),
-            cell_parsers.parse_url("cover_url", self._cell(cells, "cover_url")),
-            self._tags(cells),
-            not (self.titled and self.named),
-            self.file,
-            line,
+            external_id=f"{self.prefix}{track}",
+            title=self._parse_title(cells, track),
+            artist=artist,
+            artist_id=artist_id,
+            album=album,
+            album_id=album_id,
+            year=parse_integer("year", self._cell(cells, "year"), 1000, 2100),
+            duration_ms=self._parse_duration(cells),
+            isrc=parse_isrc("isrc", self._cell(cells, "isrc")),
+            mbid=parse_uuid("mbid", self._cell(cells, "mbid")),
+            tempo=parse_number("tempo", self._cell(cells, "tempo"), 20, 400),
+            energy=parse_number("energy", self._cell(cells, "energy"), 0, 1),
+            valence=parse_number("valence", self._cell(cells, "valence"), 0, 1),
+            danceability=parse_number("danceability", self._cell(cells, "danceability"), 0, 1),
+            acousticness=parse_number("acousticness", self._cell(cells, "acousticness"), 0, 1),
+            preview_url=parse_url("preview_url", self._cell(cells, "preview_url")),
+            cover_url=parse_url("cover_url", self._cell(cells, "cover_url")),
+            tags=self._parse_tags(cells),
+            has_placeholder_names=not (self.has_titles and self.has_artist_names),
+            file=self.file,
+            line=line,
         )
 
     def _cell(self, cells: list[str], field: str) -> str:
-        return cells[self.at.get(field, ABSENT)]
+        return cells[self.columns.get(field, ABSENT)]
 
-    def _name(self, cells: list[str], field: str, identity: str) -> str:
-        """What it is called; made from its id where the file has no such column."""
-        if (self.titled if field == "title" else self.named) or not identity:
-            return cell_parsers.parse_required_text(field, self._cell(cells, field), MAX_NAME_LENGTH)
-        return f"{'Track' if field == 'title' else 'Artist'} {identity}"
+    def _parse_title(self, cells: list[str], track_id: str) -> str:
+        if not self.has_titles:
+            return f"Track {track_id}"
+        return parse_required_text("title", self._cell(cells, "title"), MAX_NAME_LENGTH)
 
-    def _duration(self, cells: list[str]) -> int | None:
-        """Milliseconds."""
-        milliseconds = cell_parsers.parse_integer("duration_ms", self._cell(cells, "duration_ms"), 1)
-        if milliseconds is None:
-            seconds = cell_parsers.parse_number(
-                "duration_s", self._cell(cells, "duration_s"), 0.001, cell_parsers.MAX_INTEGER // 1000
-            )
-            return None if seconds is None else round(seconds * 1000)
-        return milliseconds
+    def _parse_artist(self, cells: list[str], artist_id: str) -> str:
+        if not self.has_artist_names and artist_id:
+            return f"Artist {artist_id}"
+        return parse_required_text("artist", self._cell(cells, "artist"), MAX_NAME_LENGTH)
 
-    def _tags(self, cells: list[str]) -> tuple[TagRecord, ...]:
-        written = [(part, "other") for part in self._cell(cells, "tags").split("|")]
-        written += [(part, "genre") for part in self._cell(cells, "genres").split("|")]
-        tags = (tag(part.strip(), kind) for part, kind in written if part.strip())
+    def _parse_duration(self, cells: list[str]) -> int | None:
+        """Return milliseconds, from duration_ms or else duration_s."""
+        milliseconds = parse_integer("duration_ms", self._cell(cells, "duration_ms"), 1)
+        if milliseconds is not None:
+            return milliseconds
+        seconds = parse_number("duration_s", self._cell(cells, "duration_s"), 0.001, MAX_INTEGER // 1000)
+        return None if seconds is None else round(seconds * 1000)
+
+    def _parse_tags(self, cells: list[str]) -> tuple[TagRecord, ...]:
+        written = [(text, "other") for text in self._cell(cells, "tags").split("|")]
+        written += [(text, "genre") for text in self._cell(cells, "genres").split("|")]
+        tags = (parse_tag(text.strip(), default_kind) for text, default_kind in written if text.strip())
         return tuple(dict.fromkeys(tags))
 
 
-def tag(written: str, kind: str) -> TagRecord:
-    """From `name`, `kind:name` or `kind---name`; a colon after anything but a kind belongs to the name."""
+def parse_tag(text: str, default_kind: str) -> TagRecord:
+    """Return the tag written as `name`, `kind:name` or `kind---name`.
+
+    A colon after anything but a kind belongs to the name, as in `AC: DC`. Raises BadValue if the name is too long.
+    """
+    name, kind = text, default_kind
     for separator in ("---", ":"):
-        before, found, after = written.partition(separator)
-        known = _KINDS.get(before.strip().lower())
-        if found and after.strip() and (known or separator == "---"):
-            written, kind = after.strip(), known or "other"
+        prefix, has_separator, suffix = text.partition(separator)
+        prefix_kind = _TAG_KINDS.get(prefix.strip().lower())
+        if has_separator and suffix.strip() and (prefix_kind or separator == "---"):
+            name, kind = suffix.strip(), prefix_kind or "other"
             break
-    if len(written) > MAX_ID_LENGTH:
-        raise BadValue("tags", written, f"a tag of at most {MAX_ID_LENGTH} characters")
-    return TagRecord(written, kind)
+    if len(name) > MAX_ID_LENGTH:
+        raise BadValue("tags", name, f"a tag of at most {MAX_ID_LENGTH} characters")
+    return TagRecord(name, kind)
 
 
-def normalised(name: str) -> str:
-    """Spellings of a name that differ in capitals, white space or Unicode composition become one."""
+def normalize_name(name: str) -> str:
+    """Return a form that is equal for names that differ in case, white space or Unicode composition only."""
     return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
-def short_id(identity: str) -> str:
-    """An id of at most 128 characters; of a longer one the end is replaced by its hash."""
-    if len(identity) <= MAX_ID_LENGTH:
-        return identity
-    digest = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
-    return f"{identity[: MAX_ID_LENGTH - 1 - len(digest)]}~{digest}"
+def shorten_id(identifier: str) -> str:
+    """Return an id of at most MAX_ID_LENGTH characters, with a hash in place of the end of a longer one."""
+    if len(identifier) <= MAX_ID_LENGTH:
+        return identifier
+    digest = hashlib.blake2b(identifier.encode(), digest_size=16).hexdigest()
+    return f"{identifier[: MAX_ID_LENGTH - 1 - len(digest)]}~{digest}"

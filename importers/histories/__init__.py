@@ -1,4 +1,8 @@
-"""A listener's own history, as services give it to them: `read(paths, …)` streams listens, and the rows it refuses."""
+"""Importers of a single listener's history, as other services export it.
+
+`read_history(paths, format, now=…)` streams listens and refused rows. To add a format, write a module with a
+HistoryImporter and register it below.
+"""
 
 from __future__ import annotations
 
@@ -7,66 +11,84 @@ from pathlib import Path
 
 from importers.cell_parsers import CLOCK_TOLERANCE
 from importers.errors import FormatError
-from importers.histories import lastfm, listenbrainz_export, spotify
+from importers.histories import lastfm, listenbrainz, spotify
 from importers.histories.archive import HistoryFile, list_files, read_blocks
-from importers.histories.spotify import TITLE
+from importers.histories.registry import HISTORY_IMPORTERS, HistoryImporter, register_history_importer
 from importers.records import ListenRecord, RefusedRow
 
-_READERS = {"listenbrainz": listenbrainz_export, "lastfm": lastfm, "spotify": spotify}
-AUTO = "auto"
-HISTORIES = tuple(_READERS)
-_MARKS = {TITLE: "spotify", "track_metadata": "listenbrainz", "recenttracks": "lastfm", "#text": "lastfm"}
-_LOOKED_AT = 1 << 16  # bytes
+__all__ = [
+    "AUTO",
+    "HISTORY_IMPORTERS",
+    "HistoryImporter",
+    "detect_format",
+    "read_history",
+    "register_history_importer",
+    "total_bytes",
+]
+
+AUTO = "auto"  # detect the format
+_DETECTION_LENGTH = 1 << 16  # bytes of a file that its format is detected from
+
+# Detection takes the first format that recognizes a file, so the one that accepts most comes last.
+register_history_importer(spotify.IMPORTER)
+register_history_importer(listenbrainz.IMPORTER)
+register_history_importer(lastfm.IMPORTER)
 
 
 def read_history(
     paths: Sequence[Path], format: str, *, now: int, on_bytes: Callable[[int], None] = lambda n: None
 ) -> Iterator[ListenRecord | RefusedRow]:
-    """format: one of HISTORIES, or `auto` · now: UNIX seconds, beyond which by a day nothing was played.
+    """Stream the listens of all files.
 
-    Raises FormatError at once where a file is missing or is no history, and later for one that is damaged.
+    Args:
+        paths: files or archives.
+        format: a name in HISTORY_IMPORTERS, or AUTO.
+        now: UNIX seconds; listens more than a day later are refused.
+        on_bytes: called with the number of bytes consumed since its last call.
+
+    Raises:
+        FormatError: at once if a file is missing or is not a history; during the iteration if it is damaged.
     """
-    parts = [(part, name) for path in paths for part, name in _found(path, format)]
-    return (record for part, name in parts for record in _READERS[name].read(part, now + CLOCK_TOLERANCE, on_bytes))
+    selections = [_select_files(path, format) for path in paths]
+    return (
+        record
+        for importer, files in selections
+        for file in files
+        for record in importer.read(file, now + CLOCK_TOLERANCE, on_bytes)
+    )
 
 
 def total_bytes(paths: Sequence[Path], format: str) -> int:
-    """What the calls of on_bytes add up to. Raises FormatError as `read` does."""
-    return sum(part.size for path in paths for part, _ in _found(path, format))
+    """Return the sum of all numbers that `read_history` passes to on_bytes. Raises FormatError as it does."""
+    selections = [_select_files(path, format) for path in paths]
+    return sum(file.size for _, files in selections for file in files)
 
 
 def detect_format(path: Path) -> str:
-    """By what is in it. Raises FormatError where that is no history."""
-    parts = list_files(path)
-    for part in parts:
-        for name, reader in _READERS.items():
-            if part.member and name != "lastfm" and reader.wanted(part):
-                return name
-    for part in parts:
-        if name := _looks_like(next(read_blocks(part), b"")[:_LOOKED_AT]):
-            return name
+    """Return the format of a file or archive, judged by its content. Raises FormatError if it is not a history."""
+    files = list_files(path)
+    for file in files:
+        for importer in HISTORY_IMPORTERS.values():
+            if file.member and importer.has_distinctive_names and importer.includes_member(file.member):
+                return importer.name
+    for file in files:
+        beginning = next(read_blocks(file), b"")[:_DETECTION_LENGTH]
+        text = beginning.decode("utf-8", "ignore").removeprefix("\ufeff").lstrip()
+        for importer in HISTORY_IMPORTERS.values():
+            if importer.recognizes_text(text):
+                return importer.name
     raise FormatError(
         f"{path.name}: is neither an export of ListenBrainz, nor scrobbles of Last.fm as CSV or JSON, nor the extended "
         "streaming history of Spotify"
     )
 
 
-def _found(path: Path, format: str) -> list[tuple[HistoryFile, str]]:
-    """The parts that are read, each with its format."""
+def _select_files(path: Path, format: str) -> tuple[HistoryImporter, list[HistoryFile]]:
+    """Return the importer of a file or archive, and the files in it that hold listens."""
     if not path.is_file():
         raise FormatError(f"{path}: there is no such file; check the path")
-    name = detect_format(path) if format == AUTO else format
-    parts = [part for part in list_files(path) if not part.member or _READERS[name].wanted(part)]
-    if not parts:
-        raise FormatError(f"{path.name}: has no listens of {name}; is it the right archive?")
-    return [(part, name) for part in parts]
-
-
-def _looks_like(beginning: bytes) -> str:
-    """The format that a file begins like, or "": JSON by the names of its fields, CSV by its first line."""
-    text = beginning.decode("utf-8", "ignore").removeprefix("\ufeff").lstrip()
-    if text[:1] in ("[", "{"):
-        return next((name for mark, name in _MARKS.items() if f'"{mark}"' in text), "")
-    line = text.partition("\n")[0]
-    separators = max((line.count(separator) for separator in ",;\t"), default=0)
-    return "lastfm" if "\0" not in line and separators >= 2 else ""
+    importer = HISTORY_IMPORTERS[detect_format(path) if format == AUTO else format]
+    files = [file for file in list_files(path) if not file.member or importer.includes_member(file.member)]
+    if not files:
+        raise FormatError(f"{path.name}: has no listens of {importer.name}; is it the right archive?")
+    return importer, files

@@ -1,4 +1,9 @@
-"""JSON of any length, an item at a time."""
+"""Read JSON of any length one item at a time, in bounded memory.
+
+ijson was measured and not adopted. On exports of 50 to 60 MB it is as fast for Spotify and saves 0.06 to 0.17 s for
+ListenBrainz and Last.fm, in the same memory. But its C backend turns half a surrogate pair into "?", where the row has
+to be refused, and it bounds neither depth (30,000 opening brackets take 2 GB) nor length (a text of 64 MB takes 28 s).
+"""
 
 from __future__ import annotations
 
@@ -10,73 +15,84 @@ from typing import Any, NoReturn
 
 from importers.errors import FormatError
 
-MAX_ITEM = 16 << 20  # characters; a page of a thousand tracks has about one million
-_ENDS = tuple(" \t\r\n,]")  # what may stand behind a number that is whole
-_NO_ITEM = re.compile(r"[\s,]*")
+MAX_ITEM_LENGTH = 16 << 20  # characters; a page of a thousand tracks has about one million
+_NUMBER_ENDS = tuple(" \t\r\n,]")
+_SEPARATORS = re.compile(r"[\s,]*")
 
 
-def items(blocks: Iterable[bytes], file: str) -> Iterator[tuple[int, Any]]:
-    """`(number, item)` of an array, or of values one behind the other; numbers from 1.
+def read_items(blocks: Iterable[bytes], file: str) -> Iterator[tuple[int, Any]]:
+    """Yield `(number, item)` for the items of an array, or for values that follow each other; numbers start at 1.
 
-    Raises FormatError where it is no JSON, when the items before have been given.
+    Args:
+        blocks: the content of the file.
+        file: the name of the file, for error messages.
+
+    Raises:
+        FormatError: the file is not JSON, or ends too early. The items before the fault are yielded first.
     """
-    text = _Text(_texts(blocks, file))
-    text.skip()
-    if is_array := text.begins_with("["):
-        text.at += 1
+    text = _TextBuffer(_decode_blocks(blocks, file))
+    text.skip_separators()
+    if is_array := text.starts_with("["):
+        text.position += 1
     number = 0
-    while not (text.skip() or (is_array and text.begins_with("]"))):
+    while text.skip_separators() and not (is_array and text.starts_with("]")):
         number += 1
-        yield number, text.item(f"{file}: item {number}")
-    if is_array and not text.begins_with("]"):
+        yield number, text.decode_item(f"{file}: item {number}")
+    if is_array and not text.starts_with("]"):
         raise FormatError(f"{file}: ends after item {number} of a list that goes on; get the export again")
-    text.at += is_array
-    if not text.skip():
+    text.position += is_array
+    if text.skip_separators():
         raise FormatError(f"{file}: goes on after the list has ended; get the export again")
 
 
-class _Text:
-    """What has been read and not been given yet: `buffer` from `at` on."""
+class _TextBuffer:
+    """The text that was read but not yet decoded: `text` from `position` on."""
 
-    def __init__(self, texts: Iterator[str]) -> None:
-        self.texts, self.buffer, self.at = texts, "", 0
+    def __init__(self, chunks: Iterator[str]) -> None:
+        self.chunks, self.text, self.position = chunks, "", 0
 
-    def more(self, characters: int = 1) -> bool:
-        """Read on by so many characters at least; whether there were any."""
-        new = []
-        while characters > 0 and (text := next(self.texts, "")):
-            new.append(text)
-            characters -= len(text)
-        self.buffer, self.at = self.buffer[self.at :] + "".join(new), 0
-        return bool(new)
+    def read_more(self, characters: int = 1) -> bool:
+        """Drop what was decoded, append at least so many characters, and return whether there were any left."""
+        new_chunks = []
+        while characters > 0 and (chunk := next(self.chunks, "")):
+            new_chunks.append(chunk)
+            characters -= len(chunk)
+        self.text, self.position = self.text[self.position :] + "".join(new_chunks), 0
+        return bool(new_chunks)
 
-    def skip(self) -> bool:
-        """Go to the next item; whether the text ends before it."""
+    def skip_separators(self) -> bool:
+        """Skip white space and commas, and return whether any text follows."""
         while True:
-            self.at = _NO_ITEM.match(self.buffer, self.at).end()  # type: ignore[union-attr]
-            if self.at < len(self.buffer) or not self.more():
-                return self.at >= len(self.buffer)
+            self.position = _SEPARATORS.match(self.text, self.position).end()  # type: ignore[union-attr]
+            if self.position < len(self.text):
+                return True
+            if not self.read_more():
+                return False
 
-    def begins_with(self, character: str) -> bool:
-        return self.buffer.startswith(character, self.at)
+    def starts_with(self, character: str) -> bool:
+        return self.text.startswith(character, self.position)
 
-    def item(self, place: str) -> Any:
-        """Raises FormatError. A number may go on where the buffer ends; each further look takes in twice as much."""
+    def decode_item(self, place: str) -> Any:
+        """Return the item at the position. Raises FormatError with the `place`."""
         while True:
-            there = len(self.buffer) - self.at
+            available = len(self.text) - self.position
             try:
-                item, end = _DECODER.raw_decode(self.buffer, self.at)
+                item, end = _DECODER.raw_decode(self.text, self.position)
             except (ValueError, RecursionError) as error:
-                if isinstance(error, RecursionError) or there > MAX_ITEM or not self.more(there):
+                # The item may be incomplete. Doubling the text each time keeps repeated decoding linear.
+                is_final = isinstance(error, RecursionError) or available > MAX_ITEM_LENGTH
+                if is_final or not self.read_more(available):
                     raise FormatError(f"{place} is not JSON, or the file ends in it; get the export again") from error
                 continue
-            if self.buffer[end : end + 1] in _ENDS or isinstance(item, dict | list) or not self.more():
-                self.at = min(end, len(self.buffer))
+            # A number at the end of the text may have further digits.
+            is_complete = isinstance(item, dict | list) or self.text[end : end + 1] in _NUMBER_ENDS
+            if is_complete or not self.read_more():
+                self.position = min(end, len(self.text))
                 return item
 
 
-def _texts(blocks: Iterable[bytes], file: str) -> Iterator[str]:
-    """The text, decoded; never an empty one."""
+def _decode_blocks(blocks: Iterable[bytes], file: str) -> Iterator[str]:
+    """Yield texts that are not empty."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     try:
         for block in blocks:
@@ -87,8 +103,8 @@ def _texts(blocks: Iterable[bytes], file: str) -> Iterator[str]:
         raise FormatError(f"{file}: is not UTF-8 ({error.reason}); get the export again") from error
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # NaN and Infinity

@@ -1,158 +1,156 @@
-"""lastfm: scrobbles as tools save them; CSV with or without a header, or JSON of `user.getRecentTracks`."""
+"""lastfm: scrobbles as tools save them; CSV with or without a header, or the JSON of `user.getRecentTracks`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
-from importers import cell_parsers
-from importers.columns import ABSENT, Names, positions
-from importers.csv_lines import header_cells, separator_of, split_lines
+from importers.cell_parsers import EARLIEST_TIME, MAX_INTEGER, MAX_NAME_LENGTH, parse_time
+from importers.columns import ABSENT, ColumnNames, ColumnPositions, find_columns
+from importers.delimited_text import decode_lines, detect_separator, split_header, split_lines, split_rows
 from importers.errors import BadValue, FormatError
-from importers.histories import json_stream, json_values
 from importers.histories.archive import HistoryFile, read_blocks
+from importers.histories.json_stream import read_items
+from importers.histories.json_values import integer_or_none, require_text, text_or_empty, uuid_or_empty
+from importers.histories.registry import HistoryImporter
 from importers.records import ListenRecord, RefusedRow
-from importers.text_lines import Line, numbered, raw_lines
 
-_COLUMNS: Names = {
+_COLUMNS: ColumnNames = {
     "artist": ("artist", "artist_name", "artist name"),
     "title": ("track", "title", "name", "song", "track_name", "track name"),
     "album": ("album", "album_name", "album name"),
     "time": ("uts", "timestamp", "utc_time", "date", "time", "played_at", "datetime", "date_uts"),
     "mbid": ("track_mbid", "mbid", "track mbid"),
 }
-_NO_HEADER = ["artist", "album", "title", "time"]
-_TIMES = ("%d %b %Y %H:%M", "%d %b %Y, %H:%M", "%d %b %Y %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
+_COLUMNS_WITHOUT_HEADER = ["artist", "album", "title", "time"]
+_TIME_FORMATS = ("%d %b %Y %H:%M", "%d %b %Y, %H:%M", "%d %b %Y %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
 
 
-def wanted(part: HistoryFile) -> bool:
-    """Of an archive."""
-    return part.name.lower().endswith((".csv", ".tsv", ".json"))
+def includes_member(member: str) -> bool:
+    return member.lower().endswith((".csv", ".tsv", ".json"))
 
 
-def read(part: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
-    """latest: UNIX seconds. Raises FormatError for damage, when what is before it has been given."""
-    beginning = next(read_blocks(part), b"").removeprefix(b"\xef\xbb\xbf").lstrip()
-    readings = _of_json if beginning[:1] in (b"[", b"{") else _of_csv
-    for line, made in readings(part, on_bytes):
-        try:
-            yield _checked(made(), latest)._replace(file=str(part), line=line)
-        except BadValue as bad:
-            yield RefusedRow(str(part), line, str(bad))
+def recognizes_text(text: str) -> bool:
+    if text.startswith(("[", "{")):
+        return '"recenttracks"' in text or '"#text"' in text
+    line = text.partition("\n")[0]
+    return "\0" not in line and any(line.count(separator) >= 2 for separator in ",;\t")
 
 
-def _checked(listen: ListenRecord, latest: int) -> ListenRecord:
-    if not cell_parsers.EARLIEST_TIME <= listen.time <= latest:
-        raise BadValue("time", str(listen.time), "a time from the year 2000 to today")
-    return listen
+def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
+    """Stream the listens of a file; see HistoryImporter."""
+    beginning = next(read_blocks(file), b"").removeprefix(b"\xef\xbb\xbf").lstrip()
+    is_json = beginning.startswith((b"[", b"{"))
+    return _read_json(file, latest, on_bytes) if is_json else _read_csv(file, latest, on_bytes)
 
 
-Made = Callable[[], ListenRecord]
-"""Makes the listen of a row, or raises BadValue."""
+# Any CSV or JSON file of an archive may hold scrobbles, so names do not tell the format.
+IMPORTER = HistoryImporter("lastfm", read, includes_member, recognizes_text, has_distinctive_names=False)
 
 
-def _of_csv(part: HistoryFile, on_bytes: Callable[[int], None]) -> Iterator[tuple[int, Made]]:
-    lines = numbered(raw_lines(read_blocks(part, on_bytes)), "utf-8")
+def _read_csv(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
+    lines = decode_lines(split_lines(read_blocks(file, on_bytes)), "utf-8")
     first = next(lines, None)
     if first is None or first[1] is None:
-        raise FormatError(f"{part}: the first line cannot be read; give the CSV as UTF-8")
-    separator = separator_of(first[1])
-    header = header_cells(first[1], separator)
-    at = positions(header, _COLUMNS)
-    if has_header := ABSENT not in (at["artist"], at["title"], at["time"]):
-        width = len(header)
-    elif len(header) == len(_NO_HEADER):
-        at, width = positions(_NO_HEADER, _COLUMNS), len(_NO_HEADER)
-    else:
-        raise FormatError(f"{part}: the columns must be artist, album, title and time, or have a header that says so")
-    rows = lines if has_header else _again(first, lines)
-    for line, cells, fault in split_lines(iter(rows), separator, width):
-        yield line, _row(cells, at, fault)
-
-
-def _again(first: Line, lines: Iterator[Line]) -> Iterator[Line]:
-    yield first
-    yield from lines
-
-
-def _row(cells: Sequence[str] | None, at: dict[str, int], fault: str) -> Made:
-    def made() -> ListenRecord:
+        raise FormatError(f"{file}: the first line cannot be read; give the CSV as UTF-8")
+    separator = detect_separator(first[1])
+    header = split_header(first[1], separator)
+    columns = find_columns(header, _COLUMNS)
+    if ABSENT in (columns["artist"], columns["title"], columns["time"]):  # the first line is a row
+        if len(header) != len(_COLUMNS_WITHOUT_HEADER):
+            raise FormatError(
+                f"{file}: the columns must be artist, album, title and time, or have a header that says so"
+            )
+        columns = find_columns(_COLUMNS_WITHOUT_HEADER, _COLUMNS)
+        lines = chain([first], lines)
+    for line, cells, reason in split_rows(lines, separator, len(header)):
         if cells is None:
-            raise Unreadable(fault)
-        artist, title, album, time, mbid = (
-            "" if at[field] == ABSENT else cells[at[field]] for field in ("artist", "title", "album", "time", "mbid")
-        )
-        return ListenRecord(
-            json_values.require_text("artist", artist),
-            json_values.require_text("title", title),
-            _moment(time),
-            album=json_values.text_or_empty(album, cell_parsers.MAX_NAME_LENGTH),
-            mbid=json_values.uuid_or_empty(mbid.strip()),
-        )
-
-    return made
-
-
-class Unreadable(BadValue):
-    """A row that has no cells."""
-
-    def __init__(self, fault: str) -> None:
-        ValueError.__init__(self, fault)
-
-
-def _moment(written: str) -> int:
-    """UNIX seconds, of UNIX seconds or a date in UTC."""
-    written = written.strip()
-    if written.isdecimal() and len(written) < 14:
-        return int(written) // (1000 if len(written) > 11 else 1)
-    for form in _TIMES:
+            yield RefusedRow(str(file), line, reason)
+            continue
         try:
-            return int(datetime.strptime(written, form).replace(tzinfo=UTC).timestamp())
+            yield _parse_cells(cells, columns, latest)._replace(file=str(file), line=line)
+        except BadValue as error:
+            yield RefusedRow(str(file), line, str(error))
+
+
+def _parse_cells(cells: Sequence[str], columns: ColumnPositions, latest: int) -> ListenRecord:
+    artist, title, album, time, mbid = (
+        "" if columns[field] == ABSENT else cells[columns[field]]
+        for field in ("artist", "title", "album", "time", "mbid")
+    )
+    return ListenRecord(
+        artist=require_text("artist", artist),
+        title=require_text("title", title),
+        time=_check_time(_parse_csv_time(time.strip()), latest),
+        album=text_or_empty(album, MAX_NAME_LENGTH),
+        mbid=uuid_or_empty(mbid.strip()),
+    )
+
+
+def _parse_csv_time(value: str) -> int:
+    """Return UNIX seconds, from UNIX seconds, UNIX milliseconds or a date in UTC. Raises BadValue."""
+    if value.isdecimal() and len(value) < 14:
+        return int(value) // (1000 if len(value) > 11 else 1)
+    for time_format in _TIME_FORMATS:
+        try:
+            return int(datetime.strptime(value, time_format).replace(tzinfo=UTC).timestamp())
         except ValueError:
             continue
-    return cell_parsers.parse_time("time", written, cell_parsers.MAX_INTEGER)
+    return parse_time("time", value, MAX_INTEGER)
 
 
-def _of_json(part: HistoryFile, on_bytes: Callable[[int], None]) -> Iterator[tuple[int, Made]]:
+def _check_time(time: int, latest: int) -> int:
+    if not EARLIEST_TIME <= time <= latest:
+        raise BadValue("time", str(time), "a time from the year 2000 to today")
+    return time
+
+
+def _read_json(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
+    """Stream the tracks of all pages. The line of a record is the number of the track in the file."""
     number = 0
-    for _, page in json_stream.items(read_blocks(part, on_bytes), str(part)):
-        for track in _tracks(page):
+    for _, page in read_items(read_blocks(file, on_bytes), str(file)):
+        for track in _list_tracks(page):
             number += 1
-            if not _plays_now(track):
-                yield number, lambda track=track: _scrobble(track)  # type: ignore[misc]
+            if _is_playing_now(track):
+                continue
+            try:
+                yield _parse_track(track, latest)._replace(file=str(file), line=number)
+            except BadValue as error:
+                yield RefusedRow(str(file), number, str(error))
 
 
-def _tracks(page: Any) -> Iterable[Any]:
-    """Of a page as the API gives it, of its middle, of a list of tracks; or the one track it is."""
+def _list_tracks(page: Any) -> list[Any]:
+    """Return the tracks of a page as the API sends it, of its `recenttracks`, of a list, or of a single track."""
     if isinstance(page, dict) and isinstance(page.get("recenttracks"), dict):
         page = page["recenttracks"]
     tracks = page.get("track") if isinstance(page, dict) and "track" in page and "artist" not in page else page
     return tracks if isinstance(tracks, list) else [tracks]
 
 
-def _plays_now(track: Any) -> bool:
-    """It stands first on a page, and comes again when it has been heard."""
-    said = track.get("@attr") if isinstance(track, dict) else None
-    return isinstance(said, dict) and "nowplaying" in said and "date" not in track
+def _is_playing_now(track: Any) -> bool:
+    """Return whether the track has not ended yet. Every page begins with it, and it comes again once it has."""
+    attributes = track.get("@attr") if isinstance(track, dict) else None
+    return isinstance(attributes, dict) and "nowplaying" in attributes and "date" not in track
 
 
-def _scrobble(track: Any) -> ListenRecord:
+def _parse_track(track: Any, latest: int) -> ListenRecord:
     if not isinstance(track, dict):
         raise BadValue("track", repr(track)[:80], "an object with artist, name and date")
     date = track.get("date")
-    time = json_values.integer_or_none(date.get("uts") if isinstance(date, dict) else date, cell_parsers.MAX_INTEGER)
+    time = integer_or_none(date.get("uts") if isinstance(date, dict) else date)
     if time is None:
         raise BadValue("date", "", "an object with uts, the UNIX second")
     return ListenRecord(
-        json_values.require_text("artist", _text(track.get("artist"))),
-        json_values.require_text("name", track.get("name")),
-        time,
-        album=json_values.text_or_empty(_text(track.get("album")), cell_parsers.MAX_NAME_LENGTH),
-        mbid=json_values.uuid_or_empty(track.get("mbid")),
+        artist=require_text("artist", _unwrap_text(track.get("artist"))),
+        title=require_text("name", track.get("name")),
+        time=_check_time(time, latest),
+        album=text_or_empty(_unwrap_text(track.get("album")), MAX_NAME_LENGTH),
+        mbid=uuid_or_empty(track.get("mbid")),
     )
 
 
-def _text(value: Any) -> Any:
-    """Of what is a text, or an object that has one."""
+def _unwrap_text(value: Any) -> Any:
+    """Return the text of an object such as `{"#text": …}`, or the value if it is none."""
     return value.get("#text", value.get("name")) if isinstance(value, dict) else value

@@ -1,53 +1,112 @@
-"""A listen as ListenBrainz writes it, in its API and in its exports."""
+"""listenbrainz: a listener's export from ListenBrainz, and the listens of its API, which have the same form.
+
+An export is an archive with listens by month, one such file, or the older single array of JSON.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from importers import cell_parsers
+import orjson
+
+from importers.cell_parsers import MAX_LABEL_LENGTH, MAX_NAME_LENGTH
+from importers.delimited_text import decode_lines, split_lines
 from importers.errors import BadValue
-from importers.histories import json_values
-from importers.records import ListenRecord
+from importers.histories.archive import HistoryFile, read_blocks
+from importers.histories.json_stream import read_items
+from importers.histories.json_values import (
+    MAX_MS,
+    integer_or_none,
+    isrc_or_empty,
+    require_text,
+    text_or_empty,
+    uuid_or_empty,
+)
+from importers.histories.registry import HistoryImporter
+from importers.records import ListenRecord, RefusedRow
 
-EARLIEST_LISTEN = 1_033_430_400  # 2002-10-01: before it nothing scrobbled
-_PLAYERS = ("media_player", "submission_client", "listening_from")
-
-
-def parse_exported_listen(item: Any, latest: int, file: str, line: int) -> ListenRecord:
-    """A listen of an export. latest: UNIX seconds. Raises BadValue."""
-    if not isinstance(item, dict) or not isinstance(item.get("track_metadata"), dict):
-        raise BadValue("track_metadata", "", "an object with artist_name and track_name")
-    time = json_values.integer_or_none(item.get("listened_at", item.get("timestamp")))
-    if time is None or not EARLIEST_LISTEN <= time <= latest:
-        raise BadValue("listened_at", str(item.get("listened_at"))[:80], "a UNIX second from October 2002 to today")
-    return parse_listen(item["track_metadata"], time)._replace(file=file, line=line)
+EARLIEST_LISTEN = 1_033_430_400  # 2002-10-01; nothing scrobbled before it, and ListenBrainz has the same limit
+_PLAYER_FIELDS = ("media_player", "submission_client", "listening_from")
 
 
 def parse_listen(metadata: dict[str, Any], time: int) -> ListenRecord:
-    """time: UNIX seconds. Raises BadValue for names that are none; what else cannot be read is left out."""
-    info, mapped = (_object(metadata.get(key)) for key in ("additional_info", "mbid_mapping"))
-    players = (json_values.text_or_empty(info.get(key), cell_parsers.MAX_LABEL_LENGTH) for key in _PLAYERS)
+    """Return the listen of a `track_metadata` object.
+
+    Args:
+        metadata: artist_name, track_name and optional fields. Optional values that cannot be read are left out.
+        time: UNIX seconds.
+
+    Raises:
+        BadValue: artist_name or track_name is not a name.
+    """
+    info, mapping = metadata.get("additional_info"), metadata.get("mbid_mapping")
+    info = info if isinstance(info, dict) else {}
+    mapping = mapping if isinstance(mapping, dict) else {}
+    players = (text_or_empty(info.get(field), MAX_LABEL_LENGTH) for field in _PLAYER_FIELDS)
     return ListenRecord(
-        json_values.require_text("artist_name", metadata.get("artist_name")),
-        json_values.require_text("track_name", metadata.get("track_name")),
-        time,
-        album=json_values.text_or_empty(metadata.get("release_name"), cell_parsers.MAX_NAME_LENGTH),
-        ms_played=_milliseconds(info, "ms_played", "duration_played"),
-        isrc=json_values.isrc_or_empty(info.get("isrc")),
-        mbid=json_values.uuid_or_empty(info.get("recording_mbid"))
-        or json_values.uuid_or_empty(mapped.get("recording_mbid")),
+        artist=require_text("artist_name", metadata.get("artist_name")),
+        title=require_text("track_name", metadata.get("track_name")),
+        time=time,
+        album=text_or_empty(metadata.get("release_name"), MAX_NAME_LENGTH),
+        ms_played=_parse_milliseconds(info, "ms_played", "duration_played"),
+        isrc=isrc_or_empty(info.get("isrc")),
+        mbid=uuid_or_empty(info.get("recording_mbid")) or uuid_or_empty(mapping.get("recording_mbid")),
         device=next(filter(None, players), ""),
-        duration_ms=_milliseconds(info, "duration_ms", "duration") or None,
+        duration_ms=_parse_milliseconds(info, "duration_ms", "duration") or None,
     )
 
 
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _milliseconds(info: dict[str, Any], in_milliseconds: str, in_seconds: str) -> int | None:
-    """Of two fields the one that is there, at most a day."""
-    if (ms := json_values.integer_or_none(info.get(in_milliseconds), json_values.MAX_MS)) is not None:
-        return ms
-    seconds = json_values.integer_or_none(info.get(in_seconds), json_values.MAX_MS // 1000)
+def _parse_milliseconds(info: dict[str, Any], milliseconds_field: str, seconds_field: str) -> int | None:
+    """Return the value of the first field that has one, at most a day."""
+    if (milliseconds := integer_or_none(info.get(milliseconds_field), MAX_MS)) is not None:
+        return milliseconds
+    seconds = integer_or_none(info.get(seconds_field), MAX_MS // 1000)
     return None if seconds is None else seconds * 1000
+
+
+def includes_member(member: str) -> bool:
+    """Return whether an archive's member holds listens; it also has feedback, pinned recordings and the account."""
+    return member.endswith(".jsonl") and "listens/" in f"/{member}"
+
+
+def recognizes_text(text: str) -> bool:
+    return text.startswith(("[", "{")) and '"track_metadata"' in text
+
+
+def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
+    """Stream the listens of a file; see HistoryImporter."""
+    blocks = read_blocks(file, on_bytes)
+    items = _read_json_lines(blocks, str(file)) if file.name.endswith(".jsonl") else read_items(blocks, str(file))
+    for line, item in items:
+        if isinstance(item, RefusedRow):
+            yield item
+            continue
+        try:
+            yield _parse_exported_listen(item, latest)._replace(file=str(file), line=line)
+        except BadValue as error:
+            yield RefusedRow(str(file), line, str(error))
+
+
+IMPORTER = HistoryImporter("listenbrainz", read, includes_member, recognizes_text)
+
+
+def _read_json_lines(blocks: Iterator[bytes], file: str) -> Iterator[tuple[int, Any]]:
+    """Yield `(line number, item)`; the item is a RefusedRow for a line that is not JSON."""
+    for line, text, reason in decode_lines(split_lines(blocks), "utf-8"):
+        if text is None:
+            yield line, RefusedRow(file, line, reason)
+            continue
+        try:
+            yield line, orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            yield line, RefusedRow(file, line, f"line: is not JSON ({error})")
+
+
+def _parse_exported_listen(item: Any, latest: int) -> ListenRecord:
+    if not isinstance(item, dict) or not isinstance(item.get("track_metadata"), dict):
+        raise BadValue("track_metadata", "", "an object with artist_name and track_name")
+    time = integer_or_none(item.get("listened_at", item.get("timestamp")))
+    if time is None or not EARLIEST_LISTEN <= time <= latest:
+        raise BadValue("listened_at", str(item.get("listened_at"))[:80], "a UNIX second from October 2002 to today")
+    return parse_listen(item["track_metadata"], time)

@@ -1,4 +1,4 @@
-"""spotify: the "extended streaming history" that Spotify gives its listeners on request."""
+"""spotify: the "extended streaming history" that Spotify sends its listeners on request."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from importers import cell_parsers
+from importers.cell_parsers import EARLIEST_TIME, MAX_LABEL_LENGTH, MAX_NAME_LENGTH
 from importers.errors import BadValue
-from importers.histories import json_stream, json_values
 from importers.histories.archive import HistoryFile, read_blocks
+from importers.histories.json_stream import read_items
+from importers.histories.json_values import MAX_MS, integer_or_none, require_text, text_or_empty
+from importers.histories.registry import HistoryImporter
 from importers.records import ListenRecord, RefusedRow
 
-TITLE, ARTIST, ALBUM = (f"master_metadata_{of}_name" for of in ("track", "album_artist", "album_album"))
-ENDED = {
+TITLE = "master_metadata_track_name"
+ARTIST = "master_metadata_album_artist_name"
+ALBUM = "master_metadata_album_album_name"
+END_REASONS = {  # Spotify's `reason_end` to the reasons of ListenRecord; all others are unknown
     "trackdone": "finished",
     "fwdbtn": "skipped",
     "backbtn": "skipped",
@@ -30,56 +34,63 @@ ENDED = {
 }
 
 
-def wanted(part: HistoryFile) -> bool:
-    """Of an archive; beside the audio it has videos and a description."""
-    name = PurePosixPath(part.name).name.lower()
+def includes_member(member: str) -> bool:
+    """Return whether an archive's member holds audio plays; it also has videos and a description."""
+    name = PurePosixPath(member).name.lower()
     return name.endswith(".json") and name.startswith(("streaming_history_audio", "endsong"))
 
 
-def read(part: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
-    """latest: UNIX seconds. Raises FormatError for damage, when what is before it has been given."""
-    for line, item in json_stream.items(read_blocks(part, on_bytes), str(part)):
+def recognizes_text(text: str) -> bool:
+    return text.startswith(("[", "{")) and f'"{TITLE}"' in text
+
+
+def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
+    """Stream the listens of a file; see HistoryImporter."""
+    for number, item in read_items(read_blocks(file, on_bytes), str(file)):
         try:
-            yield _listen(item, latest)._replace(file=str(part), line=line)
-        except BadValue as bad:
-            yield RefusedRow(str(part), line, str(bad))
+            yield _parse_item(item, latest)._replace(file=str(file), line=number)
+        except BadValue as error:
+            yield RefusedRow(str(file), number, str(error))
 
 
-def _listen(item: Any, latest: int) -> ListenRecord:
+IMPORTER = HistoryImporter("spotify", read, includes_member, recognizes_text)
+
+
+def _parse_item(item: Any, latest: int) -> ListenRecord:
     if not isinstance(item, dict):
         raise BadValue("item", repr(item)[:80], "an object")
     if item.get(TITLE) is None and (item.get("episode_name") or item.get("audiobook_title") or TITLE in item):
         raise BadValue(TITLE, "", "the name of a track (this was a podcast, an audiobook or a video)")
     if item.get("incognito_mode") is True:
         raise BadValue("incognito_mode", "true", "a play that may be known (it was a private session)")
-    ms_played = json_values.integer_or_none(item.get("ms_played"), json_values.MAX_MS)
+    ms_played = integer_or_none(item.get("ms_played"), MAX_MS)
     if ms_played is None:
-        raise BadValue("ms_played", str(item.get("ms_played"))[:80], f"a whole number from 0 to {json_values.MAX_MS}")
+        raise BadValue("ms_played", str(item.get("ms_played"))[:80], f"a whole number from 0 to {MAX_MS}")
     return ListenRecord(
-        json_values.require_text(ARTIST, item.get(ARTIST)),
-        json_values.require_text(TITLE, item.get(TITLE)),
-        _began(item.get("ts"), ms_played, latest),
-        album=json_values.text_or_empty(item.get(ALBUM), cell_parsers.MAX_NAME_LENGTH),
+        artist=require_text(ARTIST, item.get(ARTIST)),
+        title=require_text(TITLE, item.get(TITLE)),
+        time=_parse_start_time(item.get("ts"), ms_played, latest),
+        album=text_or_empty(item.get(ALBUM), MAX_NAME_LENGTH),
         ms_played=ms_played,
-        end_reason=_ended(item),
-        device=json_values.text_or_empty(item.get("platform"), cell_parsers.MAX_LABEL_LENGTH),
+        end_reason=_parse_end_reason(item),
+        device=text_or_empty(item.get("platform"), MAX_LABEL_LENGTH),
     )
 
 
-def _began(written: Any, ms_played: int, latest: int) -> int:
-    """UNIX seconds; `ts` is when it ended."""
+def _parse_start_time(end_time: Any, ms_played: int, latest: int) -> int:
+    """Return UNIX seconds. Spotify's `ts` is when the play ended."""
     try:
-        ended = datetime.fromisoformat(written)
-        began = int((ended if ended.tzinfo else ended.replace(tzinfo=UTC)).timestamp() - ms_played / 1000)
+        end = datetime.fromisoformat(end_time)
+        start = int((end if end.tzinfo else end.replace(tzinfo=UTC)).timestamp() - ms_played / 1000)
     except (TypeError, ValueError, OverflowError):
-        began = -1
-    if not cell_parsers.EARLIEST_TIME <= began <= latest:
-        raise BadValue("ts", str(written)[:80], "a time in ISO 8601 from the year 2000 to today")
-    return began
+        start = -1
+    if not EARLIEST_TIME <= start <= latest:
+        raise BadValue("ts", str(end_time)[:80], "a time in ISO 8601 from the year 2000 to today")
+    return start
 
 
-def _ended(item: dict[str, Any]) -> str:
-    """Our reason; "" where Spotify's is none that tells."""
+def _parse_end_reason(item: dict[str, Any]) -> str:
+    """Return a reason of ListenRecord, or "" if Spotify's does not tell."""
     reason = item.get("reason_end")
-    known = ENDED.get(reason, "") if isinstance(reason, str) else ""
-    return known or ("skipped" if item.get("skipped") is True else "")
+    known_reason = END_REASONS.get(reason, "") if isinstance(reason, str) else ""
+    return known_reason or ("skipped" if item.get("skipped") is True else "")

@@ -1,4 +1,4 @@
-"""What a listener of the synthetic world plays: sessions, and in them plays, skips and likes."""
+"""What a listener of a synthetic world does: sessions, and in them plays, skips and likes."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from importers.play_signals import play_event_id
-from importers.records import PlayRecord
+from importers.records import PlayRecord, play_event_id
 from importers.synthetic.catalogue import SyntheticCatalogue
 from importers.synthetic.listeners import DAYPARTS, SyntheticListener
 
 DAY = 86_400  # seconds
-_HOURS = ((6, 10), (10, 17), (17, 22), (22, 30))  # UTC, of each daypart; 30 is six in the morning
-_SESSION = 12  # plays of a typical session
+_DAYPART_HOURS = ((6, 10), (10, 17), (17, 22), (22, 30))  # UTC; 30 is six in the morning
+_MEAN_SESSION_LENGTH = 12  # plays
 _CONTEXTS, _CONTEXT_SHARES = ("album", "playlist", "radio", "search"), (0.25, 0.4, 0.2, 0.15)
 _DEVICES = (("phone", "car", "speaker"), ("desktop", "phone"), ("speaker", "phone", "tv"), ("phone", "speaker"))
-_SKIPPED_BELOW = 30_000  # ms
-_STEP = 25  # percent, in which milestones are counted
+_MAX_SKIP_MS = 30_000
+_MILESTONE_STEP = 25  # percent
 
 
 class SyntheticSession(NamedTuple):
-    """start: UNIX seconds · daypart: row of DAYPARTS · plays: how many."""
+    """Plays that follow each other.
+
+    Attributes:
+        start: UNIX seconds.
+        daypart: an index of DAYPARTS.
+        plays: the number of plays.
+    """
 
     name: str
     start: int
@@ -35,27 +40,32 @@ class SyntheticSession(NamedTuple):
 def generate_sessions(
     listener: SyntheticListener, days: int, as_of: int, rng: np.random.Generator
 ) -> list[SyntheticSession]:
-    """In the order of time, `listener.plays` in all, from `days` before `as_of` on."""
-    sizes: list[int] = []
-    while (left := listener.plays - sum(sizes)) > 0:
-        sizes.append(min(left, int(rng.geometric(1 / _SESSION))))
+    """Return the listener's sessions in the `days` before `as_of`, in order of time, with `listener.plays` in all."""
+    lengths: list[int] = []
+    while (remaining := listener.plays - sum(lengths)) > 0:
+        lengths.append(min(remaining, int(rng.geometric(1 / _MEAN_SESSION_LENGTH))))
     today = as_of // DAY
-    dates = np.arange(min(today - days + 1, today - 2), today - 1)  # what begins late on the last one has yet ended
-    weights = np.where((dates + 3) % 7 >= 5, listener.weekend, 1.0)  # day 0 of UNIX time was a Thursday
-    drawn = rng.choice(dates, size=len(sizes), p=weights / weights.sum())
-    parts = rng.choice(len(DAYPARTS), size=len(sizes), p=listener.dayparts)
-    starts = [int(date * DAY + 3600 * rng.uniform(*_HOURS[part])) for date, part in zip(drawn, parts, strict=True)]
+    # The last session starts the day before yesterday, so that it has ended even if it starts late and is long.
+    dates = np.arange(min(today - days + 1, today - 2), today - 1)
+    is_weekend = (dates + 3) % 7 >= 5  # day 0 of UNIX time was a Thursday
+    date_weights = np.where(is_weekend, listener.weekend_weight, 1.0)
+    session_dates = rng.choice(dates, size=len(lengths), p=date_weights / date_weights.sum())
+    dayparts = rng.choice(len(DAYPARTS), size=len(lengths), p=listener.daypart_shares)
+    starts = [
+        int(date * DAY + 3600 * rng.uniform(*_DAYPART_HOURS[daypart]))
+        for date, daypart in zip(session_dates, dayparts, strict=True)
+    ]
     order = np.argsort(starts, kind="stable")
     return [
         SyntheticSession(
             name=f"{listener.name.rpartition(':')[2]}-{number:04}",
             start=starts[row],
-            daypart=int(parts[row]),
-            plays=size,
-            device=str(rng.choice(_DEVICES[parts[row]])),
+            daypart=int(dayparts[row]),
+            plays=length,
+            device=str(rng.choice(_DEVICES[dayparts[row]])),
             context=str(rng.choice(_CONTEXTS, p=_CONTEXT_SHARES)),
         )
-        for number, (row, size) in enumerate(zip(order.tolist(), sizes, strict=True), 1)
+        for number, (row, length) in enumerate(zip(order.tolist(), lengths, strict=True), 1)
     ]
 
 
@@ -67,70 +77,68 @@ def generate_events(
     as_of: int,
     rng: np.random.Generator,
 ) -> Iterator[PlayRecord]:
-    """Plays in the order of time, each like right after the play that brought it about. Never after `as_of`."""
-    clock, liked = 0, set[int]()
+    """Yield the listener's plays in order of time, each like after the play that caused it; none after `as_of`."""
+    clock, liked_tracks = 0, set[int]()
     for session in generate_sessions(listener, days, as_of, rng):
         clock = max(clock + 60, session.start)
-        for track, chance in zip(_choose(listener, session, catalogue, rng), rng.random(session.plays), strict=True):
-            heard = _heard_ms(float(listener.taste[track]), int(catalogue.duration_ms[track]), rng)
-            play = _play(listener.name, track, min(clock, as_of - 1), heard, session, catalogue, namespace)
+        tracks = _choose_tracks(listener, session, catalogue, rng)
+        for track, like_draw in zip(tracks, rng.random(session.plays), strict=True):
+            taste, duration_ms = float(listener.taste[track]), int(catalogue.duration_ms[track])
+            ms_played = _draw_ms_played(taste, duration_ms, rng)
+            time, external_id = min(clock, as_of - 1), catalogue.records[track].external_id
+            play = PlayRecord(
+                user=listener.name,
+                track=external_id,
+                time=time,
+                ms_played=ms_played,
+                milestone=100 * ms_played // duration_ms // _MILESTONE_STEP * _MILESTONE_STEP,
+                is_completed=ms_played == duration_ms,
+                session=session.name,
+                device=session.device,
+                context=session.context,
+                event_id=play_event_id(namespace, listener.name, external_id, time, "play"),
+            )
             yield play
-            pleased = listener.likes * (1.0 if listener.taste[track] > 0.1 else 0.1)
-            if play.is_completed and track not in liked and chance < pleased:
-                liked.add(track)
-                yield _like(play, namespace, min(clock + heard // 2000, as_of))
-            clock += heard // 1000 + 1
+            like_probability = listener.like_rate * (1.0 if taste > 0.1 else 0.1)
+            if play.is_completed and track not in liked_tracks and like_draw < like_probability:
+                liked_tracks.add(track)
+                like_time = min(clock + ms_played // 2000, as_of)  # half way through the track
+                yield play._replace(
+                    time=like_time,
+                    kind="like",
+                    ms_played=None,
+                    milestone=0,
+                    is_completed=False,
+                    event_id=play_event_id(namespace, play.user, play.track, like_time, "like"),
+                )
+            clock += ms_played // 1000 + 1
 
 
-def _choose(
+def _choose_tracks(
     listener: SyntheticListener, session: SyntheticSession, catalogue: SyntheticCatalogue, rng: np.random.Generator
 ) -> list[int]:
-    """Rows of tracks: by taste and daypart; in an album session each album from there to its end."""
-    drawn = np.searchsorted(listener.odds[session.daypart], rng.random(session.plays))
-    drawn = np.minimum(drawn, len(catalogue.album) - 1).tolist()
+    """Return indices of tracks, drawn by taste and daypart.
+
+    In an album session the tracks after a drawn one follow, up to the end of its album.
+    """
+    drawn = np.searchsorted(listener.cumulative_odds[session.daypart], rng.random(session.plays))
+    drawn = np.minimum(drawn, len(catalogue.album) - 1).tolist()  # rounding can leave the last sum below 1
     if session.context != "album":
         return [int(track) for track in drawn]
     chosen: list[int] = []
     for track in drawn:
-        following = chosen[-1] + 1 if chosen else 0
-        goes_on = 0 < following < len(catalogue.album) and catalogue.album[following] == catalogue.album[chosen[-1]]
-        chosen.append(following if goes_on else int(track))
+        next_track = chosen[-1] + 1 if chosen else 0
+        continues_album = (
+            0 < next_track < len(catalogue.album) and catalogue.album[next_track] == catalogue.album[chosen[-1]]
+        )
+        chosen.append(next_track if continues_album else int(track))
     return chosen
 
 
-def _heard_ms(taste: float, duration_ms: int, rng: np.random.Generator) -> int:
-    """A skip under 30 s, a part, or the whole of it; the less it is to the listener's taste the more often skipped."""
-    skip = 0.07 + 0.4 * float(np.exp(-12 * taste))
-    chance = rng.random()
-    if chance < skip:
-        return int(rng.integers(2_000, min(_SKIPPED_BELOW, duration_ms)))
-    return int(duration_ms * rng.uniform(0.3, 0.97)) if chance < skip + 0.1 else duration_ms
-
-
-def _play(
-    user: str, row: int, time: int, heard: int, session: SyntheticSession, catalogue: SyntheticCatalogue, namespace: str
-) -> PlayRecord:
-    duration, track = int(catalogue.duration_ms[row]), catalogue.records[row].external_id
-    return PlayRecord(
-        user=user,
-        track=track,
-        time=time,
-        ms_played=heard,
-        milestone=100 * heard // duration // _STEP * _STEP,
-        is_completed=heard == duration,
-        session=session.name,
-        device=session.device,
-        context=session.context,
-        event_id=play_event_id(namespace, user, track, time, "play"),
-    )
-
-
-def _like(play: PlayRecord, namespace: str, time: int) -> PlayRecord:
-    return play._replace(
-        time=time,
-        kind="like",
-        ms_played=None,
-        milestone=0,
-        is_completed=False,
-        event_id=play_event_id(namespace, play.user, play.track, time, "like"),
-    )
+def _draw_ms_played(taste: float, duration_ms: int, rng: np.random.Generator) -> int:
+    """Return milliseconds: a skip under 30 s, a part, or the whole track. Tracks of little taste are skipped more."""
+    skip_probability = 0.07 + 0.4 * float(np.exp(-12 * taste))
+    draw = rng.random()
+    if draw < skip_probability:
+        return int(rng.integers(2_000, min(_MAX_SKIP_MS, duration_ms)))
+    return int(duration_ms * rng.uniform(0.3, 0.97)) if draw < skip_probability + 0.1 else duration_ms

@@ -1,4 +1,8 @@
-"""Bring a listening history into the tables: streamed, repeatable, never losing a good row to a bad one."""
+"""Import catalogues and plays of many listeners from files.
+
+Files are streamed, rows that cannot be stored are reported while the others are imported, and repeating an import adds
+nothing.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +12,7 @@ from uuid import UUID
 
 from access.selectors import consent_by_user_id
 from access.services import get_or_create_user_ids
-from importers import FORMATS
+from importers import IMPORTERS
 from importers.records import PlayRecord, Record, RefusedRow, TrackRecord
 from interactions.bulk import NewInteraction, insert_interactions
 from interactions.listenbrainz.services import match_waiting_listens
@@ -17,12 +21,13 @@ from tracks.models import Track
 from tracks.selectors import ids_by_external_id
 from tracks.services import upsert_tracks
 
-BATCH = 5_000  # records held at a time: about 5 MB
+BATCH_SIZE = 5_000  # records held at a time: about 5 MB
+_NO_CONSENT = "user: this listener has not agreed that plays are kept (consent is off), or their account is closed"
 
 
 @dataclass
 class ImportReport:
-    """What became of the rows. refused: how many; `on_refusal` has seen each."""
+    """How many rows were stored, were stored already, or were refused."""
 
     tracks_added: int = 0
     tracks_updated: int = 0
@@ -37,15 +42,51 @@ class ImportReport:
         )
 
 
+def import_data_set(
+    format: str,
+    paths: Sequence[Path],
+    *,
+    namespace: str,
+    as_of: int,
+    on_bytes: Callable[[int], None] = lambda n: None,
+    on_refused_row: Callable[[RefusedRow], None] = lambda row: None,
+) -> ImportReport:
+    """Import files of catalogues and plays, and return how many rows were stored.
+
+    Args:
+        format: a name in `importers.IMPORTERS`.
+        paths: files or folders, as the format expects them.
+        namespace: the prefix of ids from the files (`namespace:id`); "" for none.
+        as_of: the UNIX second of plays that carry no time.
+        on_bytes: called with the number of bytes read since its last call.
+        on_refused_row: called with every row that is not stored.
+
+    Raises:
+        FormatError: a file cannot be read. What was read before it stays imported.
+    """
+    data_set_import = _DataSetImport(f"import:{format}", on_refused_row)
+    records = IMPORTERS[format].read(paths, namespace=namespace, as_of=as_of, on_bytes=on_bytes)
+    try:
+        for record in records:
+            data_set_import.add(record)
+    finally:  # a file that turns out to be damaged does not lose the records before the damage
+        data_set_import.flush()
+        match_waiting_listens()
+        refresh_popular_tracks()
+    return data_set_import.report
+
+
 @dataclass
-class _Import:
+class _DataSetImport:
+    """Collects records and stores them in batches."""
+
     source: str
     on_refused_row: Callable[[RefusedRow], None]
     report: ImportReport = field(default_factory=ImportReport)
     tracks: list[TrackRecord] = field(default_factory=list)
     plays: list[PlayRecord] = field(default_factory=list)
 
-    def take(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
         match record:
             case TrackRecord():
                 self.tracks.append(record)
@@ -53,89 +94,56 @@ class _Import:
                 self.plays.append(record)
             case RefusedRow():
                 self.refuse(record)
-        if max(len(self.tracks), len(self.plays)) >= BATCH:
+        if max(len(self.tracks), len(self.plays)) >= BATCH_SIZE:
             self.flush()
 
     def flush(self) -> None:
-        """Tracks first: the plays may be theirs."""
-        if self.tracks:
+        if self.tracks:  # before the plays, which may be plays of these tracks
             change = upsert_tracks(self.tracks)
             self.report.tracks_added += change.added
             self.report.tracks_updated += change.updated
-            for refusal in change.refusals:
-                self.refuse(refusal)
+            for row in change.refusals:
+                self.refuse(row)
             self.tracks = []
         if self.plays:
-            rows = list(self._rows(self.plays))
-            added = insert_interactions(rows)
+            interactions = list(self._build_interactions(self.plays))
+            added = insert_interactions(interactions)
             self.report.plays_added += added
-            self.report.plays_known += len(rows) - added
+            self.report.plays_known += len(interactions) - added
             self.plays = []
 
-    def refuse(self, refusal: RefusedRow) -> None:
+    def refuse(self, row: RefusedRow) -> None:
         self.report.refused += 1
-        self.on_refused_row(refusal)
+        self.on_refused_row(row)
 
-    def _rows(self, plays: Sequence[PlayRecord]) -> Iterator[NewInteraction]:
-        tracks = ids_by_external_id(Track, {p.track for p in plays})
-        users = get_or_create_user_ids({p.user for p in plays if p.track in tracks})
-        agreeing = consent_by_user_id(users.values())
+    def _build_interactions(self, plays: Sequence[PlayRecord]) -> Iterator[NewInteraction]:
+        """Yield the interactions of the plays that may be stored, and refuse the others."""
+        track_ids = ids_by_external_id(Track, {play.track for play in plays})
+        user_ids = get_or_create_user_ids({play.user for play in plays if play.track in track_ids})
+        has_consent = consent_by_user_id(user_ids.values())
         for play in plays:
-            if reason := _fault(play, tracks, users, agreeing):
-                self.refuse(RefusedRow(play.file, play.line, reason))
+            # Reasons do not name the listener, since lists of refused rows outlive an account.
+            if play.track not in track_ids:
+                reason = f"track: {play.track!r} is not in the catalogue; import it first, or add title and artist"
+            elif play.user not in user_ids:
+                reason = "user: this listener wished to be forgotten, and is not brought back"
+            elif not has_consent.get(user_ids[play.user], False):
+                reason = _NO_CONSENT
             else:
-                yield _row(play, users[play.user], tracks[play.track], self.source)
-
-
-def import_data_set(
-    name: str,
-    paths: Sequence[Path],
-    *,
-    namespace: str,
-    as_of: int,
-    on_bytes: Callable[[int], None] = lambda n: None,
-    on_refused_row: Callable[[RefusedRow], None] = lambda refusal: None,
-) -> ImportReport:
-    """Import `paths` in the format `name` of `importers`. as_of: the UNIX second of plays that carry no time.
-
-    Raises FormatError for a file that cannot be read at all; what was read before it stays imported.
-    """
-    running = _Import(f"import:{name}", on_refused_row)
-    records = FORMATS[name](paths, namespace=namespace, as_of=as_of, on_bytes=on_bytes)
-    try:
-        for record in records:
-            running.take(record)
-    finally:  # what was read before a file turned out to be damaged stays
-        running.flush()
-        match_waiting_listens()
-        refresh_popular_tracks()
-    return running.report
-
-
-def _fault(play: PlayRecord, tracks: dict[str, int], users: dict[str, int], agreeing: dict[int, bool]) -> str:
-    """Why a play is not stored. It does not name the listener: the list of refusals outlives them."""
-    if play.track not in tracks:
-        return f"track: {play.track!r} is not in the catalogue; import it first, or add title and artist"
-    if play.user not in users:
-        return "user: this listener wished to be forgotten, and is not brought back"
-    if not agreeing.get(users[play.user], False):
-        return "user: this listener has not agreed that plays are kept (consent is off), or their account is closed"
-    return ""
-
-
-def _row(play: PlayRecord, user_id: int, track_id: int, source: str) -> NewInteraction:
-    return NewInteraction(
-        user_id=user_id,
-        track_id=track_id,
-        kind=play.kind,
-        played_at=datetime.fromtimestamp(play.time, UTC),
-        plays=play.plays,
-        ms_played=play.ms_played,
-        milestone=play.milestone,
-        is_completed=play.is_completed,
-        session_id=play.session,
-        device=play.device,
-        context=play.context,
-        source=source,
-        event_id=UUID(bytes=play.event_id),
-    )
+                yield NewInteraction(
+                    user_id=user_ids[play.user],
+                    track_id=track_ids[play.track],
+                    kind=play.kind,
+                    played_at=datetime.fromtimestamp(play.time, UTC),
+                    plays=play.plays,
+                    ms_played=play.ms_played,
+                    milestone=play.milestone,
+                    is_completed=play.is_completed,
+                    session_id=play.session,
+                    device=play.device,
+                    context=play.context,
+                    source=self.source,
+                    event_id=UUID(bytes=play.event_id),
+                )
+                continue
+            self.refuse(RefusedRow(play.file, play.line, reason))

@@ -1,4 +1,8 @@
-"""Bring a listener's own history into the tables: streamed, repeatable, never losing a good row to a bad one."""
+"""Import a listener's own history from another service.
+
+Files are streamed, rows that cannot be stored are reported while the others are imported, and repeating an import adds
+nothing.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +16,7 @@ from importers.records import ListenRecord, RefusedRow
 from interactions.listenbrainz.services import store_listens
 from interactions.services import refresh_popular_tracks
 
-BATCH = 2_000  # listens of one transaction
-
-Read = ListenRecord | RefusedRow
+BATCH_SIZE = 2_000  # listens of one transaction
 
 
 class ImportNotAllowed(Exception):
@@ -23,7 +25,11 @@ class ImportNotAllowed(Exception):
 
 @dataclass
 class HistoryImportReport:
-    """What became of the rows of a history. unmatched: they wait until the catalogue has their tracks."""
+    """How many rows of a history were stored, were stored already, or were refused.
+
+    Attributes:
+        unmatched: listens that wait until the catalogue has their tracks.
+    """
 
     added: int = 0
     known: int = 0
@@ -43,21 +49,44 @@ def import_history(
     format: str = histories.AUTO,
     *,
     on_bytes: Callable[[int], None] = lambda n: None,
-    on_refused_row: Callable[[RefusedRow], None] = lambda refusal: None,
+    on_refused_row: Callable[[RefusedRow], None] = lambda row: None,
     on_batch: Callable[[HistoryImportReport], None] = lambda report: None,
 ) -> HistoryImportReport:
-    """Import the files of one listener. on_batch: called with the report so far whenever some of it is written.
+    """Import files of one listener's history, and return how many listens were stored.
 
-    Raises ImportNotAllowed, and FormatError for a file that cannot be read; what was read before it stays imported.
+    Args:
+        user_id: the listener.
+        paths: files or archives, as they were exported.
+        format: a name in `histories.HISTORY_IMPORTERS`, or AUTO to detect it for each file.
+        on_bytes: called with the number of bytes read since its last call.
+        on_refused_row: called with every row that is not stored.
+        on_batch: called with the report so far after each batch is stored.
+
+    Raises:
+        ImportNotAllowed: the listener does not exist, or has not given consent.
+        FormatError: a file cannot be read. What was read before it stays imported.
     """
-    _check(user_id)
+    has_consent = consent_by_user_id([user_id]).get(user_id)
+    if has_consent is None:
+        raise ImportNotAllowed(f"there is no listener {user_id}, or their account is closed")
+    if not has_consent:
+        raise ImportNotAllowed("the listener has not agreed that what they play is kept (consent is off)")
+
     report = HistoryImportReport()
     try:
         for path in paths:
-            name = histories.detect_format(path) if format == histories.AUTO and path.is_file() else format
-            records = histories.read_history([path], name, now=int(time()), on_bytes=on_bytes)
-            for batch in _batches(records):
-                _take(user_id, batch, f"import:{name}", report, on_refused_row)
+            file_format = histories.detect_format(path) if format == histories.AUTO and path.is_file() else format
+            records = histories.read_history([path], file_format, now=int(time()), on_bytes=on_bytes)
+            for batch in _split_into_batches(records):
+                refused_rows = [record for record in batch if isinstance(record, RefusedRow)]
+                report.refused += len(refused_rows)
+                for row in refused_rows:
+                    on_refused_row(row)
+                listens = [record for record in batch if isinstance(record, ListenRecord)]
+                stored = store_listens(user_id, listens, f"import:{file_format}")
+                report.added += stored.added
+                report.known += stored.known
+                report.unmatched += stored.unmatched
                 on_batch(report)
     finally:
         if report.added:
@@ -65,13 +94,15 @@ def import_history(
     return report
 
 
-def _batches(records: Iterator[Read]) -> Iterator[list[Read]]:
-    """What was read before a file turned out to be damaged is a batch too."""
-    batch: list[Read] = []
+def _split_into_batches(
+    records: Iterator[ListenRecord | RefusedRow],
+) -> Iterator[list[ListenRecord | RefusedRow]]:
+    """Yield batches of BATCH_SIZE records. The records before an error make a batch, too, before it is raised."""
+    batch: list[ListenRecord | RefusedRow] = []
     try:
         for record in records:
             batch.append(record)
-            if len(batch) == BATCH:
+            if len(batch) == BATCH_SIZE:
                 yield batch
                 batch = []
     except FormatError:
@@ -79,31 +110,3 @@ def _batches(records: Iterator[Read]) -> Iterator[list[Read]]:
         raise
     if batch:
         yield batch
-
-
-def _check(user_id: int) -> None:
-    agreed = consent_by_user_id([user_id]).get(user_id)
-    if agreed is None:
-        raise ImportNotAllowed(f"there is no listener {user_id}, or their account is closed")
-    if not agreed:
-        raise ImportNotAllowed("the listener has not agreed that what they play is kept (consent is off)")
-
-
-def _take(
-    user_id: int,
-    batch: Sequence[Read],
-    source: str,
-    report: HistoryImportReport,
-    on_refused_row: Callable[[RefusedRow], None],
-) -> None:
-    for record in batch:
-        if isinstance(record, RefusedRow):
-            report.refused += 1
-            on_refused_row(record)
-    kept = store_listens(user_id, [record for record in batch if isinstance(record, ListenRecord)], source)
-    report.added += kept.added
-    report.known += kept.known
-    report.unmatched += kept.unmatched
-
-
-__all__ = ["FormatError", "HistoryImportReport", "ImportNotAllowed", "import_history"]

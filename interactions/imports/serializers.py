@@ -5,7 +5,7 @@ from rest_framework import serializers
 from importers import histories
 from interactions.models import HistoryImport
 
-FORMATS = [histories.AUTO, *histories.HISTORIES]
+FORMATS = [histories.AUTO, *histories.HISTORY_IMPORTERS]
 
 
 class HistoryImportSerializer(serializers.ModelSerializer[HistoryImport]):

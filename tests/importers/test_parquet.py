@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from importers import FORMATS, FormatError, RefusedRow, TagRecord, total_bytes
+from importers import IMPORTERS, FormatError, RefusedRow, TagRecord
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -14,7 +14,7 @@ NOON = datetime(2020, 9, 13, 12, 26, 40, tzinfo=UTC)  # 1600000000
 
 
 def read(*paths, name="parquet", on_bytes=lambda n: None):
-    return list(FORMATS[name](paths, namespace="", as_of=AS_OF, on_bytes=on_bytes))
+    return list(IMPORTERS[name].read(paths, namespace="", as_of=AS_OF, on_bytes=on_bytes))
 
 
 def write(path, **columns):
@@ -114,7 +114,7 @@ def test_a_folder_stands_for_its_tracks_and_plays_and_bytes_add_up(tmp_path):
     consumed = []
     records = read(tmp_path, on_bytes=consumed.append)
     assert [r.file for r in records] == ["tracks.parquet"] + ["plays.parquet"] * 9_000
-    assert sum(consumed) == total_bytes([tmp_path], "parquet")
+    assert sum(consumed) == IMPORTERS["parquet"].total_bytes([tmp_path])
 
 
 def test_a_file_that_is_not_parquet_is_named(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from importers import FORMATS, FormatError, PlayRecord, RefusedRow
+from importers import IMPORTERS, FormatError, PlayRecord, RefusedRow
 
 AS_OF = 1_700_000_000
 ALPHABET = [
@@ -29,7 +29,7 @@ ALPHABET = [
 
 
 def read(path):
-    return FORMATS["csv"]([path], namespace="", as_of=AS_OF, on_bytes=lambda n: None)
+    return IMPORTERS["csv"].read([path], namespace="", as_of=AS_OF, on_bytes=lambda n: None)
 
 
 def lines_of(body: bytes, header: bytes) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 from engine.data.plays import Plays
 from engine.models.als import ALS
 from engine.training import train
-from importers import FORMATS, PlayRecord, TrackRecord, synthetic, total_bytes
+from importers import IMPORTERS, PlayRecord, TrackRecord, synthetic
 from importers.synthetic import SyntheticWorld
 from tests.engine.factories import make_config
 
@@ -85,10 +85,10 @@ def test_plays_of_a_listener_come_in_order_and_within_the_days_before_now(record
 
 def test_a_full_sized_world_is_the_default_and_is_counted_in_plays():
     consumed = []
-    records = FORMATS["synthetic"]([], namespace="synthetic", as_of=AS_OF, on_bytes=consumed.append)
+    records = IMPORTERS["synthetic"].read([], namespace="synthetic", as_of=AS_OF, on_bytes=consumed.append)
     kinds = Counter(r.kind if isinstance(r, PlayRecord) else "track" for r in records)
     assert (kinds["track"], kinds["play"]) == (3_000, 120_000)
-    assert sum(consumed) == total_bytes([], "synthetic") == 120_000
+    assert sum(consumed) == IMPORTERS["synthetic"].total_bytes([]) == 120_000
 
 
 def test_the_model_learns_more_from_it_than_what_is_popular(records):

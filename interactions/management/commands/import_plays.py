@@ -6,21 +6,21 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from importers import AS_OF, FORMATS, NAMESPACES, FormatError, total_bytes
+from importers import IMPORTERS, FormatError
 from importers.records import RefusedRow
-from interactions.imports import data_set_download
 from interactions.imports.data_set import import_data_set
+from interactions.imports.data_set_download import DownloadError, download_data_set
 
-SHOWN_REFUSALS = 20
+MAX_SHOWN_ROWS = 20
 
 
 class Command(BaseCommand):
-    help = "Import a catalogue and plays. Safe to repeat: what is known already is not added again."
+    help = "Import a catalogue and plays. Safe to repeat: nothing is stored twice."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("paths", nargs="*", metavar="PATH", help="files or folders; or the name of a data set")
-        parser.add_argument("--format", required=True, choices=sorted(FORMATS))
-        parser.add_argument("--namespace", help="put before outside ids, as namespace:id (default: the format's)")
+        parser.add_argument("--format", required=True, choices=sorted(IMPORTERS))
+        parser.add_argument("--namespace", help="the prefix of ids, as namespace:id (default: the format's)")
         parser.add_argument(
             "--as-of",
             type=int,
@@ -29,72 +29,73 @@ class Command(BaseCommand):
         )
         parser.add_argument("--refused", type=Path, metavar="FILE", help="where to list every refused row")
 
-    def handle(self, *args: Any, paths: list[str], refused: Path | None, **options: Any) -> None:
-        name = options["format"]
-        sources = [self._path(p) for p in paths]
-        if not sources and name != "synthetic":
-            raise CommandError(f"--format {name} needs a PATH")
-        as_of = options["as_of"] or AS_OF.get(name, int(time.time()))
-        namespace = NAMESPACES[name] if options["namespace"] is None else options["namespace"]
-        listing = (
-            refused
-            or settings.VAR_DIR / "imports" / f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.refused.tsv"
-        )
-        with _Refusals(listing, self.stderr) as refusals:
+    def handle(self, *args: Any, paths: list[str], format: str, refused: Path | None, **options: Any) -> None:
+        importer = IMPORTERS[format]
+        resolved_paths = [self._resolve_path(path) for path in paths]
+        if not resolved_paths and importer.needs_paths:
+            raise CommandError(f"--format {format} needs a PATH")
+        as_of = options["as_of"] or importer.as_of or int(time.time())
+        namespace = importer.namespace if options["namespace"] is None else options["namespace"]
+        if refused is None:
+            started = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+            refused = settings.VAR_DIR / "imports" / f"{format}-{started}.refused.tsv"
+        with _RefusedRowList(refused, self.stderr) as refused_rows:
             try:
-                with tqdm(total=total_bytes(sources, name), unit="B", unit_scale=True, desc=f"importing {name}") as bar:
+                total = importer.total_bytes(resolved_paths)
+                with tqdm(total=total, unit="B", unit_scale=True, desc=f"importing {format}") as bar:
                     report = import_data_set(
-                        name,
-                        sources,
+                        format,
+                        resolved_paths,
                         namespace=namespace,
                         as_of=as_of,
                         on_bytes=bar.update,  # type: ignore[arg-type]
-                        on_refused_row=refusals.add,
+                        on_refused_row=refused_rows.add,
                     )
             except FormatError as error:
                 raise CommandError(str(error)) from error
         self.stdout.write(str(report))
         if report.refused:
-            self.stdout.write(f"every refused row, with its file, line and reason: {listing}")
+            self.stdout.write(f"every refused row, with its file, line and reason: {refused}")
 
-    def _path(self, given: str) -> Path:
-        path = Path(given)
+    def _resolve_path(self, argument: str) -> Path:
+        """Return the path; an argument that cannot be one is the name of a data set, which is downloaded."""
+        path = Path(argument)
         if path.exists() or path.suffix or len(path.parts) > 1:
             return path
-        with tqdm(unit="B", unit_scale=True, desc=f"downloading {given}") as bar:
+        with tqdm(unit="B", unit_scale=True, desc=f"downloading {argument}") as bar:
 
             def show(done: int, total: int) -> None:
                 bar.total = total or None
                 bar.update(done - bar.n)
 
             try:
-                return data_set_download.download_data_set(given, settings.VAR_DIR / "datasets", show)
-            except data_set_download.DownloadError as error:
+                return download_data_set(argument, settings.VAR_DIR / "datasets", show)
+            except DownloadError as error:
                 raise CommandError(str(error)) from error
 
 
-class _Refusals:
-    """Lists every refusal in a file, made only when there is one, and shows the first."""
+class _RefusedRowList:
+    """Lists refused rows in a file, which is created with the first of them, and shows the first few."""
 
     def __init__(self, path: Path, stderr: Any) -> None:
-        self.path, self.stderr, self.seen = path, stderr, 0
+        self.path, self.stderr, self.count = path, stderr, 0
         self.file: TextIO | None = None
 
-    def __enter__(self) -> "_Refusals":
+    def __enter__(self) -> "_RefusedRowList":
         return self
 
     def __exit__(self, *error: object) -> None:
         if self.file:
             self.file.close()
 
-    def add(self, refusal: RefusedRow) -> None:
+    def add(self, row: RefusedRow) -> None:
         if self.file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.file = self.path.open("w")
             self.file.write("file\tline\treason\n")
-        self.file.write(f"{refusal.file}\t{refusal.line}\t{refusal.reason}\n")
-        self.seen += 1
-        if self.seen <= SHOWN_REFUSALS:
-            tqdm.write(f"refused {refusal.file}:{refusal.line}: {refusal.reason}", file=self.stderr, end="")
-        elif self.seen == SHOWN_REFUSALS + 1:
+        self.file.write(f"{row.file}\t{row.line}\t{row.reason}\n")
+        self.count += 1
+        if self.count <= MAX_SHOWN_ROWS:
+            tqdm.write(f"refused {row.file}:{row.line}: {row.reason}", file=self.stderr, end="")
+        elif self.count == MAX_SHOWN_ROWS + 1:
             tqdm.write("further refused rows are in the list only", file=self.stderr, end="")

@@ -3,7 +3,8 @@ import os
 import threading
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from access.models import User
-from importers import FORMATS, FormatError
+from importers import IMPORTERS, FormatError, Record
 from importers.records import RefusedRow
 from interactions.imports import data_set_download
 from interactions.imports.data_set import ImportReport, import_data_set
@@ -217,13 +218,13 @@ def test_an_unknown_name_lists_the_known(var: Path) -> None:
 def test_what_was_read_before_a_file_turned_out_to_be_damaged_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = FORMATS["csv"]
+    importer = IMPORTERS["csv"]
 
-    def breaks_off(paths: list[Path], **options: Any) -> Iterator[Any]:
-        yield from whole(paths, **options)
+    def read_until_damage(paths: Sequence[Path], **options: Any) -> Iterator[Record]:
+        yield from importer.read(paths, **options)
         raise FormatError("plays.parquet: damaged in the middle")
 
-    monkeypatch.setitem(FORMATS, "csv", breaks_off)  # type: ignore[arg-type]
+    monkeypatch.setitem(IMPORTERS, "csv", replace(importer, read=read_until_damage))
     with pytest.raises(FormatError):
         run("csv", write_checkerboard_csv(tmp_path))
     assert Interaction.objects.count() == 180

@@ -19,9 +19,9 @@ from interactions.imports.listening_history import ImportNotAllowed, import_hist
 from interactions.listenbrainz import services
 from interactions.models import HistoryImport, Interaction, UnmatchedListen
 from tests.conftest import assert_problem
-from tests.importers.histories import archive, write
-from tests.importers.test_listenbrainz import listen
-from tests.importers.test_spotify import play
+from tests.importers.histories.history_files import archive, write
+from tests.importers.histories.test_listenbrainz import listen
+from tests.importers.histories.test_spotify import play
 from tests.stack import Stack, new_stack
 from tracks.models import Artist, Track
 
@@ -234,7 +234,7 @@ def test_where_no_work_can_be_started_there_is_no_job(phone: APIClient, monkeypa
 @pytest.mark.usefixtures("waiting", "fade")
 def test_a_killed_job_is_begun_again_once_and_counts_once(phone: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     response = upload(phone, [listen(at=1_700_000_000 + n) for n in range(10)])
-    monkeypatch.setattr("interactions.imports.listening_history.BATCH", 4)
+    monkeypatch.setattr("interactions.imports.listening_history.BATCH_SIZE", 4)
 
     def killed(*args: Any, **columns: Any) -> None:
         raise SystemExit  # as the end of a process does, it leaves the row and the file

@@ -8,7 +8,7 @@ import pytest
 from importers import histories
 from importers.errors import FormatError
 from importers.records import ListenRecord
-from tests.importers.histories import NOW, archive, encrypted, lying_archive, read, write
+from tests.importers.histories.history_files import NOW, archive, encrypted, lying_archive, read, write
 
 MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
 

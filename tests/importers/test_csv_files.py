@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from importers import FORMATS, FormatError, PlayRecord, Record, RefusedRow, TrackRecord, total_bytes
+from importers import IMPORTERS, FormatError, PlayRecord, Record, RefusedRow, TrackRecord
 
 AS_OF = 1_700_000_000  # 2023-11-14T22:13:20Z
 
 
 def read(*paths: Path, namespace: str = "") -> list[Record]:
-    return list(FORMATS["csv"](paths, namespace=namespace, as_of=AS_OF, on_bytes=lambda n: None))
+    return list(IMPORTERS["csv"].read(paths, namespace=namespace, as_of=AS_OF, on_bytes=lambda n: None))
 
 
 @pytest.fixture
@@ -177,7 +177,8 @@ def test_a_total_is_the_same_event_whenever_it_is_read(plays, tmp_path):
     path = tmp_path / "totals.csv"
     path.write_text("user,track,plays\nalice,t1,13\nbob,t1,1\n")
     now, later = (
-        list(FORMATS["csv"]([path], namespace="", as_of=as_of, on_bytes=lambda n: None)) for as_of in (AS_OF, AS_OF + 9)
+        list(IMPORTERS["csv"].read([path], namespace="", as_of=as_of, on_bytes=lambda n: None))
+        for as_of in (AS_OF, AS_OF + 9)
     )
     assert [(r.plays, r.time) for r in now] == [(13, AS_OF), (1, AS_OF)]
     assert (
@@ -277,7 +278,7 @@ def test_an_unusable_file_says_what_is_wrong_before_anything_is_read(tmp_path, c
     path = tmp_path / "x.csv"
     path.write_bytes(content)
     with pytest.raises(FormatError) as refused:
-        FORMATS["csv"]([path], namespace="", as_of=AS_OF, on_bytes=lambda n: None)
+        IMPORTERS["csv"].read([path], namespace="", as_of=AS_OF, on_bytes=lambda n: None)
     assert str(refused.value) == message.format(path=path)
 
 
@@ -293,8 +294,8 @@ def test_a_missing_file_is_named(tmp_path):
 def test_on_bytes_adds_up_to_total_bytes(tmp_path):
     path, consumed = tmp_path / "plays.csv", []
     path.write_text("user,track,time\n" + "alice,t1,1600000000\n" * 20_000)
-    list(FORMATS["csv"]([path], namespace="", as_of=AS_OF, on_bytes=consumed.append))
-    assert sum(consumed) == total_bytes([path], "csv") == path.stat().st_size
+    list(IMPORTERS["csv"].read([path], namespace="", as_of=AS_OF, on_bytes=consumed.append))
+    assert sum(consumed) == IMPORTERS["csv"].total_bytes([path]) == path.stat().st_size
     assert 5 <= len(consumed) <= 20
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from importers import histories
 from importers.errors import FormatError
-from tests.importers.histories import read, write
+from tests.importers.histories.history_files import read, write
 
 MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
 NEW_YEAR = 1_577_882_040  # 2020-01-01T12:34:00Z

@@ -1,4 +1,4 @@
-"""How large a synthetic world is."""
+"""The size of a synthetic world."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SyntheticWorld:
-    """plays: play events in all; likes come on top · days: of history, the last of them that of `as_of`. Raises
-    ValueError for a world without artists, tracks, listeners, plays or days, or with fewer tracks than artists."""
+    """How much music, how many listeners and how many plays to generate.
+
+    Attributes:
+        plays: the number of plays of all listeners; likes are not counted.
+        days: the length of the history, which ends on the day of `as_of`.
+        seed: the seed of the random number generator.
+
+    Raises:
+        ValueError: there is nothing of a kind, or there are fewer tracks than artists.
+    """
 
     artists: int = 300
     tracks: int = 3_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from importers import FORMATS, RefusedRow, TagRecord, TrackRecord
+from importers import IMPORTERS, RefusedRow, TagRecord, TrackRecord
 
 
 @pytest.fixture
@@ -10,7 +10,7 @@ def tracks(tmp_path):
     def read_text(text, namespace=""):
         path = tmp_path / "tracks.csv"
         path.write_text(text)
-        return list(FORMATS["csv"]([path], namespace=namespace, as_of=1_700_000_000, on_bytes=lambda n: None))
+        return list(IMPORTERS["csv"].read([path], namespace=namespace, as_of=1_700_000_000, on_bytes=lambda n: None))
 
     return read_text
 

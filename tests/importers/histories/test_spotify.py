@@ -7,7 +7,7 @@ import pytest
 from importers import histories
 from importers.errors import FormatError
 from importers.records import ListenRecord
-from tests.importers.histories import archive, read, write
+from tests.importers.histories.history_files import archive, read, write
 
 
 def play(**fields: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from importers import FORMATS, NAMESPACES, FormatError, PlayRecord, RefusedRow, TagRecord, TrackRecord, total_bytes
+from importers import IMPORTERS, FormatError, PlayRecord, RefusedRow, TagRecord, TrackRecord
 from musicrec.processes import ROOT
 
 AS_OF = 1_700_000_000
@@ -14,7 +14,7 @@ DATA = Path(os.environ.get("MUSICREC_DATA") or ROOT.parent / "shared" / "data")
 
 
 def read(name, path, on_bytes=lambda n: None):
-    return list(FORMATS[name]([path], namespace=NAMESPACES[name], as_of=AS_OF, on_bytes=on_bytes))
+    return list(IMPORTERS[name].read([path], namespace=IMPORTERS[name].namespace, as_of=AS_OF, on_bytes=on_bytes))
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_the_real_hetrec2011_is_read_whole():
     assert Counter(type(r) for r in records) == {TrackRecord: 17_632, PlayRecord: 92_834}
     assert len({r.user for r in records if isinstance(r, PlayRecord)}) == 1_892
     assert len({r.event_id for r in records if isinstance(r, PlayRecord)}) == 92_834
-    assert sum(consumed) == total_bytes([DATA / "hetrec2011-lastfm-2k"], "hetrec2011")
+    assert sum(consumed) == IMPORTERS["hetrec2011"].total_bytes([DATA / "hetrec2011-lastfm-2k"])
 
 
 @real("30music-events")
