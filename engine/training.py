@@ -36,7 +36,7 @@ MODEL, IN_SERVICE = "model", "in_service"
 class TrainingConfig:
     """What a version is trained with.
 
-    Args:
+    Attributes:
         ensemble: the models and their weights.
         split: how plays are held out for the report, one of `engine.data.split.SPLITTERS`.
         holdout: the share that is held out, in 0..1.

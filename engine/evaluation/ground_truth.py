@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 class GroundTruth:
     """The evaluated users, what they had played before, and what they came to afterwards.
 
-    Args:
+    Attributes:
         past: CSR bool (users, items), what is known before; never recommended again.
         users: int64 (n,), ascending rows of the evaluated users.
         relevant: CSR bool (n, items), at least one relevant item for each of them.

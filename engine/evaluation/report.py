@@ -25,7 +25,7 @@ _COMPARED = ("ndcg@", "recall@")
 class ReportBuilder:
     """Turns lists of items into figures, by the same ground truth, resamples, segments and samples for all models.
 
-    Args:
+    Attributes:
         ground_truth: of n users.
         ks: cut-offs, ascending.
         resamples: uint8 (resamples, n), see `draw_resamples`.

@@ -29,7 +29,7 @@ class ValidationPool:
 
     Blends are compared on this small pool, because ranking the whole catalogue for each weighting would take too long.
 
-    Args:
+    Attributes:
         scores: float32 (users, pool, components), standardized; -inf for all components at unused positions.
         is_relevant: bool (users, pool).
         relevant_counts: int64 (users,), relevant items in the whole catalogue.

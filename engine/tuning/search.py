@@ -27,7 +27,7 @@ BLEND_SHARE = 0.2  # of the time, reserved for the blend
 class TunedEnsemble:
     """The result of a search.
 
-    Args:
+    Attributes:
         ensemble: the best one found.
         score: its NDCG@10 on the plays it was chosen on.
         trials: all trials, those of an interrupted search first.

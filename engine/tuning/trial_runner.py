@@ -24,7 +24,7 @@ _FAR_BEHIND = 0.6  # share of the leader's score; a fit that has less halfway th
 class Trial:
     """One component, fitted on the past and scored on the future.
 
-    Args:
+    Attributes:
         component: what was fitted.
         score: NDCG@10; None if it could not be fitted.
         seconds: how long fitting and scoring took.
@@ -55,7 +55,7 @@ class Trial:
 class TrialRunner:
     """Runs trials on one split.
 
-    Args:
+    Attributes:
         past: the pairs to fit on.
         shape: (users, items).
         metric: how a fitted component is scored.
