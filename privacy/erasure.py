@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from access.models import Erasure, User
 from access.selectors import external_id_digest
-from interactions.imports.jobs import delete_uploads
+from interactions.imports.services import delete_uploads
 from privacy.personal_data import anonymise, personal_data_of, tables_with_data_of
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.version_store import version_store

@@ -1,7 +1,7 @@
-"""Histories that listeners upload: a row and a file each, taken in one behind the other in the background.
+"""Import uploaded histories in the background, one after another. An import is a row and a file.
 
-Whoever works on one holds a lock on its file, which ends with the process: a job whose process was killed is found by
-the next start, and begun again. What is in the tables already is not added twice.
+The process that works on an import holds a lock on its file. The lock ends with the process, so that the next run finds
+an import whose process was killed, and starts it again. Listens that are stored already are not stored twice.
 """
 
 import fcntl
@@ -14,12 +14,8 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 
-from access.selectors import consent_by_user_id
-from access.services import lock_user
-from common.background import start_background_task
 from importers import histories
 from importers.errors import FormatError
 from importers.records import RefusedRow
@@ -29,96 +25,69 @@ from interactions.models import HistoryImport
 logger = logging.getLogger(__name__)
 Status = HistoryImport.Status
 UNFINISHED = [Status.WAITING, Status.RUNNING]
-MAX_UNFINISHED_IMPORTS = 3  # of one listener
-SHOWN_REFUSALS = 20
-ORPHANED_S = 3_600  # a file without a row, so long after it was written, is nobody's
-RESTARTED = "interrupted, and begun again"
-
-
-class ImportLimitReached(Exception):
-    """The listener has uploads that wait."""
+MAX_SHOWN_REFUSALS = 20
+ORPHAN_AGE_S = 3_600  # an older file without a row was left behind
+RESTARTED = "interrupted, and started again"
 
 
 class ImportDeleted(Exception):
-    """The job's row is not there any more: its listener was erased."""
+    """The row of the import was deleted while the import ran: its listener was erased."""
 
 
 def upload_folder() -> Path:
-    """Of the uploaded files. All web processes and workers must see the same one."""
+    """Return the folder of uploaded files, which all web processes and workers must share."""
     path: Path = settings.VAR_DIR / "uploads"
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def check_upload(user_id: int) -> None:
-    """Before the body is read. Raises ImportNotAllowed or TooMany."""
-    if not consent_by_user_id([user_id]).get(user_id, False):
-        raise ImportNotAllowed("the listener's consent is off, so no history is kept")
-    if HistoryImport.objects.filter(user=user_id, status__in=UNFINISHED).count() >= MAX_UNFINISHED_IMPORTS:
-        raise ImportLimitReached
-
-
-def create_import(user_id: int, format: str, file: Path) -> HistoryImport:
-    """Make a job of an uploaded file, which is moved, and start it. Raises ImportNotAllowed, TooMany or
-    BrokerUnavailable: then
-    there is neither."""
-    job = HistoryImport(user_id=user_id, format=format, bytes_total=file.stat().st_size)
-    file.rename(kept := _file(job.pk))
-    try:
-        with transaction.atomic():
-            lock_user(user_id)  # of several uploads at once each sees those before it
-            check_upload(user_id)
-            job.save(force_insert=True)
-        start_importing()
-    except BaseException:
-        HistoryImport.objects.filter(pk=job.pk).delete()
-        kept.unlink(missing_ok=True)
-        raise
-    return job
-
-
-def start_importing() -> None:
-    """Raises BrokerUnavailable."""
-    from interactions.tasks import import_histories  # which imports this
-
-    start_background_task(import_histories, command=["import_uploads"], log="imports.log")
+def upload_path(import_id: UUID) -> Path:
+    return upload_folder() / str(import_id)
 
 
 def run_pending_imports() -> str:
-    """Take in what was uploaded, and what a killed process left; gives a sentence."""
-    _remove_orphans()
-    done = 0
-    while job := _next():
-        done += 1
+    """Run the imports that wait, and those that a killed process left unfinished; return a summary."""
+    _delete_orphaned_files()
+    count = 0
+    while job := _run_next_import():
+        count += 1
         logger.info("history import %s: %s", job.pk, job.status)
-    return f"{done} imports"
+    return f"{count} imports"
 
 
-def delete_uploads(user_id: int) -> None:
-    """Remove the files of a listener; whoever works on one notices that its row is gone."""
-    for pk in HistoryImport.objects.filter(user=user_id).values_list("pk", flat=True):
-        _file(pk).unlink(missing_ok=True)
+def _delete_orphaned_files() -> None:
+    """Delete the files that a killed upload or an erased listener left behind."""
+    # List the files before the rows: a file is moved here before its row is written.
+    old = [path for path in upload_folder().iterdir() if time() - path.stat().st_mtime > ORPHAN_AGE_S]
+    unfinished = HistoryImport.objects.filter(status__in=UNFINISHED).values_list("pk", flat=True)
+    names = {str(import_id) for import_id in unfinished}
+    for path in old:
+        if path.name not in names:
+            path.unlink(missing_ok=True)
 
 
-def _next() -> HistoryImport | None:
-    """Work on the oldest job that nobody works on; None where there is none."""
-    for pk in HistoryImport.objects.filter(status__in=UNFINISHED).order_by("created_at").values_list("pk", flat=True):
-        with _held(pk) as mine:
-            job = HistoryImport.objects.filter(pk=pk, status__in=UNFINISHED).first() if mine else None
+def _run_next_import() -> HistoryImport | None:
+    """Run the oldest unfinished import that no other process works on, and return it; None if there is none."""
+    unfinished = HistoryImport.objects.filter(status__in=UNFINISHED)
+    for import_id in unfinished.order_by("created_at").values_list("pk", flat=True):
+        with _lock_file(import_id) as is_locked:
+            # Read the row under the lock: another process may just have finished it.
+            job = unfinished.filter(pk=import_id).first() if is_locked else None
             if job is not None:
-                _work(job)
+                _run_import(job)
                 return job
     return None
 
 
 @contextmanager
-def _held(pk: UUID) -> Iterator[bool]:
-    """Whether nobody else works on the job. A job without its file is nobody's, and is told so."""
+def _lock_file(import_id: UUID) -> Iterator[bool]:
+    """Lock the file of an import and yield whether that succeeded. An import whose file is gone is marked as failed."""
     try:
-        file = _file(pk).open("rb")
+        file = upload_path(import_id).open("rb")
     except FileNotFoundError:
-        lost = {"status": Status.FAILED, "detail": "the file is gone; upload it again", "finished_at": timezone.now()}
-        HistoryImport.objects.filter(pk=pk, status__in=UNFINISHED).update(**lost)
+        HistoryImport.objects.filter(pk=import_id, status__in=UNFINISHED).update(
+            status=Status.FAILED, detail="the file is gone; upload it again", finished_at=timezone.now()
+        )
         yield False
         return
     with file:
@@ -130,79 +99,67 @@ def _held(pk: UUID) -> Iterator[bool]:
             yield True
 
 
-def _work(job: HistoryImport) -> None:
-    """To its end, whichever it is. The file goes with it."""
+def _run_import(job: HistoryImport) -> None:
+    """Import the file of a job, record the outcome, and delete the file."""
     try:
         if job.status == Status.RUNNING and job.detail == RESTARTED:
-            _end(job, Status.FAILED, "was interrupted twice; upload smaller parts of it")
+            _finish(job, Status.FAILED, "was interrupted twice; upload smaller parts of it")
         else:
-            _begin(job)
-            _import(job)
+            _import_file(job)
     except ImportDeleted:
         pass
     except (FormatError, ImportNotAllowed) as error:
-        _end(job, Status.FAILED, str(error))
+        _finish(job, Status.FAILED, str(error))
     except Exception:
         logger.exception("history import %s failed", job.pk)
-        _end(job, Status.FAILED, "something went wrong here; the log has it")
-    _file(job.pk).unlink(missing_ok=True)
+        _finish(job, Status.FAILED, "the import failed because of an error in the server, which is in its log")
+    upload_path(job.pk).unlink(missing_ok=True)
 
 
-def _begin(job: HistoryImport) -> None:
-    again = RESTARTED if job.status == Status.RUNNING else ""
-    _write(job, status=Status.RUNNING, detail=again, bytes_done=0)
-    _write(job, bytes_total=histories.total_bytes([_file(job.pk)], job.format))
+def _import_file(job: HistoryImport) -> None:
+    path = upload_path(job.pk)
+    _update(job, status=Status.RUNNING, detail=RESTARTED if job.status == Status.RUNNING else "", bytes_done=0)
+    _update(job, bytes_total=histories.total_bytes([path], job.format))
     if job.format == histories.AUTO:
-        _write(job, format=histories.detect_format(_file(job.pk)))
-
-
-def _import(job: HistoryImport) -> None:
+        _update(job, format=histories.detect_format(path))
+    bytes_done = 0
     refusals: list[str] = []
-    done = 0
 
-    def count(read: int) -> None:
-        nonlocal done
-        done += read
+    def count_bytes(count: int) -> None:
+        nonlocal bytes_done
+        bytes_done += count
 
-    def show(refusal: RefusedRow) -> None:
-        if len(refusals) < SHOWN_REFUSALS:
-            refusals.append(f"{refusal.file}:{refusal.line}: {refusal.reason}")
+    def add_refusal(row: RefusedRow) -> None:
+        if len(refusals) < MAX_SHOWN_REFUSALS:
+            refusals.append(f"{row.file}:{row.line}: {row.reason}")
 
-    def write(report: HistoryImportReport) -> None:
-        _write(job, bytes_done=done, **_counts(report))
+    def update_counts(report: HistoryImportReport) -> None:
+        _update(
+            job,
+            bytes_done=bytes_done,
+            added=report.added,
+            known=report.known,
+            unmatched=report.unmatched,
+            refused=report.refused,
+        )
 
-    path = _file(job.pk)
-    report = import_history(job.user_id, [path], job.format, on_bytes=count, on_refused_row=show, on_batch=write)
-    _write(job, bytes_done=job.bytes_total, **_counts(report))
-    _end(job, Status.DONE, "\n".join(refusals))
-
-
-def _counts(report: HistoryImportReport) -> dict[str, int]:
-    return {"added": report.added, "known": report.known, "unmatched": report.unmatched, "refused": report.refused}
-
-
-def _end(job: HistoryImport, status: str, detail: str) -> None:
-    said = detail.replace(str(job.pk), "upload")  # the file's name here says nothing to its owner
-    HistoryImport.objects.filter(pk=job.pk).update(status=status, detail=said, finished_at=timezone.now())
-    job.status = status
+    report = import_history(
+        job.user_id, [path], job.format, on_bytes=count_bytes, on_refused_row=add_refusal, on_batch=update_counts
+    )
+    bytes_done = job.bytes_total
+    update_counts(report)
+    _finish(job, Status.DONE, "\n".join(refusals))
 
 
-def _write(job: HistoryImport, **columns: Any) -> None:
-    """Raises Gone."""
+def _update(job: HistoryImport, **columns: Any) -> None:
+    """Update columns of the job's row. Raises ImportDeleted."""
     if not HistoryImport.objects.filter(pk=job.pk).update(**columns):
         raise ImportDeleted
     for name, value in columns.items():
         setattr(job, name, value)
 
 
-def _remove_orphans() -> None:
-    """What a killed upload or an erased listener left."""
-    old = [path for path in upload_folder().iterdir() if time() - path.stat().st_mtime > ORPHANED_S]
-    rows = {str(pk) for pk in HistoryImport.objects.filter(status__in=UNFINISHED).values_list("pk", flat=True)}
-    for path in old:
-        if path.name not in rows:
-            path.unlink(missing_ok=True)
-
-
-def _file(pk: UUID) -> Path:
-    return upload_folder() / str(pk)
+def _finish(job: HistoryImport, status: str, detail: str) -> None:
+    detail = detail.replace(str(job.pk), "upload")  # the listener does not know the file by the name it has here
+    HistoryImport.objects.filter(pk=job.pk).update(status=status, detail=detail, finished_at=timezone.now())
+    job.status = status

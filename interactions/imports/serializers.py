@@ -23,14 +23,16 @@ class HistoryImportSerializer(serializers.ModelSerializer[HistoryImport]):
             "known",
             "unmatched",
             "refused",
+            "detail",
+            "created_at",
+            "finished_at",
         ]
-        fields += ["detail", "created_at", "finished_at"]
         read_only_fields = fields
 
 
 class HistoryImportsSerializer(serializers.Serializer[Any]):
-    imports = HistoryImportSerializer(many=True, help_text="The newest first, at most 100.")
+    imports = HistoryImportSerializer(many=True, help_text="The latest first, at most 100.")
 
 
 class UploadSerializer(serializers.Serializer[Any]):
-    file = serializers.FileField(help_text="The export, as it was downloaded.")
+    file = serializers.FileField(help_text="The export file as it was downloaded.")

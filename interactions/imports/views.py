@@ -1,4 +1,4 @@
-"""Upload a listener's own history, and watch it being taken in."""
+"""Upload a listener's own history, and follow the import."""
 
 import shutil
 from pathlib import Path
@@ -24,13 +24,7 @@ from access.permissions import USER_ID, resolve_path_user_id
 from access.selectors import consent_by_user_id
 from common.background import BrokerUnavailable
 from engine.data.id_map import INT64_MAX
-from interactions.imports.jobs import (
-    MAX_UNFINISHED_IMPORTS,
-    ImportLimitReached,
-    check_upload,
-    create_import,
-    upload_folder,
-)
+from interactions.imports.jobs import upload_folder
 from interactions.imports.listening_history import ImportNotAllowed
 from interactions.imports.serializers import (
     FORMATS,
@@ -38,30 +32,31 @@ from interactions.imports.serializers import (
     HistoryImportsSerializer,
     UploadSerializer,
 )
+from interactions.imports.services import MAX_UNFINISHED_IMPORTS, ImportLimitReached, check_upload, create_import
 from interactions.models import HistoryImport
 
-SHOWN = 100
-_CHUNK = 1 << 16
+MAX_LISTED_IMPORTS = 100
+COPY_BUFFER_BYTES = 1 << 16
 
 
-class Conflict(APIException):
+class ImportConflict(APIException):
     status_code = status.HTTP_409_CONFLICT
 
 
-class Unavailable(APIException):
+class ImportUnavailable(APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
 
 
-class _ToFile(BaseParser):
-    """The body as it is, on disk: `request.data` is where."""
+class FileBodyParser(BaseParser):
+    """Write the body to a file as it is; `request.data` is its path."""
 
     media_type = "*/*"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        path = _new_file()
+        path = _new_upload_path()
         try:
             with path.open("wb") as file:
-                shutil.copyfileobj(stream, file, _CHUNK)
+                shutil.copyfileobj(stream, file, COPY_BUFFER_BYTES)
         except BaseException:
             path.unlink()
             raise
@@ -69,36 +64,51 @@ class _ToFile(BaseParser):
 
 
 class HistoryImportsView(APIView):
-    """A listener's uploads."""
+    """The imports of a listener."""
 
     required_scope = Scope.LISTENERS
-    parser_classes = [MultiPartParser, _ToFile]
+    parser_classes = [MultiPartParser, FileBodyParser]
     body_limit = staticmethod(lambda: settings.MUSICREC["IMPORT_MAX_BYTES"])
 
     @extend_schema(operation_id="list_imports", parameters=[USER_ID], responses=HistoryImportsSerializer)
     def get(self, request: Request, user_id: str) -> Response:
-        """What was uploaded, and what became of it."""
-        jobs = HistoryImport.objects.filter(user=_listener(request, user_id))[:SHOWN]
+        """List the listener's imports and what became of them."""
+        jobs = HistoryImport.objects.filter(user=_resolve_listener_id(request, user_id))[:MAX_LISTED_IMPORTS]
         return Response({"imports": HistoryImportSerializer(jobs, many=True).data})
 
     @extend_schema(
         operation_id="import_history",
         parameters=[
             USER_ID,
-            OpenApiParameter("format", str, enum=FORMATS, description="By default what it looks like."),
+            OpenApiParameter("format", str, enum=FORMATS, description="By default it is detected from the file."),
         ],
         request={"application/octet-stream": OpenApiTypes.BINARY, "multipart/form-data": UploadSerializer},
         responses={202: HistoryImportSerializer},
     )
     def post(self, request: Request, user_id: str) -> Response:
-        """Upload an export of ListenBrainz, Last.fm or Spotify. Uploaded again, it adds nothing."""
-        listener = _listener(request, user_id)
+        """Upload an export of ListenBrainz, Last.fm or Spotify. Uploading it again adds nothing."""
+        listener_id = _resolve_listener_id(request, user_id)
         format = request.query_params.get("format", FORMATS[0])
         if format not in FORMATS:
             raise ValidationError({"?format": f"must be one of {', '.join(FORMATS)}"})
-        job = _accepted(listener, format, request)
-        where = reverse("import", kwargs={"user_id": listener, "import_id": job.pk})
-        return Response(HistoryImportSerializer(job).data, status.HTTP_202_ACCEPTED, headers={"Location": where})
+        file: Path | None = None
+        try:
+            check_upload(listener_id)
+            file = _save_body(request)
+            job = create_import(listener_id, format, file)
+        except ImportNotAllowed as error:
+            raise ImportConflict(str(error)) from error
+        except ImportLimitReached as error:
+            raise ImportConflict(
+                f"{MAX_UNFINISHED_IMPORTS} imports of this listener are not finished; wait for one of them"
+            ) from error
+        except BrokerUnavailable as error:
+            raise ImportUnavailable(str(error)) from error
+        finally:
+            if file is not None:  # it is still there only if no import was created
+                file.unlink(missing_ok=True)
+        location = reverse("import", kwargs={"user_id": listener_id, "import_id": job.pk})
+        return Response(HistoryImportSerializer(job).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
 
 
 class HistoryImportView(APIView):
@@ -106,62 +116,39 @@ class HistoryImportView(APIView):
 
     @extend_schema(operation_id="read_import", parameters=[USER_ID], responses=HistoryImportSerializer)
     def get(self, request: Request, user_id: str, import_id: UUID) -> Response:
-        """How far it is, or what came of it."""
-        job = HistoryImport.objects.filter(pk=import_id, user=_listener(request, user_id)).first()
+        """Show the progress of an import, or its result."""
+        job = HistoryImport.objects.filter(pk=import_id, user=_resolve_listener_id(request, user_id)).first()
         if job is None:
             raise Http404("no such import")
         return Response(HistoryImportSerializer(job).data)
 
 
-def _listener(request: Request, user_id: str) -> int:
-    """Raises Http404 for one that there is not."""
-    listener = resolve_path_user_id(request, user_id)
-    if listener > INT64_MAX or listener not in consent_by_user_id([listener]):
+def _resolve_listener_id(request: Request, user_id: str) -> int:
+    """Return the id of the listener in the path. Raises Http404 if there is no such listener."""
+    listener_id = resolve_path_user_id(request, user_id)
+    if listener_id > INT64_MAX or listener_id not in consent_by_user_id([listener_id]):
         raise Http404("no such listener")
-    return listener
+    return listener_id
 
 
-def _accepted(listener: int, format: str, request: Request) -> HistoryImport:
-    """Of the body a job. A file that makes none does not stay."""
-    file: Path | None = None
-    try:
-        check_upload(listener)
-        file = _uploaded(request)
-        return create_import(listener, format, file)
-    except ImportNotAllowed as error:
-        raise Conflict(str(error)) from error
-    except ImportLimitReached as error:
-        raise Conflict(
-            f"{MAX_UNFINISHED_IMPORTS} imports of this listener are not finished; wait for one of them"
-        ) from error
-    except BrokerUnavailable as error:
-        raise Unavailable(str(error)) from error
-    finally:
-        if file is not None:
-            file.unlink(missing_ok=True)
-
-
-def _uploaded(request: Request) -> Path:
-    """The body, in the folder of uploads."""
-    request._request.upload_handlers = [TemporaryFileUploadHandler(request._request)]  # none in memory
+def _save_body(request: Request) -> Path:
+    """Write the uploaded file into the upload folder, without holding it in memory, and return its path."""
+    request._request.upload_handlers = [TemporaryFileUploadHandler(request._request)]
     data: Any = request.data
-    path = data if isinstance(data, Path) else _moved(data.get("file"))
-    there, said = path.stat().st_size, int(request.META.get("CONTENT_LENGTH") or 0)
-    if not there or (path is data and there < said):
-        path.unlink()
-        raise ParseError(
-            "the body is empty" if not there else f"the body has {there} of the {said} bytes it should have"
-        )
-    return path
+    if isinstance(data, Path):
+        path, expected_size = data, int(request.META.get("CONTENT_LENGTH") or 0)
+    else:
+        file = data.get("file")
+        if not isinstance(file, TemporaryUploadedFile):
+            raise ValidationError({"file": "is required: the export, as a file"})
+        path, expected_size = _new_upload_path(), 0
+        shutil.move(file.temporary_file_path(), path)
+    size = path.stat().st_size
+    if size and size >= expected_size:
+        return path
+    path.unlink()
+    raise ParseError(f"the body has {size} of its {expected_size} bytes" if size else "the body is empty")
 
 
-def _moved(file: Any) -> Path:
-    if not isinstance(file, TemporaryUploadedFile):
-        raise ValidationError({"file": "is required: the export, as a file"})
-    path = _new_file()
-    shutil.move(file.temporary_file_path(), path)
-    return path
-
-
-def _new_file() -> Path:
+def _new_upload_path() -> Path:
     return upload_folder() / f"{uuid4()}.part"

@@ -6,9 +6,7 @@ from interactions.imports.jobs import run_pending_imports
 
 
 class Command(BaseCommand):
-    help = (
-        "Take in the histories that were uploaded, and those that a killed process left. Uploads start this themselves."
-    )
+    help = "Import the uploaded histories, and those that a killed process left. Each upload starts this by itself."
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(run_pending_imports())

@@ -12,11 +12,11 @@ from rest_framework.test import APIClient
 from access.models import User
 from common.background import BrokerUnavailable
 from importers.errors import FormatError
-from interactions.imports import jobs
+from interactions.imports import jobs, services
 from interactions.imports.data_set import import_data_set
-from interactions.imports.jobs import RESTARTED, Status, delete_uploads, run_pending_imports, upload_folder
+from interactions.imports.jobs import RESTARTED, Status, run_pending_imports, upload_folder
 from interactions.imports.listening_history import ImportNotAllowed, import_history
-from interactions.listenbrainz import services
+from interactions.imports.services import delete_uploads
 from interactions.models import HistoryImport, Interaction, UnmatchedListen
 from tests.conftest import assert_problem
 from tests.importers.histories.history_files import archive, write
@@ -39,7 +39,7 @@ def _own_uploads(settings: Any, tmp_path: Path) -> None:
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is uploaded waits until the test lets it be taken in."""
-    monkeypatch.setattr(jobs, "start_importing", lambda: None)
+    monkeypatch.setattr(services, "start_background_task", lambda *args, **options: None)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_catalogue_import_matches_what_waited(alice: User, tmp_path: Path) -> 
 def test_waiting_listens_are_matched_in_any_number_once(
     fade: Track, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(services, "_AT_ONCE", 7)
+    monkeypatch.setattr("interactions.listenbrainz.services._AT_ONCE", 7)
     for user in (alice, bob):
         UnmatchedListen.objects.bulk_create(
             UnmatchedListen(user=user, event_id=uuid4(), listened_at="2024-01-01T00:00Z", artist="A", title="B",
@@ -222,10 +222,10 @@ def test_who_may_upload(phone: APIClient, alice: User, bob: User, as_service_wit
 
 
 def test_where_no_work_can_be_started_there_is_no_job(phone: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> None:
+    def away(*args: Any, **options: Any) -> None:
         raise BrokerUnavailable("the broker does not answer")
 
-    monkeypatch.setattr(jobs, "start_importing", away)
+    monkeypatch.setattr(services, "start_background_task", away)
     assert_problem(upload(phone, [listen()]), 503)
     assert not HistoryImport.objects.exists()
     assert list(upload_folder().iterdir()) == []
@@ -240,7 +240,7 @@ def test_a_killed_job_is_begun_again_once_and_counts_once(phone: APIClient, monk
         raise SystemExit  # as the end of a process does, it leaves the row and the file
 
     with monkeypatch.context() as patched:
-        patched.setattr(jobs, "_write", _dies_after(4, jobs._write, killed))
+        patched.setattr(jobs, "_update", _dies_after(4, jobs._update, killed))
         with pytest.raises(SystemExit):
             run_pending_imports()
     job = job_of(phone, response)
@@ -273,7 +273,7 @@ def test_what_is_interrupted_twice_or_has_lost_its_file_fails(phone: APIClient) 
 @pytest.mark.usefixtures("waiting")
 def test_a_job_that_somebody_works_on_is_left_alone(phone: APIClient) -> None:
     response = upload(phone, [listen()])
-    with jobs._held(UUID(response.json()["import_id"])) as mine:
+    with jobs._lock_file(UUID(response.json()["import_id"])) as mine:
         assert mine
         assert run_pending_imports() == "0 imports"
     assert run_pending_imports() == "1 imports"
@@ -288,11 +288,11 @@ def test_no_file_outlives_its_listener(phone: APIClient, alice: User) -> None:
     alice.delete()
     run_pending_imports()
     assert len(list(upload_folder().iterdir())) == 1  # it may be one that is just arriving
-    jobs.ORPHANED_S, before = -1, jobs.ORPHANED_S
+    jobs.ORPHAN_AGE_S, before = -1, jobs.ORPHAN_AGE_S
     try:
         run_pending_imports()
     finally:
-        jobs.ORPHANED_S = before
+        jobs.ORPHAN_AGE_S = before
     assert list(upload_folder().iterdir()) == []
 
 
