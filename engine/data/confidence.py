@@ -84,7 +84,7 @@ class ConfidenceWeights:
                 raise ValueError(f"{name}: must be above 0, not {getattr(self, name)}")
         for name in ("bonus", "liked", "scale", "k1", "b", "half_life", "added", "shared", "skipped", "disliked"):
             if not getattr(self, name) >= 0:
-                raise ValueError(f"{name}: must not be below 0, not {getattr(self, name)}")
+                raise ValueError(f"{name}: must be 0 or above, not {getattr(self, name)}")
 
     def compute(
         self, pairs: UserItemPairs, listeners: NDArray[np.float32], statistics: PlayStatistics
