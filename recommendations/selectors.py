@@ -90,7 +90,11 @@ def build_track_map(artifact: ModelArtifact) -> dict[str, Any] | None:
 
 def _layout(chosen: MapTracks) -> dict[str, Any]:
     laid = project_to_plane(chosen.bundle.item_factors[chosen.rows])
-    return {"method": laid.method, "kept": round(laid.kept, 4), "positions": laid.positions.round(4).tolist()}
+    return {
+        "method": laid.method,
+        "kept": round(laid.explained_variance, 4),
+        "positions": laid.positions.round(4).tolist(),
+    }
 
 
 def _labelled(chosen: MapTracks, positions: list[list[float]]) -> dict[str, Any]:

@@ -11,15 +11,17 @@ from engine.models.rp3beta import RP3Beta
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_recipe_survives_being_written_down(family: str) -> None:
-    part = ComponentConfig(FAMILIES[family](), ConfidenceWeights(bonus=0.5, transform="log", half_life=30), damping=0.2)
-    recipe = EnsembleConfig((part, ComponentConfig(RP3Beta(beta=0.7))), BlendWeights((0.2, 0.8), (0.6, 0.4), 30))
-    assert EnsembleConfig.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
-    assert recipe.algorithm == f"{family}+rp3beta"
+def test_a_configuration_can_be_stored_as_json(family: str) -> None:
+    component = ComponentConfig(
+        FAMILIES[family](), ConfidenceWeights(bonus=0.5, transform="log", half_life=30), damping=0.2
+    )
+    ensemble = EnsembleConfig((component, ComponentConfig(RP3Beta(beta=0.7))), BlendWeights((0.2, 0.8), (0.6, 0.4), 30))
+    assert EnsembleConfig.from_dict(json.loads(json.dumps(ensemble.to_dict()))) == ensemble
+    assert ensemble.algorithm == f"{family}+rp3beta"
 
 
 @pytest.mark.parametrize(
-    ("change", "complaint"),
+    ("change", "message"),
     [
         ({"family": "magic"}, "'magic' is not one of als, ials"),
         ({"factors": -1}, "ials: factors must be above 0, not -1"),
@@ -28,20 +30,20 @@ def test_a_recipe_survives_being_written_down(family: str) -> None:
         ({"confidence": {"base": 0}}, "base: must be above 0"),
     ],
 )
-def test_what_is_wrong_in_a_recipe_is_named(change: dict[str, object], complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
+def test_it_names_what_is_wrong_in_a_configuration(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         ComponentConfig.from_dict(ComponentConfig(IALS()).to_dict() | change)
 
 
-def test_a_recipe_without_weights_weighs_its_parts_alike() -> None:
-    recipe = EnsembleConfig((ComponentConfig(), ComponentConfig(RP3Beta())))
-    assert recipe.weights == BlendWeights((0.5, 0.5), (0.5, 0.5))
+def test_without_weights_all_components_weigh_the_same() -> None:
+    ensemble = EnsembleConfig((ComponentConfig(), ComponentConfig(RP3Beta())))
+    assert ensemble.weights == BlendWeights((0.5, 0.5), (0.5, 0.5))
     with pytest.raises(ValueError, match="must be as many as there are components"):
         EnsembleConfig((ComponentConfig(),), BlendWeights.equal(2))
     with pytest.raises(ValueError, match="at least one"):
         EnsembleConfig(())
 
 
-def test_listeners_with_few_tracks_have_weights_of_their_own() -> None:
+def test_listeners_with_few_tracks_have_their_own_weights() -> None:
     weights = BlendWeights((1.0, 0.0), (0.0, 1.0), boundary=5).for_listeners(np.array([0, 4, 5, 90]))
     assert weights.tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]

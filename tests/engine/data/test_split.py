@@ -22,11 +22,11 @@ def rows(plays: Plays) -> list[tuple[object, ...]]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def tracks_of(plays: Plays) -> dict[int, set[int]]:
-    found: dict[int, set[int]] = {}
+def tracks_by_user(plays: Plays) -> dict[int, set[int]]:
+    tracks: dict[int, set[int]] = {}
     for user, track in zip(plays.user.tolist(), plays.track.tolist(), strict=True):
-        found.setdefault(user, set()).add(track)
-    return found
+        tracks.setdefault(user, set()).add(track)
+    return tracks
 
 
 def is_subsequence(part: list[tuple[object, ...]], whole: Iterable[tuple[object, ...]]) -> bool:
@@ -35,7 +35,7 @@ def is_subsequence(part: list[tuple[object, ...]], whole: Iterable[tuple[object,
 
 
 @given(plays=some_plays, kind=st.sampled_from(list(SPLITTERS)), share=shares, seed=seeds)
-def test_nothing_is_lost_nothing_is_there_twice_and_the_order_stays(
+def test_every_play_is_in_exactly_one_part_and_keeps_its_order(
     plays: Plays, kind: str, share: float, seed: int
 ) -> None:
     _, *parts = split_plays(plays, kind, share, seed)
@@ -45,55 +45,55 @@ def test_nothing_is_lost_nothing_is_there_twice_and_the_order_stays(
 
 @given(plays=some_plays, kind=st.sampled_from(list(SPLITTERS)), share=shares, seed=seeds)
 def test_the_same_seed_gives_the_same_split(plays: Plays, kind: str, share: float, seed: int) -> None:
-    one, again = (split_plays(plays, kind, share, seed) for _ in range(2))
-    assert one.kind == again.kind
-    assert [rows(p) for p in one[1:]] == [rows(p) for p in again[1:]]
+    first, second = (split_plays(plays, kind, share, seed) for _ in range(2))
+    assert first.kind == second.kind
+    assert [rows(p) for p in first[1:]] == [rows(p) for p in second[1:]]
 
 
 @given(plays=some_plays, share=shares)
-def test_by_time_every_play_of_the_past_is_older_than_all_of_the_future(plays: Plays, share: float) -> None:
-    kind, past, future, given_plays = split_plays(plays, "time", share, 0)
+def test_by_time_the_whole_past_is_older_than_the_future(plays: Plays, share: float) -> None:
+    kind, past, future, fold_in_plays = split_plays(plays, "time", share, 0)
     assert kind in ("time", "ratio")
-    assert not len(given_plays)
+    assert not len(fold_in_plays)
     if kind == "time" and len(past) and len(future):
         assert past.time.max() < future.time.min()
         assert len(future) >= share * len(plays) - 1e-9
 
 
 @given(plays=some_plays, share=shares, seed=seeds)
-def test_by_ratio_each_listener_gives_their_share_of_tracks_and_keeps_one(
+def test_by_ratio_a_share_of_each_listeners_tracks_is_held_out_but_never_all(
     plays: Plays, share: float, seed: int
 ) -> None:
     _, past, future, _ = split_plays(plays, "ratio", share, seed)
-    before, after = tracks_of(past), tracks_of(future)
-    for user, tracks in tracks_of(plays).items():
+    before, after = tracks_by_user(past), tracks_by_user(future)
+    for user, tracks in tracks_by_user(plays).items():
         held_out = after.get(user, set())
         assert len(held_out) == min(int(share * len(tracks) + 0.5), len(tracks) - 1)
         assert not held_out & before[user]
 
 
 @given(plays=some_plays)
-def test_leave_last_holds_out_the_one_track_that_a_listener_came_to_last(plays: Plays) -> None:
+def test_leave_last_holds_out_the_track_that_was_discovered_last(plays: Plays) -> None:
     kind, past, future, _ = split_plays(plays, "leave_last", 0.2, 0)
     assert kind == "leave_last"
-    before, after = tracks_of(past), tracks_of(future)
-    for user, tracks in tracks_of(plays).items():
+    before, after = tracks_by_user(past), tracks_by_user(future)
+    for user, tracks in tracks_by_user(plays).items():
         held_out = after.get(user, set())
         assert len(held_out) == (len(tracks) > 1)
         assert not held_out & before[user]
-        first: dict[int, tuple[int, int]] = {}
-        for row, (whose, track, time) in enumerate(zip(plays.user, plays.track, plays.time, strict=True)):
-            if whose == user:
-                first[track] = min(first.get(track, (time, row)), (time, row))
+        first_plays: dict[int, tuple[int, int]] = {}
+        for row, (owner, track, time) in enumerate(zip(plays.user, plays.track, plays.time, strict=True)):
+            if owner == user:
+                first_plays[track] = min(first_plays.get(track, (time, row)), (time, row))
         if held_out:
-            assert held_out == {max(first, key=lambda track: first[track])}
+            assert held_out == {max(first_plays, key=lambda track: first_plays[track])}
 
 
 @given(plays=some_plays, share=shares, seed=seeds)
-def test_the_past_knows_nothing_of_new_users(plays: Plays, share: float, seed: int) -> None:
-    kind, past, future, given_plays = split_plays(plays, "new_users", share, seed)
+def test_new_users_are_not_in_the_past(plays: Plays, share: float, seed: int) -> None:
+    kind, past, future, fold_in_plays = split_plays(plays, "new_users", share, seed)
     assert kind == "new_users"
-    new = set(future.user.tolist()) | set(given_plays.user.tolist())
+    new = set(future.user.tolist()) | set(fold_in_plays.user.tolist())
     assert not new & set(past.user.tolist())
     assert len(new) == (max(1, round(share * len(set(plays.user.tolist())))) if len(plays) else 0)
 
@@ -105,29 +105,29 @@ def test_the_newest_plays_are_held_out() -> None:
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6])
-def test_totals_have_no_times_and_are_drawn_listener_by_listener(share: float) -> None:
+def test_imported_totals_are_split_by_ratio_instead_of_time(share: float) -> None:
     totals = Plays.from_rows((user, track, 5, True, 77) for user in range(10) for track in range(10))
     kind, past, future, _ = split_plays(totals, "time", share, seed=0)
     assert kind == "ratio"
     assert Counter(future.user.tolist()) == dict.fromkeys(range(10), round(10 * share))
     assert len(past) + len(future) == 100
-    assert len(set(future.track.tolist())) > 5  # not the same ones of everybody
+    assert len(set(future.track.tolist())) > 5  # not the same tracks for every listener
 
 
-def test_the_older_plays_of_new_users_are_given_and_the_newer_are_the_future() -> None:
+def test_the_older_plays_of_new_users_are_for_fold_in_and_the_newer_are_the_future() -> None:
     plays = Plays.from_rows((user, t, 1, True, t) for user in range(10) for t in range(10))
-    _, past, future, given_plays = split_plays(plays, "new_users", 0.2, seed=1)
+    _, past, future, fold_in_plays = split_plays(plays, "new_users", 0.2, seed=1)
     assert sorted(Counter(past.user.tolist()).values()) == [10] * 8
-    assert sorted(given_plays.time.tolist()) == sorted(2 * list(range(8)))
+    assert sorted(fold_in_plays.time.tolist()) == sorted(2 * list(range(8)))
     assert sorted(future.time.tolist()) == [8, 8, 9, 9]
 
 
 @pytest.mark.parametrize("kind", SPLITTERS)
-def test_no_plays_split_into_none(kind: str) -> None:
+def test_no_plays_give_empty_parts(kind: str) -> None:
     assert [len(part) for part in split_plays(Plays.empty(), kind, 0.2, 0)[1:]] == [0, 0, 0]
 
 
-def test_other_kinds_and_shares_are_refused() -> None:
+def test_unknown_kinds_and_shares_out_of_range_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"time, ratio, leave_last, new_users.*'weekly'"):
         split_plays(Plays.empty(), "weekly", 0.2, 0)
     for share in (0, 1, 1.5, float("nan")):
@@ -135,7 +135,7 @@ def test_other_kinds_and_shares_are_refused() -> None:
             split_plays(Plays.empty(), "time", share, 0)
 
 
-def test_only_new_users_are_given_anything() -> None:
+def test_only_a_split_by_user_has_plays_for_fold_in() -> None:
     assert len(Split("time", Plays.empty(), Plays.empty()).fold_in_plays) == 0
     plays = Plays.from_rows((1, t, 1, True, t) for t in range(10))
     assert all(not len(split_plays(plays, kind, 0.2, 0).fold_in_plays) for kind in SPLITTERS if kind != "new_users")
@@ -149,11 +149,11 @@ def test_ids_may_be_any_int64() -> None:
 
 
 @pytest.mark.parametrize("kind", ["ratio", "new_users"])
-def test_a_play_that_arrives_moves_nobody_else(kind: str) -> None:
-    """Between a search and the gate's judgement: what was held out before still is."""
+def test_a_new_play_does_not_change_what_is_held_out_for_other_listeners(kind: str) -> None:
+    """The quality gate must not evaluate on plays that the search before it has learned from."""
     rng = np.random.default_rng(4)
-    some = Plays.from_rows((u, t, 1, True, 0) for u in range(50) for t in rng.choice(90, 12, replace=False))
-    more = Plays.concatenate([Plays.from_rows([(7, 91, 1, True, 0)]), some])
-    before, after = (split_plays(plays, kind, 0.2, seed=3).future for plays in (some, more))
+    plays = Plays.from_rows((u, t, 1, True, 0) for u in range(50) for t in rng.choice(90, 12, replace=False))
+    more = Plays.concatenate([Plays.from_rows([(7, 91, 1, True, 0)]), plays])
+    before, after = (split_plays(p, kind, 0.2, seed=3).future for p in (plays, more))
     others = [{(u, t) for u, t in zip(p.user, p.track, strict=True) if u != 7} for p in (before, after)]
     assert others[0] == others[1]
