@@ -28,9 +28,10 @@ from engine.data.id_map import IdMap
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
 from engine.models.ials import IALS
-from engine.pipeline import PERSONAL, SIMILAR, marked, recommend
-from engine.retrieval.candidates import Query, personal_score_terms
-from engine.retrieval.exact_search import scanned_share, search_top_k
+from engine.pipeline import PERSONAL, SIMILAR, recommend
+from engine.retrieval.candidates import Query
+from engine.retrieval.exact_search import search_top_k
+from engine.retrieval.personal import personal_score_terms
 
 K = 20
 Vectors = NDArray[np.float32]
@@ -52,7 +53,7 @@ def main() -> None:
             with threadpool_limits(1):
                 for kind in ("listeners", "similar tracks"):
                     _compare(f"{name} | {len(exact.items):,} | {kind}", exact, indexed, kind, chosen.rounds)
-            share = scanned_share(exact.norm_sorted_items, exact.user_factors[:100], K)
+            share = exact.norm_sorted_items.scanned_share(exact.user_factors[:100], K)
             print(f"\n{name}: an exact search looks at {share:.0%}\n")
 
 
@@ -160,10 +161,10 @@ def _ours(bundle: ModelBundle, listeners: bool, row: int) -> set[int]:
 
 def _search(bundle: ModelBundle, row: int) -> set[int]:
     query = Query(K, user_row=row)
-    with marked(bundle, query) as marks:
-        sum_ = personal_score_terms(bundle, query, marks)
-        assert sum_ is not None
-        return set(search_top_k(sum_, bundle, marks, K)[0].tolist())
+    with bundle.workspaces.borrow() as workspace:
+        terms = personal_score_terms(bundle, query, workspace)
+        assert terms is not None
+        return set(search_top_k(terms, bundle, workspace, K)[0].tolist())
 
 
 if __name__ == "__main__":

@@ -1,106 +1,134 @@
-"""Answer one query: the policy's sources in order, sharing one exclude set, until the page is full."""
+"""Build the slate for one query: candidates -> filters -> ranking -> slate, driven by a policy.
+
+The public API of serving:
+
+- `recommend(bundle, query, policy)` returns a `Ranking`: its `picks`, best first, and whether they are repeats.
+- `Query` (`engine.retrieval.candidates`) says for whom: history, what to leave out, how many tracks.
+- `Policy` says how: candidate sources in order, re-rankers, weights. `POLICIES` holds the registered ones by name;
+  `register_policy` adds one. Compare policies by `name`.
+- `SOURCES` (`engine.retrieval.candidates`) and `RERANKERS` (`engine.ranking.rerankers`) hold the candidate sources and
+  the re-rankers by name. A `Pick` carries the name of its source; store names, never positions in a registry.
+
+Everything is a pure function of its arguments: no clock, no files, no global state beside the registries.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
-from engine.bundle.exclusion_mask import EXCLUDED, FORBIDDEN, TAKEN, VOTED, SearchWorkspace
 from engine.bundle.model_bundle import ModelBundle
+from engine.bundle.workspace import EXCLUDED, FORBIDDEN, TAKEN, VOTED, SearchWorkspace
+from engine.ranking.rerankers import RERANKERS, Pick
 from engine.retrieval.candidates import SOURCES, Query
-from engine.retrieval.top_k import TopK, empty_top_k
+
+__all__ = [
+    "EARLY",
+    "PERSONAL",
+    "POLICIES",
+    "POPULAR",
+    "SIMILAR",
+    "Pick",
+    "Policy",
+    "Ranking",
+    "recommend",
+    "register_policy",
+]
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A named way of using a bundle: which sources, in which order; whether to repeat rather than to stay silent."""
+    """A named way to build a slate from a bundle.
+
+    Attributes:
+        name: the key in `POLICIES`.
+        sources: names in `SOURCES`; each fills the places that those before it left empty.
+        may_repeat: offer the tracks of `Query.exclude` after all if there is nothing else.
+        rerankers: names in `RERANKERS`, applied in this order.
+        weights: numbers that the re-rankers read, by name.
+        candidate_factor: retrieve this many times the length of the slate, so that re-rankers have a choice.
+    """
 
     name: str
     sources: tuple[str, ...]
     may_repeat: bool = True
+    rerankers: tuple[str, ...] = ("keep_order",)
+    weights: Mapping[str, float] = field(default_factory=dict, hash=False)
+    candidate_factor: int = 1
 
 
-PERSONAL = Policy("personal", ("personal", "neighbours", "popular", "random"))
-EARLY = Policy("early", ("early", "popular", "random"))
-POPULAR = Policy("popular", ("popular", "random"))
-SIMILAR = Policy("similar", ("similar",), may_repeat=False)
+POLICIES: dict[str, Policy] = {}
 
 
-class Pick(NamedTuple):
-    """One place of a slate; `source` is the step that gave it, `score` is comparable within a source only."""
+def register_policy(policy: Policy) -> Policy:
+    """Add a policy to `POLICIES` and return it.
 
-    track_id: int
-    score: float
-    source: str
+    Raises:
+        ValueError: the name is taken, or a source or re-ranker is not registered.
+    """
+    if policy.name in POLICIES:
+        raise ValueError(f"policy {policy.name!r} is already registered")
+    for names, registry in ((policy.sources, SOURCES), (policy.rerankers, RERANKERS)):
+        if unknown := [name for name in names if name not in registry]:
+            raise ValueError(f"policy {policy.name!r} names {unknown}; registered are {sorted(registry)}")
+    POLICIES[policy.name] = policy
+    return policy
+
+
+PERSONAL = register_policy(Policy("personal", ("personal", "neighbours", "popular", "random")))
+EARLY = register_policy(Policy("early", ("early", "popular", "random")))
+POPULAR = register_policy(Policy("popular", ("popular", "random")))
+SIMILAR = register_policy(Policy("similar", ("similar",), may_repeat=False))
 
 
 @dataclass
 class Ranking:
-    """The answer: picks, best first. `repeats`: nothing new was left, so excluded tracks are offered again."""
+    """The ranked tracks for one query, best first.
+
+    Attributes:
+        picks: at most `Query.limit` of them.
+        repeats: whether they are excluded tracks, offered again because nothing else was left.
+    """
 
     picks: list[Pick] = field(default_factory=list)
     repeats: bool = False
 
     @property
     def strategy(self) -> str:
-        """The first source that contributed; "none" for an empty answer."""
+        """The source of the first pick; "none" for an empty ranking."""
         return self.picks[0].source if self.picks else "none"
 
 
 def recommend(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
-    """Answer one query. Reads no clock, no file, no global.
+    """Rank the tracks of a bundle for one query.
 
-    The page is empty only where the bundle has no tracks that are not forbidden, or where no source of the policy
-    knows an answer.
+    The ranking is empty only if every track is forbidden, or if no source of the policy has a candidate.
     """
-    with marked(bundle, query) as marks:
-        return ranked(bundle, query, policy, marks)
+    with bundle.workspaces.borrow() as workspace:
+        workspace.mask = bundle.workspaces.mask(query.unavailable)
+        workspace.add(bundle.items.known_rows(query.forbidden), FORBIDDEN)
+        workspace.add(bundle.items.known_rows(query.exclude), EXCLUDED)
+        picks = _retrieve(bundle, query, policy, workspace)
+        if repeats := not picks and policy.may_repeat:
+            workspace.drop(EXCLUDED)
+            picks = _retrieve(bundle, query, policy, workspace)
+    for name in policy.rerankers:
+        picks = RERANKERS[name](picks, bundle, query, policy.weights)
+    return Ranking(picks[: query.limit], repeats=repeats and bool(picks))
 
 
-@contextmanager
-def marked(bundle: ModelBundle, query: Query) -> Iterator[SearchWorkspace]:
-    """What the query leaves out, marked."""
-    with bundle.workspaces.borrow() as marks:
-        marks.mask = bundle.workspaces.mask(query.unavailable)
-        marks.add(bundle.items.known_rows(query.forbidden), FORBIDDEN)
-        marks.add(bundle.items.known_rows(query.exclude), EXCLUDED)
-        yield marks
-
-
-def ranked(
-    bundle: ModelBundle, query: Query, policy: Policy, marks: SearchWorkspace, found: TopK | None = None
-) -> Ranking:
-    """found: what the first source gives, where it is known already."""
-    picks = _fill(bundle, query, policy, marks, found)
-    if picks or not policy.may_repeat:
-        return Ranking(picks)
-    marks.drop(EXCLUDED)
-    picks = _fill(bundle, query, policy, marks)
-    return Ranking(picks, repeats=bool(picks))
-
-
-def _fill(
-    bundle: ModelBundle, query: Query, policy: Policy, marks: SearchWorkspace, found: TopK | None = None
-) -> list[Pick]:
+def _retrieve(bundle: ModelBundle, query: Query, policy: Policy, workspace: SearchWorkspace) -> list[Pick]:
+    """Ask the sources of the policy in turn for as many candidates as are still missing."""
     picks: list[Pick] = []
     for name in policy.sources:
-        missing = query.limit - len(picks)
+        missing = query.limit * policy.candidate_factor - len(picks)
         if missing < 1:
             break
-        if found is None:
-            finder = SOURCES[name](bundle, query, marks)
-            found = finder(missing) if finder is not None else empty_top_k()
-        marks.drop(VOTED)
-        marks.add(found[0], TAKEN)
-        picks += picked(bundle, name, found)
-        found = None
+        rows, scores = SOURCES[name](bundle, query, workspace, missing)
+        workspace.drop(VOTED)
+        workspace.add(rows, TAKEN)
+        track_ids, rounded = bundle.items.ids[rows].tolist(), np.round(scores, 6).tolist()
+        picks += [Pick(track, score, name) for track, score in zip(track_ids, rounded, strict=True)]
     return picks
-
-
-def picked(bundle: ModelBundle, source: str, found: TopK) -> list[Pick]:
-    ids, scores = bundle.items.ids[found[0]].tolist(), np.round(found[1], 6).tolist()
-    return [Pick(i, score, source) for i, score in zip(ids, scores, strict=True)]

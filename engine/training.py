@@ -24,7 +24,8 @@ from engine.evaluation.evaluate import MAX_USERS, evaluate
 from engine.evaluation.ground_truth import known_users_only
 from engine.evaluation.ranking import Scorer
 from engine.fitting import FittedEnsemble, fit_ensemble
-from engine.retrieval.candidates import Query, personal_score_terms
+from engine.retrieval.candidates import Query
+from engine.retrieval.personal import personal_score_terms
 
 ProgressCallback = Callable[[str, int, int], None]
 """Called with a stage, the steps done and their total: "judge" fits on the past, "evaluate" ranks, "fit" fits all."""
@@ -211,7 +212,7 @@ def _fold_in_scorer(fitted: FittedEnsemble, split: Split, users: IdMap, items: I
         scores = np.full((len(user_rows), len(items)), -np.inf, np.float32)
         for position, user in enumerate(user_rows):
             history = histories.where(slice(starts[user], starts[user + 1]))
-            query = Query(limit=0, past=UserItemPairs.from_listener(history))
+            query = Query(limit=0, history=UserItemPairs.from_listener(history))
             with bundle.workspaces.borrow() as workspace:
                 terms = personal_score_terms(bundle, query, workspace)
             if terms is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle.exclusion_mask import SearchWorkspace
+from engine.bundle.workspace import SearchWorkspace
 
 Rows = NDArray[np.int64]
 FOR_LISTENERS, FOR_TRACKS = "personal", "similar"

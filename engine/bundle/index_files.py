@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from engine.bundle.ann_index import FOR_LISTENERS, FOR_TRACKS, AnnIndex, search_space
 from engine.bundle.ann_index import TYPICAL_K as _K
-from engine.bundle.exclusion_mask import SearchWorkspace
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.npz import DamagedFile
-from engine.retrieval.exact_search import scanned_share
+from engine.bundle.workspace import SearchWorkspace
 
 logger = logging.getLogger(__name__)
 INDEX_KINDS = ("auto", "exact", "ivf")
@@ -48,7 +47,7 @@ class IndexConfig:
         tracks = bundle.norm_sorted_items.with_factors
         if self.kind == "exact" or tracks < 2 * _K or (self.kind == "auto" and tracks <= self.above):
             return []
-        flat = self.kind == "ivf" or scanned_share(bundle.norm_sorted_items, _listeners(bundle, 32), _K) > _MUCH
+        flat = self.kind == "ivf" or bundle.norm_sorted_items.scanned_share(_listeners(bundle, 32), _K) > _MUCH
         return [FOR_TRACKS, FOR_LISTENERS] if flat and len(bundle.users) else [FOR_TRACKS]
 
 

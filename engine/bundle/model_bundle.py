@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,10 +11,11 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from engine.bundle.ann_index import AnnIndex
-from engine.bundle.exclusion_mask import WorkspacePool
 from engine.bundle.norm_sorted_items import NormSortedItems
+from engine.bundle.workspace import WorkspacePool
 from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
+from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
 
@@ -87,13 +88,6 @@ class ModelBundle:
         return NormSortedItems.of(self.item_factors, self.item_norms, self.popularity)
 
     @cached_property
-    def places(self) -> NDArray[np.int32]:
-        """int32 (n,): where each row is in that order; for those that are not in it, where it ends."""
-        places = np.full(len(self.items), len(self.norm_sorted_items), np.int32)
-        places[self.norm_sorted_items.rows] = np.arange(len(self.norm_sorted_items), dtype=np.int32)
-        return places
-
-    @cached_property
     def workspaces(self) -> WorkspacePool:
         return WorkspacePool(self.items)
 
@@ -109,6 +103,20 @@ class ModelBundle:
         """The row of a track that somebody played, else None."""
         row = self.items.row(track_id)
         return row if row is not None and self.popularity[row] > 0 else None
+
+    def known_pairs(self, history: UserItemPairs) -> UserItemPairs:
+        """Select a listener's pairs that speak for or against tracks that somebody played.
+
+        Args:
+            history: its `track` column holds track ids.
+
+        Returns:
+            pairs whose `track` column holds rows of this bundle.
+        """
+        rows, known = self.items.rows(history.track)
+        known &= self.popularity[rows] > 0 if len(self.items) else False
+        relevant = known & (history.is_positive | history.is_negative)
+        return replace(history.where(relevant), track=rows[relevant])
 
     def user_row(self, user_id: int, stamp: tuple[int, int]) -> int | None:
         """The row of a listener whose plays are still those the model has seen, else None."""

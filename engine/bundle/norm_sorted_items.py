@@ -42,6 +42,20 @@ class NormSortedItems:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def scanned_share(self, vectors: Vector, k: int) -> float:
+        """Return the mean share of the factors that an exact search for the k best looks at.
+
+        Args:
+            vectors: listeners' factors, float32 (b, f).
+        """
+        if not len(vectors) or len(self) <= k:
+            return 1.0
+        shares = []
+        for vector in vectors:
+            kth = np.partition(self.factors @ vector, len(self) - k)[len(self) - k]
+            shares.append(float(np.mean(self.norms * np.linalg.norm(vector) >= kth)))
+        return float(np.mean(shares))
+
     @cached_property
     def longest(self) -> float:
         """The greatest norm."""

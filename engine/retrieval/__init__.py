@@ -1,0 +1,16 @@
+"""Candidate generators.
+
+To add a candidate source, write it in a module of this package and register it here; the API's list of sources follows.
+"""
+
+from engine.retrieval.candidates import register_source
+from engine.retrieval.neighbours import neighbours, similar
+from engine.retrieval.personal import early, personal
+from engine.retrieval.popularity import popular, random
+
+register_source("personal", personal)
+register_source("early", early)
+register_source("neighbours", neighbours)
+register_source("similar", similar)
+register_source("popular", popular)
+register_source("random", random)

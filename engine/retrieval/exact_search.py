@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle.ann_index import FOR_LISTENERS, FOR_TRACKS
-from engine.bundle.exclusion_mask import VOTED, SearchWorkspace
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.norm_sorted_items import BLOCK, NormSortedItems
+from engine.bundle.workspace import VOTED, SearchWorkspace
 from engine.retrieval.chunks import blocks
 from engine.retrieval.score_terms import Floats, ScoreTerms
 from engine.retrieval.top_k import TopK, TopKAccumulator, top_k_of_rows
@@ -66,17 +66,6 @@ def cosine_similarities(bundle: ModelBundle, row: int, rows: NDArray[np.int64]) 
     """float64 (k,), of `rows` int64 (k,) with one row; all of them have factors."""
     vector = bundle.item_factors[row].astype(np.float64) / float(bundle.item_norms[row])
     return np.asarray((bundle.item_factors[rows] @ vector) / bundle.item_norms[rows])
-
-
-def scanned_share(offered: NormSortedItems, vectors: NDArray[np.float32], k: int) -> float:
-    """Which share of the factors a search for the k best by each of `vectors`, float32 (b, f), looks at; the mean."""
-    if not len(vectors) or len(offered) <= k:
-        return 1.0
-    shares = []
-    for vector in vectors:
-        kth = np.partition(offered.factors @ vector, len(offered) - k)[len(offered) - k]
-        shares.append(float(np.mean(offered.norms * np.linalg.norm(vector) >= kth)))
-    return float(np.mean(shares))
 
 
 def _blocks(n: int, k: int) -> Iterator[slice]:

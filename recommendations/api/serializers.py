@@ -5,10 +5,11 @@ from typing import Any
 from rest_framework import serializers
 
 from engine.data.id_map import INT64_MAX
+from engine.retrieval.candidates import SOURCES as CANDIDATE_SOURCES
 from tracks.serializers import CardSerializer
 
 MAX_LIMIT = 100
-SOURCES = ["personal", "early", "neighbours", "similar", "content", "popular", "random"]
+SOURCES = [*CANDIDATE_SOURCES, "content"]  # content: what similar answers are filled up with, from the catalogue
 
 
 class _Limit(serializers.IntegerField):

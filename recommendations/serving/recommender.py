@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.data.id_map import INT64_MAX
-from engine.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, Ranking
-from engine.retrieval.batch import recommend_many
+from engine.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, Ranking, recommend
 from engine.retrieval.candidates import Query
 from interactions.selectors import History
 from recommendations import metrics
@@ -79,12 +78,12 @@ class Listener:
             limit=request.limit,
             seed=listener,
             user_row=bundle.user_row(listener, self.past.stamp) if agreed else None,
-            past=self.past.pairs if agreed else History().pairs,
+            history=self.past.pairs if agreed else History().pairs,
             exclude=self.past.known_tracks if agreed and request.exclude_played else np.zeros(0, np.int64),
             forbidden=filters.forbidden,
             unavailable=filters.unavailable,
-            trust=min(1.0, self.past.interactions / settings.MUSICREC["COLD_BELOW"]),
-            timed=metrics.engine_timer,
+            personal_weight=min(1.0, self.past.interactions / settings.MUSICREC["COLD_BELOW"]),
+            time_step=metrics.engine_timer,
         )
 
 
@@ -214,12 +213,5 @@ class Making:
 
 
 def ranked(makings: Iterable[Making]) -> list[Making]:
-    """The same with their rankings, computed together; all of one version."""
-    by_policy: dict[Policy, list[Making]] = {}
-    for making in makings:
-        by_policy.setdefault(making.policy, []).append(making)
-    done: list[Making] = []
-    for policy, those in by_policy.items():
-        rankings = recommend_many(those[0].loaded.bundle, [m.query for m in those], policy)
-        done += [replace(m, known=r) for m, r in zip(those, rankings, strict=True)]
-    return done
+    """Return the same with their rankings."""
+    return [replace(m, known=recommend(m.loaded.bundle, m.query, m.policy)) for m in makings]

@@ -21,7 +21,7 @@ def neighbour_scores(neighbours: Neighbours, rows: np.ndarray, confidence: np.nd
 
 
 def personal(bundle: ModelBundle, query: Query) -> Scores | None:
-    pairs = query.pairs(bundle)
+    pairs = bundle.known_pairs(query.history)
     if not pairs.is_positive.any() and query.user_row is None:
         return None
     components = [_component_scores(bundle, number, query) for number in range(len(bundle.neighbours))]
@@ -39,7 +39,7 @@ def early(bundle: ModelBundle, query: Query) -> Scores | None:
     personal_scores = personal(bundle, query)
     if personal_scores is None:
         return None
-    weights = np.array([[query.trust, 1 - query.trust]], np.float32)
+    weights = np.array([[query.personal_weight, 1 - query.personal_weight]], np.float32)
     # A single component of neighbours has no score for most tracks.
     finite_scores = np.where(np.isfinite(personal_scores), personal_scores, 0)
     scores = blend_scores([finite_scores[None], np.log1p(bundle.popularity)[None]], weights, bundle.popularity > 0)
@@ -86,7 +86,7 @@ def top_rows(bundle: ModelBundle, query: Query, source: str) -> tuple[np.ndarray
 
 
 def _component_scores(bundle: ModelBundle, number: int, query: Query) -> Scores | None:
-    item_neighbours, pairs = bundle.neighbours[number], query.pairs(bundle)
+    item_neighbours, pairs = bundle.neighbours[number], bundle.known_pairs(query.history)
     if item_neighbours is None and number != bundle.factor_part:
         return None
     confidence = bundle.ensemble.components[number].confidence.compute(pairs, bundle.popularity, bundle.statistics)

@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +9,11 @@ from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
 from engine.models.base import Trainer
 from engine.models.item_knn import ItemKNN
 from engine.models.rp3beta import RP3Beta
-from engine.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, recommend
+from engine.pipeline import EARLY, PERSONAL, POLICIES, POPULAR, SIMILAR, Pick, Policy, recommend, register_policy
+from engine.ranking.rerankers import RERANKERS
+from engine.retrieval import candidates
 from engine.retrieval.candidates import Query
+from engine.retrieval.popularity import popular
 from tests.engine.factories import listener_history, train_checkerboard
 
 TRAINED = train_checkerboard().bundle
@@ -77,7 +82,7 @@ def test_never_empty_never_twice_never_longer_than_asked(
 ) -> None:
     track_ids, never = np.array(played, np.int64), np.array(forbidden, np.int64)
     past = listener_history(track_ids, disliked=disliked)
-    query = Query(limit=limit, seed=seed, past=past, exclude=track_ids, forbidden=never, trust=0.4)
+    query = Query(limit=limit, seed=seed, history=past, exclude=track_ids, forbidden=never, personal_weight=0.4)
     page = ids(bundle, query, policy)
     allowed = set(bundle.items.ids.tolist()) - set(forbidden)
     left = allowed - set(played)
@@ -90,21 +95,53 @@ def test_the_less_is_known_of_a_listener_the_more_counts_what_is_popular() -> No
     """An even listener of two tracks; odd tracks are as popular as even ones, so that taste alone tells them apart."""
     past = listener_history([104, 108])
     even = [
-        sum(i % 2 == 0 for i in ids(TRAINED, Query(limit=6, past=past, exclude=past.track, trust=trust), EARLY))
+        sum(
+            i % 2 == 0
+            for i in ids(TRAINED, Query(limit=6, history=past, exclude=past.track, personal_weight=trust), EARLY)
+        )
         for trust in (0.0, 1.0)
     ]
     assert even[0] < even[1] == 6
-    assert recommend(TRAINED, Query(limit=6, past=past, trust=0.5), EARLY).strategy == "early"
-    assert recommend(TRAINED, Query(limit=6, trust=0.5), EARLY).strategy == "popular"
-    assert recommend(TRAINED, Query(limit=6, past=listener_history([], disliked=[104])), EARLY).strategy == "popular"
+    assert recommend(TRAINED, Query(limit=6, history=past, personal_weight=0.5), EARLY).strategy == "early"
+    assert recommend(TRAINED, Query(limit=6, personal_weight=0.5), EARLY).strategy == "popular"
+    assert recommend(TRAINED, Query(limit=6, history=listener_history([], disliked=[104])), EARLY).strategy == "popular"
 
 
 @pytest.mark.parametrize("trainer", [ItemKNN(), RP3Beta()])
 def test_what_refusals_speak_against_is_not_offered_as_theirs(trainer: Trainer) -> None:
     bundle = train_checkerboard(trainer=trainer).bundle
     query = Query(
-        limit=15, past=listener_history([100, 102], disliked=[101, 103]), exclude=np.array([100, 101, 102, 103])
+        limit=15, history=listener_history([100, 102], disliked=[101, 103]), exclude=np.array([100, 101, 102, 103])
     )
     picks = recommend(bundle, query, PERSONAL).picks
     assert {p.track_id % 2 for p in picks if p.source in ("personal", "neighbours")} == {0}
     assert len(picks) == 15
+
+
+def test_a_policy_must_name_registered_sources_and_re_rankers_and_have_a_name_of_its_own() -> None:
+    for policy, message in (
+        (Policy("personal", ("popular",)), "policy 'personal' is already registered"),
+        (Policy("new", ("popular", "none")), r"policy 'new' names \['none'\]"),
+        (Policy("new", ("popular",), rerankers=("none",)), r"policy 'new' names \['none'\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            register_policy(policy)
+    assert POLICIES == {"personal": PERSONAL, "early": EARLY, "popular": POPULAR, "similar": SIMILAR}
+
+
+def test_re_rankers_choose_from_more_candidates_than_the_slate_has_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    def last_first(picks: list[Pick], bundle: ModelBundle, query: Query, weights: Mapping[str, float]) -> list[Pick]:
+        return picks[:: int(weights["step"])]
+
+    monkeypatch.setitem(RERANKERS, "last_first", last_first)
+    policy = Policy("p", ("popular",), rerankers=("keep_order", "last_first"), weights={"step": -1}, candidate_factor=2)
+    assert [p.track_id for p in recommend(UNTRAINED, Query(limit=1), policy).picks] == [5]
+    assert [p.track_id for p in recommend(UNTRAINED, Query(limit=2), policy).picks] == [7, 5]
+
+
+def test_a_registered_source_is_available_to_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "SOURCES", {})
+    candidates.register_source("popular", popular)
+    with pytest.raises(ValueError, match="candidate source 'popular' is already registered"):
+        candidates.register_source("popular", popular)
+    assert {"popular": popular} == candidates.SOURCES

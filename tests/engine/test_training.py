@@ -39,7 +39,7 @@ def test_the_track_left_out_of_the_checkerboard_is_recommended_first(bundle) -> 
     for user in range(20):
         played = 100 + np.array([t for t in range(20) if t % 2 == user % 2 and t != user])
         for stored in (bundle.users.row(100 + user), None):  # the stored vector, and the same plays folded in
-            query = Query(limit=3, user_row=stored, past=listener_history(played), exclude=played)
+            query = Query(limit=3, user_row=stored, history=listener_history(played), exclude=played)
             first = recommend(bundle, query, PERSONAL).picks[0]
             assert (first.track_id, first.source) == (100 + user, "personal")
 

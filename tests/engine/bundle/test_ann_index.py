@@ -15,7 +15,6 @@ from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
 from engine.models.ials import IALS
 from engine.pipeline import EARLY, PERSONAL, SIMILAR, Policy, recommend
-from engine.retrieval.batch import recommend_many
 from engine.retrieval.candidates import Query
 from tests.engine.factories import listener_history
 
@@ -107,7 +106,10 @@ def test_blocking_what_is_nearest_costs_no_recall(exact: ModelBundle, indexed: M
 
 def test_popularity_beside_the_factors_is_found_too(exact: ModelBundle, indexed: ModelBundle) -> None:
     rng = np.random.default_rng(2)
-    asked = [Query(limit=20, past=listener_history(ids(rng, 0.001)), trust=trust) for trust in np.linspace(0.1, 1, 50)]
+    asked = [
+        Query(limit=20, history=listener_history(ids(rng, 0.001)), personal_weight=trust)
+        for trust in np.linspace(0.1, 1, 50)
+    ]
     assert recall(exact, indexed, asked, EARLY) >= 0.98
 
 
@@ -115,11 +117,6 @@ def test_scores_are_exact(exact: ModelBundle, indexed: ModelBundle) -> None:
     expected = {p.track_id: p.score for p in recommend(exact, Query(limit=TRACKS, user_row=5), PERSONAL).picks}
     picks = recommend(indexed, Query(limit=20, user_row=5), PERSONAL).picks
     np.testing.assert_allclose([p.score for p in picks], [expected[p.track_id] for p in picks], atol=2e-6)
-
-
-def test_many_are_answered_as_one_by_one(indexed: ModelBundle) -> None:
-    asked = [Query(limit=20, user_row=user) for user in range(20)]
-    assert recommend_many(indexed, asked, PERSONAL) == [recommend(indexed, query, PERSONAL) for query in asked]
 
 
 def test_a_damaged_index_is_left_out(exact: ModelBundle, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

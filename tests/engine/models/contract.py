@@ -119,7 +119,7 @@ class FamilyContract:
         """An empty one, unknown tracks, the track nobody plays, the same track twice."""
         bundle = checkerboard_bundle(self.checkerboard_trainer)
         ids = np.array(played, np.int64)
-        query = Query(4, past=listener_history(ids), exclude=ids, track_id=999)
+        query = Query(4, history=listener_history(ids), exclude=ids, track_id=999)
         ranking = recommend(bundle, query, PERSONAL)
         assert len({p.track_id for p in ranking.picks} - set(played)) == 4
         assert all(np.isfinite(p.score) for p in ranking.picks)
@@ -206,7 +206,7 @@ def recommend_to_all(bundle: ModelBundle) -> list[Ranking]:
         own_plays = plays.where(plays.user == 100 + row)
         for user_row in (row, None):
             past = UserItemPairs.from_listener(own_plays)
-            query = Query(5, user_row=user_row, past=past, exclude=own_plays.track)
+            query = Query(5, user_row=user_row, history=past, exclude=own_plays.track)
             rankings.append(recommend(bundle, query, PERSONAL))
     return rankings
 

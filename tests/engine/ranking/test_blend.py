@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle, Neighbours, assemble_bundle
+from engine.bundle.workspace import SearchWorkspace
 from engine.data.confidence import ConfidenceWeights, PlayStatistics
 from engine.data.id_map import IdMap
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
@@ -15,8 +16,9 @@ from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.pipeline import Policy, recommend
 from engine.ranking.blend import blend_scores, standardize_scores
-from engine.retrieval.candidates import Query, personal_score_terms
-from engine.retrieval.item_knn_scores import votes
+from engine.retrieval.candidates import Query
+from engine.retrieval.neighbours import neighbour_votes
+from engine.retrieval.personal import personal_score_terms
 from tests.engine.factories import checkerboard, listener_history
 
 ALL = np.ones(4, bool)
@@ -52,7 +54,8 @@ def test_neighbours_vote_as_the_product_of_matrices(seed: int) -> None:
     rows = np.flatnonzero(rng.random(12) < 0.4)
     confidence = rng.random(len(rows)).astype(np.float32)
     row = sp.csr_matrix((confidence, (np.zeros(len(rows), int), rows)), (1, 12))
-    voted, given = votes(Neighbours.of(weights), rows, confidence, np.empty(12, np.int32))
+    workspace = SearchWorkspace(np.zeros(12, np.uint8), np.empty(12, np.int32))
+    voted, given = neighbour_votes(Neighbours.of(weights), rows, confidence, workspace)
     everywhere = np.zeros(12)
     everywhere[voted] = given
     assert len(set(voted.tolist())) == len(voted)
@@ -84,8 +87,8 @@ def test_a_listener_is_served_what_the_recipe_was_judged_on() -> None:
     for user in range(30):
         mine = plays.where(plays.user == 100 + user)
         past = UserItemPairs.from_listener(mine)
-        stored = scores_of(bundle, Query(limit=1, user_row=user, past=past))
-        folded = scores_of(bundle, Query(limit=1, past=past))
+        stored = scores_of(bundle, Query(limit=1, user_row=user, history=past))
+        folded = scores_of(bundle, Query(limit=1, history=past))
         assert stored is not None
         assert folded is not None
         np.testing.assert_allclose(stored, expected[user], rtol=1e-3, atol=1e-4)
@@ -102,13 +105,13 @@ def test_a_version_of_neighbours_alone_answers_everything() -> None:
         version="v", items=items, popularity=popularity, ensemble=fitted.ensemble, fitted_models=fitted.models
     )
     played = 100 + np.array([0, 2, 4, 6])
-    query = Query(limit=21, past=listener_history(played), track_id=104)
+    query = Query(limit=21, history=listener_history(played), track_id=104)
     for source in ("personal", "neighbours", "similar"):
         picks = recommend(bundle, query, Policy(source, (source,))).picks
         assert picks
         assert {pick.track_id % 2 for pick in picks} == {0}, source
     assert scores_of(bundle, Query(limit=3)) is None
-    assert scores_of(bundle, Query(limit=3, past=listener_history([120, 999]))) is None
+    assert scores_of(bundle, Query(limit=3, history=listener_history([120, 999]))) is None
 
 
 def scores_of(bundle: ModelBundle, query: Query) -> NDArray[np.float32] | None:

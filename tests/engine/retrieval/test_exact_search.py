@@ -18,8 +18,7 @@ from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.models.slim import SLIM
-from engine.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Policy, recommend
-from engine.retrieval.batch import recommend_many
+from engine.pipeline import PERSONAL, Policy, recommend
 from engine.retrieval.candidates import Query
 from tests.engine import reference_scorer
 from tests.engine.factories import listener_history
@@ -88,12 +87,12 @@ def queries(draw: Callable[..., int]) -> Query:
     return Query(
         limit=draw(st.sampled_from([1, 20, 60, 700])),
         user_row=draw(st.integers(0, LISTENERS - 1)) if known else None,
-        past=listener_history(played, disliked=refused if draw(st.booleans()) else []),
+        history=listener_history(played, disliked=refused if draw(st.booleans()) else []),
         exclude=outs[0],
         forbidden=outs[1],
         unavailable=outs[2],
         track_id=draw(st.integers(0, TRACKS)) * 3 + 1,
-        trust=draw(st.sampled_from([0.0, 0.2, 0.8, 1.0])),
+        personal_weight=draw(st.sampled_from([0.0, 0.2, 0.8, 1.0])),
     )
 
 
@@ -107,15 +106,6 @@ def test_a_page_is_what_scores_of_all_tracks_give(parts: tuple[str, ...], query:
         same_page(bundle, query, source, [(p.track_id, p.score) for p in picks])
 
 
-@pytest.mark.parametrize("parts", RECIPES)
-@settings(max_examples=40)
-@given(asked=st.lists(queries(), max_size=6), policy=st.sampled_from([PERSONAL, EARLY, POPULAR, SIMILAR]))
-def test_many_are_answered_as_one_by_one(parts: tuple[str, ...], asked: list[Query], policy: Policy) -> None:
-    bundle = world(parts)
-    alone = [recommend(bundle, query, policy) for query in asked]
-    assert recommend_many(bundle, asked, policy) == alone
-
-
 def test_threads_share_a_version() -> None:
     bundle, rng = world(("factors", "votes")), np.random.default_rng(1)
     asked = [
@@ -127,8 +117,7 @@ def test_threads_share_a_version() -> None:
 
 
 def test_a_search_looks_at_a_small_part_where_some_tracks_are_much_longer() -> None:
-    from engine.retrieval.exact_search import scanned_share
 
     bundle = world(("factors",))
-    assert scanned_share(bundle.norm_sorted_items, bundle.user_factors, 20) < 0.4
-    assert scanned_share(bundle.norm_sorted_items, bundle.user_factors[:0], 20) == 1.0
+    assert bundle.norm_sorted_items.scanned_share(bundle.user_factors, 20) < 0.4
+    assert bundle.norm_sorted_items.scanned_share(bundle.user_factors[:0], 20) == 1.0

@@ -31,7 +31,7 @@ def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings
         question = RecommendationRequest("personal", RequestOptions(limit=1), user.pk)
         listener = Listener(asked[user.pk])
         query = listener.query(bundle, question, filters_for(listener.asked, listener.past))
-        served = query.pairs(bundle)
+        served = bundle.known_pairs(query.history)
         theirs = pairs.user == bundle.users.row(user.pk)
         np.testing.assert_array_equal(served.track, pairs.track[theirs])
         np.testing.assert_array_equal(confidence.compute(served, bundle.popularity, bundle.statistics), trained[theirs])

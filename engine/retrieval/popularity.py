@@ -1,4 +1,4 @@
-"""Orders in which tracks are offered whoever asks, walked as far as a page needs."""
+"""Candidates that do not depend on the listener's history: the popular tracks, and a pseudo-random order."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle.exclusion_mask import SearchWorkspace
 from engine.bundle.model_bundle import ModelBundle
+from engine.bundle.workspace import SearchWorkspace
 from engine.hashing import hash_to_unit_interval
+from engine.retrieval.candidates import Query
 from engine.retrieval.chunks import blocks
 from engine.retrieval.top_k import TopK
 
@@ -18,19 +19,20 @@ _MOST = 8192  # at once
 _ROUNDS = 4
 
 
-def by_popularity(bundle: ModelBundle, marks: SearchWorkspace, k: int) -> TopK:
-    """Tracks that somebody played, and how many did."""
+def popular(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
+    """Rank tracks by the number of listeners who played them."""
     steps = _steps(len(bundle.popular_rows), k)
     chunks = (bundle.popular_rows[step] for step in steps)
-    rows = _walked((chunk[bundle.popularity[chunk] > 0] for chunk in chunks), marks, k)
+    rows = _walked((chunk[bundle.popularity[chunk] > 0] for chunk in chunks), workspace, k)
     return rows, bundle.popularity[rows].astype(np.float64)
 
 
-def shuffled(n: int, seed: int, marks: SearchWorkspace, k: int) -> TopK:
-    """All n tracks in a pseudo-random order of each seed, and scores that fall from 1 to 0 along it."""
+def random(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
+    """Put all tracks in a pseudo-random order that depends on the seed alone; scores fall from 1 to 0 along it."""
+    n = len(bundle.items)
     bits = max(1, (max(n - 1, 1).bit_length() + 1) // 2)
-    places = _walked((_permuted(step, n, bits, seed) for step in _steps(4**bits, 2 * k)), marks, k)
-    return places, 1 - np.arange(len(places)) / max(n, 1)
+    rows = _walked((_permuted(step, n, bits, query.seed) for step in _steps(4**bits, 2 * k)), workspace, k)
+    return rows, 1 - np.arange(len(rows)) / max(n, 1)
 
 
 def _walked(chunks: Iterator[Rows], marks: SearchWorkspace, k: int) -> Rows:

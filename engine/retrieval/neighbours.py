@@ -1,0 +1,89 @@
+"""Item-based nearest neighbours: tracks that the neighbours of the played ones vote for, and similar tracks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.bundle.model_bundle import ModelBundle, Neighbours
+from engine.bundle.workspace import SearchWorkspace
+from engine.data.user_item_pairs import UserItemPairs
+from engine.retrieval.candidates import Query
+from engine.retrieval.exact_search import search_similar
+from engine.retrieval.top_k import TopK, empty_top_k, top_k_of_rows
+
+Rows = NDArray[np.int64]
+Votes = tuple[Rows, NDArray[np.float64]]
+"""Distinct rows int64 (v,) and the sum of the votes for each, float64 (v,)."""
+
+
+def neighbours(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
+    """Rank tracks by the first item-item component alone, from the current plays; only those with positive votes."""
+    component = next((i for i, lists in enumerate(bundle.neighbours) if lists is not None), None)
+    if component is None:
+        return empty_top_k()
+    rows, votes = component_votes(bundle, component, bundle.known_pairs(query.history), workspace)
+    return _top_k_of_votes(rows, votes, workspace, k)
+
+
+def similar(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
+    """Rank tracks by the cosine of their factors with those of `query.track_id`.
+
+    A version without factors takes the neighbours of the track instead.
+    """
+    row = None if query.track_id is None else bundle.item_row(query.track_id)
+    if row is None:
+        return empty_top_k()
+    if bundle.item_norms[row] > 0:
+        return search_similar(bundle, row, workspace, k)
+    lists = next((lists for lists in bundle.neighbours if lists is not None), None)
+    if lists is None:
+        return empty_top_k()
+    return _top_k_of_votes(*lists.row(row), workspace, k)
+
+
+def component_votes(bundle: ModelBundle, component: int, pairs: UserItemPairs, workspace: SearchWorkspace) -> Votes:
+    """Sum the votes of one item-item component for the tracks that somebody played.
+
+    Args:
+        component: index of a component of the ensemble that has neighbours.
+        pairs: of one listener, with rows of the bundle as tracks.
+    """
+    lists = bundle.neighbours[component]
+    assert lists is not None
+    confidence = bundle.ensemble.components[component].confidence.compute(pairs, bundle.popularity, bundle.statistics)
+    rows, votes = neighbour_votes(lists, pairs.track, confidence, workspace)
+    played = bundle.popularity[rows] > 0
+    return (rows, votes) if played.all() else (rows[played], votes[played])
+
+
+def neighbour_votes(
+    neighbours: Neighbours, rows: Rows, confidence: NDArray[np.float32], workspace: SearchWorkspace
+) -> Votes:
+    """Multiply a listener's row of confidences by the matrix of neighbours, without an array as long as the catalogue.
+
+    Args:
+        rows: the played tracks, distinct, int64 (k,).
+        confidence: in each of them, float32 (k,).
+    """
+    starts = neighbours.indptr[rows]
+    lengths = neighbours.indptr[rows + 1] - starts
+    # The positions of all entries of these rows, one row after the other.
+    entries = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+    votes = neighbours.weights[entries] * np.repeat(confidence, lengths)
+    return sum_votes(neighbours.indices[entries], votes, workspace)
+
+
+def sum_votes(rows: NDArray[np.integer], votes: NDArray[np.floating], workspace: SearchWorkspace) -> Votes:
+    """Add up the votes for the same row, without sorting: the array `slots` is used as a table from row to place."""
+    slots, order = workspace.slots, np.arange(len(rows), dtype=np.int32)
+    slots[rows] = order
+    is_last = slots[rows] == order  # of the entries of a row, the one that was written last
+    distinct = rows[is_last].astype(np.int64)
+    slots[distinct] = np.arange(len(distinct), dtype=np.int32)
+    return distinct, np.bincount(slots[rows], votes, minlength=len(distinct)).astype(np.float64)
+
+
+def _top_k_of_votes(rows: Rows, votes: NDArray[np.float64], workspace: SearchWorkspace, k: int) -> TopK:
+    usable = (votes > 0) & workspace.free(rows)
+    return top_k_of_rows(rows[usable], votes[usable], k)

@@ -1,0 +1,117 @@
+"""The personal candidates of the ensemble: the scores of its components blended, for one listener."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from engine.bundle.model_bundle import ModelBundle
+from engine.bundle.workspace import SearchWorkspace
+from engine.data.user_item_pairs import UserItemPairs
+from engine.retrieval.candidates import Query
+from engine.retrieval.exact_search import search_top_k
+from engine.retrieval.fold_in import fold_in
+from engine.retrieval.neighbours import component_votes, sum_votes
+from engine.retrieval.score_terms import ScoreTerms
+from engine.retrieval.top_k import TopK, empty_top_k
+
+
+def personal(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
+    """Rank tracks by the blended scores of the ensemble."""
+    terms = personal_score_terms(bundle, query, workspace)
+    return empty_top_k() if terms is None else search_top_k(terms, bundle, workspace, k)
+
+
+def early(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
+    """Rank tracks for a listener with a short history: personal scores and popularity, both standardized.
+
+    `query.personal_weight` is the share of the personal scores.
+    """
+    terms = personal_score_terms(bundle, query, workspace)
+    if terms is None:
+        return empty_top_k()
+    weights = [query.personal_weight, 1 - query.personal_weight]
+    blend = _blend_terms(bundle, [terms, _popularity_terms(bundle)], weights, workspace)
+    return search_top_k(blend, bundle, workspace, k)
+
+
+def personal_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWorkspace) -> ScoreTerms | None:
+    """Compute the terms of a listener's blended scores.
+
+    Factors come from the stored vector if it is up to date, else from the current history, folded in; neighbours
+    always from the current history. A single component keeps its scale and offers only tracks it has a score for.
+
+    Returns:
+        None for a listener for whom no component has a score, such as one who only disliked tracks.
+    """
+    if query.user_row is not None and bundle.neighbours == (None,) and not query.history.is_negative.any():
+        # A shortcut with the same result as below: one component with factors, and nothing to look up.
+        vector = bundle.user_factors[query.user_row]
+        return ScoreTerms(vector.astype(np.float64), silent=True) if vector.any() else None
+    pairs = bundle.known_pairs(query.history)
+    if not pairs.is_positive.any() and query.user_row is None:
+        return None
+    components = [_component_terms(bundle, i, query, pairs, workspace) for i in range(len(bundle.neighbours))]
+    if len(components) == 1:
+        return components[0] and replace(components[0], silent=True)
+    if all(terms is None for terms in components):
+        return None
+    for i, lists in enumerate(bundle.neighbours):
+        if lists is None and i != bundle.factor_part:
+            components[i] = _popularity_terms(bundle)
+    weights = bundle.ensemble.weights.for_listeners(np.array([np.count_nonzero(pairs.is_positive)]))[0]
+    return _blend_terms(bundle, components, [float(weight) for weight in weights], workspace)
+
+
+def _component_terms(
+    bundle: ModelBundle, component: int, query: Query, pairs: UserItemPairs, workspace: SearchWorkspace
+) -> ScoreTerms | None:
+    """Compute the terms of one component with neighbours or factors; None if it has no score for this listener."""
+    if bundle.neighbours[component] is not None:
+        rows, votes = component_votes(bundle, component, pairs, workspace)
+        if len(bundle.neighbours) == 1 and pairs.is_negative.any():
+            votes = np.maximum(votes, 0)  # a track that only dislikes speak against is not a personal candidate
+        return ScoreTerms(np.zeros(bundle.factors), rows=rows, votes=votes) if votes.any() else None
+    if component != bundle.factor_part:
+        return None
+    if query.user_row is not None and not pairs.is_negative.any():  # training ignores dislikes, fold-in does not
+        vector = bundle.user_factors[query.user_row]
+    else:
+        confidence = bundle.ensemble.components[component].confidence
+        with query.time_step("fold_in"):
+            vector = fold_in(bundle, pairs.track, confidence.compute(pairs, bundle.popularity, bundle.statistics))
+    return ScoreTerms(vector.astype(np.float64)) if vector.any() else None
+
+
+def _popularity_terms(bundle: ModelBundle) -> ScoreTerms:
+    return ScoreTerms(np.zeros(bundle.factors), popular=1.0)
+
+
+def _blend_terms(
+    bundle: ModelBundle,
+    components: Sequence[ScoreTerms | None],
+    weights: Sequence[float],
+    workspace: SearchWorkspace,
+) -> ScoreTerms:
+    """Standardize the terms of each component that has any, weight them and add them up."""
+    scaled = [
+        terms.standardised(bundle).times(weight)
+        for terms, weight in zip(components, weights, strict=True)
+        if terms is not None
+    ]
+    with_votes = [terms for terms in scaled if len(terms.rows)]
+    rows, votes = np.zeros(0, np.int64), np.zeros(0)
+    if len(with_votes) == 1:
+        rows, votes = with_votes[0].rows, with_votes[0].votes
+    elif with_votes:
+        all_rows = np.concatenate([terms.rows for terms in with_votes])
+        rows, votes = sum_votes(all_rows, np.concatenate([terms.votes for terms in with_votes]), workspace)
+    return ScoreTerms(
+        vector=np.sum([terms.vector for terms in scaled], axis=0),
+        popular=sum(terms.popular for terms in scaled),
+        constant=sum(terms.constant for terms in scaled),
+        rows=rows,
+        votes=votes,
+    )
