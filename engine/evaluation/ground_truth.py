@@ -56,7 +56,7 @@ class GroundTruth:
         """
         users = np.repeat(np.arange(len(lists)), lists.shape[1])
         is_relevant = np.asarray(self.relevant[users, lists.ravel()], np.bool_).reshape(lists.shape)
-        return is_relevant & (lists >= 0)  # -1 has looked up the last item
+        return is_relevant & (lists >= 0)  # an index of -1 has looked up the last item
 
     def relevant_counts(self, item_mask: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
         """Return how many items, or items of `item_mask` bool (items,), are relevant to each user: int64 (n,)."""
