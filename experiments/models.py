@@ -1,18 +1,18 @@
-"""What was shown, and what came of it."""
+"""Tables of shown slates and of the engagement with them."""
 
 from django.conf import settings
 from django.db import models
 
 
 class Slate(models.Model):
-    """One answer to one request. Its id is what events name as `recommendation_id`."""
+    """A slate that was shown. Its id is the `recommendation_id` that events refer to."""
 
     id = models.UUIDField(primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="slates")
     strategy = models.CharField(max_length=16)
     model_version = models.CharField(max_length=64, blank=True)
-    placement = models.CharField(max_length=64, blank=True, help_text="Where in the app it was asked for.")
-    track_ids = models.JSONField(help_text="In order.")
+    placement = models.CharField(max_length=64, blank=True, help_text="Where in the app it was shown.")
+    track_ids = models.JSONField(help_text="In the order of the slate.")
     shown_at = models.DateTimeField(db_index=True)
 
     class Meta:
@@ -23,27 +23,27 @@ class Slate(models.Model):
 
 
 class Engagement(models.Model):
-    """What came of the slates of a day: sums over listeners, from which rates and their intervals follow.
+    """Totals of one group of a day's slates.
 
-    moments: of the sums of each listener, what the intervals need (see `experiments.engagement.ratio_metrics`).
+    `moments` holds what the intervals of the rates are computed from; see `experiments.engagement.ratio_metrics`.
     """
 
-    day = models.DateField(help_text="UTC; of the slate, whenever its plays came.")
+    day = models.DateField(help_text="The UTC day of the slates; their plays may be of later days.")
     strategy = models.CharField(max_length=16)
     model_version = models.CharField(max_length=64, blank=True)
     placement = models.CharField(max_length=64, blank=True)
     slates = models.PositiveBigIntegerField()
     listeners = models.PositiveBigIntegerField()
     impressions = models.PositiveBigIntegerField(
-        help_text="Tracks seen: those the app reported; of a slate for which it reported none, all."
+        help_text="Tracks seen: those that the app reported, or all tracks of a slate if it reported none."
     )
     clicks = models.PositiveBigIntegerField()
     plays = models.PositiveBigIntegerField()
     completions = models.PositiveBigIntegerField()
     skips = models.PositiveBigIntegerField()
     listened_ms = models.PositiveBigIntegerField()
-    returned_1 = models.PositiveBigIntegerField(help_text="Listeners who came back on the next day.")
-    returned_7 = models.PositiveBigIntegerField(help_text="Listeners who came back within seven days.")
+    returned_1 = models.PositiveBigIntegerField(help_text="Listeners who were active on the next day.")
+    returned_7 = models.PositiveBigIntegerField(help_text="Listeners who were active within the next seven days.")
     moments = models.JSONField(default=dict)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -60,7 +60,7 @@ class Engagement(models.Model):
 
 
 class RollUp(models.Model):
-    """One run that counted engagement."""
+    """One run of the roll-up."""
 
     class Status(models.TextChoices):
         RUNNING = "running"
@@ -68,7 +68,7 @@ class RollUp(models.Model):
         FAILED = "failed"
 
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.RUNNING)
-    detail = models.TextField(blank=True, help_text="What came of it; for a failure, what went wrong.")
+    detail = models.TextField(blank=True, help_text="The result, or what went wrong.")
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 

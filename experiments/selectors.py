@@ -1,4 +1,4 @@
-"""What came of what was shown, as rates with intervals."""
+"""Read engagement: rates with 95 % intervals, by day, strategy, model version or placement."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,32 +12,32 @@ from experiments.models import Engagement
 
 DIMENSIONS = ("day", "strategy", "model_version", "placement")
 SUMS = (*COUNTS, "listeners")
-Row = dict[str, Any]
 
 
-def engagement_by(begin: date, end: date, by: Sequence[str]) -> list[Row]:
-    """A row for each combination of `by`, of `DIMENSIONS`, in the days from `begin` to `end`: sums, and rates with
-    their intervals. listeners: of each day and group, so that somebody of two days counts twice."""
+def engagement_by(begin: date, end: date, dimensions: Sequence[str]) -> list[dict[str, Any]]:
+    """Return sums and rates of the days from `begin` to `end`, a row for each combination of the dimensions.
+
+    `listeners` adds up days and groups, so a listener of two days counts twice.
+    """
     groups: dict[tuple[Any, ...], list[Engagement]] = defaultdict(list)
     for row in Engagement.objects.filter(day__range=(begin, end)):
-        groups[tuple(getattr(row, name) for name in by)].append(row)
-    return [dict(zip(by, key, strict=True)) | sum_engagement(groups[key]) for key in sorted(groups)]
+        groups[tuple(getattr(row, name) for name in dimensions)].append(row)
+    return [dict(zip(dimensions, key, strict=True)) | sum_engagement(groups[key]) for key in sorted(groups)]
 
 
-def sum_engagement(rows: Sequence[Engagement]) -> Row:
-    """Sums of several rows, and the rates that follow."""
-    found: Row = {name: sum(getattr(row, name) for row in rows) for name in SUMS}
-    rates = {rate: _ratio(rows, rate) for rate in RATIOS}
-    rates |= {"return_rate_1": _returned(rows, 1), "return_rate_7": _returned(rows, 7)}
-    return found | {name: asdict(rate) for name, rate in rates.items()}
+def sum_engagement(rows: Sequence[Engagement]) -> dict[str, Any]:
+    """Return the sums of several rows, and their rates."""
+    sums: dict[str, Any] = {name: sum(getattr(row, name) for row in rows) for name in SUMS}
+    rates = {}
+    for rate in RATIOS:
+        moments = Moments.combine(Moments(*row.moments.get(rate, ())) for row in rows)
+        rates[rate] = moments.rate(proportion=rate in PROPORTIONS)
+    rates |= {"return_rate_1": _return_rate(rows, 1), "return_rate_7": _return_rate(rows, 7)}
+    return sums | {name: asdict(rate) for name, rate in rates.items()}
 
 
-def _ratio(rows: Sequence[Engagement], rate: str) -> RateEstimate:
-    together = Moments.together(Moments(*row.moments.get(rate, ())) for row in rows)
-    return together.rate(proportion=rate in PROPORTIONS)
-
-
-def _returned(rows: Sequence[Engagement], days: int) -> RateEstimate:
-    """Of the days that were over for so long when they were counted."""
-    over = [row for row in rows if row.day + timedelta(days=days) < row.updated_at.date()]
-    return wilson_interval(sum(getattr(row, f"returned_{days}") for row in over), sum(row.listeners for row in over))
+def _return_rate(rows: Sequence[Engagement], days: int) -> RateEstimate:
+    """Return the share of listeners who came back within `days`, of days that were long enough ago when counted."""
+    complete = [row for row in rows if row.day + timedelta(days=days) < row.updated_at.date()]
+    returned = sum(getattr(row, f"returned_{days}") for row in complete)
+    return wilson_interval(returned, sum(row.listeners for row in complete))

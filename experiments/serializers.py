@@ -13,23 +13,25 @@ MAX_DAYS = 400
 
 
 class EngagementParameters(serializers.Serializer[Any]):
-    """`?from=` is a word of Python, hence the dictionary."""
+    """Query parameters. They are declared in a dictionary, because `from` is a Python keyword."""
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         return {
-            "from": serializers.DateField(required=False, help_text="The first day, UTC; 28 days before the last."),
-            "to": serializers.DateField(required=False, help_text="The last day, UTC; today."),
+            "from": serializers.DateField(
+                required=False, help_text="The first day, UTC; by default 28 days before the last."
+            ),
+            "to": serializers.DateField(required=False, help_text="The last day, UTC; by default today."),
             "by": serializers.CharField(
-                default="strategy", help_text=f"What to tell apart: of {', '.join(DIMENSIONS)}, with commas between."
+                default="strategy", help_text=f"Dimensions to group by, separated by commas: {', '.join(DIMENSIONS)}."
             ),
         }
 
     @classmethod
     def read(cls, request: Request) -> tuple[date, date, list[str]]:
-        """Raises ValidationError."""
+        """Return the first day, the last day and the dimensions. Raises ValidationError."""
         parsed = cls(data=request.query_params.dict())
         if not parsed.is_valid():
-            raise ValidationError({f"?{name}": said for name, said in parsed.errors.items()})
+            raise ValidationError({f"?{name}": errors for name, errors in parsed.errors.items()})
         fields = parsed.validated_data
         end = fields.get("to") or timezone.now().date()
         begin = fields.get("from") or max(end, date(2000, 1, 1)) - timedelta(days=28)
@@ -37,13 +39,13 @@ class EngagementParameters(serializers.Serializer[Any]):
             raise ValidationError({"?from": f"must be a day not after `to`, and at most {MAX_DAYS} days before it"})
         by = list(dict.fromkeys(fields["by"].split(",")))
         if unknown := [name for name in by if name not in DIMENSIONS]:
-            said = f"{unknown[0]!r} cannot be told apart; what can is {', '.join(DIMENSIONS)}"
-            raise ValidationError({"?by": said})
+            detail = f"{unknown[0]!r} is not a dimension; choose from {', '.join(DIMENSIONS)}"
+            raise ValidationError({"?by": detail})
         return begin, end, by
 
 
 class RateSerializer(serializers.Serializer[Any]):
-    """Null where nothing was counted; low and high, of the 95 % interval, also where one listener is all there is."""
+    """A rate with its 95 % interval. Null if nothing was counted; no interval for a single listener."""
 
     value = serializers.FloatField(allow_null=True)
     low = serializers.FloatField(allow_null=True)
@@ -55,12 +57,12 @@ class EngagementRowSerializer(serializers.Serializer[Any]):
     strategy = serializers.CharField(required=False)
     model_version = serializers.CharField(required=False)
     placement = serializers.CharField(required=False)
-    ctr = RateSerializer(help_text="Clicks of impressions.")
-    completion_rate = RateSerializer(help_text="Plays heard to the end.")
-    skip_rate = RateSerializer(help_text="Plays that the listener ended within 30 seconds.")
+    ctr = RateSerializer(help_text="Clicks per impression.")
+    completion_rate = RateSerializer(help_text="Plays that were completed, of all plays.")
+    skip_rate = RateSerializer(help_text="Plays that the listener ended within 30 seconds, of all plays.")
     listened_ms_per_slate = RateSerializer()
-    return_rate_1 = RateSerializer(help_text="Listeners who did anything on the next day.")
-    return_rate_7 = RateSerializer(help_text="Listeners who did anything within seven days.")
+    return_rate_1 = RateSerializer(help_text="Listeners who were active on the next day.")
+    return_rate_7 = RateSerializer(help_text="Listeners who were active within the next seven days.")
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         counts = {name: serializers.IntegerField() for name in (*COUNTS, "listeners")}

@@ -9,13 +9,13 @@ from experiments.serializers import EngagementParameters, EngagementSerializer
 
 
 class EngagementView(APIView):
-    """What came of what was shown."""
+    """How listeners reacted to what they were shown."""
 
     required_scope = Scope.METRICS
     service_only = True
 
     @extend_schema(operation_id="engagement", parameters=[EngagementParameters], responses=EngagementSerializer)
     def get(self, request: Request) -> Response:
-        """Clicks, plays, skips, listening time and who came back, as rates with 95 % intervals."""
-        begin, end, by = EngagementParameters.read(request)
-        return Response({"from": begin, "to": end, "results": engagement_by(begin, end, by)})
+        """Return clicks, plays, skips, listening time and returning listeners, as rates with 95 % intervals."""
+        begin, end, dimensions = EngagementParameters.read(request)
+        return Response({"from": begin, "to": end, "results": engagement_by(begin, end, dimensions)})

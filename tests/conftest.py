@@ -43,7 +43,7 @@ def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     invalidate_unavailable()
     response_cache.forget()
     track_card_cache.forget()
-    slate_log.forget()
+    slate_log.clear()
     yield
     model_cache.reset()
 

@@ -1,10 +1,9 @@
-"""Count what came of slates, listener by listener."""
+"""Aggregate what came of slates: counts for each listener, then totals for each group of a day."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from datetime import time as clock
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -15,8 +14,8 @@ from experiments.models import Slate
 from interactions.attribution import ExposureRow, PlayRow, iter_active_listeners
 
 COUNTS = ("slates", "impressions", "clicks", "plays", "completions", "skips", "listened_ms")
-COUNT_INDEX = {name: place for place, name in enumerate(COUNTS)}
-OTHER = "(other)"  # no placement is called so
+COUNT_INDEX = {name: index for index, name in enumerate(COUNTS)}
+OTHER = "(other)"  # clients cannot name a placement so: parentheses are refused
 
 
 class GroupKey(NamedTuple):
@@ -26,7 +25,7 @@ class GroupKey(NamedTuple):
 
 
 class SlateRow(NamedTuple):
-    """A slate, without what a row of Django's costs."""
+    """The columns of a slate that are aggregated; a model instance would cost several times as much."""
 
     pk: UUID
     user_id: int | None
@@ -38,35 +37,47 @@ class SlateRow(NamedTuple):
 
 @dataclass
 class GroupTotals:
-    """What came of a group's slates. listeners: the `COUNTS` of each · nobodys, loose: of slates that are nobody's,
-    their sum, and the moments of each rate, for which such a slate counts as a listener of its own."""
+    """The totals of one group.
+
+    Slates of anonymous requests have no listener whose counts they could be added to. They are summed at once, and
+    each counts as a listener of its own in the moments.
+    """
 
     listeners: dict[int, list[int]] = field(default_factory=dict)
-    nobodys: list[int] = field(default_factory=lambda: [0] * len(COUNTS))
-    loose: dict[str, Moments] = field(default_factory=lambda: dict.fromkeys(RATIOS, Moments()))
+    """`COUNTS` by listener."""
+    anonymous: list[int] = field(default_factory=lambda: [0] * len(COUNTS))
+    anonymous_moments: dict[str, Moments] = field(default_factory=lambda: dict.fromkeys(RATIOS, Moments()))
 
     @property
     def sums(self) -> dict[str, int]:
-        columns = zip(self.nobodys, *self.listeners.values(), strict=True)
+        columns = zip(self.anonymous, *self.listeners.values(), strict=True)
         return dict(zip(COUNTS, map(sum, columns), strict=True))
 
     @property
     def moments(self) -> dict[str, list[float]]:
-        """What intervals need, by rate: n, Σx, Σy, Σx², Σxy, Σy² over listeners, as `rates.Moments` has them."""
+        """The fields of `Moments` over listeners, by rate: what the intervals are computed from."""
         return {
-            rate: list(astuple(Moments.together([self.loose[rate], _moments(self.listeners.values(), rate)])))
+            rate: list(
+                astuple(Moments.combine([self.anonymous_moments[rate], _moments(self.listeners.values(), rate)]))
+            )
             for rate in RATIOS
         }
 
-    def add_nobodys(self, rows: Sequence[Sequence[int]]) -> None:
-        self.nobodys = [sum(column) for column in zip(self.nobodys, *rows, strict=True)]
-        self.loose = {rate: Moments.together([self.loose[rate], _moments(rows, rate)]) for rate in RATIOS}
+    def add_anonymous(self, rows: Sequence[Sequence[int]]) -> None:
+        """Add the `COUNTS` of anonymous slates."""
+        self.anonymous = [sum(column) for column in zip(self.anonymous, *rows, strict=True)]
+        self.anonymous_moments = {
+            rate: Moments.combine([self.anonymous_moments[rate], _moments(rows, rate)]) for rate in RATIOS
+        }
 
 
 @dataclass
 class DailyAggregate:
-    """What came of the slates of a day, by group: memory for listeners, not for slates. placements: those told apart;
-    the others count together."""
+    """The totals of a day by group. Memory grows with the listeners, not with the slates.
+
+    Args:
+        placements: the placements that get groups of their own; all others share one.
+    """
 
     placements: frozenset[str]
     groups: dict[GroupKey, GroupTotals] = field(default_factory=dict)
@@ -74,67 +85,71 @@ class DailyAggregate:
     def add(
         self,
         slates: Iterable[SlateRow],
-        seen: Mapping[UUID, Sequence[ExposureRow]],
-        done: Mapping[UUID, Sequence[PlayRow]],
+        exposures: Mapping[UUID, Sequence[ExposureRow]],
+        plays: Mapping[UUID, Sequence[PlayRow]],
     ) -> None:
-        nobodys: dict[GroupKey, list[tuple[int, ...]]] = defaultdict(list)
+        """Add slates, with the exposures and plays that name them."""
+        anonymous: dict[GroupKey, list[tuple[int, ...]]] = defaultdict(list)
         for slate in slates:
-            group = self._group(slate)
-            counts = count_slate(slate, seen.get(slate.pk, ()), done.get(slate.pk, ()))
+            placement = slate.placement if slate.placement in self.placements else OTHER
+            group = GroupKey(slate.strategy, slate.model_version, placement)
+            counts = count_slate(slate, exposures.get(slate.pk, ()), plays.get(slate.pk, ()))
             if slate.user_id is None:
-                nobodys[group].append(counts)
+                anonymous[group].append(counts)
                 continue
             listeners = self.groups.setdefault(group, GroupTotals()).listeners
-            before = listeners.get(slate.user_id)
-            listeners[slate.user_id] = [a + b for a, b in zip(before, counts, strict=True)] if before else [*counts]
-        for group, rows in nobodys.items():
-            self.groups.setdefault(group, GroupTotals()).add_nobodys(rows)
-
-    def _group(self, slate: SlateRow) -> GroupKey:
-        placement = slate.placement if slate.placement in self.placements else OTHER
-        return GroupKey(slate.strategy, slate.model_version, placement)
+            previous = listeners.get(slate.user_id)
+            listeners[slate.user_id] = [a + b for a, b in zip(previous, counts, strict=True)] if previous else [*counts]
+        for group, rows in anonymous.items():
+            self.groups.setdefault(group, GroupTotals()).add_anonymous(rows)
 
 
-def count_slate(slate: SlateRow, seen: Sequence[ExposureRow], done: Sequence[PlayRow]) -> tuple[int, ...]:
-    """The `COUNTS` of one slate. What is not its listener's, or not on it, is not its doing; each track counts once."""
-    on_it = set(slate.track_ids)
+def count_slate(slate: SlateRow, exposures: Sequence[ExposureRow], plays: Sequence[PlayRow]) -> tuple[int, ...]:
+    """Return the `COUNTS` of one slate; each track counts once.
 
-    def its(row: ExposureRow | PlayRow) -> bool:
-        return row.track_id in on_it and slate.user_id in (None, row.user_id)
+    Events of other listeners, and of tracks that were not on the slate, are ignored.
+    """
+    track_ids = set(slate.track_ids)
 
-    seen, done = [row for row in seen if its(row)], [row for row in done if its(row)]
-    clicked = {row.track_id for row in seen if row.kind == "click"}
-    reported = {row.track_id for row in seen if row.kind == "impression"}
-    played = [row for row in done if row.kind == "play"]
+    def belongs(event: ExposureRow | PlayRow) -> bool:
+        return event.track_id in track_ids and slate.user_id in (None, event.user_id)
+
+    exposures = [event for event in exposures if belongs(event)]
+    plays = [event for event in plays if belongs(event)]
+    clicked = {event.track_id for event in exposures if event.kind == "click"}
+    reported = {event.track_id for event in exposures if event.kind == "impression"}
+    played = [event for event in plays if event.kind == "play"]
     return (
         1,
-        len(reported | clicked if reported else on_it),  # what was opened was seen
+        # A clicked track was seen. An app that reports no impressions is taken to show all tracks of its slates.
+        len(reported | clicked if reported else track_ids),
         len(clicked),
-        len({row.track_id for row in done}),  # a skip without a play is a play too
-        len({row.track_id for row in played if row.is_completed}),
-        len({row.track_id for row in done if row.is_skip or row.kind == "skip"}),
-        sum(row.ms_played or 0 for row in played),
+        len({event.track_id for event in plays}),  # a skip was played too, if only for a moment
+        len({event.track_id for event in played if event.is_completed}),
+        len({event.track_id for event in plays if event.is_skip or event.kind == "skip"}),
+        sum(event.ms_played or 0 for event in played),
     )
 
 
 def _moments(rows: Iterable[Sequence[int]], rate: str) -> Moments:
-    above, below = (COUNT_INDEX[name] for name in RATIOS[rate])
-    return Moments.of((float(row[above]), float(row[below])) for row in rows if row[below])
+    numerator, denominator = (COUNT_INDEX[name] for name in RATIOS[rate])
+    return Moments.from_pairs((float(row[numerator]), float(row[denominator])) for row in rows if row[denominator])
 
 
 def count_returning_listeners(day: date, groups: Mapping[GroupKey, GroupTotals]) -> dict[GroupKey, tuple[int, int]]:
-    """Of each group's listeners, how many did anything on the day after, and within seven days."""
-    next_day, week = _active(day, 1, 1), _active(day, 1, 7)
+    """Return how many listeners of each group were active on the day after, and within seven days."""
+    next_day, week = _active_listeners(day, 1, 1), _active_listeners(day, 1, 7)
     return {
-        group: (len(next_day.intersection(counted.listeners)), len(week.intersection(counted.listeners)))
-        for group, counted in groups.items()
+        group: (len(next_day.intersection(totals.listeners)), len(week.intersection(totals.listeners)))
+        for group, totals in groups.items()
     }
 
 
-def _active(day: date, first: int, last: int) -> set[int]:
-    begin, end = (datetime.combine(day + timedelta(days=n), clock(), UTC) for n in (first, last + 1))
+def _active_listeners(day: date, first: int, last: int) -> set[int]:
+    """Return who played, reported an event or asked for a slate from `first` to `last` days after `day`."""
+    begin, end = (datetime.combine(day + timedelta(days=n), time(), UTC) for n in (first, last + 1))
     if begin > timezone.now():
         return set()
-    shown = Slate.objects.filter(shown_at__gte=begin, shown_at__lt=end, user_id__isnull=False).order_by()
-    asked = shown.values_list("user_id", flat=True).distinct().iterator(chunk_size=20_000)
-    return {*iter_active_listeners(begin, end), *asked}
+    slates = Slate.objects.filter(shown_at__gte=begin, shown_at__lt=end, user_id__isnull=False).order_by()
+    with_slates = slates.values_list("user_id", flat=True).distinct().iterator(chunk_size=20_000)
+    return {*iter_active_listeners(begin, end), *with_slates}

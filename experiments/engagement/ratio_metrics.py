@@ -1,9 +1,10 @@
-"""Rates and their intervals from sums over listeners.
+"""Rates with 95 % intervals, computed from sums over listeners.
 
-What one listener sees, opens and skips hangs together, so the interval of a rate is that of a ratio of two sums over
-listeners, by the delta method: with r = Σx / Σy, Var(r) ≈ n/(n−1) · Σ(x − r·y)² / (Σy)² (Deng, Knoblich & Lu, "Applying
-the Delta Method in Metric Analytics", KDD 2018). A listener of two days counts as two. Where all listeners are alike,
-as when nobody has clicked yet, there is no spread to go by: then each listener is one trial.
+What one listener sees, opens and skips is correlated, so a rate is a ratio of two sums over independent listeners. Its
+interval follows from the delta method: with r = Σx / Σy, Var(r) ≈ n/(n−1) · Σ(x − r·y)² / (Σy)² (Deng, Knoblich & Lu,
+"Applying the Delta Method in Metric Analytics", KDD 2018). A listener who was active on two days counts as two. If all
+listeners are alike, for instance because nobody has clicked yet, the variance is zero and says nothing; then each
+listener is treated as one binomial trial.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
-Z = 1.959964  # 95 %
-RATIOS = {  # what is counted, of what
+Z = 1.959964  # the 97.5 % quantile of the normal distribution, for a two-sided 95 % interval
+RATIOS = {  # numerator and denominator of each rate
     "ctr": ("clicks", "impressions"),
     "completion_rate": ("completions", "plays"),
     "skip_rate": ("skips", "plays"),
@@ -24,7 +25,7 @@ PROPORTIONS = frozenset({"ctr", "completion_rate", "skip_rate"})
 
 @dataclass(frozen=True)
 class RateEstimate:
-    """value, and its 95 % interval; None where nothing was counted, low and high also for a single listener."""
+    """A rate and its interval. All None if nothing was counted; no interval for a single listener."""
 
     value: float | None = None
     low: float | None = None
@@ -33,7 +34,7 @@ class RateEstimate:
 
 @dataclass(frozen=True)
 class Moments:
-    """Of n listeners, x and y of each: what an interval of Σx / Σy needs."""
+    """Sums over n listeners of x, y and their products, from which Σx / Σy and its interval follow."""
 
     n: int = 0
     x: float = 0.0
@@ -43,8 +44,8 @@ class Moments:
     yy: float = 0.0
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[float, float]]) -> Moments:
-        """pairs: x and y of each listener, or of each slate that is nobody's."""
+    def from_pairs(cls, pairs: Iterable[tuple[float, float]]) -> Moments:
+        """Sum up x and y of each listener, or of each anonymous slate."""
         rows = list(pairs)
         return cls(
             len(rows),
@@ -53,12 +54,13 @@ class Moments:
         )
 
     @classmethod
-    def together(cls, several: Iterable[Moments]) -> Moments:
-        """Of groups that have no listener in common."""
-        found = list(several)
-        return cls(*(sum(getattr(m, name) for m in found) for name in ("n", "x", "y", "xx", "xy", "yy")))
+    def combine(cls, moments: Iterable[Moments]) -> Moments:
+        """Add the moments of groups that share no listener."""
+        parts = list(moments)
+        return cls(*(sum(getattr(part, name) for part in parts) for name in ("n", "x", "y", "xx", "xy", "yy")))
 
     def rate(self, *, proportion: bool = False) -> RateEstimate:
+        """Return Σx / Σy with its interval, which is clipped to 0..1 for a proportion."""
         if not self.y:
             return RateEstimate()
         r = self.x / self.y
@@ -72,7 +74,7 @@ class Moments:
 
 
 def wilson_interval(successes: float, trials: int) -> RateEstimate:
-    """Of independent trials, as listeners who came back are (Wilson, "Probable inference …", JASA 1927)."""
+    """Return the share of successes in independent trials (Wilson, "Probable inference …", JASA 1927)."""
     if not trials:
         return RateEstimate()
     p, z2 = successes / trials, Z * Z / trials

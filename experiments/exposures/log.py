@@ -1,6 +1,7 @@
-"""Slates are kept after the answer: by a thread, in batches, and rather not at all than at the cost of an answer.
+"""The slate log: stores shown slates after the response, in batches, by a background thread.
 
-A process holds at most `MUSICREC_SLATE_BUFFER`; what does not fit, or cannot be written, is dropped and counted.
+A process holds at most MUSICREC_SLATE_BUFFER slates. What does not fit or cannot be written is dropped and counted,
+because logging must never delay or fail a response.
 """
 
 import atexit
@@ -21,13 +22,13 @@ from experiments import metrics
 from experiments.models import Slate
 
 logger = logging.getLogger(__name__)
-EVERY_SECONDS = 1.0
+FLUSH_SECONDS = 1.0
 BATCH = 500
-_TRIES = 3  # a listener may be erased between the look and the commit
+MAX_ATTEMPTS = 3
 
 
 class SlateRecord(NamedTuple):
-    """One answer. user_id: whose it is, None for an answer that is nobody's · track_ids: in order."""
+    """A slate that was shown; `user_id` is None for a listener the service does not know."""
 
     recommendation_id: UUID
     user_id: int | None
@@ -39,97 +40,104 @@ class SlateRecord(NamedTuple):
 
 
 class SlateLog:
-    """The thread starts with the first slate of each process: started before a fork, it would be missing in the
-    child."""
+    """A bounded buffer of slates and the thread that empties it.
+
+    The thread starts with the first slate of each process. A thread started before a fork would not exist in the child.
+    """
 
     def __init__(self) -> None:
         self._pid: int | None = None
-        self._after_fork()
-        os.register_at_fork(after_in_child=self._after_fork)
-        atexit.register(self._at_exit)
+        self._reset_after_fork()
+        os.register_at_fork(after_in_child=self._reset_after_fork)
+        atexit.register(self._flush_at_exit)
 
-    def add(self, shown: SlateRecord) -> None:
-        """Never waits and never raises."""
-        if len(self._waiting) >= settings.MUSICREC["SLATE_BUFFER"]:
-            if settings.MUSICREC["SLATE_BUFFER"]:  # 0: nothing is to be kept
+    def add(self, record: SlateRecord) -> None:
+        """Queue a slate. Never waits and never raises."""
+        if len(self._buffer) >= settings.MUSICREC["SLATE_BUFFER"]:
+            if settings.MUSICREC["SLATE_BUFFER"]:  # 0 turns the log off
                 metrics.slates_dropped.inc()
             return
-        self._waiting.append(shown)
+        self._buffer.append(record)
         if self._pid != os.getpid() and settings.MUSICREC["MODEL_POLL_SECONDS"]:
-            self._start()
-        if len(self._waiting) >= BATCH:
-            self._full.set()
+            self._start_thread()
+        if len(self._buffer) >= BATCH:
+            self._batch_is_full.set()
 
     def flush(self) -> None:
-        """Write what is waiting; what cannot be written is dropped."""
-        with self._writing:
-            while batch := self._taken():
+        """Write all queued slates; drop those that cannot be written."""
+        with self._write_lock:
+            while batch := [self._buffer.popleft() for _ in range(min(BATCH, len(self._buffer)))]:
                 try:
                     metrics.slates_logged.inc(_write(batch))
-                except Exception as error:  # whatever it is, the thread goes on
+                except Exception as error:  # of any kind: the thread must live on
                     metrics.slates_dropped.inc(len(batch))
                     logger.warning("%s slates were dropped: %s", len(batch), error)
 
-    def forget(self) -> None:
-        self._waiting.clear()
+    def clear(self) -> None:
+        """Forget all queued slates."""
+        self._buffer.clear()
 
-    def _taken(self) -> list[SlateRecord]:
-        return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-
-    def _start(self) -> None:
-        with self._starting:
+    def _start_thread(self) -> None:
+        with self._start_lock:
             if self._pid == os.getpid():
                 return
             try:
                 threading.Thread(target=self._run, name="slates", daemon=True).start()
                 self._pid = os.getpid()
-            except RuntimeError as error:  # no threads left, or the process is ending; the next slate tries again
-                logger.warning("slates wait for a thread: %s", error)
+            except RuntimeError as error:  # out of threads, or the process is ending; the next slate tries again
+                logger.warning("slates are not written yet, because no thread could be started: %s", error)
 
     def _run(self) -> None:
         while True:
-            self._full.wait(EVERY_SECONDS)
-            self._full.clear()
-            if self._waiting:
-                self._flush_by_thread()
+            self._batch_is_full.wait(FLUSH_SECONDS)
+            self._batch_is_full.clear()
+            if not self._buffer:
+                continue
+            try:
+                close_old_connections()
+                self.flush()
+                if connection.vendor == "sqlite":
+                    connection.close()
+            except Error as error:  # closing a connection may fail too, and must not end the thread
+                logger.warning("slates are not written yet, because the database is unavailable: %s", error)
 
-    def _flush_by_thread(self) -> None:
-        try:
-            close_old_connections()
-            self.flush()
-            if connection.vendor == "sqlite":
-                connection.close()
-        except Error as error:  # closing may fail too; without its thread a process would keep nothing more
-            logger.warning("slates wait for the database: %s", error)
-
-    def _at_exit(self) -> None:
-        """Only where the thread would have: tests leave slates behind, and their database is gone by then."""
+    def _flush_at_exit(self) -> None:
+        # Only in processes with the thread: tests leave slates queued, and at exit their database is gone.
         if self._pid == os.getpid():
             self.flush()
 
-    def _after_fork(self) -> None:
+    def _reset_after_fork(self) -> None:
         self._pid = None
-        self._waiting: deque[SlateRecord] = deque()
-        self._full, self._starting, self._writing = threading.Event(), threading.Lock(), threading.Lock()
+        self._buffer: deque[SlateRecord] = deque()
+        self._batch_is_full = threading.Event()
+        self._start_lock, self._write_lock = threading.Lock(), threading.Lock()
 
 
 def _write(batch: Sequence[SlateRecord]) -> int:
-    """How many were kept: those of listeners who are there and agree, for a slate brings nobody back."""
-    for tries_left in reversed(range(_TRIES)):
+    """Write the slates of listeners who exist and consent, and return their number."""
+    for attempts_left in reversed(range(MAX_ATTEMPTS)):
         try:
             with transaction.atomic():
-                agree = consent_by_user_id({s.user_id for s in batch if s.user_id is not None})
-                rows = [_row(s) for s in batch if s.user_id is None or agree.get(s.user_id)]
+                consent = consent_by_user_id({record.user_id for record in batch if record.user_id is not None})
+                rows = [
+                    Slate(
+                        id=record.recommendation_id,
+                        user_id=record.user_id,
+                        strategy=record.strategy,
+                        model_version=record.model_version,
+                        placement=record.placement,
+                        track_ids=record.track_ids,
+                        shown_at=record.shown_at,
+                    )
+                    for record in batch
+                    if record.user_id is None or consent.get(record.user_id)
+                ]
                 Slate.objects.bulk_create(rows, ignore_conflicts=True)
             return len(rows)
-        except IntegrityError:
-            if not tries_left:
+        except IntegrityError:  # a listener was erased between reading the consent and the commit
+            if not attempts_left:
                 raise
     raise AssertionError("unreachable")
-
-
-def _row(shown: SlateRecord) -> Slate:
-    return Slate(id=shown.recommendation_id, **{n: v for n, v in shown._asdict().items() if n != "recommendation_id"})
 
 
 slate_log = SlateLog()

@@ -7,10 +7,10 @@ from experiments.engagement.roll_up import DAYS, roll_up
 
 
 class Command(BaseCommand):
-    help = "Count what came of what was shown, and remove what is older than it is kept."
+    help = "Count the engagement of the last days, and delete expired slates and events."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=int, default=DAYS, help=f"how many, today included; {DAYS} by default")
+        parser.add_argument("--days", type=int, default=DAYS, help=f"number of days, today included; by default {DAYS}")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["days"] <= 4000:

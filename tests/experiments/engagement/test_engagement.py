@@ -147,8 +147,8 @@ def test_who_comes_back_is_told_only_of_days_that_were_over_when_they_were_count
         ({"from": "yesterday"}, "?from", "Date has wrong format"),
         ({"from": "2026-02-02", "to": "2026-02-01"}, "?from", "not after `to`"),
         ({"from": "2020-02-02", "to": "2026-02-01"}, "?from", "at most 400 days"),
-        ({"by": "weather"}, "?by", "'weather' cannot be told apart"),
-        ({"by": "strategy,"}, "?by", "'' cannot be told apart"),
+        ({"by": "weather"}, "?by", "'weather' is not a dimension"),
+        ({"by": "strategy,"}, "?by", "'' is not a dimension"),
     ],
 )
 def test_a_bad_question_is_named(service: APIClient, query: dict[str, str], pointer: str, said: str) -> None:

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.one_stack
 
 
 def moments(pairs: list[tuple[float, float]]) -> Moments:
-    return Moments.of(pairs)
+    return Moments.from_pairs(pairs)
 
 
 def clicks(chance: random.Random, listeners: int = 200) -> list[tuple[float, float]]:
@@ -40,7 +40,7 @@ def test_an_interval_covers_the_truth_as_often_as_it_says_where_a_binomial_one_d
 def test_several_days_together_are_their_sums() -> None:
     chance = random.Random(1)
     one, other = clicks(chance), clicks(chance)
-    assert Moments.together([moments(one), moments(other)]) == moments(one + other)
+    assert Moments.combine([moments(one), moments(other)]) == moments(one + other)
 
 
 @pytest.mark.parametrize(

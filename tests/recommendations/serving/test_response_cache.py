@@ -74,7 +74,7 @@ class TestTheSameAgain:
         client = as_listener(ada)
         etag = ask(client)["ETag"]
         response_cache.forget()  # as another process, whose cache is away
-        slate_log.forget()
+        slate_log.clear()
         monkey = pytest.MonkeyPatch()
         monkey.setattr("recommendations.serving.response_cache._far", lambda: _Nowhere())
         with monkey.context():
