@@ -1,4 +1,4 @@
-"""The Django project: it switches things on, and nothing imports it."""
+"""The Django project: settings, URLs, and the entry points of the web server, the worker and the demo."""
 
 from musicrec.celery import app as celery_app
 

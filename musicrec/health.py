@@ -1,4 +1,4 @@
-"""Is it alive, is it ready; and the metrics. Live says the process answers; ready says what it could answer."""
+"""Views for load balancers and Prometheus: liveness, readiness and metrics."""
 
 import logging
 import os
@@ -20,19 +20,25 @@ from recommendations.serving.model_cache import model_cache
 logger = logging.getLogger(__name__)
 
 
-class _Open(APIView):
+class LiveView(APIView):
+    """Say that the process answers."""
+
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
 
-
-class LiveView(_Open):
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
 
 
-class ReadyView(_Open):
-    """503 without a database; 200 otherwise, for it answers even without a model, and then says "degraded"."""
+class ReadyView(APIView):
+    """Say whether the process can answer requests: 503 without a database.
+
+    Without a readable model it still recommends, from popularity, so that the status is "degraded" and the code 200.
+    """
+
+    authentication_classes: list[Any] = []
+    permission_classes = [AllowAny]
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
@@ -54,6 +60,8 @@ class ReadyView(_Open):
 
 
 class MetricsView(APIView):
+    """Return the metrics to a service key with the scope `metrics`."""
+
     required_scope = Scope.METRICS
     service_only = True
 

@@ -1,4 +1,4 @@
-"""Start what serves, notice when it stops, stop it again."""
+"""Starting, watching and stopping the web server and the worker as child processes."""
 
 import os
 import signal
@@ -19,11 +19,11 @@ Processes = dict[str, subprocess.Popen[bytes]]
 
 
 class ProcessExited(Exception):
-    """A process ended, or never answered; the message says which."""
+    """A process ended or never became ready; the message names it."""
 
 
 def web_command(port: int) -> list[str]:
-    # Two threads: one works while the other waits for the database. More only wait for the interpreter's lock.
+    # With two threads, one computes while the other waits for the database. More would only wait for the GIL.
     return [
         *("musicrec.server", "--host", "127.0.0.1", "--port", str(port)),
         *("--workers", "2", "--blocking-threads", "2", "--log-level", "warning"),
@@ -33,14 +33,17 @@ def web_command(port: int) -> list[str]:
 def worker_command(schedule: Path) -> list[str]:
     return [
         *("celery", "-A", "musicrec", "--quiet", "worker", "--beat", "--concurrency", "1", "--loglevel", "WARNING"),
-        *("--queues", "celery,training"),  # both: on one machine of few cores nothing is won by a second worker
+        *("--queues", "celery,training"),  # both: a second worker gains nothing on one machine with few cores
         *("--schedule", str(schedule), "--without-gossip", "--without-mingle"),
     ]
 
 
 @contextmanager
 def run_processes(commands: dict[str, list[str]], environment: dict[str, str]) -> Iterator[Processes]:
-    """The commands as modules of this Python, each in a session of its own: Ctrl-C reaches only who started them."""
+    """Run Python modules as child processes by name, and stop them at the end.
+
+    Each has a session of its own, so that Ctrl-C reaches only the parent, which then stops them in order.
+    """
     processes = {
         name: subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment, start_new_session=True)
         for name, command in commands.items()

@@ -1,8 +1,8 @@
-"""What the OpenAPI document adds to what the views say: every operation's errors, in the one form they have."""
+"""Adds the error responses, which all views have in common, to the OpenAPI document."""
 
 from typing import Any
 
-from interactions.events.schema import event_batch_schema as events_schema
+from interactions.events.schema import event_batch_schema
 
 PROBLEM = {
     "type": "object",
@@ -12,7 +12,7 @@ PROBLEM = {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What is wrong, and the remedy."},
+        "detail": {"type": "string", "description": "What is wrong and what to do."},
         "errors": {
             "type": "array",
             "items": {
@@ -27,45 +27,50 @@ PROBLEM = {
                 },
             },
         },
-        "request_id": {"type": "string", "description": "Finds the request in the log."},
+        "request_id": {"type": "string", "description": "The id of the request in the log."},
     },
 }
-ALWAYS = {
-    "400": "The request is not as it should be.",
+EVERY_OPERATION = {
+    "400": "The request is invalid; `errors` says where.",
     "401": "Credentials are missing, unknown or expired.",
-    "503": "The database is away; `Retry-After` says when to come back.",
+    "503": "The database does not answer; `Retry-After` says when to try again.",
 }
-TOO_MANY = {"429": "More requests than the limit; `Retry-After` says when to come back."}
-CLOSED = {"403": "The service key lacks the scope."} | TOO_MANY
-WITH_ID = {"404": "There is no such thing, or it is another listener's."}
-ALSO = {  # by operation
+RATE_LIMITED = {"429": "More requests than the limit; `Retry-After` says when to try again."}
+AUTHENTICATED = {"403": "The service key lacks the scope."} | RATE_LIMITED
+WITH_PATH_PARAMETER = {"404": "It does not exist, or it is another listener's."}
+BY_OPERATION = {
     "send_events": {"422": "This Idempotency-Key was sent before, with another body."},
     "like": {"409": "The listener's consent is off."},
     "dislike": {"409": "The listener's consent is off."},
-    "sign_in": TOO_MANY,
+    "sign_in": RATE_LIMITED,
     "import_history": {"409": "Consent is off, or three imports are unfinished."},
     "erase_listener": {"409": "It is an operator's account."},
 }
-FINDERS = {"/tracks", "/listeners"}
-WITH_BODY = {"413": "The body is too long.", "415": "The body is of another kind than JSON."}
+SEARCH_PATHS = {"/tracks", "/listeners"}
+WITH_BODY = {"413": "The body is too long.", "415": "The body is not JSON."}
 
 
 def add_problem_responses(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """A drf-spectacular postprocessing hook."""
+    """Add the problem schema and every operation's errors; a drf-spectacular postprocessing hook."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= {"Problem": PROBLEM} | events_schema()[1]
+    schemas |= {"Problem": PROBLEM} | event_batch_schema()[1]
     for path, methods in result["paths"].items():
-        if path.startswith("/1/"):  # errors in the form of ListenBrainz, as the views say
+        if path.startswith("/1/"):  # its errors have ListenBrainz's format, which the views declare
             continue
         for operation in methods.values():
-            said = ALWAYS | (CLOSED if operation.get("security") else {})
-            said |= (WITH_ID if "{" in path or path in FINDERS else {}) | (
-                WITH_BODY if "requestBody" in operation else {}
-            )
-            said |= ALSO.get(operation["operationId"], {})
-            for status, description in said.items():
+            errors = dict(EVERY_OPERATION)
+            if operation.get("security"):
+                errors |= AUTHENTICATED
+            if "{" in path or path in SEARCH_PATHS:
+                errors |= WITH_PATH_PARAMETER
+            if "requestBody" in operation:
+                errors |= WITH_BODY
+            errors |= BY_OPERATION.get(operation["operationId"], {})
+            for status, description in errors.items():
                 content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
                 operation["responses"][status] = {"description": description, "content": content}
             if path.startswith("/recommend/"):
-                operation["responses"]["304"] = {"description": "The slate of `If-None-Match` is still the answer."}
+                operation["responses"]["304"] = {
+                    "description": "The response that `If-None-Match` names is still current."
+                }
     return result

@@ -1,4 +1,4 @@
-"""The secret key of an installation that was given none: made once, kept in a file only its owner reads."""
+"""The default of `SECRET_KEY`: generated once and stored in a file that only its owner can read."""
 
 import os
 import secrets
@@ -6,14 +6,17 @@ from pathlib import Path
 
 
 def secret_key(path: Path) -> str:
-    """The key in `path`, which is created where it is missing; two processes starting at once agree on one."""
+    """Return the key in the file, which is created if it does not exist.
+
+    Processes that start at the same time agree on one key.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(50))
         try:
-            os.link(draft, path)  # unlike a rename, fails where another process was first
+            os.link(draft, path)  # unlike a rename, it fails if another process was first
         except FileExistsError:
             pass
         finally:

@@ -1,7 +1,7 @@
-"""The web server: `python -m musicrec.server`, with the options and variables of Granian.
+"""The web server, Granian: `python -m musicrec.server`, with Granian's options and environment variables.
 
-Everything is imported, and the version in service loaded, before Granian forks the processes that answer: they have it
-in common, and are there at once. Where a platform does not fork, each imports and loads for itself.
+The application is imported and the version in service is loaded before Granian forks its workers, so that these share
+the memory and are ready at once. On a platform without fork, each worker imports and loads for itself.
 """
 
 import gc
@@ -13,8 +13,11 @@ OPTIONS = ("--interface", "wsgi", "--factory", "--respawn-failed-workers", "musi
 
 
 def application() -> Any:
-    """Called in each process that answers, before it accepts; it may have been forked from one that is weeks old."""
-    from musicrec.wsgi import application  # first: the others need the apps
+    """Return the WSGI application; called in each worker before it accepts connections.
+
+    The parent process may have loaded its version weeks ago, so that the worker starts to follow the pointer here.
+    """
+    from musicrec.wsgi import application  # first, because the other import needs the apps
     from recommendations.serving.model_cache import model_cache
 
     gc.enable()
@@ -25,8 +28,9 @@ def application() -> Any:
 def main() -> None:
     from granian.cli import cli
 
-    # A child copies each page that it writes to: where it collects garbage, those of all objects that are not frozen;
-    # where it makes objects, those with room left by what was collected here. So all stays, and is frozen.
+    # A worker copies every memory page that it writes to. A garbage collection writes to all objects that are not
+    # frozen, and new objects are written to pages with room that an earlier collection has left. So nothing is
+    # collected before the fork, and everything is frozen.
     gc.disable()
     importlib.import_module("musicrec.wsgi")
     gc.freeze()

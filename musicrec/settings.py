@@ -1,4 +1,4 @@
-"""Every setting, with a default that runs on a laptop. docs/reference/settings.md explains each; a test keeps it so."""
+"""Every setting, with a default that runs on a laptop; docs/reference/settings.md explains each."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 class Env(environ.Env):  # type: ignore[misc]
-    """Reads the environment; a value that cannot be read is refused by name."""
+    """Reads the environment, and names the variable in the error for a value that cannot be read."""
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -23,7 +23,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.str("MUSICREC_VAR_DIR", str(BASE_DIR / "var")))
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
-# --- Who may reach it ---
+# --- Security ---
 DEBUG = env.bool("DEBUG", False)
 if not (SECRET_KEY := env.str("SECRET_KEY", "")):
     from musicrec.secret import secret_key
@@ -43,7 +43,7 @@ CORS_ALLOW_HEADERS = ["authorization", "content-type", "content-encoding", "idem
 CORS_ALLOW_HEADERS += ["x-request-id"]
 CORS_EXPOSE_HEADERS = ["ETag", "Location", "Retry-After", "X-Request-ID"]
 
-# --- What it is made of ---
+# --- Apps and middleware ---
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
@@ -84,7 +84,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "musicrec.urls"
 WSGI_APPLICATION = "musicrec.wsgi.application"
 AUTH_USER_MODEL = "access.User"
-SILENCED_SYSTEM_CHECKS = ["models.W040"]  # SQLite has no covering indexes; PostgreSQL, which needs them, has
+SILENCED_SYSTEM_CHECKS = ["models.W040"]  # SQLite has no covering indexes
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE, TIME_ZONE, USE_I18N, USE_TZ = "en", "UTC", False, True
 TEMPLATES = [
@@ -107,14 +107,14 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 STATIC_URL = "/static/"
 (STATIC_ROOT := VAR_DIR / "static").mkdir(exist_ok=True)
-WHITENOISE_USE_FINDERS = True  # no collectstatic step to forget
-WHITENOISE_MAX_AGE = 60  # files keep their names; a page must not mix those of two releases for long
+WHITENOISE_USE_FINDERS = True  # serve from the apps, without collectstatic
+WHITENOISE_MAX_AGE = 60  # names have no hash, and a page must not mix files of two releases for long
 
-# --- Where it keeps things ---
+# --- Database and cache ---
 DATABASES = {"default": env.db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'musicrec.sqlite3'}")}
 DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    DATABASES["default"]["TEST"] = {"NAME": VAR_DIR / "test.sqlite3"}  # a file, as in service, not memory
+    DATABASES["default"]["TEST"] = {"NAME": VAR_DIR / "test.sqlite3"}  # a file, as in production
     # With Django's defaults a fifth of concurrent writes fail with "database is locked"; with these, none.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -169,7 +169,7 @@ MUSICREC = {
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", REDIS_URL)
 CELERY_TASK_ROUTES = {f"recommendations.{task}": {"queue": "training"} for task in ("train_model", "tune_model")}
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = False  # a training run that killed its worker must not be handed to the next one
+CELERY_TASK_ACKS_LATE = False  # a training run that killed its worker must not be redelivered
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
@@ -206,7 +206,7 @@ MUSICREC |= {
 SPECTACULAR_SETTINGS = {
     "TITLE": "musicrec",
     "VERSION": "1",
-    "DESCRIPTION": "What each listener should hear next, and what is like this track.",
+    "DESCRIPTION": "Recommendations for each listener, and tracks similar to a track.",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -220,7 +220,7 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {"SITE_TITLE": "musicrec", "SITE_HEADER": "musicrec", "SITE_SYMBOL": "graphic_eq", "SHOW_HISTORY": True}
 UNFOLD |= {"LOGIN": {"form": "access.forms.LimitedAuthenticationForm"}}
 
-# --- What it says ---
+# --- Logging ---
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

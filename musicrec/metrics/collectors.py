@@ -1,5 +1,7 @@
-"""Numbers that are looked up whenever Prometheus asks: two queries, a look into the folder of models, one round trip
-to the broker."""
+"""Metrics that are read from the database, the model folder and the broker whenever Prometheus scrapes.
+
+Workers have no port to scrape. What they do is recorded in tables, which any web process can read.
+"""
 
 import logging
 import time
@@ -26,53 +28,55 @@ from recommendations.version_store import version_store
 
 logger = logging.getLogger(__name__)
 QUEUES = ("celery", "training")
-BROKER_SECONDS = 0.1  # to connect, and again to answer
-Rows = dict[str, dict[str, tuple[int, datetime | None]]]
-"""By kind and by what distinguishes them: how many, and when the newest."""
-Values = Mapping[Any, float]  # by a tuple of the values of its labels; mypy takes no tuple for a shorter one
-RUNS, STUDIES = TrainingRun.Status, TuningStudy.Status
-SUCCEEDED = (RUNS.PUBLISHED, RUNS.UNCHANGED)
+BROKER_TIMEOUT_SECONDS = 0.1  # to connect, and again to respond
+GroupCounts = dict[str, tuple[int, datetime | None]]
+"""Number of rows and the newest time, by status or kind."""
+RunStatus = TrainingRun.Status
+SUCCESSFUL = (RunStatus.PUBLISHED, RunStatus.UNCHANGED)
 
 
 @dataclass
 class PartMetrics:
+    """The metrics of one part of the installation, and whether it could be read."""
+
     answered: bool = True
     metrics: list[Metric] = field(default_factory=list)
 
 
 def collect_from_database() -> PartMetrics:
-    """What background work left in the database."""
+    """Collect what background work has recorded in its tables, by two queries."""
     try:
-        return PartMetrics(metrics=[*_of_rows(_counts()), *_of_newest_run()])
+        return PartMetrics(metrics=[*_count_rows(), *_newest_training_run()])
     except Error as error:
-        logger.warning("metrics without what the database knows: %s", error)
+        logger.warning("metrics of the database are missing: %s", error)
         return PartMetrics(answered=False)
 
 
 def collect_from_model_folder() -> PartMetrics:
-    """The version pointed to, as the disk has it."""
+    """Collect age and size of the version in service."""
     try:
         pointer = version_store().pointer()
         if pointer is None:
             return PartMetrics()
         folder = version_store().folder(pointer.version)
-        trained, size = (folder / MODEL_FILE).stat().st_mtime, version_store().size(pointer.version)
+        trained_at, size = (folder / MODEL_FILE).stat().st_mtime, version_store().size(pointer.version)
     except LOAD_ERRORS as error:
-        logger.warning("metrics without the model: %s", error)
+        logger.warning("metrics of the model are missing: %s", error)
         return PartMetrics(answered=False)
+    age = max(0.0, time.time() - trained_at)
     return PartMetrics(
         metrics=[
-            _gauge("musicrec_model_info", "The version in service: 1.", {(pointer.version,): 1}, ["version"]),
-            _gauge("musicrec_model_trained_timestamp_seconds", "When its files were written.", {(): trained}),
-            _gauge("musicrec_model_age_seconds", "Since then.", {(): max(0.0, time.time() - trained)}),
-            _gauge("musicrec_model_size_bytes", "Its files on disk.", {(): size}),
+            _gauge("musicrec_model_info", "The version in service: always 1.", {(pointer.version,): 1}, ["version"]),
+            _gauge("musicrec_model_trained_timestamp_seconds", "When its files were written.", {(): trained_at}),
+            _gauge("musicrec_model_age_seconds", "Time since its files were written.", {(): age}),
+            _gauge("musicrec_model_size_bytes", "Size of its files on disk.", {(): size}),
         ]
     )
 
 
 def collect_from_broker() -> PartMetrics | None:
-    """Tasks that wait for a worker. None where there is no broker, or one that is no Redis."""
-    client = _broker(settings.CELERY_BROKER_URL)
+    """Collect the lengths of the task queues; None if there is no broker, or one that is not Redis."""
+    client = _broker_client(settings.CELERY_BROKER_URL)
     if client is None:
         return None
     try:
@@ -81,77 +85,74 @@ def collect_from_broker() -> PartMetrics | None:
                 pipe.llen(queue)
             lengths = pipe.execute()
     except (RedisError, OSError) as error:
-        logger.warning("metrics without the queues: %s", error)
+        logger.warning("metrics of the task queues are missing: %s", error)
         return PartMetrics(answered=False)
     waiting = {(queue,): float(length) for queue, length in zip(QUEUES, lengths, strict=True)}
-    return PartMetrics(metrics=[_gauge("musicrec_queue_tasks", "Tasks that wait for a worker.", waiting, ["queue"])])
+    return PartMetrics(metrics=[_gauge("musicrec_queue_tasks", "Tasks waiting for a worker.", waiting, ["queue"])])
 
 
 @lru_cache(maxsize=1)
-def _broker(url: str) -> "Redis | None":
-    url = url.replace("redis+socket://", "unix://", 1)
+def _broker_client(url: str) -> "Redis | None":
+    url = url.replace("redis+socket://", "unix://", 1)  # Celery's name for it
     if not url.startswith(("redis://", "rediss://", "unix://")):
         return None
-    return Redis.from_url(url, **connection_options(BROKER_SECONDS))
+    return Redis.from_url(url, **connection_options(BROKER_TIMEOUT_SECONDS))
 
 
-def _counts() -> Rows:
-    """One query: how many there are of each kind that waits, runs or has ended."""
-    parts = [
-        _by("run", TrainingRun.objects, "finished_at", F("status")),
-        _by("study", TuningStudy.objects, "finished_at", F("status")),
-        _by("import", HistoryImport.objects, "finished_at", F("status")),
-        _by("alarm", Alarm.objects, "last_at", F("kind"), counted=Q(resolved_at=None)),
-        _by("erasure", Erasure.objects, "requested_at", Value(""), counted=Q(completed_at=None)),
+def _count_rows() -> Iterator[Metric]:
+    """Count runs, studies, imports, alarms and erasures by one query."""
+    subqueries = [
+        _grouped_counts("run", TrainingRun.objects, "finished_at", F("status")),
+        _grouped_counts("study", TuningStudy.objects, "finished_at", F("status")),
+        _grouped_counts("import", HistoryImport.objects, "finished_at", F("status")),
+        _grouped_counts("alarm", Alarm.objects, "last_at", F("kind"), counted=Q(resolved_at=None)),
+        _grouped_counts("erasure", Erasure.objects, "requested_at", Value(""), counted=Q(completed_at=None)),
     ]
-    rows: Rows = {}
-    for kind, label, count, newest in parts[0].union(*parts[1:], all=True):
-        rows.setdefault(kind, {})[label] = count, newest
-    return rows
+    counts: dict[str, GroupCounts] = {"run": {}, "study": {}, "import": {}, "alarm": {}, "erasure": {}}
+    for kind, group, count, newest in subqueries[0].union(*subqueries[1:], all=True):
+        counts[kind][group] = count, newest
+    runs, studies, imports = counts["run"], counts["study"], counts["import"]
+    yield _counts_by("status", "musicrec_training_runs", "Training runs.", RunStatus.values, runs)
+    yield _counts_by("status", "musicrec_tuning_studies", "Tuning studies.", TuningStudy.Status.values, studies)
+    yield _counts_by("status", "musicrec_imports", "Uploaded histories.", HistoryImport.Status.values, imports)
+    yield _counts_by("kind", "musicrec_alarms_open", "Alarms that are not resolved.", [], counts["alarm"])
+    waiting = sum(count for count, _ in counts["erasure"].values())
+    yield _gauge("musicrec_erasures_waiting", "Listeners waiting to be erased.", {(): waiting})
+    finished = {(status,): at.timestamp() for status, (_, at) in runs.items() if at}
+    name = "musicrec_training_last_timestamp_seconds"
+    yield _gauge(name, "When the last run with this status finished.", finished, ["status"])
+    if successful := [at for (status,), at in finished.items() if status in SUCCESSFUL]:
+        name = "musicrec_training_last_success_timestamp_seconds"
+        yield _gauge(name, "When the last successful run finished.", {(): max(successful)})
 
 
-def _by(kind: str, rows: Any, when: str, label: F | Value, counted: Q | None = None) -> QuerySet[Any, Any]:
-    """(kind, label, how many, the newest `when`) of each label."""
-    named = rows.order_by().values(what=Value(kind, CharField()), label=Cast(label, CharField()))
-    counts = named.annotate(count=Count("pk", filter=counted), newest=Max(when))
-    return counts.values_list("what", "label", "count", "newest")  # type: ignore[no-any-return]
+def _grouped_counts(
+    kind: str, rows: Any, time_field: str, group: F | Value, counted: Q | None = None
+) -> QuerySet[Any, Any]:
+    """Select (kind, group, number of rows that satisfy `counted`, newest time of all rows) by group."""
+    groups = rows.order_by().values(row_kind=Value(kind, CharField()), group=Cast(group, CharField()))
+    counts = groups.annotate(count=Count("pk", filter=counted), newest=Max(time_field))
+    return counts.values_list("row_kind", "group", "count", "newest")  # type: ignore[no-any-return]
 
 
-def _of_rows(rows: Rows) -> Iterator[Metric]:
-    runs, imports = rows.get("run", {}), rows.get("import", {})
-    yield _by_label("musicrec_training_runs", "Training runs in the table.", "status", RUNS.values, runs)
-    yield _by_label("musicrec_tuning_studies", "Tuning studies.", "status", STUDIES.values, rows.get("study", {}))
-    yield _by_label("musicrec_imports", "Uploaded histories.", "status", HistoryImport.Status.values, imports)
-    yield _by_label("musicrec_alarms_open", "Alarms not resolved.", "kind", [], rows.get("alarm", {}))
-    waiting = sum(count for count, _ in rows.get("erasure", {}).values())
-    yield _gauge("musicrec_erasures_waiting", "Listeners who wait to be forgotten.", {(): waiting})
-    ended = {(status,): at.timestamp() for status, (_, at) in runs.items() if at}
-    name, text = "musicrec_training_last_timestamp_seconds", "When the last run that ended so ended."
-    yield _gauge(name, text, ended, ["status"])
-    if good := [at for (status,), at in ended.items() if status in SUCCEEDED]:
-        name, text = "musicrec_training_last_success_timestamp_seconds", "When the last run ended well."
-        yield _gauge(name, text, {(): max(good)})
-
-
-def _of_newest_run() -> Iterator[Metric]:
-    """One query: the newest run that trained."""
-    trained = TrainingRun.objects.filter(status__in=[RUNS.PUBLISHED, RUNS.HELD_BACK]).order_by("-pk")
+def _newest_training_run() -> Iterator[Metric]:
+    trained = TrainingRun.objects.filter(status__in=[RunStatus.PUBLISHED, RunStatus.HELD_BACK]).order_by("-pk")
     for seconds, memory in trained.values_list("seconds", "peak_memory_bytes")[:1]:
-        stages = {(stage,): float(spent) for stage, spent in seconds.items()}
-        yield _gauge("musicrec_training_stage_seconds", "Of the newest run that trained.", stages, ["stage"])
-        yield _gauge("musicrec_training_memory_bytes", "Of the same run, at its peak.", {(): memory or 0})
+        stages = {(stage,): float(duration) for stage, duration in seconds.items()}
+        name = "musicrec_training_stage_seconds"
+        yield _gauge(name, "Duration by stage of the newest run that trained a version.", stages, ["stage"])
+        yield _gauge("musicrec_training_memory_bytes", "Peak memory of the same run.", {(): memory or 0})
 
 
-def _by_label(
-    name: str, text: str, label: str, known: list[str], rows: dict[str, tuple[int, datetime | None]]
-) -> Metric:
-    """Those that are known have a 0 where there is none: a series that is missing cannot be compared."""
-    counts = dict.fromkeys(known, 0) | {value: count for value, (count, _) in rows.items()}
-    return _gauge(name, text, {(value,): count for value, count in counts.items()}, [label])
+def _counts_by(label: str, name: str, help_text: str, known_values: list[str], counts: GroupCounts) -> Metric:
+    """Build a gauge with a 0 for known values without rows, because a missing series cannot be compared."""
+    values = dict.fromkeys(known_values, 0) | {value: count for value, (count, _) in counts.items()}
+    return _gauge(name, help_text, {(value,): count for value, count in values.items()}, [label])
 
 
-def _gauge(name: str, text: str, values: Values, labels: list[str] | None = None) -> Metric:
-    gauge = GaugeMetricFamily(name, text, labels=labels or [])
-    for of, value in values.items():
-        gauge.add_metric(of, value)
+def _gauge(name: str, help_text: str, values: Mapping[Any, float], labels: list[str] | None = None) -> Metric:
+    """Build a gauge from values by a tuple of label values."""
+    gauge = GaugeMetricFamily(name, help_text, labels=labels or [])
+    for label_values, value in values.items():
+        gauge.add_metric(label_values, value)
     return gauge

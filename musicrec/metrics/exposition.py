@@ -1,8 +1,4 @@
-"""What `/metrics` says: what web processes have counted, and what is looked up when it is asked.
-
-Workers have no port to be asked at. What they do stands in tables, which any web process reads: that is right however
-many of them there are, and on which hosts.
-"""
+"""The content of `/metrics`: what the web processes have counted, and what is collected at the time of the scrape."""
 
 import os
 from collections.abc import Iterator
@@ -15,36 +11,39 @@ from prometheus_client.registry import Collector
 
 from musicrec.metrics.collectors import collect_from_broker, collect_from_database, collect_from_model_folder
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-
 
 class InstallationCollector(Collector):
-    """Never fails, nor waits long: what is away is said to be away, and its numbers are missing."""
+    """Collects from the database, the model folder and the broker.
+
+    It never fails and does not wait long: a part that does not answer has `musicrec_up` 0 and no other metrics.
+    """
 
     def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("musicrec_up", "Whether a part answered when this was asked: 1 or 0.", labels=["part"])
-        for part, look in (
-            ("database", collect_from_database),
-            ("models", collect_from_model_folder),
-            ("broker", collect_from_broker),
-        ):
-            found = look()
-            if found is None:  # there is no such part
+        up = GaugeMetricFamily("musicrec_up", "Whether a part answered this scrape: 1 or 0.", labels=["part"])
+        parts = {
+            "database": collect_from_database,
+            "models": collect_from_model_folder,
+            "broker": collect_from_broker,
+        }
+        for part, collect_metrics in parts.items():
+            collected = collect_metrics()
+            if collected is None:  # this installation has no such part
                 continue
-            up.add_metric([part], float(found.answered))
-            yield from found.metrics
+            up.add_metric([part], float(collected.answered))
+            yield from collected.metrics
         yield up
 
 
 def render_metrics() -> bytes:
-    """In Prometheus' text format."""
-    looked_up = CollectorRegistry()
-    looked_up.register(InstallationCollector())
-    return generate_latest(_counted()) + generate_latest(looked_up)
+    """Return all metrics in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(InstallationCollector())
+    return generate_latest(_process_metrics()) + generate_latest(registry)
 
 
-def _counted() -> CollectorRegistry:
-    folder = os.environ.get(FOLDER)
+def _process_metrics() -> CollectorRegistry:
+    """Return the metrics of this process, or of all web processes if they share a folder of metrics."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if not folder:
         return REGISTRY
     remove_gauges_of_dead_processes(Path(folder))
@@ -54,15 +53,14 @@ def _counted() -> CollectorRegistry:
 
 
 def remove_gauges_of_dead_processes(folder: Path) -> None:
-    """Gauges of processes that have ended; granian has no hook for it. What they counted stays: totals never fall."""
+    """Delete the gauges of processes that have ended, as granian has no hook for that.
+
+    Their counters stay: a total must never fall.
+    """
     for pid in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")}:
         if not _is_alive(pid):
-            _forget(folder, pid)
-
-
-def _forget(folder: Path, pid: int) -> None:
-    with suppress(FileNotFoundError):  # another process was asked at the same time, and was first
-        multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+            with suppress(FileNotFoundError):  # another process may be answering a scrape at the same time
+                multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
 
 
 def _is_alive(pid: int) -> bool:
@@ -70,6 +68,6 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # it exists and belongs to another user
         return True
     return True
