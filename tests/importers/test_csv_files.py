@@ -15,8 +15,8 @@ def read(*paths: Path, namespace: str = "") -> list[Record]:
 
 
 @pytest.fixture
-def plays(tmp_path):
-    """Reads a file of plays with the text given."""
+def read_plays(tmp_path):
+    """Return a function that writes a file of plays and reads it."""
 
     def read_text(text: str | bytes, name: str = "plays.csv", **options: str) -> list[Record]:
         path = tmp_path / name
@@ -26,16 +26,16 @@ def plays(tmp_path):
     return read_text
 
 
-def refusals(records: list[Record]) -> list[RefusedRow]:
-    return [r for r in records if isinstance(r, RefusedRow)]
+def refused_rows(records: list[Record]) -> list[RefusedRow]:
+    return [record for record in records if isinstance(record, RefusedRow)]
 
 
-def event(identity: str) -> bytes:
+def hash_of(identity: str) -> bytes:
     return hashlib.blake2b(identity.encode(), digest_size=16).digest()
 
 
-def test_a_play_without_further_columns_is_a_listen_as_counted_by_its_source(plays):
-    assert plays("user,track,time\nalice,t1,1600000000\n") == [
+def test_a_play_without_optional_columns_counts_as_completed(read_plays):
+    assert read_plays("user,track,time\nalice,t1,1600000000\n") == [
         PlayRecord(
             user="alice",
             track="t1",
@@ -45,15 +45,15 @@ def test_a_play_without_further_columns_is_a_listen_as_counted_by_its_source(pla
             ms_played=None,
             milestone=100,
             is_completed=True,
-            event_id=event("\0alice\0t1\x001600000000\0play"),
+            event_id=hash_of("\0alice\0t1\x001600000000\0play"),
             file="plays.csv",
             line=2,
         )
     ]
 
 
-def test_every_column_is_read(plays):
-    [play] = plays(
+def test_every_column_is_read(read_plays):
+    [play] = read_plays(
         "listener;item;listened_at;play_count;event_type;ms_played;milestone;is_completed;session_id;device;context;"
         "event_id\nalice;t1;1600000000;1;LIKE;61000;50;no;s1;phone;radio;6F9619FF-8B86-D011-B42D-00C04FC964FF\n"
     )
@@ -86,8 +86,8 @@ def test_every_column_is_read(plays):
         ("2020-09-13", 1_599_955_200),
     ],
 )
-def test_times_are_unix_seconds_milliseconds_or_iso_8601(plays, written, seconds):
-    [play] = plays(f"user,track,time\nalice,t1,{written}\n")
+def test_times_are_unix_seconds_milliseconds_or_iso_8601(read_plays, written, seconds):
+    [play] = read_plays(f"user,track,time\nalice,t1,{written}\n")
     assert play.time == seconds
 
 
@@ -105,8 +105,8 @@ def test_times_are_unix_seconds_milliseconds_or_iso_8601(plays, written, seconds
         ("kind", "like", 0, False),
     ],
 )
-def test_what_was_heard_follows_from_what_the_row_carries(plays, columns, cells, milestone, is_completed):
-    [play] = plays(f"user,track,time,{columns}\nalice,t1,1600000000,{cells}\n")
+def test_missing_milestones_and_completions_are_inferred(read_plays, columns, cells, milestone, is_completed):
+    [play] = read_plays(f"user,track,time,{columns}\nalice,t1,1600000000,{cells}\n")
     assert (play.milestone, play.is_completed) == (milestone, is_completed)
 
 
@@ -128,9 +128,9 @@ def test_what_was_heard_follows_from_what_the_row_carries(plays, columns, cells,
         ("al\0ice,t1,1600000000,", "line: contains a NUL character"),
     ],
 )
-def test_a_bad_row_is_refused_and_the_others_go_on(plays, row, reason):
-    records = plays(f"user,track,time,plays\nbob,t1,1600000000,\n{row}\ncharlie,t1,1600000000,\n")
-    assert refusals(records) == [RefusedRow("plays.csv", 3, reason)]
+def test_a_bad_row_is_refused_and_the_others_are_read(read_plays, row, reason):
+    records = read_plays(f"user,track,time,plays\nbob,t1,1600000000,\n{row}\ncharlie,t1,1600000000,\n")
+    assert refused_rows(records) == [RefusedRow("plays.csv", 3, reason)]
     assert [r.user for r in records if isinstance(r, PlayRecord)] == ["bob", "charlie"]
 
 
@@ -145,35 +145,36 @@ def test_a_bad_row_is_refused_and_the_others_go_on(plays, row, reason):
         ("session", "s" * 65, f"session: '{'s' * 39}…' is not a text of at most 64 characters"),
     ],
 )
-def test_an_optional_value_that_is_wrong_refuses_its_row(plays, column, value, reason):
-    assert plays(f"user,track,time,{column}\nalice,t1,1600000000,{value}\n") == [RefusedRow("plays.csv", 2, reason)]
+def test_a_row_with_an_invalid_optional_value_is_refused(read_plays, column, value, reason):
+    records = read_plays(f"user,track,time,{column}\nalice,t1,1600000000,{value}\n")
+    assert records == [RefusedRow("plays.csv", 2, reason)]
 
 
-def test_bytes_that_are_not_utf_8_refuse_their_line_only(plays):
-    records = plays(b"user,track,time\nZo\xeb,t1,1600000000\nzoe,t1,1600000000\n")
+def test_only_the_line_that_is_not_utf_8_is_refused(read_plays):
+    records = read_plays(b"user,track,time\nZo\xeb,t1,1600000000\nzoe,t1,1600000000\n")
     assert records[0] == RefusedRow("plays.csv", 2, "line: byte 3 is not UTF-8; save the file as UTF-8")
     assert [r.line for r in records] == [2, 3]
 
 
-def test_the_namespace_comes_before_outside_ids(plays):
-    [play] = plays("user,track,time\nalice,t1,1600000000\n", namespace="radio")
+def test_ids_are_prefixed_with_the_namespace(read_plays):
+    [play] = read_plays("user,track,time\nalice,t1,1600000000\n", namespace="radio")
     assert (play.user, play.track) == ("radio:alice", "radio:t1")
-    assert play.event_id == event("radio\0radio:alice\0radio:t1\x001600000000\0play")
+    assert play.event_id == hash_of("radio\0radio:alice\0radio:t1\x001600000000\0play")
 
 
-def test_byte_order_mark_carriage_returns_and_blank_lines_do_no_harm(plays):
-    records = plays("\ufeffUser,Track,Time\r\n\r\nalice,t1,1600000000\r\n   \r\nbob,t1,1600000000")
+def test_byte_order_marks_carriage_returns_and_blank_lines_are_ignored(read_plays):
+    records = read_plays("\ufeffUser,Track,Time\r\n\r\nalice,t1,1600000000\r\n   \r\nbob,t1,1600000000")
     assert [(r.user, r.line) for r in records] == [("alice", 3), ("bob", 5)]
 
 
-def test_the_same_row_is_the_same_event(plays):
+def test_equal_rows_have_equal_event_ids(read_plays):
     text = "user,track,time\nalice,t1,1600000000\nalice,t1,1600000000\nalice,t1,1600000001\n"
-    first, second, later = (r.event_id for r in plays(text))
+    first, second, later = (r.event_id for r in read_plays(text))
     assert first == second != later
-    assert [r.event_id for r in plays(text)] == [first, second, later]
+    assert [r.event_id for r in read_plays(text)] == [first, second, later]
 
 
-def test_a_total_is_the_same_event_whenever_it_is_read(plays, tmp_path):
+def test_the_event_id_of_a_total_does_not_depend_on_the_time_of_the_import(read_plays, tmp_path):
     path = tmp_path / "totals.csv"
     path.write_text("user,track,plays\nalice,t1,13\nbob,t1,1\n")
     now, later = (
@@ -184,33 +185,33 @@ def test_a_total_is_the_same_event_whenever_it_is_read(plays, tmp_path):
     assert (
         [r.event_id for r in now]
         == [r.event_id for r in later]
-        == [event(f"\0{u}\0t1\0\0play") for u in ("alice", "bob")]
+        == [hash_of(f"\0{u}\0t1\0\0play") for u in ("alice", "bob")]
     )
 
 
-def test_plays_that_name_title_and_artist_bring_their_tracks_along(plays):
-    records = plays(
+def test_plays_with_title_and_artist_yield_their_tracks(read_plays):
+    records = read_plays(
         "user,track_id,track,artist,time\nalice,t1,Blue,Ann Oakmere,1600000000\nbob,t1,Blue,Ann Oakmere,1600000000\n"
     )
     assert [type(r) for r in records] == [TrackRecord, PlayRecord, PlayRecord]
     assert records[0] == TrackRecord("t1", "Blue", "Ann Oakmere", "name:ann oakmere", file="plays.csv", line=2)
 
 
-def test_a_row_that_leaves_the_title_empty_is_a_play_all_the_same(plays):
-    records = plays("user,track,title,artist,time\nalice,t1,,,1600000000\nalice,t1,Blue,Ann,1600000001\n")
+def test_a_row_without_a_title_is_still_a_play(read_plays):
+    records = read_plays("user,track,title,artist,time\nalice,t1,,,1600000000\nalice,t1,Blue,Ann,1600000001\n")
     assert [(type(r), r.line) for r in records] == [(PlayRecord, 2), (TrackRecord, 3), (PlayRecord, 3)]
 
 
-def test_quoted_fields_hold_separators_quotes_and_line_breaks(plays):
-    records = plays(
+def test_quoted_fields_may_contain_separators_quotes_and_line_breaks(read_plays):
+    records = read_plays(
         'user,track,title,artist,time\nalice,t1,"A ""B"", C","Two\nLines",1600000000\nbob,t1,,,1600000000\n'
     )
     assert [r.line for r in records] == [2, 2, 4]
     assert (records[0].title, records[0].artist) == ('A "B", C', "Two\nLines")
 
 
-def test_a_quote_inside_an_unquoted_field_is_an_ordinary_character(plays):
-    [track, _] = plays('user,track,title,artist,time\nalice,t1,7" Single,Ann,1600000000\n')
+def test_a_quote_inside_an_unquoted_field_is_an_ordinary_character(read_plays):
+    [track, _] = read_plays('user,track,title,artist,time\nalice,t1,7" Single,Ann,1600000000\n')
     assert track.title == '7" Single'
 
 
@@ -221,38 +222,39 @@ STRAY = (
 
 
 @pytest.mark.parametrize("following", [1, 19, 20, 21, 100])
-def test_a_stray_opening_quote_costs_one_line(plays, following):
+def test_a_stray_opening_quote_refuses_only_its_own_line(read_plays, following):
     rest = "".join(f"bob,t{n},1600000000\n" for n in range(following))
-    records = plays(f'user,track,time\n"alice,t1,1600000000\n{rest}')
+    records = read_plays(f'user,track,time\n"alice,t1,1600000000\n{rest}')
     assert records[0] == RefusedRow("plays.csv", 2, STRAY)
     assert [r.line for r in records[1:]] == list(range(3, 3 + following))
 
 
-def test_two_stray_quotes_do_not_swallow_the_rows_between_them(plays):
-    records = plays('user,track,time\n"alice,t1,1600000000\nbob,t1,1600000000\n"charlie,t1,1600000000\n')
+def test_two_stray_quotes_do_not_swallow_the_rows_between_them(read_plays):
+    records = read_plays('user,track,time\n"alice,t1,1600000000\nbob,t1,1600000000\n"charlie,t1,1600000000\n')
     assert [(type(r), r.line) for r in records] == [(RefusedRow, 2), (PlayRecord, 3), (RefusedRow, 4)]
 
 
-def test_quotes_mean_nothing_in_tab_separated_text(plays):
-    [track, play] = plays('user\ttrack\ttitle\tartist\ttime\nalice\t"t1\t"Heroes\tAnn\t1600000000\n', name="plays.tsv")
+def test_tab_separated_text_has_no_quoting(read_plays):
+    text = 'user\ttrack\ttitle\tartist\ttime\nalice\t"t1\t"Heroes\tAnn\t1600000000\n'
+    [track, play] = read_plays(text, name="plays.tsv")
     assert (track.title, play.track) == ('"Heroes', '"t1')
 
 
-def test_a_header_may_be_quoted(plays):
-    [play] = plays('"User","Track","Time","Notes, if any"\n"alice","t1","1600000000","none"\n')
+def test_a_header_may_be_quoted(read_plays):
+    [play] = read_plays('"User","Track","Time","Notes, if any"\n"alice","t1","1600000000","none"\n')
     assert (play.user, play.track, play.time) == ("alice", "t1", 1_600_000_000)
 
 
-def test_files_of_tracks_are_read_first_whatever_their_order(tmp_path):
+def test_files_of_tracks_are_read_before_files_of_plays(tmp_path):
     (tmp_path / "a.csv").write_text("user,track,time\nalice,t1,1600000000\n")
     (tmp_path / "b.csv").write_text("id,title,artist\nt1,Blue,Ann\n")
     assert [r.file for r in read(tmp_path / "a.csv", tmp_path / "b.csv")] == ["b.csv", "a.csv"]
 
 
-def test_a_folder_stands_for_its_tracks_and_plays(tmp_path):
+def test_files_of_a_folder_are_found_by_their_names(tmp_path):
     (tmp_path / "plays.csv").write_text("user,track,time\nalice,t1,1600000000\n")
     (tmp_path / "tracks.tsv").write_text("id\ttitle\tartist\nt1\tBlue\tAnn\n")
-    (tmp_path / "notes.csv").write_text("nothing of ours\n")
+    (tmp_path / "notes.csv").write_text("not a table\n")
     assert [r.file for r in read(tmp_path)] == ["tracks.tsv", "plays.csv"]
 
 
@@ -274,24 +276,24 @@ def test_a_folder_stands_for_its_tracks_and_plays(tmp_path):
         (b"user,track,user", "{path}: the header names user more than once; rename or remove one"),
     ],
 )
-def test_an_unusable_file_says_what_is_wrong_before_anything_is_read(tmp_path, content, message):
+def test_an_unusable_file_raises_before_the_first_record(tmp_path, content, message):
     path = tmp_path / "x.csv"
     path.write_bytes(content)
-    with pytest.raises(FormatError) as refused:
+    with pytest.raises(FormatError) as error:
         IMPORTERS["csv"].read([path], namespace="", as_of=AS_OF, on_bytes=lambda n: None)
-    assert str(refused.value) == message.format(path=path)
+    assert str(error.value) == message.format(path=path)
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FormatError, match=r"gone\.csv: there is no such file; check the path"):
-        read(tmp_path / "gone.csv")
+def test_missing_input_is_reported(tmp_path):
+    with pytest.raises(FormatError, match=r"missing\.csv: there is no such file; check the path"):
+        read(tmp_path / "missing.csv")
     with pytest.raises(FormatError, match=r"this folder has no tracks\.csv or .* name the files themselves"):
         read(tmp_path)
     with pytest.raises(FormatError, match="no input: name a file"):
         read()
 
 
-def test_on_bytes_adds_up_to_total_bytes(tmp_path):
+def test_reported_bytes_add_up_to_total_bytes(tmp_path):
     path, consumed = tmp_path / "plays.csv", []
     path.write_text("user,track,time\n" + "alice,t1,1600000000\n" * 20_000)
     list(IMPORTERS["csv"].read([path], namespace="", as_of=AS_OF, on_bytes=consumed.append))
@@ -299,6 +301,6 @@ def test_on_bytes_adds_up_to_total_bytes(tmp_path):
     assert 5 <= len(consumed) <= 20
 
 
-def test_totals_of_two_weeks_are_two_events(plays):
-    first, second = plays("user,track,time,plays\nalice,t1,1600000000,13\nalice,t1,1600604800,5\n")
+def test_totals_with_different_times_are_different_events(read_plays):
+    first, second = read_plays("user,track,time,plays\nalice,t1,1600000000,13\nalice,t1,1600604800,5\n")
     assert first.event_id != second.event_id

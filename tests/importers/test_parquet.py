@@ -22,7 +22,7 @@ def write(path, **columns):
     return path
 
 
-def test_a_table_reads_like_the_same_table_as_csv(tmp_path):
+def test_a_parquet_table_yields_the_same_records_as_the_csv_table(tmp_path):
     columns = {
         "user": ["alice", "bob", "", "dora"],
         "track": ["t1", "t1", "t1", "t1"],
@@ -58,10 +58,10 @@ def test_times_may_be_timestamps_numbers_or_text(tmp_path, column):
     assert (play.time, play.track) == (1_600_000_000, "7")
 
 
-def test_a_time_no_calendar_holds_is_refused(tmp_path):
+def test_a_time_beyond_the_calendar_is_refused(tmp_path):
     column = pa.array([2**62], pa.timestamp("us"))
-    [refusal] = read(write(tmp_path / "p.parquet", user=["alice"], track=["t1"], time=column))
-    assert refusal.reason == (
+    [refused_row] = read(write(tmp_path / "p.parquet", user=["alice"], track=["t1"], time=column))
+    assert refused_row.reason == (
         "time: '4611686018427387904 microseconds' is not a time in UNIX seconds, UNIX milliseconds or ISO 8601"
     )
 
@@ -76,16 +76,16 @@ def test_missing_values_and_lists_are_read(tmp_path):
         tempo=pa.array([120.5, None]),
         genres=pa.array([["rock", "mood:calm"], None]),
     )
-    track, refusal = read(path)
+    track, refused_row = read(path)
     assert (track.year, track.tempo, track.tags) == (
         1999,
         120.5,
         (TagRecord("rock", "genre"), TagRecord("calm", "mood")),
     )
-    assert refusal == RefusedRow("t.parquet", 2, "artist: empty, expected a text of 1 to 512 characters")
+    assert refused_row == RefusedRow("t.parquet", 2, "artist: empty, expected a text of 1 to 512 characters")
 
 
-def test_bytes_that_are_no_text_refuse_their_row_only(tmp_path):
+def test_only_the_rows_with_invalid_text_are_refused(tmp_path):
     users = pa.array([b"al\xffice", b"bo\0b", b"charlie"]).cast(pa.binary())
     users = pa.Array.from_buffers(pa.string(), 3, users.buffers())
     records = read(write(tmp_path / "p.parquet", user=users, track=["t1"] * 3, time=[1_600_000_000] * 3))
@@ -96,19 +96,19 @@ def test_bytes_that_are_no_text_refuse_their_row_only(tmp_path):
     assert records[2].user == "charlie"
 
 
-def test_a_list_of_broken_text_refuses_its_row_only(tmp_path):
+def test_only_the_row_with_invalid_text_in_a_list_is_refused(tmp_path):
     texts = pa.array([b"ro\xffck", b"pop"]).cast(pa.binary())
     tags = pa.ListArray.from_arrays(
         pa.array([0, 1, 2], pa.int32()), pa.Array.from_buffers(pa.string(), 2, texts.buffers())
     )
-    refusal, track = read(
+    refused_row, track = read(
         write(tmp_path / "t.parquet", id=["t1", "t2"], title=["a", "b"], artist=["c", "d"], tags=tags)
     )
-    assert refusal == RefusedRow("t.parquet", 1, "row: contains bytes that are not UTF-8")
+    assert refused_row == RefusedRow("t.parquet", 1, "row: contains bytes that are not UTF-8")
     assert track.tags == (TagRecord("pop", "other"),)
 
 
-def test_a_folder_stands_for_its_tracks_and_plays_and_bytes_add_up(tmp_path):
+def test_files_of_a_folder_are_found_by_their_names_and_reported_bytes_add_up(tmp_path):
     write(tmp_path / "tracks.parquet", id=["t1"], title=["Blue"], artist=["Ann"])
     write(tmp_path / "plays.parquet", user=["alice"] * 9_000, track=["t1"] * 9_000, time=[1_600_000_000] * 9_000)
     consumed = []
@@ -117,21 +117,21 @@ def test_a_folder_stands_for_its_tracks_and_plays_and_bytes_add_up(tmp_path):
     assert sum(consumed) == IMPORTERS["parquet"].total_bytes([tmp_path])
 
 
-def test_a_file_that_is_not_parquet_is_named(tmp_path):
+def test_a_file_that_is_not_parquet_is_refused(tmp_path):
     path = tmp_path / "x.parquet"
     path.write_text("user,track\n" * 10)
-    with pytest.raises(FormatError) as refused:
+    with pytest.raises(FormatError) as error:
         read(path)
-    assert str(refused.value).startswith(f"{path}: this is not a Parquet file (")
+    assert str(error.value).startswith(f"{path}: this is not a Parquet file (")
     with pytest.raises(FormatError, match="a file of plays needs a column track"):
         read(write(path, user=["alice"]))
 
 
-def test_without_pyarrow_it_says_how_to_get_it(tmp_path, monkeypatch):
+def test_without_pyarrow_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     path = write(tmp_path / "p.parquet", user=["alice"], track=["t1"])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(FormatError) as refused:
+    with pytest.raises(FormatError) as error:
         read(path)
-    assert str(refused.value) == (
+    assert str(error.value) == (
         "Parquet files need pyarrow, which is not installed; pip install -r requirements-parquet.txt"
     )

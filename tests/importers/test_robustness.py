@@ -1,4 +1,4 @@
-"""What holds for any input: nothing is lost without a word, nothing but FormatError is raised, memory stays flat."""
+"""Properties of any input: no row is lost silently, only FormatError is raised, and memory stays bounded."""
 
 import tempfile
 import tracemalloc
@@ -32,15 +32,15 @@ def read(path):
     return IMPORTERS["csv"].read([path], namespace="", as_of=AS_OF, on_bytes=lambda n: None)
 
 
-def lines_of(body: bytes, header: bytes) -> list[int]:
-    """Numbers of the lines that are not blank, the plain way."""
+def line_numbers(body: bytes, header: bytes) -> list[int]:
+    """Return the numbers of the lines that are not blank, computed the simple way."""
     lines = (header + body).split(b"\n")
     texts = (line.removesuffix(b"\r") for line in lines)
     blank = [not t or (t[:1] == b" " and not t.decode("utf-8", "replace").strip()) for t in texts]
     return [n for n, is_blank in enumerate(blank[1:], 2) if not is_blank]
 
 
-def written(content: bytes) -> Path:
+def write_file(content: bytes) -> Path:
     with tempfile.NamedTemporaryFile(suffix=".csv", delete=False) as file:
         file.write(content)
     return Path(file.name)
@@ -52,20 +52,20 @@ BODIES = st.lists(st.sampled_from(ALPHABET), max_size=60).map(b"".join) | st.bin
 @settings(max_examples=300, deadline=None)
 @given(body=BODIES, header=st.sampled_from([b"user\ttrack\ttime\n", b"user;track;time\r\n", b"user,track,time\n"]))
 @example(body=b'"a,b,c\n\n"a",t,1600000000\n', header=b"user,track,time\n")
-def test_every_line_becomes_a_play_or_a_refusal(body, header):
-    path = written(header + body)
+def test_every_line_becomes_a_play_or_a_refused_row(body, header):
+    path = write_file(header + body)
     try:
         records = list(read(path))
     finally:
         path.unlink()
-    expected = lines_of(body, header)
+    expected = line_numbers(body, header)
     numbers = [r.line for r in records]
     assert {type(r) for r in records} <= {PlayRecord, RefusedRow}
     assert numbers == sorted(set(numbers))
     assert set(numbers) <= set(expected)
     if b"\t" in header or b'"' not in body:
         assert numbers == expected
-    else:  # a quoted field may go on for up to 20 lines, in a row that was understood
+    else:  # a quoted field may continue for up to 20 lines, in a row that was parsed
         starts = {r.line for r in records if isinstance(r, PlayRecord)}
         lost = set(expected) - set(numbers)
         assert all(any(start < n <= start + 20 for start in starts) for n in lost)
@@ -74,7 +74,7 @@ def test_every_line_becomes_a_play_or_a_refusal(body, header):
 @settings(max_examples=200, deadline=None)
 @given(content=st.binary(max_size=300) | BODIES)
 def test_arbitrary_bytes_raise_nothing_but_format_error(content):
-    path = written(content)
+    path = write_file(content)
     message = str(path)
     try:
         list(read(path))
@@ -85,8 +85,8 @@ def test_arbitrary_bytes_raise_nothing_but_format_error(content):
     assert message.startswith(str(path))
 
 
-def test_memory_does_not_grow_with_the_file(tmp_path):
-    def peak(lines: int) -> int:
+def test_memory_does_not_grow_with_the_size_of_the_file(tmp_path):
+    def peak_memory(lines: int) -> int:
         path = tmp_path / f"{lines}.csv"
         with path.open("w") as file:
             file.write("user,track,time,title,artist\n")
@@ -98,11 +98,11 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         finally:
             tracemalloc.stop()
 
-    peak(100)  # what is imported and cached once
-    assert peak(200_000) < 1.1 * peak(20_000) + 50_000
+    peak_memory(100)  # load what is imported and cached once
+    assert peak_memory(200_000) < 1.1 * peak_memory(20_000) + 50_000
 
 
-def test_a_line_without_end_is_refused_and_not_held_in_memory(tmp_path):
+def test_a_very_long_line_is_refused_without_holding_it_in_memory(tmp_path):
     path = tmp_path / "long.csv"
     with path.open("wb") as file:
         file.write(b"user,track,time\n")
@@ -111,9 +111,9 @@ def test_a_line_without_end_is_refused_and_not_held_in_memory(tmp_path):
         file.write(b"\nalice,t1,1600000000\n")
     tracemalloc.start()
     try:
-        refusal, play = read(path)
+        refused_row, play = read(path)
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
-    assert refusal == RefusedRow("long.csv", 2, "line: longer than 1,048,576 bytes")
+    assert refused_row == RefusedRow("long.csv", 2, "line: longer than 1,048,576 bytes")
     assert (play.user, play.line) == ("alice", 3)

@@ -1,4 +1,4 @@
-"""The generated world: repeatable, coherent, and something can be learnt from it."""
+"""The synthetic world is repeatable and coherent, and a model can learn from it."""
 
 from collections import Counter
 
@@ -15,8 +15,8 @@ AS_OF = 1_700_000_000
 SMALL = SyntheticWorld(artists=40, tracks=400, listeners=60, plays=6_000)
 
 
-def generate(size=SMALL, namespace="synthetic", on_bytes=lambda n: None):
-    return list(synthetic.read([], namespace=namespace, as_of=AS_OF, on_bytes=on_bytes, world=size))
+def generate(world=SMALL, namespace="synthetic", on_bytes=lambda n: None):
+    return list(synthetic.read([], namespace=namespace, as_of=AS_OF, on_bytes=on_bytes, world=world))
 
 
 @pytest.fixture(scope="module")
@@ -32,26 +32,26 @@ def tracks_in(records):
     return [r for r in records if isinstance(r, TrackRecord)]
 
 
-def test_the_same_seed_gives_the_same_world_and_another_seed_another(records):
+def test_a_world_is_determined_by_its_seed(records):
     assert generate() == records
     assert generate(SyntheticWorld(artists=40, tracks=400, listeners=60, plays=6_000, seed=1)) != records
 
 
-def test_it_has_the_size_that_was_asked_for(records):
+def test_a_world_has_the_requested_size(records):
     assert len(tracks_in(records)) == 400
     assert len({t.artist for t in tracks_in(records)}) == len({t.artist_id for t in tracks_in(records)}) == 40
     assert len(plays_in(records)) == 6_000
     assert len({p.event_id for p in records[400:]}) == len(records) - 400
 
 
-def test_it_is_plainly_labelled(records):
+def test_every_id_says_that_it_is_synthetic(records):
     ids = {t.external_id for t in tracks_in(records)} | {p.user for p in plays_in(records)}
     assert all(i.startswith("synthetic:") for i in ids)
     assert records[0].external_id == "synthetic:track-00001"
     assert {r.file for r in records} == {"synthetic"}
 
 
-def test_titles_are_unique_within_an_artist_and_every_track_tells_how_it_sounds(records):
+def test_titles_are_unique_within_an_artist_and_every_track_has_audio_features(records):
     tracks = tracks_in(records)
     assert len({(t.artist_id, t.title) for t in tracks}) == len(tracks)
     assert all(t.tempo and 20 <= t.tempo <= 400 and t.duration_ms and t.year and t.album_id for t in tracks)
@@ -59,7 +59,7 @@ def test_titles_are_unique_within_an_artist_and_every_track_tells_how_it_sounds(
     assert {t.isrc for t in tracks} == {None}
 
 
-def test_what_was_heard_agrees_with_itself(records):
+def test_milestones_and_completion_agree_with_the_time_played(records):
     durations = {t.external_id: t.duration_ms for t in tracks_in(records)}
     for play in plays_in(records):
         heard = 100 * play.ms_played // durations[play.track]
@@ -68,14 +68,14 @@ def test_what_was_heard_agrees_with_itself(records):
     assert 0.05 < sum(p.ms_played < 30_000 for p in plays_in(records)) / 6_000 < 0.3
 
 
-def test_listeners_like_only_what_they_have_heard_and_once(records):
+def test_listeners_like_only_tracks_that_they_completed_and_only_once(records):
     likes = Counter((p.user, p.track) for p in plays_in(records, "like"))
     assert likes
     assert set(likes.values()) == {1}
     assert likes.keys() <= {(p.user, p.track) for p in plays_in(records) if p.is_completed}
 
 
-def test_plays_of_a_listener_come_in_order_and_within_the_days_before_now(records):
+def test_plays_of_a_listener_are_in_order_and_within_the_days_before_as_of(records):
     assert all(AS_OF - 91 * 86_400 < p.time <= AS_OF for p in records[400:])
     latest = {}
     for play in plays_in(records):
@@ -83,7 +83,7 @@ def test_plays_of_a_listener_come_in_order_and_within_the_days_before_now(record
         latest[play.user] = play.time
 
 
-def test_a_full_sized_world_is_the_default_and_is_counted_in_plays():
+def test_the_default_world_is_full_sized_and_its_progress_counts_plays():
     consumed = []
     records = IMPORTERS["synthetic"].read([], namespace="synthetic", as_of=AS_OF, on_bytes=consumed.append)
     kinds = Counter(r.kind if isinstance(r, PlayRecord) else "track" for r in records)
@@ -91,7 +91,7 @@ def test_a_full_sized_world_is_the_default_and_is_counted_in_plays():
     assert sum(consumed) == IMPORTERS["synthetic"].total_bytes([]) == 120_000
 
 
-def test_the_model_learns_more_from_it_than_what_is_popular(records):
+def test_a_model_trained_on_it_beats_popularity(records):
     numbers = {t.external_id: n for n, t in enumerate(tracks_in(records), 1)}
     users = {name: n for n, name in enumerate(sorted({p.user for p in plays_in(records)}), 1)}
     rows = [(users[p.user], numbers[p.track], 1.0, p.milestone >= 75, p.time) for p in plays_in(records)]
@@ -102,7 +102,7 @@ def test_the_model_learns_more_from_it_than_what_is_popular(records):
     assert model > 1.5 * popular
 
 
-@pytest.mark.parametrize("wrong", [{"artists": 0}, {"tracks": 299}, {"listeners": 0}, {"plays": 0}, {"days": 0}])
-def test_a_world_that_cannot_be_is_refused(wrong):
+@pytest.mark.parametrize("arguments", [{"artists": 0}, {"tracks": 299}, {"listeners": 0}, {"plays": 0}, {"days": 0}])
+def test_an_impossible_size_is_refused(arguments):
     with pytest.raises(ValueError, match="a world needs"):
-        SyntheticWorld(**wrong)
+        SyntheticWorld(**arguments)

@@ -1,4 +1,4 @@
-"""Files of tracks as comma, semicolon or tab separated text."""
+"""Tracks from the rows of a csv file."""
 
 import pytest
 
@@ -6,7 +6,9 @@ from importers import IMPORTERS, RefusedRow, TagRecord, TrackRecord
 
 
 @pytest.fixture
-def tracks(tmp_path):
+def read_tracks(tmp_path):
+    """Return a function that writes a file of tracks and reads it."""
+
     def read_text(text, namespace=""):
         path = tmp_path / "tracks.csv"
         path.write_text(text)
@@ -15,16 +17,16 @@ def tracks(tmp_path):
     return read_text
 
 
-def one(tracks, **cells):
-    """The record of one row: id t1, Blue by Ann, and these columns."""
+def read_track(read_tracks, **cells):
+    """Return the record of a row with id t1, title Blue, artist Ann and the given cells."""
     cells = {"id": "t1", "title": "Blue", "artist": "Ann"} | cells
-    [record] = tracks(f"{','.join(cells)}\n{','.join(cells.values())}\n")
+    [record] = read_tracks(f"{','.join(cells)}\n{','.join(cells.values())}\n")
     return record
 
 
-def test_every_column_is_read(tracks):
-    record = one(
-        tracks,
+def test_every_column_is_read(read_tracks):
+    record = read_track(
+        read_tracks,
         artist_id="a1",
         album="Sea",
         album_id="b1",
@@ -73,15 +75,15 @@ def test_every_column_is_read(tracks):
     )
 
 
-def test_artists_and_albums_without_an_id_get_one_from_their_names(tracks):
-    record = one(tracks, artist="The  Örtlich BAND", album=" Sea   Side ")
+def test_missing_ids_of_artists_and_albums_are_derived_from_their_names(read_tracks):
+    record = read_track(read_tracks, artist="The  Örtlich BAND", album=" Sea   Side ")
     assert record.artist == "The  Örtlich BAND"
     assert record.artist_id == "name:the örtlich band"
     assert (record.album, record.album_id) == ("Sea   Side", "name:the örtlich band/sea side")
 
 
-def test_the_namespace_comes_before_derived_ids_as_well(tracks):
-    [record] = tracks("id,title,artist,album\nt1,Blue,Ann,Sea\n", namespace="radio")
+def test_derived_ids_are_prefixed_with_the_namespace(read_tracks):
+    [record] = read_tracks("id,title,artist,album\nt1,Blue,Ann,Sea\n", namespace="radio")
     assert (record.external_id, record.artist_id, record.album_id) == (
         "radio:t1",
         "radio:name:ann",
@@ -89,21 +91,21 @@ def test_the_namespace_comes_before_derived_ids_as_well(tracks):
     )
 
 
-def test_derived_ids_keep_to_128_characters_and_stay_different(tracks):
-    first, second = (one(tracks, artist="a" * 500 + end).artist_id for end in "xy")
+def test_derived_ids_have_at_most_128_characters_and_stay_distinct(read_tracks):
+    first, second = (read_track(read_tracks, artist="a" * 500 + end).artist_id for end in "xy")
     assert len(first) == len(second) == 128
     assert first[:95] == second[:95] == "name:" + "a" * 90
     assert first != second
 
 
-def test_names_that_the_file_does_not_have_are_made_from_ids(tracks):
-    [record] = tracks("track,artist_id,album_id,duration_s\n0214,14,31,124.6\n")
+def test_missing_names_are_replaced_by_placeholders_made_from_ids(read_tracks):
+    [record] = read_tracks("track,artist_id,album_id,duration_s\n0214,14,31,124.6\n")
     assert (record.title, record.artist, record.album) == ("Track 0214", "Artist 14", "Album 31")
     assert record.duration_ms == 124_600
 
 
-def test_a_column_named_track_is_the_title_where_another_holds_the_id(tracks):
-    [record] = tracks("uri,track,artist\nspotify:track:1,Blue,Ann\n")
+def test_a_column_named_track_is_the_title_if_another_column_is_the_id(read_tracks):
+    [record] = read_tracks("uri,track,artist\nspotify:track:1,Blue,Ann\n")
     assert (record.external_id, record.title) == ("spotify:track:1", "Blue")
 
 
@@ -131,5 +133,5 @@ def test_a_column_named_track_is_the_title_where_another_holds_the_id(tracks):
         ("tags", "x" * 129, f"tags: '{'x' * 39}…' is not a tag of at most 128 characters"),
     ],
 )
-def test_a_wrong_value_refuses_its_row(tracks, column, value, reason):
-    assert one(tracks, **{column: value}) == RefusedRow("tracks.csv", 2, reason)
+def test_a_row_with_an_invalid_value_is_refused(read_tracks, column, value, reason):
+    assert read_track(read_tracks, **{column: value}) == RefusedRow("tracks.csv", 2, reason)

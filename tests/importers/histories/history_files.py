@@ -1,4 +1,4 @@
-"""Files of listeners' own histories, and what the readers make of them."""
+"""Write files of listening histories, and read them."""
 
 import io
 import json
@@ -13,13 +13,15 @@ NOW = 1_790_000_000
 
 
 def archive(path: Path, members: dict[str, str | bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+    """Write a zip archive with these members, and return its path."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
         for name, content in members.items():
-            made.writestr(name, content)
+            opened.writestr(name, content)
     return path
 
 
 def write(folder: Path, name: str, content: Any) -> Path:
+    """Write text, bytes, or anything else as JSON, and return the path."""
     path = folder / name
     if not isinstance(content, str | bytes):
         content = json.dumps(content)
@@ -28,27 +30,28 @@ def write(folder: Path, name: str, content: Any) -> Path:
 
 
 def read(*paths: Path, format: str = "auto") -> tuple[list[ListenRecord], list[RefusedRow]]:
+    """Return the listens and the refused rows of the files."""
     records = list(histories.read_history(paths, format, now=NOW))
     listens = [record for record in records if isinstance(record, ListenRecord)]
     return listens, [record for record in records if isinstance(record, RefusedRow)]
 
 
-def lying_archive(path: Path, size: int) -> Path:
-    """A small archive of very many equal bytes."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made, made.open("listens/2024/1.jsonl", "w") as member:
+def highly_compressed_archive(path: Path, size: int) -> Path:
+    """Write a small archive that unpacks to `size` bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened, opened.open("listens/2024/1.jsonl", "w") as member:
         block = b" " * (1 << 20)
         for _ in range(size >> 20):
             member.write(block)
     return path
 
 
-def encrypted(path: Path) -> Path:
-    """An archive whose one member says that it is encrypted."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as made:
-        made.writestr("listens/2024/1.jsonl", "{}")
-    data = bytearray(out.getvalue())
-    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        data[data.index(mark) + offset] |= 1
+def encrypted_archive(path: Path) -> Path:
+    """Write an archive whose only member is marked as encrypted."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        opened.writestr("listens/2024/1.jsonl", "{}")
+    data = bytearray(buffer.getvalue())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + offset] |= 1
     path.write_bytes(bytes(data))
     return path

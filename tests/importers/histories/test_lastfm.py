@@ -11,9 +11,9 @@ MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
 NEW_YEAR = 1_577_882_040  # 2020-01-01T12:34:00Z
 
 
-def facts(path: Path) -> list[tuple[str, str, str, int]]:
-    listens, refusals = read(path)
-    assert refusals == []
+def read_listens(path: Path) -> list[tuple[str, str, str, int]]:
+    listens, refused_rows = read(path)
+    assert refused_rows == []
     return [(listen.artist, listen.album, listen.title, listen.time) for listen in listens]
 
 
@@ -30,14 +30,14 @@ def facts(path: Path) -> list[tuple[str, str, str, int]]:
         "artist,album,name,date\nKanye West,The Life of Pablo,Fade,2020-01-01T12:34:00Z\n",
     ],
 )
-def test_csv_of_common_tools(tmp_path: Path, text: str) -> None:
+def test_csv_files_of_common_tools_are_read(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, "scrobbles.csv", text)
     assert histories.detect_format(path) == "lastfm"
-    assert facts(path) == [("Kanye West", "The Life of Pablo", "Fade", NEW_YEAR)]
+    assert read_listens(path) == [("Kanye West", "The Life of Pablo", "Fade", NEW_YEAR)]
 
 
 def track(**fields: Any) -> dict[str, Any]:
-    """As `user.getRecentTracks` gives it."""
+    """Return a track as `user.getRecentTracks` sends it."""
     return {
         "artist": {"mbid": "", "#text": "Kanye West"},
         "album": {"mbid": "", "#text": "The Life of Pablo"},
@@ -52,47 +52,47 @@ def page(*tracks: Any) -> dict[str, Any]:
     return {"recenttracks": {"track": list(tracks), "@attr": {"page": "1", "totalPages": "2"}}}
 
 
-PLAYING = {k: v for k, v in track().items() if k != "date"} | {"@attr": {"nowplaying": "true"}}
+PLAYING_NOW = {k: v for k, v in track().items() if k != "date"} | {"@attr": {"nowplaying": "true"}}
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        page(PLAYING, track(), track()),
+        page(PLAYING_NOW, track(), track()),
         [page(track()), page(track())],
         [{"track": [track(), track()], "@attr": {}}],
         [track(), track()],
         [[track()], [track()]],
     ],
 )
-def test_json_of_pages_in_every_wrapping(tmp_path: Path, content: Any) -> None:
+def test_json_pages_are_read_in_every_wrapping(tmp_path: Path, content: Any) -> None:
     path = write(tmp_path, "recent.json", content)
-    assert facts(path) == [("Kanye West", "The Life of Pablo", "Fade", NEW_YEAR)] * 2
+    assert read_listens(path) == [("Kanye West", "The Life of Pablo", "Fade", NEW_YEAR)] * 2
     assert read(path)[0][0].mbid == MBID
 
 
-def test_bad_rows_are_refused_and_the_others_go_on(tmp_path: Path) -> None:
+def test_bad_rows_are_refused_and_the_others_are_read(tmp_path: Path) -> None:
     rows = ["A,B,C,01 Jan 2020 12:34", ",B,C,01 Jan 2020 12:34", "A,B,C,1 Foo 2020", "A,B", "A,B,C,01 Jan 1970 00:00",
             "A,B,C,", "A,B,C,01 Jan 2020 12:34"]  # fmt: skip
-    listens, refusals = read(write(tmp_path, "a.csv", "\n".join(rows)))
+    listens, refused_rows = read(write(tmp_path, "a.csv", "\n".join(rows)))
     assert [listen.line for listen in listens] == [1, 7]
-    assert [refusal.line for refusal in refusals] == [2, 3, 4, 5, 6]
-    listens, refusals = read(
+    assert [row.line for row in refused_rows] == [2, 3, 4, 5, 6]
+    listens, refused_rows = read(
         write(tmp_path, "a.json", page(1, track(date=None), track(artist={}), track(date={"uts": "x"}), track()))
     )
-    assert [refusal.line for refusal in refusals] == [1, 2, 3, 4]
+    assert [row.line for row in refused_rows] == [1, 2, 3, 4]
     assert len(listens) == 1
 
 
-def test_latin_1_is_refused_by_line(tmp_path: Path) -> None:
+def test_only_the_lines_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", b"A,B,C,01 Jan 2020 12:34\nBj\xf6rk,B,C,01 Jan 2020 12:34\n")
-    listens, [refusal] = read(path)
-    assert (len(listens), refusal.line, "UTF-8" in refusal.reason) == (1, 2, True)
+    listens, [refused_row] = read(path)
+    assert (len(listens), refused_row.line, "UTF-8" in refused_row.reason) == (1, 2, True)
 
 
-def test_columns_that_say_nothing_are_refused(tmp_path: Path) -> None:
+def test_a_file_without_the_required_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="the columns must be"):
         read(write(tmp_path, "a.csv", "a,b,c,d,e\n1,2,3,4,5\n"))
-    for nothing in (b"", b"\n", b"\x00\x01\x02", b"hello"):
+    for content in (b"", b"\n", b"\x00\x01\x02", b"hello"):
         with pytest.raises(FormatError):
-            read(write(tmp_path, "a.csv", nothing))
+            read(write(tmp_path, "a.csv", content))

@@ -8,7 +8,14 @@ import pytest
 from importers import histories
 from importers.errors import FormatError
 from importers.records import ListenRecord
-from tests.importers.histories.history_files import NOW, archive, encrypted, lying_archive, read, write
+from tests.importers.histories.history_files import (
+    NOW,
+    archive,
+    encrypted_archive,
+    highly_compressed_archive,
+    read,
+    write,
+)
 
 MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
 
@@ -18,7 +25,7 @@ def listen(title: str = "Fade", at: Any = 1_700_000_000, **info: Any) -> dict[st
     return {"listened_at": at, "inserted_at": at, "track_metadata": metadata | {"additional_info": info}}
 
 
-def test_an_archive_has_its_listens_by_month(tmp_path: Path) -> None:
+def test_an_archive_with_listens_by_month_is_read(tmp_path: Path) -> None:
     full = listen(isrc="USUM71600001", duration_ms=194_000, ms_played=100_000, submission_client="navidrome")
     mapped = listen("Two") | {"recording_msid": "x"}
     mapped["track_metadata"]["mbid_mapping"] = {"recording_mbid": MBID}
@@ -32,8 +39,8 @@ def test_an_archive_has_its_listens_by_month(tmp_path: Path) -> None:
         },
     )
     assert histories.detect_format(path) == "listenbrainz"
-    listens, refusals = read(path)
-    assert refusals == []
+    listens, refused_rows = read(path)
+    assert refused_rows == []
     assert listens[0] == ListenRecord(
         artist="Kanye West",
         title="Fade",
@@ -50,18 +57,18 @@ def test_an_archive_has_its_listens_by_month(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["listens.json", "anything.txt"])
-def test_the_older_export_is_one_array(tmp_path: Path, name: str) -> None:
+def test_the_older_export_with_a_single_array_is_read(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, name, [listen(), listen("Two", "1600000000"), listen("Three", 1_600_000_001.0)])
-    listens, refusals = read(path)
+    listens, refused_rows = read(path)
     assert [(entry.title, entry.time, entry.line) for entry in listens] == [
         ("Fade", 1_700_000_000, 1),
         ("Two", 1_600_000_000, 2),
         ("Three", 1_600_000_001, 3),
     ]
-    assert refusals == []
+    assert refused_rows == []
 
 
-def test_a_bad_row_is_refused_with_its_place_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_bad_row_is_refused_with_its_line_and_the_others_are_read(tmp_path: Path) -> None:
     bad = [
         b"{",
         b"\xff\xfe",
@@ -76,10 +83,10 @@ def test_a_bad_row_is_refused_with_its_place_and_the_others_go_on(tmp_path: Path
     ]
     good = json.dumps(listen()).encode()
     path = write(tmp_path, "listens.jsonl", b"\n".join([good, *bad, b"", good]))
-    listens, refusals = read(path)
+    listens, refused_rows = read(path)
     assert [entry.line for entry in listens] == [1, len(bad) + 3]
-    assert [refusal.line for refusal in refusals] == list(range(2, len(bad) + 2))
-    assert all(refusal.file == "listens.jsonl" and refusal.reason for refusal in refusals)
+    assert [row.line for row in refused_rows] == list(range(2, len(bad) + 2))
+    assert all(row.file == "listens.jsonl" and row.reason for row in refused_rows)
 
 
 def test_half_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
@@ -88,12 +95,12 @@ def test_half_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
         "a.json",
         '[{"listened_at": 1700000000, "track_metadata": {"artist_name": "\\ud800", "track_name": "a"}}]',
     )
-    listens, refusals = read(path)
-    assert (listens, len(refusals)) == ([], 1)
-    refusals[0].reason.encode()
+    listens, refused_rows = read(path)
+    assert (listens, len(refused_rows)) == ([], 1)
+    refused_rows[0].reason.encode()
 
 
-def test_a_file_that_ends_too_early_gives_what_it_has_and_says_so(tmp_path: Path) -> None:
+def test_a_file_that_ends_too_early_yields_the_listens_before_the_error(tmp_path: Path) -> None:
     whole = json.dumps([listen(), listen("Two")])
     path = write(tmp_path, "a.json", whole[:-20])
     records = histories.read_history([path], "listenbrainz", now=NOW)
@@ -102,27 +109,27 @@ def test_a_file_that_ends_too_early_gives_what_it_has_and_says_so(tmp_path: Path
         next(records)
 
 
-def test_what_is_no_archive_or_a_dangerous_one_is_refused(tmp_path: Path) -> None:
+def test_damaged_and_dangerous_archives_are_refused(tmp_path: Path) -> None:
     good = archive(tmp_path / "good.zip", {"listens/2024/1.jsonl": json.dumps(listen()) * 1000})
     cut = write(tmp_path, "cut.zip", good.read_bytes()[:-60])
     cases = {
         cut: "neither",
-        lying_archive(tmp_path / "bomb.zip", 200 << 20): "times its size",
-        encrypted(tmp_path / "secret.zip"): "encrypted",
+        highly_compressed_archive(tmp_path / "bomb.zip", 200 << 20): "times its size",
+        encrypted_archive(tmp_path / "secret.zip"): "encrypted",
         archive(tmp_path / "up.zip", {"../../etc/listens/1.jsonl": "{}"}): "outside of itself",
         archive(tmp_path / "root.zip", {"/listens/1.jsonl": "{}"}): "outside of itself",
         archive(tmp_path / "many.zip", {f"listens/{n}.jsonl": "" for n in range(10_001)}): "at most 10,000",
         archive(tmp_path / "other.zip", {"holiday.jpg": b"\xff\xd8"}): "neither",
         tmp_path / "nothing.zip": "no such file",
     }
-    for path, said in cases.items():
-        with pytest.raises(FormatError, match=said):
+    for path, message in cases.items():
+        with pytest.raises(FormatError, match=message):
             read(path)
     with pytest.raises(FormatError, match="has no listens of spotify"):
         read(good, format="spotify")
 
 
-def test_damage_inside_of_an_archive_is_said(tmp_path: Path) -> None:
+def test_damage_inside_an_archive_is_reported(tmp_path: Path) -> None:
     path = archive(
         tmp_path / "a.zip", {"listens/2024/1.jsonl": "\n".join(json.dumps(listen(str(n))) for n in range(5000))}
     )
@@ -133,7 +140,7 @@ def test_damage_inside_of_an_archive_is_said(tmp_path: Path) -> None:
         read(path)
 
 
-def test_memory_stays_and_progress_adds_up(tmp_path: Path) -> None:
+def test_memory_is_bounded_and_reported_bytes_add_up(tmp_path: Path) -> None:
     path = tmp_path / "many.json"
     with path.open("w") as file:
         file.write("[" + ",".join(json.dumps(listen(f"Song {n}", filler="x" * 500)) for n in range(20_000)) + "]")

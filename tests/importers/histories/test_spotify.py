@@ -11,7 +11,7 @@ from tests.importers.histories.history_files import archive, read, write
 
 
 def play(**fields: Any) -> dict[str, Any]:
-    """A row of a `Streaming_History_Audio_*.json`."""
+    """Return a row of a `Streaming_History_Audio_*.json`."""
     return {
         "ts": "2023-11-14T22:13:20Z",
         "platform": "Android OS 13 API 33",
@@ -31,7 +31,7 @@ def play(**fields: Any) -> dict[str, Any]:
     } | fields
 
 
-def test_an_archive_is_read_without_its_videos(tmp_path: Path) -> None:
+def test_videos_of_an_archive_are_not_read(tmp_path: Path) -> None:
     path = archive(
         tmp_path / "my_spotify_data.zip",
         {
@@ -40,8 +40,8 @@ def test_an_archive_is_read_without_its_videos(tmp_path: Path) -> None:
             "Spotify Extended Streaming History/Streaming_History_Video_2022.json": json.dumps([play()]),
         },
     )
-    listens, refusals = read(path)
-    assert (len(listens), refusals) == (2, [])
+    listens, refused_rows = read(path)
+    assert (len(listens), refused_rows) == (2, [])
     assert listens[0] == ListenRecord(
         artist="Kanye West",
         title="Fade",
@@ -56,7 +56,7 @@ def test_an_archive_is_read_without_its_videos(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "skipped", "ours"),
+    ("reason_end", "skipped", "expected"),
     [
         ("trackdone", False, "finished"),
         ("fwdbtn", True, "skipped"),
@@ -74,13 +74,13 @@ def test_an_archive_is_read_without_its_videos(tmp_path: Path) -> None:
         (["odd"], None, ""),
     ],
 )
-def test_why_it_ended(tmp_path: Path, reason: Any, skipped: Any, ours: str) -> None:
-    [listen], _ = read(write(tmp_path, "endsong_0.json", [play(reason_end=reason, skipped=skipped)]))
-    assert listen.end_reason == ours
+def test_end_reasons_are_translated(tmp_path: Path, reason_end: Any, skipped: Any, expected: str) -> None:
+    [listen], _ = read(write(tmp_path, "endsong_0.json", [play(reason_end=reason_end, skipped=skipped)]))
+    assert listen.end_reason == expected
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"master_metadata_track_name": None, "episode_name": "News"}, "podcast"),
         ({"master_metadata_track_name": None, "master_metadata_album_artist_name": None}, "podcast"),
@@ -96,18 +96,18 @@ def test_why_it_ended(tmp_path: Path, reason: Any, skipped: Any, ours: str) -> N
         ({"master_metadata_track_name": 7}, "track_name"),
     ],
 )
-def test_a_row_that_is_no_play_of_music_is_refused(tmp_path: Path, fields: dict[str, Any], said: str) -> None:
+def test_a_row_that_is_not_a_play_of_music_is_refused(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
     path = write(tmp_path, "Streaming_History_Audio_2023_0.json", [play(), play(**fields), play()])
-    listens, [refusal] = read(path)
+    listens, [refused_row] = read(path)
     assert [listen.line for listen in listens] == [1, 3]
-    assert (refusal.file, refusal.line) == (path.name, 2)
-    assert said in refusal.reason
+    assert (refused_row.file, refused_row.line) == (path.name, 2)
+    assert message in refused_row.reason
 
 
-def test_items_that_are_none_are_refused(tmp_path: Path) -> None:
+def test_items_that_are_not_plays_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "a.json", [1, None, "x", [], {}, play()])
-    listens, refusals = read(path, format="spotify")
-    assert (len(listens), len(refusals)) == (1, 5)
+    listens, refused_rows = read(path, format="spotify")
+    assert (len(listens), len(refused_rows)) == (1, 5)
 
 
 def test_deep_nesting_is_refused(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
         read(write(tmp_path, "a.json", "[" * 100_000), format="spotify")
 
 
-def test_the_format_is_seen_in_the_file(tmp_path: Path) -> None:
+def test_the_format_is_detected_from_the_content(tmp_path: Path) -> None:
     assert histories.detect_format(write(tmp_path, "x.json", [play()])) == "spotify"
     with pytest.raises(FormatError, match="is neither"):
         read(write(tmp_path, "StreamingHistory_music_0.json", [{"endTime": "2023-01-01 12:00", "msPlayed": 1}]))
