@@ -1,8 +1,7 @@
-"""Who may ask: listeners (rows of AUTH_USER_MODEL) and service keys."""
+"""The principals: listeners (rows of AUTH_USER_MODEL), with their sign-ins and tokens, and service keys."""
 
 import hashlib
 import uuid
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
@@ -20,39 +19,36 @@ class Scope(models.TextChoices):
 
 
 class User(AbstractUser):
-    """A listener; staff are listeners who may open the admin."""
+    """A listener. Staff are listeners who may use the admin."""
 
     external_id = models.CharField(
-        max_length=128, unique=True, null=True, blank=True, help_text="The listener's id in the service it came from."
+        max_length=128,
+        unique=True,
+        null=True,
+        blank=True,
+        help_text="The listener's id in the service they were imported from.",
     )
     consent = models.BooleanField(
-        default=True, help_text="Off: no event of theirs is kept, and they are recommended what is popular."
+        default=True, help_text="Off: no events are stored, and recommendations are popular tracks."
     )
     market = models.CharField(
         max_length=2,
         blank=True,
         validators=[RegexValidator(r"^[A-Z]{2}$", "two capital letters, as in ISO 3166-1")],
-        help_text="Where they listen, as DE: tracks not offered there are left out. Empty: not known.",
+        help_text="The listener's country, as DE. Tracks not available there are left out. Empty: unknown.",
     )
-    allow_explicit = models.BooleanField(default=True, help_text="Off: tracks marked as explicit are left out.")
+    allow_explicit = models.BooleanField(default=True, help_text="Off: explicit tracks are left out.")
     revision = models.BigIntegerField(
-        default=0, editable=False, help_text="Another number whenever what they did or like changes."
+        default=0, editable=False, help_text="A new random number whenever interactions or preferences change."
     )
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """A new password signs out everywhere, whoever sets it: the listener, the admin or a command."""
-        changed = getattr(self, "_password", None) is not None and not self._state.adding
-        super().save(*args, **kwargs)
-        if changed:
-            self.sign_ins.all().delete()
 
 
 class SignIn(models.Model):
-    """A phone that is signed in. Its tokens are good as long as there is this row: signing out deletes it."""
+    """A device that is signed in. Its tokens are valid while this row exists; signing out deletes it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="sign_ins")
-    refresh_id = models.CharField(max_length=32, help_text="The `jti` of the one refresh token that works.")
+    refresh_id = models.CharField(max_length=32, help_text="The `jti` of the only refresh token that is valid.")
     created_at = models.DateTimeField(auto_now_add=True)
     refreshed_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -65,18 +61,21 @@ class SignIn(models.Model):
 
 
 class ServiceKey(models.Model):
-    """A back end's key. Only its SHA-256 is kept: the key is 256 random bits, so a slow hash would add nothing."""
+    """A back end's key, stored as its SHA-256.
+
+    The key is 256 random bits, so that a slow password hash would add nothing.
+    """
 
     name = models.CharField(max_length=64, unique=True)
-    prefix = models.CharField(max_length=12, unique=True, help_text="The key's beginning, to recognise it by.")
+    prefix = models.CharField(max_length=12, unique=True, help_text="The first characters of the key, to recognise it.")
     digest = models.CharField(max_length=64, unique=True)
     scopes = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="Accurate to the minute.")
     previous_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)
-    previous_until = models.DateTimeField(null=True, blank=True, help_text="The key before this one works until then.")
+    previous_until = models.DateTimeField(null=True, blank=True, help_text="The previous key is valid until then.")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
@@ -87,11 +86,11 @@ class ServiceKey(models.Model):
 
 
 class ListenToken(models.Model):
-    """A listener's token for clients that scrobble. Only its SHA-256 is kept: it is a random UUID."""
+    """A listener's token for clients that scrobble, stored as its SHA-256. The token is a random UUID."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="listen_tokens")
     name = models.CharField(max_length=64, blank=True)
-    prefix = models.CharField(max_length=8, help_text="The token's beginning, to recognise it by.")
+    prefix = models.CharField(max_length=8, help_text="The first characters of the token, to recognise it.")
     digest = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
@@ -105,18 +104,21 @@ class ListenToken(models.Model):
 
 
 class Erasure(models.Model):
-    """A listener's wish to be forgotten, and what became of it: no name, no listening, a number that nobody has now."""
+    """A listener's request to be erased, and its progress.
+
+    It outlasts the listener, and holds no personal data but an id that is never reused.
+    """
 
     receipt = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    user_id = models.BigIntegerField(help_text="The number the listener had; it is not given again.")
+    user_id = models.BigIntegerField(help_text="The id that the listener had. It is not reused.")
     external_digest = models.CharField(
         max_length=64,
         blank=True,
-        help_text="HMAC of their id in the service they came from: an import does not bring them back.",
+        help_text="HMAC of the listener's external id, so that an import does not recreate them.",
     )
     requested_at = models.DateTimeField(auto_now_add=True)
     completed_at = models.DateTimeField(null=True, blank=True)
-    erased = models.JSONField(default=dict, help_text="Rows by table.")
+    erased = models.JSONField(default=dict, help_text="Erased rows by table.")
 
     class Meta:
         db_table = "erasures"

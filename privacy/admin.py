@@ -1,27 +1,48 @@
-"""Deleting a listener in the admin is the wish to be forgotten, as by the API: closed at once, erased soon after."""
-
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from access.admin import UserAdmin
-from access.models import User
+from access.models import Erasure, User
+from access.sign_ins import sign_out_everywhere
+from common.admin import ReadOnlyAdmin
 from privacy.erasure import OperatorAccount
 from privacy.services import erase_listener
 
-admin.site.unregister(User)
-
 
 @admin.register(User)
-class ListenerAdmin(UserAdmin):
+class ListenerAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
+    """The admin of listeners. It is part of this app because deleting a listener is a request to erase them."""
+
+    form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
+    list_display = ["id", "username", "external_id", "is_staff", "date_joined"]
+    list_display_links = ["id", "username"]
+    list_filter = ["is_staff", "is_active", "consent", "market"]
+    search_fields = ["username", "external_id"]
+    fieldsets = [  # type: ignore[misc]
+        *DjangoUserAdmin.fieldsets,
+        ("musicrec", {"fields": ["external_id", "consent", "market", "allow_explicit"]}),
+    ]
+    actions = ["sign_out_everywhere"]
+    show_full_result_count = False
+
+    @admin.action(description="Sign out everywhere: refuse their tokens from now on", permissions=["change"])
+    def sign_out_everywhere(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        ended = sign_out_everywhere(users)
+        for user in users:
+            self.log_change(request, user, "Signed out everywhere.")
+        self.message_user(request, f"{ended} sign-ins of {len(users)} listeners have ended.", messages.SUCCESS)
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """The names alone: all that is held about somebody can be a hundred thousand rows."""
-        said = [f"{user}, and everything that is held about them" for user in objs]
-        return said, {}, set(), []
+        """List the listeners alone for confirmation: the rows about one of them can be a hundred thousand."""
+        return [f"{user}, and all data about them" for user in objs], {}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """Close the account and erase the listener in the background; delete an operator's account at once."""
         try:
             receipt = erase_listener(obj.pk).receipt
         except OperatorAccount:
@@ -32,3 +53,11 @@ class ListenerAdmin(UserAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in queryset:
             self.delete_model(request, user)
+
+
+@admin.register(Erasure)
+class ErasureAdmin(ReadOnlyAdmin):
+    list_display = ["receipt", "user_id", "requested_at", "completed_at"]
+    list_filter = [("completed_at", admin.EmptyFieldListFilter)]
+    search_fields = ["receipt", "=user_id"]
+    fields = ["receipt", "user_id", "requested_at", "completed_at", "erased"]

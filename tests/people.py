@@ -8,6 +8,7 @@ from access.models import User
 from interactions.bulk import NewInteraction, insert_interactions
 from interactions.services import refresh_popular_tracks
 from tracks.models import Artist, Track
+from tracks.services import save_track
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -16,6 +17,13 @@ def store_interaction(user: User, track: Track, kind: str, *, at: datetime = NOO
     """Store one interaction as the services do: the listener's revision is bumped."""
     columns = {"source": "test", "event_id": uuid.uuid4()} | columns
     insert_interactions([NewInteraction(user.pk, track.pk, kind, at, **columns)])
+
+
+def store_track(**fields: Any) -> Track:
+    """Store one track as the services do: with its match key, and the catalogue's revision is bumped."""
+    track = Track(**fields)
+    save_track(track)
+    return track
 
 
 class Catalogue:

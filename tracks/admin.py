@@ -1,12 +1,35 @@
 from datetime import datetime
+from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 
 from tracks.models import Album, Artist, Tag, Track, TrackTag
+from tracks.services import bump_catalogue_revision, save_artist, save_track, set_taken_down
+
+
+class CatalogueAdmin(ModelAdmin):  # type: ignore[misc]
+    """Bump the catalogue's revision with each change."""
+
+    show_full_result_count = False
+
+    def save_related(self, *args: Any, **kwargs: Any) -> None:
+        """Save the inlines. The admin calls this after every `save_model`, in the same transaction."""
+        super().save_related(*args, **kwargs)
+        bump_catalogue_revision()
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        super().delete_model(request, obj)
+        bump_catalogue_revision()
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        super().delete_queryset(request, queryset)
+        bump_catalogue_revision()
 
 
 class TrackTagInline(TabularInline):  # type: ignore[misc]
@@ -16,7 +39,7 @@ class TrackTagInline(TabularInline):  # type: ignore[misc]
 
 
 @admin.register(Track)
-class TrackAdmin(ModelAdmin):  # type: ignore[misc]
+class TrackAdmin(CatalogueAdmin):
     list_display = ["id", "title", "artist", "album", "duration_ms", "explicit", "taken_down_at", "external_id"]
     list_filter = ["explicit", ("taken_down_at", admin.EmptyFieldListFilter)]
     actions = ["take_down", "offer_again"]
@@ -25,44 +48,49 @@ class TrackAdmin(ModelAdmin):  # type: ignore[misc]
     search_fields = ["title", "artist__name", "external_id", "isrc"]
     autocomplete_fields = ["artist", "album"]
     inlines = [TrackTagInline]
-    show_full_result_count = False
 
-    @admin.action(description="Take down: offer these to nobody from now on", permissions=["change"])
+    def save_model(self, request: HttpRequest, obj: Track, form: Any, change: bool) -> None:
+        save_track(obj)
+
+    @admin.action(description="Take down: do not recommend these tracks", permissions=["change"])
     def take_down(self, request: HttpRequest, tracks: QuerySet[Track]) -> None:
-        self._set(request, tracks.filter(taken_down_at=None), timezone.now(), "Taken down.")
+        self._set_taken_down(request, tracks.filter(taken_down_at=None), timezone.now(), "Taken down.")
 
-    @admin.action(description="Offer these again", permissions=["change"])
+    @admin.action(description="Offer these tracks again", permissions=["change"])
     def offer_again(self, request: HttpRequest, tracks: QuerySet[Track]) -> None:
-        self._set(request, tracks.exclude(taken_down_at=None), None, "Offered again.")
+        self._set_taken_down(request, tracks.exclude(taken_down_at=None), None, "Offered again.")
 
-    def _set(self, request: HttpRequest, tracks: QuerySet[Track], at: datetime | None, said: str) -> None:
-        changed = list(tracks)
-        Track.objects.filter(pk__in=[t.pk for t in changed]).update(taken_down_at=at)
-        for track in changed:
-            self.log_change(request, track, said)
-        self.message_user(request, f"{len(changed)} tracks: {said}", messages.SUCCESS)
+    def _set_taken_down(
+        self, request: HttpRequest, queryset: QuerySet[Track], taken_down_at: datetime | None, message: str
+    ) -> None:
+        tracks = list(queryset)
+        set_taken_down([track.pk for track in tracks], taken_down_at)
+        for track in tracks:
+            self.log_change(request, track, message)
+        self.message_user(request, f"{len(tracks)} tracks: {message}", messages.SUCCESS)
 
 
 @admin.register(Artist)
-class ArtistAdmin(ModelAdmin):  # type: ignore[misc]
+class ArtistAdmin(CatalogueAdmin):
     list_display = ["id", "name", "external_id"]
     list_display_links = ["id", "name"]
     search_fields = ["name", "external_id"]
-    show_full_result_count = False
+
+    def save_model(self, request: HttpRequest, obj: Artist, form: Any, change: bool) -> None:
+        save_artist(obj)
 
 
 @admin.register(Album)
-class AlbumAdmin(ModelAdmin):  # type: ignore[misc]
+class AlbumAdmin(CatalogueAdmin):
     list_display = ["id", "title", "artist", "year", "external_id"]
     list_display_links = ["id", "title"]
     list_select_related = ["artist"]
     search_fields = ["title", "artist__name", "external_id"]
     autocomplete_fields = ["artist"]
-    show_full_result_count = False
 
 
 @admin.register(Tag)
-class TagAdmin(ModelAdmin):  # type: ignore[misc]
+class TagAdmin(CatalogueAdmin):
     list_display = ["name", "kind"]
     list_filter = ["kind"]
     search_fields = ["name"]

@@ -1,14 +1,14 @@
-"""The catalogue. `external_id` is a thing's id in the service it was imported from, as `namespace:id`."""
+"""The catalogue.
+
+Write it by the functions of `tracks.services`, which keep match keys up to date and bump the catalogue's revision.
+`external_id` is an object's id in the service it was imported from, in the form `namespace:id`.
+"""
 
 import uuid
-from typing import Any
 
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
-
-from access.services import new_revision
-from tracks.match_keys import match_key
 
 CREDIBLE_TEMPO = (20, 400)  # beats per minute
 
@@ -22,9 +22,9 @@ def mbid_field() -> "models.UUIDField[uuid.UUID | str | None, uuid.UUID | None]"
 
 
 class Catalogue(models.Model):
-    """One row: which state the catalogue is in."""
+    """The single row that holds the revision of the catalogue, by which caches notice changes."""
 
-    revision = models.BigIntegerField(help_text="Another number whenever something of the catalogue changes.")
+    revision = models.BigIntegerField(help_text="A new random number whenever the catalogue changes.")
 
     class Meta:
         db_table = "catalogue"
@@ -32,53 +32,8 @@ class Catalogue(models.Model):
     def __str__(self) -> str:
         return str(self.revision)
 
-    @staticmethod
-    def changed() -> None:
-        """From the commit on, no answer made before is as it should be."""
-        Catalogue.objects.bulk_create(
-            [Catalogue(pk=1, revision=new_revision())],
-            update_conflicts=True,
-            unique_fields=["pk"],
-            update_fields=["revision"],
-        )
 
-
-class ListedQuerySet(models.QuerySet[Any, Any]):
-    """Whatever changes rows says so. New tracks need not: no answer made before is wrong without them."""
-
-    def update(self, **values: Any) -> int:
-        changed = super().update(**values)
-        Catalogue.changed()
-        return changed
-
-    def delete(self) -> tuple[int, dict[str, int]]:
-        deleted = super().delete()
-        Catalogue.changed()
-        return deleted
-
-    delete.alters_data = True  # type: ignore[attr-defined]
-    delete.queryset_only = True  # type: ignore[attr-defined]
-
-
-class Listed(models.Model):
-    """What answers show, or choose by."""
-
-    objects = ListedQuerySet.as_manager()
-
-    class Meta:
-        abstract = True
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        super().save(*args, **kwargs)
-        Catalogue.changed()
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        deleted = super().delete(*args, **kwargs)
-        Catalogue.changed()
-        return deleted
-
-
-class Artist(Listed):
+class Artist(models.Model):
     name = models.CharField(max_length=512)
     external_id = external_id_field()
     mbid = mbid_field()
@@ -86,15 +41,8 @@ class Artist(Listed):
     def __str__(self) -> str:
         return self.name
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """A new name is one of their tracks' match keys."""
-        renamed = not self._state.adding
-        super().save(*args, **kwargs)
-        if renamed:
-            Track.keep_keys(self)
 
-
-class Album(Listed):
+class Album(models.Model):
     title = models.CharField(max_length=512)
     artist = models.ForeignKey(Artist, models.CASCADE, related_name="albums")
     year = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -128,7 +76,7 @@ class Tag(models.Model):
         return f"{self.name} ({self.kind})"
 
 
-class Track(Listed):
+class Track(models.Model):
     title = models.CharField(max_length=512)
     artist = models.ForeignKey(Artist, models.CASCADE, related_name="tracks")
     album = models.ForeignKey(Album, models.SET_NULL, null=True, blank=True, related_name="tracks")
@@ -144,16 +92,22 @@ class Track(Listed):
     danceability = models.FloatField(null=True, blank=True, help_text="0 … 1.")
     acousticness = models.FloatField(null=True, blank=True, help_text="0 … 1.")
     tags = models.ManyToManyField(Tag, through="TrackTag", related_name="tracks")
-    explicit = models.BooleanField(default=False, help_text="Left out for listeners who do not want it.")
+    explicit = models.BooleanField(default=False, help_text="Left out for listeners who do not want explicit tracks.")
     markets = models.CharField(
         max_length=1024,
         blank=True,
         validators=[RegexValidator(r"^([A-Z]{2}( [A-Z]{2})*)?$", "countries as in ISO 3166-1, as: AT CH DE")],
-        help_text="The countries it may be offered in, as: AT CH DE. Empty: everywhere.",
+        help_text="The countries where the track is available, for example: AT CH DE. Empty: everywhere.",
     )
-    taken_down_at = models.DateTimeField(null=True, blank=True, help_text="Set: offered to nobody from then on.")
+    taken_down_at = models.DateTimeField(
+        null=True, blank=True, help_text="If set, the track is not recommended to anybody."
+    )
     match_key = models.CharField(
-        max_length=255, blank=True, db_index=True, editable=False, help_text="Artist and title, normalised."
+        max_length=255,
+        blank=True,
+        db_index=True,
+        editable=False,
+        help_text="Artist and title, normalised for matching.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -184,28 +138,13 @@ class Track(Listed):
     def __str__(self) -> str:
         return self.title
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """With the key that artist and title make."""
-        self.match_key = match_key(self.artist.name, self.title)
-        if (fields := kwargs.get("update_fields")) is not None:
-            kwargs["update_fields"] = {*fields, "match_key"}
-        super().save(*args, **kwargs)
 
-    @classmethod
-    def keep_keys(cls, artist: Artist) -> None:
-        """Bring the keys of an artist's tracks in line with the artist's name."""
-        changed = []
-        for track in cls.objects.filter(artist=artist).only("title", "match_key"):
-            if (key := match_key(artist.name, track.title)) != track.match_key:
-                track.match_key = key
-                changed.append(track)
-        cls.objects.bulk_update(changed, ["match_key"], batch_size=500)
-
-
-class TrackTag(Listed):
+class TrackTag(models.Model):
     track = models.ForeignKey(Track, models.CASCADE, related_name="track_tags")
     tag = models.ForeignKey(Tag, models.CASCADE, related_name="track_tags")
-    weight = models.FloatField(default=1.0, help_text="How strongly; for people's tags, how many gave it.")
+    weight = models.FloatField(
+        default=1.0, help_text="How strongly the tag applies; for tags by users, how many of them gave it."
+    )
 
     class Meta:
         constraints = [

@@ -1,24 +1,69 @@
-"""Bring imported records into the catalogue."""
+"""Write the catalogue.
 
-from collections.abc import Iterable, Sequence
+Every function bumps the catalogue's revision if recommendations that were computed before are out of date. New tracks
+alone do not bump it: a recommendation without them is still right.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
+from access.services import new_revision
 from importers.records import RefusedRow, TrackRecord
 from tracks.match_keys import match_key
 from tracks.models import Album, Artist, Catalogue, Tag, Track, TrackTag
 from tracks.selectors import ids_by_external_id
 
-_IN_AT_ONCE = 10_000  # SQLite takes 32,766 parameters a query
-_FEATURES = ("tempo", "energy", "valence", "danceability", "acousticness")
-PLAIN_FIELDS = ("title", "duration_ms", "isrc", "mbid", "preview_url", "cover_url", *_FEATURES)
+BATCH_SIZE = 10_000  # SQLite accepts 32,766 parameters per query
+AUDIO_FEATURES = ("tempo", "energy", "valence", "danceability", "acousticness")
+PLAIN_FIELDS = ("title", "duration_ms", "isrc", "mbid", "preview_url", "cover_url", *AUDIO_FEATURES)
+
+
+def bump_catalogue_revision() -> None:
+    """Give the catalogue a new revision, so that from the commit on caches no longer use what they hold of it."""
+    Catalogue.objects.bulk_create(
+        [Catalogue(pk=1, revision=new_revision())],
+        update_conflicts=True,
+        unique_fields=["pk"],
+        update_fields=["revision"],
+    )
+
+
+@transaction.atomic
+def save_track(track: Track) -> None:
+    """Save a track with its match key."""
+    track.match_key = match_key(track.artist.name, track.title)
+    track.save()
+    bump_catalogue_revision()
+
+
+@transaction.atomic
+def save_artist(artist: Artist) -> None:
+    """Save an artist, and update the match keys of their tracks, which contain the artist's name."""
+    artist.save()
+    outdated = []
+    for track in Track.objects.filter(artist=artist).only("title", "match_key"):
+        key = match_key(artist.name, track.title)
+        if key != track.match_key:
+            track.match_key = key
+            outdated.append(track)
+    Track.objects.bulk_update(outdated, ["match_key"], batch_size=500)
+    bump_catalogue_revision()
+
+
+@transaction.atomic
+def set_taken_down(track_ids: Collection[int], taken_down_at: datetime | None) -> None:
+    """Take tracks down, or offer them again if `taken_down_at` is None."""
+    Track.objects.filter(pk__in=track_ids).update(taken_down_at=taken_down_at)
+    bump_catalogue_revision()
 
 
 @dataclass
 class CatalogueChange:
-    """What became of a batch of records."""
+    """The result of importing a batch of records."""
 
     added: int = 0
     updated: int = 0
@@ -27,89 +72,78 @@ class CatalogueChange:
 
 @transaction.atomic
 def upsert_tracks(records: Iterable[TrackRecord]) -> CatalogueChange:
-    """Add the tracks not seen before; on those seen, change what a record states differently. Nothing stated is
-    nothing changed: a file of plays that names only titles does not empty a catalogue."""
+    """Add new tracks, and update known tracks in the fields that a record states.
+
+    Empty fields change nothing: a file of plays that names only titles does not empty a catalogue.
+    """
     change = CatalogueChange()
-    batch = _refuse_taken(_merged(records), change)
-    artists = _artists(batch)
-    albums = _albums(batch, artists)
+    batch = _refuse_duplicates(_merge_records(records), change)
+    artists = _get_or_create_artists(batch)
+    albums = _get_or_create_albums(batch, artists)
     known = {t.external_id: t for t in Track.objects.filter(external_id__in=[r.external_id for r in batch])}
-    new = [r for r in batch if r.external_id not in known]
+    new_records = [r for r in batch if r.external_id not in known]
     Track.objects.bulk_create(
-        [Track(external_id=r.external_id, **_stated(r, artists, albums)) for r in new],
-        ignore_conflicts=True,  # another import was first
+        [Track(external_id=r.external_id, **_stated_fields(r, artists, albums)) for r in new_records],
+        ignore_conflicts=True,  # another import may have added the same track since
     )
-    changed = [t for r in batch if (t := known.get(r.external_id)) and _differs(t, _stated(r, artists, albums, t))]
-    Track.objects.bulk_update(changed, [*PLAIN_FIELDS, "artist", "album", "match_key"], batch_size=500)
-    there = ids_by_external_id(Track, [r.external_id for r in batch])
-    for record in new:
-        if record.external_id not in there:
+    changed_tracks = []
+    for record in batch:
+        track = known.get(record.external_id)
+        if track and _apply(track, _stated_fields(record, artists, albums, track)):
+            changed_tracks.append(track)
+    Track.objects.bulk_update(changed_tracks, [*PLAIN_FIELDS, "artist", "album", "match_key"], batch_size=500)
+    track_ids = ids_by_external_id(Track, [r.external_id for r in batch])
+    for record in new_records:
+        if record.external_id not in track_ids:
             reason = "isrc or mbid: was given to another track in the meantime; import it again"
             change.refusals.append(RefusedRow(record.file, record.line, reason))
-    _tag([r for r in batch if r.external_id in there], there)
-    change.added, change.updated = sum(r.external_id in there for r in new), len(changed)
+    tagged = _add_tags([r for r in batch if r.external_id in track_ids and r.tags], track_ids)
+    if changed_tracks or tagged:
+        bump_catalogue_revision()
+    change.added = sum(r.external_id in track_ids for r in new_records)
+    change.updated = len(changed_tracks)
     return change
 
 
-def _merged(records: Iterable[TrackRecord]) -> list[TrackRecord]:
-    """One record a track: of several, a later one counts in what it states."""
+def _merge_records(records: Iterable[TrackRecord]) -> list[TrackRecord]:
+    """Return one record per track. Of several, a later one overrides the fields that it states."""
     merged: dict[str, TrackRecord] = {}
     for record in records:
-        before = merged.get(record.external_id)
-        stated = {n: v for n, v in record._asdict().items() if v not in (None, "", ())}
-        merged[record.external_id] = before._replace(**stated) if before else record
+        previous = merged.get(record.external_id)
+        stated = {name: value for name, value in record._asdict().items() if value not in (None, "", ())}
+        merged[record.external_id] = previous._replace(**stated) if previous else record
     return list(merged.values())
 
 
-def _stated(
-    record: TrackRecord, artists: dict[str, Artist], albums: dict[str, int], known: Track | None = None
-) -> dict[str, Any]:
-    """The columns that a record says something about. A made-up title says nothing about a track that is `known`."""
-    values = {name: getattr(record, name) for name in PLAIN_FIELDS}
-    if known is not None and record.has_placeholder_names:
-        values["title"] = known.title
-    artist = artists[record.artist_id]
-    values |= {"artist_id": artist.pk, "album_id": albums.get(record.album_id)}
-    values["match_key"] = match_key(artist.name, values["title"])
-    return {name: value for name, value in values.items() if value not in (None, "")}
-
-
-def _differs(track: Track, stated: dict[str, Any]) -> bool:
-    """Bring `track` in line; whether that changed anything."""
-    differences = {name: value for name, value in stated.items() if str(getattr(track, name)) != str(value)}
-    for name, value in differences.items():
-        setattr(track, name, value)
-    return bool(differences)
-
-
-def _refuse_taken(records: list[TrackRecord], change: CatalogueChange) -> list[TrackRecord]:
-    """Leave out records whose ISRC or MBID is another track's; each is refused with that track's id."""
+def _refuse_duplicates(records: list[TrackRecord], change: CatalogueChange) -> list[TrackRecord]:
+    """Return the records without those whose ISRC or MBID belongs to another track; these are refused."""
     for name in ("isrc", "mbid"):
-        wanted = [value for r in records if (value := getattr(r, name))]
-        if not wanted:
+        values = [value for r in records if (value := getattr(r, name))]
+        if not values:
             continue
-        stored = Track.objects.filter(**{f"{name}__in": wanted}).values_list(name, "external_id")
-        owner = {str(value): external_id for value, external_id in stored}
-        kept = []
+        stored = Track.objects.filter(**{f"{name}__in": values}).values_list(name, "external_id")
+        owners = {str(value): external_id for value, external_id in stored}
+        accepted = []
         for record in records:
             value = getattr(record, name)
-            if value and owner.setdefault(str(value), record.external_id) != record.external_id:
-                reason = f"{name}: {value} is the {name} of track {owner[str(value)]!r} already"
+            if value and owners.setdefault(str(value), record.external_id) != record.external_id:
+                reason = f"{name}: {value} is the {name} of track {owners[str(value)]!r} already"
                 change.refusals.append(RefusedRow(record.file, record.line, reason))
             else:
-                kept.append(record)
-        records = kept
+                accepted.append(record)
+        records = accepted
     return records
 
 
-def _artists(records: Sequence[TrackRecord]) -> dict[str, Artist]:
-    """By outside id, as they are called here: of an artist who is known, the name stays."""
+def _get_or_create_artists(records: Sequence[TrackRecord]) -> dict[str, Artist]:
+    """Return the artists by external id. Known artists keep their names."""
     names = {r.artist_id: r.artist for r in records}
     Artist.objects.bulk_create([Artist(external_id=i, name=n) for i, n in names.items()], ignore_conflicts=True)
     return {str(artist.external_id): artist for artist in Artist.objects.filter(external_id__in=names)}
 
 
-def _albums(records: Sequence[TrackRecord], artists: dict[str, Artist]) -> dict[str, int]:
+def _get_or_create_albums(records: Sequence[TrackRecord], artists: dict[str, Artist]) -> dict[str, int]:
+    """Return the ids of the albums by external id."""
     albums = {
         r.album_id: Album(external_id=r.album_id, title=r.album, year=r.year, artist=artists[r.artist_id])
         for r in records
@@ -119,24 +153,44 @@ def _albums(records: Sequence[TrackRecord], artists: dict[str, Artist]) -> dict[
     return ids_by_external_id(Album, albums)
 
 
-def _tag(records: Sequence[TrackRecord], tracks: dict[str, int]) -> None:
-    """Tags are added, and their weights brought up to date; none is taken away."""
-    wanted = {(t.name, t.kind) for r in records for t in r.tags}
-    if not wanted:
-        return
-    Tag.objects.bulk_create([Tag(name=n, kind=k) for n, k in sorted(wanted)], ignore_conflicts=True)
-    tags = _tag_ids(sorted({name for name, _ in wanted}))
-    tagged = [r for r in records if r.tags]
-    weights = {(tracks[r.external_id], tags[t.name, t.kind]): t.weight for r in tagged for t in r.tags}
+def _stated_fields(
+    record: TrackRecord, artists: dict[str, Artist], albums: dict[str, int], known_track: Track | None = None
+) -> dict[str, Any]:
+    """Return the column values that a record states. A placeholder title does not rename a known track."""
+    values = {name: getattr(record, name) for name in PLAIN_FIELDS}
+    if known_track is not None and record.has_placeholder_names:
+        values["title"] = known_track.title
+    artist = artists[record.artist_id]
+    values |= {"artist_id": artist.pk, "album_id": albums.get(record.album_id)}
+    values["match_key"] = match_key(artist.name, values["title"])
+    return {name: value for name, value in values.items() if value not in (None, "")}
+
+
+def _apply(track: Track, fields: dict[str, Any]) -> bool:
+    """Set the fields on a track and return whether any of them has changed."""
+    # Compared as text, because records hold a UUID where the column may hold a string.
+    changed = {name: value for name, value in fields.items() if str(getattr(track, name)) != str(value)}
+    for name, value in changed.items():
+        setattr(track, name, value)
+    return bool(changed)
+
+
+def _add_tags(records: Sequence[TrackRecord], track_ids: dict[str, int]) -> bool:
+    """Add tags to tracks and update their weights; return whether there were any. No tag is removed."""
+    tags = sorted({(tag.name, tag.kind) for r in records for tag in r.tags})
+    if not tags:
+        return False
+    Tag.objects.bulk_create([Tag(name=name, kind=kind) for name, kind in tags], ignore_conflicts=True)
+    tag_ids: dict[tuple[str, str], int] = {}
+    names = sorted({name for name, _ in tags})
+    for start in range(0, len(names), BATCH_SIZE):
+        for tag in Tag.objects.filter(name__in=names[start : start + BATCH_SIZE]):
+            tag_ids[tag.name, tag.kind] = tag.pk
+    weights = {(track_ids[r.external_id], tag_ids[t.name, t.kind]): t.weight for r in records for t in r.tags}
     TrackTag.objects.bulk_create(
         [TrackTag(track_id=track, tag_id=tag, weight=weight) for (track, tag), weight in weights.items()],
         update_conflicts=True,
         unique_fields=["track", "tag"],
         update_fields=["weight"],
     )
-    Catalogue.changed()
-
-
-def _tag_ids(names: Sequence[str]) -> dict[tuple[str, str], int]:
-    chunks = (names[start : start + _IN_AT_ONCE] for start in range(0, len(names), _IN_AT_ONCE))
-    return {(t.name, t.kind): t.pk for chunk in chunks for t in Tag.objects.filter(name__in=chunk)}
+    return True

@@ -17,13 +17,13 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="user",
             name="allow_explicit",
-            field=models.BooleanField(default=True, help_text="Off: tracks marked as explicit are left out."),
+            field=models.BooleanField(default=True, help_text="Off: explicit tracks are left out."),
         ),
         migrations.AddField(
             model_name="user",
             name="consent",
             field=models.BooleanField(
-                default=True, help_text="Off: no event of theirs is kept, and they are recommended what is popular."
+                default=True, help_text="Off: no events are stored, and recommendations are popular tracks."
             ),
         ),
         migrations.AddField(
@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
             name="market",
             field=models.CharField(
                 blank=True,
-                help_text="Where they listen, as DE: tracks not offered there are left out. Empty: not known.",
+                help_text="The listener's country, as DE. Tracks not available there are left out. Empty: unknown.",
                 max_length=2,
                 validators=[
                     django.core.validators.RegexValidator("^[A-Z]{2}$", "two capital letters, as in ISO 3166-1")
@@ -42,18 +42,18 @@ class Migration(migrations.Migration):
             name="Erasure",
             fields=[
                 ("receipt", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
-                ("user_id", models.BigIntegerField(help_text="The number the listener had; it is not given again.")),
+                ("user_id", models.BigIntegerField(help_text="The id that the listener had. It is not reused.")),
                 (
                     "external_digest",
                     models.CharField(
                         blank=True,
-                        help_text="HMAC of their id in the service they came from: an import does not bring them back.",
+                        help_text="HMAC of the listener's external id, so that an import does not recreate them.",
                         max_length=64,
                     ),
                 ),
                 ("requested_at", models.DateTimeField(auto_now_add=True)),
                 ("completed_at", models.DateTimeField(blank=True, null=True)),
-                ("erased", models.JSONField(default=dict, help_text="Rows by table.")),
+                ("erased", models.JSONField(default=dict, help_text="Erased rows by table.")),
             ],
             options={
                 "db_table": "erasures",
@@ -73,7 +73,10 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(blank=True, max_length=64)),
-                ("prefix", models.CharField(help_text="The token's beginning, to recognise it by.", max_length=8)),
+                (
+                    "prefix",
+                    models.CharField(help_text="The first characters of the token, to recognise it.", max_length=8),
+                ),
                 ("digest", models.CharField(max_length=64, unique=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("last_used_at", models.DateTimeField(blank=True, null=True)),

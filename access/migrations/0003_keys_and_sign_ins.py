@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="servicekey",
             name="last_used_at",
-            field=models.DateTimeField(blank=True, help_text="To the minute.", null=True),
+            field=models.DateTimeField(blank=True, help_text="Accurate to the minute.", null=True),
         ),
         migrations.AddField(
             model_name="servicekey",
@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="servicekey",
             name="previous_until",
-            field=models.DateTimeField(blank=True, help_text="The key before this one works until then.", null=True),
+            field=models.DateTimeField(blank=True, help_text="The previous key is valid until then.", null=True),
         ),
         migrations.CreateModel(
             name="SignIn",
@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
                 (
                     "refresh_id",
-                    models.CharField(help_text="The `jti` of the one refresh token that works.", max_length=32),
+                    models.CharField(help_text="The `jti` of the only refresh token that is valid.", max_length=32),
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("refreshed_at", models.DateTimeField()),

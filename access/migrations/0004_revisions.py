@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
             model_name="user",
             name="revision",
             field=models.BigIntegerField(
-                default=0, editable=False, help_text="Another number whenever what they did or like changes."
+                default=0, editable=False, help_text="A new random number whenever interactions or preferences change."
             ),
         ),
     ]

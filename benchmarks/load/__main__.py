@@ -85,9 +85,9 @@ def scenarios(dataset: BenchmarkDataset) -> list[Scenario]:
 
 def _run(kept: str, port: int, requests: list[bytes], connections: int, seconds: float) -> Measured:
     if kept == "cold":
-        from tracks.models import Catalogue
+        from tracks.services import bump_catalogue_revision
 
-        Catalogue.changed()  # what was made of the one before is not found any more
+        bump_catalogue_revision()  # cached responses are out of date
         return load(port, requests, connections, seconds, once=True)
     return load(port, requests, connections, seconds)
 

@@ -188,7 +188,7 @@ def test_an_import_does_not_bring_them_back(catalogue: Catalogue, tmp_path: Any)
             [file],
             namespace="n",
             as_of=1_800_000_000,
-            on_refusal=lambda r: refused.append(f"{r.line}: {r.reason}"),
+            on_refused_row=lambda r: refused.append(f"{r.line}: {r.reason}"),
         )
         assert report.refused == len(refused)
         return refused

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importers.records import TrackRecord
+from tests.people import store_track
 from tracks.match_keys import MAX_KEY_LENGTH, match_key, normalize_name
 from tracks.matching import TrackQuery, match_tracks
 from tracks.models import Artist, Track
-from tracks.services import upsert_tracks
+from tracks.services import save_artist, save_track, upsert_tracks
 
 MBID = UUID("8f3471b5-7e6a-48da-86a9-c1c07a0f47ae")
 
@@ -94,9 +95,9 @@ def test_a_key_needs_both_and_a_long_one_is_hashed() -> None:
 @pytest.mark.usefixtures("db")
 def test_an_mbid_goes_before_an_isrc_and_that_before_names() -> None:
     band = Artist.objects.create(name="Band")
-    by_name = Track.objects.create(title="Song", artist=band)
-    by_isrc = Track.objects.create(title="Other", artist=band, isrc="GBAYE0601498")
-    by_mbid = Track.objects.create(title="Third", artist=band, mbid=MBID)
+    by_name = store_track(title="Song", artist=band)
+    by_isrc = store_track(title="Other", artist=band, isrc="GBAYE0601498")
+    by_mbid = store_track(title="Third", artist=band, mbid=MBID)
     everything = sought("Band", "Song", "GBAYE0601498", MBID)
     no_mbid = sought("BAND", "song", "GBAYE0601498", UUID(int=7))
     names = sought("band", "Song (feat. Someone)", "GBAYE0601499")
@@ -111,7 +112,7 @@ def test_an_mbid_goes_before_an_isrc_and_that_before_names() -> None:
 @pytest.mark.usefixtures("db")
 def test_of_several_the_most_listened_to_is_it_and_of_equals_the_oldest() -> None:
     band = Artist.objects.create(name="Band")
-    one, two, three = (Track.objects.create(title=t, artist=band) for t in ("Song", "SONG", "Song (Remastered)"))
+    one, two, three = (store_track(title=t, artist=band) for t in ("Song", "SONG", "Song (Remastered)"))
     wanted = sought("Band", "Song")
     assert match_tracks([wanted], nobody) == {wanted: one.pk}
     assert match_tracks([wanted], lambda ids: {two.pk: 3, three.pk: 3}) == {wanted: two.pk}
@@ -126,11 +127,11 @@ def test_every_way_to_write_a_track_keeps_its_key() -> None:
     track.refresh_from_db()
     assert track.match_key == "band\x1fsong two"  # the name of an artist is that of their first row
     track.title = "Song Three"
-    track.save(update_fields=["title"])
+    save_track(track)
     assert Track.objects.get(pk=track.pk).match_key == "band\x1fsong three"
     artist = track.artist
     artist.name = "The Bänd"
-    artist.save()
+    save_artist(artist)
     assert set(Track.objects.values_list("match_key", flat=True)) == {"the band\x1fsong three", "the band\x1fother"}
 
 

@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
             name='TrackTag',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('weight', models.FloatField(default=1.0, help_text="How strongly; for people's tags, how many gave it.")),
+                ('weight', models.FloatField(default=1.0, help_text="How strongly the tag applies; for tags by users, how many of them gave it.")),
                 ('tag', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='track_tags', to='tracks.tag')),
                 ('track', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='track_tags', to='tracks.track')),
             ],

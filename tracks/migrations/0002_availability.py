@@ -13,14 +13,16 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="track",
             name="explicit",
-            field=models.BooleanField(default=False, help_text="Left out for listeners who do not want it."),
+            field=models.BooleanField(
+                default=False, help_text="Left out for listeners who do not want explicit tracks."
+            ),
         ),
         migrations.AddField(
             model_name="track",
             name="markets",
             field=models.CharField(
                 blank=True,
-                help_text="The countries it may be offered in, as: AT CH DE. Empty: everywhere.",
+                help_text="The countries where the track is available, for example: AT CH DE. Empty: everywhere.",
                 max_length=1024,
                 validators=[
                     django.core.validators.RegexValidator(
@@ -33,13 +35,19 @@ class Migration(migrations.Migration):
             model_name="track",
             name="match_key",
             field=models.CharField(
-                blank=True, db_index=True, editable=False, help_text="Artist and title, normalised.", max_length=255
+                blank=True,
+                db_index=True,
+                editable=False,
+                help_text="Artist and title, normalised for matching.",
+                max_length=255,
             ),
         ),
         migrations.AddField(
             model_name="track",
             name="taken_down_at",
-            field=models.DateTimeField(blank=True, help_text="Set: offered to nobody from then on.", null=True),
+            field=models.DateTimeField(
+                blank=True, help_text="If set, the track is not recommended to anybody.", null=True
+            ),
         ),
         migrations.AddIndex(
             model_name="track",

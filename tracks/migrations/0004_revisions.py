@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
                     "revision",
-                    models.BigIntegerField(help_text="Another number whenever something of the catalogue changes."),
+                    models.BigIntegerField(help_text="A new random number whenever the catalogue changes."),
                 ),
             ],
             options={

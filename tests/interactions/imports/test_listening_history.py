@@ -22,13 +22,14 @@ from tests.conftest import assert_problem
 from tests.importers.histories.history_files import archive, write
 from tests.importers.histories.test_listenbrainz import listen
 from tests.importers.histories.test_spotify import play
+from tests.people import store_track
 from tests.stack import Stack, new_stack
 from tracks.models import Artist, Track
 
 
 @pytest.fixture
 def fade(db: None) -> Track:
-    return Track.objects.create(title="Fade", artist=Artist.objects.create(name="Kanye West"), duration_ms=194_000)
+    return store_track(title="Fade", artist=Artist.objects.create(name="Kanye West"), duration_ms=194_000)
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +91,7 @@ def test_a_second_import_adds_nothing_whichever_way_the_listens_come(fade: Track
 
 
 def test_where_no_length_is_known_the_source_counts(alice: User, tmp_path: Path) -> None:
-    Track.objects.create(title="Fade", artist=Artist.objects.create(name="Kanye West"))
+    store_track(title="Fade", artist=Artist.objects.create(name="Kanye West"))
     rows = [play(), play(ts="2023-11-15T10:00:00Z", ms_played=100_000, reason_end="endplay")]
     import_history(alice.pk, [write(tmp_path, "endsong_0.json", rows), write(tmp_path, "lb.json", [listen()])])
     said = Interaction.objects.order_by("played_at").values_list("source", "milestone", "is_completed", "is_listen")

@@ -16,8 +16,9 @@ from interactions.listenbrainz.payload import MAX_BYTES, MAX_LISTEN_BYTES, MAX_L
 from interactions.listenbrainz.services import match_waiting_listens
 from interactions.models import Exposure, Interaction, UnmatchedListen
 from interactions.services import refresh_popular_tracks
-from tests.people import Catalogue
+from tests.people import Catalogue, store_track
 from tracks.models import Artist, Track
+from tracks.services import save_artist
 
 NOW = int(time.time())
 MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
@@ -34,7 +35,7 @@ def listen(title: str = "Song", at: int | None = NOW - 600, artist: str = "Band"
 
 @pytest.fixture
 def song(db: None) -> Track:
-    return Track.objects.create(title="Song", artist=Artist.objects.create(name="Band"), duration_ms=200_000)
+    return store_track(title="Song", artist=Artist.objects.create(name="Band"), duration_ms=200_000)
 
 
 @pytest.fixture
@@ -91,8 +92,8 @@ def test_what_was_heard_is_what_the_client_says_or_half(
 @pytest.mark.usefixtures("song")
 def test_a_track_is_found_by_mbid_then_isrc_then_names(submit: Submit) -> None:
     band = Artist.objects.get()
-    by_isrc = Track.objects.create(title="Two", artist=band, isrc="GBAYE0601498")
-    by_mbid = Track.objects.create(title="Three", artist=band, mbid=MBID)
+    by_isrc = store_track(title="Two", artist=band, isrc="GBAYE0601498")
+    by_mbid = store_track(title="Three", artist=band, mbid=MBID)
     submit(
         listen("Song", NOW - 100, recording_mbid=MBID, isrc="GBAYE0601498"),
         listen("Song", NOW - 90, isrc="GB-AYE-06-01498"),
@@ -105,7 +106,7 @@ def test_a_track_is_found_by_mbid_then_isrc_then_names(submit: Submit) -> None:
 def test_of_tracks_of_one_name_the_most_listened_to_is_meant(
     submit: Submit, song: Track, catalogue: Catalogue, bob: User
 ) -> None:
-    other = Track.objects.create(title="Song (Remastered)", artist=song.artist)
+    other = store_track(title="Song (Remastered)", artist=song.artist)
     catalogue.play(bob, other)
     refresh_popular_tracks()
     submit(listen())
@@ -118,9 +119,9 @@ def test_what_matches_nothing_waits_until_it_does_and_counts_once(submit: Submit
     assert UnmatchedListen.objects.count() == 2
     assert match_waiting_listens() == 0
     band = Artist.objects.create(name="The Band")
-    song = Track.objects.create(title="Song", artist=band, duration_ms=200_000)
+    song = store_track(title="Song", artist=band, duration_ms=200_000)
     band.name = "Band"
-    band.save()
+    save_artist(band)
     assert match_waiting_listens() == 1
     assert match_waiting_listens() == 0
     row = Interaction.objects.get()
@@ -142,7 +143,7 @@ def test_without_consent_nothing_is_kept_and_the_client_not_told(submit: Submit,
     alice.consent = False
     alice.save()
     assert submit(listen(), listen("Other")).json() == {"status": "ok"}
-    Track.objects.create(title="Unknown", artist=song.artist)
+    store_track(title="Unknown", artist=song.artist)
     assert match_waiting_listens() == 0
     assert not Interaction.objects.exists()
     assert UnmatchedListen.objects.count() == 1

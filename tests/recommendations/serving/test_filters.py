@@ -17,6 +17,7 @@ from recommendations.serving.filters import invalidate_unavailable
 from recommendations.training.run import run_training
 from tests.people import Catalogue, store_interaction
 from tracks.models import Album, Artist, Tag, Track, TrackTag
+from tracks.services import bump_catalogue_revision
 
 PATHS = {
     "recommend/user/<str:user_id>/ml": "/recommend/user/{user}/ml",
@@ -47,6 +48,7 @@ class World:
             track.artist, track.album = self.artists[n // 6], self.albums[n // 3]
             TrackTag.objects.create(track=track, tag=self.genres[n // 4])
         Track.objects.bulk_update(self.tracks, ["artist", "album"])
+        bump_catalogue_revision()
 
     def of_block(self, kind: str, number: int) -> tuple[int, set[int]]:
         """A target's id, and its tracks."""
@@ -164,6 +166,7 @@ def _unwanted(wish: dict[str, Any], world: World, user: User) -> set[int]:
 def _marked(world: World, tracks: list[int], **fields: Any) -> set[int]:
     ids = {world.tracks[n].pk for n in tracks}
     Track.objects.filter(pk__in=ids).update(**fields)
+    bump_catalogue_revision()
     return ids
 
 

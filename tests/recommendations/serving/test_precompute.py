@@ -19,6 +19,7 @@ from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service
 from tests.people import Catalogue
 from tracks.models import Track
+from tracks.services import set_taken_down
 
 pytestmark = pytest.mark.skipif(not django_settings.REDIS_URL, reason="without Redis there is nowhere to keep them")
 
@@ -113,7 +114,7 @@ def test_a_track_taken_down_since_is_not_offered(world: Catalogue, service: APIC
     active()
     user = User.objects.get(username="listener-1")
     first = ask(service, user)["results"][0]["track_id"]
-    Track.objects.filter(pk=first).update(taken_down_at=timezone.now())
+    set_taken_down([first], timezone.now())
     assert first not in [r["track_id"] for r in ask(service, user)["results"]]
 
 

@@ -14,7 +14,7 @@ from recommendations.training.run import run_training
 from tests.conftest import assert_problem
 from tests.people import NOON, Catalogue
 from tracks.models import Track
-from tracks.services import upsert_tracks
+from tracks.services import bump_catalogue_revision, upsert_tracks
 
 FIELDS = {
     *("track_id", "score", "title", "artist_name", "artist_id", "album_id", "duration_ms", "preview_url", "cover_url"),
@@ -245,6 +245,7 @@ def test_a_version_of_another_catalogue_never_gives_an_empty_page(
     """The database was replaced, the model folder was not."""
     new = catalogue.tracks(30)
     Track.objects.filter(pk__in=[t.pk for t in world[1]]).delete()
+    bump_catalogue_revision()
     model_cache.refresh_popularity()  # what the watch thread does every few seconds
     for path in (f"/recommend/user/{world[0][0].pk}/ml", f"/recommend/similar/{new[0].pk}"):
         body = service.get(path, {"limit": 10}).json()
@@ -260,6 +261,7 @@ def test_a_few_deleted_tracks_cost_nothing_but_themselves(
     path = f"/recommend/user/{user.pk}/ml?limit=2"
     before = ids(service.get(f"/recommend/user/{user.pk}/ml?limit=8").json())
     Track.objects.filter(pk__in=[before[0], before[2], before[3], before[4]]).delete()
+    bump_catalogue_revision()
     body = service.get(path).json()
     assert (body["strategy"], len(ids(body))) == ("personal", 2)
     assert ids(body)[0] == before[1]

@@ -22,7 +22,8 @@ from recommendations.serving.request_context import Revisions
 from recommendations.serving.response_cache import CachedResponse, ResponseCache, response_cache
 from recommendations.training.run import run_training
 from tests.people import Catalogue, store_interaction
-from tracks.models import Artist, Track
+from tracks.models import Track
+from tracks.services import bump_catalogue_revision, save_artist, save_track, set_taken_down
 
 Listeners = Callable[[User], APIClient]
 
@@ -110,15 +111,17 @@ CHANGES: dict[str, Callable[[User, Track], object]] = {
     "a play": lambda user, track: Catalogue.play(Catalogue.__new__(Catalogue), user, track),
     "a dislike": lambda user, track: store_interaction(user, track, "dislike", at=timezone.now()),
     "a block": lambda user, track: Block.objects.create(user=user, kind="track", target_id=track.pk),
-    "a take-down": lambda user, track: Track.objects.filter(pk=track.pk).update(taken_down_at=timezone.now()),
-    "a deletion": lambda user, track: track.delete(),
+    "a take-down": lambda user, track: set_taken_down([track.pk], timezone.now()),
+    "a deletion": lambda user, track: (track.delete(), bump_catalogue_revision()),
     "a market": lambda user, track: (
         User.objects.filter(pk=user.pk).update(market="DE"),
         Track.objects.filter(pk=track.pk).update(markets="AT CH"),
+        bump_catalogue_revision(),
     ),
     "an explicit track": lambda user, track: (
         User.objects.filter(pk=user.pk).update(allow_explicit=False),
         Track.objects.filter(pk=track.pk).update(explicit=True),
+        bump_catalogue_revision(),
     ),
 }
 
@@ -140,9 +143,10 @@ def test_a_new_title_a_new_name_and_no_consent_are_seen_at_once(ada: User, as_li
     track_id = ask(client).json()["results"][0]["track_id"]
     track = Track.objects.get(pk=track_id)
     track.title = "Another title"
-    track.save()
+    save_track(track)
     assert ask(client).json()["results"][0]["title"] == "Another title"
-    Artist.objects.filter(pk=track.artist_id).update(name="Another name")
+    track.artist.name = "Another name"
+    save_artist(track.artist)
     assert ask(client).json()["results"][0]["artist_name"] == "Another name"
     User.objects.filter(pk=ada.pk).update(consent=False)
     assert ask(client).json()["fallback_reason"] == "no_consent"
