@@ -1,4 +1,4 @@
-"""Selectors of what came of slates, and of who was there: for counting, many at once."""
+"""Reads for measuring engagement: what listeners did with the slates that they were shown."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -10,7 +10,7 @@ from interactions.models import Exposure, Interaction
 
 
 class ExposureRow(NamedTuple):
-    """A track was seen or opened."""
+    """A listener saw a track of a slate, or opened it."""
 
     user_id: int
     track_id: int
@@ -18,7 +18,7 @@ class ExposureRow(NamedTuple):
 
 
 class PlayRow(NamedTuple):
-    """A track was played or skipped."""
+    """A listener played a track of a slate, or skipped it."""
 
     user_id: int
     track_id: int
@@ -30,23 +30,24 @@ class PlayRow(NamedTuple):
 
 def load_exposures_by_slate(recommendation_ids: Collection[UUID]) -> dict[UUID, list[ExposureRow]]:
     rows = Exposure.objects.filter(recommendation_id__in=recommendation_ids)
-    found: dict[UUID, list[ExposureRow]] = defaultdict(list)
-    for slate, *row in rows.values_list("recommendation_id", *ExposureRow._fields):
-        found[slate].append(ExposureRow(*row))
-    return found
+    exposures: dict[UUID, list[ExposureRow]] = defaultdict(list)
+    for recommendation_id, *columns in rows.values_list("recommendation_id", *ExposureRow._fields):
+        exposures[recommendation_id].append(ExposureRow(*columns))
+    return exposures
 
 
 def load_plays_by_slate(recommendation_ids: Collection[UUID]) -> dict[UUID, list[PlayRow]]:
     kinds = [Interaction.Kind.PLAY, Interaction.Kind.SKIP]
     rows = Interaction.objects.filter(recommendation_id__in=recommendation_ids, kind__in=kinds)
-    found: dict[UUID, list[PlayRow]] = defaultdict(list)
-    for slate, *row in rows.values_list("recommendation_id", *PlayRow._fields):
-        found[slate].append(PlayRow(*row))
-    return found
+    plays: dict[UUID, list[PlayRow]] = defaultdict(list)
+    for recommendation_id, *columns in rows.values_list("recommendation_id", *PlayRow._fields):
+        plays[recommendation_id].append(PlayRow(*columns))
+    return plays
 
 
 def iter_active_listeners(begin: datetime, end: datetime) -> Iterable[int]:
-    """Ids of the listeners who did anything from `begin` until before `end`; repeats possible."""
-    for model, moment in ((Interaction, "played_at"), (Exposure, "occurred_at")):
-        during = model._default_manager.filter(**{f"{moment}__gte": begin, f"{moment}__lt": end})
-        yield from during.order_by().values_list("user_id", flat=True).distinct().iterator(chunk_size=20_000)
+    """Yield the ids of listeners with an interaction or exposure in [begin, end), some twice."""
+    interactions = Interaction.objects.filter(played_at__gte=begin, played_at__lt=end)
+    exposures = Exposure.objects.filter(occurred_at__gte=begin, occurred_at__lt=end)
+    for rows in (interactions, exposures):
+        yield from rows.order_by().values_list("user_id", flat=True).distinct().iterator(chunk_size=20_000)

@@ -1,6 +1,6 @@
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -9,13 +9,11 @@ from django.db.models import (
     Case,
     Count,
     Exists,
-    F,
     Func,
     IntegerField,
     Max,
     OuterRef,
     Q,
-    QuerySet,
     Sum,
     Value,
     When,
@@ -34,26 +32,32 @@ Kind = Interaction.Kind
 QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True)
 SIGNAL_BY_KIND = {type.kind: type.signal for type in EventType if type.signal is not None}
 OPINIONS = [Kind.LIKE, Kind.UNLIKE, Kind.DISLIKE, Kind.UNDISLIKE]
-CONSENTING = Q(is_active=True, consent=True)  # of listeners: not who is being erased, or has not agreed
-BY_CONSENTING_LISTENER = Q(user__is_active=True, user__consent=True)  # the same, of what they did
+# A listener whose erasure is pending is not active any more.
+CONSENTING = Q(is_active=True, consent=True)  # filters listeners
+BY_CONSENTING_LISTENER = Q(user__is_active=True, user__consent=True)  # filters what they did
 
 
 class UnixSeconds(Func):
-    """A date as whole UNIX seconds, computed where the date is stored."""
+    """The whole UNIX seconds of a date column, rounded down in the database."""
 
     template = "FLOOR(EXTRACT(EPOCH FROM %(expressions)s))::bigint"
     output_field = BigIntegerField()
 
     def as_sqlite(self, compiler, connection, **context):  # type: ignore[no-untyped-def]
-        # Four per cent signs: one pair is taken by the template, the other by the parameters.
+        # Four percent signs, because the template and the parameters each turn two of them into one.
         template = "CAST(strftime('%%%%s', %(expressions)s) AS INTEGER)"
         return self.as_sql(compiler, connection, template=template, **context)
 
 
 @dataclass(frozen=True)
 class History:
-    """What a listener has done until now. pairs: one a track, `track` holding track ids · stamp: (interactions, newest
-    UNIX second), equal to that of a bundle which has seen exactly these."""
+    """What a listener has done until now.
+
+    Attributes:
+        pairs: one pair for each track; `pairs.track` holds track ids.
+        stamp: the number of interactions and the UNIX second of the latest. It equals the listener's stamp in a model
+            version if that version was trained on exactly these interactions.
+    """
 
     pairs: UserItemPairs = field(default_factory=UserItemPairs.empty)
     stamp: tuple[int, int] = (0, 0)
@@ -64,36 +68,44 @@ class History:
 
     @property
     def known_tracks(self) -> NDArray[np.int64]:
-        """Ids of the tracks that are no news to them: int64 (k,)."""
+        """Ids of the tracks that are not new to the listener: int64 (k,)."""
         return self.pairs.track[self.pairs.is_positive | self.pairs.is_negative]
 
     @property
     def positive_tracks(self) -> NDArray[np.int64]:
+        """Ids of the tracks that the listener seems to like: int64 (k,)."""
         return self.pairs.track[self.pairs.is_positive]
 
     @property
     def disliked_tracks(self) -> NDArray[np.int64]:
+        """Ids of the tracks that the listener dislikes: int64 (k,)."""
         return self.pairs.track[self.pairs.disliked]
 
 
 Blocks = frozenset[tuple[str, int]]
-"""(kind, id) of what a listener does not want to be offered now."""
-_COLUMNS = ("track_id", "signal", "n", "count", "good", "newest")
+"""The (kind, id) pairs that a listener has blocked at the moment."""
+_HISTORY_COLUMNS = ("track_id", "signal", "n", "count", "good", "newest")
 
 
 def blocks_subquery(listener: Any = LISTENER, now: Any = NOW) -> RowsAsJson:
-    """The blocks of a listener that are in force, to be read by `blocks_in`."""
+    """Return a subquery for the blocks of a listener that are in force, to be parsed by `parse_blocks`."""
     in_force = Block.objects.filter(Q(until=None) | Q(until__gt=now), user=listener)
     return RowsAsJson(in_force.values("kind", "target_id"), ("kind", "target_id"))
 
 
 def parse_blocks(column: str | None) -> Blocks:
-    return frozenset((kind, target) for kind, target in orjson.loads(column or "[]"))
+    return frozenset((kind, target_id) for kind, target_id in orjson.loads(column or "[]"))
 
 
 def history_subquery(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJson:
-    """The history of a listener, to be read by `history_in`; not looked up unless `when` holds. As many rows as
-    different tracks and signals, whatever the number of plays. Only columns that `interaction_of_listener` has."""
+    """Return a subquery for the history of a listener, to be parsed by `parse_history`.
+
+    It has a row for each track and signal, however many plays there are, and uses only columns of the index
+    `interaction_of_listener`, so that the table itself is not read.
+
+    Args:
+        when: a condition without which the interactions are not read and the history is empty.
+    """
     rows = (
         Interaction.objects.filter(when or Q(), user=listener)
         .values("track_id", signal=signal_expression())
@@ -104,9 +116,9 @@ def history_subquery(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJ
             newest=Max(UnixSeconds("played_at")),
         )
         .alias(last=Max("played_at"))
-        .order_by("track_id", "last")  # of the same second, the later one counts
+        .order_by("track_id", "last")  # of two signals of the same second, the later one counts
     )
-    return RowsAsJson(rows.values(*_COLUMNS), _COLUMNS)
+    return RowsAsJson(rows.values(*_HISTORY_COLUMNS), _HISTORY_COLUMNS)
 
 
 def parse_history(column: str | None) -> History:
@@ -120,62 +132,63 @@ def parse_history(column: str | None) -> History:
     return History(UserItemPairs.from_listener(plays), (int(interactions.sum()), int(seconds.max())))
 
 
-_HISTORY_STATEMENT = PreparedQuery(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))
+_HISTORY_QUERY = PreparedQuery(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))
 
 
 def load_history(user_id: int) -> History:
-    """One query. An unknown listener's is empty."""
-    found = _HISTORY_STATEMENT.fetch(listener=user_id)
-    return parse_history(found[0][0]) if found else History()
+    """Return the history of a listener, by one query; the history of an unknown listener is empty."""
+    rows = _HISTORY_QUERY.fetch(listener=user_id)
+    return parse_history(rows[0][0]) if rows else History()
 
 
 def signal_expression() -> Case:
-    """What a row says: a `Signal`."""
-    said = [When(kind=kind, then=Value(int(signal))) for kind, signal in SIGNAL_BY_KIND.items() if kind != Kind.PLAY]
+    """Return an expression for the `Signal` of an interaction."""
     skipped = When(is_skip=True, then=Value(int(Signal.SKIP)))
-    played = When(kind=Kind.PLAY, then=Value(int(Signal.PLAY)))  # most are, and need no look at the others
-    return Case(skipped, played, *said, default=Value(int(Signal.PLAY)), output_field=IntegerField())
+    # Most rows are plays; the second place spares them the comparison with all other kinds.
+    played = When(kind=Kind.PLAY, then=Value(int(Signal.PLAY)))
+    others = [When(kind=kind, then=Value(int(signal))) for kind, signal in SIGNAL_BY_KIND.items() if kind != Kind.PLAY]
+    return Case(skipped, played, *others, default=Value(int(Signal.PLAY)), output_field=IntegerField())
 
 
-def current_opinion(user_id: int, track_id: int) -> str | None:
-    """What a listener said last of a track: like, unlike, dislike or undislike."""
-    said = Interaction.objects.filter(user=user_id, track=track_id, kind__in=OPINIONS)
-    return said.order_by("-played_at", "-pk").values_list("kind", flat=True).first()
+class Opinion(NamedTuple):
+    """The latest like, unlike, dislike or undislike of a track."""
+
+    kind: str
+    played_at: datetime
 
 
-def last_opinion_at(user_id: int, track_id: int) -> datetime | None:
-    said = Interaction.objects.filter(user=user_id, track=track_id, kind__in=OPINIONS)
-    return said.order_by("-played_at").values_list("played_at", flat=True).first()
+def latest_opinion(user_id: int, track_id: int) -> Opinion | None:
+    opinions = Interaction.objects.filter(user=user_id, track=track_id, kind__in=OPINIONS)
+    row = opinions.order_by("-played_at", "-pk").values_list("kind", "played_at").first()
+    return Opinion(*row) if row else None
 
 
 def current_opinions(user_id: int) -> dict[int, str]:
-    """The same of every track that something was said of, the newest first."""
-    said = Interaction.objects.filter(user=user_id, kind__in=OPINIONS).order_by("-played_at", "-pk")
-    last: dict[int, str] = {}
-    for track_id, kind in said.values_list("track_id", "kind"):
-        last.setdefault(track_id, kind)
-    return last
+    """Return the kind of the latest opinion by track id, the latest first."""
+    opinions = Interaction.objects.filter(user=user_id, kind__in=OPINIONS).order_by("-played_at", "-pk")
+    kinds: dict[int, str] = {}
+    for track_id, kind in opinions.values_list("track_id", "kind"):
+        kinds.setdefault(track_id, kind)
+    return kinds
 
 
 def recently_active_listeners(since: datetime, after: int, count: int) -> list[int]:
-    """The first `count` ids above `after`, ascending, of those who agree and did anything since."""
-    lately = Interaction.objects.filter(user=OuterRef("pk"), played_at__gte=since)
-    there = User.objects.filter(CONSENTING, Exists(lately), pk__gt=after)
-    return list(there.order_by("pk").values_list("pk", flat=True)[:count])
+    """Return the ids of consenting listeners with an interaction since a time, in ascending order.
+
+    Args:
+        after: only ids greater than this one.
+        count: the largest number of ids.
+    """
+    interactions = Interaction.objects.filter(user=OuterRef("pk"), played_at__gte=since)
+    listeners = User.objects.filter(CONSENTING, Exists(interactions), pk__gt=after)
+    return list(listeners.order_by("pk").values_list("pk", flat=True)[:count])
 
 
 def count_interactions() -> int:
+    """Return the number of interactions that recommenders may learn from."""
     return Interaction.objects.filter(BY_CONSENTING_LISTENER).count()
 
 
 def load_popular_tracks() -> dict[int, float]:
-    """Listeners of the most popular tracks, by track id."""
+    """Return the number of listeners of the most popular tracks, by track id."""
     return dict(PopularTrack.objects.values_list("pk", "listeners"))
-
-
-def most_listened(limit: int) -> QuerySet[Interaction, tuple[int, int]]:
-    """`(track_id, listeners)` of the most listened-to tracks, by who wants them."""
-    kinds = [Kind.PLAY, Kind.LIKE, Kind.SHARE, Kind.PLAYLIST_ADD]
-    wanted = Interaction.objects.filter(BY_CONSENTING_LISTENER, kind__in=kinds, is_skip=False)
-    by_listeners = wanted.values_list("track_id").annotate(n=Count("user", distinct=True))
-    return by_listeners.order_by(F("n").desc(), "track_id")[:limit]

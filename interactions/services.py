@@ -1,49 +1,58 @@
-"""Keep what is counted from interactions, and remove what is older than it is kept."""
+"""Count the popular tracks, and delete rows that are older than they are kept."""
 
 import time
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 
 from interactions.events.services import IDEMPOTENCY_KEY_LIFETIME
-from interactions.models import EventBatch, Exposure, PopularTrack
-from interactions.selectors import most_listened
+from interactions.models import EventBatch, Exposure, Interaction, PopularTrack
+from interactions.selectors import BY_CONSENTING_LISTENER
 
-ROWS_AT_ONCE = 5_000
+DELETE_BATCH_SIZE = 5_000
+DELETE_PAUSE_S = 0.01
 POPULAR_TRACKS = 1000  # as many as any page without a model will ever show
+POSITIVE_KINDS = [
+    Interaction.Kind.PLAY,
+    Interaction.Kind.LIKE,
+    Interaction.Kind.SHARE,
+    Interaction.Kind.PLAYLIST_ADD,
+]
 
 
 @transaction.atomic
 def refresh_popular_tracks() -> None:
     """Count again which tracks have the most listeners."""
-    counted = list(most_listened(POPULAR_TRACKS))
-    PopularTrack.objects.bulk_create(  # not delete and insert, which two at once would do to each other
-        [PopularTrack(track_id=track, listeners=n) for track, n in counted],
-        update_conflicts=True,
-        unique_fields=["track"],
-        update_fields=["listeners"],
+    positive = Interaction.objects.filter(BY_CONSENTING_LISTENER, kind__in=POSITIVE_KINDS, is_skip=False)
+    by_track = positive.values_list("track_id").annotate(listeners=Count("user", distinct=True))
+    popular = [
+        PopularTrack(track_id=track_id, listeners=listeners)
+        for track_id, listeners in by_track.order_by(F("listeners").desc(), "track_id")[:POPULAR_TRACKS]
+    ]
+    # An upsert, because of two processes that delete and insert at the same moment one would fail.
+    PopularTrack.objects.bulk_create(
+        popular, update_conflicts=True, unique_fields=["track"], update_fields=["listeners"]
     )
-    PopularTrack.objects.exclude(pk__in=[track for track, _ in counted]).delete()
+    PopularTrack.objects.exclude(pk__in=[row.track_id for row in popular]).delete()
 
 
 def delete_old_events(*, exposures_before: datetime) -> dict[str, int]:
-    """Rows removed, by table: exposures, and receipts whose key is no longer remembered."""
+    """Delete old exposures, and receipts whose idempotency key has expired; return how many of each."""
+    expired = EventBatch.objects.filter(created_at__lt=timezone.now() - IDEMPOTENCY_KEY_LIFETIME)
     return {
-        "event batches": delete_in_batches(
-            EventBatch.objects.filter(created_at__lt=timezone.now() - IDEMPOTENCY_KEY_LIFETIME)
-        ),
+        "event batches": delete_in_batches(expired),
         "exposures": delete_in_batches(Exposure.objects.filter(occurred_at__lt=exposures_before)),
     }
 
 
 def delete_in_batches(rows: QuerySet[Any]) -> int:
-    """In short transactions: others write meanwhile. Gives how many."""
-    removed = 0
-    while ids := list(rows.order_by().values_list("pk", flat=True)[:ROWS_AT_ONCE]):
-        removed += len(ids)
+    """Delete rows in short transactions, so that other writers do not wait for long; return how many."""
+    deleted = 0
+    while ids := list(rows.order_by().values_list("pk", flat=True)[:DELETE_BATCH_SIZE]):
+        deleted += len(ids)
         rows.model._default_manager.filter(pk__in=ids).delete()
-        time.sleep(0.01)
-    return removed
+        time.sleep(DELETE_PAUSE_S)
+    return deleted

@@ -1,4 +1,4 @@
-"""For OpenAPI: the JSON of ListenBrainz. `interactions.listenbrainz.payload` checks it."""
+"""The JSON of ListenBrainz, for the OpenAPI document only. `interactions.listenbrainz.payload` validates it."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class SubmittedListenSerializer(serializers.Serializer[Any]):
 
 class SubmissionSerializer(serializers.Serializer[Any]):
     listen_type = serializers.ChoiceField(choices=["single", "import", "playing_now"])
-    payload = SubmittedListenSerializer(many=True, help_text="1 to 1000; one unless it is an import.")
+    payload = SubmittedListenSerializer(many=True, help_text="1 to 1000 listens for `import`, else exactly one.")
 
 
 class StatusSerializer(serializers.Serializer[Any]):
@@ -36,5 +36,5 @@ class ValiditySerializer(serializers.Serializer[Any]):
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
-    code = serializers.IntegerField(help_text="The status.")
+    code = serializers.IntegerField(help_text="The HTTP status.")
     error = serializers.CharField()

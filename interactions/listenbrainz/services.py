@@ -1,6 +1,6 @@
-"""Listens of tracks that a client knows by name: found in the catalogue and kept, or kept until they can be found."""
+"""Store listens whose tracks are named by text; a listen of an unknown track waits until the catalogue has it."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,147 +18,149 @@ from tracks.matching import TrackQuery, match_tracks
 from tracks.selectors import track_durations
 
 LISTENBRAINZ = "listenbrainz"
-COUNTED = frozenset({LISTENBRAINZ, "import:listenbrainz", "import:lastfm"})  # sources that send listens only
-LISTEN_MILESTONE = 50  # percent: what a listen says at least, by the rule of those sources
-_EVENTS = UUID("5ee33b1a-9a8c-5c5f-9d3b-0a3f0b8e5a11")
-_AT_ONCE = 1_000  # rows of a statement or a look
+# Sources that send a listen only if half of the track, or four minutes of it, were heard.
+LISTEN_SOURCES = frozenset({LISTENBRAINZ, "import:listenbrainz", "import:lastfm"})
+LISTEN_MILESTONE = 50  # percent
+EVENT_ID_NAMESPACE = UUID("5ee33b1a-9a8c-5c5f-9d3b-0a3f0b8e5a11")
+BATCH_SIZE = 1_000
 
 
 @dataclass
 class IngestReport:
-    """What became of listens. known: there already · unmatched: of tracks that the catalogue does not have."""
+    """The numbers of listens that were added, were stored before, or wait because the catalogue lacks their track."""
 
     added: int = 0
     known: int = 0
     unmatched: int = 0
 
 
-def listen_event_id(user_id: int, listen: ListenRecord) -> UUID:
-    """The same for the same listen, whichever way it comes, so that it is kept once."""
-    return uuid5(_EVENTS, f"{user_id}\0{listen.time}\0{listen.artist}\0{listen.title}")
-
-
 def store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) -> IngestReport:
-    """Each once. Of a listener whose consent is off, or whose account is closed, nothing is kept."""
-    return retry_on_conflict(partial(_keep, user_id, listens, source))
+    """Store each listen once; store nothing if the listener's consent is off or their account is closed.
+
+    Args:
+        source: how the listens came here: `LISTENBRAINZ`, or "import:" and the format.
+    """
+    return retry_on_conflict(lambda: _store_listens(user_id, listens, source))
+
+
+def _store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) -> IngestReport:
+    if not consent_by_user_id([user_id]).get(user_id, False):
+        return IngestReport()
+    queries = {
+        listen: TrackQuery(
+            UUID(str(listen.mbid)) if listen.mbid else None, listen.isrc, match_key(listen.artist, listen.title)
+        )
+        for listen in listens
+    }
+    matches = match_tracks(set(queries.values()), _count_listeners)
+    durations = track_durations(set(matches.values()))
+    rows: list[NewInteraction] = []
+    unmatched: list[UnmatchedListen] = []
+    for listen, query in queries.items():
+        event_id = listen_event_id(user_id, listen)
+        if (track_id := matches.get(query)) is not None:
+            rows.append(_new_interaction(user_id, event_id, listen, track_id, durations.get(track_id), source))
+        else:
+            unmatched.append(
+                UnmatchedListen(
+                    user_id=user_id,
+                    event_id=event_id,
+                    listened_at=datetime.fromtimestamp(listen.time, UTC),
+                    artist=listen.artist[:MAX_NAME_LENGTH],
+                    title=listen.title[:MAX_NAME_LENGTH],
+                    match_key=query.match_key,
+                    isrc=listen.isrc,
+                    mbid=query.mbid,
+                    ms_played=listen.ms_played,
+                    duration_ms=listen.duration_ms,
+                    end_reason=listen.end_reason,
+                    device=listen.device,
+                    context=listen.context,
+                    source=source,
+                )
+            )
+    added = insert_interactions(rows)
+    unmatched.sort(key=lambda listen: listen.event_id)  # one order of locks, as in insert_interactions()
+    UnmatchedListen.objects.bulk_create(unmatched, batch_size=BATCH_SIZE, ignore_conflicts=True)
+    return IngestReport(added, len(rows) - added, len(unmatched))
 
 
 def match_waiting_listens() -> int:
-    """Turn the listens that waited for their track into interactions, each once; gives how many."""
-    added = last = 0
-    agreed = UnmatchedListen.objects.filter(user__consent=True, user__is_active=True).order_by("pk")
-    while ids := list(agreed.filter(pk__gt=last).values_list("pk", flat=True)[:_AT_ONCE]):
-        added += retry_on_conflict(partial(_match, ids))
-        last = ids[-1]
+    """Store the waiting listens whose track the catalogue has now as interactions; return how many were added."""
+    added = last_id = 0
+    waiting = UnmatchedListen.objects.filter(user__consent=True, user__is_active=True).order_by("pk")
+    while ids := list(waiting.filter(pk__gt=last_id).values_list("pk", flat=True)[:BATCH_SIZE]):
+        added += retry_on_conflict(partial(_match_waiting_batch, ids))
+        last_id = ids[-1]
     if added:
         refresh_popular_tracks()
     return added
 
 
-def derive_listen_playback(listen: UnmatchedListen | ListenRecord, duration_ms: int | None, source: str) -> Playback:
-    """What a listen says. Where both its time and the track's length are known, that decides, as for any playback.
-    Else a source that sends listens only has seen half of it or four minutes; and who let a track end has heard it."""
-    if listen.ms_played is None or not duration_ms:
-        told = derive_playback(listen.ms_played, None, listen.end_reason)
-        if listen.end_reason == Interaction.EndReason.FINISHED and (listen.ms_played or 0) >= SKIP_MS:
-            return told._replace(milestone=100, is_completed=True, is_listen=True)
-        return told._replace(milestone=LISTEN_MILESTONE, is_listen=True) if source in COUNTED else told
-    return derive_playback(listen.ms_played, duration_ms, listen.end_reason)
-
-
-def _keep(user_id: int, listens: Sequence[ListenRecord], source: str) -> IngestReport:
-    if not consent_by_user_id([user_id]).get(user_id, False):
-        return IngestReport()
-    sought = {listen: _sought(listen.mbid, listen.isrc, listen.artist, listen.title) for listen in listens}
-    found = match_tracks(set(sought.values()), _listeners)
-    waiting, rows = [], []
-    lengths = track_durations(set(found.values()))
-    for listen, wanted in sought.items():
-        if (track := found.get(wanted)) is None:
-            waiting.append(_waiting(user_id, listen, wanted, source))
-        else:
-            rows.append(_row(user_id, listen, track, lengths.get(track), source))
+def _match_waiting_batch(ids: Collection[int]) -> int:
+    waiting = UnmatchedListen.objects.filter(user__consent=True, user__is_active=True, pk__in=ids).order_by("pk")
+    queries = {row: TrackQuery(row.mbid, row.isrc, row.match_key) for row in waiting.select_for_update()}
+    matches = match_tracks(set(queries.values()), _count_listeners)
+    durations = track_durations(set(matches.values()))
+    rows: list[NewInteraction] = []
+    matched_ids: list[int] = []
+    for row, query in queries.items():
+        if (track_id := matches.get(query)) is None:
+            continue
+        matched_ids.append(row.pk)
+        listen = ListenRecord(
+            row.artist,
+            row.title,
+            int(row.listened_at.timestamp()),
+            ms_played=row.ms_played,
+            duration_ms=row.duration_ms,
+            end_reason=row.end_reason,
+            device=row.device,
+            context=row.context,
+        )
+        # The stored event id, because the stored names may have been shortened.
+        rows.append(_new_interaction(row.user_id, row.event_id, listen, track_id, durations.get(track_id), row.source))
     added = insert_interactions(rows)
-    _wait(waiting)
-    return IngestReport(added, len(rows) - added, len(waiting))
+    UnmatchedListen.objects.filter(pk__in=matched_ids).delete()
+    return added
 
 
-def _sought(mbid: str | UUID | None, isrc: str, artist: str, title: str) -> TrackQuery:
-    return TrackQuery(UUID(str(mbid)) if mbid else None, isrc, match_key(artist, title))
+def listen_event_id(user_id: int, listen: ListenRecord) -> UUID:
+    """Return an id that is the same for the same listen whichever way it arrives, so that it is stored once."""
+    return uuid5(EVENT_ID_NAMESPACE, f"{user_id}\0{listen.time}\0{listen.artist}\0{listen.title}")
 
 
-def _listeners(tracks: Collection[int]) -> Mapping[int, int]:
-    return dict(PopularTrack.objects.filter(pk__in=tracks).values_list("pk", "listeners"))
+def derive_listen_playback(listen: ListenRecord, duration_ms: int | None, source: str) -> Playback:
+    """Return what a listen says about how much of the track was heard.
+
+    As for any playback, the time played and the length of the track decide if both are known. Otherwise a track that
+    ended by itself was heard to its end, and a listen from one of `LISTEN_SOURCES` counts as half of the track.
+    """
+    if listen.ms_played is not None and duration_ms:
+        return derive_playback(listen.ms_played, duration_ms, listen.end_reason)
+    playback = derive_playback(listen.ms_played, None, listen.end_reason)
+    if listen.end_reason == Interaction.EndReason.FINISHED and (listen.ms_played or 0) >= SKIP_MS:
+        return playback._replace(milestone=100, is_completed=True, is_listen=True)
+    return playback._replace(milestone=LISTEN_MILESTONE, is_listen=True) if source in LISTEN_SOURCES else playback
 
 
-def _row(user_id: int, listen: ListenRecord, track_id: int, duration_ms: int | None, source: str) -> NewInteraction:
-    said = derive_listen_playback(listen, duration_ms or listen.duration_ms, source)
+def _new_interaction(
+    user_id: int, event_id: UUID, listen: ListenRecord, track_id: int, duration_ms: int | None, source: str
+) -> NewInteraction:
     return NewInteraction(
         user_id=user_id,
         track_id=track_id,
         kind=Interaction.Kind.PLAY.value,
         played_at=datetime.fromtimestamp(listen.time, UTC),
-        plays=1,
-        ms_played=listen.ms_played,
-        milestone=said.milestone,
-        is_completed=said.is_completed,
-        session_id="",
-        device=listen.device,
-        context=listen.context,
         source=source,
-        event_id=listen_event_id(user_id, listen),
-        end_reason=listen.end_reason,
-        is_skip=said.is_skip,
-        is_listen=said.is_listen,
-    )
-
-
-def _waiting(user_id: int, listen: ListenRecord, wanted: TrackQuery, source: str) -> UnmatchedListen:
-    return UnmatchedListen(
-        user_id=user_id,
-        event_id=listen_event_id(user_id, listen),
-        listened_at=datetime.fromtimestamp(listen.time, UTC),
-        artist=listen.artist[:MAX_NAME_LENGTH],
-        title=listen.title[:MAX_NAME_LENGTH],
-        match_key=wanted.match_key,
-        isrc=listen.isrc,
-        mbid=wanted.mbid,
+        event_id=event_id,
         ms_played=listen.ms_played,
-        duration_ms=listen.duration_ms,
         end_reason=listen.end_reason,
         device=listen.device,
         context=listen.context,
-        source=source,
+        **derive_listen_playback(listen, duration_ms or listen.duration_ms, source)._asdict(),
     )
 
 
-def _wait(listens: Iterable[UnmatchedListen]) -> None:
-    ordered = sorted(listens, key=lambda listen: listen.event_id)  # as `insert_interactions` does, and for its reason
-    UnmatchedListen.objects.bulk_create(ordered, batch_size=_AT_ONCE, ignore_conflicts=True)
-
-
-def _match(ids: Collection[int]) -> int:
-    agreed = UnmatchedListen.objects.filter(user__consent=True, user__is_active=True, pk__in=ids).order_by("pk")
-    waiting = list(agreed.select_for_update())
-    sought = {listen.pk: TrackQuery(listen.mbid, listen.isrc, listen.match_key) for listen in waiting}
-    found = match_tracks(set(sought.values()), _listeners)
-    matched = [(listen, found[sought[listen.pk]]) for listen in waiting if sought[listen.pk] in found]
-    lengths = track_durations({track for _, track in matched})
-    added = insert_interactions([_row_of(listen, track, lengths.get(track)) for listen, track in matched])
-    UnmatchedListen.objects.filter(pk__in=[listen.pk for listen, _ in matched]).delete()
-    return added
-
-
-def _row_of(waiting: UnmatchedListen, track_id: int, duration_ms: int | None) -> NewInteraction:
-    listen = ListenRecord(
-        waiting.artist,
-        waiting.title,
-        int(waiting.listened_at.timestamp()),
-        ms_played=waiting.ms_played,
-        duration_ms=waiting.duration_ms,
-        end_reason=waiting.end_reason,
-        device=waiting.device,
-        context=waiting.context,
-    )
-    row = _row(waiting.user_id, listen, track_id, duration_ms, waiting.source)
-    return row._replace(event_id=waiting.event_id)  # names may have been cut here
+def _count_listeners(track_ids: Collection[int]) -> Mapping[int, int]:
+    return dict(PopularTrack.objects.filter(pk__in=track_ids).values_list("pk", "listeners"))

@@ -1,4 +1,4 @@
-"""The door for scrobblers: two paths of ListenBrainz, with its answers and its errors."""
+"""The API for scrobblers: two endpoints of ListenBrainz, with its responses and its errors."""
 
 from typing import Any
 
@@ -26,8 +26,8 @@ from interactions.listenbrainz.services import LISTENBRAINZ, store_listens
 _ERRORS = dict.fromkeys((400, 401, 429, 503), ErrorSerializer)
 
 
-class _AsItIs(BaseParser):
-    """Clients name all kinds of content types, and some none."""
+class RawBodyParser(BaseParser):
+    """Return the body as bytes whatever its content type: clients send all kinds of them, and some none."""
 
     media_type = "*/*"
 
@@ -35,18 +35,18 @@ class _AsItIs(BaseParser):
         return stream.read(MAX_BYTES + 1)
 
 
-class _ListenBrainzView(APIView):
-    """Errors are `{"code", "error"}`, which is what clients of ListenBrainz read."""
+class ListenBrainzView(APIView):
+    """Base class whose errors are `{"code", "error"}`, as clients of ListenBrainz expect."""
 
     permission_classes: list[Any] = []
     authentication_classes: list[Any] = []
     throttle_classes: list[Any] = []
 
     def get_exception_handler(self) -> Any:
-        usual = super().get_exception_handler()
+        default_handler = super().get_exception_handler()
 
         def handler(error: Exception, context: dict[str, Any]) -> Response | None:
-            response: Response | None = usual(error, context)
+            response: Response | None = default_handler(error, context)
             if response is not None:
                 response.data = {"code": response.status_code, "error": response.data["detail"]}
                 response.content_type = "application/json"
@@ -55,14 +55,13 @@ class _ListenBrainzView(APIView):
         return handler
 
 
-class SubmitListensView(_ListenBrainzView):
+class SubmitListensView(ListenBrainzView):
     authentication_classes = [ListenTokenAuthentication]
     permission_classes = [IsAuthenticated]
     throttle_classes = [ListenTokenThrottle]
-    parser_classes = [_AsItIs]
-    body_limit = staticmethod(
-        lambda: MAX_BYTES + 1
-    )  # one more, so that the view says what is wrong as its clients expect
+    parser_classes = [RawBodyParser]
+    # One byte more than allowed, so that the error comes from the view in the form that its clients expect.
+    body_limit = staticmethod(lambda: MAX_BYTES + 1)
 
     @extend_schema(
         operation_id="submit_listens",
@@ -71,19 +70,19 @@ class SubmitListensView(_ListenBrainzView):
         tags=["1"],
     )
     def post(self, request: Request) -> Response:
-        """Listens of tracks that a client knows by name. One that is wrong refuses all of them."""
+        """Submit listens of tracks that are identified by name. If one is invalid, none of them is stored."""
         try:
-            listens = parse_submission(_body(request))
+            listens = parse_submission(_read_body(request))
         except InvalidSubmission as error:
             raise ParseError(str(error)) from error
-        assert request.user.pk is not None  # or it would be a 401
+        assert request.user.pk is not None  # IsAuthenticated has refused anonymous requests
         store_listens(request.user.pk, listens, LISTENBRAINZ)
         return Response({"status": "ok"})
 
 
-def _body(request: Request) -> bytes:
-    """In clear. Raises ParseError."""
-    body: bytes = request.data or b""  # type: ignore[assignment]  # _AsItIs gives bytes
+def _read_body(request: Request) -> bytes:
+    """Return the body, decompressed if it is gzipped. Raises ParseError."""
+    body: bytes = request.data or b""  # type: ignore[assignment]  # RawBodyParser gives bytes
     if request.headers.get("Content-Encoding", "").lower() != "gzip":
         return body
     try:
@@ -92,19 +91,19 @@ def _body(request: Request) -> bytes:
         raise ParseError(str(error)) from error
 
 
-class ValidateTokenView(_ListenBrainzView):
+class ValidateTokenView(ListenBrainzView):
     @extend_schema(
         operation_id="validate_token",
         auth=[{"ListenToken": []}, {}],  # type: ignore[list-item]
-        parameters=[OpenApiParameter("token", str, description="Instead of the header.")],
+        parameters=[OpenApiParameter("token", str, description="May replace the header.")],
         responses={200: ValiditySerializer, **_ERRORS},
         tags=["1"],
     )
     def get(self, request: Request) -> Response:
-        """Whether a token is good, and whose it is."""
-        if not (sent := request.query_params.get("token") or token_from_header(request)):
+        """Check whether a token is valid, and whose it is."""
+        if not (token := request.query_params.get("token") or token_from_header(request)):
             raise ParseError("give the token as ?token= or in the header Authorization: Token UUID")
-        if (token := find_listen_token(sent)) is None:
+        if (listen_token := find_listen_token(token)) is None:
             return Response({"code": status.HTTP_200_OK, "message": "Token invalid.", "valid": False})
         valid = {"code": status.HTTP_200_OK, "message": "Token valid.", "valid": True}
-        return Response(valid | {"user_name": token.user.get_username()})
+        return Response(valid | {"user_name": listen_token.user.get_username()})

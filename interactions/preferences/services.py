@@ -1,4 +1,4 @@
-"""What a listener likes, dislikes and never wants to be offered. Everything here may be repeated."""
+"""Likes, dislikes and blocks of a listener. Every function may be repeated without changing anything further."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +12,11 @@ from django.utils import timezone
 from access.selectors import consent_by_user_id
 from access.services import bump_user_revisions
 from interactions.models import Block, Interaction
-from interactions.selectors import current_opinion, current_opinions, last_opinion_at
+from interactions.selectors import Opinion, current_opinions, latest_opinion
 from tracks.selectors import target_exists
 
 Kind = Interaction.Kind
-WITHDRAWN = {Kind.LIKE: Kind.UNLIKE, Kind.DISLIKE: Kind.UNDISLIKE}
+CLEARED_BY = {Kind.LIKE: Kind.UNLIKE, Kind.DISLIKE: Kind.UNDISLIKE}
 
 
 class TargetNotFound(Exception):
@@ -24,77 +24,94 @@ class TargetNotFound(Exception):
 
 
 class ConsentMissing(Exception):
-    """The listener has not agreed that what they like is kept."""
+    """The listener has not agreed that their likes and dislikes are stored."""
 
 
 def set_opinion(user_id: int, track_id: int, opinion: Kind) -> None:
-    """Like or dislike a track; the one takes the place of the other. Raises Unknown, NoConsent."""
-    _agreed(user_id)
+    """Like or dislike a track; a like replaces a dislike and the other way round.
+
+    Raises:
+        TargetNotFound: there is no such listener or track.
+        ConsentMissing: the listener's consent is off.
+    """
+    if not _has_consent(user_id):
+        raise ConsentMissing
     if not target_exists(Block.Kind.TRACK, track_id):
         raise TargetNotFound("no such track")
-    if current_opinion(user_id, track_id) != opinion:
-        _write(user_id, track_id, opinion)
+    latest = latest_opinion(user_id, track_id)
+    if latest is None or latest.kind != opinion:
+        _store_opinion(user_id, track_id, opinion, latest)
 
 
 def clear_opinion(user_id: int, track_id: int, opinion: Kind) -> None:
-    """Neither like nor dislike it any more, if that is what was said last. Raises Unknown, NoConsent."""
-    _agreed(user_id)
-    if current_opinion(user_id, track_id) == opinion:
-        _write(user_id, track_id, WITHDRAWN[opinion])
+    """Withdraw a like or a dislike; do nothing if it is not the listener's current opinion of the track.
+
+    Raises:
+        TargetNotFound: there is no such listener.
+        ConsentMissing: the listener's consent is off.
+    """
+    if not _has_consent(user_id):
+        raise ConsentMissing
+    latest = latest_opinion(user_id, track_id)
+    if latest is not None and latest.kind == opinion:
+        _store_opinion(user_id, track_id, CLEARED_BY[opinion], latest)
 
 
 def add_block(user_id: int, kind: str, target_id: int, until: datetime | None) -> None:
-    """Never offer it, or not until then. Raises Unknown."""
-    _known(user_id)
+    """Exclude an artist, album, track or genre from recommendations, for good or until a time.
+
+    Raises:
+        TargetNotFound: there is no such listener or target.
+    """
+    _has_consent(user_id)  # blocks are stored without consent, but not for an unknown listener
     if not target_exists(kind, target_id):
         raise TargetNotFound(f"no such {kind}")
-    with _there():
+    with _deleted_meanwhile_as_not_found():
         Block.objects.update_or_create(user_id=user_id, kind=kind, target_id=target_id, defaults={"until": until})
 
 
 def remove_block(user_id: int, kind: str, target_id: int) -> None:
-    """Raises Unknown."""
-    _known(user_id)
+    """Allow a target to be recommended again. Raises TargetNotFound if there is no such listener."""
+    _has_consent(user_id)
     Block.objects.filter(user=user_id, kind=kind, target_id=target_id).delete()
 
 
 def load_preferences(user_id: int) -> dict[str, Any]:
-    """likes, dislikes: track ids, the newest first · blocks: those in force. Raises Unknown."""
-    _known(user_id)
-    said = current_opinions(user_id)
+    """Return the ids of liked and disliked tracks and the blocks in force, the latest first.
+
+    Raises:
+        TargetNotFound: there is no such listener.
+    """
+    _has_consent(user_id)
+    opinions = current_opinions(user_id)
     in_force = Block.objects.filter(Q(until=None) | Q(until__gt=timezone.now()), user=user_id)
     return {
-        "likes": [track for track, opinion in said.items() if opinion == Kind.LIKE],
-        "dislikes": [track for track, opinion in said.items() if opinion == Kind.DISLIKE],
+        "likes": [track_id for track_id, kind in opinions.items() if kind == Kind.LIKE],
+        "dislikes": [track_id for track_id, kind in opinions.items() if kind == Kind.DISLIKE],
         "blocks": list(in_force.order_by("-created_at", "-pk").values("kind", "target_id", "until")),
     }
 
 
-def _known(user_id: int) -> bool:
-    """Whether they agreed that what they like is kept."""
-    listeners = consent_by_user_id([user_id])
-    if user_id not in listeners:
+def _has_consent(user_id: int) -> bool:
+    """Return whether the listener agreed to be recorded. Raises TargetNotFound if there is no such listener."""
+    consents = consent_by_user_id([user_id])
+    if user_id not in consents:
         raise TargetNotFound("no such listener")
-    return listeners[user_id]
+    return consents[user_id]
 
 
-def _agreed(user_id: int) -> None:
-    if not _known(user_id):
-        raise ConsentMissing
-
-
-def _write(user_id: int, track_id: int, kind: Kind) -> None:
-    now, last = timezone.now(), last_opinion_at(user_id, track_id)
-    # A phone whose clock is fast may have said something in a minute from now: this is newer all the same.
-    at = now if last is None else max(now, last + timedelta(microseconds=1))
-    with _there():
-        Interaction.objects.create(user_id=user_id, track_id=track_id, kind=kind, played_at=at, source="api")
+def _store_opinion(user_id: int, track_id: int, kind: Kind, latest: Opinion | None) -> None:
+    now = timezone.now()
+    # An event from a phone whose clock is fast may lie a few minutes ahead. This opinion is newer all the same.
+    played_at = now if latest is None else max(now, latest.played_at + timedelta(microseconds=1))
+    with _deleted_meanwhile_as_not_found():
+        Interaction.objects.create(user_id=user_id, track_id=track_id, kind=kind, played_at=played_at, source="api")
         bump_user_revisions([user_id])
 
 
 @contextmanager
-def _there() -> Iterator[None]:
-    """A listener may be erased, or a track deleted, between the look and the commit."""
+def _deleted_meanwhile_as_not_found() -> Iterator[None]:
+    """Run the body in a transaction, and raise TargetNotFound if the listener or the track was deleted meanwhile."""
     try:
         with transaction.atomic():
             yield

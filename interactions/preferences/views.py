@@ -1,6 +1,3 @@
-from collections.abc import Callable
-from typing import Any
-
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -25,96 +22,89 @@ from interactions.preferences.services import (
     set_opinion,
 )
 
-KIND = OpenApiParameter("kind", str, "path", enum=Block.Kind.values)
+BLOCK_KIND = OpenApiParameter("kind", str, "path", enum=Block.Kind.values)
 
 
-class ConsentIsOff(APIException):
+class ConsentConflict(APIException):
     status_code = status.HTTP_409_CONFLICT
-    default_detail = "the listener's consent is off, so likes and dislikes are not kept; blocks are"
+    default_detail = "the listener's consent is off, so likes and dislikes are not stored; blocks are"
 
 
-class _Preferences(ViewSet):
+class ListenerPreferencesViewSet(ViewSet):
+    """Base class that turns the exceptions of the services into responses."""
+
     required_scope = Scope.EVENTS
 
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, TargetNotFound):
+            exc = Http404(str(exc))
+        elif isinstance(exc, ConsentMissing):
+            exc = ConsentConflict()
+        return super().handle_exception(exc)
 
-class PreferencesViewSet(_Preferences):
+
+class PreferencesViewSet(ListenerPreferencesViewSet):
     @extend_schema(operation_id="preferences", parameters=[USER_ID], responses=PreferencesSerializer)
     def retrieve(self, request: Request, user_id: str) -> Response:
-        """What a listener likes, dislikes and has blocked."""
-        return Response(_done(lambda: load_preferences(_listener(request, user_id))))
+        """Show what a listener likes, dislikes and has blocked."""
+        return Response(load_preferences(_resolve_listener_id(request, user_id)))
 
 
-class LikesViewSet(_Preferences):
+class LikesViewSet(ListenerPreferencesViewSet):
     @extend_schema(operation_id="like", parameters=[USER_ID], request=None, responses={204: None})
     def put(self, request: Request, user_id: str, track_id: int) -> Response:
         """Like a track; a dislike of it is withdrawn. Repeating it changes nothing."""
-        return _said(request, user_id, track_id, Interaction.Kind.LIKE)
+        set_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.LIKE)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(operation_id="unlike", parameters=[USER_ID], responses={204: None})
     def delete(self, request: Request, user_id: str, track_id: int) -> Response:
-        """Like it no longer. Repeating it changes nothing."""
-        return _withdrawn(request, user_id, track_id, Interaction.Kind.LIKE)
+        """Withdraw a like. Repeating it changes nothing."""
+        clear_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.LIKE)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class DislikesViewSet(_Preferences):
+class DislikesViewSet(ListenerPreferencesViewSet):
     @extend_schema(operation_id="dislike", parameters=[USER_ID], request=None, responses={204: None})
     def put(self, request: Request, user_id: str, track_id: int) -> Response:
-        """Dislike a track: it is offered no more, and what is like it less. Repeating it changes nothing."""
-        return _said(request, user_id, track_id, Interaction.Kind.DISLIKE)
+        """Dislike a track: it is not recommended any more, and similar tracks less. Repeating it changes nothing."""
+        set_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.DISLIKE)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(operation_id="undislike", parameters=[USER_ID], responses={204: None})
     def delete(self, request: Request, user_id: str, track_id: int) -> Response:
-        """Dislike it no longer. Repeating it changes nothing."""
-        return _withdrawn(request, user_id, track_id, Interaction.Kind.DISLIKE)
+        """Withdraw a dislike. Repeating it changes nothing."""
+        clear_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.DISLIKE)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class BlocksViewSet(_Preferences):
-    @extend_schema(operation_id="block", parameters=[USER_ID, KIND], request=BlockSerializer, responses={204: None})
+class BlocksViewSet(ListenerPreferencesViewSet):
+    @extend_schema(
+        operation_id="block", parameters=[USER_ID, BLOCK_KIND], request=BlockSerializer, responses={204: None}
+    )
     def put(self, request: Request, user_id: str, kind: str, target_id: int) -> Response:
-        """Never offer this artist, album, track or genre, or not until a time. Repeated, the last `until` counts."""
-        user, wanted = _listener(request, user_id), BlockSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        until = wanted.validated_data["until"]
+        """Do not recommend this artist, album, track or genre, for good or until a time. The last `until` counts."""
+        listener_id, serializer = _resolve_listener_id(request, user_id), BlockSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        until = serializer.validated_data["until"]
         if until is not None and until <= timezone.now():
             raise ValidationError({"until": "is in the past; leave it out for a block without end"})
-        _done(lambda: add_block(user, kind, _id(target_id), until))
+        add_block(listener_id, kind, _checked_id(target_id), until)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(operation_id="unblock", parameters=[USER_ID, KIND], responses={204: None})
+    @extend_schema(operation_id="unblock", parameters=[USER_ID, BLOCK_KIND], responses={204: None})
     def delete(self, request: Request, user_id: str, kind: str, target_id: int) -> Response:
-        """Offer it again. Repeating it changes nothing."""
-        user = _listener(request, user_id)
-        _done(lambda: remove_block(user, kind, _id(target_id)))
+        """Remove a block. Repeating it changes nothing."""
+        remove_block(_resolve_listener_id(request, user_id), kind, _checked_id(target_id))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def _said(request: Request, user_id: str, track_id: int, opinion: Interaction.Kind) -> Response:
-    user = _listener(request, user_id)
-    _done(lambda: set_opinion(user, _id(track_id), opinion))
-    return Response(status=status.HTTP_204_NO_CONTENT)
+def _resolve_listener_id(request: Request, user_id: str) -> int:
+    return _checked_id(resolve_path_user_id(request, user_id), "listener")
 
 
-def _withdrawn(request: Request, user_id: str, track_id: int, opinion: Interaction.Kind) -> Response:
-    user = _listener(request, user_id)
-    _done(lambda: clear_opinion(user, _id(track_id), opinion))
-    return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-def _listener(request: Request, user_id: str) -> int:
-    return _id(resolve_path_user_id(request, user_id), "listener")
-
-
-def _id(number: int, kind: str = "track") -> int:
-    """A number that a database can be asked for."""
+def _checked_id(number: int, kind: str = "track") -> int:
+    """Return the id from the path, or raise Http404 if it is too large for an id in the database."""
     if number > INT64_MAX:
         raise Http404(f"no such {kind}")
     return number
-
-
-def _done(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except TargetNotFound as error:
-        raise Http404(str(error)) from error
-    except ConsentMissing as error:
-        raise ConsentIsOff from error

@@ -10,7 +10,7 @@ from access.models import User
 from engine.data.plays import Signal
 from interactions.bulk import NewInteraction, insert_interactions
 from interactions.models import Interaction
-from interactions.selectors import _HISTORY_STATEMENT, load_history, load_popular_tracks
+from interactions.selectors import _HISTORY_QUERY, load_history, load_popular_tracks
 from interactions.services import refresh_popular_tracks
 from interactions.training_data import iter_play_chunks
 from tests.people import NOON, Catalogue
@@ -44,7 +44,7 @@ def test_history_is_one_query_and_one_row_a_track(
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="covering indexes are PostgreSQL's")
 def test_a_history_is_read_from_its_index_alone() -> None:
     load_history(1)
-    call = _HISTORY_STATEMENT._prepared[connection.connection]
+    call = _HISTORY_QUERY._prepared[connection.connection]
     with connection.cursor() as cursor:
         for setting in ("enable_seqscan = off", "enable_bitmapscan = off", "plan_cache_mode = force_custom_plan"):
             cursor.execute(f"SET LOCAL {setting}")  # the tables are tiny here, and plans made for that

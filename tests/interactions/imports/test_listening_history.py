@@ -113,7 +113,7 @@ def test_a_catalogue_import_matches_what_waited(alice: User, tmp_path: Path) -> 
 def test_waiting_listens_are_matched_in_any_number_once(
     fade: Track, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr("interactions.listenbrainz.services._AT_ONCE", 7)
+    monkeypatch.setattr("interactions.listenbrainz.services.BATCH_SIZE", 7)
     for user in (alice, bob):
         UnmatchedListen.objects.bulk_create(
             UnmatchedListen(user=user, event_id=uuid4(), listened_at="2024-01-01T00:00Z", artist="A", title="B",
