@@ -1,10 +1,10 @@
-"""30Music's three five-day windows as TRAIN, VALID and TEST for `benchmarks.accuracy`.
+"""Write the three five-day windows of 30Music as TRAIN, VALID and TEST for `benchmarks.accuracy`.
 
-    python -m benchmarks.thirty_music FOLDER OUT      # then: python -m benchmarks.accuracy OUT/{train,valid,test}.tsv
-    --refit
+    python -m benchmarks.thirty_music FOLDER OUT
+    python -m benchmarks.accuracy OUT/{train,valid,test}.tsv --refit
 
-FOLDER holds the events as TSV files with the columns window, user, session, track, ts, artist. Plays of the same track
-by the same listener stay apart, each with its time.
+FOLDER holds the events as TSV files with the columns window, user, session, track, ts, artist. Every play is a line
+with its own time.
 """
 
 import csv
