@@ -15,7 +15,7 @@ from musicrec.processes import ROOT
 from recommendations.api.serializers import AnswerSerializer, ResultSerializer
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = DOCS + [p for p in map(ROOT.joinpath, ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")) if p.exists()]
+PAGES = DOCS + [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
 REFERENCE = ROOT / "docs" / "reference"
 OUR_APPS = ("access", "tracks", "interactions", "recommendations", "privacy")
 FENCE = re.compile(r"^```.*?^```[^\n]*$", re.MULTILINE | re.DOTALL)
