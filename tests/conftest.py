@@ -11,7 +11,7 @@ from access.models import Scope, User
 from access.services import create_service_key
 from access.sign_ins import sign_in
 from experiments.exposures.log import slate_log
-from recommendations.serving.filters import invalidate_unavailable
+from recommendations.serving.filters import unavailable_tracks
 from recommendations.serving.model_cache import model_cache
 from recommendations.serving.response_cache import response_cache
 from tests.people import Catalogue
@@ -40,8 +40,8 @@ def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     settings.WHITENOISE_AUTOREFRESH = True  # or each client of a test would look through all static files first
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a good one takes 0.3 s a listener
     model_cache.reset()
-    invalidate_unavailable()
-    response_cache.forget()
+    unavailable_tracks.expire()
+    response_cache.clear()
     track_card_cache.forget()
     slate_log.clear()
     yield

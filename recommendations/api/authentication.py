@@ -1,11 +1,9 @@
-"""The principal, recognised in the same query that says in which state the listener is."""
+"""Recognize the caller of a recommendation view and load the context of the request, in one query."""
 
-from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from access.authentication import ListenerTokenAuthentication, ServiceKeyAuthentication
 from access.models import ServiceKey, User
@@ -18,46 +16,40 @@ from recommendations.serving.request_context import (
 
 
 class ContextKeyAuthentication(ServiceKeyAuthentication):
-    """Load the request context together with the service key."""
-
     def find_key(self, request: Request, key: str) -> ServiceKey | None:
-        view: Asking = request.parser_context["view"]
-        listener = view.about(request)
-        found: ServiceKey | None = _noted(request, load_context_by_key(key, listener, view.known(request, listener)))
-        return found
+        view: ContextView = request.parser_context["view"]
+        listener_id = view.requested_listener(request)
+        loaded = load_context_by_key(key, listener_id, view.cached_revisions(request, listener_id))
+        if loaded is None:
+            return None
+        service_key, view.context = loaded
+        return service_key
 
 
 class ContextTokenAuthentication(ListenerTokenAuthentication):
-    """Load the request context together with the listener."""
-
     def find_user(self, request: Request, user_id: int, sign_in: UUID) -> User | None:
-        view: Asking = request.parser_context["view"]
-        found: User | None = _noted(request, load_context_by_token(user_id, sign_in, view.known(request, user_id)))
-        return found
+        view: ContextView = request.parser_context["view"]
+        loaded = load_context_by_token(user_id, sign_in, view.cached_revisions(request, user_id))
+        if loaded is None:
+            return None
+        user, view.context = loaded
+        return user
 
 
-class Asking:
-    """For views: what was found with the principal is `asked_of(request)` from then on."""
+class ContextView(APIView):
+    """A view whose `context` is loaded while the caller is authenticated.
 
-    authentication_classes: Sequence[type[BaseAuthentication]] = [ContextKeyAuthentication, ContextTokenAuthentication]
+    Authentication comes before the request is checked, so the two methods below ignore what they cannot read: it is
+    refused once the caller is known to have access.
+    """
 
-    def about(self, request: Request) -> int | None:
-        """Whom a service key asks about, as far as that can be read: what cannot is refused once it is certain that it
-        may ask."""
+    authentication_classes = [ContextKeyAuthentication, ContextTokenAuthentication]
+    context: RequestContext
+
+    def requested_listener(self, request: Request) -> int | None:
+        """Return the listener that a service key asks about."""
         raise NotImplementedError
 
-    def known(self, request: Request, listener: int | None) -> Revisions:
-        """The state in which the answer is known already: only of another one the history is read."""
+    def cached_revisions(self, request: Request, listener_id: int | None) -> Revisions:
+        """Return the revisions for which this process has an answer, so that the history need not be read."""
         return Revisions()
-
-
-def asked_of(request: Request) -> RequestContext:
-    asked: RequestContext = request._request.asked  # type: ignore[attr-defined]
-    return asked
-
-
-def _noted(request: Request, found: tuple[Any, RequestContext] | None) -> Any:
-    if found is None:
-        return None
-    principal, request._request.asked = found  # type: ignore[attr-defined]
-    return principal

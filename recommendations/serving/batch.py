@@ -1,75 +1,80 @@
-"""Answers for many listeners at once, and many shelves for one."""
+"""Answers for many listeners at once, and many shelves of one listener's screen."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from recommendations.serving.answer import count, note
-from recommendations.serving.recommender import Making, RecommendationRequest, RequestOptions, ranked
-from recommendations.serving.request_context import RequestContext, load_contexts
-from recommendations.serving.response import Slate
+from experiments.exposures.log import slate_log
+from recommendations import metrics
+from recommendations.serving.recommend import Recommendation, dependencies_of, model_for, recommend
+from recommendations.serving.request_context import RecommendationRequest, RequestContext
+from recommendations.serving.response import render
 from recommendations.serving.response_cache import CachedResponse, response_cache
+from recommendations.serving.slate import NO_TRACKS, assign_policy, build_slate, plan_slate, rank
 from tracks.card_cache import track_card_cache
 
 
-class Shelf(NamedTuple):
-    """One row of a screen. kind: "personal", "similar" or "legacy", which is what is popular · track: of "similar"."""
+class ShelfRequest(NamedTuple):
+    """One row of a screen.
+
+    Attributes:
+        name: comes back with the answer.
+        kind: "personal", "similar" or "legacy".
+        limit: the number of tracks.
+        track_id: the track that a "similar" shelf resembles.
+    """
 
     name: str
     kind: str
     limit: int
-    track: int | None = None
+    track_id: int | None = None
 
 
-@dataclass(frozen=True)
-class ForListener:
-    listener: int
-    answer: CachedResponse
+def recommend_to_listeners(
+    requests: Sequence[RecommendationRequest], contexts: Mapping[int, RequestContext]
+) -> list[Recommendation]:
+    """Answer personal requests of many listeners, each as it would be answered alone.
+
+    All rankings are computed first, so that one query reads the cards of all their tracks.
+
+    Args:
+        contexts: by listener id.
+    """
+    rankings = {}
+    for request in requests:
+        context, model = contexts[request.listener_id or 0], model_for(request)
+        if response_cache.get_local(request, dependencies_of(model, context)) is None:
+            plan = plan_slate(request, context, model, assign_policy(request, context))
+            rankings[request] = rank(model.bundle, plan.query, plan.policy)
+    if rankings:
+        track_ids = {pick.track_id for ranking in rankings.values() for pick in ranking.picks}
+        track_card_cache.get_cards(track_ids, context.catalogue_revision)
+    return [recommend(r, contexts[r.listener_id or 0], ranking=rankings.get(r)) for r in requests]
 
 
-def answers_for(listeners: Sequence[int], request: RequestOptions) -> list[ForListener]:
-    """Personal answers, in the order of the listeners, each as it would be alone. Those that are not kept are computed
-    together. Two queries."""
-    asked = load_contexts(listeners)
-    makings = [Making.of(RecommendationRequest("personal", request, i), asked[i]) for i in listeners]
-    found = {m.question: kept for m in makings if (kept := response_cache.near(m.question, m.made_of))}
-    made = _computed([m for m in makings if m.question not in found])
-    for making in made:
-        found[making.question] = _given(making, response_cache.put(making.question, making.answer()))
-    return [ForListener(m.question.listener or 0, found[m.question]) for m in makings]
+def recommend_shelves(
+    options: RecommendationRequest, context: RequestContext, shelves: Sequence[ShelfRequest]
+) -> list[CachedResponse]:
+    """Answer the shelves in order; no track is on two of them, the first one has it.
 
+    What a shelf shows depends on those before it, so the answers are not cached.
 
-def shelves_for(
-    listener: int, asked: RequestContext, shelves: Sequence[Shelf], request: RequestOptions
-) -> list[tuple[Shelf, CachedResponse]]:
-    """Answers in the order of the shelves; no track is on two of them: the first one has it. Raises UnknownTrack."""
-    shown = np.zeros(0, np.int64)
-    answers = []
-    for one in shelves:
-        question = RecommendationRequest(one.kind, request._replace(limit=one.limit), listener, one.track)
-        making = Making.of(question, asked, without=shown)
-        slate = making.slate()
-        shown = np.concatenate([shown, _tracks(slate)])
-        answers.append((one, _given(making, making.answer(slate))))
-    return answers
+    Args:
+        options: what the shelves have in common.
 
-
-def _computed(makings: Sequence[Making]) -> list[Making]:
-    """The same, with their rankings; and what lists show of all of them is looked up at once."""
-    done = ranked(makings)
-    if done:
-        tracks = {pick.track_id for m in done if m.known for pick in m.known.picks}
-        track_card_cache.get_cards(tracks, done[0].asked.catalogue)
-    return done
-
-
-def _given(making: Making, kept: CachedResponse) -> CachedResponse:
-    count(making, kept)
-    note(kept)
-    return kept
-
-
-def _tracks(slate: Slate) -> "np.typing.NDArray[np.int64]":
-    return np.array([pick.track_id for pick in slate.ranking.picks], np.int64)
+    Raises:
+        UnknownTrack: for a shelf of tracks similar to one that does not exist.
+    """
+    shown, responses = NO_TRACKS, []
+    for shelf in shelves:
+        request = options._replace(kind=shelf.kind, limit=shelf.limit, track_id=shelf.track_id)
+        model = model_for(request)
+        slate = build_slate(plan_slate(request, context, model, assign_policy(request, context), exclude=shown))
+        shown = np.append(shown, [pick.track_id for pick in slate.ranking.picks]).astype(np.int64)
+        response = render(request, context, model, slate, dependencies_of(model, context))
+        metrics.answers.labels(response.strategy, str(model.problem is not None).lower()).inc()
+        if response.slate is not None:
+            slate_log.add(response.slate)
+        responses.append(response)
+    return responses

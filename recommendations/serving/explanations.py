@@ -1,33 +1,29 @@
-"""Why each track of a page was picked, in words."""
+"""Say in words why each track of a slate was picked."""
 
 from typing import Any
 
-from numpy.typing import NDArray
-
 from engine.bundle.model_bundle import ModelBundle
-from engine.pipeline import Pick, Ranking
+from engine.pipeline import Pick
 from engine.ranking.explain import explain_by_history
+from recommendations.serving.slate import Slate
 from tracks.card_cache import track_card_cache
 
-_FROM_PLAYS = {"personal", "early", "neighbours", "similar"}
+_FROM_HISTORY = {"personal", "early", "neighbours", "similar"}
 
 
-def explanations(
-    bundle: ModelBundle, ranking: Ranking, wanted: NDArray[Any], catalogue: int | None
-) -> dict[int, dict[str, Any]]:
-    """By track id. wanted: int64 (k,), tracks that the listener is known to want, or the one asked about · catalogue:
-    its revision."""
-    tracks = {
-        p.track_id: explain_by_history(bundle, p.track_id, wanted) if p.source in _FROM_PLAYS else []
-        for p in ranking.picks
+def explain_picks(bundle: ModelBundle, slate: Slate, catalogue_revision: int | None) -> dict[int, dict[str, Any]]:
+    """Return the text of each pick and the tracks it names, by track id."""
+    reasons = {
+        pick.track_id: explain_by_history(bundle, pick.track_id, slate.evidence) if pick.source in _FROM_HISTORY else []
+        for pick in slate.ranking.picks
     }
-    known = track_card_cache.get_cards({i for ids in tracks.values() for i in ids}, catalogue)
+    cards = track_card_cache.get_cards({i for track_ids in reasons.values() for i in track_ids}, catalogue_revision)
     return {
-        p.track_id: {
-            "text": _sentence(p, [known[i].title for i in tracks[p.track_id] if i in known]),
-            "because_track_ids": tracks[p.track_id],
+        pick.track_id: {
+            "text": _sentence(pick, [cards[i].title for i in reasons[pick.track_id] if i in cards]),
+            "because_track_ids": reasons[pick.track_id],
         }
-        for p in ranking.picks
+        for pick in slate.ranking.picks
     }
 
 

@@ -1,4 +1,4 @@
-"""The one filter stack: what must not be offered, whatever path an answer takes."""
+"""The tracks that a listener must not be offered, whatever path the answer takes."""
 
 import math
 import time
@@ -8,20 +8,19 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from interactions.selectors import History
-from recommendations.serving.request_context import RequestContext
+from recommendations.serving.request_context import RecommendationRequest, RequestContext
 from tracks.availability import blocked_track_ids, unavailable_track_ids
 from tracks.card_cache import TrackCard, track_card_cache
 
 Ids = NDArray[np.int64]
-FRESH_SECONDS = 30.0  # how old the list of unavailable tracks may be where nobody said that the catalogue has changed
-AT_LEAST_SECONDS = 1.0  # how old it gets where somebody says so all the time; what it misses, `offered` catches
-MOST_AUDIENCES = 64  # markets, with and without explicit tracks, that are kept
+MAX_AGE_SECONDS = 30.0  # of a list of unavailable tracks while the catalogue has the same revision
+MIN_AGE_SECONDS = 1.0  # of such a list while the catalogue keeps changing; `Filters.available` catches what it misses
+MAX_AUDIENCES = 64  # lists kept at a time
 
 
 @dataclass(frozen=True)
 class Audience:
-    """Where, and whether explicit tracks are wanted."""
+    """A market ("" if unknown), and whether explicit tracks are welcome."""
 
     market: str = ""
     allow_explicit: bool = True
@@ -29,64 +28,71 @@ class Audience:
 
 @dataclass(frozen=True)
 class Filters:
-    """forbidden: ids of tracks that this listener must not be offered, int64 (k,) · unavailable: those of their
-    audience, int64 (k,), one array for all who are of it · audience: looked at again when the tracks of an answer are
-    read · catalogue: its revision."""
+    """What one answer must leave out.
+
+    Attributes:
+        forbidden: int64 (k,), ids of tracks that the listener dislikes or blocks.
+        unavailable: int64 (k,), ids of tracks that the audience must not be offered; one array shared by its requests.
+        audience: checked again when the cards of the picked tracks are read.
+        catalogue_revision: the revision that the request saw.
+    """
 
     forbidden: Ids
     unavailable: Ids
     audience: Audience
-    catalogue: int | None
+    catalogue_revision: int | None
 
-    def offered(self, track_ids: list[int]) -> dict[int, TrackCard]:
-        """Those of the tracks that are there and may be offered, by id."""
-        found = track_card_cache.get_cards(track_ids, self.catalogue)
-        market, explicit = self.audience.market, self.audience.allow_explicit
-        return {i: placard for i, placard in found.items() if placard.is_available(market, explicit)}
-
-
-def filters_for(asked: RequestContext, past: History, market: str = "", explicit: bool = True) -> Filters:
-    """Of a listener: dislikes, blocks, and what is unavailable to them. market, explicit: what the request says; a
-    listener's own wish for no explicit tracks stays."""
-    audience = Audience(market or asked.standing.market, asked.standing.allow_explicit and explicit)
-    blocked = [_blocked(asked.catalogue, *block) for block in asked.blocks]
-    unavailable = _unavailable.of(audience, asked.catalogue)
-    return Filters(np.concatenate([*blocked, past.disliked_tracks]), unavailable, audience, asked.catalogue)
+    def available(self, track_ids: list[int]) -> dict[int, TrackCard]:
+        """Return the cards of those tracks that exist and may be offered now, by id."""
+        cards = track_card_cache.get_cards(track_ids, self.catalogue_revision)
+        market, allow_explicit = self.audience.market, self.audience.allow_explicit
+        return {i: card for i, card in cards.items() if card.is_available(market, allow_explicit)}
 
 
-def invalidate_unavailable() -> None:
-    """A track turned out to be unavailable: the lists are older than that."""
-    _unavailable.outdated()
+def build_filters(request: RecommendationRequest, context: RequestContext, exclude: Ids) -> Filters:
+    """Collect dislikes, blocks, unavailable tracks and the tracks in `exclude`.
+
+    The market of the request takes the place of the listener's own; explicit tracks need the consent of both.
+    """
+    audience = Audience(request.market or context.settings.market, context.settings.allow_explicit and request.explicit)
+    blocked = [_blocked_track_ids(context.catalogue_revision, *block) for block in context.blocks]
+    forbidden = np.concatenate([*blocked, context.history.disliked_tracks, exclude])
+    unavailable = unavailable_tracks.get(audience, context.catalogue_revision)
+    return Filters(forbidden, unavailable, audience, context.catalogue_revision)
 
 
 @lru_cache(maxsize=1024)
-def _blocked(catalogue: int | None, kind: str, target_id: int) -> Ids:
+def _blocked_track_ids(catalogue_revision: int | None, kind: str, target_id: int) -> Ids:
     return blocked_track_ids([(kind, target_id)])
 
 
-class _Unavailable:
-    """Ids of unavailable tracks by audience, once a process."""
+class UnavailableTracks:
+    """Cache the ids of unavailable tracks of each audience.
+
+    A list that did not change stays the same array: the engine recognizes an array and keeps its mask.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[Audience, tuple[float, int | None, Ids]] = {}
+        self._entries: dict[Audience, tuple[float, int | None, Ids]] = {}
 
-    def outdated(self) -> None:
-        """All are read again, and are the same arrays where nothing has changed."""
-        self._kept = {audience: (-math.inf, None, ids) for audience, (_, _, ids) in self._kept.items()}
-
-    def of(self, audience: Audience, catalogue: int | None) -> Ids:
+    def get(self, audience: Audience, catalogue_revision: int | None) -> Ids:
+        """Return the ids, int64 (k,), read again if they are too old."""
         now = time.monotonic()
-        made, revision, ids = self._kept.get(audience, (-math.inf, None, None))
-        if ids is not None and now - made < (FRESH_SECONDS if revision == catalogue else AT_LEAST_SECONDS):
+        read_at, revision, ids = self._entries.get(audience, (-math.inf, None, None))
+        if ids is not None and now - read_at < (MAX_AGE_SECONDS if revision == catalogue_revision else MIN_AGE_SECONDS):
             return ids
-        if ids is None and len(self._kept) >= MOST_AUDIENCES:
-            self._kept = {}
-        found = unavailable_track_ids(audience.market, audience.allow_explicit)
-        if ids is None or not np.array_equal(found, ids):  # the engine knows an array that it has seen again
-            ids = found
+        if ids is None and len(self._entries) >= MAX_AUDIENCES:
+            self._entries = {}
+        current = unavailable_track_ids(audience.market, audience.allow_explicit)
+        if ids is None or not np.array_equal(current, ids):
+            ids = current
             ids.setflags(write=False)
-        self._kept[audience] = now, catalogue, ids
+        self._entries[audience] = now, catalogue_revision, ids
         return ids
 
+    def expire(self) -> None:
+        """Read every list again at its next use, because a track turned out to be unavailable."""
+        self._entries = {audience: (-math.inf, None, ids) for audience, (_, _, ids) in self._entries.items()}
 
-_unavailable = _Unavailable()
+
+unavailable_tracks = UnavailableTracks()

@@ -72,7 +72,7 @@ class ModelCache:
             self.check_pointer()
             loaded = self._loaded
         assert loaded is not None
-        return loaded if loaded.bundle.version else LoadedModel(self.catalogue(), loaded.problem)
+        return loaded if loaded.bundle.version else self.popularity_model(loaded.problem)
 
     def preload(self) -> None:
         """Load before the first request, where that is possible; where not, the first request tries again. Nothing
@@ -83,8 +83,8 @@ class ModelCache:
         """The same in a process that answers, which from now on notices what is new."""
         _at_start(self._start)
 
-    def catalogue(self) -> ModelBundle:
-        """Tracks and popularity as the database has them: what answers without any model."""
+    def popularity_model(self, problem: str | None = None) -> LoadedModel:
+        """Return the tracks and their popularity as the database has them, which answer without a trained version."""
         if self._pid != os.getpid():
             self._start()
         expired = time.monotonic() > self._catalogue_until
@@ -92,7 +92,7 @@ class ModelCache:
         if self._catalogue is None or (expired and (nobody_else_will or not len(self._catalogue.items))):
             self.refresh_popularity()
         assert self._catalogue is not None
-        return self._catalogue
+        return LoadedModel(self._catalogue, problem)
 
     def check_pointer(self) -> bool:
         """Load the version pointed to, if it is another than the one served; whether anything changed."""

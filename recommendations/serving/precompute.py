@@ -1,6 +1,6 @@
-"""Compute ahead what listeners will ask for: of all who are active after a publication, and of those who play.
+"""Compute rankings before anybody asks: after a publication for active listeners, and again after their interactions.
 
-In batches that end: each is a task of its own, so that nothing else waits for more than one of them.
+The work is cut into batches, each a task of its own, so that other tasks wait for one batch at most.
 """
 
 from collections.abc import Collection
@@ -11,13 +11,14 @@ from django.conf import settings
 from django.utils import timezone
 
 from common.stale_listeners import pop_stale_listeners
-from engine.pipeline import POPULAR, Ranking
+from engine.pipeline import POPULAR
 from interactions.selectors import recently_active_listeners
 from recommendations import metrics
 from recommendations.serving.model_cache import model_cache
-from recommendations.serving.precomputed import MAX_PICKS, Made, is_enabled, store_rankings
-from recommendations.serving.recommender import Making, RecommendationRequest, RequestOptions, ranked
+from recommendations.serving.precomputed import is_enabled, precomputed_request, store_rankings
+from recommendations.serving.recommend import dependencies_of
 from recommendations.serving.request_context import load_contexts
+from recommendations.serving.slate import assign_policy, plan_slate, rank
 from recommendations.version_store import version_in_service
 
 BATCH = 1000  # listeners
@@ -26,26 +27,37 @@ ACTIVE = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is. version: of which · after: the last listener's id · done: listeners."""
+    """How far the precomputation for a version has come.
+
+    Attributes:
+        version: the model version.
+        after: the id of the last listener done.
+        done: the number of listeners done.
+    """
 
     version: str
     after: int = 0
     done: int = 0
 
 
-def precompute_active(place: Progress) -> Progress | None:
-    """A batch of the listeners who were active lately; the next place, or None where there is nothing more to do, for
-    another version is in service by now, too."""
-    left = settings.MUSICREC["AHEAD_LISTENERS"] - place.done
-    if not is_enabled() or left < 1 or version_in_service() != place.version:
+def precompute_active(progress: Progress) -> Progress | None:
+    """Precompute for the next batch of recently active listeners.
+
+    Returns:
+        The new progress; None if all are done, or if another version is in service by now.
+    """
+    remaining = settings.MUSICREC["AHEAD_LISTENERS"] - progress.done
+    if not is_enabled() or remaining < 1 or version_in_service() != progress.version:
         return None
-    listeners = recently_active_listeners(timezone.now() - ACTIVE, place.after, min(BATCH, left))
+    listeners = recently_active_listeners(timezone.now() - ACTIVE, progress.after, min(BATCH, remaining))
     precompute_rankings(listeners)
-    return Progress(place.version, listeners[-1], place.done + len(listeners)) if len(listeners) == BATCH else None
+    if len(listeners) < BATCH:
+        return None
+    return Progress(progress.version, listeners[-1], progress.done + len(listeners))
 
 
 def precompute_stale() -> int:
-    """A batch of those whose plays have changed since; gives how many."""
+    """Precompute for a batch of listeners whose interactions changed, and return their number."""
     if not is_enabled():
         return 0
     listeners = pop_stale_listeners(BATCH)
@@ -53,14 +65,15 @@ def precompute_stale() -> int:
     return len(listeners)
 
 
-def precompute_rankings(listeners: Collection[int]) -> None:
-    """Those who are served by the model; of the others the answer is found as quickly as looked up."""
-    model_cache.check_pointer()  # a worker's child may not have noticed yet
-    request = RequestOptions(limit=MAX_PICKS)
-    makings = [
-        Making.of(RecommendationRequest("personal", request, i), asked) for i, asked in load_contexts(listeners).items()
-    ]
-    by_model = ranked(m for m in makings if m.policy is not POPULAR)
-    rankings: dict[Made, Ranking] = {(m.question.listener or 0, m.made_of): m.known for m in by_model if m.known}
+def precompute_rankings(listener_ids: Collection[int]) -> None:
+    """Compute and store rankings, except those of popular tracks, which are as quickly computed as looked up."""
+    model_cache.check_pointer()  # a worker's child process may not have noticed a new version yet
+    model, rankings = model_cache.current(), {}
+    for listener_id, context in load_contexts(listener_ids).items():
+        request = precomputed_request(listener_id)
+        plan = plan_slate(request, context, model, assign_policy(request, context))
+        if plan.policy is not POPULAR:
+            ranking = rank(model.bundle, plan.query, plan.policy)
+            rankings[listener_id, dependencies_of(model, context)] = ranking
     store_rankings(rankings)
     metrics.precomputed_rankings.inc(len(rankings))

@@ -1,54 +1,55 @@
-"""Rankings computed before anybody asks, in the Redis that all processes share.
+"""Rankings that a worker computed before anybody asked, in the cache that all processes share.
 
-Each is kept under everything that made it, as answers are: it is found only as long as it would come out the same.
+Each is stored under everything it depends on, like an answer: it is found only while it would come out the same.
 """
 
 from collections.abc import Hashable, Mapping
+from typing import Any
 
-import numpy as np
 from django.conf import settings
+from django.core.cache import cache
 
-from common.cache_keys import cache_key, shared_cache
+from common.cache_keys import cache_key
 from engine.pipeline import Pick, Ranking
-from engine.retrieval.candidates import SOURCES
+from recommendations.serving.request_context import RecommendationRequest
 
 MAX_PICKS = 50
-_SOURCES = list(SOURCES)
-_PICK = np.dtype([("track", "<i8"), ("score", "<f8"), ("source", "u1")])
-_REPEATS = b"\x01"
-
-Made = tuple[int, Hashable]
-"""A listener, and what their ranking was made of."""
-
-
-def load_ranking(listener: int, made_of: Hashable, limit: int) -> Ranking | None:
-    """Its first `limit` picks; None where none is there."""
-    if not is_enabled():
-        return None
-    packed = shared_cache().find(_name(listener, made_of))
-    return None if packed is None else _unpacked(packed, limit)
-
-
-def store_rankings(rankings: Mapping[Made, Ranking]) -> None:
-    """For as long as answers are kept. Where there is no Redis, nothing is."""
-    values = {_name(*made): _packed(ranking) for made, ranking in rankings.items()}
-    shared_cache().share_many(values, settings.MUSICREC["RESULTS_SECONDS"])
 
 
 def is_enabled() -> bool:
-    """Whether there is anywhere to keep them."""
+    """Whether rankings are precomputed, and there is a shared cache to keep them in."""
     return bool(settings.REDIS_URL and settings.MUSICREC["RESULTS_SECONDS"] and settings.MUSICREC["AHEAD_LISTENERS"])
 
 
-def _name(listener: int, made_of: Hashable) -> str:
-    return cache_key("ahead", listener, made_of)
+def precomputed_request(listener_id: int) -> RecommendationRequest:
+    """The request that rankings are computed for."""
+    return RecommendationRequest("personal", MAX_PICKS, listener_id)
 
 
-def _packed(ranking: Ranking) -> bytes:
-    picks = [(p.track_id, p.score, _SOURCES.index(p.source)) for p in ranking.picks]
-    return (_REPEATS if ranking.repeats else b"\x00") + np.array(picks, _PICK).tobytes()
+def load_ranking(request: RecommendationRequest, dependencies: Hashable) -> Ranking | None:
+    """Return the precomputed ranking of a request, if there is one.
+
+    Only the options that change the ranking have to be the usual ones: not `explain`, nor `placement`.
+    """
+    if request.listener_id is None or request.limit > MAX_PICKS or not is_enabled():
+        return None
+    usual = precomputed_request(request.listener_id)
+    if request != usual._replace(limit=request.limit, explain=request.explain, placement=request.placement):
+        return None
+    if (entry := cache.get(_key(request.listener_id, dependencies))) is None:
+        return None
+    repeats, picks = entry
+    return Ranking([Pick(*pick) for pick in picks[: request.limit]], repeats)
 
 
-def _unpacked(packed: bytes, limit: int) -> Ranking:
-    picks = np.frombuffer(packed, _PICK, offset=1)[:limit].tolist()
-    return Ranking([Pick(track, score, _SOURCES[source]) for track, score, source in picks], packed[:1] == _REPEATS)
+def store_rankings(rankings: Mapping[tuple[int, tuple[Any, ...]], Ranking]) -> None:
+    """Store rankings by listener id and dependencies, for as long as answers are cached."""
+    entries = {
+        _key(listener_id, dependencies): (ranking.repeats, [tuple(pick) for pick in ranking.picks])
+        for (listener_id, dependencies), ranking in rankings.items()
+    }
+    cache.set_many(entries, settings.MUSICREC["RESULTS_SECONDS"])
+
+
+def _key(listener_id: int, dependencies: Hashable) -> str:
+    return cache_key("ahead", listener_id, dependencies)

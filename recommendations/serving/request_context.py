@@ -1,10 +1,13 @@
-"""Who asks, about whom, and in which state that is: one query, whoever asks."""
+"""A request for recommendations, and the context it is answered in.
 
-from collections.abc import Collection, Sequence
+The context is loaded by the same query that recognizes the caller.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -36,14 +39,43 @@ from interactions.selectors import (
 from tracks.models import Catalogue
 from tracks.selectors import catalogue_revision, catalogue_revision_subquery
 
-UNKNOWN = -1
-_REVISION = QueryParameter("revision", BigIntegerField())
-_CATALOGUE = QueryParameter("catalogue", BigIntegerField())
+UNKNOWN = -1  # no row has this id or revision
+
+
+class RecommendationRequest(NamedTuple):
+    """What a caller asks for; together with the context it determines the answer.
+
+    Attributes:
+        kind: "personal", "similar" or "legacy" (popular tracks without a model).
+        limit: the number of tracks.
+        listener_id: the listener it is about.
+        track_id: the track that the results of "similar" resemble.
+        exclude_played: leave out tracks that the listener knows.
+        explain: say why each track was picked.
+        placement: where in the app the slate is shown.
+        market: the listener's own market if empty.
+        explicit: whether explicit tracks are welcome.
+    """
+
+    kind: str
+    limit: int
+    listener_id: int | None = None
+    track_id: int | None = None
+    exclude_played: bool = True
+    explain: bool = False
+    placement: str = ""
+    market: str = ""
+    explicit: bool = True
 
 
 @dataclass(frozen=True)
 class Revisions:
-    """What an answer depends on beside the version and the question: the listener's revision, the catalogue's."""
+    """The revisions an answer depends on.
+
+    Attributes:
+        listener: changes with each interaction, block and setting of the listener.
+        catalogue: changes with each write to the catalogue.
+    """
 
     listener: int = UNKNOWN
     catalogue: int = UNKNOWN
@@ -51,97 +83,124 @@ class Revisions:
 
 @dataclass(frozen=True)
 class RequestContext:
-    """listener: whom it is about, None for an answer that is nobody's · known: the state that the process has an answer
-    for; only where the listener is in another one, the history came along · seconds: that it took."""
+    """What is known about a request before anything is computed.
 
-    listener: int | None
-    known: Revisions
-    columns: Sequence[Any]
-    seconds: float = 0.0
+    Attributes:
+        listener_id: the listener the answer is about; None for similar tracks asked by a service key.
+        settings: the listener's consent, market and wish for explicit tracks.
+        blocks: artists, albums, tracks and genres that the listener blocked.
+        catalogue_revision: None while the catalogue is empty.
+        history_rows: the listener's history as JSON; left out if the current revisions are the cached ones.
+        cached: the revisions for which the process has an answer.
+        query_seconds: how long the query took.
+    """
 
-    @cached_property
-    def standing(self) -> ListenerSettings:
-        return parse_listener_settings(self.columns[0])
-
-    @cached_property
-    def blocks(self) -> Blocks:
-        return parse_blocks(self.columns[1])
+    listener_id: int | None
+    settings: ListenerSettings
+    blocks: Blocks
+    catalogue_revision: int | None
+    history_rows: str | None = None
+    cached: Revisions = Revisions()
+    query_seconds: float = 0.0
 
     @property
-    def catalogue(self) -> int | None:
-        return None if self.columns[2] is None else int(self.columns[2])
-
-    @property
-    def state(self) -> Revisions:
-        return Revisions(self.standing.revision, UNKNOWN if self.catalogue is None else self.catalogue)
+    def revisions(self) -> Revisions:
+        return Revisions(
+            self.settings.revision, UNKNOWN if self.catalogue_revision is None else self.catalogue_revision
+        )
 
     @cached_property
-    def past(self) -> History:
-        if self.listener is None or not self.standing.known:
+    def history(self) -> History:
+        """The interactions of the listener; a second query only if the first one left them out."""
+        if self.listener_id is None or not self.settings.known:
             return History()
-        return parse_history(self.columns[3]) if self.state != self.known else load_history(self.listener)
+        if self.revisions == self.cached:
+            return load_history(self.listener_id)
+        return parse_history(self.history_rows)
 
 
-def load_context_by_key(key: str, listener: int | None, known: Revisions) -> tuple[ServiceKey, RequestContext] | None:
-    """None where the key is not good."""
-    began = perf_counter()
-    rows = _BY_KEY.fetch(digest=ServiceKey.digest_of(key), now=timezone.now(), **_about(listener, known))
+def load_context_by_key(
+    key: str, listener_id: int | None, cached: Revisions
+) -> tuple[ServiceKey, RequestContext] | None:
+    """Load a service key and the context of its request in one query.
+
+    Args:
+        key: the key in clear text.
+        listener_id: the listener that the request names, if any.
+        cached: the revisions for which the caller has an answer. The history is read only if the current ones differ.
+
+    Returns:
+        None for a key that is unknown, expired or revoked.
+    """
+    started = perf_counter()
+    parameters = _parameters(listener_id, cached)
+    rows = _BY_KEY.fetch(digest=ServiceKey.digest_of(key), now=timezone.now(), **parameters)
     if not rows:
         return None
     *columns, pk, prefix, scopes = rows[0]
-    return _key(pk, prefix, scopes), RequestContext(listener, known, columns, perf_counter() - began)
+    context = _context(listener_id, columns, cached, perf_counter() - started)
+    return ServiceKey(pk=pk, prefix=prefix, scopes=orjson.loads(scopes)), context
 
 
-def load_context_by_token(user_id: int, sign_in: UUID, known: Revisions) -> tuple[User, RequestContext] | None:
-    """A listener asks for themselves only. None where the sign-in has ended."""
-    began = perf_counter()
-    rows = _BY_TOKEN.fetch(sign_in=sign_in, now=timezone.now(), **_about(user_id, known))
-    return (_user(user_id), RequestContext(user_id, known, rows[0], perf_counter() - began)) if rows else None
+def load_context_by_token(user_id: int, sign_in: UUID, cached: Revisions) -> tuple[User, RequestContext] | None:
+    """Load the listener of a token and the context of their request in one query; None if the sign-in has ended."""
+    started = perf_counter()
+    rows = _BY_TOKEN.fetch(sign_in=sign_in, now=timezone.now(), **_parameters(user_id, cached))
+    if not rows:
+        return None
+    return User(pk=user_id), _context(user_id, rows[0], cached, perf_counter() - started)
 
 
-@lru_cache(maxsize=1024)
-def _key(pk: int, prefix: str, scopes: str) -> ServiceKey:
-    """Making an instance of a model takes longer than reading its row."""
-    return ServiceKey(pk=pk, prefix=prefix, scopes=orjson.loads(scopes))
-
-
-@lru_cache(maxsize=4096)
-def _user(pk: int) -> User:
-    return User(pk=pk)
-
-
-def load_contexts(listeners: Collection[int]) -> dict[int, RequestContext]:
-    """Of many at once, by listener; nobody's principal. One query."""
-    one = OuterRef("pk")
+def load_contexts(listener_ids: Collection[int]) -> dict[int, RequestContext]:
+    """Load the contexts of many listeners in one query, by listener id; an unknown listener has an empty one."""
+    user = OuterRef("pk")
     columns = (
-        listener_settings_subquery(one),
-        blocks_subquery(one, timezone.now()),
+        listener_settings_subquery(user),
+        blocks_subquery(user, timezone.now()),
         catalogue_revision_subquery(),
-        history_subquery(listener=one),
+        history_subquery(listener=user),
     )
-    rows = User.objects.filter(pk__in=listeners, is_active=True).values_list("pk", *columns)
-    known = {pk: RequestContext(pk, Revisions(), columns) for pk, *columns in rows}
-    catalogue = next(iter(known.values())).catalogue if known else catalogue_revision()
-    nobody = None, None, catalogue, None
-    return {i: known.get(i) or RequestContext(i, Revisions(), nobody) for i in listeners}
+    rows = User.objects.filter(pk__in=listener_ids, is_active=True).values_list("pk", *columns)
+    contexts = {pk: _context(pk, columns, Revisions()) for pk, *columns in rows}
+    revision = next(iter(contexts.values())).catalogue_revision if contexts else catalogue_revision()
+    unknown = (None, None, revision, None)
+    return {i: contexts.get(i) or _context(i, unknown, Revisions()) for i in listener_ids}
 
 
-def _about(listener: int | None, known: Revisions) -> dict[str, int]:
-    about = UNKNOWN if listener is None else listener
-    return {"listener": about, "revision": known.listener, "catalogue": known.catalogue}
+def _context(listener_id: int | None, columns: Any, cached: Revisions, seconds: float = 0.0) -> RequestContext:
+    settings, blocks, catalogue, history_rows = columns
+    return RequestContext(
+        listener_id,
+        parse_listener_settings(settings),
+        parse_blocks(blocks),
+        None if catalogue is None else int(catalogue),
+        history_rows,
+        cached,
+        seconds,
+    )
 
 
-def _columns(asked_by: "QuerySet[Any, Any]", *others: str) -> "QuerySet[Any, Any]":
-    same = User.objects.filter(pk=LISTENER, revision=_REVISION), Catalogue.objects.filter(revision=_CATALOGUE)
-    changed = ~Q(Exists(same[0])) | ~Q(Exists(same[1]))
-    return asked_by.values_list(
+def _parameters(listener_id: int | None, cached: Revisions) -> dict[str, int]:
+    listener = UNKNOWN if listener_id is None else listener_id
+    return {"listener": listener, "listener_revision": cached.listener, "catalogue_revision": cached.catalogue}
+
+
+def _context_columns(principals: "QuerySet[Any, Any]", *principal_columns: str) -> "QuerySet[Any, Any]":
+    """Select the columns of a context beside those of the principal.
+
+    The history is the expensive column, so PostgreSQL and SQLite skip it while both revisions are the cached ones.
+    """
+    listener = User.objects.filter(pk=LISTENER, revision=QueryParameter("listener_revision", BigIntegerField()))
+    catalogue = Catalogue.objects.filter(revision=QueryParameter("catalogue_revision", BigIntegerField()))
+    changed = ~Q(Exists(listener)) | ~Q(Exists(catalogue))
+    return principals.values_list(
         listener_settings_subquery(),
         blocks_subquery(),
         catalogue_revision_subquery(),
         history_subquery(changed),
-        *others,
+        *principal_columns,
     )
 
 
-_BY_KEY = PreparedQuery(lambda: _columns(usable_service_keys(DIGEST, NOW), "pk", "prefix", "scopes"))
-_BY_TOKEN = PreparedQuery(lambda: _columns(signed_in_users(LISTENER, SIGN_IN)))
+_BY_KEY = PreparedQuery(lambda: _context_columns(usable_service_keys(DIGEST, NOW), "pk", "prefix", "scopes"))
+_BY_TOKEN = PreparedQuery(lambda: _context_columns(signed_in_users(LISTENER, SIGN_IN)))

@@ -40,7 +40,7 @@ class TestManyListeners:
         users = [*User.objects.filter(username__startswith="listener").values_list("pk", flat=True), new, 999_999]
         answers = send(service, users=users, limit=7).json()["answers"]
         assert [a["user_id"] for a in answers] == users
-        response_cache.forget()
+        response_cache.clear()
         for answer in answers:
             alone = service.get(f"/recommend/user/{answer['user_id']}/ml?limit=7").json()
             assert lasting(alone) == lasting(answer)

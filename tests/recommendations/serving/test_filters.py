@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from access.models import User
 from interactions.models import Block
-from recommendations.serving.filters import invalidate_unavailable
+from recommendations.serving.filters import unavailable_tracks
 from recommendations.training.run import run_training
 from tests.people import Catalogue, store_interaction
 from tracks.models import Album, Artist, Tag, Track, TrackTag
@@ -98,7 +98,7 @@ def test_nothing_unwanted_is_offered_and_everything_else_can_be(
     @given(wish=wishes)
     def offered_as_wished(wish: dict[str, Any]) -> None:
         with transaction.atomic():
-            invalidate_unavailable()
+            unavailable_tracks.expire()
             if not fresh:
                 service.get(f"/recommend/user/{world.users[0].pk}/ml", {"market": "DE"})
             _check(wish, world, service)

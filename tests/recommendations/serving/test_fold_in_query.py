@@ -6,10 +6,9 @@ from prometheus_client import REGISTRY
 from rest_framework.test import APIClient
 
 from engine.data.user_item_pairs import UserItemPairs
-from recommendations.serving.filters import filters_for
 from recommendations.serving.model_cache import model_cache
-from recommendations.serving.recommender import Listener, RecommendationRequest, RequestOptions
-from recommendations.serving.request_context import load_contexts
+from recommendations.serving.request_context import RecommendationRequest, load_contexts
+from recommendations.serving.slate import assign_policy, plan_slate
 from recommendations.training.run import read_plays, run_training
 from tests.people import NOON, Catalogue
 
@@ -26,11 +25,12 @@ def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings
     confidence = bundle.ensemble.components[0].confidence
     pairs = UserItemPairs.from_plays(read_plays(lambda *args: None), bundle.users, bundle.items)
     trained = confidence.compute(pairs, bundle.popularity, bundle.statistics)
-    asked = load_contexts([user.pk for user in users])
+    contexts = load_contexts([user.pk for user in users])
     for user in users:
-        question = RecommendationRequest("personal", RequestOptions(limit=1), user.pk)
-        listener = Listener(asked[user.pk])
-        query = listener.query(bundle, question, filters_for(listener.asked, listener.past))
+        request = RecommendationRequest("personal", limit=1, listener_id=user.pk)
+        context = contexts[user.pk]
+        plan = plan_slate(request, context, model_cache.current(), assign_policy(request, context))
+        query = plan.query
         served = bundle.known_pairs(query.history)
         theirs = pairs.user == bundle.users.row(user.pk)
         np.testing.assert_array_equal(served.track, pairs.track[theirs])

@@ -36,7 +36,7 @@ def world(catalogue: Catalogue, settings: Any) -> Catalogue:
 
 
 def ask(service: APIClient, user: User, **query: Any) -> Any:
-    response_cache.forget()
+    response_cache.clear()
     return service.get(f"/recommend/user/{user.pk}/ml", {"placement": str(timezone.now().microsecond)} | query).json()
 
 
@@ -56,7 +56,7 @@ def test_what_was_computed_ahead_is_what_would_be_computed(
     users = list(User.objects.filter(username__startswith="listener"))
     before = {user: results_of(ask(service, user)) for user in users}
     active()
-    monkeypatch.setattr(slate, "recommend", None)  # computing is an error from now on
+    monkeypatch.setattr(slate, "rank_tracks", None)  # computing is an error from now on
     for user in users:
         assert results_of(ask(service, user)) == before[user]
         assert results_of(ask(service, user, limit=3))[1] == before[user][1][:3]
@@ -98,7 +98,7 @@ def test_who_plays_is_computed_again(
     assert first not in [r["track_id"] for r in expected[1]]
     assert precompute_stale() == 1
     assert pop_stale_listeners(10) == []
-    monkeypatch.setattr(slate, "recommend", None)
+    monkeypatch.setattr(slate, "rank_tracks", None)
     assert results_of(ask(service, user)) == expected
 
 
@@ -123,7 +123,7 @@ def test_off_nothing_is_computed(world: Catalogue, settings: Any, monkeypatch: p
     monkeypatch.setattr(precompute, "precompute_rankings", None)
     assert precompute_active(Progress(str(version_in_service()))) is None
     assert precompute.precompute_stale() == 0
-    assert precomputed.load_ranking(1, (), 5) is None
+    assert precomputed.load_ranking(precomputed.precomputed_request(1), ()) is None
 
 
 def test_no_more_wait_to_be_computed_again_than_there_is_room_for(

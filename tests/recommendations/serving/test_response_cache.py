@@ -1,14 +1,14 @@
-"""Answers that are kept, and that they are never those of before."""
+"""Cached answers, and that they are never outdated."""
 
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.cache import cache as shared_cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -44,12 +44,15 @@ def ask(client: APIClient, path: str = "/recommend/user/me/ml?limit=5", **header
     return client.get(path, **headers)
 
 
-def kept_by(text: str, made_of: str = "a", until: float = 3600) -> CachedResponse:
-    return CachedResponse(made_of, Revisions(), f'W/"{text}"', "personal", text.encode(), time.time() + until)
+def response(text: str, dependencies: str = "a", seconds: float = 3600, delivered: bool = True) -> CachedResponse:
+    expires_at = time.time() + seconds
+    return CachedResponse(
+        dependencies, Revisions(1, 1), f'W/"{text}"', "personal", text.encode(), expires_at, delivered=delivered
+    )
 
 
-class TestTheSameAgain:
-    def test_is_the_same_answer_for_one_query(self, ada: User, as_listener: Listeners) -> None:
+class TestTheSameRequestAgain:
+    def test_returns_the_same_answer_with_one_query(self, ada: User, as_listener: Listeners) -> None:
         client = as_listener(ada)
         first = ask(client)
         with CaptureQueriesContext(connection) as queries:
@@ -57,54 +60,42 @@ class TestTheSameAgain:
         assert (second.content, second["ETag"]) == (first.content, first["ETag"])
         assert len(queries) == 1
 
-    def test_is_one_slate(self, ada: User, as_listener: Listeners) -> None:
+    def test_is_logged_as_one_slate(self, ada: User, as_listener: Listeners) -> None:
         client = as_listener(ada)
         given = {ask(client).json()["recommendation_id"] for _ in range(3)}
         slate_log.flush()
         assert {str(slate.pk) for slate in Slate.objects.all()} == given
         assert len(given) == 1
 
-    def test_is_a_304_for_whoever_has_it(self, ada: User, as_listener: Listeners) -> None:
+    def test_is_a_304_for_a_client_that_has_the_answer(self, ada: User, as_listener: Listeners) -> None:
         client = as_listener(ada)
         etag = ask(client)["ETag"]
         with CaptureQueriesContext(connection) as queries:
             again = ask(client, HTTP_IF_NONE_MATCH=etag)
         assert (again.status_code, again.content, again["ETag"], len(queries)) == (304, b"", etag, 1)
 
-    def test_what_nobody_got_to_see_is_no_slate_until_somebody_does(self, ada: User, as_listener: Listeners) -> None:
+    def test_logs_a_slate_only_when_somebody_receives_it(self, ada: User, as_listener: Listeners) -> None:
         client = as_listener(ada)
         etag = ask(client)["ETag"]
-        response_cache.forget()  # as another process, whose cache is away
+        response_cache.clear()  # like another process
+        shared_cache.clear()  # which shares no cache
         slate_log.clear()
-        monkey = pytest.MonkeyPatch()
-        monkey.setattr("recommendations.serving.response_cache._far", lambda: _Nowhere())
-        with monkey.context():
-            assert ask(client, HTTP_IF_NONE_MATCH=etag).status_code == 304
-            slate_log.flush()
-            assert not Slate.objects.exists()
-            body = ask(client).json()
-            slate_log.flush()
-        monkey.undo()
+        assert ask(client, HTTP_IF_NONE_MATCH=etag).status_code == 304
+        slate_log.flush()
+        assert not Slate.objects.exists()
+        body = ask(client).json()
+        slate_log.flush()
         assert str(Slate.objects.get().pk) == body["recommendation_id"]
 
-    def test_off_nothing_is_kept(self, ada: User, as_listener: Listeners, settings: Any) -> None:
+    def test_is_computed_again_when_the_cache_is_off(self, ada: User, as_listener: Listeners, settings: Any) -> None:
         settings.MUSICREC = settings.MUSICREC | {"RESULTS_SECONDS": 0}
         client = as_listener(ada)
         assert ask(client).json()["recommendation_id"] != ask(client).json()["recommendation_id"]
 
-    def test_a_key_gets_the_answer_of_the_listener_too(
+    def test_returns_the_same_answer_to_a_service_key(
         self, ada: User, as_listener: Listeners, service: APIClient
     ) -> None:
         assert ask(as_listener(ada)).content == ask(service, f"/recommend/user/{ada.pk}/ml?limit=5").content
-
-
-class _Nowhere:
-    def find_or_claim(self, *args: Any) -> tuple[None, bool]:
-        return None, True
-
-    def share(self, *args: Any) -> None: ...
-
-    def release(self, *args: Any) -> None: ...
 
 
 CHANGES: dict[str, Callable[[User, Track], object]] = {
@@ -127,7 +118,7 @@ CHANGES: dict[str, Callable[[User, Track], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_very_next_answer_knows_of(change: str, ada: User, as_listener: Listeners) -> None:
+def test_the_next_answer_reflects(change: str, ada: User, as_listener: Listeners) -> None:
     client = as_listener(ada)
     before = ask(client).json()
     track = Track.objects.get(pk=before["results"][0]["track_id"])
@@ -138,7 +129,7 @@ def test_the_very_next_answer_knows_of(change: str, ada: User, as_listener: List
     assert track_id not in [r["track_id"] for r in after["results"]]
 
 
-def test_a_new_title_a_new_name_and_no_consent_are_seen_at_once(ada: User, as_listener: Listeners) -> None:
+def test_a_new_title_a_new_name_and_withdrawn_consent_show_at_once(ada: User, as_listener: Listeners) -> None:
     client = as_listener(ada)
     track_id = ask(client).json()["results"][0]["track_id"]
     track = Track.objects.get(pk=track_id)
@@ -152,7 +143,7 @@ def test_a_new_title_a_new_name_and_no_consent_are_seen_at_once(ada: User, as_li
     assert ask(client).json()["fallback_reason"] == "no_consent"
 
 
-def test_a_block_that_ends_is_over(ada: User, as_listener: Listeners) -> None:
+def test_a_block_ends_by_itself(ada: User, as_listener: Listeners) -> None:
     client = as_listener(ada)
     [first, *_] = ask(client).json()["results"]
     Block.objects.create(
@@ -163,7 +154,7 @@ def test_a_block_that_ends_is_over(ada: User, as_listener: Listeners) -> None:
     assert ask(client).json()["results"][0]["track_id"] == first["track_id"]
 
 
-def test_another_version_answers_anew(ada: User, as_listener: Listeners) -> None:
+def test_another_version_computes_a_new_answer(ada: User, as_listener: Listeners) -> None:
     client = as_listener(ada)
     before = ask(client).json()
     assert run_training("test", force=True).status == "Published"
@@ -189,89 +180,68 @@ def test_an_answer_costs_two_queries_at_most(path: str, ada: User, as_listener: 
     assert len(queries) <= 2, [q["sql"] for q in queries]
 
 
-class TestKeeping:
-    def test_is_bounded(self) -> None:
-        here = ResponseCache(near_bytes=100)
+class TestLocalCache:
+    def test_it_is_bounded(self) -> None:
+        cache = ResponseCache(local_bytes=100)
         for n in range(50):
-            here.answer(f"q{n}", "a", Revisions(), lambda: kept_by("x" * 30))
-        assert sum(len(kept.body) for kept in here._near.values()) <= 100
+            cache.add(f"request {n}", response("x" * 30))
+        assert sum(len(entry.body) for entry in cache._local.values()) <= 100
 
-    def test_ends(self) -> None:
-        here = ResponseCache()
-        here.answer("q", "a", Revisions(), lambda: kept_by("old", until=-1))
-        assert here.answer("q", "a", Revisions(), lambda: kept_by("new")).body == b"new"
-        assert here.known("q") == Revisions()
+    def test_an_entry_expires(self) -> None:
+        cache = ResponseCache()
+        cache.add("request", response("old", seconds=-1))
+        assert cache.get_local("request", "a") is None
+        assert cache.revisions("request") == Revisions()
+        cache.add("request", response("new"))
+        assert cache.get_local("request", "a").body == b"new"  # type: ignore[union-attr]
+        assert cache.revisions("request") == Revisions(1, 1)
 
-    def test_of_another_state_is_not_given(self) -> None:
-        here = ResponseCache()
-        here.answer("q", "a", Revisions(), lambda: kept_by("before"))
-        assert here.answer("q", "b", Revisions(), lambda: kept_by("after", "b")).body == b"after"
+    def test_an_entry_with_other_dependencies_is_not_returned(self) -> None:
+        cache = ResponseCache()
+        cache.add("request", response("before"))
+        assert cache.get_local("request", "b") is None
 
-    def test_of_those_who_ask_at_once_one_computes(self) -> None:
-        here, computed, given = ResponseCache(), [], []
+    def test_of_concurrent_equal_requests_one_computes(self) -> None:
+        cache, computed, bodies = ResponseCache(), [], []
 
-        def compute() -> CachedResponse:
-            computed.append(1)
-            time.sleep(0.2)
-            return kept_by("once")
+        def ask_once() -> None:
+            with cache.computing("request"):
+                entry = cache.get_local("request", "a")
+                if entry is None:
+                    computed.append(1)
+                    time.sleep(0.2)
+                    entry = response("once")
+                    cache.add("request", entry)
+            bodies.append(entry.body)
 
-        askers = [
-            threading.Thread(target=lambda: given.append(here.answer("q", "a", Revisions(), compute))) for _ in range(8)
-        ]
-        for asker in askers:
-            asker.start()
-        for asker in askers:
-            asker.join()
-        assert (len(computed), {kept.body for kept in given}) == (1, {b"once"})
+        threads = [threading.Thread(target=ask_once) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (len(computed), set(bodies)) == (1, {b"once"})
 
-    def test_a_failure_is_of_the_one_who_computes(self) -> None:
-        here = ResponseCache()
-
-        def broken() -> CachedResponse:
+    def test_a_failure_is_raised_for_the_one_who_computes(self) -> None:
+        cache = ResponseCache()
+        with pytest.raises(RuntimeError), cache.computing("failing"):
             raise RuntimeError
-
-        with pytest.raises(RuntimeError):
-            here.answer("failing", "a", Revisions(), broken)
-        began = time.monotonic()
-        assert here.answer("failing", "a", Revisions(), lambda: kept_by("good")).body == b"good"
-        assert time.monotonic() - began < 0.5
+        started = time.monotonic()
+        with cache.computing("failing"):
+            cache.add("failing", response("good"))
+        assert cache.get_local("failing", "a").body == b"good"  # type: ignore[union-attr]
+        assert time.monotonic() - started < 0.5
 
 
 @pytest.mark.skipif(
     "not __import__('django.conf').conf.settings.REDIS_URL", reason="without Redis, processes share nothing"
 )
-class TestSharing:
-    def test_another_process_gives_the_same(self) -> None:
+class TestSharedCache:
+    def test_another_process_returns_a_delivered_answer(self) -> None:
         here, there = ResponseCache(), ResponseCache()
-        kept = here.answer("shared", "a", Revisions(), lambda: replace(kept_by("one"), fresh=True))
-        here.seen("shared", kept)
-        assert there.answer("shared", "a", Revisions(), lambda: kept_by("two")).body == b"one"
-        assert there.answer("shared", "b", Revisions(), lambda: kept_by("two", "b")).body == b"two"
-
-    def test_another_process_waits_for_the_one_that_computes(self) -> None:
-        here, there, given = ResponseCache(), ResponseCache(), []
-
-        def slow() -> CachedResponse:
-            time.sleep(0.3)
-            return replace(kept_by("slow"), fresh=True)
-
-        def first() -> None:
-            here.seen("slow", here.answer("slow", "a", Revisions(), slow))
-
-        computing = threading.Thread(target=first)
-        computing.start()
-        time.sleep(0.1)
-        given.append(there.answer("slow", "a", Revisions(), lambda: kept_by("impatient")).body)
-        computing.join()
-        assert given == [b"slow"]
-
-    def test_a_process_that_died_computing_is_not_waited_for_long(self) -> None:
-        from recommendations.serving.response_cache import WAIT_SECONDS, _far, _name
-
-        _far().find_or_claim(_name("dead", "a"), WAIT_SECONDS)
-        began = time.monotonic()
-        assert ResponseCache().answer("dead", "a", Revisions(), lambda: kept_by("alive")).body == b"alive"
-        assert time.monotonic() - began < WAIT_SECONDS + 1
+        here.deliver("request", response("one", delivered=False))
+        assert there.get_shared("request", "a", Revisions()).body == b"one"  # type: ignore[union-attr]
+        assert there.get_local("request", "a").body == b"one"  # type: ignore[union-attr]
+        assert there.get_shared("request", "b", Revisions()) is None
 
 
 def test_the_setting_says_how_long() -> None:

@@ -1,0 +1,76 @@
+"""Answer a request for recommendations: context → policy → cache → candidates → filters → ranking → response → log."""
+
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from engine.pipeline import Ranking
+from experiments.exposures.log import slate_log
+from recommendations import metrics
+from recommendations.serving.model_cache import LoadedModel, model_cache
+from recommendations.serving.precomputed import load_ranking
+from recommendations.serving.request_context import RecommendationRequest, RequestContext
+from recommendations.serving.response import render
+from recommendations.serving.response_cache import CachedResponse, response_cache
+from recommendations.serving.slate import assign_policy, build_slate, plan_slate
+
+
+class Recommendation(NamedTuple):
+    """An answer, and whether it came from a cache."""
+
+    response: CachedResponse
+    cached: bool
+
+
+def recommend(
+    request: RecommendationRequest, context: RequestContext, client_etags: str = "", ranking: Ranking | None = None
+) -> Recommendation:
+    """Answer a request.
+
+    Args:
+        client_etags: the ETags of answers that the client has. It goes on showing such an answer under the id it came
+            with, so none is logged.
+        ranking: the engine's ranking, where the caller has computed it already.
+
+    Raises:
+        UnknownTrack: for tracks similar to one that does not exist.
+    """
+    model = model_for(request)
+    policy = assign_policy(request, context)
+    dependencies = dependencies_of(model, context)
+
+    response, source = response_cache.get_local(request, dependencies), "hit"
+    if response is None:
+        with response_cache.computing(request):
+            response, source = response_cache.get_local(request, dependencies), "wait"
+            if response is None:
+                response, source = response_cache.get_shared(request, dependencies, context.revisions), "hit"
+            if response is None:
+                plan = plan_slate(request, context, model, policy)
+                slate = build_slate(plan, ranking or load_ranking(request, dependencies))
+                response, source = render(request, context, model, slate, dependencies), "miss"
+                response_cache.add(request, response)
+
+    metrics.response_cache.labels(source).inc()
+    metrics.answers.labels(response.strategy, str(model.problem is not None).lower()).inc()
+    if response.etag not in client_etags and (slate_record := response_cache.deliver(request, response)):
+        slate_log.add(slate_record)
+    return Recommendation(response, cached=source != "miss")
+
+
+def model_for(request: RecommendationRequest) -> LoadedModel:
+    """Return the version in service; for the legacy endpoint the catalogue and its popularity, without any model."""
+    return model_cache.popularity_model() if request.kind == "legacy" else model_cache.current()
+
+
+def dependencies_of(model: LoadedModel, context: RequestContext) -> tuple[Any, ...]:
+    """Return everything besides the request that determines an answer; the interactions by the listener's revision."""
+    return (
+        model.bundle.version,
+        model.problem,
+        model_cache.popularity_digest,
+        context.settings,
+        tuple(sorted(context.blocks)),
+        context.catalogue_revision,
+        settings.MUSICREC["COLD_BELOW"],
+    )
