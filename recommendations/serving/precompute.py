@@ -11,7 +11,6 @@ from django.conf import settings
 from django.utils import timezone
 
 from common.stale_listeners import pop_stale_listeners
-from engine.pipeline import POPULAR
 from interactions.selectors import recently_active_listeners
 from recommendations import metrics
 from recommendations.serving.model_cache import model_cache
@@ -72,7 +71,7 @@ def precompute_rankings(listener_ids: Collection[int]) -> None:
     for listener_id, context in load_contexts(listener_ids).items():
         request = precomputed_request(listener_id)
         plan = plan_slate(request, context, model, assign_policy(request, context))
-        if plan.policy is not POPULAR:
+        if plan.policy.name != "popular":
             ranking = rank(model.bundle, plan.query, plan.policy)
             rankings[listener_id, dependencies_of(model, context)] = ranking
     store_rankings(rankings)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.data.id_map import INT64_MAX
-from engine.pipeline import EARLY, PERSONAL, POPULAR, SIMILAR, Pick, Policy, Ranking
+from engine.pipeline import POLICIES, Pick, Policy, Ranking
 from engine.pipeline import recommend as rank_tracks
 from engine.retrieval.candidates import Query
 from recommendations import metrics
@@ -59,8 +59,8 @@ class SlatePlan:
 def assign_policy(request: RecommendationRequest, context: RequestContext) -> Policy:
     """Choose the policy of a request. Reads no history, so that a cached answer needs none."""
     if request.kind == "similar":
-        return SIMILAR
-    return PERSONAL if request.kind == "personal" and context.settings.consent else POPULAR
+        return POLICIES["similar"]
+    return POLICIES["personal" if request.kind == "personal" and context.settings.consent else "popular"]
 
 
 def plan_slate(
@@ -99,21 +99,21 @@ def plan_slate(
     if request.kind == "personal" and not consent:
         reason = "no_consent"
     elif request.kind == "personal" and history.interactions < cold_below:
-        reason, policy = "cold_user", EARLY if history.interactions else POPULAR
+        reason, policy = "cold_user", POLICIES["early" if history.interactions else "popular"]
     listener_id = request.listener_id or 0
     query = Query(
         request.limit,
         seed=listener_id,
         forbidden=filters.forbidden,
         unavailable=filters.unavailable,
-        trust=min(1.0, history.interactions / cold_below),
-        timed=metrics.engine_timer,
+        personal_weight=min(1.0, history.interactions / cold_below),
+        time_step=metrics.engine_timer,
     )
     if consent:
         query = replace(
             query,
             user_row=model.bundle.user_row(listener_id, history.stamp),
-            past=history.pairs,
+            history=history.pairs,
             exclude=history.known_tracks if request.exclude_played else NO_TRACKS,
         )
     return SlatePlan(model, policy, query, filters, reason, history.positive_tracks)
@@ -133,11 +133,11 @@ def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> Slate:
     """
     ranking, cards = _fill(plan, ranking or rank(plan.model.bundle, plan.query, plan.policy))
     reason = plan.model.problem or plan.fallback_reason
-    if plan.policy is SIMILAR and len(ranking.picks) < plan.query.limit:
+    if plan.policy.name == "similar" and len(ranking.picks) < plan.query.limit:
         if not ranking.picks:
             reason = reason or "cold_track"
         ranking, cards = _fill_similar(plan, ranking)
-    elif plan.policy is PERSONAL and ranking.strategy != "personal":
+    elif plan.policy.name == "personal" and ranking.strategy != "personal":
         reason = reason or "no_known_tracks"
     if ranking.repeats:
         reason = reason or "nothing_new"
@@ -163,7 +163,9 @@ def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCa
     if not policy.may_repeat:
         return Ranking(picks, ranking.repeats), cards
     rest = replace(_forbid(query, [pick.track_id for pick in picks]), limit=query.limit + SPARE_PICKS)
-    popular = rank_tracks(model_cache.popularity_model().bundle, rest, replace(POPULAR, may_repeat=not picks))
+    popular = rank_tracks(
+        model_cache.popularity_model().bundle, rest, replace(POLICIES["popular"], may_repeat=not picks)
+    )
     cards |= plan.filters.available([pick.track_id for pick in popular.picks])
     picks += [pick for pick in popular.picks if pick.track_id in cards]
     return Ranking(picks[: query.limit], popular.repeats), cards
@@ -179,7 +181,9 @@ def _fill_similar(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int,
     picks = ranking.picks + [p for p in content if p.track_id in available][: query.limit + SPARE_PICKS]
     taken |= {pick.track_id for pick in picks}
     rest = replace(query, limit=query.limit + SPARE_PICKS, exclude=np.array(sorted(taken), np.int64))
-    picks += rank_tracks(model_cache.popularity_model().bundle, rest, replace(POPULAR, may_repeat=False)).picks
+    picks += rank_tracks(
+        model_cache.popularity_model().bundle, rest, replace(POLICIES["popular"], may_repeat=False)
+    ).picks
     cards = plan.filters.available([pick.track_id for pick in picks])
     return Ranking([pick for pick in picks if pick.track_id in cards][: query.limit]), cards
 
