@@ -190,3 +190,9 @@ def _fill_similar(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int,
 
 def _forbid(query: Query, track_ids: list[int]) -> Query:
     return replace(query, forbidden=np.union1d(query.forbidden, np.array(track_ids, np.int64)))
+
+
+def _rank_popular(query: Query, may_repeat: bool) -> Ranking:
+    """Rank the tracks of the catalogue, including those that the version in service does not know."""
+    policy = replace(POLICIES["popular"], may_repeat=may_repeat)
+    return rank_tracks(model_cache.popularity_model().bundle, query, policy)
