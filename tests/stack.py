@@ -1,4 +1,4 @@
-"""A whole installation of its own: a database, a model folder, and the commands and servers that work on them."""
+"""A whole installation: its own database and model folder, management commands, web server and worker."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from typing import Any
 import psutil
 
 from musicrec.processes import Processes, run_processes, wait_until_ready, web_command, worker_command
+from tests.command_server import command_server
 from tests.postgres import create_database, free_port
-from tests.warm import command_server
 
 PASSWORD = "secret-77"
-# A kernel on two threads waits at each step for the one whose core is busy with another test.
-QUICK = {"MUSICREC_FACTORS": "2", "MUSICREC_TRAINING_THREADS": "1", "MUSICREC_MODEL_POLL_SECONDS": "0.5"}
+# One thread, because with two each step of a fit would wait for the core that is busy with another test.
+QUICK_SETTINGS = {"MUSICREC_FACTORS": "2", "MUSICREC_TRAINING_THREADS": "1", "MUSICREC_MODEL_POLL_SECONDS": "0.5"}
 
 
 @dataclass
@@ -39,7 +39,7 @@ class ApiResponse:
 
 @dataclass
 class Stack:
-    """`environment`: what its processes run with."""
+    """An installation; `environment` holds the environment variables of its processes."""
 
     var: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Stack:
         return done
 
     def run_python(self, code: str) -> str:
-        """The output of `code`, run with Django set up."""
+        """Run code with Django set up and return what it prints."""
         return self.manage("shell", "--verbosity", "0", "--command", code).stdout.strip()
 
     def create_service_key(self, *scopes: str) -> str:
@@ -64,7 +64,7 @@ class Stack:
         return self.manage("create_service_key", f"test-{uuid.uuid4().hex[:8]}", *words).stdout.splitlines()[-1]
 
     def prepare_listener(self, external_id: str, username: str = "") -> int:
-        """The id of an imported listener, who can sign in with `PASSWORD` where a username is given."""
+        """Return the id of an imported listener; with a username, let them sign in with `PASSWORD`."""
         sign_in = f"u.username = '{username}'; u.set_password('{PASSWORD}'); u.save(); " if username else ""
         code = (
             f"from access.models import User; u = User.objects.get(external_id='{external_id}'); {sign_in}print(u.pk)"
@@ -73,12 +73,15 @@ class Stack:
 
     @staticmethod
     def web_processes(processes: Processes) -> list[psutil.Process]:
-        """The web processes that live."""
-        return [child for child in psutil.Process(processes["web"].pid).children() if _lives(child)]
+        """Return the live processes of the web server that answer requests."""
+        return [child for child in psutil.Process(processes["web"].pid).children() if _is_alive(child)]
 
     @contextmanager
     def run_servers(self, *, worker: bool = False, alone: bool = False) -> Iterator[Processes]:
-        """alone: by one web process, for tests to which a second one would only be two seconds of starting."""
+        """Run the web server, and optionally a worker.
+
+        With `single_process` the server starts two seconds earlier.
+        """
         self.port = free_port()
         web = web_command(self.port)
         if alone:
@@ -99,7 +102,7 @@ class Stack:
         headers: dict[str, str] | None = None,
         method: str | None = None,
     ) -> ApiResponse:
-        """By default GET, or POST where there is a body; an error status is an answer, not an exception."""
+        """Send a request, GET by default and POST with a body; an error status does not raise."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         request = urllib.request.Request(self.base + path, data=data, headers={**(headers or {})}, method=method)
         if data is not None:
@@ -117,36 +120,36 @@ class Stack:
         )
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # since it was listed
+    except psutil.NoSuchProcess:  # it ended after it was listed
         return False
 
 
 def new_stack(folder: Path, **extra: str) -> Stack:
-    """An empty, migrated installation on what this test session runs on."""
+    """Set up an empty, migrated installation on the services of this test session."""
     var = folder / "var"
     var.mkdir(parents=True)
-    environment = os.environ | QUICK | {"MUSICREC_VAR_DIR": str(var), "LOG_LEVEL": "INFO"}
+    environment = os.environ | QUICK_SETTINGS | {"MUSICREC_VAR_DIR": str(var), "LOG_LEVEL": "INFO"}
     if "DATABASE_URL" in os.environ:
         name = f"stack_{uuid.uuid4().hex[:12]}"
         environment["DATABASE_URL"] = create_database(os.environ["DATABASE_URL"], name, template=_template())
         xdist_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
         environment["REDIS_URL"] = (
-            f"{os.environ['REDIS_URL'].rsplit('/', 1)[0]}/{xdist_worker + 1}"  # a queue of its own
+            f"{os.environ['REDIS_URL'].rsplit('/', 1)[0]}/{xdist_worker + 1}"  # its own task queue
         )
     elif "DATABASE_URL" not in extra:
         shutil.copy(_template(), var / "musicrec.sqlite3")
     stack = Stack(var, environment | extra)
-    if "DATABASE_URL" in extra:  # a server of the test's own
+    if "DATABASE_URL" in extra:  # the test runs its own database server
         stack.manage("migrate", "--verbosity", "0")
     return stack
 
 
 @cache
 def _template() -> str:
-    """A migrated, empty database, made once a process: migrating takes longer than copying. A name or a file."""
+    """Return a migrated, empty database to copy, as its name or file; migrating takes longer than copying."""
     folder = Path(tempfile.mkdtemp(prefix="template-", dir=os.environ["MUSICREC_VAR_DIR"]))
     environment, name = os.environ | {"MUSICREC_VAR_DIR": str(folder)}, f"template_{uuid.uuid4().hex[:12]}"
     if "DATABASE_URL" in os.environ:

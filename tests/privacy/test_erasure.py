@@ -29,8 +29,8 @@ from recommendations.training.publish import store_user_features
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
 from tests.conftest import assert_problem
+from tests.listener_rows import create_rows_about
 from tests.people import Catalogue
-from tests.traces import create_rows_about
 
 pytestmark = pytest.mark.usefixtures("no_child")
 

@@ -13,8 +13,8 @@ from interactions.models import Interaction
 from privacy import export as exporting
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
+from tests.listener_rows import create_rows_about, listener_foreign_keys
 from tests.people import NOON, Catalogue
-from tests.traces import create_rows_about, listener_foreign_keys
 
 
 def document(api: APIClient, user_id: object = "me") -> dict[str, Any]:

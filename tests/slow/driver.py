@@ -21,7 +21,7 @@ from django.db import connection  # noqa: E402
 from recommendations.models import ModelArtifact, TrainingRun, UserFeatures  # noqa: E402
 from recommendations.training.run import run_training  # noqa: E402
 from recommendations.version_store import version_in_service, version_store  # noqa: E402
-from tests.warm import import_libraries  # noqa: E402
+from tests.command_server import import_libraries  # noqa: E402
 
 
 def in_child(work: Callable[[], Any]) -> int:

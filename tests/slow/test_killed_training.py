@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from musicrec.processes import ROOT
+from tests.command_server import exchange_json
 from tests.play_files import write_checkerboard_csv
 from tests.stack import Stack, new_stack
-from tests.warm import exchange_json
 
 pytestmark = pytest.mark.slow
 

@@ -1,7 +1,9 @@
-"""Runs commands of manage.py in forks of one warm process: `python -m tests.warm`, a JSON command a line.
+"""Runs manage.py commands in forks of one process that has imported the libraries already.
 
-Most of the two seconds that a command takes to start go into importing what others wrote. That is done here, once;
-settings, apps and whatever depends on them each child loads by itself, in the environment that the command names.
+A command takes two seconds to start, most of them for importing third-party libraries. The server does that once; each
+fork then loads settings and apps in the environment of its command.
+
+`python -m tests.command_server` reads one command per line as JSON and prints its exit code.
 """
 
 import atexit
@@ -20,7 +22,7 @@ from typing import Any
 
 from musicrec.processes import ROOT
 
-# What needs neither settings nor an environment when it is imported.
+# Modules whose import depends on neither settings nor environment variables.
 LIBRARIES = (
     *("numpy", "scipy.sparse", "scipy.linalg", "scipy.stats", "numba", "threadpoolctl"),
     *("celery", "celery.app.base", "celery.app.task", "kombu.entity", "redis.asyncio", "psycopg2.extras", "requests"),
@@ -32,27 +34,33 @@ LIBRARIES = (
 
 
 def main() -> None:
-    """Read commands until there are no more; a child leaves the loop and becomes manage.py."""
+    """Fork for every command; the child leaves the loop and becomes manage.py."""
     import_libraries()
     for line in sys.stdin:
         command = json.loads(line)
         child = os.fork()
         if child == 0:
-            become(**command)
+            run_manage(**command)
             return
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
 def import_libraries() -> None:
-    """Import, once for all children, and set numba up, but not its threads, which no fork survives."""
+    """Import the libraries and initialize numba, except its threads, which would not survive a fork."""
     for library in LIBRARIES:
         importlib.import_module(library)
     importlib.import_module("numba").njit(lambda: 0)()
-    gc.freeze()  # or each child would copy all of it when it collects garbage, at its end if not before
+    gc.freeze()  # a garbage collection in a child, at its end at the latest, would copy all of it
 
 
-def become(words: list[str], environment: dict[str, str], files: list[str]) -> None:
-    """manage.py with these words, in this environment, between these files (in, out and error)."""
+def run_manage(words: list[str], environment: dict[str, str], files: list[str]) -> None:
+    """Turn this process into manage.py.
+
+    Args:
+        words: the arguments.
+        environment: replaces the environment variables.
+        files: paths for standard input, output and error.
+    """
     for number, file in enumerate(files):
         os.dup2(os.open(file, os.O_RDWR), number)
     os.environ.clear()
@@ -62,7 +70,7 @@ def become(words: list[str], environment: dict[str, str], files: list[str]) -> N
 
 
 def exchange_json(process: "subprocess.Popen[str]", command: Any) -> Any:
-    """What a process answers that reads and prints a JSON value a line."""
+    """Send a process one line of JSON and return the line it answers with."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(json.dumps(command) + "\n")
@@ -71,17 +79,21 @@ def exchange_json(process: "subprocess.Popen[str]", command: Any) -> Any:
 
 
 class CommandServer:
-    """The process, as those see it who have commands."""
+    """Starts the server process and sends it commands."""
 
     def __init__(self) -> None:
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+            [sys.executable, "-m", "tests.command_server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
         )
         atexit.register(self.stop)
 
     def manage(self, words: tuple[str, ...], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-        with tempfile.TemporaryDirectory() as folder, self._one_at_a_time:
+        with tempfile.TemporaryDirectory() as folder, self._lock:
             out, error = Path(folder, "out"), Path(folder, "error")
             out.touch()
             error.touch()
@@ -96,7 +108,7 @@ class CommandServer:
 
 @cache
 def command_server() -> CommandServer:
-    """That of this process, started when it is first needed."""
+    """Return the command server of this process, which starts on first use."""
     return CommandServer()
 
 

@@ -1,4 +1,4 @@
-"""A row about a listener in every table that can have one, also in those that are added later."""
+"""Creates a row about a listener in every table that can have one, including tables added in the future."""
 
 import uuid
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tracks.models import Track
 
 
 def listener_foreign_keys() -> Iterator[tuple[type[models.Model], Any]]:
-    """Every model with a foreign key to the user model, found from the side of the key."""
+    """Yield every model with a foreign key to the user model, and the field."""
     from django.apps import apps
 
     for model in apps.get_models(include_auto_created=True):
@@ -29,7 +29,7 @@ def listener_foreign_keys() -> Iterator[tuple[type[models.Model], Any]]:
 
 
 def create_rows_about(user: User, catalogue: Catalogue) -> set[str]:
-    """The tables that now have a row about `user`."""
+    """Create the rows and return the names of the tables that now have a row about `user`."""
     track = catalogue.tracks(1)[0]
     Group.objects.get_or_create(name="friends")
     for model, field in listener_foreign_keys():
@@ -45,11 +45,11 @@ def create_rows_about(user: User, catalogue: Catalogue) -> set[str]:
 
 
 def _values(model: type[models.Model], track: Track) -> dict[str, Any]:
-    """What the fields need that have no default."""
-    return {f.name: _value(f, track) for f in model._meta.concrete_fields if not _by_itself(f)}
+    """Return values for the fields that have no default."""
+    return {f.name: _value(f, track) for f in model._meta.concrete_fields if not _has_default(f)}
 
 
-def _by_itself(field: Any) -> bool:
+def _has_default(field: Any) -> bool:
     automatic = isinstance(field, models.AutoField) or getattr(field, "auto_now_add", False)
     return automatic or field.has_default() or (field.null and field.related_model is not Track)
 
