@@ -44,7 +44,7 @@ def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     model_cache.reset()
     unavailable_tracks.expire()
     response_cache.clear()
-    track_card_cache.forget()
+    track_card_cache.clear()
     slate_log.clear()
     yield
     model_cache.reset()

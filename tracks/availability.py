@@ -1,9 +1,9 @@
-"""Which tracks may be offered: to whom, where, and at all."""
+"""Which tracks must not be recommended to a listener: unavailable in their country, taken down, explicit or blocked."""
 
 from collections.abc import Iterable
 
 import numpy as np
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from numpy.typing import NDArray
 
 from tracks.models import Track, TrackTag
@@ -12,33 +12,44 @@ Ids = NDArray[np.int64]
 
 
 def unavailable_filter(market: str, allow_explicit: bool) -> Q:
-    """Tracks taken down, not offered in `market` ("" for an unknown one, in which nothing is held back), or explicit
-    where that is not wanted."""
-    held_back = Q(taken_down_at__isnull=False)
+    """Return a filter for tracks that are taken down, not available in the market, or explicit if that is not allowed.
+
+    Args:
+        market: a country code, or "" if it is unknown, in which case markets are ignored.
+        allow_explicit: whether explicit tracks are available.
+    """
+    unavailable = Q(taken_down_at__isnull=False)
     if market:
-        held_back |= ~Q(markets="") & ~Q(markets__contains=market)
-    return held_back if allow_explicit else held_back | Q(explicit=True)
+        unavailable |= ~Q(markets="") & ~Q(markets__contains=market)
+    if not allow_explicit:
+        unavailable |= Q(explicit=True)
+    return unavailable
 
 
 def unavailable_track_ids(market: str, allow_explicit: bool) -> Ids:
-    """In ascending order."""
-    found = Track.objects.filter(unavailable_filter(market, allow_explicit)).order_by("pk")
-    return _ids(found.values_list("pk", flat=True).iterator())
+    """Return the ids of the unavailable tracks, int64 (n,), ascending."""
+    tracks = Track.objects.filter(unavailable_filter(market, allow_explicit)).order_by("pk")
+    return _to_array(tracks.values_list("pk", flat=True))
 
 
 def blocked_track_ids(blocks: Iterable[tuple[str, int]]) -> Ids:
-    """Tracks of these artists, albums and genres, and these tracks: int64 (k,), repeats possible."""
-    by_kind: dict[str, list[int]] = {"artist": [], "album": [], "track": [], "genre": []}
-    for kind, target in blocks:
-        by_kind[kind].append(target)
-    found = [np.array(by_kind["track"], np.int64)]
-    if by_kind["artist"] or by_kind["album"]:
-        made = Track.objects.filter(Q(artist__in=by_kind["artist"]) | Q(album__in=by_kind["album"]))
-        found.append(_ids(made.values_list("pk", flat=True).iterator()))
-    if by_kind["genre"]:
-        found.append(_ids(TrackTag.objects.filter(tag__in=by_kind["genre"]).values_list("track", flat=True).iterator()))
-    return np.concatenate(found)
+    """Return the ids of the tracks that blocks cover, int64 (n,), possibly with repeats.
+
+    Args:
+        blocks: pairs of a kind (artist, album, track or genre) and the id of the blocked object.
+    """
+    targets: dict[str, list[int]] = {"artist": [], "album": [], "track": [], "genre": []}
+    for kind, target_id in blocks:
+        targets[kind].append(target_id)
+    ids = [np.array(targets["track"], np.int64)]
+    if targets["artist"] or targets["album"]:
+        tracks = Track.objects.filter(Q(artist__in=targets["artist"]) | Q(album__in=targets["album"]))
+        ids.append(_to_array(tracks.values_list("pk", flat=True)))
+    if targets["genre"]:
+        track_tags = TrackTag.objects.filter(tag__in=targets["genre"])
+        ids.append(_to_array(track_tags.values_list("track", flat=True)))
+    return np.concatenate(ids)
 
 
-def _ids(numbers: Iterable[int]) -> Ids:
-    return np.fromiter(numbers, np.int64)
+def _to_array(ids: "QuerySet[Track, int] | QuerySet[TrackTag, int]") -> Ids:
+    return np.fromiter(ids.iterator(), np.int64)

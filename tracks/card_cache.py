@@ -1,24 +1,28 @@
-"""What lists show of each track, kept in the memory of the process as long as the catalogue does not change.
+"""A cache of track cards (what a list shows of a track) in the memory of each process.
 
-A card is kept as the JSON that answers are put together from.
+A card is cached as the JSON from which responses are assembled, and for as long as the catalogue's revision stays the
+same.
 """
 
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import NamedTuple
 
 import orjson
 
 from tracks.selectors import track_cards_with_availability
 
-MAX_CARDS = 20_000  # cards, some 12 MB
-MAX_AGE_SECONDS = 60.0  # for what changes the catalogue without saying so: somebody at the database's own console
+MAX_CARDS = 20_000  # about 12 MB
+MAX_AGE_SECONDS = 60.0  # for changes that do not bump the revision, such as SQL typed into a database console
 
 
 class TrackCard(NamedTuple):
-    """json: the card, without its closing brace · title: for sentences · taken_down, markets, explicit: the terms on
-    which it may be offered, as `tracks.availability.unavailable_filter` reads them."""
+    """One track's card.
+
+    `json` is the card without its closing brace, so that a response can append fields. `taken_down`, `markets` and
+    `explicit` decide whether the track is available.
+    """
 
     json: bytes
     title: str
@@ -27,52 +31,52 @@ class TrackCard(NamedTuple):
     explicit: bool
 
     def is_available(self, market: str, allow_explicit: bool) -> bool:
-        """The contrary of `tracks.availability.unavailable_filter`."""
+        """Return the opposite of `tracks.availability.unavailable_filter` for this track."""
         if self.taken_down or (self.explicit and not allow_explicit):
             return False
         return not (market and self.markets) or market in self.markets
 
 
 class TrackCardCache:
-    """One a process; threads share it."""
+    """One instance serves all threads of a process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._clear(None)
+        self._reset(None)
 
     def get_cards(self, track_ids: Collection[int], revision: int | None) -> dict[int, TrackCard]:
-        """By track id; a track that is not in the catalogue is not in it. At most one query, for those not known yet.
+        """Return the cards by track id, without tracks that do not exist. Cards not cached take one query.
 
-        revision: of the catalogue, as the caller has just read it.
+        Args:
+            track_ids: the tracks.
+            revision: the catalogue's revision, as the caller has just read it.
         """
-        kept = self._of(revision)
-        if missing := [track_id for track_id in track_ids if track_id not in kept]:
-            fetched = dict(_fetched(missing))
-            if len(kept) + len(fetched) > MAX_CARDS:
-                kept = self._clear(revision)
-            kept.update(fetched)
-            return {i: one for i in track_ids if (one := kept.get(i) or fetched.get(i))}
-        return {i: kept[i] for i in track_ids}
+        cards = self._cards
+        if revision != self._revision or time.monotonic() > self._expires_at:
+            cards = self._reset(revision)
+        missing = [track_id for track_id in track_ids if track_id not in cards]
+        if not missing:
+            return {track_id: cards[track_id] for track_id in track_ids}
+        fetched = {
+            fields["track_id"]: TrackCard(
+                orjson.dumps(fields)[:-1], fields["title"], taken_down, markets, fields["explicit"]
+            )
+            for fields, taken_down, markets in track_cards_with_availability(missing)
+        }
+        found = {i: card for i in track_ids if (card := cards.get(i) or fetched.get(i))}
+        if len(cards) + len(fetched) > MAX_CARDS:
+            cards = self._reset(revision)
+        cards.update(fetched)
+        return found
 
-    def forget(self) -> None:
-        self._clear(None)
+    def clear(self) -> None:
+        self._reset(None)
 
-    def _of(self, revision: int | None) -> dict[int, TrackCard]:
-        if revision != self._revision or time.monotonic() > self._until:
-            return self._clear(revision)
-        return self._kept
-
-    def _clear(self, revision: int | None) -> dict[int, TrackCard]:
+    def _reset(self, revision: int | None) -> dict[int, TrackCard]:
         with self._lock:
-            self._kept: dict[int, TrackCard] = {}
-            self._revision, self._until = revision, time.monotonic() + MAX_AGE_SECONDS
-            return self._kept
-
-
-def _fetched(track_ids: Iterable[int]) -> Iterable[tuple[int, TrackCard]]:
-    for card, taken_down, markets in track_cards_with_availability(list(track_ids)):
-        json = orjson.dumps(card)[:-1]
-        yield card["track_id"], TrackCard(json, card["title"], taken_down, markets, card["explicit"])
+            self._cards: dict[int, TrackCard] = {}
+            self._revision, self._expires_at = revision, time.monotonic() + MAX_AGE_SECONDS
+            return self._cards
 
 
 track_card_cache = TrackCardCache()

@@ -1,4 +1,4 @@
-"""By which name a track is found when a client knows no id of it: artist and title, made alike."""
+"""Match keys: artist and title normalised, by which a track is found when a client knows no id of it."""
 
 import hashlib
 import re
@@ -20,9 +20,11 @@ _AFTER_A_DASH = re.compile(rf"\s[-–—]\s+(?:{_VERSION})\s*$")
 _GUESTS = re.compile(r"(?<=\S)\s(?:feat|ft|featuring)\s.*$")
 
 
-def match_key(artist: str, title: str) -> str:
-    """Artist and title as one text, the same however they are written; a hash of it where it would be longer than the
-    column. Empty where one of them is."""
+def make_match_key(artist: str, title: str) -> str:
+    """Return artist and title as one normalised text, or its hash if it is longer than the column.
+
+    The key is empty if either name is.
+    """
     names = normalize_name(artist), normalize_name(title)
     if not all(names):
         return ""
@@ -31,35 +33,37 @@ def match_key(artist: str, title: str) -> str:
 
 
 def normalize_name(name: str) -> str:
-    """A name without what people leave out or write differently: capitals, diacritics, punctuation, guests ("feat."),
-    and which edition it is ("(Remastered 2011)"). A name of nothing but these stays, folded."""
-    folded = " ".join(_folded("".join(map(_visible, name))).split())
+    """Return a name without what people omit or write differently.
+
+    Removed are capitals, diacritics, punctuation, guests ("feat.") and editions ("(Remastered 2011)"). A name that
+    consists of nothing else is only folded.
+    """
+    folded = " ".join(_fold("".join(map(_replace_invisible, name))).split())
     bare = _AFTER_A_DASH.sub("", _BRACKETED.sub(" ", folded))
-    words = "".join(map(_plain, _APOSTROPHES.sub("", bare).replace("&", " and "))).split()
+    words = "".join(map(_replace_punctuation, _APOSTROPHES.sub("", bare).replace("&", " and "))).split()
     return _GUESTS.sub("", " ".join(words)) or folded
 
 
-def _folded(name: str) -> str:
-    """Compatibility forms and cases made alike, Latin, Greek and Cyrillic letters without their diacritics. Other
-    scripts' marks stay: there they are letters."""
-    while (once := _folded_once(name)) != name:
-        name = once
-    return name
+def _fold(name: str) -> str:
+    """Fold case and compatibility forms, and remove diacritics of Latin, Greek and Cyrillic letters.
+
+    The marks of other scripts stay, because there they distinguish letters.
+    """
+    while True:  # casefolding can produce characters that decompose further
+        bare = _DIACRITICS.sub("", unicodedata.normalize("NFKD", name))
+        folded = unicodedata.normalize("NFKC", bare.casefold().translate(_NOT_DECOMPOSED))
+        if folded == name:
+            return name
+        name = folded
 
 
-def _folded_once(name: str) -> str:
-    """One round: casefolding can bring forth what decomposes further."""
-    bare = _DIACRITICS.sub("", unicodedata.normalize("NFKD", name))
-    return unicodedata.normalize("NFKC", bare.casefold().translate(_NOT_DECOMPOSED))
-
-
-def _visible(character: str) -> str:
-    """Without soft hyphens and the like; control characters and what is no character are a space."""
+def _replace_invisible(character: str) -> str:
+    """Remove soft hyphens and other format characters; turn control and unassigned characters into spaces."""
     category = unicodedata.category(character)
     return character if category[0] != "C" else "" if category == "Cf" else " "
 
 
-def _plain(character: str) -> str:
-    """Letters, numbers, their marks and symbols stay (Ke$ha, +44); anything else is a space."""
-    kept = character.isalnum() or unicodedata.category(character)[0] in "LNMS"
-    return character if kept and character not in "^~|" else " "
+def _replace_punctuation(character: str) -> str:
+    """Keep letters, numbers, marks and symbols (Ke$ha, +44); turn everything else into a space."""
+    is_part_of_name = character.isalnum() or unicodedata.category(character)[0] in "LNMS"
+    return character if is_part_of_name and character not in "^~|" else " "

@@ -1,4 +1,4 @@
-"""Which track of the catalogue a listen is of, by what a client knows of it."""
+"""Find the tracks of the catalogue that listens are about, from what clients know of them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -6,44 +6,49 @@ from uuid import UUID
 
 from tracks.models import Track
 
-_AT_ONCE = 5_000  # SQLite takes 32,766 parameters a query
-Popularity = Callable[[Collection[int]], Mapping[int, int]]
+BATCH_SIZE = 5_000  # SQLite accepts 32,766 parameters per query
+CountListeners = Callable[[Collection[int]], Mapping[int, int]]
 
 
 class TrackQuery(NamedTuple):
-    """What is known of a track: the MusicBrainz recording, the ISRC, and `match_keys.match_key` of artist and title."""
+    """What a client knows of a track. `match_key` is made of artist and title by `tracks.match_keys`."""
 
     mbid: UUID | None
     isrc: str
     match_key: str
 
 
-def match_tracks(sought: Collection[TrackQuery], popularity: Popularity) -> dict[TrackQuery, int]:
-    """The track of each, by MBID, else by ISRC, else by key; what matches nothing is left out.
+def match_tracks(queries: Collection[TrackQuery], count_listeners: CountListeners) -> dict[TrackQuery, int]:
+    """Return the track id of each query, found by MBID, else by ISRC, else by match key; unmatched ones are left out.
 
-    popularity: listeners by track id, asked where a key is that of several tracks. The one with the most listeners is
-    it, and of equals the oldest.
+    Args:
+        queries: the tracks to find.
+        count_listeners: returns the number of listeners of tracks by id. It is called for tracks that share a match
+            key: the track with the most listeners is chosen, and the oldest among equals.
     """
-    by_mbid = dict(_ids("mbid", {s.mbid for s in sought if s.mbid}))
-    by_isrc = dict(_ids("isrc", {s.isrc for s in sought if s.isrc and s.mbid not in by_mbid}))
-    left = [s for s in sought if s.mbid not in by_mbid and s.isrc not in by_isrc]
-    by_key = _preferred(_ids("match_key", {s.match_key for s in left if s.match_key}), popularity)
-    found = {s: by_mbid.get(s.mbid) or by_isrc.get(s.isrc) or by_key.get(s.match_key) for s in sought}
-    return {s: track for s, track in found.items() if track is not None}
+    by_mbid = dict(_find_ids("mbid", {q.mbid for q in queries if q.mbid}))
+    by_isrc = dict(_find_ids("isrc", {q.isrc for q in queries if q.isrc and q.mbid not in by_mbid}))
+    keys = {q.match_key for q in queries if q.match_key and q.mbid not in by_mbid and q.isrc not in by_isrc}
+    by_key = _most_popular(_find_ids("match_key", keys), count_listeners)
+    matches = {q: by_mbid.get(q.mbid) or by_isrc.get(q.isrc) or by_key.get(q.match_key) for q in queries}
+    return {query: track_id for query, track_id in matches.items() if track_id is not None}
 
 
-def _ids(column: str, values: Iterable[Any]) -> Iterator[tuple[Any, int]]:
-    """`(value, track id)` of the tracks that have one of the values, the oldest first."""
-    wanted = sorted(values)
-    for start in range(0, len(wanted), _AT_ONCE):
-        tracks = Track.objects.filter(**{f"{column}__in": wanted[start : start + _AT_ONCE]})
+def _find_ids(column: str, values: Iterable[Any]) -> Iterator[tuple[Any, int]]:
+    """Yield value and track id of the tracks whose column has one of the values, the oldest track first per batch."""
+    ordered = sorted(values)
+    for start in range(0, len(ordered), BATCH_SIZE):
+        tracks = Track.objects.filter(**{f"{column}__in": ordered[start : start + BATCH_SIZE]})
         yield from tracks.order_by("pk").values_list(column, "pk")
 
 
-def _preferred(pairs: Iterable[tuple[str, int]], popularity: Popularity) -> dict[str, int]:
-    tracks: dict[str, list[int]] = {}
-    for key, track in pairs:
-        tracks.setdefault(key, []).append(track)
-    several = {track for ids in tracks.values() if len(ids) > 1 for track in ids}
-    listeners = popularity(several) if several else {}
-    return {key: min(ids, key=lambda track: (-listeners.get(track, 0), track)) for key, ids in tracks.items()}
+def _most_popular(pairs: Iterable[tuple[str, int]], count_listeners: CountListeners) -> dict[str, int]:
+    """Return for each key the one of its tracks that has the most listeners."""
+    track_ids: dict[str, list[int]] = {}
+    for key, track_id in pairs:
+        track_ids.setdefault(key, []).append(track_id)
+    ambiguous = {track_id for ids in track_ids.values() if len(ids) > 1 for track_id in ids}
+    listeners = count_listeners(ambiguous) if ambiguous else {}
+    return {
+        key: min(ids, key=lambda track_id: (-listeners.get(track_id, 0), track_id)) for key, ids in track_ids.items()
+    }

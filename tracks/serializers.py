@@ -1,4 +1,7 @@
-"""Shapes for the schema; answers are plain dicts, since a serializer an item costs more than the rest of a request."""
+"""Serializers for the OpenAPI schema.
+
+Responses are built from plain dicts: a serializer per item would take longer than the rest of a request.
+"""
 
 from typing import Any
 
@@ -19,7 +22,7 @@ class CardSerializer(serializers.Serializer[Any]):
 
 
 class TagSerializer(serializers.Serializer[Any]):
-    tag_id = serializers.IntegerField(help_text="A genre is blocked by it.")
+    tag_id = serializers.IntegerField(help_text="The id by which a genre is blocked.")
     name = serializers.CharField()
     kind = serializers.ChoiceField(choices=["genre", "mood", "instrument", "other"])
 

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from access.services import new_revision
 from importers.records import RefusedRow, TrackRecord
-from tracks.match_keys import match_key
+from tracks.match_keys import make_match_key
 from tracks.models import Album, Artist, Catalogue, Tag, Track, TrackTag
 from tracks.selectors import ids_by_external_id
 
@@ -35,7 +35,7 @@ def bump_catalogue_revision() -> None:
 @transaction.atomic
 def save_track(track: Track) -> None:
     """Save a track with its match key."""
-    track.match_key = match_key(track.artist.name, track.title)
+    track.match_key = make_match_key(track.artist.name, track.title)
     track.save()
     bump_catalogue_revision()
 
@@ -46,7 +46,7 @@ def save_artist(artist: Artist) -> None:
     artist.save()
     outdated = []
     for track in Track.objects.filter(artist=artist).only("title", "match_key"):
-        key = match_key(artist.name, track.title)
+        key = make_match_key(artist.name, track.title)
         if key != track.match_key:
             track.match_key = key
             outdated.append(track)
@@ -162,7 +162,7 @@ def _stated_fields(
         values["title"] = known_track.title
     artist = artists[record.artist_id]
     values |= {"artist_id": artist.pk, "album_id": albums.get(record.album_id)}
-    values["match_key"] = match_key(artist.name, values["title"])
+    values["match_key"] = make_match_key(artist.name, values["title"])
     return {name: value for name, value in values.items() if value not in (None, "")}
 
 

@@ -12,19 +12,18 @@ from tracks.serializers import TrackPageSerializer
 
 
 class TrackViewSet(ViewSet):
-    """The catalogue, a track at a time."""
+    """Read the catalogue, one track at a time."""
 
     required_scope = Scope.TRACKS
 
     @extend_schema(operation_id="find_track", parameters=[ExternalIdParameter], responses=TrackPageSerializer)
     def find(self, request: Request) -> Response:
-        """By its id in the service it was imported from."""
-        wanted = ExternalIdParameter.read(request)
-        return self.retrieve(request, find_track_id(wanted) or 0)
+        """Find a track by its id in the service it was imported from."""
+        return self.retrieve(request, find_track_id(ExternalIdParameter.read(request)) or 0)
 
     @extend_schema(operation_id="track", responses=TrackPageSerializer)
     def retrieve(self, request: Request, track_id: int) -> Response:
-        page = track_details(track_id) if track_id <= INT64_MAX else None
-        if page is None:
+        details = track_details(track_id) if track_id <= INT64_MAX else None
+        if details is None:
             raise Http404("no such track")
-        return Response(page)
+        return Response(details)

@@ -13,7 +13,7 @@ from interactions.bulk import NewInteraction, insert_interactions, retry_on_conf
 from interactions.events.playback import SKIP_MS, Playback, derive_playback
 from interactions.models import Interaction, PopularTrack, UnmatchedListen
 from interactions.services import refresh_popular_tracks
-from tracks.match_keys import match_key
+from tracks.match_keys import make_match_key
 from tracks.matching import TrackQuery, match_tracks
 from tracks.selectors import track_durations
 
@@ -48,7 +48,7 @@ def _store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) -
         return IngestReport()
     queries = {
         listen: TrackQuery(
-            UUID(str(listen.mbid)) if listen.mbid else None, listen.isrc, match_key(listen.artist, listen.title)
+            UUID(str(listen.mbid)) if listen.mbid else None, listen.isrc, make_match_key(listen.artist, listen.title)
         )
         for listen in listens
     }

@@ -28,7 +28,7 @@ RECORD = TrackRecord(
 
 
 @pytest.mark.usefixtures("db")
-def test_a_record_becomes_track_artist_album_and_tags() -> None:
+def test_importing_a_record_creates_track_artist_album_and_tags() -> None:
     change = upsert_tracks([RECORD])
     assert (change.added, change.updated, change.refusals) == (1, 0, [])
     track = Track.objects.get()
@@ -40,7 +40,7 @@ def test_a_record_becomes_track_artist_album_and_tags() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_the_same_again_adds_and_changes_nothing() -> None:
+def test_importing_a_record_again_changes_nothing() -> None:
     upsert_tracks([RECORD])
     change = upsert_tracks([RECORD, RECORD])
     assert (change.added, change.updated) == (0, 0)
@@ -49,7 +49,7 @@ def test_the_same_again_adds_and_changes_nothing() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_a_record_changes_what_it_states_and_leaves_the_rest() -> None:
+def test_a_record_updates_only_the_fields_that_it_states() -> None:
     upsert_tracks([RECORD])
     change = upsert_tracks([TrackRecord("x:1", "Morning (remastered)", "Ada", "x:a")])
     assert (change.added, change.updated) == (0, 1)
@@ -58,7 +58,7 @@ def test_a_record_changes_what_it_states_and_leaves_the_rest() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_an_isrc_of_another_track_is_refused_and_the_rest_goes_on() -> None:
+def test_a_record_with_another_tracks_isrc_is_refused_alone() -> None:
     upsert_tracks([RECORD])
     thief = RECORD._replace(external_id="x:2", title="Copy", line=3)
     honest = TrackRecord("x:3", "Evening", "Ada", "x:a")
@@ -67,7 +67,7 @@ def test_an_isrc_of_another_track_is_refused_and_the_rest_goes_on() -> None:
     assert change.refusals == [RefusedRow("tracks.csv", 3, "isrc: GBAYE0601498 is the isrc of track 'x:1' already")]
 
 
-def test_a_track_page_has_everything_known(service: APIClient) -> None:
+def test_track_details_show_everything_that_is_known(service: APIClient) -> None:
     upsert_tracks([RECORD])
     track, tags = Track.objects.get(), dict(Tag.objects.values_list("name", "pk"))
     assert service.get(f"/tracks/{track.pk}").json() == {
@@ -93,7 +93,7 @@ def test_a_track_page_has_everything_known(service: APIClient) -> None:
     }
 
 
-def test_a_track_without_a_cover_shows_its_albums(service: APIClient, catalogue: Catalogue) -> None:
+def test_a_track_without_a_cover_shows_the_albums_cover(service: APIClient, catalogue: Catalogue) -> None:
     album = Album.objects.create(title="A", artist=catalogue.artist, cover_url="https://example.org/a.jpg")
     track = catalogue.tracks(1, album=album)[0]
     assert service.get(f"/tracks/{track.pk}").json()["cover_url"] == "https://example.org/a.jpg"
@@ -108,7 +108,7 @@ def test_an_unknown_track_is_a_404(service: APIClient, track_id: str) -> None:
     "fields",
     [{"duration_ms": 0}, {"tempo": 5.0}, {"energy": 1.5}, {"valence": -0.1}, {"danceability": 2}, {"acousticness": 9}],
 )
-def test_a_bad_row_is_impossible(catalogue: Catalogue, fields: dict[str, float]) -> None:
+def test_the_database_refuses_values_out_of_range(catalogue: Catalogue, fields: dict[str, float]) -> None:
     with pytest.raises((IntegrityError, ValidationError)), transaction.atomic():
         catalogue.tracks(1, **fields)
     assert not Track.objects.exists()
@@ -126,7 +126,7 @@ def test_content_neighbours_share_artist_album_or_tags() -> None:
     assert [(titles[track], score) for track, score in near] == [("Dusk", 2), ("Noon", 1), ("Night", 0.5)]
 
 
-def test_a_track_is_found_by_its_outside_id(service: APIClient) -> None:
+def test_a_track_is_found_by_its_external_id(service: APIClient) -> None:
     upsert_tracks([RECORD])
     found = service.get("/tracks", {"external_id": "x:1"})
     assert (found.status_code, found.json()["title"]) == (200, "Morning")
@@ -136,7 +136,7 @@ def test_a_track_is_found_by_its_outside_id(service: APIClient) -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_of_two_rows_of_a_track_the_later_counts_in_what_it_states() -> None:
+def test_of_two_records_of_a_track_the_later_overrides_what_it_states() -> None:
     upsert_tracks([RECORD, TrackRecord("x:1", "Morning II", "Ada", "x:a")])
     track = Track.objects.get()
     assert (track.title, track.duration_ms, track.isrc, track.track_tags.count()) == (
@@ -148,7 +148,7 @@ def test_of_two_rows_of_a_track_the_later_counts_in_what_it_states() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_a_made_up_title_names_a_new_track_and_never_renames_one() -> None:
+def test_a_placeholder_title_names_a_new_track_and_never_renames_a_known_one() -> None:
     nameless = TrackRecord("x:1", "Track 1", "Ada", "x:a", has_placeholder_names=True)
     upsert_tracks([RECORD])
     assert upsert_tracks([nameless]).updated == 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from importers.records import TrackRecord
 from tests.people import store_track
-from tracks.match_keys import MAX_KEY_LENGTH, match_key, normalize_name
+from tracks.match_keys import MAX_KEY_LENGTH, make_match_key, normalize_name
 from tracks.matching import TrackQuery, match_tracks
 from tracks.models import Artist, Track
 from tracks.services import save_artist, save_track, upsert_tracks
@@ -17,11 +17,11 @@ from tracks.services import save_artist, save_track, upsert_tracks
 MBID = UUID("8f3471b5-7e6a-48da-86a9-c1c07a0f47ae")
 
 
-def sought(artist: str = "", title: str = "", isrc: str = "", mbid: UUID | None = None) -> TrackQuery:
-    return TrackQuery(mbid, isrc, match_key(artist, title))
+def query(artist: str = "", title: str = "", isrc: str = "", mbid: UUID | None = None) -> TrackQuery:
+    return TrackQuery(mbid, isrc, make_match_key(artist, title))
 
 
-def nobody(tracks: object) -> dict[int, int]:
+def no_listeners(tracks: object) -> dict[int, int]:
     return {}
 
 
@@ -45,7 +45,7 @@ def nobody(tracks: object) -> dict[int, int]:
         ("Song [Explicit]", "Song"),
     ],
 )
-def test_what_is_written_differently_is_the_same(one: str, other: str) -> None:
+def test_names_written_differently_are_normalized_alike(one: str, other: str) -> None:
     assert normalize_name(one) == normalize_name(other)
 
 
@@ -61,48 +61,48 @@ def test_what_is_written_differently_is_the_same(one: str, other: str) -> None:
         ("Song (Acoustic)", "Song"),
     ],
 )
-def test_what_is_another_recording_stays_another(one: str, other: str) -> None:
+def test_names_of_other_recordings_stay_different(one: str, other: str) -> None:
     assert normalize_name(one) != normalize_name(other)
 
 
 @pytest.mark.one_stack
 @given(st.text())
-def test_normalising_twice_changes_nothing(name: str) -> None:
+def test_normalizing_is_idempotent(name: str) -> None:
     assert normalize_name(normalize_name(name)) == normalize_name(name)
 
 
 @pytest.mark.one_stack
 @given(st.text(alphabet="ABft.ea ()[]-–'&2019remasdvxplicgu\u0301\u00ad!", max_size=60))
-def test_nor_does_it_where_names_are_like_those_of_tracks(name: str) -> None:
+def test_normalizing_names_like_those_of_tracks_is_idempotent(name: str) -> None:
     assert normalize_name(normalize_name(name)) == normalize_name(name)
 
 
 @given(st.text(), st.text())
-def test_a_key_fits_its_column_and_has_no_null(artist: str, title: str) -> None:
-    key = match_key(artist, title)
+def test_a_match_key_fits_its_column_and_contains_no_null(artist: str, title: str) -> None:
+    key = make_match_key(artist, title)
     assert len(key) <= MAX_KEY_LENGTH
     assert "\0" not in key
     key.encode()
 
 
-def test_a_key_needs_both_and_a_long_one_is_hashed() -> None:
-    assert match_key("", "Song") == match_key("Band", " ") == ""
-    assert match_key("Band", "Song") == "band\x1fsong"
-    assert len(match_key("Band", "la " * 200)) == 64
-    assert match_key("Band", "la " * 200) != match_key("Band", "la " * 201)
+def test_a_match_key_needs_both_names_and_is_hashed_if_long() -> None:
+    assert make_match_key("", "Song") == make_match_key("Band", " ") == ""
+    assert make_match_key("Band", "Song") == "band\x1fsong"
+    assert len(make_match_key("Band", "la " * 200)) == 64
+    assert make_match_key("Band", "la " * 200) != make_match_key("Band", "la " * 201)
 
 
 @pytest.mark.usefixtures("db")
-def test_an_mbid_goes_before_an_isrc_and_that_before_names() -> None:
+def test_an_mbid_takes_precedence_over_an_isrc_and_that_over_names() -> None:
     band = Artist.objects.create(name="Band")
     by_name = store_track(title="Song", artist=band)
     by_isrc = store_track(title="Other", artist=band, isrc="GBAYE0601498")
     by_mbid = store_track(title="Third", artist=band, mbid=MBID)
-    everything = sought("Band", "Song", "GBAYE0601498", MBID)
-    no_mbid = sought("BAND", "song", "GBAYE0601498", UUID(int=7))
-    names = sought("band", "Song (feat. Someone)", "GBAYE0601499")
-    nothing = sought("Band", "Unknown")
-    assert match_tracks([everything, no_mbid, names, nothing], nobody) == {
+    everything = query("Band", "Song", "GBAYE0601498", MBID)
+    no_mbid = query("BAND", "song", "GBAYE0601498", UUID(int=7))
+    names = query("band", "Song (feat. Someone)", "GBAYE0601499")
+    nothing = query("Band", "Unknown")
+    assert match_tracks([everything, no_mbid, names, nothing], no_listeners) == {
         everything: by_mbid.pk,
         no_mbid: by_isrc.pk,
         names: by_name.pk,
@@ -110,16 +110,16 @@ def test_an_mbid_goes_before_an_isrc_and_that_before_names() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_of_several_the_most_listened_to_is_it_and_of_equals_the_oldest() -> None:
+def test_of_several_tracks_with_a_key_the_most_popular_is_chosen_then_the_oldest() -> None:
     band = Artist.objects.create(name="Band")
     one, two, three = (store_track(title=t, artist=band) for t in ("Song", "SONG", "Song (Remastered)"))
-    wanted = sought("Band", "Song")
-    assert match_tracks([wanted], nobody) == {wanted: one.pk}
-    assert match_tracks([wanted], lambda ids: {two.pk: 3, three.pk: 3}) == {wanted: two.pk}
+    song = query("Band", "Song")
+    assert match_tracks([song], no_listeners) == {song: one.pk}
+    assert match_tracks([song], lambda ids: {two.pk: 3, three.pk: 3}) == {song: two.pk}
 
 
 @pytest.mark.usefixtures("db")
-def test_every_way_to_write_a_track_keeps_its_key() -> None:
+def test_every_service_that_writes_tracks_updates_their_match_keys() -> None:
     upsert_tracks([TrackRecord("x:1", "Song", "Band", "x:b"), TrackRecord("x:2", "Other", "Band", "x:b")])
     track = Track.objects.get(external_id="x:1")
     assert track.match_key == "band\x1fsong"
@@ -136,7 +136,7 @@ def test_every_way_to_write_a_track_keeps_its_key() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_a_made_up_title_leaves_the_key_of_a_track_that_has_a_name() -> None:
+def test_a_placeholder_title_does_not_change_the_match_key_of_a_known_track() -> None:
     upsert_tracks([TrackRecord("x:1", "Song", "Band", "x:b")])
     change = upsert_tracks([TrackRecord("x:1", "Track 1", "Artist b", "x:b", has_placeholder_names=True)])
     assert change.updated == 0
@@ -144,7 +144,7 @@ def test_a_made_up_title_leaves_the_key_of_a_track_that_has_a_name() -> None:
 
 
 @pytest.mark.usefixtures("transactional_db")
-def test_the_migration_fills_the_keys_of_older_rows() -> None:
+def test_the_migration_fills_match_keys_of_existing_rows() -> None:
     band = Artist.objects.create(name="Band")
     Track.objects.bulk_create(Track(title=f"Song {n}", artist=band) for n in range(3))
     assert set(Track.objects.values_list("match_key", flat=True)) == {""}
@@ -156,5 +156,5 @@ def test_the_migration_fills_the_keys_of_older_rows() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_the_migrations_are_the_models() -> None:
+def test_the_migrations_are_up_to_date() -> None:
     call_command("makemigrations", "tracks", "--check", "--dry-run", verbosity=0)

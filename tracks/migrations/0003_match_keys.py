@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from tracks.match_keys import match_key
+from tracks.match_keys import make_match_key
 
 AT_ONCE = 1000  # rows of a statement
 
@@ -12,7 +12,7 @@ def fill(apps, schema_editor):
     last = 0
     while batch := list(tracks.filter(pk__gt=last, match_key="").select_related("artist").order_by("pk")[:AT_ONCE]):
         for track in batch:
-            track.match_key = match_key(track.artist.name, track.title)
+            track.match_key = make_match_key(track.artist.name, track.title)
         tracks.bulk_update(batch, ["match_key"], batch_size=AT_ONCE // 2)
         last = batch[-1].pk
 
