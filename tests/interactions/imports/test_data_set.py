@@ -28,31 +28,31 @@ NOW = 1_790_000_000
 HETREC = "hetrec2011-lastfm-2k"
 
 
-def needs(name: str) -> Path:
+def require_data_set(name: str) -> Path:
     if not (DATA / name).exists():
         pytest.skip(f"{name} is not in MUSICREC_DATA ({DATA})")
     return DATA / name
 
 
-def run(format: str, *paths: Path) -> tuple[ImportReport, list[RefusedRow]]:
-    refusals: list[RefusedRow] = []
-    report = import_data_set(format, paths, namespace="", as_of=NOW, on_refused_row=refusals.append)
-    return report, refusals
+def import_files(format: str, *paths: Path) -> tuple[ImportReport, list[RefusedRow]]:
+    refused_rows: list[RefusedRow] = []
+    report = import_data_set(format, paths, namespace="", as_of=NOW, on_refused_row=refused_rows.append)
+    return report, refused_rows
 
 
 @pytest.mark.usefixtures("db")
 def test_a_second_import_adds_nothing(tmp_path: Path) -> None:
     plays = write_checkerboard_csv(tmp_path)
-    first, _ = run("csv", plays)
+    first, _ = import_files("csv", plays)
     assert (first.tracks_added, first.plays_added, first.plays_known, first.refused) == (20, 180, 0, 0)
-    second, _ = run("csv", plays)
+    second, _ = import_files("csv", plays)
     assert (second.tracks_added, second.tracks_updated, second.plays_added, second.plays_known) == (0, 0, 0, 180)
     assert (Interaction.objects.count(), Track.objects.count(), User.objects.count()) == (180, 20, 20)
     assert set(load_popular_tracks().values()) == {9}
 
 
 @pytest.mark.usefixtures("db")
-def test_bad_rows_are_named_and_lose_nobody_else(tmp_path: Path) -> None:
+def test_bad_rows_are_reported_and_the_others_are_imported(tmp_path: Path) -> None:
     path = tmp_path / "plays.csv"
     good = "ann,t{},Song {},Band,1700000000,100\n"
     path.write_bytes(
@@ -66,10 +66,10 @@ def test_bad_rows_are_named_and_lose_nobody_else(tmp_path: Path) -> None:
         + good.format(1, 1).encode()  # the same event again
         + good.format(9, 9).encode()
     )
-    report, refusals = run("csv", path)
+    report, refused_rows = import_files("csv", path)
     assert (report.plays_added, report.plays_known, report.refused) == (2, 1, 5)
-    assert {(r.file, r.line) for r in refusals} == {("plays.csv", n) for n in (3, 4, 5, 6, 7)}
-    reasons = {r.line: r.reason for r in refusals}
+    assert {(r.file, r.line) for r in refused_rows} == {("plays.csv", n) for n in (3, 4, 5, 6, 7)}
+    reasons = {r.line: r.reason for r in refused_rows}
     assert "UTF-8" in reasons[3]
     assert "milestone: '140'" in reasons[5]
     assert reasons[6] == "track: 'unheard' is not in the catalogue; import it first, or add title and artist"
@@ -82,26 +82,26 @@ def test_the_command_lists_every_refused_row(tmp_path: Path, capsys: pytest.Capt
     path.write_text("user,track,title,artist,played_at\n" + "ann,t1,Song,Band,never\n" * 30)
     listing = tmp_path / "lists" / "refused.tsv"
     call_command("import_plays", str(path), "--format", "csv", "--refused", str(listing))
-    said = capsys.readouterr()
-    assert "0 plays added" in said.out
-    assert "30 refused" in said.out
-    assert said.err.count("refused plays.csv:") == 20
+    output = capsys.readouterr()
+    assert "0 plays added" in output.out
+    assert "30 refused" in output.out
+    assert output.err.count("refused plays.csv:") == 20
     assert len(listing.read_text().splitlines()) == 31
     assert listing.read_text().splitlines()[1].startswith("plays.csv\t2\t")
 
 
 @pytest.mark.usefixtures("db")
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["--format", "csv"], "needs a PATH"),
         (["no-such-file.csv", "--format", "csv"], "no-such-file.csv"),
         (["nowhere", "--format", "hetrec2011"], "'nowhere' is neither a folder here nor a data set; data sets are"),
     ],
 )
-def test_the_command_says_what_is_wrong(words: list[str], said: str) -> None:
-    with pytest.raises(CommandError, match=said):
-        call_command("import_plays", *words)
+def test_the_command_explains_invalid_arguments(arguments: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        call_command("import_plays", *arguments)
 
 
 def write_plays(path: Path, rows: int) -> None:
@@ -113,26 +113,26 @@ def write_plays(path: Path, rows: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("db")
-def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    def peak(rows: int) -> int:
+def test_memory_does_not_grow_with_the_size_of_the_file(tmp_path: Path) -> None:
+    def peak_memory(rows: int) -> int:
         path = tmp_path / f"{rows}.csv"
         write_plays(path, rows)
         tracemalloc.start()
-        report, _ = run("csv", path)
+        report, _ = import_files("csv", path)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert report.plays_added + report.plays_known == rows
         return most
 
-    peak(1_000)  # what is loaded once
-    assert peak(40_000) < 1.2 * peak(10_000)  # batches are of 5,000
+    peak_memory(1_000)  # load what is loaded once
+    assert peak_memory(40_000) < 1.2 * peak_memory(10_000)  # batches are of 5,000
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("db")
-def test_the_original_hetrec_files() -> None:
-    report, refusals = run("hetrec2011", needs(HETREC))
-    assert (report.tracks_added, report.plays_added, refusals) == (17_632, 92_834, [])
+def test_the_original_hetrec_files_are_imported() -> None:
+    report, refused_rows = import_files("hetrec2011", require_data_set(HETREC))
+    assert (report.tracks_added, report.plays_added, refused_rows) == (17_632, 92_834, [])
     assert User.objects.count() == 1_892
     assert TrackTag.objects.count() > 30_000
     assert Interaction.objects.get(user__external_id="2", track__external_id="51").plays == 13_883
@@ -141,16 +141,16 @@ def test_the_original_hetrec_files() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("db")
 @pytest.mark.skipif(os.environ.get("MUSICREC_TEST_STACK") == "embedded", reason="64,598 plays, read on the other stack")
-def test_the_timestamped_plays_of_30music() -> None:
-    report, refusals = run("30music", needs("30music-events"))
-    assert (report.plays_added + report.plays_known, refusals) == (64_598, [])
+def test_the_timestamped_plays_of_30music_are_imported() -> None:
+    report, refused_rows = import_files("30music", require_data_set("30music-events"))
+    assert (report.plays_added + report.plays_known, refused_rows) == (64_598, [])
     first = Interaction.objects.get(user__external_id="33693", played_at__lt="2014-04-20 03:53:00+00:00")
     assert (first.session_id, first.track.title, first.plays) == ("985441", "Track 2673734", 1)
 
 
 @pytest.fixture
 def official_site(tmp_path: Path) -> Iterator[str]:
-    """Serves the archive as its publisher does."""
+    """Serve the archive as its publisher does."""
     folder = tmp_path / "site"
     folder.mkdir()
     files = {
@@ -178,21 +178,19 @@ def var(settings, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.usefixtures("db")
-def test_a_name_instead_of_a_path_downloads_the_archive_once(
-    official_site: str, var: Path, settings, tmp_path: Path
-) -> None:  # type: ignore[no-untyped-def]
+def test_the_name_of_a_data_set_downloads_it_once(official_site: str, var: Path, settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     settings.MUSICREC = settings.MUSICREC | {"DATASETS_URL": official_site}
     call_command("import_plays", HETREC, "--format", "hetrec2011")
     assert Interaction.objects.get(track__title="MALICE MIZER").plays == 13_883
     assert sorted(p.name for p in (var / "datasets").iterdir()) == [HETREC]
     assert not list(tmp_path.rglob("evil.txt"))
     settings.MUSICREC = settings.MUSICREC | {"DATASETS_URL": "http://127.0.0.1:9/"}
-    call_command("import_plays", HETREC, "--format", "hetrec2011")  # from the copy
+    call_command("import_plays", HETREC, "--format", "hetrec2011")  # from the downloaded folder
     assert Interaction.objects.count() == 2
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "{site}missing/"])
-def test_a_download_that_fails_says_what_to_do_and_leaves_nothing(
+def test_a_failed_download_says_what_to_do_and_leaves_no_files(
     url: str, official_site: str, var: Path, settings
 ) -> None:  # type: ignore[no-untyped-def]
     settings.MUSICREC = settings.MUSICREC | {"DATASETS_URL": url.format(site=official_site)}
@@ -201,7 +199,9 @@ def test_a_download_that_fails_says_what_to_do_and_leaves_nothing(
     assert list((var / "datasets").iterdir()) == []
 
 
-def test_an_archive_that_is_none_leaves_nothing(official_site: str, var: Path, settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_download_that_is_not_an_archive_leaves_no_files(
+    official_site: str, var: Path, settings, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "site" / f"{HETREC}.zip").write_bytes(b"<html>moved</html>")
     settings.MUSICREC = settings.MUSICREC | {"DATASETS_URL": official_site}
     with pytest.raises(data_set_download.DownloadError, match="not a zip file"):
@@ -209,15 +209,13 @@ def test_an_archive_that_is_none_leaves_nothing(official_site: str, var: Path, s
     assert list((var / "datasets").iterdir()) == []
 
 
-def test_an_unknown_name_lists_the_known(var: Path) -> None:
+def test_an_unknown_name_lists_the_known_data_sets(var: Path) -> None:
     with pytest.raises(data_set_download.DownloadError, match=f"data sets are {HETREC}"):
         data_set_download.download_data_set("milky-way", var)
 
 
 @pytest.mark.usefixtures("db")
-def test_what_was_read_before_a_file_turned_out_to_be_damaged_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_before_the_damage_stay_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     importer = IMPORTERS["csv"]
 
     def read_until_damage(paths: Sequence[Path], **options: Any) -> Iterator[Record]:
@@ -226,6 +224,6 @@ def test_what_was_read_before_a_file_turned_out_to_be_damaged_stays(
 
     monkeypatch.setitem(IMPORTERS, "csv", replace(importer, read=read_until_damage))
     with pytest.raises(FormatError):
-        run("csv", write_checkerboard_csv(tmp_path))
+        import_files("csv", write_checkerboard_csv(tmp_path))
     assert Interaction.objects.count() == 180
     assert len(load_popular_tracks()) == 20
