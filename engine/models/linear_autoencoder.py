@@ -71,14 +71,14 @@ class LinearAutoencoder(Trainer):
     def fit(
         self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS
     ) -> FittedModel:
-        """Fit the model; raises CannotTrain if there are more than `MAX_SIDE` active users and items."""
+        """Fit the model; raises CannotTrain if both active users and items are more than `MAX_SIDE`."""
         if not matrix.nnz:
             raise CannotTrain("linear_autoencoder: the matrix is empty")
         users, items = np.flatnonzero(np.diff(matrix.indptr)), np.unique(matrix.indices)
         if min(len(users), len(items)) > MAX_SIDE:
             raise CannotTrain(
                 f"linear_autoencoder: {len(users):,} users and {len(items):,} items; "
-                f"at most {MAX_SIDE:,} of one of them can be solved for"
+                f"the smaller of the two may be at most {MAX_SIDE:,}"
             )
         x = sp.csr_matrix(matrix[users][:, items], dtype=np.float64)
         ridge = self.l2 + self.dropout / (1 - self.dropout) * np.asarray(x.multiply(x).sum(axis=0)).ravel()
