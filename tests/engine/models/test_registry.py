@@ -14,7 +14,7 @@ from engine.fitting import fit_ensemble
 from engine.models import FAMILIES, register
 from engine.models.base import NO_CALLBACKS, FitCallbacks, FittedModel, Trainer
 from engine.models.search_space import NumberRange, SearchSpace
-from engine.tuning.space import search_shares, space_of
+from engine.tuning.space import search_shares, search_space
 from tests.engine.taste_groups import taste_group_split
 
 
@@ -50,7 +50,7 @@ def test_a_registered_family_can_be_configured_searched_and_fitted() -> None:
     config = EnsembleConfig((ComponentConfig(CoOccurrence(exponent=1.5)),))
     assert EnsembleConfig.from_dict(config.to_dict()) == config
     assert search_shares()["co_occurrence"] == 0.1
-    assert "exponent" in space_of("co_occurrence", past)
+    assert "exponent" in search_space("co_occurrence", past)
     fitted = fit_ensemble(past, shape, config, seed=1, threads=1)
     assert (fitted.fallback, fitted.ensemble.algorithm) == (None, "co_occurrence")
     scores = fitted.build_scorer()(np.array([0, 1]))
