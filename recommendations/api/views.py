@@ -54,7 +54,8 @@ class RecommendViewSet(ContextView, ViewSet):
 
     def cached_revisions(self, request: Request, listener_id: int | None) -> Revisions:
         with suppress(ValidationError):
-            return response_cache.revisions(self._recommendation_request(request, listener_id))
+            if response := response_cache.get_local(self._recommendation_request(request, listener_id)):
+                return response.revisions
         return Revisions()
 
     def _recommendation_request(self, request: Request, listener_id: int | None) -> RecommendationRequest:

@@ -1,8 +1,9 @@
-"""The version in service, once a process. The pointer on disk is the truth; a message only says *look now*.
+"""The model version that this process serves.
 
-Requests read one reference. A daemon thread looks at the pointer when told to and every few seconds, loads the new
-version beside the old one, and swaps. The thread starts on first use in each process: started before a fork, it would
-be missing from the child. What was loaded before a fork is the children's, too.
+The pointer on disk is the truth; a reload message only says when to look at it. Requests read one reference. A daemon
+thread checks the pointer at each message and every few seconds, loads a new version beside the old one, and swaps the
+reference. The thread starts on first use in each process, because a thread does not survive a fork. What was loaded
+before a fork is shared with the children.
 """
 
 import logging
@@ -29,16 +30,21 @@ from recommendations.version_store import version_store
 from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
-RETRY_SECONDS = 30.0  # a version that would not load is tried again: its disk may be back
-CATALOGUE_SECONDS = 30.0  # how old the answer of the model-free endpoints may be
-CATALOGUE_TRACKS = 20_000  # as many as the pseudo-random source needs to choose from
+RETRY_SECONDS = 30.0  # until a version that could not be loaded is tried again: its disk may be back
+CATALOGUE_SECONDS = 30.0  # how old the popularity of the answers without a model may be
+CATALOGUE_TRACKS = 20_000  # enough for the pseudo-random source to choose from
 FileStamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """What this process serves. problem: why it is not what should be served ("no_model", "model_unavailable") · files,
-    stamps: what is mapped, and as it was."""
+    """A bundle in memory.
+
+    Attributes:
+        problem: why it is not the one that should be served: "no_model" or "model_unavailable".
+        files: the memory-mapped files.
+        stamps: inode, size and modification time of these files when they were mapped.
+    """
 
     bundle: ModelBundle
     problem: str | None = None
@@ -47,24 +53,29 @@ class LoadedModel:
 
 
 class ModelCache:
+    """Holds the served version, and the popularity of the catalogue for answers without one."""
+
     def __init__(self, versions: Callable[[], VersionStore] = version_store) -> None:
         self._versions = versions
         self.reset()
         os.register_at_fork(after_in_child=self._after_fork)
 
     def reset(self) -> None:
-        """Forget everything; the next use starts again."""
+        """Forget everything, as in a process that has just started."""
         self._lock = threading.RLock()
         self._pid: int | None = None
         self._loaded: LoadedModel | None = None
         self._pointer_stamp: FileStamp = None
         self._retry_at = float("inf")
         self._catalogue: ModelBundle | None = None
-        self.popularity_digest = 0  # the same in all processes that have read the same
+        self.popularity_digest = 0  # equal in all processes that have read the same tracks and popularity
         self._catalogue_until = 0.0
 
     def current(self) -> LoadedModel:
-        """What to serve. The mapped file is looked at (a stat, 3 µs): one altered in place must not be read again."""
+        """Return the model to serve.
+
+        Each call stats the mapped files (3 µs), because reading a file that was truncated in place kills the process.
+        """
         if self._pid != os.getpid():
             self._start()
         loaded = self._loaded
@@ -75,12 +86,11 @@ class ModelCache:
         return loaded if loaded.bundle.version else self.popularity_model(loaded.problem)
 
     def preload(self) -> None:
-        """Load before the first request, where that is possible; where not, the first request tries again. Nothing
-        begins that a fork would cut off."""
+        """Load the version before the first request, and before the process forks: no thread is started."""
         _at_start(self._bring_up_to_date)
 
     def start(self) -> None:
-        """The same in a process that answers, which from now on notices what is new."""
+        """Load the version in a process that answers requests, and watch for new ones."""
         _at_start(self._start)
 
     def popularity_model(self, problem: str | None = None) -> LoadedModel:
@@ -88,14 +98,14 @@ class ModelCache:
         if self._pid != os.getpid():
             self._start()
         expired = time.monotonic() > self._catalogue_until
-        nobody_else_will = settings.MUSICREC["MODEL_POLL_SECONDS"] == 0
-        if self._catalogue is None or (expired and (nobody_else_will or not len(self._catalogue.items))):
+        has_no_watch_thread = settings.MUSICREC["MODEL_POLL_SECONDS"] == 0
+        if self._catalogue is None or (expired and (has_no_watch_thread or not len(self._catalogue.items))):
             self.refresh_popularity()
         assert self._catalogue is not None
         return LoadedModel(self._catalogue, problem)
 
     def check_pointer(self) -> bool:
-        """Load the version pointed to, if it is another than the one served; whether anything changed."""
+        """Load the version that the pointer names unless it is served already. Return whether anything changed."""
         with self._lock:
             stamp, loaded = self._versions().pointer_stamp(), self._loaded
             due = time.monotonic() >= self._retry_at
@@ -112,6 +122,7 @@ class ModelCache:
             return True
 
     def refresh_popularity(self) -> None:
+        """Read tracks and their popularity from the database."""
         ids, popular = load_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
         self._catalogue = catalogue_bundle(np.append(ids, np.fromiter(popular, np.int64)), popular)
         self.popularity_digest = _digest(self._catalogue)
@@ -142,7 +153,7 @@ class ModelCache:
         return loaded
 
     def _unavailable(self, what: str, error: Exception, before: LoadedModel | None, others: list[str]) -> LoadedModel:
-        """Go on with what was served, if its file is intact; else with the version before; else without a model."""
+        """Keep the served version if its files are intact; else load the previous one; else serve without a model."""
         metrics.model_load_failures.inc()
         raise_alarm("model_unavailable", what, f"{type(error).__name__}: {error}")
         if before and before.bundle.version and _still_mapped(before):
@@ -164,10 +175,8 @@ class ModelCache:
             if self._pid == os.getpid():
                 return
             self._bring_up_to_date()
-            if self._loaded:
-                metrics.set_served_version(
-                    self._loaded.bundle.version
-                )  # not before: whoever only loads, to fork, serves nobody
+            if self._loaded:  # reported only here: a process that loads and then forks serves nobody itself
+                metrics.set_served_version(self._loaded.bundle.version)
             self._pid = os.getpid()
             if settings.MUSICREC["MODEL_POLL_SECONDS"] > 0:
                 threading.Thread(target=self._watch, name="model-watch", daemon=True).start()
@@ -178,15 +187,15 @@ class ModelCache:
                 self.check_pointer()
                 if time.monotonic() > self._catalogue_until:
                     self.refresh_popularity()
-                    connection.close()  # a thread has a connection of its own, which nothing else would close
+                    connection.close()  # nothing else closes the connection of this thread
             except DatabaseError:
                 logger.warning("the catalogue could not be refreshed", exc_info=True)
                 connection.close()
             except Exception:
-                logger.exception("the model watch failed, and goes on")
+                logger.exception("checking for a new model version failed; the next check follows")
 
     def _after_fork(self) -> None:
-        """The child keeps the mapped model; it needs a lock nobody holds, and a thread of its own."""
+        """Keep the mapped model in a child process; replace the lock, which another thread may have held."""
         self._lock, self._pid = threading.RLock(), None
 
 
@@ -204,25 +213,27 @@ def _digest(bundle: ModelBundle) -> int:
 
 
 def _stamps(files: tuple[Path, ...]) -> tuple[FileStamp, ...]:
-    return tuple(map(_stamp, files))
-
-
-def _stamp(file: Path) -> FileStamp:
-    try:
-        s = os.stat(file)
-    except OSError:
-        return None
-    return s.st_ino, s.st_size, s.st_mtime_ns
+    stamps: list[FileStamp] = []
+    for file in files:
+        try:
+            status = os.stat(file)
+        except OSError:
+            stamps.append(None)
+        else:
+            stamps.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(stamps)
 
 
 def _still_mapped(loaded: LoadedModel) -> bool:
-    """A file that was removed or replaced stays mapped as it was; one that was changed in place may be cut short
-    under the mapping, and touching it would kill the process."""
-    return all(map(_is_intact, _stamps(loaded.files), loaded.stamps))
+    """Return whether the mapping is safe to read.
 
-
-def _is_intact(now: FileStamp, then: FileStamp) -> bool:
-    return now is None or then is None or now[0] != then[0] or now == then
+    A file that was removed or replaced stays mapped as it was. One that was changed in place may have become shorter
+    than the mapping, and reading beyond its end kills the process.
+    """
+    return all(
+        now is None or then is None or now[0] != then[0] or now == then
+        for now, then in zip(_stamps(loaded.files), loaded.stamps, strict=True)
+    )
 
 
 model_cache = ModelCache()

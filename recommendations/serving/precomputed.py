@@ -36,7 +36,7 @@ def load_ranking(request: RecommendationRequest, dependencies: Hashable) -> Rank
     usual = precomputed_request(request.listener_id)
     if request != usual._replace(limit=request.limit, explain=request.explain, placement=request.placement):
         return None
-    if (entry := cache.get(_key(request.listener_id, dependencies))) is None:
+    if (entry := cache.get(cache_key("ahead", request.listener_id, dependencies))) is None:
         return None
     repeats, picks = entry
     return Ranking([Pick(*pick) for pick in picks[: request.limit]], repeats)
@@ -45,11 +45,7 @@ def load_ranking(request: RecommendationRequest, dependencies: Hashable) -> Rank
 def store_rankings(rankings: Mapping[tuple[int, tuple[Any, ...]], Ranking]) -> None:
     """Store rankings by listener id and dependencies, for as long as answers are cached."""
     entries = {
-        _key(listener_id, dependencies): (ranking.repeats, [tuple(pick) for pick in ranking.picks])
+        cache_key("ahead", listener_id, dependencies): (ranking.repeats, [tuple(pick) for pick in ranking.picks])
         for (listener_id, dependencies), ranking in rankings.items()
     }
     cache.set_many(entries, settings.MUSICREC["RESULTS_SECONDS"])
-
-
-def _key(listener_id: int, dependencies: Hashable) -> str:
-    return cache_key("ahead", listener_id, dependencies)

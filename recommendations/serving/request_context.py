@@ -133,22 +133,33 @@ def load_context_by_key(
         None for a key that is unknown, expired or revoked.
     """
     started = perf_counter()
-    parameters = _parameters(listener_id, cached)
-    rows = _BY_KEY.fetch(digest=ServiceKey.digest_of(key), now=timezone.now(), **parameters)
+    rows = _BY_KEY.fetch(
+        digest=ServiceKey.digest_of(key),
+        now=timezone.now(),
+        listener=UNKNOWN if listener_id is None else listener_id,
+        listener_revision=cached.listener,
+        catalogue_revision=cached.catalogue,
+    )
     if not rows:
         return None
     *columns, pk, prefix, scopes = rows[0]
-    context = _context(listener_id, columns, cached, perf_counter() - started)
+    context = _parse_context(listener_id, columns, cached, perf_counter() - started)
     return ServiceKey(pk=pk, prefix=prefix, scopes=orjson.loads(scopes)), context
 
 
 def load_context_by_token(user_id: int, sign_in: UUID, cached: Revisions) -> tuple[User, RequestContext] | None:
     """Load the listener of a token and the context of their request in one query; None if the sign-in has ended."""
     started = perf_counter()
-    rows = _BY_TOKEN.fetch(sign_in=sign_in, now=timezone.now(), **_parameters(user_id, cached))
+    rows = _BY_TOKEN.fetch(
+        sign_in=sign_in,
+        now=timezone.now(),
+        listener=user_id,
+        listener_revision=cached.listener,
+        catalogue_revision=cached.catalogue,
+    )
     if not rows:
         return None
-    return User(pk=user_id), _context(user_id, rows[0], cached, perf_counter() - started)
+    return User(pk=user_id), _parse_context(user_id, rows[0], cached, perf_counter() - started)
 
 
 def load_contexts(listener_ids: Collection[int]) -> dict[int, RequestContext]:
@@ -161,13 +172,13 @@ def load_contexts(listener_ids: Collection[int]) -> dict[int, RequestContext]:
         history_subquery(listener=user),
     )
     rows = User.objects.filter(pk__in=listener_ids, is_active=True).values_list("pk", *columns)
-    contexts = {pk: _context(pk, columns, Revisions()) for pk, *columns in rows}
+    contexts = {pk: _parse_context(pk, columns, Revisions()) for pk, *columns in rows}
     revision = next(iter(contexts.values())).catalogue_revision if contexts else catalogue_revision()
     unknown = (None, None, revision, None)
-    return {i: contexts.get(i) or _context(i, unknown, Revisions()) for i in listener_ids}
+    return {i: contexts.get(i) or _parse_context(i, unknown, Revisions()) for i in listener_ids}
 
 
-def _context(listener_id: int | None, columns: Any, cached: Revisions, seconds: float = 0.0) -> RequestContext:
+def _parse_context(listener_id: int | None, columns: Any, cached: Revisions, seconds: float = 0.0) -> RequestContext:
     settings, blocks, catalogue, history_rows = columns
     return RequestContext(
         listener_id,
@@ -178,11 +189,6 @@ def _context(listener_id: int | None, columns: Any, cached: Revisions, seconds: 
         cached,
         seconds,
     )
-
-
-def _parameters(listener_id: int | None, cached: Revisions) -> dict[str, int]:
-    listener = UNKNOWN if listener_id is None else listener_id
-    return {"listener": listener, "listener_revision": cached.listener, "catalogue_revision": cached.catalogue}
 
 
 def _context_columns(principals: "QuerySet[Any, Any]", *principal_columns: str) -> "QuerySet[Any, Any]":

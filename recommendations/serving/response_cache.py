@@ -59,21 +59,22 @@ class ResponseCache:
         self._local: LRUCache[Hashable, CachedResponse] = LRUCache(self._local_bytes, lambda r: len(r.body))
         self._computing: dict[Hashable, threading.Lock] = {}
 
-    def revisions(self, request: Hashable) -> Revisions:
-        """Return the revisions for which this process has an answer."""
-        response = self._get(request)
-        return response.revisions if response else Revisions()
+    def get_local(self, request: Hashable, dependencies: Hashable = None) -> CachedResponse | None:
+        """Return the answer in the memory of this process, unless it expired or its dependencies changed.
 
-    def get_local(self, request: Hashable, dependencies: Hashable) -> CachedResponse | None:
-        """Return the answer in the memory of this process, if it is valid."""
-        response = self._get(request)
-        return response if response and response.dependencies == dependencies else None
+        Without dependencies, any answer to the request that has not expired.
+        """
+        with self._lock:
+            response = self._local.get(request)
+        if response is None or response.expires_at < time.time():
+            return None
+        return response if dependencies is None or response.dependencies == dependencies else None
 
     def get_shared(self, request: Hashable, dependencies: Hashable, revisions: Revisions) -> CachedResponse | None:
         """Return the answer that another process delivered, and keep it locally."""
         if not settings.MUSICREC["RESULTS_SECONDS"]:
             return None
-        entry = shared_cache.get(_key(request, dependencies))
+        entry = shared_cache.get(cache_key("result", request, dependencies))
         if entry is None:
             return None
         response = CachedResponse(dependencies, revisions, *entry)
@@ -94,7 +95,7 @@ class ResponseCache:
             response.delivered = True
         if seconds := settings.MUSICREC["RESULTS_SECONDS"]:
             entry = response.etag, response.strategy, response.body, response.expires_at
-            shared_cache.set(_key(request, response.dependencies), entry, seconds)
+            shared_cache.set(cache_key("result", request, response.dependencies), entry, seconds)
             metrics.response_cache_bytes.inc(len(response.body))
         return response.slate
 
@@ -108,15 +109,6 @@ class ResponseCache:
                 yield
             finally:
                 self._computing.pop(request, None)
-
-    def _get(self, request: Hashable) -> CachedResponse | None:
-        with self._lock:
-            response = self._local.get(request)
-        return response if response and response.expires_at > time.time() else None
-
-
-def _key(request: Hashable, dependencies: Hashable) -> str:
-    return cache_key("result", request, dependencies)
 
 
 response_cache = ResponseCache()
