@@ -11,8 +11,9 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer, top_k_products
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
 from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
+from engine.models.sparse_top_k import top_k_products
 from engine.models.validation import require_choice, require_non_negative, require_positive
 
 _K1, _B = 1.2, 0.75  # the usual parameters of BM25

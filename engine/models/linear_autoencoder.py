@@ -20,16 +20,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from engine.models.base import (
-    NO_CALLBACKS,
-    CannotTrain,
-    FitCallbacks,
-    FittedModel,
-    Trainer,
-    stack_row_blocks,
-    top_k_per_dense_row,
-)
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
 from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
+from engine.models.sparse_top_k import stack_row_blocks, top_k_per_dense_row
 from engine.models.validation import require_between, require_choice, require_positive
 
 # The dense system to solve has as many rows as there are users or items, whichever are fewer. At the limit it and its

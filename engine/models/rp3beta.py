@@ -12,8 +12,9 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer, top_k_products
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
 from engine.models.search_space import NumberRange, SearchSpace
+from engine.models.sparse_top_k import top_k_products
 from engine.models.validation import require_non_negative, require_positive
 
 

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer, top_k_per_row
+from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
 from engine.models.item_knn import ItemKNN
 from engine.models.numba_kernels import lazy_njit, numba_threads, prange
 from engine.models.search_space import POPULARITY_DAMPING, NumberRange, SearchSpace
+from engine.models.sparse_top_k import top_k_per_row
 from engine.models.validation import require_non_negative, require_positive
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from engine.models.base import top_k_per_dense_row, top_k_per_row
+from engine.models.sparse_top_k import top_k_per_dense_row, top_k_per_row
 from tests.engine.models.item_item import keep_largest
 
 
