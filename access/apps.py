@@ -6,4 +6,4 @@ class AccessConfig(AppConfig):
     verbose_name = "Listeners and keys"
 
     def ready(self) -> None:
-        from access import checks  # noqa: F401  (registers them)
+        from access import checks  # noqa: F401  (registers the system checks)

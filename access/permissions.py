@@ -14,7 +14,10 @@ USER_ID = OpenApiParameter(
 
 
 class HasScope(BasePermission):
-    """A signed-in listener, or a service key with the view's `required_scope`. A view that names none is for nobody."""
+    """Allow signed-in listeners, and service keys with the view's `required_scope`.
+
+    A view without `required_scope` allows nobody. A view with `service_only` allows service keys only.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         scope = getattr(view, "required_scope", None)
@@ -25,9 +28,11 @@ class HasScope(BasePermission):
 
 
 def resolve_path_user_id(request: Request, user_id: str) -> int:
-    """The listener that `user_id` in a path stands for, if this principal may ask about them.
+    """Return the id of the listener that `user_id` in a path names: digits, or "me" for the token's own listener.
 
-    Raises 404 for anybody but the token's own listener, and 400 where a service key says "me".
+    Raises:
+        Http404: a listener names somebody else.
+        ValidationError: the path is neither, or a service key names "me".
     """
     own = None if isinstance(request.auth, ServiceKey) else request.user.pk
     if user_id == "me":
@@ -38,21 +43,26 @@ def resolve_path_user_id(request: Request, user_id: str) -> int:
         return int(own)
     if not (user_id.isascii() and user_id.isdigit()):
         raise ValidationError({"{user_id}": "is not a listener's id: expected an integer, or 'me' with a token"})
-    named = parse_id(user_id)
-    resolve_user_id(own, named)
-    return named
+    requested = parse_id(user_id)
+    resolve_user_id(own, requested)
+    return requested
 
 
-def parse_id(user_id: str) -> int:
-    """Of digits, however many: more than a number has are nobody's."""
-    return int(user_id[:40])
+def parse_id(digits: str) -> int:
+    """Return the number that digits denote. Longer ones are cut, which leaves them far above every id."""
+    return int(digits[:40])
 
 
-def resolve_user_id(own: int | None, named: int | None) -> int | None:
-    """Whom a principal asks about: a listener (`own`) themselves, a service key (None) whoever it names, if anybody.
+def resolve_user_id(own: int | None, requested: int | None) -> int | None:
+    """Return the id of the listener that a request is about, or None if it is about nobody.
 
-    Raises 404 where a listener names somebody else.
+    Args:
+        own: the token's own listener; None for a service key, which may name any listener.
+        requested: the listener that the request names, if any.
+
+    Raises:
+        Http404: a listener names somebody else.
     """
-    if own is not None and named not in (None, own):
+    if own is not None and requested not in (None, own):
         raise Http404("no such listener")
-    return named if own is None else own
+    return requested if own is None else own

@@ -19,8 +19,10 @@ SIGN_IN = QueryParameter("sign_in", UUIDField())
 
 @dataclass(frozen=True)
 class ListenerSettings:
-    """What a listener has said about how they want to be served. known: there is such a listener · revision: of what
-    they did and like."""
+    """How a listener wants to be served, and the revision of their interactions and preferences.
+
+    The defaults apply to listeners that do not exist; only then is `known` false.
+    """
 
     known: bool = False
     consent: bool = True
@@ -30,63 +32,68 @@ class ListenerSettings:
 
 
 def find_service_key(key: str) -> ServiceKey | None:
-    """The service key that `key` is, or was until a moment ago; None where it is revoked, over, or never existed."""
+    """Return the service key, or None if it is unknown, expired or revoked.
+
+    A key that was replaced is valid until its grace period ends.
+    """
     return usable_service_keys(ServiceKey.digest_of(key), timezone.now()).first()
 
 
 def usable_service_keys(digest: Any, now: Any) -> QuerySet[ServiceKey]:
-    """At most one."""
-    is_it = Q(digest=digest) | Q(previous_digest=digest, previous_until__gt=now)
-    lasts = Q(expires_at=None) | Q(expires_at__gt=now)
-    return ServiceKey.objects.filter(is_it, lasts, revoked_at=None)
+    """Return a query for the valid service key with this digest: at most one row."""
+    has_digest = Q(digest=digest) | Q(previous_digest=digest, previous_until__gt=now)
+    is_current = Q(expires_at=None) | Q(expires_at__gt=now)
+    return ServiceKey.objects.filter(has_digest, is_current, revoked_at=None)
 
 
 def find_signed_in_user(user_id: int, sign_in: UUID) -> User | None:
-    """The listener, unless the account is closed or gone, or the sign-in has ended."""
+    """Return the listener of a token, or None if the account is closed or deleted, or the sign-in has ended."""
     return signed_in_users(user_id, sign_in).first()
 
 
 def signed_in_users(user_id: Any, sign_in: Any) -> QuerySet[User]:
-    """At most one."""
+    """Return a query for the listener of a token: at most one row."""
     return User.objects.filter(pk=user_id, is_active=True, sign_ins=sign_in)
 
 
 def listener_settings_subquery(listener: Any = LISTENER) -> RowsAsJson:
-    """The `Standing` of a listener, to be read by `standing_in`. Who is being erased is nobody already."""
+    """Return a subquery for a listener's settings, for `parse_listener_settings`; empty if their erasure is pending."""
     columns = ("consent", "market", "allow_explicit", "revision")
     return RowsAsJson(User.objects.filter(pk=listener, is_active=True).values(*columns), columns)
 
 
 def parse_listener_settings(column: str | None) -> ListenerSettings:
-    found = orjson.loads(column) if column else []
-    if not found:
+    rows = orjson.loads(column) if column else []
+    if not rows:
         return ListenerSettings()
-    consent, market, allow_explicit, revision = found[0]
+    consent, market, allow_explicit, revision = rows[0]
     return ListenerSettings(True, bool(consent), market, bool(allow_explicit), revision)
 
 
 def user_ids_by_external_id(external_ids: Collection[str]) -> dict[str, int]:
-    """Ids of the listeners with these outside ids; those not seen before, or being erased, are left out."""
-    leaving = Erasure.objects.filter(completed_at=None).values("user_id")
-    known = User.objects.filter(external_id__in=external_ids).exclude(pk__in=leaving).values_list("external_id", "pk")
-    return {str(external_id): pk for external_id, pk in known}
+    """Return user ids by external id, without listeners that do not exist or whose erasure is pending."""
+    pending = Erasure.objects.filter(completed_at=None).values("user_id")
+    users = User.objects.filter(external_id__in=external_ids).exclude(pk__in=pending)
+    return {str(external_id): pk for external_id, pk in users.values_list("external_id", "pk")}
 
 
 def consent_by_user_id(user_ids: Collection[int]) -> dict[int, bool]:
-    """Of these listeners those that there are, and whether they agreed that events are kept. Who is being erased is
-    not among them."""
+    """Return whether each of these listeners consents to storing events.
+
+    Listeners that do not exist or whose erasure is pending are left out.
+    """
     return dict(User.objects.filter(pk__in=user_ids, is_active=True).values_list("pk", "consent"))
 
 
 def external_id_digest(external_id: str) -> str:
-    """What is kept of the outside id of a listener who was erased: an HMAC, which says nothing without the key."""
+    """Return the HMAC of an external id, which is stored of erased listeners and reveals nothing without the secret."""
     return salted_hmac("access.Erasure", external_id, algorithm="sha256").hexdigest()
 
 
 def erased_external_ids(external_ids: Collection[str]) -> set[str]:
-    """Those of the outside ids whose listeners wished to be forgotten."""
+    """Return those of the external ids whose listeners were erased or asked to be."""
     if not Erasure.objects.filter(~Q(external_digest="")).exists():
         return set()
-    digests = {external_id_digest(e): e for e in external_ids}
+    digests = {external_id_digest(external_id): external_id for external_id in external_ids}
     erased = Erasure.objects.filter(~Q(external_digest=""), external_digest__in=digests)
     return {digests[digest] for digest in erased.values_list("external_digest", flat=True)}

@@ -11,16 +11,16 @@ from access.sign_ins import TokenPair
 
 
 class SignInSerializer(TokenObtainSerializer):
-    """A listener's name and password; wrong ones are a 401."""
+    """A listener's user name and password. Wrong ones raise a 401."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         super().validate(attrs)
-        assert isinstance(self.user, User)  # super() has refused otherwise
+        assert isinstance(self.user, User)  # otherwise super() has raised
         return {"user": self.user}
 
 
 class RefreshSerializer(serializers.Serializer[Any]):
-    refresh = serializers.CharField(max_length=4096, help_text="The newest one; it works once.")
+    refresh = serializers.CharField(max_length=4096, help_text="The newest refresh token. It can be used once.")
 
 
 class SignOutSerializer(RefreshSerializer):
@@ -31,7 +31,7 @@ class TokenSerializer(serializers.Serializer[Any]):
     access = serializers.CharField(help_text="Send it as `Authorization: Bearer ACCESS`.")
     token_type = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds.")
-    refresh = serializers.CharField(help_text="For `POST /token/refresh`, once. Keep it where the phone keeps secrets.")
+    refresh = serializers.CharField(help_text="For `POST /token/refresh`, once. Store it securely.")
     refresh_expires_in = serializers.IntegerField(help_text="Seconds.")
     user_id = serializers.IntegerField()
 
@@ -47,15 +47,15 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 
 class ExternalIdParameter(serializers.Serializer[Any]):
-    """`?external_id=`, with which the outside world's names find their numbers here."""
+    """`?external_id=`, by which clients find the ids of listeners and tracks that they know by ids of their own."""
 
-    external_id = serializers.CharField(max_length=128, help_text="With its namespace, where it was imported with one.")
+    external_id = serializers.CharField(max_length=128, help_text="With its namespace, if it was imported with one.")
 
     @classmethod
     def read(cls, request: Request) -> str:
         parsed = cls(data=request.query_params.dict())
         if not parsed.is_valid():
-            raise ValidationError({f"?{name}": said for name, said in parsed.errors.items()})
+            raise ValidationError({f"?{name}": messages for name, messages in parsed.errors.items()})
         return str(parsed.validated_data["external_id"])
 
 

@@ -18,35 +18,46 @@ from common.stale_listeners import add_stale_listeners
 
 logger = logging.getLogger(__name__)
 
-LAST_USED_RESOLUTION_SECONDS = 60  # how exact `last_used_at` is
-SQLITE_WAIT_MS = 20
-BATCH_SIZE = 10_000  # SQLite takes 32,766 parameters a query
-_last_recorded: dict[int, float] = {}  # when this process last did, by key
+LAST_USED_RESOLUTION_SECONDS = 60
+SQLITE_BUSY_TIMEOUT_MS = 20
+BATCH_SIZE = 10_000  # SQLite accepts 32,766 parameters per query
+_last_recorded: dict[int, float] = {}  # monotonic times at which this process recorded a use, by key
 
 
 def create_service_key(name: str, scopes: Iterable[str], days: int | None = None) -> str:
-    """A new key, in clear for the only time. days: until it expires, if ever.
+    """Create a service key and return it in clear, which is not possible again.
 
-    Raises ValueError for an unknown scope or a name that is taken.
+    Args:
+        name: the name of the new key.
+        scopes: values of `Scope`.
+        days: until the key expires; None for a key that does not expire.
+
+    Raises:
+        ValueError: a scope is unknown or missing, or the name is taken.
     """
-    wanted = sorted(set(scopes))
-    if unknown := set(wanted) - set(Scope.values):
+    key_scopes = sorted(set(scopes))
+    if unknown := set(key_scopes) - set(Scope.values):
         raise ValueError(f"unknown scope {', '.join(sorted(unknown))}; scopes are {', '.join(Scope.values)}")
-    if not wanted:
+    if not key_scopes:
         raise ValueError(f"a key needs a scope; scopes are {', '.join(Scope.values)}")
     if ServiceKey.objects.filter(name=name).exists():
         raise ValueError(f"a key named {name!r} exists; choose another name")
     key = _new_key()
-    ServiceKey.objects.create(name=name, **_key_columns(key), scopes=wanted, expires_at=_expiry(days))
+    ServiceKey.objects.create(name=name, **_key_columns(key), scopes=key_scopes, expires_at=_expiry(days))
     return key
 
 
 @transaction.atomic
 def rotate_service_key(name: str, grace: timedelta, days: int | None = None) -> str:
-    """A new key in the place of the one of that name, which works on for `grace`. days: until the new one expires; None
-    keeps the date there is. In clear for the only time.
+    """Replace a service key by a new one and return it in clear, which is not possible again.
 
-    Raises ValueError where there is no such key, it is revoked, or the new one would be over already.
+    Args:
+        name: the name of the key.
+        grace: how long the old key continues to work.
+        days: until the new key expires; None keeps the expiry date of the old one.
+
+    Raises:
+        ValueError: there is no such key, it is revoked, or the new one would have expired already.
     """
     now = timezone.now()
     row = ServiceKey.objects.select_for_update().filter(name=name).first()
@@ -57,44 +68,44 @@ def rotate_service_key(name: str, grace: timedelta, days: int | None = None) -> 
     expires_at = _expiry(days) or row.expires_at
     if expires_at is not None and expires_at <= now:
         raise ValueError(
-            f"the key {name!r} expired on {expires_at:%Y-%m-%d}; say with --days how long the new one lasts"
+            f"the key {name!r} expired on {expires_at:%Y-%m-%d}; choose with --days how long the new one lasts"
         )
     key = _new_key()
-    before = {"previous_digest": row.digest, "previous_until": now + grace}
-    ServiceKey.objects.filter(pk=row.pk).update(**_key_columns(key), **before, expires_at=expires_at)
+    previous = {"previous_digest": row.digest, "previous_until": now + grace}
+    ServiceKey.objects.filter(pk=row.pk).update(**_key_columns(key), **previous, expires_at=expires_at)
     return key
 
 
 def record_service_key_use(key: ServiceKey) -> None:
-    """Write down that it is used, once a minute. Nobody's request waits for it or fails by it."""
+    """Record when a key was last used, to the minute. A request neither waits for this nor fails because of it."""
     if time.monotonic() - _last_recorded.get(key.pk, -LAST_USED_RESOLUTION_SECONDS) < LAST_USED_RESOLUTION_SECONDS:
         return
     now = timezone.now()
-    before = now - timedelta(seconds=LAST_USED_RESOLUTION_SECONDS)
-    if (key.last_used_at or before) > before:
+    minute_ago = now - timedelta(seconds=LAST_USED_RESOLUTION_SECONDS)
+    if (key.last_used_at or minute_ago) > minute_ago:
         return
     _last_recorded[key.pk] = time.monotonic()  # set before the update, so that a failing database is not asked again
     try:
         with _short_sqlite_timeout():
-            due = Q(last_used_at=None) | Q(last_used_at__lt=before)
+            due = Q(last_used_at=None) | Q(last_used_at__lt=minute_ago)
             ServiceKey.objects.filter(due, pk=key.pk).update(last_used_at=now)
     except DatabaseError as error:
-        logger.warning("the last use of the service key %s was not noted: %s", key.prefix, error)
+        logger.warning("the last use of the service key %s was not recorded: %s", key.prefix, error)
 
 
 @contextmanager
 def _short_sqlite_timeout() -> Iterator[None]:
-    """SQLite has one writer at a time; an import may write for seconds."""
+    """Wait for SQLite's lock only briefly: it has one writer at a time, and an import may write for seconds."""
     if connection.vendor != "sqlite":
         yield
         return
     with connection.cursor() as cursor:
-        [patience] = cursor.execute("PRAGMA busy_timeout").fetchone()
-        cursor.execute(f"PRAGMA busy_timeout = {SQLITE_WAIT_MS}")
+        [timeout] = cursor.execute("PRAGMA busy_timeout").fetchone()
+        cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
         try:
             yield
         finally:
-            cursor.execute(f"PRAGMA busy_timeout = {patience}")
+            cursor.execute(f"PRAGMA busy_timeout = {timeout}")
 
 
 def _new_key() -> str:
@@ -102,7 +113,7 @@ def _new_key() -> str:
 
 
 def _key_columns(key: str) -> dict[str, str]:
-    """What is kept of a key."""
+    """Return what is stored of a key."""
     return {"prefix": key[:12], "digest": ServiceKey.digest_of(key)}
 
 
@@ -111,16 +122,18 @@ def _expiry(days: int | None) -> datetime | None:
 
 
 def lock_user(user_id: int) -> None:
-    """Until the transaction ends, who else locks the same listener waits."""
+    """Make other transactions that lock the same user wait until this one ends."""
     User.objects.select_for_update().filter(pk=user_id).first()
 
 
 def bump_user_revisions(user_ids: Iterable[int]) -> None:
-    """What these listeners did or like has changed: from the commit on, no answer made before is theirs. At the end of
-    the transaction, for it locks their rows."""
+    """Give users a new revision, so that from the commit on responses cached for them are out of date.
+
+    Call it after every change of interactions or preferences, at the end of the transaction, because it locks the rows.
+    """
     ids, revision = sorted(set(user_ids)), new_revision()
     transaction.on_commit(lambda: add_stale_listeners(ids), robust=True)
-    if connection.vendor == "postgresql":  # in one order, so that two transactions do not lock each other out
+    if connection.vendor == "postgresql":  # lock in order of id, so that two transactions cannot deadlock
         with connection.cursor() as cursor:
             table = User._meta.db_table
             cursor.execute(
@@ -134,37 +147,39 @@ def bump_user_revisions(user_ids: Iterable[int]) -> None:
 
 
 def new_revision() -> int:
-    """A number that no state had before, not even one of a database that was restored from a backup."""
+    """Return a random number, which no earlier state had, not even one in a backup that was restored since."""
     return secrets.randbits(62)
 
 
 def revoke_service_keys(keys: Iterable[ServiceKey]) -> int:
-    """Stop them at once; gives how many were still in use."""
+    """Revoke keys with immediate effect and return how many were not revoked before."""
     ids = [key.pk for key in keys]
     return ServiceKey.objects.filter(pk__in=ids, revoked_at=None).update(revoked_at=timezone.now())
 
 
 def get_or_create_user_ids(external_ids: Collection[str]) -> dict[str, int]:
-    """Ids of the listeners with these outside ids; those not seen before are created, without a password. Who
-    was erased is left out: nobody brings them back."""
-    wanted = set(external_ids) - erased_external_ids(external_ids)
-    found = user_ids_by_external_id(wanted)
-    for username_of in (_plain_username, _distinct_username):
-        if missing := sorted(wanted - found.keys()):
-            unusable = make_password(None)
-            User.objects.bulk_create(
-                [User(external_id=e, username=username_of(e), password=unusable) for e in missing],
-                ignore_conflicts=True,  # another process was first, or the username is somebody else's
-            )
-            found |= user_ids_by_external_id(missing)
-    return found
+    """Return user ids by external id. Unknown listeners are created, without a password.
+
+    Erased listeners are left out and not created again.
+    """
+    to_find = set(external_ids) - erased_external_ids(external_ids)
+    user_ids = user_ids_by_external_id(to_find)
+    password = make_password(None)  # unusable
+    for is_retry in (False, True):
+        missing = sorted(to_find - user_ids.keys())
+        if not missing:
+            break
+        # Conflicts are ignored: another process may have created the same listener, or the user name belongs to
+        # somebody else. The retry uses a distinct name.
+        User.objects.bulk_create(
+            [User(external_id=e, username=_username(e, distinct=is_retry), password=password) for e in missing],
+            ignore_conflicts=True,
+        )
+        user_ids |= user_ids_by_external_id(missing)
+    return user_ids
 
 
-def _plain_username(external_id: str) -> str:
-    """The outside id, in the characters that a username may have."""
-    return re.sub(r"[^\w.@+-]", "-", external_id)
-
-
-def _distinct_username(external_id: str) -> str:
-    """For an outside id whose plain username is taken."""
-    return f"{_plain_username(external_id)}-{hashlib.sha256(external_id.encode()).hexdigest()[:8]}"
+def _username(external_id: str, *, distinct: bool) -> str:
+    """Return the external id in the characters allowed in a user name, with a hash appended to make it distinct."""
+    username = re.sub(r"[^\w.@+-]", "-", external_id)
+    return f"{username}-{hashlib.sha256(external_id.encode()).hexdigest()[:8]}" if distinct else username

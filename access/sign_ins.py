@@ -1,7 +1,8 @@
-"""Signing in, staying signed in, signing out.
+"""Sign in, stay signed in, sign out.
 
-A sign-in is a row; its tokens name it. An access token is good while the row is there. Of the refresh tokens only the
-newest works: an older one coming again was stolen, or its successor was, so the whole sign-in ends.
+A sign-in is a row of `sign_ins`, and its tokens contain the row's id. An access token is valid while the row exists. Of
+the refresh tokens only the newest is valid. If an older one is used again, it or its successor was stolen, so the whole
+sign-in ends.
 """
 
 import logging
@@ -22,12 +23,12 @@ MAX_SIGN_INS = 100  # per listener; the oldest are ended: an app that never refr
 
 
 class InvalidRefreshToken(Exception):
-    """The refresh token is not one of ours, has expired or was used before; or the listener has signed out."""
+    """The refresh token is not genuine, has expired or was used before, or its sign-in has ended."""
 
 
 @dataclass(frozen=True)
 class TokenPair:
-    """Of one sign-in: `access` for requests, `refresh` for the next pair."""
+    """The tokens of one sign-in: `access` for requests, `refresh` for the next pair."""
 
     access: str
     refresh: str
@@ -36,7 +37,7 @@ class TokenPair:
 
 @dataclass(frozen=True)
 class RefreshClaims:
-    """What a refresh token says: whose sign-in, and which of its tokens it is."""
+    """The claims of a refresh token: its sign-in, the user, and the id of the token itself."""
 
     sign_in: uuid.UUID
     user_id: int
@@ -44,38 +45,52 @@ class RefreshClaims:
 
     @classmethod
     def read(cls, token: str) -> "RefreshClaims":
-        """Raises Refused."""
+        """Verify a refresh token and return its claims.
+
+        Raises:
+            InvalidRefreshToken: the token is not genuine or has expired.
+        """
         try:
-            said = RefreshToken(token)  # type: ignore[arg-type]
-            return cls(uuid.UUID(said[SIGN_IN_CLAIM]), int(said[api_settings.USER_ID_CLAIM]), str(said["jti"]))
+            claims = RefreshToken(token)  # type: ignore[arg-type]
+            return cls(uuid.UUID(claims[SIGN_IN_CLAIM]), int(claims[api_settings.USER_ID_CLAIM]), str(claims["jti"]))
         except (TokenError, KeyError, ValueError, TypeError) as error:
             raise InvalidRefreshToken from error
 
 
 def sign_in(user: User) -> TokenPair:
-    """user: whose password was right."""
-    _make_room(user)
-    new = _refresh_token(user.pk, uuid.uuid4())
-    SignIn.objects.create(pk=new[SIGN_IN_CLAIM], user=user, **_current(new))
-    return _tokens(new)
+    """Create a sign-in for a user whose password has been checked. Expired and surplus sign-ins are deleted."""
+    user.sign_ins.filter(expires_at__lt=timezone.now()).delete()
+    surplus = list(user.sign_ins.order_by("-refreshed_at").values_list("pk", flat=True)[MAX_SIGN_INS - 1 :])
+    if surplus:
+        SignIn.objects.filter(pk__in=surplus).delete()
+    new = _new_refresh_token(user.pk, uuid.uuid4())
+    SignIn.objects.create(pk=new[SIGN_IN_CLAIM], user=user, **_refresh_columns(new))
+    return _token_pair(new)
 
 
-def refresh(token: str) -> TokenPair:
-    """The next pair; `token` has worked for the last time. Raises Refused."""
+def refresh_tokens(token: str) -> TokenPair:
+    """Return the next pair of tokens and invalidate the given refresh token.
+
+    Raises:
+        InvalidRefreshToken: the token is invalid; if it was used before, its sign-in has been ended.
+    """
     old = RefreshClaims.read(token)
-    new = _refresh_token(old.user_id, old.sign_in)
+    new = _new_refresh_token(old.user_id, old.sign_in)
     rows = SignIn.objects.filter(pk=old.sign_in, user_id=old.user_id, refresh_id=old.jti, user__is_active=True)
-    if not rows.update(**_current(new)):  # one statement: of two at once with the same token, one is refused
+    if not rows.update(**_refresh_columns(new)):  # one statement, so that of two concurrent requests only one succeeds
         if SignIn.objects.filter(pk=old.sign_in).delete()[0]:
-            logger.warning("a used refresh token of listener %s came again; their sign-in has ended", old.user_id)
+            logger.warning("a refresh token of listener %s was used twice; the sign-in has been ended", old.user_id)
         raise InvalidRefreshToken
-    return _tokens(new)
+    return _token_pair(new)
 
 
 def sign_out(token: str, *, everywhere: bool = False) -> None:
-    """End the sign-in of a refresh token; everywhere: all of that listener's, for which it must be the newest one.
+    """End the sign-in of a refresh token, or with `everywhere` all sign-ins of its listener.
 
-    Raises Refused; not for a sign-in that has ended already.
+    Signing out again does nothing. An older token of a sign-in is accepted, but not with `everywhere`.
+
+    Raises:
+        InvalidRefreshToken: the token is invalid.
     """
     old = RefreshClaims.read(token)
     if everywhere and not SignIn.objects.filter(pk=old.sign_in, user_id=old.user_id, refresh_id=old.jti).exists():
@@ -84,29 +99,21 @@ def sign_out(token: str, *, everywhere: bool = False) -> None:
 
 
 def sign_out_everywhere(users: Iterable[User]) -> int:
-    """Gives how many sign-ins have ended."""
+    """End all sign-ins of these users and return how many there were."""
     return SignIn.objects.filter(user__in=[user.pk for user in users]).delete()[0]
 
 
-def _make_room(user: User) -> None:
-    """Forget sign-ins that are over, and the oldest of too many."""
-    user.sign_ins.filter(expires_at__lt=timezone.now()).delete()
-    oldest = list(user.sign_ins.order_by("-refreshed_at").values_list("pk", flat=True)[MAX_SIGN_INS - 1 :])
-    if oldest:
-        SignIn.objects.filter(pk__in=oldest).delete()
-
-
-def _refresh_token(user_id: int, sign_in: uuid.UUID) -> RefreshToken:
+def _new_refresh_token(user_id: int, sign_in: uuid.UUID) -> RefreshToken:
     token = RefreshToken()
     token[api_settings.USER_ID_CLAIM], token[SIGN_IN_CLAIM] = str(user_id), str(sign_in)
     return token
 
 
-def _current(token: RefreshToken) -> dict[str, object]:
-    """The columns of a sign-in whose newest refresh token this is."""
+def _refresh_columns(token: RefreshToken) -> dict[str, object]:
+    """Return the columns of a sign-in whose newest refresh token this is."""
     now = timezone.now()
     return {"refresh_id": token["jti"], "refreshed_at": now, "expires_at": now + api_settings.REFRESH_TOKEN_LIFETIME}
 
 
-def _tokens(token: RefreshToken) -> TokenPair:
+def _token_pair(token: RefreshToken) -> TokenPair:
     return TokenPair(str(token.access_token), str(token), int(token[api_settings.USER_ID_CLAIM]))

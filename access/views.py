@@ -19,14 +19,14 @@ from access.serializers import (
     SignOutSerializer,
     TokenSerializer,
 )
-from access.sign_ins import InvalidRefreshToken, refresh, sign_in, sign_out
+from access.sign_ins import InvalidRefreshToken, refresh_tokens, sign_in, sign_out
 from access.throttles import SignInThrottle
 
-NO_LONGER_GOOD = "this refresh token is unknown, expired or was used before; sign in again"
+REFRESH_REFUSED = "this refresh token is unknown, expired or was used before; sign in again"
 
 
-class _Open(APIView):
-    """What stands in the body is the credential."""
+class CredentialsView(APIView):
+    """A view without authentication, whose request body contains the credentials."""
 
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
@@ -36,57 +36,58 @@ class _Open(APIView):
         return 'Bearer realm="api"'  # without it DRF would answer a wrong password with 403
 
 
-class TokenView(_Open):
-    """Trade a listener's sign-in for tokens."""
+class TokenView(CredentialsView):
+    """Exchange a user name and password for tokens."""
 
     throttle_classes = [SignInThrottle]
 
     @extend_schema(operation_id="sign_in", request=SignInSerializer, responses=TokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
-        given = SignInSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        return Response(TokenSerializer(sign_in(given.validated_data["user"])).data)
+        serializer = SignInSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return Response(TokenSerializer(sign_in(serializer.validated_data["user"])).data)
 
 
-class TokenRefreshView(_Open):
-    """Stay signed in."""
+class TokenRefreshView(CredentialsView):
+    """Exchange a refresh token for new tokens."""
 
     @extend_schema(operation_id="refresh_token", request=RefreshSerializer, responses=TokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
-        """The next tokens. A refresh token works once; used again, it ends the sign-in, for it may be stolen."""
-        given = RefreshSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        """Get new tokens. A refresh token can be used once; used again, it may be stolen, and the sign-in ends."""
+        serializer = RefreshSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         try:
-            return Response(TokenSerializer(refresh(given.validated_data["refresh"])).data)
+            return Response(TokenSerializer(refresh_tokens(serializer.validated_data["refresh"])).data)
         except InvalidRefreshToken as error:
-            raise AuthenticationFailed(NO_LONGER_GOOD) from error
+            raise AuthenticationFailed(REFRESH_REFUSED) from error
 
 
-class TokenRevokeView(_Open):
+class TokenRevokeView(CredentialsView):
     """Sign out."""
 
     @extend_schema(operation_id="sign_out", request=SignOutSerializer, responses={204: None}, auth=[])
     def post(self, request: Request) -> Response:
-        """From now on the tokens of this sign-in are refused; with `everywhere`, all of the listener's."""
-        given = SignOutSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        """End this sign-in, whose tokens are refused from now on; with `everywhere`, all sign-ins of the listener."""
+        serializer = SignOutSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         try:
-            sign_out(given.validated_data["refresh"], everywhere=given.validated_data["everywhere"])
+            sign_out(serializer.validated_data["refresh"], everywhere=serializer.validated_data["everywhere"])
         except InvalidRefreshToken as error:
-            raise AuthenticationFailed(NO_LONGER_GOOD) from error
+            raise AuthenticationFailed(REFRESH_REFUSED) from error
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class ListenersView(APIView):
-    """For back ends, which know their listeners by ids of their own."""
+    """Find listeners by external id, for back ends."""
 
     required_scope = Scope.RECOMMEND
     service_only = True
 
     @extend_schema(operation_id="find_listener", parameters=[ExternalIdParameter], responses=ListenerSerializer)
     def get(self, request: Request) -> Response:
-        """By their id in the service they were imported from."""
-        wanted = ExternalIdParameter.read(request)
-        if (user_id := user_ids_by_external_id([wanted]).get(wanted)) is None:
+        """Find a listener by their id in the service they were imported from."""
+        external_id = ExternalIdParameter.read(request)
+        user_id = user_ids_by_external_id([external_id]).get(external_id)
+        if user_id is None:
             raise Http404("no such listener")
-        return Response({"user_id": user_id, "external_id": wanted})
+        return Response({"user_id": user_id, "external_id": external_id})

@@ -69,7 +69,7 @@ def test_the_command_prints_the_new_key_alone_on_the_last_line(capsys: pytest.Ca
     [
         (["nobody"], "there is no key named 'nobody'"),
         (["revoked"], "the key 'revoked' is revoked"),
-        (["over"], "say with --days how long"),
+        (["over"], "choose with --days how long"),
         (["shop", "--grace", "-1"], "--grace must be 0 to 2160 hours"),
         (["shop", "--grace", "nan"], "--grace must be 0 to 2160 hours"),
         (["shop", "--days", "0"], "must be 1 to 3650"),
