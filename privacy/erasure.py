@@ -1,7 +1,7 @@
-"""Forget a listener: for everybody who asks, at once; in every table, soon after. Killed anywhere, the next run goes
-on.
+"""Erase listeners: close the account at once, and delete the rows about them from every table soon after.
 
-A row of `erasures` is the wish; it is fulfilled when nothing is left, and only then says so.
+A request to be erased is a row of `erasures`. It is completed when no rows about the listener are left. A run that is
+killed anywhere is continued by the next one.
 """
 
 import logging
@@ -24,10 +24,10 @@ from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.version_store import version_store
 
 logger = logging.getLogger(__name__)
-BATCH = 2_000  # rows a transaction
-PAUSE_SECONDS = 0.02  # between transactions: SQLite has one writer at a time, and others are waiting
-GRACE_SECONDS = 2.0  # a request that began before the wish has ended by then
-_TRIES = 5
+BATCH = 2_000  # rows per transaction
+PAUSE_SECONDS = 0.02  # between transactions, since SQLite has one writer at a time and others may be waiting
+GRACE_SECONDS = 2.0  # by then, HTTP requests that began before the account was closed have ended
+MAX_ATTEMPTS = 5
 
 
 class UnknownListener(Exception):
@@ -35,16 +35,19 @@ class UnknownListener(Exception):
 
 
 class OperatorAccount(Exception):
-    """An account of staff is not erased by the API."""
+    """Accounts of staff are not erased, but deleted by a superuser in the admin."""
 
 
 class RowsRemain(Exception):
-    """Rows are left; the message says in which tables."""
+    """Rows about a listener are left; the message names the tables."""
 
 
 @dataclass
 class ErasureResult:
-    """erased, failed: listeners · busy: another process was erasing, and nothing was done."""
+    """How many listeners were erased, and how many could not be.
+
+    If `busy`, nothing was done because another process was erasing.
+    """
 
     erased: int = 0
     failed: int = 0
@@ -53,9 +56,13 @@ class ErasureResult:
 
 @transaction.atomic
 def request_erasure(user_id: int) -> Erasure:
-    """From now on nobody signs in as this listener, and nothing of them is kept. Again, it gives the same receipt.
+    """Close an account and record the request to erase it. A repeated request returns the same Erasure.
 
-    Raises UnknownListener, IsOperator.
+    From now on nobody can sign in as this listener, and no events of theirs are stored.
+
+    Raises:
+        UnknownListener: there is no such listener.
+        OperatorAccount: the account belongs to staff.
     """
     user = User.objects.select_for_update().filter(pk=user_id).first()
     if erasure := Erasure.objects.filter(user_id=user_id).first():
@@ -72,72 +79,74 @@ def request_erasure(user_id: int) -> Erasure:
     return Erasure.objects.create(user_id=user_id, external_digest=digest)
 
 
-def finish_erasures(*, wait: float = 0, begun: Callable[[], None] = lambda: None) -> ErasureResult:
-    """Erase everybody who wished it. wait: seconds, while another process is at it · begun: called before it looks.
+def finish_erasures(*, wait: float = 0, on_start: Callable[[], None] = lambda: None) -> ErasureResult:
+    """Erase all listeners with a pending erasure. A failure raises an alarm, and the next run tries again.
 
-    What goes wrong with one listener is an alarm, and tried again by the next run.
+    Args:
+        wait: how many seconds to wait while another process is erasing.
+        on_start: called before pending erasures are looked up.
     """
     root = version_store().root
     root.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(root / "erasing.lock", timeout=wait):  # freed by the kernel when its holder dies
-            begun()
-            return _finish()
+            on_start()
+            return _finish_pending()
     except Timeout:
         return ErasureResult(busy=True)
 
 
-def _finish() -> ErasureResult:
-    outcome = ErasureResult()
-    tried: set[UUID] = set()
-    wishes = Erasure.objects.filter(completed_at=None).order_by("requested_at")
-    while erasure := wishes.exclude(pk__in=tried).first():
-        tried.add(erasure.pk)
+def _finish_pending() -> ErasureResult:
+    result = ErasureResult()
+    attempted: set[UUID] = set()
+    pending = Erasure.objects.filter(completed_at=None).order_by("requested_at")
+    while erasure := pending.exclude(pk__in=attempted).first():
+        attempted.add(erasure.pk)
         try:
             _erase(erasure)
-            outcome.erased += 1
-        except Exception as error:  # whatever it is, the others are waiting
+            result.erased += 1
+        except Exception as error:  # one failure must not keep the others waiting
             logger.exception("erasure %s failed", erasure.pk)
             raise_alarm("erasure_failed", str(erasure.pk), f"{type(error).__name__}: {error}")
-            outcome.failed += 1
-    if not outcome.failed:
+            result.failed += 1
+    if not result.failed:
         resolve_alarms("erasure_failed")
-    return outcome
+    return result
 
 
 def _erase(erasure: Erasure) -> None:
-    _clear(erasure)
+    _delete_data(erasure)
     time.sleep(max(0.0, GRACE_SECONDS - (timezone.now() - erasure.requested_at).total_seconds()))
-    for _ in range(_TRIES):
-        _clear(erasure)
+    for _ in range(MAX_ATTEMPTS):
+        _delete_data(erasure)
         try:
             _delete(erasure, User.objects.filter(pk=erasure.user_id))
             break
-        except IntegrityError:  # a request that was under way has written a row of theirs
-            logger.info("erasure %s: rows came back, and go again", erasure.pk)
-    if left := tables_with_data_of(erasure.user_id):
-        raise RowsRemain(f"rows are left in {', '.join(left)}; the next run tries again")
+        except IntegrityError:  # a request that was under way has written a row
+            logger.info("erasure %s: rows were written meanwhile; deleting them as well", erasure.pk)
+    if tables := tables_with_data_of(erasure.user_id):
+        raise RowsRemain(f"rows are left in {', '.join(tables)}; the next run tries again")
     Erasure.objects.filter(pk=erasure.pk).update(completed_at=timezone.now())
     logger.info("erasure %s completed", erasure.pk)
 
 
-def _clear(erasure: Erasure) -> None:
-    """All but the account, a batch at a time."""
+def _delete_data(erasure: Erasure) -> None:
+    """Delete all rows about a listener except the account, in batches."""
     delete_uploads(erasure.user_id)
     anonymise(erasure.user_id)
-    for model, about in personal_data_of(erasure.user_id).items():
-        rows = model._base_manager.filter(about).order_by()
+    for model, row_filter in personal_data_of(erasure.user_id).items():
+        rows = model._base_manager.filter(row_filter).order_by()
         while batch := list(rows.values_list("pk", flat=True)[:BATCH]):
             _delete(erasure, model._base_manager.filter(pk__in=batch))
             time.sleep(PAUSE_SECONDS)
 
 
 def _delete(erasure: Erasure, rows: models.QuerySet[Any]) -> None:
-    """And count them in the same transaction, so that a killed run loses no count."""
+    """Delete rows, and count them in the same transaction, so that no count is lost if the process is killed."""
     counts = dict(erasure.erased)
     with transaction.atomic():
-        for label, number in rows.delete()[1].items():
+        for label, count in rows.delete()[1].items():
             table = apps.get_model(label)._meta.db_table
-            counts[table] = counts.get(table, 0) + number
+            counts[table] = counts.get(table, 0) + count
         Erasure.objects.filter(pk=erasure.pk).update(erased=counts)
     erasure.erased = counts

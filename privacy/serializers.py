@@ -8,13 +8,13 @@ from access.models import Erasure, User
 class AccountSerializer(serializers.Serializer[User]):
     user_id = serializers.IntegerField(source="pk")
     external_id = serializers.CharField(allow_null=True, help_text="Their id in the service they came from.")
-    consent = serializers.BooleanField(help_text="Off: no event of theirs is kept, and they get what is popular.")
-    market = serializers.CharField(help_text="Two capital letters, as in ISO 3166-1; empty where it is not known.")
-    allow_explicit = serializers.BooleanField(help_text="Off: tracks marked as explicit are left out.")
+    consent = serializers.BooleanField(help_text="Off: no events are stored, and recommendations are popular tracks.")
+    market = serializers.CharField(help_text="Two capital letters, as in ISO 3166-1; empty if unknown.")
+    allow_explicit = serializers.BooleanField(help_text="Off: explicit tracks are left out.")
 
 
 class AccountChangeSerializer(serializers.Serializer[Any]):
-    """What is not named stays as it is."""
+    """Fields that are not sent stay as they are."""
 
     consent = serializers.BooleanField(required=False)
     market = serializers.RegexField(
@@ -31,19 +31,19 @@ class AccountChangeSerializer(serializers.Serializer[Any]):
         if not isinstance(data, dict):
             raise serializers.ValidationError({"": "the body must be a JSON object"})
         if unknown := [name for name in data if name not in self.fields]:
-            said = f"cannot be changed; what can is {', '.join(self.fields)}"
-            raise serializers.ValidationError(dict.fromkeys(unknown, said))
+            message = f"cannot be changed; {', '.join(self.fields)} can be"
+            raise serializers.ValidationError(dict.fromkeys(unknown, message))
         return super().to_internal_value(data)
 
 
 class ErasureSerializer(serializers.Serializer[Erasure]):
-    """No name, no number of anybody: who has the receipt may read it."""
+    """Contains nothing that identifies the listener, because everybody with the receipt may read it."""
 
     receipt = serializers.UUIDField()
     status = serializers.SerializerMethodField()
     requested_at = serializers.DateTimeField()
     completed_at = serializers.DateTimeField(allow_null=True)
-    erased = serializers.DictField(child=serializers.IntegerField(), help_text="Rows by table, so far.")
+    erased = serializers.DictField(child=serializers.IntegerField(), help_text="Rows erased so far, by table.")
 
     def get_status(self, erasure: Erasure) -> str:
         return "completed" if erasure.completed_at else "requested"

@@ -1,4 +1,4 @@
-"""What listeners may ask about themselves: what is kept, to change it, to have it, to be forgotten."""
+"""The rights of listeners over their own data: read and change their settings, and have their data erased."""
 
 import fcntl
 import logging
@@ -17,15 +17,27 @@ logger = logging.getLogger(__name__)
 
 
 def get_listener(user_id: int) -> User:
-    """Raises UnknownListener, also for one who is being erased."""
-    known = User.objects.exclude(pk__in=Erasure.objects.values("user_id"))
-    if (user := known.filter(pk=user_id).first()) is None:
+    """Return a listener.
+
+    Raises:
+        UnknownListener: there is no such listener, or their erasure is pending.
+    """
+    user = User.objects.exclude(pk__in=Erasure.objects.values("user_id")).filter(pk=user_id).first()
+    if user is None:
         raise UnknownListener
     return user
 
 
 def update_listener_settings(user_id: int, changes: dict[str, Any]) -> User:
-    """changes: of consent, market, allow_explicit. Raises UnknownListener."""
+    """Change a listener's settings and return the listener.
+
+    Args:
+        user_id: the listener.
+        changes: new values of `consent`, `market` and `allow_explicit`.
+
+    Raises:
+        UnknownListener: there is no such listener, or their erasure is pending.
+    """
     user = get_listener(user_id)
     if changes:
         User.objects.filter(pk=user.pk).update(**changes)
@@ -33,9 +45,13 @@ def update_listener_settings(user_id: int, changes: dict[str, Any]) -> User:
 
 
 def erase_listener(user_id: int) -> Erasure:
-    """Forget a listener: closed at once, and erased in the background. Again, it gives the same receipt.
+    """Close a listener's account and erase their data in the background.
 
-    Raises UnknownListener, IsOperator.
+    A repeated request returns the same Erasure.
+
+    Raises:
+        UnknownListener: there is no such listener.
+        OperatorAccount: the account belongs to staff.
     """
     erasure = request_erasure(user_id)
     if erasure.completed_at is None:
@@ -47,7 +63,11 @@ def erase_listener(user_id: int) -> Erasure:
 
 
 def start_erasure_run() -> None:
-    """Start erasing in the background, at most one child process working and one waiting. Raises BrokerUnavailable."""
+    """Start erasing in the background. Without Celery at most one child process works and one waits.
+
+    Raises:
+        BrokerUnavailable: Celery's broker does not answer.
+    """
     if settings.CELERY_BROKER_URL:
         start_background_task(erase_listeners, command=["erase_listeners"], log="erasing.log")
         return

@@ -33,8 +33,8 @@ class ListenerView(APIView):
 
     @extend_schema(operation_id="read_listener", parameters=[USER_ID], responses=AccountSerializer)
     def get(self, request: Request, user_id: str) -> Response:
-        """What they agreed to, where they listen, and whether explicit tracks are for them."""
-        return _render(_known(request, user_id))
+        """Read a listener's settings: consent, market and whether explicit tracks are allowed."""
+        return _render(_find_listener(request, user_id))
 
     @extend_schema(
         operation_id="change_listener",
@@ -43,18 +43,18 @@ class ListenerView(APIView):
         responses=AccountSerializer,
     )
     def patch(self, request: Request, user_id: str) -> Response:
-        """Change what is named. Without consent nothing more is kept; what is kept already stays until it is erased."""
-        user = _known(request, user_id)
-        change = AccountChangeSerializer(data=request.data)
-        change.is_valid(raise_exception=True)
+        """Change the settings that are sent. Without consent no new events are stored; stored ones stay."""
+        user = _find_listener(request, user_id)
+        serializer = AccountChangeSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         try:
-            return _render(update_listener_settings(user.pk, change.validated_data))
+            return _render(update_listener_settings(user.pk, serializer.validated_data))
         except UnknownListener as error:
             raise Http404("no such listener") from error
 
     @extend_schema(operation_id="erase_listener", parameters=[USER_ID], responses={202: ErasureSerializer})
     def delete(self, request: Request, user_id: str) -> Response:
-        """Forget them: closed at once, erased from every table soon after. The receipt tells when; keep it."""
+        """Erase a listener: the account is closed at once, and all data deleted soon after. The receipt shows when."""
         try:
             erasure = erase_listener(resolve_path_user_id(request, user_id))
         except UnknownListener as error:
@@ -66,7 +66,7 @@ class ListenerView(APIView):
 
 
 class ListenerExportView(APIView):
-    """Everything that is held about a listener."""
+    """All data about a listener."""
 
     required_scope = Scope.LISTENERS
 
@@ -76,28 +76,28 @@ class ListenerExportView(APIView):
         responses={(200, "application/json"): OpenApiTypes.OBJECT},
     )
     def get(self, request: Request, user_id: str) -> StreamingHttpResponse:
-        """As a file of JSON: the account, what the model knows, and every row of every table. No password, no key."""
-        user = _known(request, user_id)
+        """Download the account, the model's data and all rows about the listener as JSON, without credentials."""
+        user = _find_listener(request, user_id)
         filename = f"musicrec-listener-{user.pk}.json"
         headers = {"Content-Disposition": f'attachment; filename="{filename}"', **NO_STORE}
         return StreamingHttpResponse(export_listener(user), content_type="application/json", headers=headers)
 
 
 class ErasureView(APIView):
-    """What became of a wish to be forgotten."""
+    """The progress of an erasure."""
 
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
 
     @extend_schema(operation_id="read_erasure", responses=ErasureSerializer, auth=[])
     def get(self, request: Request, receipt: UUID) -> Response:
-        """Open to whoever has the receipt, which cannot be guessed: by then the listener's token is dead."""
+        """Read an erasure by its receipt, which is secret. No token is needed: the listener's is invalid by then."""
         if (erasure := find_erasure(receipt)) is None:
             raise Http404("no such receipt")
         return Response(ErasureSerializer(erasure).data, headers=NO_STORE)
 
 
-def _known(request: Request, user_id: str) -> User:
+def _find_listener(request: Request, user_id: str) -> User:
     try:
         return get_listener(resolve_path_user_id(request, user_id))
     except UnknownListener as error:

@@ -44,7 +44,7 @@ def test_a_listener_reads_and_changes_their_own_settings(alice: User, as_listene
         ({"consent": "maybe"}, "#/consent", "boolean"),
         ({"consent": None}, "#/consent", "null"),
         ({"allow_explicit": []}, "#/allow_explicit", "boolean"),
-        ({"user_id": 3}, "#/user_id", "cannot be changed; what can is consent, market, allow_explicit"),
+        ({"user_id": 3}, "#/user_id", "cannot be changed; consent, market, allow_explicit can be"),
         ({"is_staff": True}, "#/is_staff", "cannot be changed"),
         ([], "#", "the body must be a JSON object"),
         ("x", "#", "the body must be a JSON object"),

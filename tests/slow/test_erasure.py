@@ -168,7 +168,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 @pytest.mark.parametrize(
     ("name", "call", "before", "who"),
     [
-        ("_clear", 1, True, "u2"),
+        ("_delete_data", 1, True, "u2"),
         ("_delete", 2, True, "u3"),
         ("_delete", 2, False, "u4"),
         ("tables_with_data_of", 1, True, "u5"),
