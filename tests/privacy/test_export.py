@@ -98,7 +98,7 @@ def test_what_the_model_knows_of_them_is_in_it(catalogue: Catalogue, service: AP
 def test_it_is_whole_whatever_the_chunks(
     rows: int, alice: User, catalogue: Catalogue, service: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "ROWS", 4)
+    monkeypatch.setattr(exporting, "CHUNK_ROWS", 4)
     catalogue.play(alice, *catalogue.tracks(rows))
     plays = document(service, alice.pk)["tables"]["interactions"]
     assert [play["id"] for play in plays] == list(Interaction.objects.order_by("pk").values_list("pk", flat=True))
