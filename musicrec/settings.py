@@ -109,6 +109,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 STATIC_URL = "/static/"
 (STATIC_ROOT := VAR_DIR / "static").mkdir(exist_ok=True)
+STATICFILES_DIRS = [BASE_DIR / "common" / "static"]  # it is no Django app, so the finders do not look there
 WHITENOISE_USE_FINDERS = True  # serve from the apps, without collectstatic
 WHITENOISE_MAX_AGE = 60  # names have no hash, and a page must not mix files of two releases for long
 

@@ -77,14 +77,14 @@ class Stack:
         return [child for child in psutil.Process(processes["web"].pid).children() if _is_alive(child)]
 
     @contextmanager
-    def run_servers(self, *, worker: bool = False, alone: bool = False) -> Iterator[Processes]:
+    def run_servers(self, *, worker: bool = False, single_process: bool = False) -> Iterator[Processes]:
         """Run the web server, and optionally a worker.
 
         With `single_process` the server starts two seconds earlier.
         """
         self.port = free_port()
         web = web_command(self.port)
-        if alone:
+        if single_process:
             web[web.index("--workers") + 1] = "1"
         commands = {"web": web}
         if worker:

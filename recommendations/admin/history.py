@@ -1,102 +1,169 @@
-"""The page of all versions: a point for each version in each chart, and the same as a table."""
+"""The page of all versions over time: charts with a point for each version, and the same numbers as a table.
 
+To add a chart, add it to `CHARTS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
 
+from common.charts import COUNT, NUMBER, SHARE, Chart, PointStyle, Series, Unit
 from recommendations.admin.formatting import UNKNOWN, count, duration, moment, size
-from recommendations.admin.report import MAIN_METRIC, METRICS, Report, label_of, metric_of
-from recommendations.admin.version_facts import TrainingFacts, version_status
+from recommendations.admin.report import MAIN_METRIC, METRICS, MetricValue, Report, label_of, metric_of
+from recommendations.admin.version_facts import TrainingFacts, VersionStatus, version_status
 from recommendations.models import ModelArtifact
 from recommendations.selectors import recent_versions
-from recommendations.version_store import current_pointer
+from recommendations.version_store import version_in_service
 
-Shown = dict[str, Any]
-
-
-def history(wanted: str) -> dict[str, Any]:
-    """wanted: the key of the metric of the quality chart; one that no version has is NDCG@10 instead."""
-    artifacts, pointer = recent_versions(), current_pointer()
-    reports = {artifact.version: Report.of(artifact) for artifact in artifacts}
-    metrics = _offered(list(reports.values()))
-    key = wanted if wanted in metrics else MAIN_METRIC
-    serving = pointer.version if pointer else None
-    versions = [_version(artifact, reports[artifact.version], key, serving) for artifact in artifacts]
-    return {
-        "versions": versions,
-        "table": versions[::-1],
-        "charts": charts(key),
-        "drawn": {"charts": charts(key), "versions": versions},
-        "metrics": [{"key": m, "label": label_of(m), "chosen": m == key} for m in metrics],
-        "metric": metric_of(key),
-    }
+POINT_STYLES = {
+    "in_service": PointStyle(radius=5.5, color="q-better"),
+    "published": PointStyle(radius=3.5),
+    "held_back": PointStyle("crossRot", radius=5, color="q-worse"),
+    "waiting": PointStyle(radius=3.5, filled=False),
+}
+SECONDS = Unit(duration, suffix=" s")
+BYTES = Unit(size, divisor=1e6, suffix=" MB")
 
 
-def charts(key: str) -> list[Shown]:
-    """What is drawn; each series names its number in `values`, and the bounds of that where it has some."""
-    quality = {"key": "quality", "label": label_of(key), "low": "low", "high": "high"}
-    return [
-        _chart("quality", label_of(key), quality, {"key": "popular", "label": "Most popular"})
-        | {"form": "share" if metric_of(key).form.endswith("%") else "number"},
-        _chart("plays", "Plays", {"key": "plays", "label": "Plays"}, {"key": "pairs", "label": "Listener–track pairs"}),
-        _chart(
-            "catalogue",
-            "Listeners and tracks",
-            {"key": "users", "label": "Listeners"},
-            {"key": "items", "label": "Tracks"},
-        ),
-        _chart(
-            "duration", "Duration", {"key": "seconds", "label": "Whole run"}, {"key": "training", "label": "Training"}
+@dataclass(frozen=True)
+class HistoryVersion:
+    """One version of the page. `quality` and `popular` are the chosen metric, of the version and of most popular."""
+
+    artifact: ModelArtifact
+    status: VersionStatus
+    facts: TrainingFacts
+    quality: MetricValue | None
+    popular: MetricValue | None
+
+
+@dataclass(frozen=True)
+class HistoryChart:
+    """A chart of one number, or two, of each version. `values` reads each number from a version, by its label."""
+
+    name: str
+    title: str
+    unit: Unit
+    values: dict[str, Callable[[HistoryVersion], float | None]]
+
+
+CHARTS = [
+    HistoryChart(
+        "plays",
+        "Plays",
+        COUNT,
+        {"Plays": lambda v: v.artifact.plays, "Listener–track pairs": lambda v: v.facts.pairs},
+    ),
+    HistoryChart(
+        "catalogue",
+        "Listeners and tracks",
+        COUNT,
+        {"Listeners": lambda v: v.artifact.users, "Tracks": lambda v: v.artifact.items},
+    ),
+    HistoryChart(
+        "duration",
+        "Duration",
+        SECONDS,
+        {"Whole run": lambda v: v.facts.seconds, "Training": lambda v: v.facts.training_seconds},
+    ),
+    HistoryChart("memory", "Peak memory", BYTES, {"Peak memory of the run": lambda v: v.facts.peak_memory}),
+]
+
+
+def quality_history(metric: str) -> dict[str, Any]:
+    """Return the context of the page.
+
+    Args:
+        metric: the key of the metric of the first chart, like "recall@10"; NDCG@10 if no version has that metric.
+    """
+    artifacts, serving = recent_versions(), version_in_service()
+    reports = [Report.of(artifact) for artifact in artifacts]
+    keys = {key for report in reports for key in report.metrics()}
+    choices = [key for name in METRICS for key in (f"{name}@10", name) if key in keys]
+    metric = metric if metric in choices else MAIN_METRIC
+    versions = [
+        HistoryVersion(
+            artifact,
+            version_status(artifact, serving),
+            TrainingFacts.of(artifact),
+            report.metrics().get(metric),
+            report.metrics("most_popular").get(metric),
         )
-        | {"form": "seconds"},
-        _chart("memory", "Peak memory", {"key": "memory", "label": "Peak memory of the run"}) | {"form": "bytes"},
+        for artifact, report in zip(artifacts, reports, strict=True)
     ]
-
-
-def _chart(name: str, title: str, *series: Shown) -> Shown:
-    return {"name": name, "title": title, "form": "number", "series": list(series)}
-
-
-def _offered(reports: list[Report]) -> list[str]:
-    """Keys of the metrics at ten, or at no K, that any version has."""
-    found = {key for report in reports for key in report.metrics()}
-    return [key for name in METRICS for key in (f"{name}@10", name) if key in found]
-
-
-def _version(artifact: ModelArtifact, report: Report, key: str, serving: str | None) -> Shown:
-    """values: numbers to draw; says: the same in words, under the headings of the table."""
-    stands, making = version_status(artifact, serving), TrainingFacts.of(artifact)
-    quality, popular = report.metrics().get(key), report.metrics("most_popular").get(key)
-    form = metric_of(key).form
-    values: dict[str, float | None] = {
-        "quality": quality.mean if quality else None,
-        "low": quality.low if quality else None,
-        "high": quality.high if quality else None,
-        "popular": popular.mean if popular else None,
-        "plays": artifact.plays,
-        "pairs": making.pairs,
-        "users": artifact.users,
-        "items": artifact.items,
-        "seconds": making.seconds,
-        "training": making.training_seconds,
-        "memory": making.peak_memory,
+    rows = [_table_row(version, metric) for version in versions]
+    return {
+        "charts": _charts(versions, rows, metric),
+        "rows": rows[::-1],  # the newest first
+        "metrics": [{"key": key, "label": label_of(key), "chosen": key == metric} for key in choices],
+        "metric": metric_of(metric),
     }
+
+
+def _charts(versions: list[HistoryVersion], rows: list[dict[str, Any]], metric: str) -> list[Chart]:
+    points = [POINT_STYLES[version.status.key] for version in versions]
+
+    def chart(name: str, title: str, unit: Unit, series: list[Series], *, from_zero: bool = True) -> Chart:
+        return Chart(
+            name,
+            title,
+            [f"{version.artifact.created_at:%-d %b}" for version in versions],
+            series,
+            unit,
+            empty_text="Not recorded for any of these versions.",
+            from_zero=from_zero,
+            links=[row["url"] for row in rows],
+            tooltips=[
+                [row["version"], f"{row['status'].label} · trained {row['trained']}"]
+                + [f"{label}: {text}" for label, text in row["numbers"].items()]
+                for row in rows
+            ],
+        )
+
+    quality = Series(
+        label_of(metric),
+        [version.quality.mean if version.quality else None for version in versions],
+        low=[version.quality.low if version.quality else None for version in versions],
+        high=[version.quality.high if version.quality else None for version in versions],
+        points=points,
+    )
+    popular = Series(
+        "Most popular",
+        [version.popular.mean if version.popular else None for version in versions],
+        color="q-1",
+        dashed=True,
+    )
+    unit = SHARE if metric_of(metric).form.endswith("%") else NUMBER
+    charts = [chart("quality", label_of(metric), unit, [quality, popular], from_zero=False)]
+    for registered in CHARTS:
+        series = [
+            Series(label, [value(version) for version in versions], points=points)
+            if number == 0
+            else Series(label, [value(version) for version in versions], color="q-1", dashed=True)
+            for number, (label, value) in enumerate(registered.values.items())
+        ]
+        charts.append(chart(registered.name, registered.title, registered.unit, series))
+    return charts
+
+
+def _table_row(version: HistoryVersion, metric: str) -> dict[str, Any]:
+    artifact, facts, form = version.artifact, version.facts, metric_of(metric).form
+    quality, popular = version.quality, version.popular
     return {
         "version": artifact.version,
         "url": reverse("admin:recommendations_modelartifact_change", args=[artifact.pk]),
-        "standing": stands.key,
-        "standing_label": stands.label,
+        "status": version.status,
         "trained": moment(artifact.created_at),
-        "values": values,
-        "says": {
-            label_of(key): f"{quality.mean:{form}}" if quality else UNKNOWN,
+        "numbers": {
+            label_of(metric): f"{quality.mean:{form}}" if quality else UNKNOWN,
             "95 % interval": (quality.interval(form) if quality else "") or UNKNOWN,
             "Most popular": f"{popular.mean:{form}}" if popular else UNKNOWN,
-            "Plays": count(values["plays"]),
-            "Pairs": count(values["pairs"]),
-            "Listeners": count(values["users"]),
-            "Tracks": count(values["items"]),
-            "Duration": duration(values["seconds"]),
-            "Memory": size(values["memory"]),
+            "Plays": count(artifact.plays),
+            "Pairs": count(facts.pairs),
+            "Listeners": count(artifact.users),
+            "Tracks": count(artifact.items),
+            "Duration": duration(facts.seconds),
+            "Memory": size(facts.peak_memory),
         },
     }

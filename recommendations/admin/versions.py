@@ -15,7 +15,7 @@ from unfold.decorators import action
 
 from common.admin import ActionButtonAdmin
 from recommendations.admin import formatting
-from recommendations.admin.history import history
+from recommendations.admin.history import quality_history
 from recommendations.admin.report import MAIN_METRIC, Report
 from recommendations.admin.version_page import version_page
 from recommendations.models import ModelArtifact
@@ -53,7 +53,7 @@ class ModelArtifactAdmin(ActionButtonAdmin):
     button_hint = "Puts the version before the one in service back into service, at once and everywhere."
 
     class Media:
-        css = {"all": ["experiments/quality.css"]}
+        css = {"all": ["common/admin_pages.css"]}
 
     def get_urls(self) -> list[URLPattern]:
         name = "recommendations_modelartifact"
@@ -104,8 +104,8 @@ class ModelArtifactAdmin(ActionButtonAdmin):
 
     @action(description="Quality over time", url_path="quality", icon="monitoring", permissions=["view"])  # type: ignore[untyped-decorator]
     def quality(self, request: HttpRequest) -> HttpResponse:
-        shown = history(request.GET.get("metric", ""))
-        return self._page(request, "quality", None, "Quality over time", **shown)
+        context = quality_history(request.GET.get("metric", ""))
+        return self._page(request, "quality", None, "Quality over time", **context)
 
     @action(description="Map of tracks", url_path="map", icon="scatter_plot", permissions=["view"])  # type: ignore[untyped-decorator]
     def map_of_tracks(self, request: HttpRequest, object_id: str) -> HttpResponse:

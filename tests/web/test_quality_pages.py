@@ -35,6 +35,18 @@ GENRES = [
     "punk",
     "dub",
 ]
+# What Chart.js has drawn: whether all charts, where a version's point is, the tooltip, and the highlighted points.
+DRAWN = """() => [...document.querySelectorAll(".quality-chart canvas")].every((canvas) => Chart.getChart(canvas))"""
+POINT = """index => {
+    const { x, y } = Chart.getChart(document.querySelector(".chart-quality canvas")).getDatasetMeta(0).data[index];
+    return { x, y };
+}"""
+TOOLTIP = """() => {
+    const { title, footer } = Chart.getChart(document.querySelector(".chart-quality canvas")).tooltip;
+    return [...title, ...footer];
+}"""
+HIGHLIGHTED = """() => [...document.querySelectorAll(".quality-chart canvas")]
+    .map((canvas) => Chart.getChart(canvas).getActiveElements()[0]?.index)"""
 WORDS = ["Harbour", "Silver", "Night", "Paper", "Salt", "Glass", "Morning", "Electric", "Hollow", "Winter", "Golden"]
 FILL = f"""
 from access.models import User
@@ -105,13 +117,16 @@ def page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iter
 def test_the_operator_follows_quality_to_a_version_and_its_map(page: Page, tmp_path: Path) -> None:
     page.goto(LIST)
     page.get_by_role("link", name="Quality over time").click()
-    point = page.locator(".chart-quality a").nth(14)
-    point.hover()
-    expect(page.locator("#charts .tip")).to_contain_text("Published before · trained 2026-03-15 03:00")
-    expect(page.locator("#charts .cursor[visibility=visible]")).to_have_count(5)
-    page.screenshot(path=tmp_path / "history.png", full_page=True)
-    name = point.get_attribute("data-version")
-    point.click()
+    chart = page.locator(".chart-quality canvas")
+    page.wait_for_function(DRAWN)
+    point = page.evaluate(POINT, 14)
+    chart.hover(position=point)
+    title, *lines = page.evaluate(TOOLTIP)
+    assert lines[0] == "Published before · trained 2026-03-15 03:00"
+    assert page.evaluate(HIGHLIGHTED) == [14] * 5
+    page.screenshot(path=tmp_path / "history.png")
+    name = title
+    chart.click(position=point)
     expect(page.get_by_role("link", name=str(name))).to_be_visible()
     expect(page.get_by_role("heading", name="All metrics: All listeners")).to_be_visible()
     page.screenshot(path=tmp_path / "version.png", full_page=True)

@@ -1,7 +1,7 @@
 // The map of tracks: asks for it, and lets one look around in it.
 
 import { el, placeTip } from "./dom.js";
-import { Drawing } from "./drawing.js";
+import { Drawing } from "./map_canvas.js";
 
 const page = document.getElementById("map");
 const canvas = page.querySelector("canvas");

@@ -151,12 +151,18 @@ def read(client: Client, path: str) -> str:
     return re.sub(r"[\s|]*\|[\s|]*", "|", html.unescape(text))
 
 
-def drawn(client: Client, path: str = QUALITY) -> list[dict[str, Any]]:
-    """What the charts are given of each version."""
-    found = re.search(r'<script id="history".*?>(.*?)</script>', client.get(path).content.decode())
-    assert found is not None
-    versions: list[dict[str, Any]] = json.loads(found[1])["versions"]
-    return versions
+def chart_configs(client: Client, path: str = QUALITY) -> list[dict[str, Any]]:
+    """Return what the page gives to Chart.js, a configuration for each chart."""
+    page = client.get(path).content.decode()
+    return [json.loads(html.unescape(config)) for config in re.findall(r'data-chart="(.*?)"', page)]
+
+
+def charted_values(client: Client, path: str = QUALITY) -> dict[str, list[float | None]]:
+    """Return the values of all lines by label, and the bounds of the interval of the first line."""
+    charts = chart_configs(client, path)
+    first = charts[0]["series"][0]
+    values = {series["label"]: series["values"] for chart in charts for series in chart["series"]}
+    return values | {"quality": first["values"], "low": first["low"], "high": first["high"]}
 
 
 class TestQualityOverTime:
@@ -165,47 +171,53 @@ class TestQualityOverTime:
         held_back, waiting = version(3, report(0.1), gate="held_back"), version(4, report(0.26))
         write_files(serving, [1, 2, 3])
         put_into_service(serving)
-        points = drawn(operator)
-        assert [p["version"] for p in points] == [v.version for v in (before, serving, held_back, waiting)]
-        assert [p["standing"] for p in points] == ["published", "in_service", "held_back", "waiting"]
-        assert [p["url"] for p in points] == [page_of(v) for v in (before, serving, held_back, waiting)]
+        for chart in chart_configs(operator):
+            tooltips = [(version, text.partition(" ·")[0]) for version, text, *_ in chart["tooltips"]]
+            assert tooltips == [
+                (before.version, "Published before"),
+                (serving.version, "In service"),
+                (held_back.version, "Held back"),
+                (waiting.version, "Not published"),
+            ]
+            assert chart["links"] == [page_of(v) for v in (before, serving, held_back, waiting)]
+            assert [point[0] for point in chart["series"][0]["points"]] == ["circle", "circle", "crossRot", "circle"]
         row = f"|{serving.version}|2026-03-03|In service|0.2500|0.2380 to 0.2620|0.0900|125,000|"
         assert row in read(operator, QUALITY)
 
     def test_it_draws_quality_data_time_and_memory(self, operator: Client) -> None:
         version(2, report(0.25))
-        assert drawn(operator)[0]["values"] == {
-            "quality": 0.25,
-            "low": 0.238,
-            "high": 0.262,
-            "popular": 0.09,
-            "plays": 125_000,
-            "pairs": 62_500,
-            "users": 1830,
-            "items": 5040,
-            "seconds": 91.0,
-            "training": 74.6,
-            "memory": 412_000_000,
+        assert charted_values(operator) == {
+            "quality": [0.25],
+            "low": [0.238],
+            "high": [0.262],
+            "NDCG@10": [0.25],
+            "Most popular": [0.09],
+            "Plays": [125_000],
+            "Listener–track pairs": [62_500],
+            "Listeners": [1830],
+            "Tracks": [5040],
+            "Whole run": [91.0],
+            "Training": [74.6],
+            "Peak memory of the run": [412_000_000],
         }
 
     def test_another_metric_may_be_asked_for(self, operator: Client) -> None:
         version(1, report(0.25))
         assert "|Coverage@10|95 % interval|" in read(operator, f"{QUALITY}?metric=coverage@10")
-        assert drawn(operator, f"{QUALITY}?metric=coverage@10")[0]["values"]["quality"] == 0.4
-        assert drawn(operator, f"{QUALITY}?metric=nonsense")[0]["values"]["quality"] == 0.25
+        assert charted_values(operator, f"{QUALITY}?metric=coverage@10")["quality"] == [0.4]
+        assert charted_values(operator, f"{QUALITY}?metric=nonsense")["quality"] == [0.25]
 
     def test_old_reports_have_no_interval_and_missing_ones_no_point(self, operator: Client) -> None:
         version(1, OLD_REPORT)
         version(2, NO_REPORT)
-        old, missing = drawn(operator)
-        assert (old["values"]["quality"], old["values"]["low"], old["values"]["popular"]) == (0.21, None, 0.07)
-        assert (missing["values"]["quality"], missing["values"]["popular"]) == (None, None)
-        assert missing["values"]["plays"] == 125_000
+        values = charted_values(operator)
+        assert (values["quality"], values["low"], values["Most popular"]) == ([0.21, None], [None, None], [0.07, None])
+        assert values["Plays"][1] == 125_000
 
     def test_a_run_that_found_nothing_new_is_not_the_one_that_trained(self, operator: Client) -> None:
         made = version(1, report(0.2))
         TrainingRun.objects.create(artifact=made, trigger="schedule", status="unchanged", finished_at=FIRST_NIGHT)
-        assert drawn(operator)[0]["values"]["seconds"] == 88.0
+        assert charted_values(operator)["Whole run"] == [88.0]
 
     def test_without_versions_it_says_how_to_get_one(self, operator: Client) -> None:
         assert "No version has been trained yet" in read(operator, QUALITY)
