@@ -90,5 +90,5 @@ def _select_files(path: Path, format: str) -> tuple[HistoryImporter, list[Histor
     importer = HISTORY_IMPORTERS[detect_format(path) if format == AUTO else format]
     files = [file for file in list_files(path) if not file.member or importer.includes_member(file.member)]
     if not files:
-        raise FormatError(f"{path.name}: has no listens of {importer.name}; is it the right archive?")
+        raise FormatError(f"{path.name}: contains no {importer.name} listens; check that it is the right archive")
     return importer, files

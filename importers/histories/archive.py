@@ -53,7 +53,7 @@ def list_files(path: Path) -> list[HistoryFile]:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
     except _READ_ERRORS as error:
-        raise FormatError(f"{path.name}: cannot be opened ({error}); is it complete?") from error
+        raise FormatError(f"{path.name}: cannot be opened ({error}); download the export again") from error
     _check_members(path, members)
     return sorted(HistoryFile(path, member.filename, member.file_size) for member in members)
 
@@ -71,7 +71,7 @@ def read_blocks(file: HistoryFile, on_bytes: Callable[[int], None] = lambda n: N
                 yield block
                 on_bytes(len(block))
     except _READ_ERRORS as error:
-        raise FormatError(f"{file}: cannot be read ({error}); is it complete?") from error
+        raise FormatError(f"{file}: cannot be read ({error}); download the export again") from error
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -80,7 +80,7 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         # Nothing is unpacked to disk, so such a name does no harm here, but no service exports it.
         if member.filename.startswith(("/", "\\")) or ".." in member.filename.replace("\\", "/").split("/"):
-            raise FormatError(f"{path.name}: names a file outside of itself; this is no export")
+            raise FormatError(f"{path.name}: contains a path outside of the archive; give the original export")
         if member.flag_bits & _ENCRYPTED:
             raise FormatError(f"{path.name}: is encrypted; unpack it and give the files")
     unpacked, packed = sum(member.file_size for member in members), path.stat().st_size

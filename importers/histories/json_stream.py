@@ -39,10 +39,10 @@ def read_items(blocks: Iterable[bytes], file: str) -> Iterator[tuple[int, Any]]:
         number += 1
         yield number, text.decode_item(f"{file}: item {number}")
     if is_array and not text.starts_with("]"):
-        raise FormatError(f"{file}: ends after item {number} of a list that goes on; get the export again")
+        raise FormatError(f"{file}: ends after item {number}, before the end of the list; download the export again")
     text.position += is_array
     if text.skip_separators():
-        raise FormatError(f"{file}: goes on after the list has ended; get the export again")
+        raise FormatError(f"{file}: continues after the end of the list; download the export again")
 
 
 class _TextBuffer:
@@ -82,7 +82,7 @@ class _TextBuffer:
                 # The item may be incomplete. Doubling the text each time keeps repeated decoding linear.
                 is_final = isinstance(error, RecursionError) or available > MAX_ITEM_LENGTH
                 if is_final or not self.read_more(available):
-                    raise FormatError(f"{place} is not JSON, or the file ends in it; get the export again") from error
+                    raise FormatError(f"{place} is not valid JSON, or is cut off; download the export again") from error
                 continue
             # A number at the end of the text may have further digits.
             is_complete = isinstance(item, dict | list) or self.text[end : end + 1] in _NUMBER_ENDS
@@ -100,7 +100,7 @@ def _decode_blocks(blocks: Iterable[bytes], file: str) -> Iterator[str]:
                 yield text
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise FormatError(f"{file}: is not UTF-8 ({error.reason}); get the export again") from error
+        raise FormatError(f"{file}: is not UTF-8 ({error.reason}); download the export again") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -54,15 +54,13 @@ def _read_csv(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -
     lines = decode_lines(split_lines(read_blocks(file, on_bytes)), "utf-8")
     first = next(lines, None)
     if first is None or first[1] is None:
-        raise FormatError(f"{file}: the first line cannot be read; give the CSV as UTF-8")
+        raise FormatError(f"{file}: the first line cannot be read; save the CSV as UTF-8")
     separator = detect_separator(first[1])
     header = split_header(first[1], separator)
     columns = find_columns(header, _COLUMNS)
     if ABSENT in (columns["artist"], columns["title"], columns["time"]):  # the first line is a row
         if len(header) != len(_COLUMNS_WITHOUT_HEADER):
-            raise FormatError(
-                f"{file}: the columns must be artist, album, title and time, or have a header that says so"
-            )
+            raise FormatError(f"{file}: a file without a header must have the columns artist, album, title and time")
         columns = find_columns(_COLUMNS_WITHOUT_HEADER, _COLUMNS)
         lines = chain([first], lines)
     for line, cells, reason in split_rows(lines, separator, len(header)):

@@ -60,9 +60,9 @@ def _parse_item(item: Any, latest: int) -> ListenRecord:
     if not isinstance(item, dict):
         raise BadValue("item", repr(item)[:80], "an object")
     if item.get(TITLE) is None and (item.get("episode_name") or item.get("audiobook_title") or TITLE in item):
-        raise BadValue(TITLE, "", "the name of a track (this was a podcast, an audiobook or a video)")
+        raise BadValue(TITLE, "", "the name of a track (podcasts, audiobooks and videos are not imported)")
     if item.get("incognito_mode") is True:
-        raise BadValue("incognito_mode", "true", "a play that may be known (it was a private session)")
+        raise BadValue("incognito_mode", "true", "false (plays of a private session are not imported)")
     ms_played = integer_or_none(item.get("ms_played"), MAX_MS)
     if ms_played is None:
         raise BadValue("ms_played", str(item.get("ms_played"))[:80], f"a whole number from 0 to {MAX_MS}")

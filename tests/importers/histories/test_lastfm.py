@@ -91,7 +91,7 @@ def test_only_the_lines_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_without_the_required_columns_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="the columns must be"):
+    with pytest.raises(FormatError, match="must have the columns artist, album, title and time"):
         read(write(tmp_path, "a.csv", "a,b,c,d,e\n1,2,3,4,5\n"))
     for content in (b"", b"\n", b"\x00\x01\x02", b"hello"):
         with pytest.raises(FormatError):

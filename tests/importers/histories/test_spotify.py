@@ -111,7 +111,7 @@ def test_items_that_are_not_plays_are_refused(tmp_path: Path) -> None:
 
 
 def test_deep_nesting_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="is not JSON"):
+    with pytest.raises(FormatError, match="is not valid JSON"):
         read(write(tmp_path, "a.json", "[" * 100_000), format="spotify")
 
 
