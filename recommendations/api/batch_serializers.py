@@ -1,4 +1,4 @@
-"""What `POST /recommend/batch` takes and gives."""
+"""The body of `POST /recommend/batch`, and the schema of its answer."""
 
 from typing import Any
 
@@ -13,45 +13,54 @@ KINDS = {"personal": "personal", "similar": "similar", "popular": "legacy"}
 
 
 class ShelfSerializer(serializers.Serializer[Any]):
-    name = serializers.RegexField(r"^[\w.:-]{1,64}$", help_text="Letters, digits, _ . : -; comes back with the answer.")
+    name = serializers.RegexField(r"^[\w.:-]{1,64}$", help_text="Letters, digits, _ . : -. The answer repeats it.")
     kind = serializers.ChoiceField(choices=list(KINDS))
     limit = serializers.IntegerField(default=20, min_value=1, max_value=MAX_LIMIT)
     track_id = serializers.IntegerField(
-        required=False, min_value=1, max_value=INT64_MAX, help_text="What a `similar` shelf is to be like."
+        required=False, min_value=1, max_value=INT64_MAX, help_text="The track that a `similar` shelf resembles."
     )
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         if (attributes["kind"] == "similar") != ("track_id" in attributes):
-            raise serializers.ValidationError({"track_id": "a similar shelf needs one, and no other shelf has one"})
+            raise serializers.ValidationError(
+                {"track_id": "is required for a similar shelf, and not allowed for another"}
+            )
         return attributes
 
 
 class BatchSerializer(PersonalParameters):
-    """Either `users`, or `shelves` of one listener."""
+    """Either `users`, or the `shelves` of one listener."""
 
     users = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=INT64_MAX),
         required=False,
         min_length=1,
         max_length=MAX_LISTENERS,
-        help_text=f"Ids of up to {MAX_LISTENERS} listeners, for service keys; a token's listener may name itself.",
+        help_text=f"Ids of up to {MAX_LISTENERS} listeners, for service keys; with a token only the listener's own id.",
     )
     user_id = serializers.IntegerField(
-        required=False, min_value=1, max_value=INT64_MAX, help_text="Whose shelves, for service keys."
+        required=False,
+        min_value=1,
+        max_value=INT64_MAX,
+        help_text="For service keys: the listener whose shelves these are.",
     )
     shelves = serializers.ListField(
-        child=ShelfSerializer(), required=False, min_length=1, max_length=MAX_SHELVES, help_text="Of one listener."
+        child=ShelfSerializer(),
+        required=False,
+        min_length=1,
+        max_length=MAX_SHELVES,
+        help_text="The rows of one listener's screen.",
     )
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         if ("users" in attributes) == ("shelves" in attributes):
             raise serializers.ValidationError({"users": "send either users or shelves"})
-        names = [one["name"] for one in attributes.get("shelves", [])]
+        names = [shelf["name"] for shelf in attributes.get("shelves", [])]
         if len(set(names)) < len(names):
-            raise serializers.ValidationError({"shelves": "each shelf needs a name of its own"})
+            raise serializers.ValidationError({"shelves": "names must be unique"})
         users = attributes.get("users", [])
         if len(set(users)) < len(users):
-            raise serializers.ValidationError({"users": "each listener may be named once"})
+            raise serializers.ValidationError({"users": "ids must be unique"})
         return attributes
 
 

@@ -1,4 +1,7 @@
-"""Parameters are parsed here; answers are plain dicts, and the serializers of them are for the schema."""
+"""Query parameters, and the schema of answers.
+
+Answers are not rendered by these serializers, which would take ten times as long.
+"""
 
 from typing import Any
 
@@ -13,28 +16,31 @@ SOURCES = [*CANDIDATE_SOURCES, "content"]  # content: what similar answers are f
 
 
 class _Limit(serializers.IntegerField):
-    """1 to 100; anything else is refused with a sentence, never clamped."""
+    """An integer from 1 to 100. Another value is an error, not the nearest limit."""
 
     def __init__(self, default: int) -> None:
-        said = f"must be an integer from 1 to {MAX_LIMIT}"
-        messages: dict[str, Any] = dict.fromkeys(("invalid", "min_value", "max_value", "max_string_length"), said)
+        message = f"must be an integer from 1 to {MAX_LIMIT}"
+        messages: dict[str, Any] = dict.fromkeys(("invalid", "min_value", "max_value", "max_string_length"), message)
         super().__init__(
             default=default, min_value=1, max_value=MAX_LIMIT, error_messages=messages, help_text=f"1 to {MAX_LIMIT}."
         )
 
 
 class _Parameters(serializers.Serializer[Any]):
-    explain = serializers.BooleanField(default=False, help_text="Say why each track was picked.")
+    explain = serializers.BooleanField(default=False, help_text="Explain why each track was picked.")
     placement = serializers.RegexField(
         r"^[\w.:-]{1,64}$",
         default="",
         allow_blank=True,
-        help_text="Where in the app it is shown, for counting what came of it: letters, digits, _ . : -",
+        help_text="Where in the app the answer is shown, for the engagement figures: letters, digits, _ . : -",
     )
     market = serializers.RegexField(
-        r"^[A-Z]{2}$", default="", allow_blank=True, help_text="Where, as DE; without it, that of the listener."
+        r"^[A-Z]{2}$",
+        default="",
+        allow_blank=True,
+        help_text="A country code such as DE; by default the market of the listener.",
     )
-    explicit = serializers.BooleanField(default=True, help_text="False: no tracks marked as explicit.")
+    explicit = serializers.BooleanField(default=True, help_text="If false, leave out tracks marked as explicit.")
 
 
 class SimilarParameters(_Parameters):
@@ -43,13 +49,13 @@ class SimilarParameters(_Parameters):
         required=False,
         min_value=1,
         max_value=INT64_MAX,
-        help_text="For service keys: whose dislikes and blocks count. A token's listener is its own.",
+        help_text="For service keys: the listener whose dislikes and blocks apply. A token implies its own listener.",
     )
 
 
 class PersonalParameters(_Parameters):
     limit = _Limit(20)
-    exclude_played = serializers.BooleanField(default=True, help_text="Leave out what the listener has played.")
+    exclude_played = serializers.BooleanField(default=True, help_text="Leave out tracks that the listener has played.")
 
 
 class ExplanationSerializer(serializers.Serializer[Any]):
@@ -69,7 +75,9 @@ class AnswerSerializer(serializers.Serializer[Any]):
     strategy = serializers.ChoiceField(choices=[*SOURCES, "none"])
     model_version = serializers.CharField(allow_null=True)
     generated_at = serializers.DateTimeField()
-    degraded = serializers.BooleanField(help_text="The service is not as it should be; the answer is the best it can.")
+    degraded = serializers.BooleanField(
+        help_text="Whether the answer was made without the model version that should serve."
+    )
     fallback_reason = serializers.ChoiceField(
         choices=[
             "no_model",

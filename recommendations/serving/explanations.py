@@ -5,13 +5,13 @@ from typing import Any
 from engine.bundle.model_bundle import ModelBundle
 from engine.pipeline import Pick
 from engine.ranking.explain import explain_by_history
-from recommendations.serving.slate import Slate
+from recommendations.serving.slate import RankedSlate
 from tracks.card_cache import track_card_cache
 
 _FROM_HISTORY = {"personal", "early", "neighbours", "similar"}
 
 
-def explain_picks(bundle: ModelBundle, slate: Slate, catalogue_revision: int | None) -> dict[int, dict[str, Any]]:
+def explain_picks(bundle: ModelBundle, slate: RankedSlate, catalogue_revision: int | None) -> dict[int, dict[str, Any]]:
     """Return the text of each pick and the tracks it names, by track id."""
     reasons = {
         pick.track_id: explain_by_history(bundle, pick.track_id, slate.evidence) if pick.source in _FROM_HISTORY else []

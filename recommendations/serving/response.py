@@ -14,14 +14,14 @@ from recommendations.serving.explanations import explain_picks
 from recommendations.serving.model_cache import LoadedModel
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
 from recommendations.serving.response_cache import CachedResponse
-from recommendations.serving.slate import Slate
+from recommendations.serving.slate import RankedSlate
 
 
 def render(
     request: RecommendationRequest,
     context: RequestContext,
     model: LoadedModel,
-    slate: Slate,
+    slate: RankedSlate,
     dependencies: tuple[Any, ...],
 ) -> CachedResponse:
     """Render the answer.

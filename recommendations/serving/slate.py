@@ -28,7 +28,7 @@ class UnknownTrack(Exception):
 
 
 @dataclass(frozen=True)
-class Slate:
+class RankedSlate:
     """The tracks of one answer.
 
     Attributes:
@@ -125,7 +125,7 @@ def rank(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
         return rank_tracks(bundle, query, policy)
 
 
-def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> Slate:
+def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> RankedSlate:
     """Build a full slate. Without a single track in the catalogue it is empty.
 
     Args:
@@ -141,7 +141,7 @@ def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> Slate:
         reason = reason or "no_known_tracks"
     if ranking.repeats:
         reason = reason or "nothing_new"
-    return Slate(ranking, cards, reason, plan.evidence)
+    return RankedSlate(ranking, cards, reason, plan.evidence)
 
 
 def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCard]]:
