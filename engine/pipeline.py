@@ -108,11 +108,11 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
     """
     with bundle.workspaces.borrow() as workspace:
         workspace.mask = bundle.workspaces.mask(query.unavailable)
-        workspace.add(bundle.items.known_rows(query.forbidden), FORBIDDEN)
-        workspace.add(bundle.items.known_rows(query.exclude), EXCLUDED)
+        workspace.exclude(bundle.items.known_rows(query.forbidden), FORBIDDEN)
+        workspace.exclude(bundle.items.known_rows(query.exclude), EXCLUDED)
         picks = _retrieve(bundle, query, policy, workspace)
         if repeats := not picks and policy.may_repeat:
-            workspace.drop(EXCLUDED)
+            workspace.readmit(EXCLUDED)
             picks = _retrieve(bundle, query, policy, workspace)
     for name in policy.rerankers:
         picks = RERANKERS[name](picks, bundle, query, policy.weights)
@@ -127,8 +127,8 @@ def _retrieve(bundle: ModelBundle, query: Query, policy: Policy, workspace: Sear
         if missing < 1:
             break
         rows, scores = SOURCES[name](bundle, query, workspace, missing)
-        workspace.drop(VOTED)
-        workspace.add(rows, TAKEN)
+        workspace.readmit(VOTED)
+        workspace.exclude(rows, TAKEN)
         track_ids, rounded = bundle.items.ids[rows].tolist(), np.round(scores, 6).tolist()
         picks += [Pick(track, score, name) for track, score in zip(track_ids, rounded, strict=True)]
     return picks

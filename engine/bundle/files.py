@@ -1,4 +1,4 @@
-"""One version on disk: a folder with `model.npz` and `manifest.json`."""
+"""One version on disk: a folder with `model.npz`, `manifest.json` and possibly index files."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from engine.models.base import FoldInConfig
 
 FORMAT = "musicrec-bundle"
 FORMAT_VERSION = 3
-READABLE = (2, 3)  # 2 has no `searched` arrays: they are computed when it is loaded
+READABLE_VERSIONS = (2, 3)  # version 2 has no sorted items: they are computed when it is loaded
 MODEL_FILE, MANIFEST_FILE = "model.npz", "manifest.json"
-DTYPES: dict[str, tuple[type[np.generic], int]] = {
+# The arrays of model.npz named like an attribute of the bundle: dtype and number of dimensions.
+BUNDLE_ARRAYS: dict[str, tuple[type[np.generic], int]] = {
     "parameters": (np.uint8, 1),
     "item_ids": (np.int64, 1),
     "item_factors": (np.float32, 2),
@@ -36,42 +37,55 @@ DTYPES: dict[str, tuple[type[np.generic], int]] = {
     "user_factors": (np.float32, 2),
     "user_stamps": (np.int64, 2),
 }
-SEARCHED: dict[str, type[np.generic]] = {
-    "rows": np.int32,
-    "factors": np.float32,
-    "norms": np.float32,
-    "listeners": np.float32,
-    "mean": np.float64,
-    "covariance": np.float64,
+# The attributes of the sorted items: name in the file and dtype.
+SORTED_ITEMS_ARRAYS: dict[str, tuple[str, type[np.generic]]] = {
+    "rows": ("searched_rows", np.int32),
+    "factors": ("searched_factors", np.float32),
+    "norms": ("searched_norms", np.float32),
+    "log_popularity": ("searched_listeners", np.float32),
+    "mean": ("searched_mean", np.float64),
+    "covariance": ("searched_covariance", np.float64),
 }
-NEIGHBOURS: dict[str, type[np.generic]] = {"indptr": np.int64, "indices": np.int32, "weights": np.float32}
+# The attributes of the neighbours of a component: dtype. In the file their names begin with "neighbours<number>_".
+NEIGHBOURS_ARRAYS: dict[str, type[np.generic]] = {"indptr": np.int64, "indices": np.int32, "weights": np.float32}
 
 
 class UnsupportedFormat(Exception):
-    """A bundle of a format this release does not read."""
+    """The bundle has a format that this release does not read."""
 
 
 def write_bundle(
-    folder: Path, bundle: ModelBundle, manifest: dict[str, Any], indexing: IndexConfig | None = None
+    folder: Path, bundle: ModelBundle, manifest: dict[str, Any], index_config: IndexConfig | None = None
 ) -> None:
-    """Write the files into an existing `folder`, fsynced. `manifest`: JSON-ready, added to what is always there."""
-    indexes = write_indexes(folder, bundle, indexing or IndexConfig())
-    derived: dict[str, NDArray[Any]] = {
+    """Write the files of a version into an existing folder, and fsync them.
+
+    Args:
+        manifest: JSON-ready, added to what every manifest contains.
+    """
+    indexes = write_indexes(folder, bundle, index_config or IndexConfig())
+    # What decides the answers is under the checksum of model.npz; the manifest is for people.
+    parameters = {
+        "version": bundle.version,
+        "algorithm": bundle.algorithm,
+        "recipe": bundle.ensemble.to_dict(),
+        "parts": len(bundle.neighbours),
+        "factor_part": bundle.factor_component,
+        "fold_in": asdict(bundle.fold_in),
+        "statistics": asdict(bundle.statistics),
+        "indexes": indexes,
+    }
+    arrays: dict[str, NDArray[Any]] = {
         "item_ids": bundle.items.ids,
         "user_ids": bundle.users.ids,
-        "parameters": _parameters(bundle, indexes),
+        "parameters": np.frombuffer(json.dumps(parameters).encode(), np.uint8),
     }
-    searched = {f"searched_{name}": getattr(bundle.norm_sorted_items, name) for name in SEARCHED}
-    neighbours = {
-        _member(part, name): getattr(lists, name)
-        for part, lists in enumerate(bundle.neighbours)
-        if lists is not None
-        for name in NEIGHBOURS
-    }
-    save_npz(
-        folder / MODEL_FILE,
-        derived | {n: getattr(bundle, n) for n in DTYPES if n not in derived} | neighbours | searched,
-    )
+    arrays |= {name: getattr(bundle, name) for name in BUNDLE_ARRAYS if name not in arrays}
+    for component, neighbours in enumerate(bundle.neighbours):
+        if neighbours is not None:
+            arrays |= {_neighbours_name(component, name): getattr(neighbours, name) for name in NEIGHBOURS_ARRAYS}
+    items = bundle.norm_sorted_items
+    arrays |= {name: getattr(items, attribute) for attribute, (name, _) in SORTED_ITEMS_ARRAYS.items()}
+    save_npz(folder / MODEL_FILE, arrays)
     write_json(
         folder / MANIFEST_FILE,
         {
@@ -89,133 +103,136 @@ def write_bundle(
 
 
 def mapped_files(folder: Path) -> tuple[Path, ...]:
-    """What stays mapped of a version that is in use: none of it may be changed in place."""
+    """Return the files that stay mapped while a version is in use; they must not be changed in place."""
     return folder / MODEL_FILE, *sorted(folder.glob(index_file_name("*")))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest. Raises FileNotFoundError, DamagedFile, or UnknownFormat with the remedy."""
+    """Read the manifest of a version.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedFile: it is not JSON.
+        UnsupportedFormat: another release wrote it; the message says what to do.
+    """
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
     except ValueError as error:
         raise DamagedFile(f"{MANIFEST_FILE}: not JSON ({error})") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise UnsupportedFormat(f"{MANIFEST_FILE}: not a musicrec bundle; train a new version")
-    if manifest.get("format_version") not in READABLE:
-        found = manifest.get("format_version")
+    if manifest.get("format_version") not in READABLE_VERSIONS:
         raise UnsupportedFormat(
-            f"{MANIFEST_FILE}: format version {found}, this release reads {' and '.join(map(str, READABLE))}; "
+            f"{MANIFEST_FILE}: format version {manifest.get('format_version')}, "
+            f"this release reads {' and '.join(map(str, READABLE_VERSIONS))}; "
             "train a new version or run the release that wrote it"
         )
     return manifest
 
 
 def read_bundle(folder: Path, *, verify: bool = True) -> ModelBundle:
-    """The bundle of a version's folder, its arrays mapped. Raises as `read_manifest` and `map_npz` do."""
+    """Load the version of a folder, with its arrays mapped.
+
+    Args:
+        verify: compare the checksums, which reads the files once.
+
+    Raises:
+        FileNotFoundError, DamagedFile, UnsupportedFormat: as `read_manifest` and `map_npz` do; the message names the
+            file and the fault.
+    """
     manifest = read_manifest(folder)
     arrays = map_npz(folder / MODEL_FILE, verify=verify)
     try:
         parameters = json.loads(arrays.pop("parameters").tobytes())
         if parameters["version"] != folder.name:
             raise DamagedFile(f"{MODEL_FILE}: is version {parameters['version']}, in the folder of {folder.name}")
-        recipe = EnsembleConfig.from_dict(parameters["recipe"])
-        neighbours = tuple(_neighbours(arrays, part, len(arrays["item_ids"])) for part in range(parameters["parts"]))
-        searched = _searched(arrays)
-        _check(arrays, manifest)
+        ensemble = EnsembleConfig.from_dict(parameters["recipe"])
+        item_count = len(arrays["item_ids"])
+        neighbours = tuple(_pop_neighbours(arrays, i, item_count) for i in range(parameters["parts"]))
+        stored_items = _pop_sorted_items(arrays)
+        _check_shapes(arrays, manifest)
         bundle = ModelBundle(
             version=parameters["version"],
             algorithm=parameters["algorithm"],
-            ensemble=recipe,
-            factor_part=parameters["factor_part"],
+            ensemble=ensemble,
+            factor_component=parameters["factor_part"],
             neighbours=neighbours,
             fold_in=FoldInConfig(**parameters["fold_in"]),
             statistics=PlayStatistics(**parameters["statistics"]),
             items=IdMap(arrays.pop("item_ids")),
             users=IdMap(arrays.pop("user_ids")),
-            searched=searched,
+            stored_items=stored_items,
             ann_indexes=read_indexes(folder, parameters.get("indexes", {}), verify=verify),
             **arrays,
         )
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise DamagedFile(f"{MODEL_FILE}: {error!r}") from error
-    _ = bundle.norm_sorted_items.bounds  # now, not while somebody waits for an answer
+    _ = bundle.norm_sorted_items.block_bounds  # compute them now rather than in the first request
     return bundle
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write and fsync; dates and paths as text."""
+    """Write JSON and fsync it; dates and paths become text."""
     with open(path, "w") as f:
         json.dump(content, f, indent=2, default=str)
         f.flush()
         os.fsync(f.fileno())
 
 
-def _parameters(bundle: ModelBundle, indexes: dict[str, dict[str, Any]]) -> NDArray[np.uint8]:
-    """What steers the answers, under the checksum of `model.npz`; the manifest is for people."""
-    steering = {
-        "version": bundle.version,
-        "algorithm": bundle.algorithm,
-        "recipe": bundle.ensemble.to_dict(),
-        "parts": len(bundle.neighbours),
-        "factor_part": bundle.factor_part,
-        "fold_in": asdict(bundle.fold_in),
-        "statistics": asdict(bundle.statistics),
-        "indexes": indexes,
-    }
-    return np.frombuffer(json.dumps(steering).encode(), np.uint8)
+def _neighbours_name(component: int, name: str) -> str:
+    return f"neighbours{component}_{name}"
 
 
-def _member(part: int, name: str) -> str:
-    return f"neighbours{part}_{name}"
-
-
-def _neighbours(arrays: dict[str, NDArray[Any]], part: int, items: int) -> Neighbours | None:
-    """Takes the arrays of one part out of `arrays`; None for a part without neighbours."""
-    if _member(part, "indptr") not in arrays:
+def _pop_neighbours(arrays: dict[str, NDArray[Any]], component: int, item_count: int) -> Neighbours | None:
+    """Take the arrays of one component out of `arrays`; None if it has no neighbours."""
+    if _neighbours_name(component, "indptr") not in arrays:
         return None
-    taken = {name: arrays.pop(_member(part, name)) for name in NEIGHBOURS}
-    for name, dtype in NEIGHBOURS.items():
-        if taken[name].dtype != dtype or taken[name].ndim != 1:
-            raise DamagedFile(f"{MODEL_FILE}: {_member(part, name)} is {taken[name].dtype} {taken[name].shape}")
-    if not len(taken["indptr"]) == items + 1 or not taken["indptr"][-1] == len(taken["indices"]) == len(
-        taken["weights"]
-    ):
-        raise DamagedFile(f"{MODEL_FILE}: the neighbours of part {part} do not fit {items} tracks")
-    return Neighbours(**taken)
+    popped = {name: arrays.pop(_neighbours_name(component, name)) for name in NEIGHBOURS_ARRAYS}
+    for name, dtype in NEIGHBOURS_ARRAYS.items():
+        if popped[name].dtype != dtype or popped[name].ndim != 1:
+            full_name = _neighbours_name(component, name)
+            raise DamagedFile(f"{MODEL_FILE}: {full_name} is {popped[name].dtype} {popped[name].shape}")
+    neighbours = Neighbours(**popped)
+    entries = len(neighbours.indices)
+    if len(neighbours.indptr) != item_count + 1 or not neighbours.indptr[-1] == entries == len(neighbours.weights):
+        raise DamagedFile(f"{MODEL_FILE}: the neighbours of component {component} do not fit {item_count} tracks")
+    return neighbours
 
 
-def _searched(arrays: dict[str, NDArray[Any]]) -> NormSortedItems | None:
-    """Takes its arrays out of `arrays`; None for a version written without them."""
-    if not any(name.startswith("searched_") for name in arrays):
+def _pop_sorted_items(arrays: dict[str, NDArray[Any]]) -> NormSortedItems | None:
+    """Take the arrays of the sorted items out of `arrays`; None for a version written without them."""
+    if not any(name in arrays for name, _ in SORTED_ITEMS_ARRAYS.values()):
         return None
-    taken = {name: arrays.pop(f"searched_{name}") for name in SEARCHED}
-    k, width = len(taken["rows"]), arrays["item_factors"].shape[1]
+    popped = {attribute: arrays.pop(name) for attribute, (name, _) in SORTED_ITEMS_ARRAYS.items()}
+    k, width = len(popped["rows"]), arrays["item_factors"].shape[1]
     shapes: dict[str, tuple[int, ...]] = {"factors": (k, width), "mean": (width + 1,)}
     shapes["covariance"] = (width + 1, width + 1)
-    for name, dtype in SEARCHED.items():
-        if taken[name].dtype != dtype or taken[name].shape != shapes.get(name, (k,)):
-            raise DamagedFile(f"{MODEL_FILE}: searched_{name} is {taken[name].dtype} {taken[name].shape}")
-    if k and not 0 <= int(taken["rows"].min()) <= int(taken["rows"].max()) < len(arrays["item_ids"]):
-        raise DamagedFile(f"{MODEL_FILE}: searched_rows are not those of {len(arrays['item_ids'])} tracks")
-    return NormSortedItems(**taken)
+    for attribute, (name, dtype) in SORTED_ITEMS_ARRAYS.items():
+        array = popped[attribute]
+        if array.dtype != dtype or array.shape != shapes.get(attribute, (k,)):
+            raise DamagedFile(f"{MODEL_FILE}: {name} is {array.dtype} {array.shape}")
+    item_count = len(arrays["item_ids"])
+    if k and not 0 <= int(popped["rows"].min()) <= int(popped["rows"].max()) < item_count:
+        raise DamagedFile(f"{MODEL_FILE}: searched_rows has rows beyond its {item_count} tracks")
+    return NormSortedItems(**popped)
 
 
-def _check(arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> None:
-    expected_names = DTYPES.keys() - {"parameters"}
+def _check_shapes(arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> None:
+    expected_names = BUNDLE_ARRAYS.keys() - {"parameters"}
     if arrays.keys() != expected_names:
         raise DamagedFile(f"{MODEL_FILE}: arrays {sorted(arrays)}, expected {sorted(expected_names)}")
     for name in expected_names:
-        dtype, dimensions = DTYPES[name]
+        dtype, dimensions = BUNDLE_ARRAYS[name]
         if arrays[name].dtype != dtype or arrays[name].ndim != dimensions:
             raise DamagedFile(f"{MODEL_FILE}: {name} is {arrays[name].dtype} {arrays[name].shape}")
     n, m, f = manifest.get("items"), manifest.get("users"), manifest.get("factors")
-    expected: dict[str, tuple[int | None, ...]] = {
+    shapes: dict[str, tuple[int | None, ...]] = {
         "item_factors": (n, f),
         "user_factors": (m, f),
         "user_stamps": (m, 2),
         "gramian": (f, f),
     }
-    expected |= {"item_ids": (n,), "user_ids": (m,), "item_norms": (n,), "popularity": (n,), "popular_rows": (n,)}
-    for name, shape in expected.items():
+    shapes |= {"item_ids": (n,), "user_ids": (m,), "item_norms": (n,), "popularity": (n,), "popular_rows": (n,)}
+    for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise DamagedFile(f"{MODEL_FILE}: {name} has shape {arrays[name].shape}, {MANIFEST_FILE} says {shape}")

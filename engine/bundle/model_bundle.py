@@ -1,4 +1,4 @@
-"""ModelBundle: the frozen arrays and parameters of one trained version; they answer everything."""
+"""The frozen arrays and parameters of one trained version, from which every query is answered."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Which tracks a played track speaks for: CSR (n, n) by its arrays, a row a played track.
+    """The votes of each played track for other tracks, as a CSR matrix (n, n).
 
-    indptr: int64 (n + 1,) · indices: int32 (nnz,), ascending in a row · weights: float32 (nnz,).
+    Attributes:
+        indptr: int64 (n + 1,).
+        indices: ascending within a row, int32 (nnz,).
+        weights: float32 (nnz,).
     """
 
     indptr: NDArray[np.int64]
@@ -34,31 +37,38 @@ class Neighbours:
     weights: Vector
 
     @classmethod
-    def of(cls, matrix: sp.csr_matrix) -> Neighbours:
+    def from_csr(cls, matrix: sp.csr_matrix) -> Neighbours:
         return cls(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
 
     def row(self, track: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """What one track lends to others: their rows int64 (k,), and float64 (k,)."""
+        """Return the rows that one track votes for, int64 (k,), and the weights of its votes, float64 (k,)."""
         span = slice(self.indptr[track], self.indptr[track + 1])
         return self.indices[span].astype(np.int64), self.weights[span].astype(np.float64)
 
     def weight(self, track: int, other: int) -> float:
-        """What one track lends to another, 0 where that is not among its neighbours."""
-        begin, end = self.indptr[track], self.indptr[track + 1]
-        place = begin + np.searchsorted(self.indices[begin:end], other)
+        """Return the weight of one track's vote for another; 0 if that is not among its neighbours."""
+        start, end = self.indptr[track], self.indptr[track + 1]
+        place = start + np.searchsorted(self.indices[start:end], other)
         return float(self.weights[place]) if place < end and self.indices[place] == other else 0.0
 
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """n tracks, m listeners, f factors; a version without factors has f = 0.
+    """One trained version: n tracks, m listeners, f factors; f is 0 in a version without factors.
 
-    item_factors: float32 (n, f), damped as the recipe says · item_norms: float32 (n,), of them, 0 for a track nobody
-    played · gramian: float64 (f, f), YᵀY of the factors before damping · popularity: float32 (n,), listeners ·
-    popular_rows: int64 (n,), most popular first · user_factors: float32 (m, f) · user_stamps: int64 (m, 2),
-    (interactions, newest UNIX second) the model has seen · neighbours: of each part of the recipe, None where it has
-    none · factor_part: which part of the recipe the factors are of, None for none · searched: what a search for the
-    best goes by, None for a version that was written without it · nearest: approximate indexes, by what they are for.
+    Attributes:
+        version: None for a bundle without a model, made of the catalogue.
+        item_factors: damped as the ensemble says, float32 (n, f).
+        item_norms: of these factors, 0 for a track that nobody played, float32 (n,).
+        gramian: YᵀY of the factors before damping, float64 (f, f).
+        popularity: number of listeners, float32 (n,).
+        popular_rows: most popular first, int64 (n,).
+        user_factors: float32 (m, f).
+        user_stamps: (number of interactions, UNIX second of the newest) that the model has seen, int64 (m, 2).
+        factor_component: index of the component that has the factors; None without factors.
+        neighbours: of each component of the ensemble; None for one that has none.
+        stored_items: the sorted items of the file; None if the version was written without them.
+        ann_indexes: approximate indexes by purpose, `FOR_LISTENERS` or `FOR_TRACKS`.
     """
 
     version: str | None
@@ -73,19 +83,19 @@ class ModelBundle:
     user_factors: NDArray[np.float32]
     user_stamps: NDArray[np.int64]
     ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
-    factor_part: int | None = None
+    factor_component: int | None = None
     neighbours: tuple[Neighbours | None, ...] = ()
     fold_in: FoldInConfig = field(default_factory=FoldInConfig)
     statistics: PlayStatistics = field(default_factory=PlayStatistics)
-    searched: NormSortedItems | None = None
+    stored_items: NormSortedItems | None = None
     ann_indexes: Mapping[str, AnnIndex] = field(default_factory=dict)
 
     @cached_property
     def norm_sorted_items(self) -> NormSortedItems:
-        """The tracks that somebody played, in the order of a search; computed once where the version has none."""
-        if self.searched is not None:
-            return self.searched
-        return NormSortedItems.of(self.item_factors, self.item_norms, self.popularity)
+        """The played tracks in the order of an exact search; sorted once if the file has no order."""
+        if self.stored_items is not None:
+            return self.stored_items
+        return NormSortedItems.from_factors(self.item_factors, self.item_norms, self.popularity)
 
     @cached_property
     def workspaces(self) -> WorkspacePool:
@@ -93,19 +103,20 @@ class ModelBundle:
 
     @property
     def factors(self) -> int:
+        """The number of factors f."""
         return int(self.item_factors.shape[1])
 
     @property
     def factor_damping(self) -> float:
-        return 0.0 if self.factor_part is None else self.ensemble.components[self.factor_part].damping
+        return 0.0 if self.factor_component is None else self.ensemble.components[self.factor_component].damping
 
     def item_row(self, track_id: int) -> int | None:
-        """The row of a track that somebody played, else None."""
+        """Return the row of a track; None if it is unknown or nobody played it."""
         row = self.items.row(track_id)
         return row if row is not None and self.popularity[row] > 0 else None
 
     def known_pairs(self, history: UserItemPairs) -> UserItemPairs:
-        """Select a listener's pairs that speak for or against tracks that somebody played.
+        """Select the pairs of one listener that speak for or against a track that somebody played.
 
         Args:
             history: its `track` column holds track ids.
@@ -119,18 +130,13 @@ class ModelBundle:
         return replace(history.where(relevant), track=rows[relevant])
 
     def user_row(self, user_id: int, stamp: tuple[int, int]) -> int | None:
-        """The row of a listener whose plays are still those the model has seen, else None."""
+        """Return the row of a listener; None if it is unknown or the model has not seen their latest interactions."""
         row = self.users.row(user_id)
         return row if row is not None and tuple(self.user_stamps[row]) == stamp else None
 
 
-def rows_by_popularity(popularity: Vector) -> NDArray[np.int64]:
-    """Rows, the most popular first, ties by row."""
-    return np.argsort(-popularity, kind="stable").astype(np.int64)
-
-
 def apply_popularity_damping(model: FittedModel, damping: float, popularity: Vector) -> FittedModel:
-    """What a part offers, its tracks divided by popularity^damping."""
+    """Divide the scores of each track by popularity^damping, to offer fewer of the popular tracks."""
     if not damping:
         return model
     scale = np.power(np.maximum(popularity, 1), -damping).astype(np.float32)
@@ -153,42 +159,50 @@ def assemble_bundle(
     user_stamps: NDArray[np.int64] | None = None,
     statistics: PlayStatistics | None = None,
 ) -> ModelBundle:
-    """A bundle with everything that can be derived derived. learnt: of each part of the recipe, not yet damped."""
+    """Build a bundle and derive everything that can be derived.
+
+    Args:
+        popularity: number of listeners of each track, float32 (n,).
+        fitted_models: one per component of the ensemble, not yet damped; none for a bundle without a model.
+    """
     ensemble, users = ensemble or EnsembleConfig(), users if users is not None else IdMap.from_ids([])
     n, m = len(items), len(users)
-    part = next((i for i, one in enumerate(fitted_models) if one.factors is not None), None)
-    raw = fitted_models[part].factors if part is not None else None
-    user_factors, wide = raw if raw is not None else (np.zeros((m, 0), np.float32), np.zeros((n, 0), np.float32))
-    ready = [
-        apply_popularity_damping(one, p.damping, popularity)
-        for one, p in zip(fitted_models, ensemble.components, strict=bool(fitted_models))
+    damped_models = [
+        apply_popularity_damping(model, component.damping, popularity)
+        for model, component in zip(fitted_models, ensemble.components, strict=bool(fitted_models))
     ]
-    item_factors = wide
-    if part is not None and (scored := ready[part].factors) is not None:
-        item_factors = scored[1]
-    gram = wide.astype(np.float64)
+    user_factors, raw_item_factors = np.zeros((m, 0), np.float32), np.zeros((n, 0), np.float32)
+    item_factors, fold_in, factor_component = raw_item_factors, FoldInConfig(), None
+    for i, (model, damped) in enumerate(zip(fitted_models, damped_models, strict=True)):
+        if model.factors is not None and damped.factors is not None:
+            (user_factors, raw_item_factors), item_factors = model.factors, damped.factors[1]
+            fold_in, factor_component = model.fold_in, i
+            break
+    y = raw_item_factors.astype(np.float64)
     return ModelBundle(
         version=version,
         algorithm=ensemble.algorithm if fitted_models else "none",
         items=items,
         item_factors=item_factors,
         item_norms=np.linalg.norm(item_factors, axis=1).astype(np.float32),
-        gramian=gram.T @ gram,
+        gramian=y.T @ y,
         popularity=popularity,
-        popular_rows=rows_by_popularity(popularity),
+        popular_rows=np.argsort(-popularity, kind="stable").astype(np.int64),
         users=users,
         user_factors=user_factors,
         user_stamps=user_stamps if user_stamps is not None else np.zeros((m, 2), np.int64),
         ensemble=ensemble,
-        factor_part=part,
-        neighbours=tuple(None if one.neighbours is None else Neighbours.of(one.neighbours) for one in ready),
-        fold_in=fitted_models[part].fold_in if part is not None else FoldInConfig(),
+        factor_component=factor_component,
+        neighbours=tuple(
+            None if model.neighbours is None else Neighbours.from_csr(model.neighbours) for model in damped_models
+        ),
+        fold_in=fold_in,
         statistics=statistics or PlayStatistics(),
     )
 
 
 def catalogue_bundle(track_ids: ArrayLike, popularity: dict[int, float] | None = None) -> ModelBundle:
-    """What is known without any model: which tracks there are and how many listeners the popular ones have."""
+    """Build a bundle without a model: the tracks there are, and the number of listeners of some by track id."""
     items = IdMap.from_ids(track_ids)
     listeners = np.zeros(len(items), np.float32)
     if popularity:

@@ -1,4 +1,4 @@
-"""What a query must leave out, and arrays as long as the catalogue that queries borrow instead of making them."""
+"""The tracks that a query leaves out, in arrays as long as the catalogue that queries borrow rather than allocate."""
 
 from __future__ import annotations
 
@@ -14,88 +14,104 @@ from numpy.typing import NDArray
 from engine.data.id_map import IdMap
 
 Rows = NDArray[np.int64]
+# Why a track is left out. Bits, because several reasons may hold for one track.
 FORBIDDEN, EXCLUDED, TAKEN, VOTED = 1, 2, 4, 8
-MOST_MASKS = 64  # long lists that are kept as masks, a byte a track each
+MAX_MASKS = 64  # masks kept in memory, one byte per track each
 
 
 @dataclass(frozen=True)
 class ExclusionMask:
-    """Rows never to offer, shared by queries: bool (n,), and the rows that are left as bits, lowest first."""
+    """Tracks that are never offered, shared by many queries.
 
-    out: NDArray[np.bool_]
+    Attributes:
+        excluded: bool (n,).
+    """
+
+    excluded: NDArray[np.bool_]
 
     @cached_property
-    def bits_left(self) -> NDArray[np.uint8]:
-        return np.packbits(~self.out, bitorder="little")
+    def available_bits(self) -> NDArray[np.uint8]:
+        """The other tracks as a bitmap, lowest bit first, as faiss reads it."""
+        return np.packbits(~self.excluded, bitorder="little")
 
     @cached_property
-    def share_left(self) -> float:
-        return float(np.mean(~self.out))
+    def available_share(self) -> float:
+        return float(np.mean(~self.excluded))
 
 
 @dataclass
 class SearchWorkspace:
-    """Of n tracks. flags: uint8 (n,), why a row is left out, 0 for the others · slots: int32 (n,), scratch whose
-    content means nothing."""
+    """The arrays of one query over n tracks.
+
+    Attributes:
+        flags: the reasons why a row is left out, 0 for available ones, uint8 (n,).
+        slots: scratch space with arbitrary content, int32 (n,).
+        mask: further rows to leave out.
+    """
 
     flags: NDArray[np.uint8]
     slots: NDArray[np.int32]
     mask: ExclusionMask | None = None
-    _why: dict[int, list[Rows]] = field(default_factory=dict)
+    _rows_by_reason: dict[int, list[Rows]] = field(default_factory=dict)
 
-    def add(self, rows: Rows, why: int) -> None:
-        self.flags[rows] |= np.uint8(why)
-        self._why.setdefault(why, []).append(rows)
+    def exclude(self, rows: Rows, reason: int) -> None:
+        """Leave rows out for a reason; the array must not change until they are readmitted."""
+        self.flags[rows] |= np.uint8(reason)
+        self._rows_by_reason.setdefault(reason, []).append(rows)
 
-    def drop(self, why: int) -> None:
-        for rows in self._why.pop(why, ()):
-            self.flags[rows] &= np.uint8(~why & 0xFF)
+    def readmit(self, reason: int) -> None:
+        """Drop a reason from all rows that were excluded for it."""
+        for rows in self._rows_by_reason.pop(reason, ()):
+            self.flags[rows] &= np.uint8(~reason & 0xFF)
 
-    def free(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """bool (k,): which of the rows may be taken."""
-        free: NDArray[np.bool_] = self.flags[rows] == 0
-        return free if self.mask is None else free & ~self.mask.out[rows]
+    def available(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Return which of the rows, (k,), may be offered: bool (k,)."""
+        available: NDArray[np.bool_] = self.flags[rows] == 0
+        return available if self.mask is None else available & ~self.mask.excluded[rows]
 
     @property
-    def left_out(self) -> Rows:
-        """Marked rows, not those of the mask; some may be there twice."""
-        marked = [rows for several in self._why.values() for rows in several]
-        return np.concatenate(marked) if marked else np.zeros(0, np.int64)
-
-    def clear(self) -> None:
-        self.flags[self.left_out] = 0
-        self._why, self.mask = {}, None
+    def excluded_rows(self) -> Rows:
+        """All rows excluded for a reason, some of them possibly twice; without those of the mask."""
+        return np.concatenate([np.zeros(0, np.int64), *(r for rows in self._rows_by_reason.values() for r in rows)])
 
 
 @dataclass
 class WorkspacePool:
-    """Of one version in one process. Safe with threads: each takes its own from the pile, or makes one."""
+    """The workspaces and masks of one version in one process.
+
+    Threads share it safely: each takes a workspace that no other uses, or makes one.
+    """
 
     items: IdMap
-    _pile: list[SearchWorkspace] = field(default_factory=list)
+    _workspaces: list[SearchWorkspace] = field(default_factory=list)
     _masks: dict[int, tuple[weakref.ref[Rows], ExclusionMask]] = field(default_factory=dict)
 
     @contextmanager
     def borrow(self) -> Iterator[SearchWorkspace]:
+        """Lend a workspace that excludes nothing yet."""
         n = len(self.items)
         try:
-            marks = self._pile.pop()
+            workspace = self._workspaces.pop()
         except IndexError:
-            marks = SearchWorkspace(np.zeros(n, np.uint8), np.empty(n, np.int32))
-        yield marks
-        marks.clear()  # after an exception it is dirty, and thrown away
-        self._pile.append(marks)
+            workspace = SearchWorkspace(np.zeros(n, np.uint8), np.empty(n, np.int32))
+        yield workspace
+        # After an exception the workspace is not cleared and not put back.
+        workspace.flags[workspace.excluded_rows] = 0
+        self._workspaces.append(SearchWorkspace(workspace.flags, workspace.slots))
 
     def mask(self, track_ids: Rows) -> ExclusionMask | None:
-        """Of the ids, looked up once for each array: it must not be written to. None for an empty one."""
+        """Return the mask of an array of track ids; None if the array is empty.
+
+        The ids are looked up once per array, so the same array must be passed again and never be written to.
+        """
         if not len(track_ids):
             return None
-        known = self._masks.get(id(track_ids))
-        if known is not None and known[0]() is track_ids:
-            return known[1]
+        cached = self._masks.get(id(track_ids))
+        if cached is not None and cached[0]() is track_ids:
+            return cached[1]
         mask = ExclusionMask(np.zeros(len(self.items), np.bool_))
-        mask.out[self.items.known_rows(track_ids)] = True
-        alive = {key: kept for key, kept in self._masks.items() if kept[0]() is not None}
-        newest = dict(list(alive.items())[-MOST_MASKS + 1 :])
-        self._masks = newest | {id(track_ids): (weakref.ref(track_ids), mask)}  # one assignment: threads may race
+        mask.excluded[self.items.known_rows(track_ids)] = True
+        alive = {key: entry for key, entry in self._masks.items() if entry[0]() is not None}
+        newest = dict(list(alive.items())[-MAX_MASKS + 1 :])
+        self._masks = newest | {id(track_ids): (weakref.ref(track_ids), mask)}  # one assignment, for threads may race
         return mask

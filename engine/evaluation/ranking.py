@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from engine.retrieval.top_k import top_k
+from engine.retrieval.exact_search import top_k
 
 Rows = NDArray[np.int64]
 Scorer = Callable[[Rows], NDArray[np.float32]]

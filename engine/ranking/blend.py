@@ -1,6 +1,6 @@
-"""Scores of the parts of a recipe, and their blend, as arrays over all tracks: how a recipe is tuned and judged.
+"""Blended scores of an ensemble as arrays over all tracks, for tuning and evaluation.
 
-`engine.retrieval.score_terms` says the same of one listener, term by term.
+`engine.retrieval.exact_search.ScoreTerms` does the same for one listener, term by term.
 """
 
 from __future__ import annotations
@@ -15,32 +15,43 @@ NEVER = np.float32(-np.inf)
 
 
 def standardize_scores(scores: Scores, offered: NDArray[np.bool_]) -> Scores:
-    """Each row of (listeners, items) with mean 0 and deviation 1 over the offered items; a constant row becomes zeros.
+    """Shift and scale each row to mean 0 and deviation 1 over the offered items; a constant row becomes zeros.
 
-    Scores of different families have different scales, and of different listeners too.
+    Scores of different components have different scales, and those of different listeners too.
+
+    Args:
+        scores: float32 (listeners, items).
+        offered: bool (items,).
     """
-    seen = scores[:, offered]
-    if not seen.shape[1]:
+    offered_scores = scores[:, offered]
+    if not offered_scores.shape[1]:
         return np.zeros_like(scores)
-    centred: Scores = scores - seen.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    deviation = seen.std(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    centred: Scores = scores - offered_scores.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    deviation = offered_scores.std(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     return np.asarray(np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-12))
 
 
 def blend_scores(
-    parts: Sequence[Scores | None], weights: NDArray[np.float32], offered: NDArray[np.bool_]
+    components: Sequence[Scores | None], weights: NDArray[np.float32], offered: NDArray[np.bool_]
 ) -> Scores | None:
-    """Scores (listeners, items) of a recipe from those of its parts, -inf for tracks it does not offer; None where no
-    part knows anything.
+    """Add up the weighted standardized scores of the components of an ensemble.
 
-    weights: float32 (listeners, parts). One part keeps its scale, and never offers what got no score from neighbours.
+    A single component keeps its scale and never offers items whose score is 0, of which it knows nothing.
+
+    Args:
+        components: float32 (listeners, items) each; None for one that knows nothing of these listeners.
+        weights: float32 (listeners, components).
+        offered: bool (items,).
+
+    Returns:
+        float32 (listeners, items), -inf for items that are not offered; None if no component knows anything.
     """
-    if len(parts) == 1:
-        only = parts[0]
+    if len(components) == 1:
+        only = components[0]
         return None if only is None else np.where(offered & (only != 0), only, NEVER)
     total: Scores | None = None
-    for part, weight in zip(parts, weights.T, strict=True):
-        if part is not None:
-            added = weight[:, None] * standardize_scores(part, offered)
-            total = added if total is None else total + added
+    for scores, weight in zip(components, weights.T, strict=True):
+        if scores is not None:
+            weighted = weight[:, None] * standardize_scores(scores, offered)
+            total = weighted if total is None else total + weighted
     return None if total is None else np.where(offered, total, NEVER)

@@ -1,31 +1,38 @@
-"""Why a track was picked."""
+"""Explain a pick by the tracks that the listener has played."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bundle.model_bundle import ModelBundle, Vector
+from engine.bundle.model_bundle import ModelBundle
 
 
 def explain_by_history(bundle: ModelBundle, track_id: int, played: NDArray[np.int64], k: int = 2) -> list[int]:
-    """Of the `played` track ids, the k that speak most for the pick: by cosine of the item factors or, in a version
-    without factors, by what they lend it as neighbours. Only those that speak for it at all."""
+    """Return up to k played tracks that speak most for a pick.
+
+    They are ranked by the cosine of their factors with those of the pick or, in a version without factors, by the
+    weight of their vote for it. A track that does not speak for it is never returned.
+
+    Args:
+        track_id: the pick.
+        played: track ids, int64 (m,).
+
+    Returns:
+        track ids, best first.
+    """
     row = bundle.item_row(track_id)
     rows = bundle.items.known_rows(played)
     if row is None or not len(rows):
         return []
-    reasons = _reasons(bundle, row, rows)
-    best = np.argsort(-reasons, kind="stable")[:k]
-    return [int(i) for i in bundle.items.ids[rows[best[reasons[best] > 0]]]]
-
-
-def _reasons(bundle: ModelBundle, row: int, rows: NDArray[np.int64]) -> Vector:
+    neighbours = next((lists for lists in bundle.neighbours if lists is not None), None)
     if bundle.factors:
         norms = bundle.item_norms[rows]
         dots = bundle.item_factors[rows] @ bundle.item_factors[row]
-        return np.asarray(np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0))
-    lists = next((one for one in bundle.neighbours if one is not None), None)
-    if lists is None:
-        return np.zeros(len(rows), np.float32)
-    return np.array([lists.weight(int(r), row) for r in rows], np.float32)
+        weights = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)  # its own norm changes no order
+    elif neighbours is not None:
+        weights = np.array([neighbours.weight(int(r), row) for r in rows], np.float32)
+    else:
+        return []
+    best = np.argsort(-weights, kind="stable")[:k]
+    return [int(i) for i in bundle.items.ids[rows[best[weights[best] > 0]]]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import SearchWorkspace
 from engine.data.user_item_pairs import UserItemPairs
-from engine.retrieval.top_k import TopK
+from engine.retrieval.exact_search import TopK
 
 
 def _no_ids() -> NDArray[np.int64]:

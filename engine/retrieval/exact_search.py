@@ -1,164 +1,294 @@
-"""The best tracks by a sum of terms: exactly, and looking at no more of the catalogue than that needs.
+"""Exact search for the k tracks with the highest scores, looking at no more of the catalogue than that needs.
 
-No score is greater than the lengths of both vectors multiplied (Cauchy-Schwarz), and the longest tracks come first:
-once that bound is below the k-th best score found, nothing further can be better (Teflioudi, Gemulla & Mykytiuk 2015).
+A listener's scores are a sum of few terms (`ScoreTerms`), so that neither they nor their mean need an array as long as
+the catalogue. No product of two vectors exceeds the product of their norms (Cauchy-Schwarz), and the tracks are sorted
+by norm: once that bound is below the k-th best score so far, no later track can be among the best (Teflioudi, Gemulla
+& Mykytiuk 2015, "LEMP: Fast Retrieval of Large Entries in a Matrix Product").
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle.ann_index import FOR_LISTENERS, FOR_TRACKS
-from engine.bundle.model_bundle import ModelBundle
+from engine.bundle.model_bundle import ModelBundle, Vector
 from engine.bundle.norm_sorted_items import BLOCK, NormSortedItems
 from engine.bundle.workspace import VOTED, SearchWorkspace
-from engine.retrieval.chunks import blocks
-from engine.retrieval.score_terms import Floats, ScoreTerms
-from engine.retrieval.top_k import TopK, TopKAccumulator, top_k_of_rows
 
-_FIRST, _GROWTH, _MOST = 512, 16, 65_536  # rows at once: a look at a block costs as much as a thousand of them
-_FLOAT32 = 2e-6  # by how much a float32 score of one or two hundred factors may be wrong, of the product of the lengths
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+TopK = tuple[Rows, Floats]
+"""Rows int64 (k,), best first, and their scores float64 (k,)."""
 
-
-def search_top_k(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, k: int) -> TopK:
-    """The k best rows that are free, best first, equal scores by row; `marks` is left with VOTED rows."""
-    best = best_voted(sum_, bundle, marks, k)
-    if sum_.wide:
-        _see_others(sum_, bundle, marks, best)
-    return finished(sum_, bundle, marks, best)
+# Sizes of the first and the largest block of rows, and how much longer each is than the one before it. A block costs as
+# much as a thousand of its rows, and most searches end early.
+_FIRST, _LARGEST, _GROWTH = 512, 65_536, 16
+_FLOAT32_ERROR = 2e-6  # bound on the error of a float32 product of 100-200 factors, relative to that of the norms
+_MIN_DEVIATION = 1e-12  # a smaller deviation is rounding: all scores are the same
 
 
-def best_voted(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, k: int) -> TopKAccumulator:
-    """Of the rows that have votes, which are marked then."""
-    best = TopKAccumulator(k, _slack(sum_, bundle.norm_sorted_items))
-    if len(sum_.rows):
-        _see_voted(sum_, bundle, marks, best)
-        marks.add(sum_.rows, VOTED)
-    return best
+@dataclass(frozen=True)
+class ScoreTerms:
+    """The scores of one listener for the tracks that somebody played, as a sum of terms.
+
+    score(i) = vector · factors(i) + popularity_weight · log(1 + popularity(i)) + constant + votes(i)
+
+    Attributes:
+        vector: float64 (f,).
+        rows: the tracks that have votes, distinct, int64 (v,).
+        votes: float64 (v,).
+        omit_zeros: never offer a track whose score is 0; a single component says nothing about such tracks.
+    """
+
+    vector: Floats
+    popularity_weight: float = 0.0
+    constant: float = 0.0
+    rows: Rows = field(default_factory=partial(np.zeros, 0, np.int64))  # type: ignore[arg-type]
+    votes: Floats = field(default_factory=partial(np.zeros, 0))
+    omit_zeros: bool = False
+
+    def scale(self, factor: float) -> ScoreTerms:
+        """Multiply all scores; the zeros are offered too."""
+        return ScoreTerms(
+            vector=self.vector * factor,
+            popularity_weight=self.popularity_weight * factor,
+            constant=self.constant * factor,
+            rows=self.rows,
+            votes=self.votes * factor,
+        )
+
+    def standardize(self, bundle: ModelBundle) -> ScoreTerms:
+        """Shift and scale the scores to mean 0 and deviation 1 over the played tracks; equal scores become zeros.
+
+        Scores of different components have different scales, and those of different listeners too.
+        """
+        mean, deviation = self._moments(bundle)
+        if deviation <= _MIN_DEVIATION:
+            return ScoreTerms(np.zeros_like(self.vector))
+        scaled = self.scale(1 / deviation)
+        return replace(scaled, constant=scaled.constant - mean / deviation)
+
+    def _moments(self, bundle: ModelBundle) -> tuple[float, float]:
+        """Return mean and deviation over the played tracks.
+
+        They follow from the moments of factors and popularity, which the bundle holds, and from the votes: the
+        covariance of votes with the other terms is a sum over the tracks that have votes.
+        """
+        items, weights = bundle.norm_sorted_items, np.append(self.vector, self.popularity_weight)
+        n = max(len(items), 1)
+        mean = float(weights @ items.mean) + self.constant
+        variance = float(weights @ items.covariance @ weights)
+        if len(self.rows):
+            mean_vote = float(self.votes.sum()) / n
+            centred = self.votes - mean_vote
+            variance += (float(centred @ centred) + (n - len(self.rows)) * mean_vote**2) / n
+            if weights.any():
+                variance += 2 * float(self.votes @ (self.scores_without_votes(bundle, self.rows) - mean)) / n
+            mean += mean_vote
+        return mean, max(variance, 0.0) ** 0.5
+
+    def scores_without_votes(self, bundle: ModelBundle, rows: Rows) -> Floats:
+        """Compute the other terms for some rows, int64 (k,): float64 (k,)."""
+        scores = np.full(len(rows), self.constant)
+        if self.popularity_weight:
+            scores += self.popularity_weight * np.log1p(bundle.popularity[rows])
+        if self.vector.any():
+            scores += bundle.item_factors[rows] @ self.vector
+        return scores
+
+    def all_scores(self, bundle: ModelBundle) -> Vector:
+        """Compute the scores of all tracks: float32 (n,), -inf for those that are not offered."""
+        scores = bundle.item_factors @ self.vector.astype(np.float32) + np.float32(self.constant)
+        if self.popularity_weight:
+            scores += np.float32(self.popularity_weight) * np.log1p(bundle.popularity)
+        scores[self.rows] += self.votes.astype(np.float32)
+        offered = bundle.popularity > 0
+        return np.where(offered & (scores != 0) if self.omit_zeros else offered, scores, np.float32(-np.inf))
 
 
-def finished(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, best: TopKAccumulator) -> TopK:
-    """The k best of those seen, by their scores again in float64."""
-    scores = sum_.without_votes(bundle, best.rows)
-    if len(sum_.rows):
-        voted = np.flatnonzero(marks.flags[best.rows] & VOTED)
-        marks.slots[sum_.rows] = np.arange(len(sum_.rows), dtype=np.int32)
-        scores[voted] += sum_.votes[marks.slots[best.rows[voted]]]
-    return top_k_of_rows(best.rows, scores, best.k)
+def empty_top_k() -> TopK:
+    return np.zeros(0, np.int64), np.zeros(0)
 
 
-def search_similar(bundle: ModelBundle, row: int, marks: SearchWorkspace, k: int) -> TopK:
-    """By cosine with the factors of `row`, which has some; of those tracks that have some."""
-    offered, best, nearest = bundle.norm_sorted_items, TopKAccumulator(k, _FLOAT32), bundle.ann_indexes.get(FOR_TRACKS)
-    if nearest is not None:
-        rows = nearest.rows(bundle.item_factors[row], k, marks)
-        return top_k_of_rows(rows, cosine_similarities(bundle, row, rows), k)
-    vector = bundle.item_factors[row] / bundle.item_norms[row]
-    for block in _blocks(offered.with_factors, k):
-        _see(offered, marks, best, block, (offered.factors[block] @ vector) / offered.norms[block])
-    return top_k_of_rows(best.rows, cosine_similarities(bundle, row, best.rows), k)
+def top_k(scores: NDArray[np.floating], k: int) -> Rows:
+    """Return the rows of the k highest scores, best first, equal scores by row.
+
+    A score of -inf means "never", so there may be fewer than k. A longer list begins with the shorter one.
+    """
+    k = min(k, len(scores))
+    if k < 1:
+        return np.zeros(0, np.int64)
+    kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+    candidates = np.flatnonzero(scores >= kth) if kth > -np.inf else np.flatnonzero(scores > -np.inf)
+    best_first = np.lexsort((candidates, -scores[candidates]))
+    return candidates[best_first[:k]]
 
 
-def cosine_similarities(bundle: ModelBundle, row: int, rows: NDArray[np.int64]) -> Floats:
-    """float64 (k,), of `rows` int64 (k,) with one row; all of them have factors."""
-    vector = bundle.item_factors[row].astype(np.float64) / float(bundle.item_norms[row])
-    return np.asarray((bundle.item_factors[rows] @ vector) / bundle.item_norms[rows])
+def top_k_of_rows(rows: Rows, scores: Floats, k: int) -> TopK:
+    """Return the k best of distinct rows, equal scores by row."""
+    order = np.lexsort((rows, -scores))[:k]
+    return rows[order].astype(np.int64), scores[order]
 
 
-def _blocks(n: int, k: int) -> Iterator[slice]:
-    return blocks(n, max(_FIRST, 2 * k), _MOST, _GROWTH)
+class TopKAccumulator:
+    """The k best rows of those added so far, and all whose scores are within `slack` of the k-th.
+
+    The scores added may be wrong by as much as the slack, so the caller computes those of the remaining rows again.
+
+    Attributes:
+        floor: the score that a further row must reach; -inf until there are k rows.
+    """
+
+    def __init__(self, k: int, slack: float) -> None:
+        self.k, self.slack = k, slack
+        self.rows, self.scores = empty_top_k()
+        self.floor = -np.inf
+
+    def add(self, rows: Rows, scores: Floats) -> None:
+        """Add rows that were not added before, int64 (m,), and their scores, float64 (m,)."""
+        if not len(rows):
+            return
+        if len(self.rows):
+            rows, scores = np.concatenate([self.rows, rows]), np.concatenate([self.scores, scores])
+        self.rows, self.scores = rows, scores
+        surplus = len(self.rows) - self.k
+        if surplus >= 0:
+            self.floor = float(np.partition(self.scores, surplus)[surplus]) - self.slack
+            reaching = self.scores >= self.floor
+            self.rows, self.scores = self.rows[reaching], self.scores[reaching]
 
 
-def _slack(sum_: ScoreTerms, offered: NormSortedItems) -> float:
-    return _FLOAT32 * (sum_.length * offered.longest + abs(sum_.constant) + 16 * abs(sum_.popular))
+def search_top_k(terms: ScoreTerms, bundle: ModelBundle, workspace: SearchWorkspace, k: int) -> TopK:
+    """Find the k best available tracks, equal scores by row.
+
+    Looks through the bundle's approximate index for listeners if it has one, else at all tracks that may be among the
+    k best. Leaves the rows that have votes excluded in the workspace, for the reason VOTED.
+    """
+    items, vector, constant = bundle.norm_sorted_items, terms.vector.astype(np.float32), terms.constant
+    uses_factors, norm = bool(terms.vector.any()), math.sqrt(terms.vector @ terms.vector)
+    slack = _FLOAT32_ERROR * (norm * items.max_norm + abs(constant) + 16 * abs(terms.popularity_weight))
+    best = TopKAccumulator(k, slack)
+    if len(terms.rows):
+        _add_voted(terms, norm, bundle, workspace, best)
+        workspace.exclude(terms.rows, VOTED)
+
+    index = bundle.ann_indexes.get(FOR_LISTENERS)
+    if index is not None and uses_factors:
+        rows = index.search(np.append(terms.vector, terms.popularity_weight), k, workspace)
+        _add_offered(terms, best, rows, terms.scores_without_votes(bundle, rows))
+    elif uses_factors or terms.popularity_weight:
+        for bound, block in _blocks_by_bound(terms, norm, items, k):
+            if not bound >= best.floor:  # also if the bound is not a number
+                break
+            scores = items.factors[block] @ vector
+            if terms.popularity_weight:
+                scores += np.float32(terms.popularity_weight) * items.log_popularity[block]
+            places = (scores >= np.float32(best.floor - constant)).nonzero()[0]
+            if not len(places):
+                continue
+            if terms.omit_zeros:
+                places = places[scores[places] != 0]
+            block_rows = items.rows[block][places]
+            available = workspace.available(block_rows)
+            best.add(block_rows[available].astype(np.int64), scores[places[available]].astype(np.float64) + constant)
+    elif not terms.omit_zeros:
+        _add_constant(constant, bundle, workspace, best)
+
+    scores = terms.scores_without_votes(bundle, best.rows)  # again, in float64
+    if len(terms.rows):
+        voted = np.flatnonzero(workspace.flags[best.rows] & VOTED)
+        workspace.slots[terms.rows] = np.arange(len(terms.rows), dtype=np.int32)
+        scores[voted] += terms.votes[workspace.slots[best.rows[voted]]]
+    return top_k_of_rows(best.rows, scores, k)
 
 
-def _see_voted(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, best: TopKAccumulator) -> None:
-    """Those that have votes, the most promising first."""
-    free = marks.free(sum_.rows)
-    rows, votes = sum_.rows[free], sum_.votes[free]
-    if not sum_.by_factors:
-        _see_offered(sum_, best, rows, votes + sum_.without_votes(bundle, rows))
-        return
-    at_most = votes + sum_.length * bundle.item_norms[rows] + sum_.constant
-    if sum_.popular:
-        at_most += sum_.popular * np.log1p(bundle.popularity[rows])
-    order = np.argsort(-at_most)
-    for block in _blocks(len(order), best.k):
-        now = order[block]
-        if not at_most[now[0]] >= best.floor:  # nor where it is not a number
-            break
-        best.see(rows[now], votes[now] + sum_.without_votes(bundle, rows[now]))
+def search_similar(bundle: ModelBundle, row: int, workspace: SearchWorkspace, k: int) -> TopK:
+    """Find the k available tracks whose factors have the highest cosine with those of `row`, which must not be zeros.
 
-
-def _see_others(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, best: TopKAccumulator) -> None:
-    nearest = bundle.ann_indexes.get(FOR_LISTENERS)
-    if nearest is not None and sum_.by_factors:
-        rows = nearest.rows(np.append(sum_.vector, sum_.popular), best.k, marks)
-        _see_offered(sum_, best, rows, sum_.without_votes(bundle, rows))
-    elif sum_.popular:
-        _by_bounds(sum_, bundle.norm_sorted_items, marks, best)
-    elif sum_.by_factors:
-        _by_norm(sum_, bundle.norm_sorted_items, marks, best)
+    Looks through the bundle's approximate index for tracks if it has one, else at all tracks: cosines have no norms
+    that a search could stop by.
+    """
+    index = bundle.ann_indexes.get(FOR_TRACKS)
+    if index is not None:
+        rows = index.search(bundle.item_factors[row], k, workspace)
     else:
-        _all_alike(sum_, bundle, marks, best)
+        items = bundle.norm_sorted_items
+        candidates = items.rows[: items.nonzero_count]
+        scores = items.factors[: items.nonzero_count] @ (bundle.item_factors[row] / bundle.item_norms[row])
+        scores /= items.norms[: items.nonzero_count]
+        scores[~workspace.available(candidates)] = -np.inf
+        surplus = max(len(scores) - k, 0)
+        kth = np.partition(scores, surplus)[surplus]
+        rows = candidates[(scores >= kth - _FLOAT32_ERROR) & (scores > -np.inf)].astype(np.int64)
+    vector = bundle.item_factors[row].astype(np.float64) / float(bundle.item_norms[row])
+    return top_k_of_rows(rows, (bundle.item_factors[rows] @ vector) / bundle.item_norms[rows], k)
 
 
-def _by_norm(sum_: ScoreTerms, offered: NormSortedItems, marks: SearchWorkspace, best: TopKAccumulator) -> None:
-    vector = sum_.vector.astype(np.float32)
-    for block in _blocks(offered.with_factors if sum_.silent else len(offered), best.k):
-        if not sum_.length * float(offered.norms[block.start]) + sum_.constant >= best.floor:
+def growing_blocks(n: int, first: int, largest: int, growth: int = 2) -> Iterator[slice]:
+    """Cut 0..n into slices: `first` rows, then each `growth` times as many, up to `largest` (or `first`)."""
+    start, size = 0, first
+    while start < n:
+        yield slice(start, min(start + size, n))
+        start, size = start + size, min(growth * size, max(largest, first))
+
+
+def _blocks_by_bound(terms: ScoreTerms, norm: float, items: NormSortedItems, k: int) -> Iterator[tuple[float, slice]]:
+    """Yield blocks of the sorted items with a bound on their scores; the bounds fall.
+
+    If popularity counts beside the factors, bounds are known for fixed blocks, and the highest comes first. Otherwise
+    the norms are in order already, and later blocks can be longer.
+    """
+    if terms.popularity_weight:
+        max_norms, least_popular, most_popular = items.block_bounds
+        popularity = most_popular if terms.popularity_weight > 0 else least_popular
+        bounds = norm * max_norms + terms.popularity_weight * popularity + terms.constant
+        for number in np.argsort(-bounds, kind="stable"):
+            yield bounds[number], slice(number * BLOCK, min((number + 1) * BLOCK, len(items)))
+    else:
+        n = items.nonzero_count if terms.omit_zeros else len(items)
+        for block in growing_blocks(n, max(_FIRST, 2 * k), _LARGEST, _GROWTH):
+            yield norm * float(items.norms[block.start]) + terms.constant, block
+
+
+def _add_voted(
+    terms: ScoreTerms, norm: float, bundle: ModelBundle, workspace: SearchWorkspace, best: TopKAccumulator
+) -> None:
+    """Add the available tracks that have votes, the most promising first."""
+    available = workspace.available(terms.rows)
+    rows, votes = terms.rows[available], terms.votes[available]
+    if not terms.vector.any():
+        _add_offered(terms, best, rows, votes + terms.scores_without_votes(bundle, rows))
+        return
+    bounds = votes + norm * bundle.item_norms[rows] + terms.constant
+    if terms.popularity_weight:
+        bounds += terms.popularity_weight * np.log1p(bundle.popularity[rows])
+    order = np.argsort(-bounds)
+    for block in growing_blocks(len(order), max(_FIRST, 2 * best.k), _LARGEST, _GROWTH):
+        places = order[block]
+        if not bounds[places[0]] >= best.floor:
             break
-        _see(offered, marks, best, block, offered.factors[block] @ vector, sum_)
+        best.add(rows[places], votes[places] + terms.scores_without_votes(bundle, rows[places]))
 
 
-def _by_bounds(sum_: ScoreTerms, offered: NormSortedItems, marks: SearchWorkspace, best: TopKAccumulator) -> None:
-    """Where popularity counts too, the block that may have most comes first."""
-    vector, popular = sum_.vector.astype(np.float32), np.float32(sum_.popular)
-    norms, least, greatest = offered.bounds
-    bounds = sum_.length * norms + sum_.popular * (greatest if popular > 0 else least) + sum_.constant
-    for number in np.argsort(-bounds, kind="stable"):
-        if bounds[number] < best.floor:
-            break
-        block = slice(number * BLOCK, min((number + 1) * BLOCK, len(offered)))
-        _see(offered, marks, best, block, offered.factors[block] @ vector + popular * offered.listeners[block], sum_)
+def _add_offered(terms: ScoreTerms, best: TopKAccumulator, rows: Rows, scores: Floats) -> None:
+    if terms.omit_zeros:
+        rows, scores = rows[scores != 0], scores[scores != 0]
+    best.add(rows, scores)
 
 
-def _all_alike(sum_: ScoreTerms, bundle: ModelBundle, marks: SearchWorkspace, best: TopKAccumulator) -> None:
-    """Nothing but the constant: the first rows that are free."""
+def _add_constant(constant: float, bundle: ModelBundle, workspace: SearchWorkspace, best: TopKAccumulator) -> None:
+    """Add the first available rows, which all have the same score."""
     missing = best.k
-    for block in _blocks(len(bundle.items), best.k):
-        if missing < 1 or sum_.constant < best.floor:
+    for block in growing_blocks(len(bundle.items), max(_FIRST, 2 * best.k), _LARGEST, _GROWTH):
+        if missing < 1 or constant < best.floor:
             break
         rows = np.arange(block.start, block.stop)
-        rows = rows[(bundle.popularity[rows] > 0) & marks.free(rows)][:missing]
-        best.see(rows, np.full(len(rows), sum_.constant))
+        rows = rows[(bundle.popularity[rows] > 0) & workspace.available(rows)][:missing]
+        best.add(rows, np.full(len(rows), constant))
         missing -= len(rows)
-
-
-def _see_offered(sum_: ScoreTerms, best: TopKAccumulator, rows: NDArray[np.int64], scores: Floats) -> None:
-    said = sum_.offers(scores)
-    best.see(rows[said], scores[said])
-
-
-def _see(
-    offered: NormSortedItems,
-    marks: SearchWorkspace,
-    best: TopKAccumulator,
-    block: slice,
-    scores: NDArray[np.float32],
-    sum_: ScoreTerms | None = None,
-) -> None:
-    """The scores of a block, without the constant of the sum."""
-    constant = sum_.constant if sum_ else 0.0
-    places = (scores >= np.float32(best.floor - constant)).nonzero()[0]
-    if not len(places):
-        return
-    if sum_ and sum_.silent:
-        places = places[scores[places] != 0]
-    rows = offered.rows[block.start : block.stop][places]
-    free = marks.free(rows)
-    best.see(rows[free].astype(np.int64), scores[places[free]].astype(np.float64) + constant)

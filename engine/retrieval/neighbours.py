@@ -9,8 +9,7 @@ from engine.bundle.model_bundle import ModelBundle, Neighbours
 from engine.bundle.workspace import SearchWorkspace
 from engine.data.user_item_pairs import UserItemPairs
 from engine.retrieval.candidates import Query
-from engine.retrieval.exact_search import search_similar
-from engine.retrieval.top_k import TopK, empty_top_k, top_k_of_rows
+from engine.retrieval.exact_search import TopK, empty_top_k, search_similar, top_k_of_rows
 
 Rows = NDArray[np.int64]
 Votes = tuple[Rows, NDArray[np.float64]]
@@ -85,5 +84,5 @@ def sum_votes(rows: NDArray[np.integer], votes: NDArray[np.floating], workspace:
 
 
 def _top_k_of_votes(rows: Rows, votes: NDArray[np.float64], workspace: SearchWorkspace, k: int) -> TopK:
-    usable = (votes > 0) & workspace.free(rows)
+    usable = (votes > 0) & workspace.available(rows)
     return top_k_of_rows(rows[usable], votes[usable], k)

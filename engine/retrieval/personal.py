@@ -11,11 +11,9 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import SearchWorkspace
 from engine.data.user_item_pairs import UserItemPairs
 from engine.retrieval.candidates import Query
-from engine.retrieval.exact_search import search_top_k
+from engine.retrieval.exact_search import ScoreTerms, TopK, empty_top_k, search_top_k
 from engine.retrieval.fold_in import fold_in
 from engine.retrieval.neighbours import component_votes, sum_votes
-from engine.retrieval.score_terms import ScoreTerms
-from engine.retrieval.top_k import TopK, empty_top_k
 
 
 def personal(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
@@ -49,17 +47,17 @@ def personal_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWor
     if query.user_row is not None and bundle.neighbours == (None,) and not query.history.is_negative.any():
         # A shortcut with the same result as below: one component with factors, and nothing to look up.
         vector = bundle.user_factors[query.user_row]
-        return ScoreTerms(vector.astype(np.float64), silent=True) if vector.any() else None
+        return ScoreTerms(vector.astype(np.float64), omit_zeros=True) if vector.any() else None
     pairs = bundle.known_pairs(query.history)
     if not pairs.is_positive.any() and query.user_row is None:
         return None
     components = [_component_terms(bundle, i, query, pairs, workspace) for i in range(len(bundle.neighbours))]
     if len(components) == 1:
-        return components[0] and replace(components[0], silent=True)
+        return components[0] and replace(components[0], omit_zeros=True)
     if all(terms is None for terms in components):
         return None
     for i, lists in enumerate(bundle.neighbours):
-        if lists is None and i != bundle.factor_part:
+        if lists is None and i != bundle.factor_component:
             components[i] = _popularity_terms(bundle)
     weights = bundle.ensemble.weights.for_listeners(np.array([np.count_nonzero(pairs.is_positive)]))[0]
     return _blend_terms(bundle, components, [float(weight) for weight in weights], workspace)
@@ -74,7 +72,7 @@ def _component_terms(
         if len(bundle.neighbours) == 1 and pairs.is_negative.any():
             votes = np.maximum(votes, 0)  # a track that only dislikes speak against is not a personal candidate
         return ScoreTerms(np.zeros(bundle.factors), rows=rows, votes=votes) if votes.any() else None
-    if component != bundle.factor_part:
+    if component != bundle.factor_component:
         return None
     if query.user_row is not None and not pairs.is_negative.any():  # training ignores dislikes, fold-in does not
         vector = bundle.user_factors[query.user_row]
@@ -86,7 +84,7 @@ def _component_terms(
 
 
 def _popularity_terms(bundle: ModelBundle) -> ScoreTerms:
-    return ScoreTerms(np.zeros(bundle.factors), popular=1.0)
+    return ScoreTerms(np.zeros(bundle.factors), popularity_weight=1.0)
 
 
 def _blend_terms(
@@ -97,7 +95,7 @@ def _blend_terms(
 ) -> ScoreTerms:
     """Standardize the terms of each component that has any, weight them and add them up."""
     scaled = [
-        terms.standardised(bundle).times(weight)
+        terms.standardize(bundle).scale(weight)
         for terms, weight in zip(components, weights, strict=True)
         if terms is not None
     ]
@@ -110,7 +108,7 @@ def _blend_terms(
         rows, votes = sum_votes(all_rows, np.concatenate([terms.votes for terms in with_votes]), workspace)
     return ScoreTerms(
         vector=np.sum([terms.vector for terms in scaled], axis=0),
-        popular=sum(terms.popular for terms in scaled),
+        popularity_weight=sum(terms.popularity_weight for terms in scaled),
         constant=sum(terms.constant for terms in scaled),
         rows=rows,
         votes=votes,

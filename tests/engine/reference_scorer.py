@@ -7,8 +7,8 @@ import numpy as np
 from engine.bundle.model_bundle import ModelBundle, Neighbours
 from engine.ranking.blend import NEVER, Scores, blend_scores
 from engine.retrieval.candidates import Query
+from engine.retrieval.exact_search import top_k
 from engine.retrieval.fold_in import fold_in
-from engine.retrieval.top_k import top_k
 
 
 def neighbour_scores(neighbours: Neighbours, rows: np.ndarray, confidence: np.ndarray) -> Scores:
@@ -28,7 +28,7 @@ def personal(bundle: ModelBundle, query: Query) -> Scores | None:
     if all(component is None for component in components):
         return None
     if len(components) > 1:
-        is_popularity = [n is None and i != bundle.factor_part for i, n in enumerate(bundle.neighbours)]
+        is_popularity = [n is None and i != bundle.factor_component for i, n in enumerate(bundle.neighbours)]
         components = [np.log1p(bundle.popularity) if is_popularity[i] else c for i, c in enumerate(components)]
     weights = bundle.ensemble.weights.for_listeners(np.array([np.count_nonzero(pairs.is_positive)]))
     scores = blend_scores([None if c is None else c[None] for c in components], weights, bundle.popularity > 0)
@@ -87,7 +87,7 @@ def top_rows(bundle: ModelBundle, query: Query, source: str) -> tuple[np.ndarray
 
 def _component_scores(bundle: ModelBundle, number: int, query: Query) -> Scores | None:
     item_neighbours, pairs = bundle.neighbours[number], bundle.known_pairs(query.history)
-    if item_neighbours is None and number != bundle.factor_part:
+    if item_neighbours is None and number != bundle.factor_component:
         return None
     confidence = bundle.ensemble.components[number].confidence.compute(pairs, bundle.popularity, bundle.statistics)
     if item_neighbours is not None:

@@ -147,9 +147,9 @@ def test_without_the_library_nothing_is_missing(
 def test_no_index_where_the_catalogue_is_small_or_most_of_it_is_left_out(
     exact: ModelBundle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert IndexConfig("exact", 0).wanted(exact) == []
-    assert IndexConfig("auto", TRACKS).wanted(exact) == []
-    assert IndexConfig("auto", TRACKS - 1).wanted(exact) == ["similar", "personal"]
+    assert IndexConfig("exact", 0).choose_indexes(exact) == []
+    assert IndexConfig("auto", TRACKS).choose_indexes(exact) == []
+    assert IndexConfig("auto", TRACKS - 1).choose_indexes(exact) == ["similar", "personal"]
     with pytest.raises(ValueError, match="'hnsw' is not one of auto, exact, ivf"):
         IndexConfig("hnsw")
     caplog.set_level(logging.INFO)
@@ -162,4 +162,4 @@ def test_no_index_where_the_catalogue_is_small_or_most_of_it_is_left_out(
         fitted_models=[FittedModel((exact.user_factors, exact.item_factors * lengths), FoldInConfig())],
         users=exact.users,
     )
-    assert IndexConfig("auto", TRACKS - 1).wanted(long_tailed) == ["similar"]
+    assert IndexConfig("auto", TRACKS - 1).choose_indexes(long_tailed) == ["similar"]

@@ -78,7 +78,7 @@ def test_a_blend_is_loaded_with_the_neighbours_of_each_part(store: VersionStore)
     loaded = store.load("v1")
     assert have_same_arrays(loaded, bundle)
     assert [one is not None for one in loaded.neighbours] == [True, False, False, True]
-    assert (loaded.factor_part, loaded.algorithm) == (1, "rp3beta+ials+popularity+slim")
+    assert (loaded.factor_component, loaded.algorithm) == (1, "rp3beta+ials+popularity+slim")
     steering = ("ensemble", "fold_in", "statistics")
     assert [getattr(loaded, name) for name in steering] == [getattr(bundle, name) for name in steering]
 
@@ -192,12 +192,12 @@ def test_a_version_of_the_format_before_is_put_in_order_when_it_is_loaded(
 ) -> None:
     write(store, "new")
     with monkeypatch.context() as before:
-        before.setattr(files, "SEARCHED", {})
+        before.setattr(files, "SORTED_ITEMS_ARRAYS", {})
         before.setattr(files, "FORMAT_VERSION", 2)
         write(store, "old")
     new, old = store.load("new"), store.load("old")
-    assert (new.searched is None, old.searched is None) == (False, True)
-    for name in files.SEARCHED:
+    assert (new.stored_items is None, old.stored_items is None) == (False, True)
+    for name in files.SORTED_ITEMS_ARRAYS:
         np.testing.assert_array_equal(getattr(old.norm_sorted_items, name), getattr(new.norm_sorted_items, name))
 
 

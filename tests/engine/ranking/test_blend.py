@@ -55,7 +55,7 @@ def test_neighbours_vote_as_the_product_of_matrices(seed: int) -> None:
     confidence = rng.random(len(rows)).astype(np.float32)
     row = sp.csr_matrix((confidence, (np.zeros(len(rows), int), rows)), (1, 12))
     workspace = SearchWorkspace(np.zeros(12, np.uint8), np.empty(12, np.int32))
-    voted, given = neighbour_votes(Neighbours.of(weights), rows, confidence, workspace)
+    voted, given = neighbour_votes(Neighbours.from_csr(weights), rows, confidence, workspace)
     everywhere = np.zeros(12)
     everywhere[voted] = given
     assert len(set(voted.tolist())) == len(voted)

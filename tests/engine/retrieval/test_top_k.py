@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from engine.retrieval.top_k import top_k
+from engine.retrieval.exact_search import top_k
 
 scores = hnp.arrays(
     np.float32, st.integers(0, 40), elements=st.sampled_from([-np.inf, -1.5, 0.0, 0.25, 1.0, 7.0]).map(np.float32)
