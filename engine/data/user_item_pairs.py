@@ -1,4 +1,4 @@
-"""What each listener's interactions with each track add up to: the rows that confidence weights are computed from."""
+"""The interactions of each listener with each track, aggregated to pairs; confidences are computed from them."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class FittedModel:
 
 @dataclass(frozen=True)
 class FitCallbacks:
-    """What a fit calls while it runs.
+    """Functions that a fit calls while it runs.
 
     Attributes:
         on_step: called with the number of finished steps and their total.

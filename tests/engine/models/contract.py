@@ -40,7 +40,7 @@ UNUSUAL_MATRICES = {
 
 
 class FamilyContract:
-    """What every family keeps to.
+    """The contract of every family.
 
     Attributes:
         checkerboard_trainer: solves the checkerboard.
@@ -127,7 +127,7 @@ class FamilyContract:
 
 
 class PersonalFamilyContract(FamilyContract):
-    """What every family keeps to that learns what different listeners like.
+    """The contract of a family that learns what different listeners like.
 
     Attributes:
         taste_trainer: learns the taste groups.
