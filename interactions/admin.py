@@ -45,7 +45,7 @@ class BlockAdmin(ReadOnlyAdmin):
 
 @admin.register(UnmatchedListen)
 class UnmatchedListenAdmin(ReadOnlyAdmin):
-    """What listeners play and the catalogue does not have, by artist and title, the most wanted first."""
+    """The tracks that listeners play and the catalogue lacks, by artist and title, the most played first."""
 
     list_display = ["artist", "title", "listens", "listeners"]
     list_display_links = None
@@ -55,12 +55,13 @@ class UnmatchedListenAdmin(ReadOnlyAdmin):
         return ["-_listens", "match_key"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UnmatchedListen]:
-        """Of each key the first row, with the counts of all."""
-        first = UnmatchedListen.objects.values("match_key").annotate(first=Min("pk")).values("first")
-        alike = UnmatchedListen.objects.filter(match_key=OuterRef("match_key")).order_by().values("match_key")
-        counts = {"_listens": Count("pk"), "_listeners": Count("user", distinct=True)}
-        counted = {name: Subquery(alike.annotate(n=count).values("n")) for name, count in counts.items()}
-        return UnmatchedListen.objects.filter(pk__in=first).annotate(**counted)
+        """Return the first row of each match key, annotated with the counts of all rows that have the key."""
+        first_ids = UnmatchedListen.objects.values("match_key").annotate(first=Min("pk")).values("first")
+        same_key = UnmatchedListen.objects.filter(match_key=OuterRef("match_key")).order_by().values("match_key")
+        return UnmatchedListen.objects.filter(pk__in=first_ids).annotate(
+            _listens=Subquery(same_key.annotate(n=Count("pk")).values("n")),
+            _listeners=Subquery(same_key.annotate(n=Count("user", distinct=True)).values("n")),
+        )
 
     @admin.display(ordering="_listens")
     def listens(self, listen: Any) -> int:

@@ -1,4 +1,4 @@
-"""Who played, liked, skipped, blocked or saw what, when, in which context."""
+"""What listeners did: interactions, exposures, blocks, and the imports and receipts that go with them."""
 
 import uuid
 
@@ -8,25 +8,28 @@ from django.db.models import Q
 
 from tracks.models import Track
 
-QUALIFIED_MILESTONE = 75  # percent of a track, from which a play says "liked it"
+QUALIFIED_MILESTONE = 75  # percent of a track; a play that reaches it counts as qualified
+
+
+class InteractionKind(models.TextChoices):
+    PLAY = "play"
+    SKIP = "skip"
+    LIKE = "like"
+    UNLIKE = "unlike"
+    DISLIKE = "dislike"
+    UNDISLIKE = "undislike"
+    SHARE = "share"
+    PLAYLIST_ADD = "playlist_add"
+    PLAYLIST_REMOVE = "playlist_remove"
 
 
 class Interaction(models.Model):
-    """One event of a listener that tells of their taste, or an imported total of `plays` plays."""
+    """An event that recommenders learn from, or an imported total of `plays` plays."""
 
-    class Kind(models.TextChoices):
-        PLAY = "play"
-        SKIP = "skip"
-        LIKE = "like"
-        UNLIKE = "unlike"
-        DISLIKE = "dislike"
-        UNDISLIKE = "undislike"
-        SHARE = "share"
-        PLAYLIST_ADD = "playlist_add"
-        PLAYLIST_REMOVE = "playlist_remove"
+    Kind = InteractionKind
 
     class EndReason(models.TextChoices):
-        """Why a play ended: the last three by the listener."""
+        """Why a play ended. The last three are the listener's doing."""
 
         FINISHED = "finished"
         INTERRUPTED = "interrupted"
@@ -43,15 +46,19 @@ class Interaction(models.Model):
     end_reason = models.CharField(max_length=16, choices=EndReason.choices, blank=True)
     milestone = models.PositiveSmallIntegerField(default=0, help_text="Percent of the track that was heard.")
     is_completed = models.BooleanField(default=False)
-    is_skip = models.BooleanField(default=False, help_text="Ended by the listener within 30 seconds.")
-    is_listen = models.BooleanField(default=False, help_text="Heard to half, or for four minutes.")
+    is_skip = models.BooleanField(default=False, help_text="The listener ended it within 30 seconds.")
+    is_listen = models.BooleanField(default=False, help_text="Half of the track was heard, or four minutes.")
     session_id = models.CharField(max_length=64, blank=True)
     device = models.CharField(max_length=64, blank=True)
-    context = models.CharField(max_length=64, blank=True, help_text="Where it was played from: a playlist, a radio.")
-    recommendation_id = models.UUIDField(null=True, blank=True, help_text="The slate it came from.")
-    position = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Its place on that slate, from 1.")
-    source = models.CharField(max_length=64, help_text="How the row came here: api, or the import's name.")
-    event_id = models.UUIDField(default=uuid.uuid4, help_text="The client's id: sent twice, it is kept once.")
+    context = models.CharField(
+        max_length=64, blank=True, help_text="What the track was played from: a playlist, a radio."
+    )
+    recommendation_id = models.UUIDField(null=True, blank=True, help_text="The slate that the track was on.")
+    position = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The position on that slate, from 1.")
+    source = models.CharField(max_length=64, help_text="api, listenbrainz, or import: and the format.")
+    event_id = models.UUIDField(
+        default=uuid.uuid4, help_text="The client's id of the event. Sent twice, it is stored once."
+    )
 
     class Meta:
         db_table = "interactions"
@@ -62,22 +69,7 @@ class Interaction(models.Model):
             models.CheckConstraint(
                 condition=Q(ms_played=None) | Q(ms_played__gte=0), name="interaction_ms_not_negative"
             ),
-            models.CheckConstraint(
-                condition=Q(
-                    kind__in=[
-                        "play",
-                        "skip",
-                        "like",
-                        "unlike",
-                        "dislike",
-                        "undislike",
-                        "share",
-                        "playlist_add",
-                        "playlist_remove",
-                    ]
-                ),
-                name="interaction_kind_known",
-            ),
+            models.CheckConstraint(condition=Q(kind__in=InteractionKind.values), name="interaction_kind_known"),
         ]
         indexes = [
             models.Index(
@@ -94,13 +86,16 @@ class Interaction(models.Model):
         return f"{self.kind} {self.pk}"
 
 
-class Exposure(models.Model):
-    """A listener saw, opened or began a track: what engagement is measured by, and taste is not learnt from."""
+class ExposureKind(models.TextChoices):
+    IMPRESSION = "impression"
+    CLICK = "click"
+    PLAY_START = "play_start"
 
-    class Kind(models.TextChoices):
-        IMPRESSION = "impression"
-        CLICK = "click"
-        PLAY_START = "play_start"
+
+class Exposure(models.Model):
+    """A listener saw, opened or started a track. It measures engagement; recommenders do not learn from it."""
+
+    Kind = ExposureKind
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="exposures", db_index=False)
     track = models.ForeignKey(Track, models.CASCADE, related_name="exposures", db_index=False)
@@ -109,17 +104,17 @@ class Exposure(models.Model):
     session_id = models.CharField(max_length=64, blank=True)
     device = models.CharField(max_length=64, blank=True)
     context = models.CharField(max_length=64, blank=True)
-    recommendation_id = models.UUIDField(null=True, blank=True, help_text="The slate it was on.")
-    position = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Its place on that slate, from 1.")
-    event_id = models.UUIDField(default=uuid.uuid4, help_text="The client's id: sent twice, it is kept once.")
+    recommendation_id = models.UUIDField(null=True, blank=True, help_text="The slate that the track was on.")
+    position = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The position on that slate, from 1.")
+    event_id = models.UUIDField(
+        default=uuid.uuid4, help_text="The client's id of the event. Sent twice, it is stored once."
+    )
 
     class Meta:
         db_table = "exposures"
         constraints = [
             models.UniqueConstraint(fields=["user", "event_id"], name="exposure_event_once"),
-            models.CheckConstraint(
-                condition=Q(kind__in=["impression", "click", "play_start"]), name="exposure_kind_known"
-            ),
+            models.CheckConstraint(condition=Q(kind__in=ExposureKind.values), name="exposure_kind_known"),
         ]
         indexes = [
             models.Index(
@@ -131,28 +126,29 @@ class Exposure(models.Model):
         return f"{self.kind} {self.pk}"
 
 
-class Block(models.Model):
-    """What a listener never wants to be recommended, for good or until a time."""
+class BlockKind(models.TextChoices):
+    ARTIST = "artist"
+    ALBUM = "album"
+    TRACK = "track"
+    GENRE = "genre"
 
-    class Kind(models.TextChoices):
-        ARTIST = "artist"
-        ALBUM = "album"
-        TRACK = "track"
-        GENRE = "genre"
+
+class Block(models.Model):
+    """An artist, album, track or genre that is not recommended to a listener, for good or until a time."""
+
+    Kind = BlockKind
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="blocks", db_index=False)
     kind = models.CharField(max_length=8, choices=Kind.choices)
     target_id = models.BigIntegerField(help_text="The id of the artist, album, track or tag.")
-    until = models.DateTimeField(null=True, blank=True, help_text="Empty: for good.")
+    until = models.DateTimeField(null=True, blank=True, help_text="Empty for a block without end.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         db_table = "blocks"
         constraints = [
             models.UniqueConstraint(fields=["user", "kind", "target_id"], name="block_once"),
-            models.CheckConstraint(
-                condition=Q(kind__in=["artist", "album", "track", "genre"]), name="block_kind_known"
-            ),
+            models.CheckConstraint(condition=Q(kind__in=BlockKind.values), name="block_kind_known"),
         ]
 
     def __str__(self) -> str:
@@ -160,9 +156,9 @@ class Block(models.Model):
 
 
 class EventBatch(models.Model):
-    """The receipt of a batch that was sent with an `Idempotency-Key`: the same again is answered with the same."""
+    """The receipt of a batch that was sent with an `Idempotency-Key`, to answer the same batch if it is sent again."""
 
-    principal = models.CharField(max_length=32, help_text="Who sent it: user:ID or key:ID.")
+    principal = models.CharField(max_length=32, help_text="The sender: user:ID or key:ID.")
     key = models.CharField(max_length=128)
     digest = models.CharField(max_length=64, help_text="SHA-256 of the body.")
     receipt = models.JSONField()
@@ -177,18 +173,20 @@ class EventBatch(models.Model):
 
 
 class UnmatchedListen(models.Model):
-    """A listen of a track that the catalogue does not have: counted, so that the operator sees what is missing."""
+    """A listen that waits for its track, which the catalogue lacks, and shows operators what is missing."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="unmatched_listens", db_index=False)
-    event_id = models.UUIDField(help_text="What its event would have had.")
+    event_id = models.UUIDField(help_text="The event id of the interaction that it may become.")
     listened_at = models.DateTimeField()
     artist = models.CharField(max_length=512)
     title = models.CharField(max_length=512)
-    match_key = models.CharField(max_length=255, db_index=True, help_text="Artist and title, normalised.")
+    match_key = models.CharField(max_length=255, db_index=True, help_text="The artist and title, normalised.")
     isrc = models.CharField("ISRC", max_length=12, blank=True)
     mbid = models.UUIDField("MBID", null=True, blank=True)
     ms_played = models.PositiveIntegerField(null=True, blank=True)
-    duration_ms = models.PositiveIntegerField(null=True, blank=True, help_text="Of the track, as the client says.")
+    duration_ms = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The length of the track according to the client."
+    )
     end_reason = models.CharField(max_length=16, blank=True)
     device = models.CharField(max_length=64, blank=True)
     context = models.CharField(max_length=64, blank=True)
@@ -204,7 +202,7 @@ class UnmatchedListen(models.Model):
 
 
 class HistoryImport(models.Model):
-    """A listener's own history, uploaded: a job with progress."""
+    """An import of a listening history that a listener uploaded, with its progress."""
 
     class Status(models.TextChoices):
         WAITING = "waiting"
@@ -219,10 +217,10 @@ class HistoryImport(models.Model):
     bytes_total = models.PositiveBigIntegerField(default=0)
     bytes_done = models.PositiveBigIntegerField(default=0)
     added = models.PositiveIntegerField(default=0)
-    known = models.PositiveIntegerField(default=0, help_text="There already.")
+    known = models.PositiveIntegerField(default=0, help_text="Listens that were stored before.")
     unmatched = models.PositiveIntegerField(default=0, help_text="Listens of tracks that the catalogue does not have.")
     refused = models.PositiveIntegerField(default=0)
-    detail = models.TextField(blank=True, help_text="What went wrong, or the first rows that were refused.")
+    detail = models.TextField(blank=True, help_text="The error, or the first rows that were refused.")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -235,7 +233,7 @@ class HistoryImport(models.Model):
 
 
 class PopularTrack(models.Model):
-    """The most listened-to tracks, for answers that use no model. Refreshed by imports and training runs."""
+    """A track with many listeners, for responses without a model. Refreshed by imports and training runs."""
 
     track = models.OneToOneField(Track, models.CASCADE, primary_key=True, related_name="popularity")
     listeners = models.PositiveIntegerField()

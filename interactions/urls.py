@@ -7,7 +7,7 @@ from interactions.models import Block
 from interactions.preferences.views import BlocksViewSet, DislikesViewSet, LikesViewSet, PreferencesViewSet
 
 
-class BlockKind:
+class BlockKindConverter:
     regex = "|".join(Block.Kind.values)
 
     def to_python(self, value: str) -> str:
@@ -17,7 +17,7 @@ class BlockKind:
         return value
 
 
-register_converter(BlockKind, "block_kind")
+register_converter(BlockKindConverter, "block_kind")
 
 urlpatterns = [
     path("1/submit-listens", SubmitListensView.as_view(), name="submit-listens"),

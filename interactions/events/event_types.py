@@ -1,16 +1,15 @@
 """The types of events that clients may send.
 
 A new type takes a line in `EventType`, a test, and a line in the documentation. If its `kind` is new as well, it also
-takes a member of `Interaction.Kind` or `Exposure.Kind` and a migration, because the tables accept only kinds they know.
+takes a member of `InteractionKind` or `ExposureKind` and a migration, because the tables accept only kinds they know.
 """
 
 import enum
 
 from engine.data.plays import Signal
-from interactions.models import Exposure, Interaction
+from interactions.models import Exposure, ExposureKind, Interaction, InteractionKind
 
-_Kind = Interaction.Kind
-_PLAYBACK = ("ms_played", "end_reason")
+PLAYBACK_FIELDS = ("ms_played", "end_reason")
 
 
 class EventType(enum.Enum):
@@ -21,18 +20,18 @@ class EventType(enum.Enum):
     signal: Signal | None  # what the interaction says to recommenders, who derive its confidence from it
     fields: tuple[str, ...]  # optional fields that only this type has; the other types ignore them
 
-    IMPRESSION = "impression", Exposure, Exposure.Kind.IMPRESSION
-    CLICK = "click", Exposure, Exposure.Kind.CLICK
-    PLAY_START = "play_start", Exposure, Exposure.Kind.PLAY_START
-    PLAY_END = "play_end", Interaction, _Kind.PLAY, Signal.PLAY, _PLAYBACK
-    SKIP = "skip", Interaction, _Kind.SKIP, Signal.SKIP
-    LIKE = "like", Interaction, _Kind.LIKE, Signal.LIKE
-    UNLIKE = "unlike", Interaction, _Kind.UNLIKE, Signal.UNLIKE
-    DISLIKE = "dislike", Interaction, _Kind.DISLIKE, Signal.DISLIKE
-    UNDISLIKE = "undislike", Interaction, _Kind.UNDISLIKE, Signal.UNDISLIKE
-    SHARE = "share", Interaction, _Kind.SHARE, Signal.SHARE
-    PLAYLIST_ADD = "playlist_add", Interaction, _Kind.PLAYLIST_ADD, Signal.ADD
-    PLAYLIST_REMOVE = "playlist_remove", Interaction, _Kind.PLAYLIST_REMOVE, Signal.REMOVE
+    IMPRESSION = "impression", Exposure, ExposureKind.IMPRESSION
+    CLICK = "click", Exposure, ExposureKind.CLICK
+    PLAY_START = "play_start", Exposure, ExposureKind.PLAY_START
+    PLAY_END = "play_end", Interaction, InteractionKind.PLAY, Signal.PLAY, PLAYBACK_FIELDS
+    SKIP = "skip", Interaction, InteractionKind.SKIP, Signal.SKIP
+    LIKE = "like", Interaction, InteractionKind.LIKE, Signal.LIKE
+    UNLIKE = "unlike", Interaction, InteractionKind.UNLIKE, Signal.UNLIKE
+    DISLIKE = "dislike", Interaction, InteractionKind.DISLIKE, Signal.DISLIKE
+    UNDISLIKE = "undislike", Interaction, InteractionKind.UNDISLIKE, Signal.UNDISLIKE
+    SHARE = "share", Interaction, InteractionKind.SHARE, Signal.SHARE
+    PLAYLIST_ADD = "playlist_add", Interaction, InteractionKind.PLAYLIST_ADD, Signal.ADD
+    PLAYLIST_REMOVE = "playlist_remove", Interaction, InteractionKind.PLAYLIST_REMOVE, Signal.REMOVE
 
     def __new__(
         cls,

@@ -11,12 +11,11 @@ from django.utils import timezone
 
 from access.selectors import consent_by_user_id
 from access.services import bump_user_revisions
-from interactions.models import Block, Interaction
+from interactions.models import Block, BlockKind, Interaction, InteractionKind
 from interactions.selectors import Opinion, current_opinions, latest_opinion
 from tracks.selectors import target_exists
 
-Kind = Interaction.Kind
-CLEARED_BY = {Kind.LIKE: Kind.UNLIKE, Kind.DISLIKE: Kind.UNDISLIKE}
+CLEARED_BY = {InteractionKind.LIKE: InteractionKind.UNLIKE, InteractionKind.DISLIKE: InteractionKind.UNDISLIKE}
 
 
 class TargetNotFound(Exception):
@@ -27,7 +26,7 @@ class ConsentMissing(Exception):
     """The listener has not agreed that their likes and dislikes are stored."""
 
 
-def set_opinion(user_id: int, track_id: int, opinion: Kind) -> None:
+def set_opinion(user_id: int, track_id: int, opinion: InteractionKind) -> None:
     """Like or dislike a track; a like replaces a dislike and the other way round.
 
     Raises:
@@ -36,14 +35,14 @@ def set_opinion(user_id: int, track_id: int, opinion: Kind) -> None:
     """
     if not _has_consent(user_id):
         raise ConsentMissing
-    if not target_exists(Block.Kind.TRACK, track_id):
+    if not target_exists(BlockKind.TRACK, track_id):
         raise TargetNotFound("no such track")
     latest = latest_opinion(user_id, track_id)
     if latest is None or latest.kind != opinion:
         _store_opinion(user_id, track_id, opinion, latest)
 
 
-def clear_opinion(user_id: int, track_id: int, opinion: Kind) -> None:
+def clear_opinion(user_id: int, track_id: int, opinion: InteractionKind) -> None:
     """Withdraw a like or a dislike; do nothing if it is not the listener's current opinion of the track.
 
     Raises:
@@ -86,8 +85,8 @@ def load_preferences(user_id: int) -> dict[str, Any]:
     opinions = current_opinions(user_id)
     in_force = Block.objects.filter(Q(until=None) | Q(until__gt=timezone.now()), user=user_id)
     return {
-        "likes": [track_id for track_id, kind in opinions.items() if kind == Kind.LIKE],
-        "dislikes": [track_id for track_id, kind in opinions.items() if kind == Kind.DISLIKE],
+        "likes": [track_id for track_id, kind in opinions.items() if kind == InteractionKind.LIKE],
+        "dislikes": [track_id for track_id, kind in opinions.items() if kind == InteractionKind.DISLIKE],
         "blocks": list(in_force.order_by("-created_at", "-pk").values("kind", "target_id", "until")),
     }
 
@@ -100,7 +99,7 @@ def _has_consent(user_id: int) -> bool:
     return consents[user_id]
 
 
-def _store_opinion(user_id: int, track_id: int, kind: Kind, latest: Opinion | None) -> None:
+def _store_opinion(user_id: int, track_id: int, kind: InteractionKind, latest: Opinion | None) -> None:
     now = timezone.now()
     # An event from a phone whose clock is fast may lie a few minutes ahead. This opinion is newer all the same.
     played_at = now if latest is None else max(now, latest.played_at + timedelta(microseconds=1))
