@@ -1,20 +1,15 @@
 from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from interactions.events.views import EventViewSet
 from interactions.imports.views import HistoryImportsView, HistoryImportView
 from interactions.listenbrainz.views import SubmitListensView, ValidateTokenView
-from interactions.models import Block
+from interactions.models import BlockKind
 from interactions.preferences.views import BlocksViewSet, DislikesViewSet, LikesViewSet, PreferencesViewSet
 
 
-class BlockKindConverter:
-    regex = "|".join(Block.Kind.values)
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return value
+class BlockKindConverter(StringConverter):
+    regex = "|".join(BlockKind.values)
 
 
 register_converter(BlockKindConverter, "block_kind")

@@ -7,7 +7,7 @@ from interactions.models import UnmatchedListen
 
 
 class Command(BaseCommand):
-    help = "Count the listens that waited for their track, where the catalogue has it now. Imports do this themselves."
+    help = "Store the waiting listens whose track the catalogue has now. Every import of tracks does this by itself."
 
     def handle(self, *args: Any, **options: Any) -> None:
         added = match_waiting_listens()
