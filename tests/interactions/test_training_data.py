@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from access.models import User
-from engine.data.plays import Plays
+from engine.data.plays import Plays, Signal
 from interactions import training_data
 from interactions.models import Interaction
 from interactions.training_data import iter_play_chunks
-from tests.people import Catalogue, store_interaction
+from tests.people import NOON, Catalogue, store_interaction
 
 KINDS = list(Interaction.Kind.values)
 
@@ -77,3 +77,19 @@ def test_an_empty_table_yields_no_chunk(db: Any) -> None:
 def test_a_chunk_takes_one_query(users: list[User], django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(3):  # the range of ids, the excluded listeners, the chunk
         list(iter_play_chunks())
+
+
+def test_the_chunks_contain_all_interactions_in_order(alice: User, bob: User, catalogue: Catalogue) -> None:
+    tracks = catalogue.tracks(5)
+    catalogue.play(alice, *tracks, plays=3)
+    catalogue.play(bob, tracks[0], milestone=20, is_completed=False)
+    catalogue.play(bob, tracks[1], milestone=20, is_completed=False, kind="like")
+    chunks = list(iter_play_chunks(rows=3))
+    assert [len(c) for c in chunks] == [3, 3, 1]
+    assert [u for c in chunks for u in c.user.tolist()] == [alice.pk] * 5 + [bob.pk] * 2
+    assert [q for c in chunks for q in c.qualified.tolist()] == [True] * 5 + [False, False]
+    assert [s for c in chunks for s in c.signal.tolist()] == [Signal.PLAY] * 6 + [Signal.LIKE]
+    assert [n for c in chunks for n in c.count.tolist()] == [3] * 5 + [1] * 2
+    assert chunks[0].time.tolist() == [int(NOON.timestamp()) + 60 * n for n in range(3)]
+    assert chunks[0].user.dtype == np.int64
+    assert chunks[0].signal.dtype == np.int8

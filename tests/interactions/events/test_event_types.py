@@ -11,7 +11,7 @@ from interactions.events import schema
 from interactions.events.event_types import EventType
 from interactions.models import Exposure, Interaction
 from interactions.selectors import SIGNAL_BY_KIND
-from tests.interactions.events.test_events import event
+from tests.interactions.events.test_views import event
 from tests.people import Catalogue
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.one_stack
         (29_999, 200_000, "replaced", Playback(14, is_skip=True)),
         (29_999, 200_000, "stopped", Playback(14, is_skip=True)),
         (30_000, 200_000, "skipped", Playback(15)),
-        (20_000, 200_000, "interrupted", Playback(10)),  # the net was gone: nobody's wish
+        (20_000, 200_000, "interrupted", Playback(10)),  # the connection was lost: not the listener's doing
         (20_000, 200_000, "", Playback(10)),
         (20_000, 21_000, "skipped", Playback(95, is_completed=True)),  # a short track, heard to its end
         (99_999, 200_000, "", Playback(49)),
@@ -30,7 +30,5 @@ pytestmark = pytest.mark.one_stack
         (239_999, None, "", Playback()),
     ],
 )
-def test_what_a_playback_says(
-    ms_played: int | None, duration_ms: int | None, end_reason: str, expected: Playback
-) -> None:
+def test_derive_playback(ms_played: int | None, duration_ms: int | None, end_reason: str, expected: Playback) -> None:
     assert derive_playback(ms_played, duration_ms, end_reason) == expected

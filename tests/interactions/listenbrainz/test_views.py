@@ -1,4 +1,4 @@
-"""The door for scrobblers, by raw HTTP requests."""
+"""The API for scrobblers, by raw HTTP requests."""
 
 import gzip
 import json
@@ -40,7 +40,7 @@ def song(db: None) -> Track:
 
 @pytest.fixture
 def submit(alice: User) -> Submit:
-    """Sends listens, or any body, with a token of Alice's."""
+    """Return a function that submits listens, or any body, with a token of Alice's."""
     token = create_listen_token(alice.pk, "test")
 
     def send(*listens: Any, kind: str = "import", body: bytes | None = None, **headers: str) -> Any:
@@ -51,7 +51,7 @@ def submit(alice: User) -> Submit:
     return send
 
 
-def refused(response: Any, status: int = 400) -> str:
+def assert_refused(response: Any, status: int = 400) -> str:
     assert response.status_code == status, response.content
     assert response["Content-Type"] == "application/json"
     assert response.json().keys() == {"code", "error"}
@@ -81,7 +81,7 @@ def test_a_listen_becomes_an_interaction_and_a_retry_adds_nothing(submit: Submit
         ({"ms_played": "many"}, 50, True, False),
     ],
 )
-def test_what_was_heard_is_what_the_client_says_or_half(
+def test_a_listen_counts_as_half_of_the_track_unless_the_client_says_more(
     submit: Submit, song: Track, info: dict[str, Any], milestone: int, is_listen: bool, is_completed: bool
 ) -> None:
     assert submit(listen(**info)).status_code == 200
@@ -103,7 +103,7 @@ def test_a_track_is_found_by_mbid_then_isrc_then_names(submit: Submit) -> None:
     assert list(by_time) == [by_mbid.title, by_isrc.title, "Song"]
 
 
-def test_of_tracks_of_one_name_the_most_listened_to_is_meant(
+def test_the_most_popular_of_several_tracks_with_the_same_name_is_matched(
     submit: Submit, song: Track, catalogue: Catalogue, bob: User
 ) -> None:
     other = store_track(title="Song (Remastered)", artist=song.artist)
@@ -113,7 +113,7 @@ def test_of_tracks_of_one_name_the_most_listened_to_is_meant(
     assert Interaction.objects.get(source="listenbrainz").track == other
 
 
-def test_what_matches_nothing_waits_until_it_does_and_counts_once(submit: Submit, alice: User) -> None:
+def test_an_unmatched_listen_waits_for_its_track_and_counts_once(submit: Submit, alice: User) -> None:
     for _ in range(2):
         assert submit(listen(ms_played=190_000), listen("Other"), kind="import").status_code == 200
     assert UnmatchedListen.objects.count() == 2
@@ -131,14 +131,14 @@ def test_what_matches_nothing_waits_until_it_does_and_counts_once(submit: Submit
     assert Interaction.objects.count() == 1
 
 
-def test_playing_now_is_answered_and_kept_nowhere(submit: Submit, song: Track) -> None:
+def test_playing_now_is_accepted_and_not_stored(submit: Submit, song: Track) -> None:
     assert submit(listen(at=None), kind="playing_now").json() == {"status": "ok"}
     assert not Interaction.objects.exists()
     assert not Exposure.objects.exists()
     assert not UnmatchedListen.objects.exists()
 
 
-def test_without_consent_nothing_is_kept_and_the_client_not_told(submit: Submit, song: Track, alice: User) -> None:
+def test_without_consent_listens_are_accepted_and_not_stored(submit: Submit, song: Track, alice: User) -> None:
     submit(listen("Unknown", NOW - 50))
     alice.consent = False
     alice.save()
@@ -150,7 +150,7 @@ def test_without_consent_nothing_is_kept_and_the_client_not_told(submit: Submit,
 
 
 @pytest.mark.parametrize(
-    ("listens", "kind", "said"),
+    ("listens", "kind", "detail"),
     [
         ([listen(), listen()], "single", "exactly one"),
         ([listen(at=None), listen(at=None)], "playing_now", "exactly one"),
@@ -184,10 +184,10 @@ def test_without_consent_nothing_is_kept_and_the_client_not_told(submit: Submit,
         ([listen(), listen(words="x" * 3 * MAX_LISTEN_BYTES)], "import", "too long"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_a_400_and_one_bad_listen_refuses_all(
-    submit: Submit, song: Track, listens: list[Any], kind: str, said: str
+def test_one_invalid_listen_makes_the_submission_a_400(
+    submit: Submit, song: Track, listens: list[Any], kind: str, detail: str
 ) -> None:
-    assert said in refused(submit(*listens, kind=kind))
+    assert detail in assert_refused(submit(*listens, kind=kind))
 
 
 @pytest.mark.usefixtures("song")
@@ -196,12 +196,12 @@ def test_what_is_wrong_is_a_400_and_one_bad_listen_refuses_all(
     [b"", b"{", b"[]", b"1", b'"x"', b"null", b'{"payload": 1}', b'{"listen_type": [], "payload": [1]}', b"\xff\xfe",
      b"[" * 5000, b'{"listen_type": "single", "payload": {"0": 1}}'],
 )  # fmt: skip
-def test_a_body_that_is_no_submission_is_a_400(submit: Submit, body: bytes) -> None:
-    refused(submit(body=body))
+def test_a_body_that_is_not_a_submission_is_a_400(submit: Submit, body: bytes) -> None:
+    assert_refused(submit(body=body))
 
 
 @pytest.mark.usefixtures("song")
-def test_deep_nesting_is_no_fault_of_ours(submit: Submit) -> None:
+def test_deeply_nested_fields_are_accepted(submit: Submit) -> None:
     nested: Any = "x"
     for _ in range(900):
         nested = [nested]
@@ -209,23 +209,23 @@ def test_deep_nesting_is_no_fault_of_ours(submit: Submit) -> None:
 
 
 @pytest.mark.usefixtures("song")
-def test_a_listen_may_tell_more_than_is_read(submit: Submit) -> None:
+def test_unknown_and_malformed_optional_fields_are_ignored(submit: Submit) -> None:
     odd = {"recording_mbid": None, "artist_mbids": [None, MBID], "isrc": ["no"], "media_player": 7, "x": {"y": [1.5]}}
     assert submit(listen(**odd), listen("Song", at=str(NOW - 5))).status_code == 200  # type: ignore[arg-type]
     assert Interaction.objects.count() == 2
 
 
 @pytest.mark.usefixtures("song")
-def test_a_gzipped_body_is_read_and_a_bomb_is_not(submit: Submit) -> None:
+def test_a_gzipped_body_is_read_unless_it_is_too_large(submit: Submit) -> None:
     body = json.dumps({"listen_type": "single", "payload": [listen()]}).encode()
     bomb = gzip.compress(b" " * (MAX_BYTES + 1000))
     for wrong in (bomb, body, gzip.compress(body)[:-9]):
-        refused(submit(body=wrong, HTTP_CONTENT_ENCODING="gzip"))
+        assert_refused(submit(body=wrong, HTTP_CONTENT_ENCODING="gzip"))
     assert submit(body=gzip.compress(body), HTTP_CONTENT_ENCODING="gzip").status_code == 200
 
 
 @pytest.mark.usefixtures("song")
-def test_a_thousand_listens_are_taken_at_once_and_a_longer_body_is_not(submit: Submit) -> None:
+def test_a_thousand_listens_are_accepted_at_once_and_a_longer_body_is_not(submit: Submit) -> None:
     response = submit(*(listen(at=NOW - 10_000 - n, words="x" * 9000) for n in range(MAX_LISTENS)))
     assert response.status_code == 200, response.content
     assert Interaction.objects.count() == MAX_LISTENS
@@ -236,24 +236,26 @@ def test_a_thousand_listens_are_taken_at_once_and_a_longer_body_is_not(submit: S
 
 @pytest.mark.usefixtures("song")
 @pytest.mark.parametrize("header", ["", "Token", "Token 123", "Bearer x", "Token \xff"])
-def test_without_a_good_token_nothing_is_taken(submit: Submit, header: str) -> None:
+def test_listens_without_a_valid_token_are_refused(submit: Submit, header: str) -> None:
     response = submit(listen(), HTTP_AUTHORIZATION=header)
-    assert "oken" in refused(response, 401)
+    assert "oken" in assert_refused(response, 401)
     assert response["WWW-Authenticate"] == "Token"
 
 
-def test_a_revoked_token_and_one_of_a_closed_account_are_refused(submit: Submit, song: Track, alice: User) -> None:
+def test_tokens_that_are_revoked_or_belong_to_a_closed_account_are_refused(
+    submit: Submit, song: Track, alice: User
+) -> None:
     alice.is_active = False
     alice.save()
-    refused(submit(listen()), 401)
+    assert_refused(submit(listen()), 401)
     alice.is_active = True
     alice.save()
     assert revoke_listen_tokens(ListenToken.objects.all()) == 1
-    refused(submit(listen()), 401)
+    assert_refused(submit(listen()), 401)
 
 
 @pytest.mark.usefixtures("song")
-def test_answers_say_how_many_requests_are_left(submit: Submit, settings: Any) -> None:
+def test_responses_carry_the_remaining_requests(submit: Submit, settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"RATE_LISTENER": "2/day"}
     first, second, third = (submit(listen(at=NOW - n)) for n in range(3))
     assert [r["X-RateLimit-Remaining"] for r in (first, second, third)] == ["1", "0", "0"]
@@ -275,7 +277,7 @@ def test_a_token_is_validated_in_the_header_or_as_a_parameter(alice: User) -> No
     assert (nothing.status_code, nothing.json()["code"]) == (400, 400)
 
 
-def test_a_token_is_made_by_a_command_and_only_its_digest_kept(alice: User, capsys: Any) -> None:
+def test_a_command_creates_a_token_of_which_only_the_digest_is_stored(alice: User, capsys: Any) -> None:
     call_command("create_listen_token", str(alice.pk), name="phone")
     token = capsys.readouterr().out.splitlines()[-1]
     row = ListenToken.objects.get()

@@ -21,7 +21,7 @@ def event(track_id: int, **fields: Any) -> dict[str, Any]:
     return whole | {"occurred_at": NOON.isoformat()} | fields
 
 
-def test_a_play_is_stored_as_it_happened(
+def test_a_play_is_stored_with_its_fields(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1, duration_ms=200_000)[0]
@@ -39,7 +39,7 @@ def test_a_play_is_stored_as_it_happened(
     ("ms_played", "milestone", "completed"),
     [(0, 0, False), (190_000, 95, True), (900_000, 100, True), (None, 0, False)],
 )
-def test_milestone_and_completion_follow_from_the_length(
+def test_milestone_and_completion_are_derived_from_the_duration(
     alice: User,
     catalogue: Catalogue,
     as_listener: Callable[[User], APIClient],
@@ -52,7 +52,9 @@ def test_milestone_and_completion_follow_from_the_length(
     assert Interaction.objects.values_list("milestone", "is_completed").get() == (milestone, completed)
 
 
-def test_sent_twice_it_counts_once(alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]) -> None:
+def test_an_event_sent_twice_counts_once(
+    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+) -> None:
     batch = [event(t.pk) for t in catalogue.tracks(3)]
     api = as_listener(alice)
     assert api.post("/events", [*batch, batch[0]], format="json").json()["duplicates"] == 1
@@ -69,7 +71,7 @@ def test_the_same_event_id_of_two_listeners_is_two_events(
         assert as_listener(user).post("/events", [sent], format="json").json()["accepted"] == 1
 
 
-BAD: list[tuple[dict[str, Any], str]] = [
+INVALID_EVENTS: list[tuple[dict[str, Any], str]] = [
     ({"event_id": "not-a-uuid"}, "event_id: invalid UUID"),
     ({"type": "teleport"}, "type: invalid enum value 'teleport'; one of impression, click, "),
     ({"track_id": 10**30}, "track_id:"),
@@ -89,8 +91,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "fault"), BAD)
-def test_a_bad_event_is_named_and_does_not_lose_the_others(
+@pytest.mark.parametrize(("fields", "fault"), INVALID_EVENTS)
+def test_an_invalid_event_is_reported_and_the_others_are_stored(
     alice: User,
     catalogue: Catalogue,
     as_listener: Callable[[User], APIClient],
@@ -108,7 +110,7 @@ def test_a_bad_event_is_named_and_does_not_lose_the_others(
 
 
 @pytest.mark.parametrize("item", [None, 7, "x", [], {}])
-def test_an_event_that_is_no_object_is_rejected(
+def test_an_item_that_is_not_an_object_is_rejected(
     alice: User, as_listener: Callable[[User], APIClient], item: object
 ) -> None:
     receipt = as_listener(alice).post("/events", [item], format="json").json()
@@ -116,14 +118,14 @@ def test_an_event_that_is_no_object_is_rejected(
 
 
 @pytest.mark.parametrize("body", [{}, [], "text", 5, None])
-def test_a_body_that_is_no_batch_is_refused(
+def test_a_body_that_is_not_a_batch_is_refused(
     alice: User, as_listener: Callable[[User], APIClient], body: object
 ) -> None:
     problem = assert_problem(as_listener(alice).post("/events", body, format="json"), 400)
     assert "the body must be a JSON array of 1 to 500 events" in problem["detail"]
 
 
-def test_a_batch_too_long_is_refused_whole(
+def test_a_batch_that_is_too_long_is_refused_as_a_whole(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1)[0].pk
@@ -139,7 +141,9 @@ def test_a_body_that_is_not_json_is_refused(
     assert response.status_code in (202, 400)
 
 
-def test_a_service_key_names_the_listener(service: APIClient, alice: User, catalogue: Catalogue) -> None:
+def test_events_sent_with_a_service_key_must_name_the_listener(
+    service: APIClient, alice: User, catalogue: Catalogue
+) -> None:
     track = catalogue.tracks(1)[0].pk
     batch = [event(track, user_id=alice.pk), event(track), event(track, user_id=alice.pk + 999)]
     receipt = service.post("/events", batch, format="json").json()
@@ -150,7 +154,7 @@ def test_a_service_key_names_the_listener(service: APIClient, alice: User, catal
     ]
 
 
-def test_a_clock_that_is_a_little_fast_is_forgiven(
+def test_a_time_slightly_in_the_future_is_accepted(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1)[0].pk
@@ -158,7 +162,9 @@ def test_a_clock_that_is_a_little_fast_is_forgiven(
     assert as_listener(alice).post("/events", [soon], format="json").json()["accepted"] == 1
 
 
-def test_a_like_is_kept_as_one(alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]) -> None:
+def test_a_like_is_stored_as_a_like(
+    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+) -> None:
     track = catalogue.tracks(1)[0].pk
     as_listener(alice).post("/events", [event(track, type="like", ms_played=None)], format="json")
     assert Interaction.objects.get().kind == "like"
@@ -185,14 +191,14 @@ def test_ten_clients_sending_the_same_batch_at_once_store_it_once(as_listener: C
 
 
 @pytest.mark.parametrize("fields", [{"plays": 0}, {"milestone": 101}, {"kind": "dance"}, {"ms_played": -1}])
-def test_a_bad_row_is_impossible(alice: User, catalogue: Catalogue, fields: dict[str, Any]) -> None:
+def test_the_table_refuses_an_invalid_row(alice: User, catalogue: Catalogue, fields: dict[str, Any]) -> None:
     track = catalogue.tracks(1)[0]
     with pytest.raises(IntegrityError), transaction.atomic():
         catalogue.play(alice, track, **fields)
     assert not Interaction.objects.exists()
 
 
-def test_fields_that_are_objects_are_rejected_whatever_their_depth(
+def test_nested_values_are_rejected_however_deep(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1)[0].pk

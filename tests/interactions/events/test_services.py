@@ -1,4 +1,4 @@
-"""Batches as they come over a bad net: twice, zipped, under a key; and every type of event."""
+"""Batches that are repeated, gzipped or sent with an idempotency key, and every type of event."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ from interactions.models import EventBatch, Exposure, Interaction
 from interactions.selectors import load_history
 from interactions.training_data import iter_play_chunks
 from tests.conftest import assert_problem
-from tests.interactions.events.test_events import event
+from tests.interactions.events.test_views import event
 from tests.people import Catalogue
 
 EVENTS = "/events"
@@ -33,7 +33,7 @@ def api(alice: User, as_listener: Callable[[User], APIClient]) -> APIClient:
     return as_listener(alice)
 
 
-def test_every_type_is_kept_and_only_what_tells_of_taste_is_learnt(api: APIClient, catalogue: Catalogue) -> None:
+def test_every_type_is_stored_and_only_interactions_are_learnt_from(api: APIClient, catalogue: Catalogue) -> None:
     track, slate = catalogue.tracks(1, duration_ms=200_000)[0].pk, str(uuid.uuid4())
     batch = [event(track, type=name, recommendation_id=slate, position=3) for name in EVENT_TYPES]
     receipt = api.post(EVENTS, batch, format="json").json()
@@ -47,7 +47,7 @@ def test_every_type_is_kept_and_only_what_tells_of_taste_is_learnt(api: APIClien
     assert api.post(EVENTS, batch, format="json").json()["duplicates"] == 12
 
 
-def test_a_play_ended_at_once_by_the_listener_is_a_skip(api: APIClient, catalogue: Catalogue) -> None:
+def test_a_play_that_the_listener_ends_within_30_seconds_is_a_skip(api: APIClient, catalogue: Catalogue) -> None:
     track = catalogue.tracks(1, duration_ms=200_000)[0].pk
     batch = [
         event(track, ms_played=4_000, end_reason="skipped"),
@@ -69,7 +69,7 @@ def test_a_batch_may_be_gzipped(api: APIClient, catalogue: Catalogue) -> None:
     assert_problem(api.post(EVENTS, body, content_type="application/json", HTTP_CONTENT_ENCODING="br"), 415)
 
 
-def test_the_same_key_is_answered_with_the_same_receipt(api: APIClient, catalogue: Catalogue) -> None:
+def test_the_same_idempotency_key_is_answered_with_the_same_receipt(api: APIClient, catalogue: Catalogue) -> None:
     batch = [event(catalogue.tracks(1)[0].pk), {"type": "nonsense"}]
     first, again = (api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="batch-1") for _ in range(2))
     assert first.json() == again.json()
@@ -79,7 +79,7 @@ def test_the_same_key_is_answered_with_the_same_receipt(api: APIClient, catalogu
     assert api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="batch-2").json()["duplicates"] == 1
 
 
-def test_a_key_belongs_to_who_sent_it(
+def test_an_idempotency_key_belongs_to_its_sender(
     api: APIClient, bob: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     batch = [event(catalogue.tracks(1)[0].pk)]
@@ -88,7 +88,7 @@ def test_a_key_belongs_to_who_sent_it(
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 129, "ü"])
-def test_a_key_that_is_none_is_refused(api: APIClient, catalogue: Catalogue, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(api: APIClient, catalogue: Catalogue, key: str) -> None:
     batch = [event(catalogue.tracks(1)[0].pk)]
     problem = assert_problem(api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY=key), 400)
     assert "must be 1 to 128 visible ASCII characters" in problem["detail"]
@@ -113,7 +113,7 @@ def test_ten_clients_with_one_key_at_once_get_one_receipt(as_listener: Callable[
     assert (Interaction.objects.count(), EventBatch.objects.count()) == (20, 1)
 
 
-def test_without_consent_nothing_is_kept(api: APIClient, alice: User, catalogue: Catalogue) -> None:
+def test_without_consent_no_event_is_stored(api: APIClient, alice: User, catalogue: Catalogue) -> None:
     User.objects.filter(pk=alice.pk).update(consent=False)
     track = catalogue.tracks(1)[0].pk
     receipt = api.post(EVENTS, [event(track), event(track, type="impression")], format="json").json()
@@ -123,28 +123,28 @@ def test_without_consent_nothing_is_kept(api: APIClient, alice: User, catalogue:
     assert not Exposure.objects.exists()
 
 
-def test_who_is_being_erased_is_nobody(service: APIClient, alice: User, catalogue: Catalogue) -> None:
+def test_a_listener_with_a_pending_erasure_is_unknown(service: APIClient, alice: User, catalogue: Catalogue) -> None:
     User.objects.filter(pk=alice.pk).update(is_active=False)
     receipt = service.post(EVENTS, [event(catalogue.tracks(1)[0].pk, user_id=alice.pk)], format="json").json()
     assert receipt["rejected"][0]["detail"] == f"user_id: there is no listener {alice.pk}"
 
 
 @pytest.mark.parametrize("offset", ["+16:00", "-23:59", "+23:59", "Z"])
-def test_any_offset_of_a_clock_is_understood(api: APIClient, catalogue: Catalogue, offset: str) -> None:
+def test_any_utc_offset_is_accepted(api: APIClient, catalogue: Catalogue, offset: str) -> None:
     track = catalogue.tracks(1)[0].pk
     batch = [event(track, type=kind, occurred_at=f"2020-01-01T00:00:00{offset}") for kind in ("like", "click")]
     assert api.post(EVENTS, batch, format="json").json()["accepted"] == 2
     assert Interaction.objects.get().played_at == Exposure.objects.get().occurred_at
 
 
-def test_a_like_is_no_skip_whatever_it_says_of_playing(api: APIClient, catalogue: Catalogue) -> None:
+def test_a_like_ignores_the_playback_fields(api: APIClient, catalogue: Catalogue) -> None:
     track = catalogue.tracks(1, duration_ms=200_000)[0].pk
     api.post(EVENTS, [event(track, type="like", ms_played=4_000, end_reason="skipped")], format="json")
     stored = Interaction.objects.get()
     assert (stored.is_skip, stored.ms_played, stored.end_reason, stored.milestone) == (False, None, "", 0)
 
 
-def test_opinions_of_one_second_and_one_batch_are_learnt_as_they_are_served(
+def test_training_and_serving_agree_on_opinions_of_the_same_second(
     api: APIClient, alice: User, catalogue: Catalogue
 ) -> None:
     track = catalogue.tracks(1)[0].pk
@@ -156,7 +156,7 @@ def test_opinions_of_one_second_and_one_batch_are_learnt_as_they_are_served(
     assert UserItemPairs.from_listener(chunk).liked.tolist() == load_history(alice.pk).pairs.liked.tolist() == [False]
 
 
-def test_a_key_is_forgotten_after_two_days(api: APIClient, catalogue: Catalogue) -> None:
+def test_an_idempotency_key_expires_after_two_days(api: APIClient, catalogue: Catalogue) -> None:
     batch = [event(catalogue.tracks(1)[0].pk)]
     api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="k")
     EventBatch.objects.update(created_at=timezone.now() - timedelta(days=2, seconds=1))

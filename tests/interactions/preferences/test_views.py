@@ -1,4 +1,4 @@
-"""Likes, dislikes and blocks: said, repeated, taken back."""
+"""Likes, dislikes and blocks: set, repeated, withdrawn."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,7 +14,7 @@ from tests.conftest import assert_problem
 from tests.people import Catalogue
 from tracks.models import Tag
 
-NOTHING: dict[str, Any] = {"likes": [], "dislikes": [], "blocks": []}
+NO_PREFERENCES: dict[str, Any] = {"likes": [], "dislikes": [], "blocks": []}
 
 
 @pytest.fixture
@@ -22,46 +22,46 @@ def api(alice: User, as_listener: Callable[[User], APIClient]) -> APIClient:
     return as_listener(alice)
 
 
-def stated(api: APIClient) -> dict[str, Any]:
+def load_preferences(api: APIClient) -> dict[str, Any]:
     response = api.get("/users/me/preferences")
     assert response.status_code == 200
     body: dict[str, Any] = response.json()
     return body
 
 
-def test_a_like_is_there_until_it_is_taken_back_however_often_it_is_said(api: APIClient, catalogue: Catalogue) -> None:
+def test_likes_and_their_withdrawal_may_be_repeated(api: APIClient, catalogue: Catalogue) -> None:
     one, two = (t.pk for t in catalogue.tracks(2))
-    assert stated(api) == NOTHING
+    assert load_preferences(api) == NO_PREFERENCES
     for track in (one, one, two):
         assert api.put(f"/users/me/likes/{track}").status_code == 204
-    assert stated(api)["likes"] == [two, one]
+    assert load_preferences(api)["likes"] == [two, one]
     assert Interaction.objects.count() == 2
     for _ in range(2):
         assert api.delete(f"/users/me/likes/{one}").status_code == 204
-    assert stated(api) == NOTHING | {"likes": [two]}
+    assert load_preferences(api) == NO_PREFERENCES | {"likes": [two]}
     assert Interaction.objects.count() == 3
 
 
-def test_a_like_and_a_dislike_take_each_others_place(api: APIClient, catalogue: Catalogue) -> None:
+def test_a_like_and_a_dislike_replace_each_other(api: APIClient, catalogue: Catalogue) -> None:
     track = catalogue.tracks(1)[0].pk
     api.put(f"/users/me/likes/{track}")
     api.put(f"/users/me/dislikes/{track}")
-    assert stated(api) == NOTHING | {"dislikes": [track]}
-    assert api.delete(f"/users/me/likes/{track}").status_code == 204  # it is not liked: nothing changes
-    assert stated(api) == NOTHING | {"dislikes": [track]}
+    assert load_preferences(api) == NO_PREFERENCES | {"dislikes": [track]}
+    assert api.delete(f"/users/me/likes/{track}").status_code == 204  # the track is not liked, so nothing changes
+    assert load_preferences(api) == NO_PREFERENCES | {"dislikes": [track]}
     api.put(f"/users/me/likes/{track}")
-    assert stated(api) == NOTHING | {"likes": [track]}
+    assert load_preferences(api) == NO_PREFERENCES | {"likes": [track]}
     api.put(f"/users/me/dislikes/{track}")
     api.delete(f"/users/me/dislikes/{track}")
-    assert stated(api) == NOTHING
+    assert load_preferences(api) == NO_PREFERENCES
 
 
-def test_what_is_liked_by_event_is_liked(api: APIClient, catalogue: Catalogue) -> None:
+def test_a_like_may_be_sent_as_an_event(api: APIClient, catalogue: Catalogue) -> None:
     track = catalogue.tracks(1)[0].pk
     for number, kind in enumerate(("like", "unlike", "like")):
         event = {"event_id": f"00000000-0000-4000-8000-00000000000{number}", "type": kind, "track_id": track}
         api.post("/events", [event | {"occurred_at": f"2026-01-01T10:00:0{number}Z"}], format="json")
-        assert stated(api)["likes"] == ([] if kind == "unlike" else [track])
+        assert load_preferences(api)["likes"] == ([] if kind == "unlike" else [track])
 
 
 def test_blocks_are_listed_while_they_are_in_force(api: APIClient, alice: User, catalogue: Catalogue) -> None:
@@ -71,18 +71,18 @@ def test_blocks_are_listed_while_they_are_in_force(api: APIClient, alice: User, 
     assert api.put(f"/users/me/blocks/artist/{artist}", {"until": until.isoformat()}, format="json").status_code == 204
     assert api.put(f"/users/me/blocks/genre/{genre}").status_code == 204
     assert api.put(f"/users/me/blocks/track/{track}", {}, format="json").status_code == 204
-    found = {(b["kind"], b["target_id"], b["until"] is not None) for b in stated(api)["blocks"]}
-    assert found == {("artist", artist, True), ("genre", genre, False), ("track", track, False)}
+    blocks = {(b["kind"], b["target_id"], b["until"] is not None) for b in load_preferences(api)["blocks"]}
+    assert blocks == {("artist", artist, True), ("genre", genre, False), ("track", track, False)}
     assert api.put(f"/users/me/blocks/artist/{artist}", {"until": None}, format="json").status_code == 204
     assert Block.objects.get(kind="artist").until is None
     Block.objects.filter(kind="track").update(until=timezone.now() - timedelta(seconds=1))
     for _ in range(2):
         assert api.delete(f"/users/me/blocks/genre/{genre}").status_code == 204
-    assert [b["kind"] for b in stated(api)["blocks"]] == ["artist"]
+    assert [b["kind"] for b in load_preferences(api)["blocks"]] == ["artist"]
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "detail"),
     [
         ({"until": "2001-01-01T00:00:00Z"}, "is in the past"),
         ({"until": "tomorrow"}, "until"),
@@ -90,9 +90,11 @@ def test_blocks_are_listed_while_they_are_in_force(api: APIClient, alice: User, 
         (7, "dictionary"),
     ],
 )
-def test_a_bad_block_says_what_is_wrong(api: APIClient, catalogue: Catalogue, body: Any, said: str) -> None:
+def test_an_invalid_block_is_a_400_that_names_the_fault(
+    api: APIClient, catalogue: Catalogue, body: Any, detail: str
+) -> None:
     problem = assert_problem(api.put(f"/users/me/blocks/artist/{catalogue.artist.pk}", body, format="json"), 400)
-    assert said in problem["detail"]
+    assert detail in problem["detail"]
     assert not Block.objects.exists()
 
 
@@ -100,15 +102,15 @@ def test_a_bad_block_says_what_is_wrong(api: APIClient, catalogue: Catalogue, bo
     "path", ["likes/{}", "dislikes/{}", "blocks/artist/{}", "blocks/album/{}", "blocks/track/{}", "blocks/genre/{}"]
 )
 @pytest.mark.parametrize("target", [999_999, 10**30])
-def test_what_there_is_not_cannot_be_liked_or_blocked(api: APIClient, path: str, target: int) -> None:
+def test_unknown_targets_cannot_be_liked_or_blocked(api: APIClient, path: str, target: int) -> None:
     assert_problem(api.put(f"/users/me/{path.format(target)}"), 404)
 
 
-def test_a_mood_is_no_genre(api: APIClient) -> None:
+def test_a_mood_cannot_be_blocked_as_a_genre(api: APIClient) -> None:
     assert_problem(api.put(f"/users/me/blocks/genre/{Tag.objects.create(name='calm', kind='mood').pk}"), 404)
 
 
-def test_a_service_key_speaks_for_a_listener_that_there_is(
+def test_a_service_key_sets_the_preferences_of_existing_listeners(
     service: APIClient, alice: User, catalogue: Catalogue
 ) -> None:
     track = catalogue.tracks(1)[0].pk
@@ -120,7 +122,9 @@ def test_a_service_key_speaks_for_a_listener_that_there_is(
         assert_problem(service.delete(f"/users/{alice.pk + 99}/{path}"), 404)
 
 
-def test_without_consent_likes_are_not_kept_and_blocks_are(api: APIClient, alice: User, catalogue: Catalogue) -> None:
+def test_without_consent_likes_are_refused_and_blocks_are_stored(
+    api: APIClient, alice: User, catalogue: Catalogue
+) -> None:
     track = catalogue.tracks(1)[0].pk
     User.objects.filter(pk=alice.pk).update(consent=False)
     for call in (api.put, api.delete):
@@ -129,12 +133,12 @@ def test_without_consent_likes_are_not_kept_and_blocks_are(api: APIClient, alice
     assert not Interaction.objects.exists()
 
 
-def test_a_like_is_newer_than_what_a_fast_clock_said(api: APIClient, catalogue: Catalogue) -> None:
+def test_a_like_replaces_a_dislike_from_a_phone_with_a_fast_clock(api: APIClient, catalogue: Catalogue) -> None:
     track = catalogue.tracks(1)[0].pk
     soon = (timezone.now() + timedelta(minutes=4)).isoformat()
     event = {"event_id": "00000000-0000-4000-8000-000000000000", "type": "dislike", "track_id": track}
     api.post("/events", [event | {"occurred_at": soon}], format="json")
     api.put(f"/users/me/likes/{track}")
-    assert stated(api) == NOTHING | {"likes": [track]}
+    assert load_preferences(api) == NO_PREFERENCES | {"likes": [track]}
     api.delete(f"/users/me/likes/{track}")
-    assert stated(api) == NOTHING
+    assert load_preferences(api) == NO_PREFERENCES

@@ -1,4 +1,4 @@
-"""The client library that is made for ListenBrainz, pointed at a server process of ours."""
+"""The client library of ListenBrainz, against a running server."""
 
 import time
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def counts(stack: Stack) -> str:
     )
 
 
-def test_listens_arrive_one_by_one_and_many_at_once(stack: Stack, client: liblistenbrainz.ListenBrainz) -> None:
+def test_listens_are_submitted_one_by_one_and_in_batches(stack: Stack, client: liblistenbrainz.ListenBrainz) -> None:
     assert client.submit_single_listen(fade(NOW)) == {"status": "ok"}
     assert counts(stack) == "1 0"
     unknown = liblistenbrainz.Listen(track_name="Unknown", artist_name="Nobody", listened_at=NOW - 500)
@@ -50,11 +50,11 @@ def test_listens_arrive_one_by_one_and_many_at_once(stack: Stack, client: liblis
     assert counts(stack) == "2 1"
 
 
-def test_playing_now_is_taken(client: liblistenbrainz.ListenBrainz) -> None:
+def test_playing_now_is_accepted(client: liblistenbrainz.ListenBrainz) -> None:
     assert client.submit_playing_now(fade(None)) == {"status": "ok"}
 
 
-def test_a_token_that_is_not_ours_is_refused(stack: Stack) -> None:
+def test_an_unknown_token_is_refused(stack: Stack) -> None:
     stranger = liblistenbrainz.ListenBrainz(api_base_url=stack.base)
     with pytest.raises(InvalidAuthTokenException):
         stranger.set_auth_token("1d5fa3b5-6a8b-4cf5-b1bb-3f5b3b7e1f00")
@@ -64,7 +64,7 @@ def test_a_token_that_is_not_ours_is_refused(stack: Stack) -> None:
     assert (refused.value.status_code, "token" in refused.value.message) == (401, True)
 
 
-def test_the_client_reads_how_many_requests_are_left_and_what_is_wrong(client: liblistenbrainz.ListenBrainz) -> None:
+def test_the_client_reads_the_rate_limit_and_the_error(client: liblistenbrainz.ListenBrainz) -> None:
     with pytest.raises(ListenBrainzAPIException) as refused:
         client.submit_single_listen(fade(1000))
     assert (refused.value.status_code, "2002" in refused.value.message) == (400, True)
