@@ -53,7 +53,7 @@ class FoldInConfig:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """What a family has learned: either factors or neighbours; a model with neither recommends popular tracks.
+    """The result of a fit: either factors or neighbours; a model with neither recommends popular tracks.
 
     Attributes:
         factors: user and item factors.
