@@ -1,4 +1,4 @@
-"""What the admin's pages about model quality show."""
+"""Read what the admin pages about model quality show."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -17,48 +17,61 @@ from recommendations.version_store import current_pointer, version_store
 from tracks.selectors import main_tags, track_cards
 
 MAX_VERSIONS = 100  # a season of nights, and still a few pixels for each
-MAX_TRACKS = 3_000  # laid out in seconds, and dots that can be told apart
-MAX_TAGS = 10  # colours that can be told apart
-_BUSY_SECONDS = 120  # a process killed in between is waited for no longer
-_KEPT_SECONDS = {"t-SNE": 30 * 24 * 3600, "PCA": 3600}  # so that scikit-learn, once installed, is soon seen
+MAX_TRACKS = 3_000  # laid out in seconds, and still separate dots
+MAX_TAGS = 10  # as many colours can be told apart
+LAYOUT_LOCK_SECONDS = 120  # after this a request that was killed during the layout no longer blocks others
+# A PCA layout is kept shortly: if scikit-learn is installed meanwhile, t-SNE soon takes its place.
+LAYOUT_CACHE_SECONDS = {"t-SNE": 30 * 24 * 3600, "PCA": 3600}
 
 
 class MapUnavailable(Exception):
-    """There is nothing to lay out; the message says why."""
+    """There are no tracks to lay out; the message says why."""
 
 
 def versions_with_runs() -> QuerySet[ModelArtifact]:
-    """The newest first; `trainings` of each are the runs that trained it, not those that found nothing newer."""
+    """Return the versions, the newest first, each with `trainings`: the runs that trained it.
+
+    Runs that found nothing new refer to a version too, but did not train it, and are left out.
+    """
     trained = [TrainingRun.Status.PUBLISHED, TrainingRun.Status.HELD_BACK]
     runs = TrainingRun.objects.filter(status__in=trained).order_by("pk")
     return ModelArtifact.objects.prefetch_related(Prefetch("runs", runs, to_attr="trainings"))
 
 
 def recent_versions() -> list[ModelArtifact]:
-    """The newest `MAX_VERSIONS`, in the order they were trained."""
+    """Return the newest `MAX_VERSIONS`, the oldest of them first."""
     return list(versions_with_runs()[:MAX_VERSIONS])[::-1]
 
 
-def comparison_version(artifact: ModelArtifact, wanted: str = "", judged_beside: str = "") -> ModelArtifact | None:
-    """What a version is compared with: the one that is wanted, else the one in service; for that one itself, the
-    version it was judged beside, else the one in service before it."""
+def comparison_version(artifact: ModelArtifact, requested: str = "", compared_with: str = "") -> ModelArtifact | None:
+    """Return the version to compare `artifact` with.
+
+    That is the requested one, or else the one in service. The version in service itself is compared with the one that
+    it was evaluated next to, or else with the one in service before it.
+
+    Args:
+        artifact: the version of the page.
+        requested: a version name, or "".
+        compared_with: the version in service when `artifact` was trained, or "".
+    """
     pointer = current_pointer()
     serving, previous = (pointer.version, pointer.previous) if pointer else (None, None)
-    names = [name for name in (wanted, serving, judged_beside, previous) if name and name != artifact.version]
-    found = {other.version: other for other in versions_with_runs().filter(version__in=names)}
-    return next((found[name] for name in names if name in found), None)
+    candidates = (requested, serving, compared_with, previous)
+    names = [name for name in candidates if name and name != artifact.version]
+    versions = {other.version: other for other in versions_with_runs().filter(version__in=names)}
+    return next((versions[name] for name in names if name in versions), None)
 
 
 @dataclass(frozen=True)
 class MapTracks:
-    """A version and the rows of its tracks that a map shows: int64, the most popular first."""
+    """A version and the rows of the tracks that its map shows: int64 (tracks,), the most popular first."""
 
     bundle: ModelBundle
     rows: NDArray[np.int64]
 
 
 def select_map_tracks(artifact: ModelArtifact) -> MapTracks:
-    """Raises NoMap."""
+    """Return the most popular tracks that have factors. Raises MapUnavailable if there are none."""
     if artifact.pruned_at is not None:
         raise MapUnavailable("The files of this version have been removed, and its factors with them.")
     try:
@@ -74,42 +87,38 @@ def select_map_tracks(artifact: ModelArtifact) -> MapTracks:
 
 
 def build_track_map(artifact: ModelArtifact) -> dict[str, Any] | None:
-    """JSON-ready, or None while another request is laying it out. Raises NoMap."""
-    chosen, key = select_map_tracks(artifact), f"track_map:{artifact.version}"
+    """Return the map of a version, JSON-ready, or None while another request computes its layout.
+
+    `tracks` are those that still exist, `tags` the most frequent tags as `[name, tracks]`. Raises MapUnavailable.
+    """
+    selected, key = select_map_tracks(artifact), f"track_map:{artifact.version}"
     layout = cache.get(key)
     if layout is None:
-        if not cache.add(f"{key}:busy", True, _BUSY_SECONDS):
+        if not cache.add(f"{key}:busy", True, LAYOUT_LOCK_SECONDS):
             return None
         try:
-            layout = _layout(chosen)
-            cache.set(key, layout, _KEPT_SECONDS[layout["method"]])
+            projection = project_to_plane(selected.bundle.item_factors[selected.rows])
+            layout = {
+                "method": projection.method,
+                "kept": round(projection.explained_variance, 4),
+                "positions": projection.positions.round(4).tolist(),
+            }
+            cache.set(key, layout, LAYOUT_CACHE_SECONDS[layout["method"]])
         finally:
             cache.delete(f"{key}:busy")
-    return {"method": layout["method"], "kept": layout["kept"]} | _labelled(chosen, layout["positions"])
-
-
-def _layout(chosen: MapTracks) -> dict[str, Any]:
-    laid = project_to_plane(chosen.bundle.item_factors[chosen.rows])
-    return {
-        "method": laid.method,
-        "kept": round(laid.explained_variance, 4),
-        "positions": laid.positions.round(4).tolist(),
-    }
-
-
-def _labelled(chosen: MapTracks, positions: list[list[float]]) -> dict[str, Any]:
-    """`tracks`: those that still exist; `tags`: the most frequent of them, `[name, tracks]`."""
-    ids, popularity = chosen.bundle.items.ids[chosen.rows].tolist(), chosen.bundle.popularity[chosen.rows].tolist()
-    known, tags = track_cards(ids), main_tags(ids)
+    track_ids = selected.bundle.items.ids[selected.rows].tolist()
+    popularity = selected.bundle.popularity[selected.rows].tolist()
+    cards, tags = track_cards(track_ids), main_tags(track_ids)
     tracks = [
         {
-            "at": at,
-            "title": known[track]["title"],
-            "artist": known[track]["artist_name"],
-            "tag": tags.get(track, ""),
+            "at": position,
+            "title": cards[track_id]["title"],
+            "artist": cards[track_id]["artist_name"],
+            "tag": tags.get(track_id, ""),
             "listeners": int(listeners),
         }
-        for track, listeners, at in zip(ids, popularity, positions, strict=True)
-        if track in known
+        for track_id, listeners, position in zip(track_ids, popularity, layout["positions"], strict=True)
+        if track_id in cards
     ]
-    return {"tags": Counter(t["tag"] for t in tracks if t["tag"]).most_common(MAX_TAGS), "tracks": tracks}
+    frequent_tags = Counter(track["tag"] for track in tracks if track["tag"]).most_common(MAX_TAGS)
+    return {"method": layout["method"], "kept": layout["kept"], "tags": frequent_tags, "tracks": tracks}

@@ -1,12 +1,11 @@
-"""The report of a version beside its baseline: tables of all metrics, and the main one by segment."""
+"""Compare the report of a version with a baseline: the main metric by segment, and tables of all metrics."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from recommendations.admin.baseline import Baseline
 from recommendations.admin.formatting import count
 from recommendations.admin.report import MAIN_METRIC, MetricInfo, MetricValue, Report, cut_off, in_order, metric_of
+from recommendations.models import ModelArtifact
 
 SEGMENTS = {
     "": ("All listeners", ""),
@@ -16,31 +15,79 @@ SEGMENTS = {
     "head": ("Head of the catalogue", "the most popular tracks, which have half of the plays"),
     "tail": ("Tail of the catalogue", "all other tracks"),
 }
-_HALF = 56  # pixels from the middle of a drawn difference to either end
-_WIDTH = 200  # pixels of a drawn segment
+DIFFERENCE_PIXELS = 56  # from the middle of the drawing of a difference to either end
+SEGMENT_PIXELS = 200  # width of the drawing of a segment
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a version is compared with.
+
+    `differences` are mean differences per listener by metric key. They exist only if both were evaluated together.
+    """
+
+    title: str
+    note: str
+    report: Report
+    model: str
+    differences: dict[str, MetricValue] = field(default_factory=dict)
+
+    @classmethod
+    def choose(cls, report: Report, other: ModelArtifact | None, requested: str = "") -> "Baseline | None":
+        """Return the ensemble in service from the version's own report if possible, else the report of `other`.
+
+        The former was evaluated on the same plays, but is only right if `other` is that version, or if no particular
+        version was requested.
+        """
+        in_service = report.compared_with
+        is_same = in_service == other.version if in_service and other else not requested
+        if "in_service" in report.models and is_same:
+            note = (
+                "Both were evaluated on the same listeners and the same held-out plays: a difference whose interval "
+                "excludes zero is hardly chance."
+            )
+            title = in_service or "In service when it was trained"
+            return cls(title, note, report, "in_service", report.differences("in_service"))
+        if other is None:
+            return None
+        other_report = Report.of(other)
+        if not report.models or not other_report.models:
+            note = "One of the two has no evaluation, so there is nothing to compare."
+        elif report.content.get("split") != other_report.content.get("split"):
+            note = "The two were evaluated on different kinds of split: their numbers must not be compared."
+        else:
+            note = (
+                "Each was evaluated when it was trained, on the plays that were held out then. A small difference may "
+                "be one between the plays, not between the models."
+            )
+        return cls(other.version, note, other_report, "model")
 
 
 @dataclass(frozen=True)
 class MetricDifference:
-    """verdict: "better", "worse", "even", or "" where there is no interval or no better. The rest is for drawing."""
+    """The difference between a version and its baseline, as texts.
 
-    words: str
+    `verdict` is "better", "worse", "even", or "" if there is no interval or neither direction is better. `relative`
+    is the difference as a share of the baseline, if it has an interval to draw.
+    """
+
+    text: str
     interval: str
     share: str
     verdict: str
     relative: MetricValue | None = None
 
     @classmethod
-    def of(
-        cls, ours: MetricValue, theirs: MetricValue, paired: MetricValue | None, metric: MetricInfo
+    def between(
+        cls, value: MetricValue, baseline: MetricValue, paired: MetricValue | None, metric: MetricInfo
     ) -> "MetricDifference":
-        measured = paired or MetricValue(ours.mean - theirs.mean)
-        relative = measured.over(theirs.mean)
+        difference = paired or MetricValue(value.mean - baseline.mean)
+        relative = difference.over(baseline.mean)
         return cls(
-            measured.difference(metric.form),
-            measured.difference_interval(metric.form),
+            difference.difference(metric.form),
+            difference.difference_interval(metric.form),
             f"{relative.mean:+.1%}" if relative else "",
-            _verdict(measured, metric.better),
+            _verdict(difference, metric.better),
             relative if relative and relative.low is not None else None,
         )
 
@@ -55,130 +102,122 @@ def _verdict(difference: MetricValue, better: int) -> str:
 
 @dataclass(frozen=True)
 class PixelInterval:
-    """Where the bounds and the mean lie, in pixels."""
+    """Positions of the mean and the bounds of an interval in a drawing, in pixels."""
 
     low: float
     mean: float
     high: float
 
     @classmethod
-    def of(cls, measured: MetricValue, pixels: float) -> "PixelInterval":
-        """pixels: of 1."""
-        low = measured.mean if measured.low is None else measured.low
-        high = measured.mean if measured.high is None else measured.high
-        return cls(*(round(number * pixels, 1) for number in (low, measured.mean, high)))
+    def scale(cls, value: MetricValue, pixels_per_unit: float) -> "PixelInterval":
+        low = value.mean if value.low is None else value.low
+        high = value.mean if value.high is None else value.high
+        return cls(*(round(number * pixels_per_unit, 1) for number in (low, value.mean, high)))
 
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric of all models; `theirs` and `popular` are "" where there is none."""
+    """A metric of the version, its baseline and most popular, as texts; "" where there is none."""
 
     key: str
     metric: MetricInfo
-    ours: str
+    value: str
     interval: str
-    theirs: str = ""
+    baseline: str = ""
     popular: str = ""
     difference: MetricDifference | None = None
-    drawn: PixelInterval | None = None
+    drawing: PixelInterval | None = None
 
 
 @dataclass(frozen=True)
 class MetricTable:
-    """The metrics at one K; title "" for those that have none."""
+    """The metrics at one K; the title is "" for metrics without a K."""
 
     title: str
     is_open: bool
     rows: list[MetricRow]
 
 
-def tables(report: Report, baseline: Baseline | None, segment: str = "") -> list[MetricTable]:
-    ours, popular = report.metrics("model", segment), report.metrics("most_popular", segment)
-    theirs = baseline.report.metrics(baseline.model, segment) if baseline else {}
+def metric_tables(report: Report, baseline: Baseline | None, segment: str = "") -> list[MetricTable]:
+    """Return all metrics of a segment, a table for each K."""
+    values, popular = report.metrics("model", segment), report.metrics("most_popular", segment)
+    baseline_values = baseline.report.metrics(baseline.model, segment) if baseline else {}
     paired = baseline.differences if baseline and not segment else {}
-    rows = [_row(key, ours[key], theirs.get(key), popular.get(key), paired.get(key)) for key in in_order(set(ours))]
+    rows = [
+        _metric_row(key, values[key], baseline_values.get(key), popular.get(key), paired.get(key))
+        for key in in_order(set(values))
+    ]
+    # All differences are relative to the baseline and share one scale, so that they can be compared down the page.
+    drawable = [row.difference.relative for row in rows if row.difference and row.difference.relative]
+    longest = max((max(abs(value.low or 0), abs(value.high or 0)) for value in drawable), default=0)
+    for index, row in enumerate(rows):
+        if longest and row.difference and row.difference.relative:
+            drawing = PixelInterval.scale(row.difference.relative, DIFFERENCE_PIXELS / longest)
+            rows[index] = replace(row, drawing=drawing)
     return [
-        MetricTable(f"First {k}" if k else "", k in (None, 10), list(of))
-        for k, of in groupby(_with_drawings(rows), lambda row: cut_off(row.key))
+        MetricTable(f"First {k}" if k else "", k in (None, 10), list(group))
+        for k, group in groupby(rows, lambda row: cut_off(row.key))
     ]
 
 
-def _row(
-    key: str, ours: MetricValue, theirs: MetricValue | None, popular: MetricValue | None, paired: MetricValue | None
+def _metric_row(
+    key: str,
+    value: MetricValue,
+    baseline: MetricValue | None,
+    popular: MetricValue | None,
+    paired: MetricValue | None = None,
 ) -> MetricRow:
     metric = metric_of(key)
     return MetricRow(
         key,
         metric,
-        f"{ours.mean:{metric.form}}",
-        ours.interval(metric.form),
-        f"{theirs.mean:{metric.form}}" if theirs else "",
+        f"{value.mean:{metric.form}}",
+        value.interval(metric.form),
+        f"{baseline.mean:{metric.form}}" if baseline else "",
         f"{popular.mean:{metric.form}}" if popular else "",
-        MetricDifference.of(ours, theirs, paired, metric) if theirs else None,
+        MetricDifference.between(value, baseline, paired, metric) if baseline else None,
     )
 
 
-def _with_drawings(rows: list[MetricRow]) -> Iterable[MetricRow]:
-    """Differences relative to the baseline, all on one scale, so that they can be compared down the page."""
-    known = [row.difference.relative for row in rows if row.difference and row.difference.relative]
-    longest = max((max(abs(r.low or 0), abs(r.high or 0)) for r in known), default=0)
-    for row in rows:
-        relative = row.difference and row.difference.relative
-        yield replace(row, drawn=PixelInterval.of(relative, _HALF / longest)) if relative and longest else row
-
-
-def title_of(segment: str) -> str:
+def segment_title(segment: str) -> str:
     return SEGMENTS.get(segment, (segment, ""))[0]
 
 
 @dataclass(frozen=True)
 class SegmentSummary:
-    """One line of the summary: the main metric of a segment, drawn on a scale that all segments share."""
+    """The main metric of a segment, drawn on a scale that all segments share."""
 
     name: str
     title: str
     meaning: str
-    listeners: str
+    size: str
     row: MetricRow
-    drawn: PixelInterval
-    theirs_at: float | None
+    drawing: PixelInterval
+    baseline_at: float | None
     popular_at: float | None
 
 
-def segments(report: Report, baseline: Baseline | None) -> list[SegmentSummary]:
-    """All listeners first, then the segments of the report; without those, nothing: the tables say it all."""
-    found = {name: _main(report, baseline, name) for name in ("", *report.segments)}
-    found = {name: of for name, of in found.items() if of[0]}
-    highest = max((max(m.high or m.mean, m.mean) for of in found.values() for m in of if m), default=0)
-    pixels = _WIDTH / highest if highest else 0
-    return [_segment(report, name, of, pixels) for name, of in found.items()] if len(found) > 1 else []
-
-
-Three = tuple[MetricValue | None, MetricValue | None, MetricValue | None]
-
-
-def _main(report: Report, baseline: Baseline | None, segment: str) -> Three:
-    """Ours, that of the baseline, and most popular's."""
-    theirs = baseline.report.metrics(baseline.model, segment).get(MAIN_METRIC) if baseline else None
-    return (
-        report.metrics("model", segment).get(MAIN_METRIC),
-        theirs,
-        report.metrics("most_popular", segment).get(MAIN_METRIC),
-    )
-
-
-def _segment(report: Report, name: str, of: Three, pixels: float) -> SegmentSummary:
-    ours, theirs, popular = of
-    assert ours is not None
-    title, meaning = SEGMENTS.get(name, (name, ""))
-    listeners = count(report.segments[name] if name else report.listeners)
-    at = [round(m.mean * pixels, 1) if m else None for m in (theirs, popular)]
-    return SegmentSummary(
-        name,
-        title,
-        meaning,
-        listeners,
-        _row(MAIN_METRIC, ours, theirs, popular, None),
-        PixelInterval.of(ours, pixels),
-        *at,
-    )
+def segment_summaries(report: Report, baseline: Baseline | None) -> list[SegmentSummary]:
+    """Return the main metric of all listeners and of each segment; empty if the report has no segments."""
+    values = {}
+    for name in ("", *report.segments):
+        value = report.metrics("model", name).get(MAIN_METRIC)
+        if value:
+            compared = baseline.report.metrics(baseline.model, name).get(MAIN_METRIC) if baseline else None
+            values[name] = value, compared, report.metrics("most_popular", name).get(MAIN_METRIC)
+    if len(values) < 2:
+        return []
+    highest = max(max(v.high or v.mean, v.mean) for three in values.values() for v in three if v)
+    pixels = SEGMENT_PIXELS / highest if highest else 0
+    return [
+        SegmentSummary(
+            name,
+            *SEGMENTS.get(name, (name, "")),
+            count(report.segments[name] if name else report.listeners),
+            _metric_row(MAIN_METRIC, value, compared, popular),
+            PixelInterval.scale(value, pixels),
+            round(compared.mean * pixels, 1) if compared else None,
+            round(popular.mean * pixels, 1) if popular else None,
+        )
+        for name, (value, compared, popular) in values.items()
+    ]

@@ -1,4 +1,4 @@
-"""Numbers as an operator reads them; what is not known is a dash."""
+"""Format numbers for operators; unknown values become a dash."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -31,7 +31,7 @@ def moment(at: datetime | None) -> str:
 
 
 def day(unix_seconds: Any) -> str:
-    """The day of a UNIX time; one that is none is not known."""
+    """Return the UTC day of a UNIX time; a dash for anything else."""
     try:
         return f"{datetime.fromtimestamp(unix_seconds, UTC):%Y-%m-%d}"
     except (TypeError, ValueError, OverflowError, OSError):
@@ -39,5 +39,5 @@ def day(unix_seconds: Any) -> str:
 
 
 def change(now: float | None, then: float | None) -> str:
-    """By how much of `then`; "" where that cannot be said."""
+    """Return the relative change since `then`, or "" if there is none or it is unknown."""
     return "" if not then or now is None or now == then else f"{(now - then) / then:+.1%}"

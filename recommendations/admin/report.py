@@ -1,4 +1,8 @@
-"""The report of a version, whatever its shape; a version may also have been judged on nobody, and have none."""
+"""Read the evaluation report of a version.
+
+Reports are JSON of any release, so everything is read defensively: what has another shape than expected is left out.
+A version that was trained without held-out plays has no evaluation at all.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +12,7 @@ from recommendations.models import ModelArtifact
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """better: 1 where more is better, -1 where less is, 0 where it is a matter of taste."""
+    """How a metric is shown. better: 1 if more is better, -1 if less is, 0 if neither is."""
 
     label: str
     meaning: str
@@ -17,30 +21,30 @@ class MetricInfo:
 
 
 METRICS = {
-    "ndcg": MetricInfo("NDCG", "Tracks they went on to play are listed, and the earlier the better", 1),
-    "recall": MetricInfo("Recall", "Share of the tracks they went on to play that is listed", 1),
-    "precision": MetricInfo("Precision", "Share of the list that they went on to play", 1),
-    "map": MetricInfo("MAP", "Precision at the place of each right track, averaged", 1),
-    "mrr": MetricInfo("MRR", "One divided by the place of the first right track", 1),
-    "hit_rate": MetricInfo("Hit rate", "Listeners with at least one right track", 1, ".1%"),
-    "personalised": MetricInfo("Personalised", "Listeners who get a list of their own", 1, ".1%"),
-    "coverage": MetricInfo("Coverage", "Share of the played tracks that is in anybody’s list", 1, ".1%"),
-    "gini": MetricInfo("Gini", "0: all tracks are listed equally often; towards 1: few have it all", -1, ".3f"),
-    "diversity": MetricInfo("Diversity", "How unlike each other the tracks of a list are", 0, ".3f"),
-    "novelty": MetricInfo("Novelty", "How unlikely one is to know a listed track, in bits", 0, ".2f"),
-    "popularity": MetricInfo("Popularity", "Listeners of a listed track, on average", 0, ",.1f"),
+    "ndcg": MetricInfo("NDCG", "Whether the held-out tracks are recommended, and how early in the list", 1),
+    "recall": MetricInfo("Recall", "Share of the held-out tracks that is recommended", 1),
+    "precision": MetricInfo("Precision", "Share of the recommended tracks that was held out", 1),
+    "map": MetricInfo("MAP", "Precision at the position of each relevant track, averaged", 1),
+    "mrr": MetricInfo("MRR", "One divided by the position of the first relevant track", 1),
+    "hit_rate": MetricInfo("Hit rate", "Listeners with at least one relevant track", 1, ".1%"),
+    "personalised": MetricInfo("Personalised", "Listeners who get a personal list", 1, ".1%"),
+    "coverage": MetricInfo("Coverage", "Share of the played tracks that is recommended to anybody", 1, ".1%"),
+    "gini": MetricInfo("Gini", "0: all tracks are recommended equally often; near 1: only a few are", -1, ".3f"),
+    "diversity": MetricInfo("Diversity", "How different the tracks of a list are from each other", 0, ".3f"),
+    "novelty": MetricInfo("Novelty", "How unlikely a listener is to know a recommended track, in bits", 0, ".2f"),
+    "popularity": MetricInfo("Popularity", "Average number of listeners of a recommended track", 0, ",.1f"),
 }
 MAIN_METRIC = "ndcg@10"
 
 
 def metric_of(key: str) -> MetricInfo:
-    """Of a key like "ndcg@10"; one that is new here goes by its own name."""
+    """Return what is known of a key like "ndcg@10"; an unknown metric is shown by its own name."""
     name = key.partition("@")[0]
     return METRICS.get(name) or MetricInfo(name, "", 0)
 
 
 def cut_off(key: str) -> int | None:
-    """The K of "ndcg@10"; None where the metric has none."""
+    """Return the K of a key like "ndcg@10", or None if it has none."""
     k = key.partition("@")[2]
     return int(k) if k.isdecimal() else None
 
@@ -50,7 +54,7 @@ def label_of(key: str) -> str:
 
 
 def in_order(keys: set[str]) -> list[str]:
-    """By K, and then as in METRICS."""
+    """Sort metric keys by K, and then in the order of METRICS."""
     names = list(METRICS)
     place = {key: names.index(n) if (n := key.partition("@")[0]) in METRICS else len(names) for key in keys}
     return sorted(keys, key=lambda key: (cut_off(key) or 0, place[key], key))
@@ -58,7 +62,7 @@ def in_order(keys: set[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class MetricValue:
-    """low, high: the bounds of its 95 % interval, where the report has one."""
+    """A mean, with the bounds of its 95 % interval if the report has them."""
 
     mean: float
     low: float | None = None
@@ -66,7 +70,7 @@ class MetricValue:
 
     @classmethod
     def of(cls, value: Any) -> "MetricValue | None":
-        """From a number, as the first reports had it, or from one with its interval."""
+        """Read a plain number, as in reports of the first release, or a mean with its interval."""
         if isinstance(value, dict):
             numbers = [_number(value.get(name)) for name in ("mean", "low", "high")]
             return None if numbers[0] is None else cls(numbers[0], *numbers[1:])
@@ -74,7 +78,7 @@ class MetricValue:
         return None if number is None else cls(number)
 
     def over(self, base: float) -> "MetricValue | None":
-        """As a share of `base`; nothing is a share of nothing."""
+        """Return this value as a share of `base`, or None if `base` is zero."""
         bounds = [None if bound is None or not base else bound / base for bound in (self.low, self.high)]
         return MetricValue(self.mean / base, *bounds) if base else None
 
@@ -92,7 +96,7 @@ class MetricValue:
 
 @dataclass(frozen=True)
 class Report:
-    """models: by name "model", "most_popular" and, where there was one, "in_service"."""
+    """The report of a version. `models` has "model", "most_popular" and sometimes "in_service"."""
 
     content: dict[str, Any]
     models: dict[str, dict[str, Any]]
@@ -100,42 +104,43 @@ class Report:
     @classmethod
     def of(cls, artifact: ModelArtifact) -> "Report":
         content = _dict(_dict(artifact.manifest).get("report"))
+        # Reports of the first release had the metrics of both models at the top level.
         flat = {n: {"metrics": content[n]} for n in ("model", "most_popular") if isinstance(content.get(n), dict)}
         return cls(content, {n: _dict(of) for n, of in _dict(content.get("models", flat)).items()})
 
     def metrics(self, model: str = "model", segment: str = "") -> dict[str, MetricValue]:
-        """By key; all that was measured of all listeners, or of those of a segment."""
+        """Return the metrics of a model by key, of all listeners or of one segment."""
         of = self.models.get(model, {})
         found = _dict(_dict(_dict(of.get("segments")).get(segment)) if segment else of).get("metrics")
         read = {key: MetricValue.of(value) for key, value in _dict(found).items()}
         return {key: measured for key, measured in read.items() if measured}
 
     def differences(self, other: str) -> dict[str, MetricValue]:
-        """How much better the model is than `other`, listener by listener, where the report has it."""
+        """Return the mean differences per listener between the model and `other`, by metric key."""
         found = _dict(_dict(self.content.get("differences")).get(other))
         read = {key: MetricValue.of(value) for key, value in found.items()}
         return {key: measured for key, measured in read.items() if measured}
 
     @property
     def compared_with(self) -> str:
-        """The version that was in service when this one was judged, where the report names it."""
+        """The version in service when this one was evaluated, or "" if the report does not name it."""
         name = self.content.get("in_service")
         return name if isinstance(name, str) else ""
 
     @property
     def segments(self) -> dict[str, int]:
-        """How many listeners each has, in the order of the report."""
+        """The number of listeners or tracks of each segment, in the order of the report."""
         segments = _dict(self.models.get("model", {}).get("segments"))
         return {name: int(_number(_dict(of).get("listeners")) or 0) for name, of in segments.items()}
 
     @property
     def listeners(self) -> float:
-        """How many it was judged on."""
+        """The number of listeners that it was evaluated on."""
         return _number(self.content.get("listeners")) or 0
 
     @property
     def split(self) -> str:
-        """How the plays were held out, in words; "" where nobody was judged."""
+        """A description of how the plays were held out; "" without an evaluation."""
         if not self.models:
             return ""
         share = _number(self.content.get("holdout"))
@@ -144,7 +149,7 @@ class Report:
 
 
 def _signed(number: float, form: str) -> str:
-    """A difference of two percentages is in points, for +5 % could be either."""
+    """Write a difference; that of two percentages in points, because "+5 %" would be ambiguous."""
     return f"{100 * number:+z.1f} pts" if form.endswith("%") else f"{number:+z{form}}"
 
 

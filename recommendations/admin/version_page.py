@@ -1,42 +1,46 @@
-"""The page of one version, beside another one: the one in service, unless it is asked for otherwise."""
+"""The page of one version, compared with another one: by default with the one in service."""
 
 from typing import Any
 
-from recommendations.admin.baseline import Baseline
-from recommendations.admin.comparison import segments, tables, title_of
+from recommendations.admin.comparison import Baseline, metric_tables, segment_summaries, segment_title
 from recommendations.admin.report import Report
-from recommendations.admin.version_facts import facts, settings_of, version_status
+from recommendations.admin.version_facts import compare_settings, version_facts, version_status
 from recommendations.models import ModelArtifact
 from recommendations.selectors import comparison_version, versions_with_runs
-from recommendations.version_store import current_pointer
+from recommendations.version_store import version_in_service
 
-CHOICES = 30
+MAX_CHOICES = 30
 
 
-def version_page(pk: int, wanted: str, segment: str) -> dict[str, Any]:
-    """wanted: the version to compare with, or ""; segment: whose metrics the tables show, "" for all listeners."""
-    artifact, pointer = versions_with_runs().get(pk=pk), current_pointer()
+def version_page(pk: int, requested: str, segment: str) -> dict[str, Any]:
+    """Return the context of the page.
+
+    Args:
+        pk: the version to show.
+        requested: the name of the version to compare it with, or "".
+        segment: the segment whose metrics the tables show, "" for all listeners.
+    """
+    artifact, serving = versions_with_runs().get(pk=pk), version_in_service()
     report = Report.of(artifact)
-    other = comparison_version(artifact, wanted, report.compared_with)
-    baseline = Baseline.of(report, other, wanted)
-    chosen = segment if segment in report.segments else ""
-    differing, same = settings_of(artifact, other)
-    serving = pointer.version if pointer else None
+    other = comparison_version(artifact, requested, report.compared_with)
+    baseline = Baseline.choose(report, other, requested)
+    segment = segment if segment in report.segments else ""
+    differing, same = compare_settings(artifact, other)
     return {
         "version": artifact,
-        "standing": version_status(artifact, serving),
+        "status": version_status(artifact, serving),
         "fallback": artifact.manifest.get("fallback"),
         "other": other,
-        "other_standing": version_status(other, serving) if other else None,
-        "choices": ModelArtifact.objects.exclude(pk=pk).values_list("version", flat=True)[:CHOICES],
-        "judged": bool(report.models),
+        "other_status": version_status(other, serving) if other else None,
+        "choices": ModelArtifact.objects.exclude(pk=pk).values_list("version", flat=True)[:MAX_CHOICES],
+        "is_evaluated": bool(report.models),
         "split": report.split,
         "baseline": baseline,
-        "segments": segments(report, baseline),
-        "segment": chosen,
-        "segment_title": title_of(chosen),
-        "tables": tables(report, baseline, chosen),
-        "facts": facts(artifact, other),
+        "segments": segment_summaries(report, baseline),
+        "segment": segment,
+        "segment_title": segment_title(segment),
+        "tables": metric_tables(report, baseline, segment),
+        "facts": version_facts(artifact, other),
         "differing": differing,
         "same": same,
     }

@@ -1,4 +1,4 @@
-"""Versions: the list of them, a page for each, all of them over time, and the map of one."""
+"""Admin of versions: the list, a page for each, the quality of all over time, and the map of tracks of one."""
 
 import json
 from typing import Any
@@ -24,7 +24,16 @@ from recommendations.services import CannotPublish, publish_version, roll_back
 from recommendations.version_store import version_in_service
 
 RETRY_SECONDS = 2
-RECORDED = ["version", "algorithm", "fingerprint", "gate", "gate_reason", "published_at", "projected_at", "pruned_at"]
+RECORDED_FIELDS = [
+    "version",
+    "algorithm",
+    "fingerprint",
+    "gate",
+    "gate_reason",
+    "published_at",
+    "projected_at",
+    "pruned_at",
+]
 
 
 @admin.register(ModelArtifact)
@@ -45,23 +54,23 @@ class ModelArtifactAdmin(ActionButtonAdmin):
     actions = ["put_into_service"]
     actions_list = ["quality"]
     actions_detail = ["map_of_tracks"]
-    fieldsets = [("Everything recorded", {"classes": ["collapse"], "fields": [*RECORDED, "whole_manifest"]})]
-    readonly_fields = ["whole_manifest"]
+    fieldsets = [("Everything recorded", {"classes": ["collapse"], "fields": [*RECORDED_FIELDS, "manifest_json"]})]
+    readonly_fields = ["manifest_json"]
     change_form_outer_before_template = "recommendations/version.html"
     button_label = "Roll back"
     button_view_name = "roll_back"
-    button_hint = "Puts the version before the one in service back into service, at once and everywhere."
+    button_hint = "Puts the previous version back into service, in all processes within seconds."
 
     class Media:
         css = {"all": ["common/admin_pages.css"]}
 
     def get_urls(self) -> list[URLPattern]:
         name = "recommendations_modelartifact"
-        publishing = self.admin_site.admin_view(require_POST(self._put_one_into_service))
-        data = self.admin_site.admin_view(require_safe(self._map_data))
+        publish_view = self.admin_site.admin_view(require_POST(self._publish_view))
+        map_data_view = self.admin_site.admin_view(require_safe(self._map_data_view))
         return [
-            path("<int:pk>/put-into-service", publishing, name=f"{name}_put_into_service"),
-            path("<int:pk>/map.json", data, name=f"{name}_map_data"),
+            path("<int:pk>/put-into-service", publish_view, name=f"{name}_put_into_service"),
+            path("<int:pk>/map.json", map_data_view, name=f"{name}_map_data"),
             *super().get_urls(),
         ]
 
@@ -75,24 +84,24 @@ class ModelArtifactAdmin(ActionButtonAdmin):
         return bool(request.user.is_superuser)
 
     @admin.action(description="Put into service (also one that was held back)", permissions=["publish"])
-    def put_into_service(self, request: HttpRequest, chosen: QuerySet[ModelArtifact]) -> HttpResponse | None:
-        if len(chosen) == 1:
-            return self._put(request, chosen[0])
-        self.message_user(request, "Choose one version.", messages.ERROR)
+    def put_into_service(self, request: HttpRequest, queryset: QuerySet[ModelArtifact]) -> HttpResponse | None:
+        if len(queryset) == 1:
+            return self._publish(request, queryset[0])
+        self.message_user(request, "Select exactly one version.", messages.ERROR)
         return None
 
-    def _put_one_into_service(self, request: HttpRequest, pk: int) -> HttpResponse:
-        artifact = self._artifact(request, pk)
+    def _publish_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        artifact = self._get_artifact(request, pk)
         if not self.has_publish_permission(request):
             self.message_user(request, "Only a superuser may do this.", messages.ERROR)
-            return _to(artifact)
-        return self._put(request, artifact) or _to(artifact)
+            return _redirect_to(artifact)
+        return self._publish(request, artifact) or _redirect_to(artifact)
 
-    def _put(self, request: HttpRequest, artifact: ModelArtifact) -> HttpResponse | None:
-        """The question whether to override the gate, or None where it is done; the outcome is a message."""
+    def _publish(self, request: HttpRequest, artifact: ModelArtifact) -> HttpResponse | None:
+        """Publish a version, or return the page that asks whether to override the gate. The result is a message."""
         overrides = artifact.gate == ModelArtifact.Gate.HELD_BACK
         if overrides and "confirmed" not in request.POST:
-            return self._page(request, "override", artifact, "Override the gate?")
+            return self._render(request, "override", artifact, "Override the gate?")
         try:
             publish_version(artifact.version)
         except CannotPublish as error:
@@ -105,50 +114,51 @@ class ModelArtifactAdmin(ActionButtonAdmin):
     @action(description="Quality over time", url_path="quality", icon="monitoring", permissions=["view"])  # type: ignore[untyped-decorator]
     def quality(self, request: HttpRequest) -> HttpResponse:
         context = quality_history(request.GET.get("metric", ""))
-        return self._page(request, "quality", None, "Quality over time", **context)
+        return self._render(request, "quality", None, "Quality over time", **context)
 
     @action(description="Map of tracks", url_path="map", icon="scatter_plot", permissions=["view"])  # type: ignore[untyped-decorator]
     def map_of_tracks(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        artifact = self._artifact(request, object_id)
+        artifact = self._get_artifact(request, object_id)
         try:
-            nothing, tracks = "", len(select_map_tracks(artifact).rows)
+            unavailable, tracks = "", len(select_map_tracks(artifact).rows)
         except MapUnavailable as reason:
-            nothing, tracks = str(reason), 0
-        return self._page(request, "map", artifact, "Map of tracks", nothing=nothing, tracks=tracks)
+            unavailable, tracks = str(reason), 0
+        return self._render(request, "map", artifact, "Map of tracks", unavailable=unavailable, tracks=tracks)
 
-    def _map_data(self, request: HttpRequest, pk: int) -> HttpResponse:
-        artifact = self._artifact(request, pk)
+    def _map_data_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        artifact = self._get_artifact(request, pk)
         try:
-            drawn = build_track_map(artifact)
+            track_map = build_track_map(artifact)
         except MapUnavailable as reason:
-            return JsonResponse({"nothing": str(reason)}, status=404)
-        if drawn is None:
+            return JsonResponse({"error": str(reason)}, status=404)
+        if track_map is None:
             return JsonResponse({}, status=202, headers={"Retry-After": str(RETRY_SECONDS)})
-        return JsonResponse(drawn)
+        return JsonResponse(track_map)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         artifact = self.get_object(request, object_id)
-        asked = request.GET.get("with", ""), request.GET.get("segment", "")
-        page = version_page(artifact.pk, *asked) if artifact else {}
-        page |= {"may_publish": self.has_publish_permission(request), **(extra_context or {})}
-        response: HttpResponse = super().change_view(request, object_id, form_url, page)
+        context: dict[str, Any] = {"may_publish": self.has_publish_permission(request), **(extra_context or {})}
+        if artifact:
+            context |= version_page(artifact.pk, request.GET.get("with", ""), request.GET.get("segment", ""))
+        response: HttpResponse = super().change_view(request, object_id, form_url, context)
         return response
 
-    def _artifact(self, request: HttpRequest, object_id: str | int) -> ModelArtifact:
+    def _get_artifact(self, request: HttpRequest, object_id: str | int) -> ModelArtifact:
         artifact: ModelArtifact | None = self.get_object(request, str(object_id))
         if artifact is None:
-            raise Http404("There is no such version.")
+            raise Http404("This version does not exist.")
         if not self.has_view_permission(request, artifact):
             raise PermissionDenied
         return artifact
 
-    def _page(
-        self, request: HttpRequest, name: str, artifact: ModelArtifact | None, title: str, **shown: Any
+    def _render(
+        self, request: HttpRequest, name: str, artifact: ModelArtifact | None, title: str, **context: Any
     ) -> TemplateResponse:
-        context = self.admin_site.each_context(request) | {"opts": self.opts, "original": artifact, "title": title}
-        return TemplateResponse(request, f"recommendations/{name}.html", context | {"media": self.media} | shown)
+        context |= {"opts": self.opts, "original": artifact, "title": title, "media": self.media}
+        context = self.admin_site.each_context(request) | context
+        return TemplateResponse(request, f"recommendations/{name}.html", context)
 
     @admin.display(boolean=True)
     def in_service(self, artifact: ModelArtifact) -> bool:
@@ -156,17 +166,17 @@ class ModelArtifactAdmin(ActionButtonAdmin):
 
     @admin.display(description="NDCG@10")
     def ndcg_10(self, artifact: ModelArtifact) -> str:
-        measured = Report.of(artifact).metrics().get(MAIN_METRIC)
-        return f"{measured.mean:.4f}" if measured else formatting.UNKNOWN
+        ndcg = Report.of(artifact).metrics().get(MAIN_METRIC)
+        return f"{ndcg.mean:.4f}" if ndcg else formatting.UNKNOWN
 
     @admin.display
     def size(self, artifact: ModelArtifact) -> str:
         return formatting.size(artifact.size_bytes) if artifact.pruned_at is None else "removed"
 
     @admin.display(description="manifest")
-    def whole_manifest(self, artifact: ModelArtifact) -> str:
+    def manifest_json(self, artifact: ModelArtifact) -> str:
         return format_html('<pre class="quality-manifest">{}</pre>', json.dumps(artifact.manifest, indent=2))
 
 
-def _to(artifact: ModelArtifact) -> HttpResponseRedirect:
+def _redirect_to(artifact: ModelArtifact) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("admin:recommendations_modelartifact_change", args=[artifact.pk]))

@@ -4,6 +4,7 @@ const { Chart } = window;
 const BAND_OPACITY = 0.14;
 const pixel = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
 let charts = [];
+Chart.defaults.font.family = "Inter, sans-serif";
 
 /** The value of a CSS variable as rgba(): the theme's colours are in notations that Chart.js cannot parse. */
 function color(canvas, name, opacity = 1) {
@@ -47,7 +48,7 @@ function datasets(canvas, { series, divisor }) {
 }
 
 function axes(canvas, { suffix, from_zero: fromZero }) {
-  const ticks = { color: color(canvas, "q-muted"), font: { family: "Inter", size: 11 }, maxRotation: 0 };
+  const ticks = { color: color(canvas, "q-muted"), font: { size: 11 }, maxRotation: 0 };
   const number = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 3 });
   return {
     x: { grid: { display: false }, border: { color: color(canvas, "q-axis") }, offset: true, ticks: { ...ticks, autoSkipPadding: 16 } },

@@ -1,11 +1,7 @@
-// Elements without markup: every string becomes a text node, so that no title can ever become code.
+// Elements are built without markup: every string becomes a text node, so that no title can inject code.
 
-const SVG = "http://www.w3.org/2000/svg";
-
-export const el = (tag, attributes, ...children) => furnish(document.createElement(tag), attributes, children);
-export const svg = (tag, attributes, ...children) => furnish(document.createElementNS(SVG, tag), attributes, children);
-
-function furnish(node, attributes = {}, children) {
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (typeof value === "function") node.addEventListener(name, value);
@@ -15,7 +11,7 @@ function furnish(node, attributes = {}, children) {
   return node;
 }
 
-/** Puts a tip beside a point of its positioned parent, where there is room for it. */
+/** Show a tooltip next to a point of its positioned parent, on the side where it fits. */
 export function placeTip(tip, x, y) {
   tip.hidden = false;
   const { clientWidth: width, clientHeight: height } = tip.offsetParent ?? document.documentElement;

@@ -235,8 +235,8 @@ class TestVersionPage:
         write_files(serving, [1, 2, 3])
         put_into_service(serving)
         page = read(operator, page_of(better))
-        assert "asked about the same listeners and the same held-out plays" in page
-        assert "|NDCG|Tracks they went on to play are listed, and the earlier the better|0.2500|" in page
+        assert "evaluated on the same listeners and the same held-out plays" in page
+        assert "|NDCG|Whether the held-out tracks are recommended, and how early in the list|0.2500|" in page
         assert "|0.2100|▲|+0.0400|+19.0%|+0.0340 to +0.0460|0.0900|" in page
 
     @pytest.mark.parametrize(("before", "verdict"), [(0.3, "▼|-0.0500"), (0.251, "≈|-0.0010")])
@@ -273,7 +273,7 @@ class TestVersionPage:
         assert "|All metrics: All listeners|" in page
         page = read(operator, page_of(made, "change/?segment=tail"))
         assert "|All metrics: Tail of the catalogue|" in page
-        assert "|Recall|Share of the tracks they went on to play that is listed|0.0720|" in page
+        assert "|Recall|Share of the held-out tracks that is recommended|0.0720|" in page
 
     def test_differing_settings_stand_apart_from_the_same_ones(self, operator: Client) -> None:
         few, many = version(1, report(0.2)), version(20, report(0.25))
@@ -285,7 +285,7 @@ class TestVersionPage:
         page = read(operator, page_of(many, f"change/?with={few.version}"))
         assert "|Plays from|2025-12-21 to 2026-03-21|2025-12-01 to 2026-03-01|" in page
         assert "|Plays|170,000|120,000|+41.7%|" in page
-        assert "|Judging, fitting|50.0 s, 1 min 6 s|30.0 s, 40.0 s|" in page
+        assert "|Evaluation, fit|50.0 s, 1 min 6 s|30.0 s, 40.0 s|" in page
         assert "|Whole run|2 min 25 s|1 min 25 s|+70.6%|" in page
         assert "|Peak memory|520 MB|400 MB|+30.0%|" in page
 
@@ -301,7 +301,7 @@ class TestVersionPage:
         put_into_service(serving)
         page = read(operator, page_of(version(2, found)))
         assert ("|NDCG|" in page) == (found is OLD_REPORT)
-        assert ("Judged on nobody" in page) == (found is NO_REPORT)
+        assert ("Not evaluated: " in page) == (found is NO_REPORT)
 
     @pytest.mark.parametrize(
         "manifest",
@@ -471,4 +471,4 @@ class TestMapOfTracks:
         assert reason in read(operator, page_of(made, "map/"))
         response = operator.get(page_of(made, "map.json"))
         assert response.status_code == 404
-        assert reason in response.json()["nothing"]
+        assert reason in response.json()["error"]
