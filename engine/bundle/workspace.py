@@ -70,6 +70,12 @@ class SearchWorkspace:
         return available if self.mask is None else available & ~self.mask.excluded[rows]
 
     @property
+    def unavailable(self) -> NDArray[np.bool_]:
+        """Which rows of the whole catalogue must not be offered: bool (n,)."""
+        unavailable: NDArray[np.bool_] = self.flags != 0
+        return unavailable if self.mask is None else unavailable | self.mask.excluded
+
+    @property
     def excluded_rows(self) -> Rows:
         """All rows excluded for a reason, some of them possibly twice; without those of the mask."""
         return np.concatenate([np.zeros(0, np.int64), *(r for rows in self._rows_by_reason.values() for r in rows)])

@@ -218,14 +218,13 @@ def search_similar(bundle: ModelBundle, row: int, workspace: SearchWorkspace, k:
     if index is not None:
         rows = index.search(bundle.item_factors[row], k, workspace)
     else:
-        items = bundle.norm_sorted_items
-        candidates = items.rows[: items.nonzero_count]
-        scores = items.factors[: items.nonzero_count] @ (bundle.item_factors[row] / bundle.item_norms[row])
-        scores /= items.norms[: items.nonzero_count]
-        scores[~workspace.available(candidates)] = -np.inf
+        scores = bundle.item_factors @ (bundle.item_factors[row] / bundle.item_norms[row])
+        with np.errstate(invalid="ignore"):  # 0 / 0 for tracks without factors
+            scores /= bundle.item_norms
+        scores[workspace.unavailable | (bundle.item_norms == 0)] = -np.inf
         surplus = max(len(scores) - k, 0)
         kth = np.partition(scores, surplus)[surplus]
-        rows = candidates[(scores >= kth - _FLOAT32_ERROR) & (scores > -np.inf)].astype(np.int64)
+        rows = np.flatnonzero((scores >= kth - _FLOAT32_ERROR) & (scores > -np.inf))
     vector = bundle.item_factors[row].astype(np.float64) / float(bundle.item_norms[row])
     return top_k_of_rows(rows, (bundle.item_factors[rows] @ vector) / bundle.item_norms[rows], k)
 
