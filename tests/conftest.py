@@ -22,9 +22,15 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Run slow modules first, so that the xdist workers finish at about the same time."""
-    items.sort(key=lambda item: not (item.get_closest_marker("slow") or hasattr(item.module, "new_stack")))  # type: ignore[attr-defined]
+
+    def is_slow(item: pytest.Function) -> bool:
+        uses_installation = hasattr(item.module, "new_stack") or "admin_stack" in item.fixturenames
+        return uses_installation or item.get_closest_marker("slow") is not None
+
+    slow_modules = {item.module for item in items if is_slow(item)}
+    items.sort(key=lambda item: item.module not in slow_modules)
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,10 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.postgres import Postgres
 
@@ -44,6 +46,17 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
         valkey.start()
         _cleanup.extend([valkey, postgres])
         os.environ |= {"DATABASE_URL": postgres.url, "REDIS_URL": f"redis://127.0.0.1:{valkey.port}/0"}
+
+
+class FolderScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Run the tests of a module in one process, and all of tests/web, because they share an installation."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/web" if nodeid.startswith("tests/web/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
+    return FolderScheduling(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -28,6 +28,7 @@ def until(holds: Callable[[], object], seconds: float = 15) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_processes_share_what_was_loaded_and_one_in_the_place_of_another_has_what_is_new(stack: Stack) -> None:
     """Nobody hears of a new version here, and nobody looks at the pointer in time: only a new process does."""
     auth = f"Api-Key {stack.create_service_key('recommend')}"

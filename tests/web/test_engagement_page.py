@@ -1,8 +1,7 @@
-"""The admin's page about engagement in a real headless browser."""
+"""The admin's page about engagement in a headless browser."""
 
 import random
 import uuid
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,19 +14,13 @@ from experiments.engagement.roll_up import roll_up
 from experiments.models import Slate
 from interactions.models import Exposure, Interaction
 from tests.people import Catalogue
-from tests.stack import PASSWORD, Stack, new_stack
+from tests.stack import PASSWORD, Stack
 
 pytestmark = pytest.mark.one_stack
-FILL = f"""
-from access.models import User
-from tests.web.test_engagement_page import fill
-User.objects.create_superuser('operator', password='{PASSWORD}')
-fill()
-"""
 
 
 def fill(days: int = 21, listeners: int = 40) -> None:
-    """Three strategies, of which the personal one does better by the day; the oldest days have two."""
+    """Record evenings with three strategies, of which `personal` improves every day; the oldest days have two."""
     chance, now = random.Random(3), timezone.now()
     tracks = [t.pk for t in Catalogue().tracks(20)]
     users = User.objects.bulk_create(User(username=f"u{n}") for n in range(listeners))
@@ -56,23 +49,17 @@ def _evening(chance: random.Random, user: User, strategy: str, tracks: list[int]
             )
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    installed = new_stack(tmp_path_factory.mktemp("engagement"))
-    installed.run_python(FILL)
-    with installed.run_servers(single_process=True):
-        yield installed
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_rates_are_drawn_by_what_is_told_apart(browser: Browser, stack: Stack, theme: str, tmp_path: Path) -> None:
+def test_rates_are_drawn_by_what_is_told_apart(
+    browser: Browser, admin_stack: Stack, theme: str, tmp_path: Path
+) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 1500}, color_scheme=theme)  # type: ignore[arg-type]
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    _sign_in(page, stack)
-    page.goto(f"{stack.base}/admin/experiments/engagement/")
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    _sign_in(page, admin_stack)
+    page.goto(f"{admin_stack.base}/admin/experiments/engagement/")
     expect(page.locator(".quality-chart canvas")).to_have_count(6)
     page.wait_for_function("() => Chart.getChart(document.querySelector('.quality-chart canvas'))")
     lines = page.evaluate("Chart.getChart(document.querySelector('.quality-chart canvas')).data.datasets")
@@ -86,12 +73,12 @@ def test_rates_are_drawn_by_what_is_told_apart(browser: Browser, stack: Stack, t
     assert "days=28" in page.url
     page.get_by_role("link", name="13 weeks").click()
     expect(page.get_by_role("link", name="13 weeks")).to_have_attribute("aria-current", "true")
-    assert said == []
+    assert errors == []
     context.close()
 
 
-def _sign_in(page: Page, stack: Stack) -> None:
-    page.goto(f"{stack.base}/admin/")
+def _sign_in(page: Page, admin_stack: Stack) -> None:
+    page.goto(f"{admin_stack.base}/admin/")
     page.fill("[name=username]", "operator")
     page.fill("[name=password]", PASSWORD)
     page.press("[name=password]", "Enter")

@@ -1,4 +1,4 @@
-"""The admin's pages about model quality in a real headless browser."""
+"""The admin's pages about model quality in a headless browser."""
 
 import random
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.recommendations.admin.test_quality_pages import (
     version,
     write_files,
 )
-from tests.stack import PASSWORD, Stack, new_stack
+from tests.stack import PASSWORD, Stack
 from tracks.models import Artist, Tag, Track, TrackTag
 
 pytestmark = pytest.mark.one_stack
@@ -48,16 +48,10 @@ TOOLTIP = """() => {
 HIGHLIGHTED = """() => [...document.querySelectorAll(".quality-chart canvas")]
     .map((canvas) => Chart.getChart(canvas).getActiveElements()[0]?.index)"""
 WORDS = ["Harbour", "Silver", "Night", "Paper", "Salt", "Glass", "Morning", "Electric", "Hollow", "Winter", "Golden"]
-FILL = f"""
-from access.models import User
-from tests.web.test_quality_pages import fill
-User.objects.create_superuser('operator', password='{PASSWORD}')
-fill()
-"""
 
 
 def fill(nights: int = 24, tracks: int = 600) -> None:
-    """A month of versions: the last but one serves, the last one was held back, and these two have files."""
+    """Create a month of versions: the last was held back, the one before serves, and these two have files."""
     ids, chance = catalogue(tracks), random.Random(5)
     serving, quality = "", 0.2
     for night in range(nights):
@@ -76,7 +70,11 @@ def fill(nights: int = 24, tracks: int = 600) -> None:
 
 
 def catalogue(tracks: int) -> list[int]:
-    """Ids of tracks whose genres take turns, as the tastes of `write_files` do; one in ten has none."""
+    """Create tracks whose genres take turns, as the tastes of `write_files` do; one in ten has no genre.
+
+    Returns:
+        the ids of the tracks.
+    """
     chance = random.Random(1)
     artists = Artist.objects.bulk_create(Artist(name=f"The {a} {b}s") for a in WORDS for b in WORDS)
     titles = [f"{chance.choice(WORDS)} {chance.choice(WORDS)}" for _ in range(tracks)]
@@ -88,22 +86,18 @@ def catalogue(tracks: int) -> list[int]:
     return [track.pk for track in made]
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    installed = new_stack(tmp_path_factory.mktemp("quality"))
-    installed.run_python(FILL)
-    with installed.run_servers(single_process=True):
-        yield installed
-
-
 @pytest.fixture(params=["light", "dark"])
-def page(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iterator[Page]:
-    """The operator's, signed in; it fails the test when a script of ours fails or anything is loaded from elsewhere."""
-    desk = browser.new_page(base_url=stack.base, viewport={"width": 1400, "height": 900}, color_scheme=request.param)
+def page(request: pytest.FixtureRequest, browser: Browser, admin_stack: Stack) -> Iterator[Page]:
+    """A page with the operator signed in; the test fails on script errors and on requests to other hosts."""
+    desk = browser.new_page(
+        base_url=admin_stack.base, viewport={"width": 1400, "height": 900}, color_scheme=request.param
+    )
     faults: list[str] = []
     desk.on("pageerror", lambda error: faults.append(str(error)))
     desk.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    desk.on("request", lambda asked: None if asked.url.startswith((stack.base, "data:")) else faults.append(asked.url))
+    desk.on(
+        "request", lambda asked: None if asked.url.startswith((admin_stack.base, "data:")) else faults.append(asked.url)
+    )
     desk.goto("/admin/")
     desk.locator("#id_username").fill("operator")
     desk.locator("#id_password").fill(PASSWORD)

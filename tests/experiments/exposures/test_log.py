@@ -62,6 +62,7 @@ def test_an_answer_does_not_fail_for_want_of_a_thread(monkeypatch: pytest.Monkey
     slate_log.add(answer())
 
 
+@pytest.mark.slow
 def test_a_process_writes_by_itself_what_waits_also_at_its_end_and_after_a_fork(tmp_path: Any) -> None:
     stack = new_stack(tmp_path)
     stack.run_python(

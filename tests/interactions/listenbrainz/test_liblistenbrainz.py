@@ -9,6 +9,7 @@ from liblistenbrainz.errors import InvalidAuthTokenException, ListenBrainzAPIExc
 
 from tests.stack import Stack, new_stack
 
+pytestmark = pytest.mark.slow
 PLAYS = "user,track,title,artist,played_at\nann,t1,Fade,Kanye West,1700000000\n"
 NOW = int(time.time())
 
