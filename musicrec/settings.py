@@ -69,17 +69,17 @@ MIDDLEWARE = [
     "common.http.request_metrics.RequestMetricsMiddleware",
     "common.http.request_id.RequestIdMiddleware",
     "common.http.security_headers.SecurityHeadersMiddleware",
-    "common.http.page_middleware.CrossOrigin",
-    "common.http.body_limit.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "common.http.body_limit.BodyLimitMiddleware",
     "django.middleware.http.ConditionalGetMiddleware",
-    "common.http.page_middleware.Static",
-    "common.http.page_middleware.Sessions",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "common.http.page_middleware.Users",
-    "common.http.page_middleware.Messages",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
 ]
 ROOT_URLCONF = "musicrec.urls"
 WSGI_APPLICATION = "musicrec.wsgi.application"
@@ -126,9 +126,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 REDIS_URL = env.str("REDIS_URL", "")
 CACHES = {
-    "default": {"BACKEND": "common.redis_cache.RedisCache", "LOCATION": REDIS_URL}
+    "default": {"BACKEND": "common.redis_client.FailSoftRedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
-    else {"BACKEND": "common.redis_cache.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 50_000}}
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 50_000}}
 }
 
 # --- The recommender ---

@@ -29,12 +29,6 @@ class RequestIdMiddleware:
         return response
 
 
-def accept_request_id(request_id: str) -> str:  # TODO: goes with express.py
-    request_id = request_id if ACCEPTED.fullmatch(request_id) else uuid.uuid4().hex
-    current_request_id.set(request_id)
-    return request_id
-
-
 class RequestIdFilter(logging.Filter):
     """Add the request id to log records."""
 

@@ -43,10 +43,6 @@ class RequestMetricsMiddleware:
         return response
 
 
-def count_request(name: str, strategy: str, status: int, seconds: float) -> None:  # TODO: goes with express.py
-    labelled_histogram(name, strategy, status).observe(seconds)
-
-
 def endpoint_name(request: HttpRequest) -> str:
     """Return the name of the request's URL pattern; never the path, of which there are unlimited many."""
     match = request.resolver_match

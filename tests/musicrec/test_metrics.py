@@ -134,11 +134,11 @@ import os, signal, sys, time
 import django
 django.setup()
 from musicrec.metrics.exposition import render_metrics
-from common.http.request_metrics import count_request
+from common.http.request_metrics import labelled_histogram
 from recommendations import metrics
 
 def serve():
-    count_request("live", "", 200, 0.001)
+    labelled_histogram("live", "", 200).observe(0.001)
     metrics.set_served_version("v1")
     metrics.set_served_version("v2")
     os.write(ready, b".")

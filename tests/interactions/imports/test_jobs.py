@@ -203,6 +203,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     return stack
 
 
+@pytest.mark.slow
 def test_an_installation_imports_an_upload_in_the_background(stack: Stack) -> None:
     key, ann = f"Api-Key {stack.create_service_key('listeners')}", stack.prepare_listener("ann")
     rows = [listen(at=1_700_000_000 + n, filler="x" * 2000) for n in range(3_000)]
