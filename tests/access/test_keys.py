@@ -1,4 +1,4 @@
-"""Service keys: given anew, over, last used."""
+"""Service keys: rotation, expiry, last use."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_noted(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_uses_recorded(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "_last_recorded", {})
 
 
@@ -36,7 +36,7 @@ def later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
     monkeypatch.setattr("django.utils.timezone.now", lambda: now)
 
 
-def test_a_new_key_works_at_once_and_the_old_one_until_the_grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rotated_key_works_until_its_grace_period_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     old = create_service_key("shop", ["recommend"])
     pk = ServiceKey.objects.get().pk
     new = rotate_service_key("shop", timedelta(hours=2))
@@ -46,14 +46,14 @@ def test_a_new_key_works_at_once_and_the_old_one_until_the_grace_is_over(monkeyp
     assert (status_with(old), status_with(new)) == (401, 200)
 
 
-def test_without_grace_the_old_key_ends_at_once_and_rotating_again_ends_the_one_before() -> None:
+def test_only_the_previous_key_has_a_grace_period() -> None:
     first = create_service_key("shop", ["recommend"])
     second = rotate_service_key("shop", DAY)
     third = rotate_service_key("shop", timedelta())
     assert [status_with(key) for key in (first, second, third)] == [401, 401, 200]
 
 
-def test_the_command_prints_the_new_key_alone_on_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_new_key_on_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
     old = create_service_key("shop", ["recommend"])
     call_command("rotate_service_key", "shop", "--grace", "0.5", "--days", "90")
     new = capsys.readouterr().out.splitlines()[-1]
@@ -65,7 +65,7 @@ def test_the_command_prints_the_new_key_alone_on_the_last_line(capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["nobody"], "there is no key named 'nobody'"),
         (["revoked"], "the key 'revoked' is revoked"),
@@ -75,58 +75,58 @@ def test_the_command_prints_the_new_key_alone_on_the_last_line(capsys: pytest.Ca
         (["shop", "--days", "0"], "must be 1 to 3650"),
     ],
 )
-def test_the_command_says_what_is_wrong(words: list[str], said: str) -> None:
+def test_the_command_explains_invalid_arguments(words: list[str], message: str) -> None:
     for name in ("shop", "revoked", "over"):
         create_service_key(name, ["recommend"])
     revoke_service_keys(ServiceKey.objects.filter(name="revoked"))
     ServiceKey.objects.filter(name="over").update(expires_at=timezone.now())
     before = list(ServiceKey.objects.values())
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(CommandError, match=message):
         call_command("rotate_service_key", *words)
     assert list(ServiceKey.objects.values()) == before
 
 
-def test_a_key_is_refused_once_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     key = create_service_key("shop", ["recommend"], days=1)
     assert status_with(key) == 200
     later(monkeypatch, DAY)
     assert status_with(key) == 401
 
 
-def test_the_last_use_is_noted_once_a_minute(
+def test_the_last_use_is_recorded_once_a_minute(
     django_assert_num_queries: DjangoAssertNumQueries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = create_service_key("shop", ["tracks"])
     assert status_with(key) == 403
-    noted = ServiceKey.objects.get().last_used_at
-    assert noted is not None
+    recorded_at = ServiceKey.objects.get().last_used_at
+    assert recorded_at is not None
     with django_assert_num_queries(1):
         assert status_with(key) == 403
     monkeypatch.setattr(services, "_last_recorded", {})  # another process, and a minute later
     later(monkeypatch, timedelta(seconds=61))
     status_with(key)
-    assert ServiceKey.objects.get().last_used_at == noted.replace() + (timezone.now() - noted)
+    assert ServiceKey.objects.get().last_used_at == recorded_at.replace() + (timezone.now() - recorded_at)
 
 
-def test_a_use_that_cannot_be_noted_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_succeeds_if_the_use_of_the_key_cannot_be_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     key = create_service_key("shop", ["tracks"])
 
-    def refuse(execute: Callable[..., object], sql: str, *rest: object) -> object:
+    def refuse_updates(execute: Callable[..., object], sql: str, *rest: object) -> object:
         if sql.startswith("UPDATE"):
             raise DatabaseError("read only")
         return execute(sql, *rest)
 
-    with connection.execute_wrapper(refuse):
+    with connection.execute_wrapper(refuse_updates):
         assert status_with(key) == 403
 
 
-def test_every_scope_can_be_given() -> None:
+def test_a_key_can_have_every_scope() -> None:
     create_service_key("all", Scope.values)
     assert ServiceKey.objects.get().scopes == sorted(Scope.values)
     assert "listeners" in Scope.values
 
 
-def test_revoking_in_the_admin_is_written_down(alice: User) -> None:
+def test_revoking_a_key_in_the_admin_is_logged(alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(is_staff=True, is_superuser=True)
     key = create_service_key("shop", ["recommend"])
     browser = Client()
@@ -136,6 +136,6 @@ def test_revoking_in_the_admin_is_written_down(alice: User) -> None:
     assert LogEntry.objects.get().get_change_message() == "Revoked."
     pages = ["servicekey/", f"servicekey/{ServiceKey.objects.get().pk}/change/", "signin/", "erasure/", "listentoken/"]
     for page in [*pages, f"user/{alice.pk}/change/"]:
-        shown = browser.get(f"/admin/access/{page}")
-        assert shown.status_code == 200
-        assert ServiceKey.objects.get().digest not in shown.content.decode()
+        response = browser.get(f"/admin/access/{page}")
+        assert response.status_code == 200
+        assert ServiceKey.objects.get().digest not in response.content.decode()

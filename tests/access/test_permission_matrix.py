@@ -66,7 +66,7 @@ QUERY = {
     "users/<str:user_id>/imports": "?format=none",
 }
 METHODS = ("get", "post", "put", "patch", "delete")
-Asking = dict[str, APIClient]
+Clients = dict[str, APIClient]
 
 
 def routes(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -89,13 +89,13 @@ def everything() -> list[tuple[str, Any]]:
 
 
 @pytest.fixture
-def asking(
+def clients(
     catalogue: Catalogue,
     alice: User,
     bob: User,
     as_listener: Callable[[User], APIClient],
     as_service_with: Callable[..., APIClient],
-) -> Asking:
+) -> Clients:
     """A client for each principal but the bare key, of whom each view wants another; alice is whom they ask about."""
     catalogue.tracks(1)
     alice.external_id, alice.is_staff = "x:alice", True  # staff are not erased by the API, so that she stays
@@ -120,30 +120,30 @@ def test_the_table_has_every_url_and_method() -> None:
 
 
 @pytest.mark.parametrize(("method", "route", "expected"), ROWS, ids=[f"{m} {r}" for m, r, _ in ROWS])
-def test_who_may(
+def test_each_principal_gets_the_status_in_the_table(
     method: str,
     route: str,
     expected: list[int],
-    asking: Asking,
+    clients: Clients,
     alice: User,
     as_service_with: Callable[..., APIClient],
 ) -> None:
     scope = getattr(getattr(dict(everything())[route], "cls", None), "required_scope", None)
-    asking["bare key"] = as_service_with(*(set(Scope.values) - {scope}))
+    clients["bare key"] = as_service_with(*(set(Scope.values) - {scope}))
     path = filled(route, alice)
-    found = [asking[p].generic(method, path, b"{}", "application/json").status_code for p in PRINCIPALS]
+    found = [clients[p].generic(method, path, b"{}", "application/json").status_code for p in PRINCIPALS]
     assert dict(zip(PRINCIPALS, found, strict=True)) == dict(zip(PRINCIPALS, expected, strict=True))
 
 
-def test_whatever_else_is_asked_of_a_url_is_refused(asking: Asking, alice: User) -> None:
+def test_other_methods_are_refused(clients: Clients, alice: User) -> None:
     for route, view in everything():
         if hasattr(view, "cls") and not route.startswith("admin/"):
             for method in {m.upper() for m in METHODS} - methods(view):
-                status = asking["key"].generic(method, filled(route, alice), b"{}", "application/json").status_code
+                status = clients["key"].generic(method, filled(route, alice), b"{}", "application/json").status_code
                 assert status in (401, 403, 405), f"{method} {route}"
 
 
-def test_the_admin_is_for_staff(alice: User) -> None:
+def test_only_staff_may_use_the_admin(alice: User) -> None:
     """Everybody else is sent to the sign-in, from each of its pages."""
     listener = Client()
     listener.force_login(alice)

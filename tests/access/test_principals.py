@@ -19,13 +19,13 @@ OF_A_LISTENER = ["/recommend/user/{id}/ml", "/recommend/user/{id}"]
 
 @pytest.mark.parametrize("path", OPEN)
 @pytest.mark.usefixtures("db")
-def test_open_to_everybody(path: str) -> None:
+def test_health_checks_and_the_schema_are_open_to_everybody(path: str) -> None:
     assert APIClient().get(path).status_code == 200
 
 
 @pytest.mark.usefixtures("db")
 @pytest.mark.parametrize("path", ["/recommend/user/1/ml", "/recommend/user/me", "/recommend/similar/1", "/tracks/1"])
-def test_closed_without_credentials(path: str) -> None:
+def test_other_urls_need_credentials(path: str) -> None:
     response = APIClient().get(path)
     assert_problem(response, 401)
     assert response["WWW-Authenticate"] == "Api-Key"
@@ -34,7 +34,7 @@ def test_closed_without_credentials(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", OF_A_LISTENER)
-def test_a_token_reads_its_own_listener_and_nobody_else_exists(
+def test_a_token_reads_its_own_listener_and_gets_404_for_others(
     path: str, alice: User, bob: User, as_listener: Callable[[User], APIClient]
 ) -> None:
     api = as_listener(alice)
@@ -44,7 +44,7 @@ def test_a_token_reads_its_own_listener_and_nobody_else_exists(
         assert_problem(api.get(path.format(id=other)), 404)
 
 
-def test_a_key_does_only_what_its_scopes_say(catalogue: Catalogue, as_service_with: Callable[..., APIClient]) -> None:
+def test_a_key_is_limited_to_its_scopes(catalogue: Catalogue, as_service_with: Callable[..., APIClient]) -> None:
     track = catalogue.tracks(1)[0].pk
     calls = {
         "recommend": lambda api: api.get("/recommend/user/1/ml"),
@@ -62,11 +62,11 @@ def test_a_key_does_only_what_its_scopes_say(catalogue: Catalogue, as_service_wi
                 assert assert_problem(response, 403)["detail"] == f"this service key lacks the scope '{needed}'"
 
 
-def test_metrics_are_not_for_listeners(alice: User, as_listener: Callable[[User], APIClient]) -> None:
+def test_listeners_cannot_read_metrics(alice: User, as_listener: Callable[[User], APIClient]) -> None:
     assert_problem(as_listener(alice).get("/metrics"), 403)
 
 
-def test_me_is_nobody_for_a_service_key(service: APIClient) -> None:
+def test_a_service_key_cannot_use_me(service: APIClient) -> None:
     errors = assert_problem(service.get("/recommend/user/me/ml"), 400)["errors"]
     assert errors == [
         {"pointer": "{user_id}", "detail": "'me' needs a listener's token; a service key names the listener by id"}
@@ -88,7 +88,7 @@ def test_a_revoked_key_is_refused_at_once(service: APIClient) -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_only_the_digest_of_a_key_is_kept() -> None:
+def test_only_the_digest_of_a_key_is_stored() -> None:
     key = create_service_key("shop", ["recommend"])
     stored = ServiceKey.objects.values_list().get()
     assert key not in map(str, stored)
@@ -96,7 +96,7 @@ def test_only_the_digest_of_a_key_is_kept() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_the_command_prints_the_key_alone_on_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_key_on_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("create_service_key", "shop", "--scope", "recommend", "--scope", "events")
     key = capsys.readouterr().out.splitlines()[-1]
     stored = ServiceKey.objects.get(digest=ServiceKey.digest_of(key))
@@ -105,22 +105,22 @@ def test_the_command_prints_the_key_alone_on_the_last_line(capsys: pytest.Captur
 
 @pytest.mark.usefixtures("db")
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["a", "--scope", "nonsense"], "unknown scope nonsense; scopes are recommend, events, tracks, metrics"),
         (["a"], "a key needs a scope"),
         (["taken", "--scope", "events"], "a key named 'taken' exists"),
     ],
 )
-def test_the_command_says_what_is_wrong(words: list[str], said: str) -> None:
+def test_the_command_explains_invalid_arguments(words: list[str], message: str) -> None:
     create_service_key("taken", ["events"])
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(CommandError, match=message):
         call_command("create_service_key", *words)
     assert ServiceKey.objects.count() == 1
 
 
 @pytest.mark.parametrize("format", ["json", "form"])
-def test_a_sign_in_gives_a_token_that_works(alice: User, format: str) -> None:
+def test_signing_in_returns_a_valid_token(alice: User, format: str) -> None:
     fields = {"username": "alice", "password": "wonderland-7"}
     if format == "json":
         response = APIClient().post("/token", fields, format="json")
@@ -159,7 +159,7 @@ def test_a_token_of_a_closed_account_is_refused(alice: User, as_listener: Callab
 
 
 @pytest.mark.usefixtures("db")
-def test_listeners_are_found_by_outside_id_and_made_where_new() -> None:
+def test_listeners_are_found_by_external_id_or_created() -> None:
     first = get_or_create_user_ids({"x:1", "x:2"})
     assert get_or_create_user_ids({"x:2", "x:3"})["x:2"] == first["x:2"]
     assert User.objects.count() == 3
@@ -168,13 +168,13 @@ def test_listeners_are_found_by_outside_id_and_made_where_new() -> None:
     imported.clean_fields()  # so that the operator can save it in the admin
 
 
-def test_an_outside_id_like_somebodys_username_is_another_listener(alice: User) -> None:
+def test_an_external_id_equal_to_a_username_is_another_listener(alice: User) -> None:
     found = get_or_create_user_ids({"alice", "x:1", "x-1"})
     assert len({alice.pk, *found.values()}) == 4
     assert get_or_create_user_ids({"alice", "x:1", "x-1"}) == found
 
 
-def test_a_back_end_finds_its_listeners_by_its_own_ids(
+def test_a_back_end_finds_listeners_by_external_id(
     service: APIClient, alice: User, as_listener: Callable[[User], APIClient]
 ) -> None:
     user_id = get_or_create_user_ids({"x:1"})["x:1"]
@@ -186,7 +186,7 @@ def test_a_back_end_finds_its_listeners_by_its_own_ids(
     assert_problem(APIClient().get("/listeners", {"external_id": "x:1"}), 401)
 
 
-def test_who_may_only_look_at_keys_cannot_revoke_them(service: APIClient, bob: User) -> None:
+def test_the_view_permission_does_not_allow_revoking_keys(service: APIClient, bob: User) -> None:
     bob.is_staff = True
     bob.save()
     bob.user_permissions.add(Permission.objects.get(codename="view_servicekey"))

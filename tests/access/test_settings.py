@@ -1,4 +1,4 @@
-"""Settings that cannot work are refused, and those of the production page are found safe."""
+"""Invalid settings are refused, and the documented production settings pass the deployment check."""
 
 import os
 import secrets
@@ -20,7 +20,7 @@ def test_the_defaults_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("RATE_LISTENER", "600", "MUSICREC_RATE_LISTENER is '600'; it must be a number and one of /sec"),
         ("RATE_KEY", "0/min", "MUSICREC_RATE_KEY is '0/min'; it must be"),
@@ -28,28 +28,28 @@ def test_the_defaults_are_accepted() -> None:
         ("PROXIES", -1, "MUSICREC_PROXIES is -1; it must be 0 or more."),
     ],
 )
-def test_a_limit_that_is_none_is_refused(settings: Any, name: str, value: Any, said: str) -> None:
+def test_an_invalid_rate_is_refused(settings: Any, name: str, value: Any, message: str) -> None:
     settings.MUSICREC = settings.MUSICREC | {name: value}
     [error] = check_settings(None)
-    assert error.msg.startswith(said)
+    assert error.msg.startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("ACCESS_TOKEN_LIFETIME", timedelta(0), "MUSICREC_TOKEN_MINUTES is 0; it must be between 1 and 1440."),
         ("ACCESS_TOKEN_LIFETIME", timedelta(minutes=-5), "MUSICREC_TOKEN_MINUTES is -5; it must be"),
         ("REFRESH_TOKEN_LIFETIME", timedelta(0), "MUSICREC_REFRESH_DAYS is 0; it must be between 1 and 366."),
     ],
 )
-def test_a_lifetime_that_is_none_is_refused(settings: Any, name: str, value: Any, said: str) -> None:
+def test_an_invalid_token_lifetime_is_refused(settings: Any, name: str, value: Any, message: str) -> None:
     settings.SIMPLE_JWT = settings.SIMPLE_JWT | {name: value}
-    with pytest.raises(ImproperlyConfigured, match=said):
+    with pytest.raises(ImproperlyConfigured, match=message):
         raise_for_invalid_settings()
 
 
 @pytest.mark.parametrize("origin", ["app.example", "https://app.example/", "*", "https://*.example"])
-def test_an_origin_that_is_none_is_refused(settings: Any, origin: str) -> None:
+def test_an_invalid_origin_is_refused(settings: Any, origin: str) -> None:
     settings.CORS_ALLOWED_ORIGINS = ["https://app.example", "http://localhost:3000", origin]
     [error] = check_settings(None)
     assert error.msg.startswith(f"MUSICREC_CORS_ORIGINS is {origin!r}")
@@ -66,8 +66,8 @@ def manage(folder: Path, *words: str, **environment: str) -> "subprocess.Complet
     )
 
 
-def test_the_settings_of_the_production_page_have_nothing_to_warn_of(tmp_path: Path) -> None:
-    said = manage(
+def test_the_documented_production_settings_pass_the_deployment_check(tmp_path: Path) -> None:
+    message = manage(
         tmp_path,
         *("check", "--deploy", "--fail-level", "WARNING"),
         SECRET_KEY=secrets.token_urlsafe(50),
@@ -75,10 +75,10 @@ def test_the_settings_of_the_production_page_have_nothing_to_warn_of(tmp_path: P
         MUSICREC_HTTPS="true",
         MUSICREC_CORS_ORIGINS="https://app.example",
     )
-    assert said.returncode == 0, said.stderr
+    assert message.returncode == 0, message.stderr
 
 
-def test_a_token_that_is_never_valid_is_refused_at_start(tmp_path: Path) -> None:
-    said = manage(tmp_path, "check", MUSICREC_TOKEN_MINUTES="0")
-    assert said.returncode == 1
-    assert "MUSICREC_TOKEN_MINUTES is 0; it must be between 1 and 1440." in said.stderr
+def test_an_invalid_token_lifetime_stops_the_start(tmp_path: Path) -> None:
+    message = manage(tmp_path, "check", MUSICREC_TOKEN_MINUTES="0")
+    assert message.returncode == 1
+    assert "MUSICREC_TOKEN_MINUTES is 0; it must be between 1 and 1440." in message.stderr

@@ -1,4 +1,4 @@
-"""Tokens: refreshed, stolen, ended."""
+"""Sign-ins: refreshing, theft, signing out."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,7 +24,7 @@ def post(path: str, **body: Any) -> Any:
     return APIClient().post(path, body, format="json")
 
 
-def signed_in(password: str = PASSWORD) -> dict[str, Any]:
+def sign_in_alice(password: str = PASSWORD) -> dict[str, Any]:
     response = post("/token", username="alice", password=password)
     assert response.status_code == 200, response.content
     tokens: dict[str, Any] = response.json()
@@ -38,49 +38,49 @@ def status_with(tokens: dict[str, Any]) -> int:
     return status
 
 
-def refreshed(tokens: dict[str, Any]) -> Any:
+def refresh(tokens: dict[str, Any]) -> Any:
     return post("/token/refresh", refresh=tokens["refresh"])
 
 
-def test_a_refresh_token_gives_the_next_pair_and_both_access_tokens_work(alice: User) -> None:
-    first = signed_in()
-    second = refreshed(first).json()
+def test_refreshing_returns_new_tokens_and_keeps_the_old_access_token_valid(alice: User) -> None:
+    first = sign_in_alice()
+    second = refresh(first).json()
     assert second.keys() == first.keys()
     assert (second["user_id"], second["refresh_expires_in"]) == (alice.pk, 30 * 86400)
     assert (status_with(first), status_with(second)) == (200, 200)
-    assert refreshed(second).status_code == 200
+    assert refresh(second).status_code == 200
     assert SignIn.objects.count() == 1
 
 
-def test_a_refresh_token_used_twice_ends_its_sign_in_and_no_other(alice: User) -> None:
-    other, first = signed_in(), signed_in()
-    second = refreshed(first).json()
-    assert "used before" in assert_problem(refreshed(first), 401)["detail"]
+def test_using_a_refresh_token_twice_ends_its_sign_in_only(alice: User) -> None:
+    other, first = sign_in_alice(), sign_in_alice()
+    second = refresh(first).json()
+    assert "used before" in assert_problem(refresh(first), 401)["detail"]
     assert (status_with(first), status_with(second), status_with(other)) == (401, 401, 200)
-    assert_problem(refreshed(second), 401)
+    assert_problem(refresh(second), 401)
 
 
-def test_signing_out_ends_one_sign_in_at_once_and_may_be_repeated(alice: User) -> None:
-    other, tokens = signed_in(), signed_in()
+def test_signing_out_ends_one_sign_in_and_can_be_repeated(alice: User) -> None:
+    other, tokens = sign_in_alice(), sign_in_alice()
     for _ in range(2):
         response = post("/token/revoke", refresh=tokens["refresh"])
         assert (response.status_code, response.content) == (204, b"")
     assert (status_with(tokens), status_with(other)) == (401, 200)
-    assert_problem(refreshed(tokens), 401)
+    assert_problem(refresh(tokens), 401)
 
 
-def test_signing_out_everywhere_ends_all_of_this_listener(alice: User, bob: User) -> None:
-    phones = [signed_in(), signed_in()]
-    of_bob = sign_ins.sign_in(bob)
+def test_signing_out_everywhere_ends_all_sign_ins_of_the_listener(alice: User, bob: User) -> None:
+    phones = [sign_in_alice(), sign_in_alice()]
+    bobs_tokens = sign_ins.sign_in(bob)
     assert post("/token/revoke", refresh=phones[0]["refresh"], everywhere=True).status_code == 204
     assert [status_with(t) for t in phones] == [401, 401]
-    assert status_with({"access": of_bob.access}) == 200
+    assert status_with({"access": bobs_tokens.access}) == 200
     assert_problem(post("/token/revoke", refresh=phones[0]["refresh"], everywhere=True), 401)
 
 
 def test_a_used_refresh_token_cannot_sign_out_everywhere(alice: User) -> None:
-    other, first = signed_in(), signed_in()
-    refreshed(first)
+    other, first = sign_in_alice(), sign_in_alice()
+    refresh(first)
     assert_problem(post("/token/revoke", refresh=first["refresh"], everywhere=True), 401)
     assert status_with(other) == 200
 
@@ -90,80 +90,78 @@ def test_a_used_refresh_token_cannot_sign_out_everywhere(alice: User) -> None:
     ("body", "status"), [({}, 400), ([], 400), ({"refresh": 7}, 401), ({"refresh": "x"}, 401), ({"refresh": ""}, 400)]
 )
 @pytest.mark.usefixtures("db")
-def test_what_is_no_refresh_token_is_refused(path: str, body: Any, status: int) -> None:
+def test_an_invalid_refresh_token_is_refused(path: str, body: Any, status: int) -> None:
     assert_problem(APIClient().post(path, body, format="json"), status)
 
 
-def test_an_access_token_refreshes_nothing_and_a_refresh_token_opens_nothing(alice: User) -> None:
-    tokens = signed_in()
+def test_access_and_refresh_tokens_are_not_interchangeable(alice: User) -> None:
+    tokens = sign_in_alice()
     assert_problem(post("/token/refresh", refresh=tokens["access"]), 401)
     assert status_with({"access": tokens["refresh"]}) == 401
 
 
 def test_an_expired_refresh_token_is_refused(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sign_ins.RefreshToken, "lifetime", timedelta(seconds=-1))
-    assert_problem(refreshed(signed_in()), 401)
+    assert_problem(refresh(sign_in_alice()), 401)
 
 
 def test_a_closed_or_deleted_account_is_signed_out(alice: User) -> None:
-    tokens = signed_in()
+    tokens = sign_in_alice()
     User.objects.filter(pk=alice.pk).update(is_active=False)
     assert status_with(tokens) == 401
-    assert_problem(refreshed(tokens), 401)
+    assert_problem(refresh(tokens), 401)
     User.objects.filter(pk=alice.pk).update(is_active=True)
-    tokens = signed_in()
+    tokens = sign_in_alice()
     alice.delete()
     assert status_with(tokens) == 401
-    assert_problem(refreshed(tokens), 401)
+    assert_problem(refresh(tokens), 401)
 
 
 def test_a_new_password_signs_out_everywhere(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens = signed_in()
+    tokens = sign_in_alice()
     alice.email = "alice@example.org"
     alice.save()
     assert status_with(tokens) == 200
     monkeypatch.setattr("getpass.getpass", lambda prompt: "looking-glass-8")
     call_command("changepassword", "alice", verbosity=0)
     assert status_with(tokens) == 401
-    assert status_with(signed_in("looking-glass-8")) == 200
+    assert status_with(sign_in_alice("looking-glass-8")) == 200
 
 
-def test_a_token_costs_one_query(alice: User, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_authenticating_a_token_takes_one_query(alice: User, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     api = APIClient()
-    api.credentials(HTTP_AUTHORIZATION=f"Bearer {signed_in()['access']}")
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {sign_in_alice()['access']}")
     with django_assert_num_queries(1):
-        assert_problem(api.get("/listeners?external_id=x"), 403)  # nothing beyond finding out who asks
+        assert_problem(api.get("/listeners?external_id=x"), 403)  # the query of the authentication alone
 
 
-def test_sign_ins_that_are_over_are_forgotten_and_there_are_not_too_many(
-    alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    signed_in()
+def test_signing_in_deletes_expired_and_surplus_sign_ins(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in_alice()
     SignIn.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     monkeypatch.setattr(sign_ins, "MAX_SIGN_INS", 3)
-    phones = [signed_in() for _ in range(4)]
+    phones = [sign_in_alice() for _ in range(4)]
     assert [status_with(t) for t in phones] == [401, 200, 200, 200]
     assert SignIn.objects.count() == 3
 
 
-def test_the_admin_signs_out_everywhere_and_it_is_written_down(
+def test_signing_out_everywhere_in_the_admin_is_logged(
     alice: User, bob: User, as_listener: Callable[[User], APIClient]
 ) -> None:
-    tokens = signed_in()
+    tokens = sign_in_alice()
     bob.is_staff = True
     bob.save()
     codes = ["view_user", "view_logentry"]
     bob.user_permissions.add(*Permission.objects.filter(codename__in=codes))
     browser = Client()
     browser.force_login(bob)
-    chosen = {"action": "sign_out_everywhere", "_selected_action": alice.pk}
-    browser.post("/admin/access/user/", chosen)
-    assert status_with(tokens) == 200  # who may only look, changes nothing
+    action = {"action": "sign_out_everywhere", "_selected_action": alice.pk}
+    browser.post("/admin/access/user/", action)
+    assert status_with(tokens) == 200  # the view permission alone changes nothing
     bob.user_permissions.add(Permission.objects.get(codename="change_user"))
-    browser.post("/admin/access/user/", chosen)
+    browser.post("/admin/access/user/", action)
     assert status_with(tokens) == 401
-    written = LogEntry.objects.get()
-    assert (written.user_id, written.object_id) == (bob.pk, str(alice.pk))
+    entry = LogEntry.objects.get()
+    assert (entry.user_id, entry.object_id) == (bob.pk, str(alice.pk))
     page = browser.get("/admin/admin/logentry/").content.decode()
     assert "Signed out everywhere." in page
-    assert browser.post(f"/admin/admin/logentry/{written.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert browser.post(f"/admin/admin/logentry/{entry.pk}/delete/", {"post": "yes"}).status_code == 403

@@ -10,7 +10,7 @@ from recommendations.version_store import version_store
 
 @pytest.fixture
 def no_child(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A child that has not looked yet is said to be waiting, so that none is started."""
+    """Start no child process for erasures: hold the lock of one that is waiting."""
     settings.CELERY_BROKER_URL = ""
     monkeypatch.setattr(erasing, "GRACE_SECONDS", 0)
     monkeypatch.setattr(erasing, "BATCH", 3)

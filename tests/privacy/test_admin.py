@@ -7,7 +7,7 @@ from privacy.erasure import finish_erasures
 LIST = "/admin/access/user/"
 
 
-def test_deleting_a_listener_in_the_admin_is_erasing_them(
+def test_deleting_a_listener_in_the_admin_erases_them(
     admin_client: Client, alice: User, bob: User, no_child: None
 ) -> None:
     admin_client.post(f"{LIST}{alice.pk}/delete/", {"post": "yes"})
@@ -19,7 +19,7 @@ def test_deleting_a_listener_in_the_admin_is_erasing_them(
     assert not User.objects.filter(pk__in=[alice.pk, bob.pk]).exists()
 
 
-def test_an_operator_is_simply_deleted(admin_client: Client, alice: User) -> None:
+def test_deleting_an_operator_in_the_admin_deletes_the_account_at_once(admin_client: Client, alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(is_staff=True)
     admin_client.post(f"{LIST}{alice.pk}/delete/", {"post": "yes"})
     assert not User.objects.filter(pk=alice.pk).exists()

@@ -1,4 +1,4 @@
-"""Who is forgotten is in no table, and stays forgotten."""
+"""An erased listener is in no table, and is not recreated."""
 
 import uuid
 from importlib import import_module
@@ -43,10 +43,10 @@ def row_counts(user: User) -> dict[type[Model], int]:
     return {model: model._base_manager.filter(rows).count() for model, rows in personal_data_of(user.pk).items()}
 
 
-# --- Its fulfilment ---
+# --- Erasing ---
 
 
-def test_nothing_is_left_in_any_table_and_nobody_else_is_touched(
+def test_an_erasure_leaves_no_rows_of_the_listener_and_all_rows_of_others(
     alice: User, bob: User, catalogue: Catalogue, service: APIClient
 ) -> None:
     tables = create_rows_about(alice, catalogue) | {"django_admin_log"}
@@ -64,22 +64,22 @@ def test_nothing_is_left_in_any_table_and_nobody_else_is_touched(
     assert finish_erasures() == ErasureResult()
 
 
-def test_the_model_answers_an_erased_listener_as_one_it_never_knew(catalogue: Catalogue, service: APIClient) -> None:
+def test_an_erased_listener_gets_recommendations_like_an_unknown_one(catalogue: Catalogue, service: APIClient) -> None:
     users, _ = catalogue.checkerboard()
     run_training("test")
     path = f"/recommend/user/{users[2].pk}/ml"
     assert service.get(path).json()["strategy"] == "personal"
     erase_listener(users[2].pk)
-    leaving = service.get(path).json()
+    pending = service.get(path).json()
     finish_erasures()
-    gone = service.get(path).json()
-    for answer in (leaving, gone):
+    erased = service.get(path).json()
+    for answer in (pending, erased):
         assert (answer["strategy"], answer["fallback_reason"]) == ("popular", "cold_user")
-    assert leaving["results"] == gone["results"]
+    assert pending["results"] == erased["results"]
     assert not UserFeatures.objects.filter(user_id=users[2].pk).exists()
 
 
-def test_the_next_fit_learns_nothing_from_who_is_leaving_or_has_not_agreed(catalogue: Catalogue) -> None:
+def test_training_does_not_read_plays_without_consent_or_with_a_pending_erasure(catalogue: Catalogue) -> None:
     """The reading is `interactions.training_data.iter_play_chunks`."""
     users, _ = catalogue.checkerboard()
     request_erasure(users[0].pk)
@@ -101,17 +101,17 @@ def test_training_leaves_out_listeners_with_a_pending_erasure(catalogue: Catalog
 def test_a_version_trained_before_the_erasure_is_projected_without_them(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They go between the look for who is there and the writing: the writing fails, and looks again."""
+    """The listener is erased between reading the listeners and writing; writing fails, and is tried again."""
     users, _ = catalogue.checkerboard()
     run_training("test")
     looks: list[int] = []
 
     def erased_after_the_look(user_ids: Any) -> dict[int, bool]:
-        there = consent_by_user_id(user_ids)
-        looks.append(len(there))
+        consents = consent_by_user_id(user_ids)
+        looks.append(len(consents))
         erase_listener(users[2].pk)
         finish_erasures()
-        return there
+        return consents
 
     monkeypatch.setattr(publish, "consent_by_user_id", erased_after_the_look)
     store_user_features(str(version_in_service()))
@@ -119,7 +119,9 @@ def test_a_version_trained_before_the_erasure_is_projected_without_them(
     assert UserFeatures.objects.count() == 19
 
 
-def test_it_goes_on_where_it_was_stopped(alice: User, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_erasure_is_continued_by_the_next_run(
+    alice: User, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     catalogue.play(alice, *catalogue.tracks(10))
     receipt, delete, deletions = erase_listener(alice.pk).receipt, erasing._delete, []
 
@@ -140,7 +142,9 @@ def test_it_goes_on_where_it_was_stopped(alice: User, catalogue: Catalogue, monk
     assert alarm.resolved_at is not None
 
 
-def test_a_row_that_will_not_go_is_an_alarm_and_no_completion(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_erasure_that_leaves_rows_raises_an_alarm_and_stays_pending(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     erase_listener(alice.pk)
     monkeypatch.setattr(erasing, "tables_with_data_of", lambda user_id: ["interactions"])
     assert finish_erasures() == ErasureResult(failed=1)
@@ -148,40 +152,40 @@ def test_a_row_that_will_not_go_is_an_alarm_and_no_completion(alice: User, monke
     assert "rows are left in interactions" in Alarm.objects.get().message
 
 
-def test_two_at_once_do_not_erase_the_same(alice: User) -> None:
+def test_only_one_process_erases_at_a_time(alice: User) -> None:
     erase_listener(alice.pk)
     with FileLock(version_store().root / "erasing.lock"):
         assert finish_erasures() == ErasureResult(busy=True)
     assert finish_erasures() == ErasureResult(erased=1)
 
 
-def test_the_command_erases_who_wished_it_and_who_is_named(
+def test_the_command_erases_pending_and_named_listeners(
     alice: User, bob: User, capsys: pytest.CaptureFixture[str]
 ) -> None:
     receipt = erase_listener(alice.pk).receipt
     call_command("erase_listeners", str(bob.pk))
-    said = capsys.readouterr().out
-    assert said == f"listener {bob.pk}: receipt {Erasure.objects.get(user_id=bob.pk).receipt}\n2 listeners erased\n"
-    assert str(receipt) not in said
+    output = capsys.readouterr().out
+    assert output == f"listener {bob.pk}: receipt {Erasure.objects.get(user_id=bob.pk).receipt}\n2 listeners erased\n"
+    assert str(receipt) not in output
     with pytest.raises(CommandError, match="there is no listener 424242"):
         call_command("erase_listeners", "424242")
 
 
-def test_beat_looks_every_ten_minutes() -> None:
+def test_beat_runs_pending_erasures_every_ten_minutes() -> None:
     import_module("recommendations.migrations.0005_erasures").add(apps, None)  # tables may have been emptied
     schedule = PeriodicTask.objects.get(name="Erasures")
     assert (schedule.task, str(schedule.interval)) == ("recommendations.erase_listeners", "every 10 minutes")
 
 
-# --- And nobody brings them back ---
+# --- After the erasure ---
 
 
-def test_an_import_does_not_bring_them_back(catalogue: Catalogue, tmp_path: Any) -> None:
+def test_an_import_does_not_recreate_erased_listeners(catalogue: Catalogue, tmp_path: Any) -> None:
     catalogue.tracks(1)
     file = tmp_path / "plays.csv"
     file.write_text("user,track,title,artist,played_at\n" + "".join(f"u{n},x,X,Y,1700000000\n" for n in range(3)))
 
-    def take() -> list[str]:
+    def import_file() -> list[str]:
         refused: list[str] = []
         report = import_data_set(
             "csv",
@@ -193,7 +197,7 @@ def test_an_import_does_not_bring_them_back(catalogue: Catalogue, tmp_path: Any)
         assert report.refused == len(refused)
         return refused
 
-    assert take() == []
+    assert import_file() == []
     ids = user_ids_by_external_id(["n:u0", "n:u1", "n:u2"])
     erase_listener(ids["n:u0"])
     User.objects.filter(pk=ids["n:u1"]).update(consent=False)
@@ -201,21 +205,23 @@ def test_an_import_does_not_bring_them_back(catalogue: Catalogue, tmp_path: Any)
         "2: user: this listener wished to be forgotten, and is not brought back",
         "3: user: this listener has not agreed that plays are kept (consent is off), or their account is closed",
     ]
-    assert take() == expected
+    assert import_file() == expected
     finish_erasures()
-    assert take() == expected
+    assert import_file() == expected
     assert user_ids_by_external_id(["n:u0"]) == {}
     assert erased_external_ids(["n:u0", "n:u1", "n:u9"]) == {"n:u0"}
     assert "n:u0" not in str(Erasure.objects.values().get())
 
 
-def test_a_listener_who_is_leaving_is_not_found_by_their_outside_id(service: APIClient) -> None:
+def test_a_listener_with_a_pending_erasure_is_not_found_by_external_id(service: APIClient) -> None:
     user = imported("x:1")
     erase_listener(user.pk)
     assert_problem(service.get("/listeners", {"external_id": "x:1"}), 404)
 
 
-def test_events_of_who_is_leaving_are_refused(alice: User, catalogue: Catalogue, service: APIClient) -> None:
+def test_events_of_a_listener_with_a_pending_erasure_are_refused(
+    alice: User, catalogue: Catalogue, service: APIClient
+) -> None:
     track = catalogue.tracks(1)[0]
     erase_listener(alice.pk)
     event = {"event_id": str(uuid.uuid4()), "type": "like", "track_id": track.pk, "occurred_at": "2026-03-01T12:00:00Z"}

@@ -1,4 +1,4 @@
-"""Everything that is held about a listener, in one file."""
+"""The export of all data about a listener."""
 
 import json
 from collections.abc import Callable
@@ -27,29 +27,29 @@ def document(api: APIClient, user_id: object = "me") -> dict[str, Any]:
     return body
 
 
-def test_every_table_with_a_relation_to_listeners_is_in_it_with_its_rows(
+def test_the_export_contains_the_rows_of_every_table_related_to_listeners(
     alice: User, bob: User, catalogue: Catalogue, service: APIClient
 ) -> None:
     expected = create_rows_about(alice, catalogue)
     create_rows_about(bob, catalogue)
-    held = document(service, alice.pk)["tables"]
-    assert held.keys() == expected
+    exported = document(service, alice.pk)["tables"]
+    assert exported.keys() == expected
     twice = {"django_admin_log"}  # one of what they did, and one of what was done to their account
-    assert {table: len(rows) for table, rows in held.items()} == {table: 1 + (table in twice) for table in expected}
+    assert {table: len(rows) for table, rows in exported.items()} == {table: 1 + (table in twice) for table in expected}
     for model, field in listener_foreign_keys():
-        rows = held[model._meta.db_table]
+        rows = exported[model._meta.db_table]
         assert alice.pk in {row[field.attname] for row in rows}
         if model._meta.db_table != "django_admin_log":  # where an operator's row is about them
             assert {row[field.attname] for row in rows} == {alice.pk}
 
 
-def test_the_account_is_in_it_and_what_opens_a_door_is_not(
+def test_the_export_contains_the_account_without_credentials(
     alice: User, as_listener: Callable[[User], APIClient]
 ) -> None:
     User.objects.filter(pk=alice.pk).update(password=make_password("secret"), external_id="x:1", market="DE")
     ListenToken.objects.create(user=alice, prefix="abcd", digest="f" * 64)
-    held = document(as_listener(alice))
-    account = held["listener"]
+    exported = document(as_listener(alice))
+    account = exported["listener"]
     assert (account["id"], account["username"], account["external_id"], account["market"]) == (
         alice.pk,
         "alice",
@@ -57,45 +57,45 @@ def test_the_account_is_in_it_and_what_opens_a_door_is_not(
         "DE",
     )
     assert account.keys() == {f.attname for f in User._meta.concrete_fields} - {"password"}
-    assert held["tables"]["listen_tokens"][0]["prefix"] == "abcd"
-    assert "f" * 64 not in json.dumps(held)
-    assert "md5$" not in json.dumps(held)
+    assert exported["tables"]["listen_tokens"][0]["prefix"] == "abcd"
+    assert "f" * 64 not in json.dumps(exported)
+    assert "md5$" not in json.dumps(exported)
 
 
-def test_tracks_come_with_title_and_artist(
+def test_the_export_names_title_and_artist_of_tracks(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     tracks = catalogue.tracks(2)
     catalogue.play(alice, *tracks)
     alice.blocks.create(kind="track", target_id=tracks[1].pk)
     alice.slates.create(id="6f1c2a34-0000-4000-8000-000000000002", track_ids=[tracks[0].pk, 10**9], shown_at=NOON)
-    held = document(as_listener(alice))["tables"]
-    first, second = held["interactions"]
+    exported = document(as_listener(alice))["tables"]
+    first, second = exported["interactions"]
     assert (first["track_title"], first["track_artist"]) == ("Song 0", "The Testers")
     assert first["played_at"] == "2026-03-01T12:00:00Z"
     assert second["track_title"] == "Song 1"
-    assert held["blocks"][0]["tracks"] == [{"track_id": tracks[1].pk, "title": "Song 1", "artist": "The Testers"}]
-    assert held["slates"][0]["tracks"] == [
+    assert exported["blocks"][0]["tracks"] == [{"track_id": tracks[1].pk, "title": "Song 1", "artist": "The Testers"}]
+    assert exported["slates"][0]["tracks"] == [
         {"track_id": tracks[0].pk, "title": "Song 0", "artist": "The Testers"},
         {"track_id": 10**9, "title": None, "artist": None},
     ]
 
 
-def test_what_the_model_knows_of_them_is_in_it(catalogue: Catalogue, service: APIClient, alice: User) -> None:
+def test_the_export_contains_the_models_data(catalogue: Catalogue, service: APIClient, alice: User) -> None:
     users, _ = catalogue.checkerboard()
     run_training("test")
     bundle = version_store().load(str(version_in_service()))
     row = bundle.users.row(users[3].pk)
-    held = document(service, users[3].pk)
+    exported = document(service, users[3].pk)
     vector = bundle.user_factors[row].tolist()
     seen, newest = bundle.user_stamps[row].tolist()
-    assert held["model"] == {"version": bundle.version, "interactions": seen, "newest": newest, "vector": vector}
-    assert held["tables"]["user_features"][0]["embedding"] == vector
+    assert exported["model"] == {"version": bundle.version, "interactions": seen, "newest": newest, "vector": vector}
+    assert exported["tables"]["user_features"][0]["embedding"] == vector
     assert document(service, alice.pk)["model"] is None
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4, 5, 9])
-def test_it_is_whole_whatever_the_chunks(
+def test_the_export_is_complete_for_any_number_of_rows(
     rows: int, alice: User, catalogue: Catalogue, service: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporting, "CHUNK_ROWS", 4)

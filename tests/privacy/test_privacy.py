@@ -50,7 +50,7 @@ def test_a_listener_reads_and_changes_their_own_settings(alice: User, as_listene
         ("x", "#", "the body must be a JSON object"),
     ],
 )
-def test_a_change_that_cannot_be_names_its_field(
+def test_an_invalid_change_names_its_field(
     alice: User, as_listener: Callable[[User], APIClient], body: Any, pointer: str, said: str | None
 ) -> None:
     response = as_listener(alice).patch("/users/me", body, format="json")
@@ -63,7 +63,7 @@ def test_a_change_that_cannot_be_names_its_field(
 
 
 @pytest.mark.parametrize(("method", "path"), [("get", ""), ("patch", ""), ("delete", ""), ("get", "/export")])
-def test_others_do_not_exist(
+def test_other_listeners_are_a_404(
     method: str,
     path: str,
     alice: User,
@@ -87,7 +87,7 @@ def test_others_do_not_exist(
 # --- The wish ---
 
 
-def test_a_wish_closes_the_account_at_once_and_is_answered_by_a_receipt(
+def test_requesting_an_erasure_closes_the_account_and_returns_a_receipt(
     alice: User, service: APIClient, as_listener: Callable[[User], APIClient]
 ) -> None:
     ListenToken.objects.create(user=alice, prefix="p", digest="d")
@@ -107,7 +107,7 @@ def test_a_wish_closes_the_account_at_once_and_is_answered_by_a_receipt(
     assert_problem(service.get(f"/users/{alice.pk}/export"), 404)
 
 
-def test_the_same_wish_again_has_the_same_receipt_before_and_after(alice: User, service: APIClient) -> None:
+def test_repeating_the_request_returns_the_same_receipt(alice: User, service: APIClient) -> None:
     first = service.delete(f"/users/{alice.pk}").json()
     assert service.delete(f"/users/{alice.pk}").json() == first
     assert finish_erasures() == ErasureResult(erased=1)
@@ -124,7 +124,7 @@ def test_an_operator_is_not_erased_by_the_api(field: str, alice: User, service: 
     assert service.get(f"/users/{alice.pk}").status_code == 200
 
 
-def test_a_receipt_is_open_and_says_nothing_of_anybody(alice: User, catalogue: Catalogue) -> None:
+def test_a_receipt_is_public_and_contains_no_personal_data(alice: User, catalogue: Catalogue) -> None:
     catalogue.play(alice, *catalogue.tracks(7))
     receipt = erase_listener(alice.pk).receipt
     assert APIClient().get(f"/erasures/{receipt}").json()["status"] == "requested"
@@ -138,7 +138,7 @@ def test_a_receipt_is_open_and_says_nothing_of_anybody(alice: User, catalogue: C
     assert_problem(APIClient().get("/erasures/nonsense"), 404)
 
 
-def test_a_broker_that_is_away_does_not_lose_the_wish(alice: User, settings: Any, service: APIClient) -> None:
+def test_a_request_survives_an_unavailable_broker(alice: User, settings: Any, service: APIClient) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     assert service.delete(f"/users/{alice.pk}").status_code == 202
     assert str(ErasureResult(erased=1)) == erase_listeners()
