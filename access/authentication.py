@@ -61,7 +61,9 @@ class ListenerTokenAuthentication(JWTAuthentication):
         raw_token = None if header is None else self.get_raw_token(header)
         if raw_token is None:
             return None
-        claims = read_access_token(raw_token)
+        claims = _verify(raw_token)
+        if claims.token["exp"] <= time.time():  # `_verify` checked this only when it saw the token first
+            raise InvalidToken("Token is expired")
         user = self.find_user(request, claims.user_id, claims.sign_in) if claims.sign_in else None
         if user is None:
             raise AuthenticationFailed("this token is no longer valid; refresh it, or sign in again")
@@ -79,21 +81,13 @@ class AccessTokenClaims(NamedTuple):
     token: Token
 
 
-def read_access_token(raw_token: bytes) -> AccessTokenClaims:
-    """Return the claims of a valid access token. Only the database knows whether its sign-in has ended.
-
-    Raises:
-        InvalidToken: the signature or form is wrong, or the token has expired.
-    """
-    claims = _verify(raw_token)
-    if claims.token["exp"] <= time.time():  # `_verify` checked this only when it saw the token first
-        raise InvalidToken("Token is expired")
-    return claims
-
-
 @lru_cache(maxsize=4096)
 def _verify(raw_token: bytes) -> AccessTokenClaims:
-    """Check signature and form; cached, because that takes longer than the query that looks up the listener."""
+    """Check a token's signature and form; cached, because that takes longer than the query for the listener.
+
+    Raises:
+        InvalidToken: they are wrong, or the token has expired.
+    """
     token = JWTAuthentication().get_validated_token(raw_token)
     sign_in = token.get(SIGN_IN_CLAIM)
     return AccessTokenClaims(int(token[api_settings.USER_ID_CLAIM]), UUID(sign_in) if sign_in else None, token)

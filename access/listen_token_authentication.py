@@ -13,7 +13,7 @@ from rest_framework.throttling import BaseThrottle
 
 from access.listen_tokens import find_listen_token, record_listen_token_use
 from access.models import ListenToken, User
-from access.throttles import count_requests, parse_rate, raise_if_limited, window_stats
+from access.throttles import count_requests, parse_rate, refuse_request, window_stats
 
 
 def token_from_header(request: Request) -> str:
@@ -55,7 +55,8 @@ class ListenTokenThrottle(BaseThrottle):
             "X-RateLimit-Reset-In": str(max(0, math.ceil(window.reset_time - time.time()))),
             "X-RateLimit-Reset": str(math.ceil(window.reset_time)),
         }
-        raise_if_limited("listener", limit, wait)
+        if wait:
+            refuse_request("listener", limit, wait)
         return True
 
 

@@ -44,7 +44,8 @@ def resolve_path_user_id(request: Request, user_id: str) -> int:
     if not (user_id.isascii() and user_id.isdigit()):
         raise ValidationError({"{user_id}": "is not a listener's id: expected an integer, or 'me' with a token"})
     requested = parse_id(user_id)
-    resolve_user_id(own, requested)
+    if own is not None and requested != own:
+        raise Http404("no such listener")
     return requested
 
 

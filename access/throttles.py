@@ -8,7 +8,7 @@ import math
 import re
 import time
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.utils.crypto import salted_hmac
@@ -69,10 +69,12 @@ class SignInThrottle(BaseThrottle):
         if limit is None:
             return True
         body = request.data if isinstance(request.data, dict) else {}
-        raise_if_limited("sign_in", limit, count_sign_in_attempt(str(body.get("username", ""))))
+        if wait := count_sign_in_attempt(str(body.get("username", ""))):
+            refuse_request("sign_in", limit, wait)
         if address := _client_address(request):
             address_limit = type(limit)(limit.amount * ADDRESS_LIMIT_FACTOR)
-            raise_if_limited("sign_in", address_limit, count_requests(address_limit, _hmac_key("address", address)))
+            if wait := count_requests(address_limit, _hmac_key("address", address)):
+                refuse_request("sign_in", address_limit, wait)
         return True
 
 
@@ -89,14 +91,8 @@ def consume_quota(request: Request, cost: int) -> None:
     else:
         return
     limit = parse_rate(settings.MUSICREC[f"RATE_{name.upper()}"])
-    if limit and cost > 0:
-        raise_if_limited(name, limit, count_requests(limit, f"{name}:{user_or_key}", cost))
-
-
-def within_rate_limit(name: str, principal: int) -> bool:
-    """Count a request of a "key" or "listener" and return whether its limit allows it."""
-    limit = parse_rate(settings.MUSICREC[f"RATE_{name.upper()}"])
-    return limit is None or not count_requests(limit, f"{name}:{principal}")
+    if limit and cost > 0 and (wait := count_requests(limit, f"{name}:{user_or_key}", cost)):
+        refuse_request(name, limit, wait)
 
 
 def count_sign_in_attempt(name: str) -> int:
@@ -105,11 +101,10 @@ def count_sign_in_attempt(name: str) -> int:
     return count_requests(limit, _hmac_key("name", name.strip())) if limit else 0
 
 
-def raise_if_limited(name: str, limit: RateLimitItem, wait: int) -> None:
-    """Raise RateLimitExceeded if there are seconds to wait."""
-    if wait:
-        refused_requests.labels(name).inc()
-        raise RateLimitExceeded(wait, f"more than {limit.amount} requests a {limit.GRANULARITY.name};")
+def refuse_request(name: str, limit: RateLimitItem, wait: int) -> NoReturn:
+    """Count the refusal and raise RateLimitExceeded."""
+    refused_requests.labels(name).inc()
+    raise RateLimitExceeded(wait, f"more than {limit.amount} requests a {limit.GRANULARITY.name};")
 
 
 @lru_cache

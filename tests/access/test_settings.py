@@ -67,7 +67,7 @@ def manage(folder: Path, *words: str, **environment: str) -> "subprocess.Complet
 
 
 def test_the_documented_production_settings_pass_the_deployment_check(tmp_path: Path) -> None:
-    message = manage(
+    result = manage(
         tmp_path,
         *("check", "--deploy", "--fail-level", "WARNING"),
         SECRET_KEY=secrets.token_urlsafe(50),
@@ -75,10 +75,10 @@ def test_the_documented_production_settings_pass_the_deployment_check(tmp_path: 
         MUSICREC_HTTPS="true",
         MUSICREC_CORS_ORIGINS="https://app.example",
     )
-    assert message.returncode == 0, message.stderr
+    assert result.returncode == 0, result.stderr
 
 
 def test_an_invalid_token_lifetime_stops_the_start(tmp_path: Path) -> None:
-    message = manage(tmp_path, "check", MUSICREC_TOKEN_MINUTES="0")
-    assert message.returncode == 1
-    assert "MUSICREC_TOKEN_MINUTES is 0; it must be between 1 and 1440." in message.stderr
+    result = manage(tmp_path, "check", MUSICREC_TOKEN_MINUTES="0")
+    assert result.returncode == 1
+    assert "MUSICREC_TOKEN_MINUTES is 0; it must be between 1 and 1440." in result.stderr
