@@ -11,7 +11,7 @@ from interactions.events import schema
 from interactions.events.event_types import EventType
 from interactions.models import Exposure, Interaction
 from interactions.selectors import SIGNAL_BY_KIND
-from tests.interactions.events.test_views import event
+from tests.interactions.events.test_views import new_event
 from tests.people import Catalogue
 
 
@@ -32,7 +32,7 @@ def test_an_event_of_a_new_type_is_parsed_and_stored_as_its_definition_says(
 ) -> None:
     event_with_gift = msgspec.defstruct("Event", [("type", GiftType)], bases=(schema.Event,), frozen=True, kw_only=True)
     monkeypatch.setattr(schema, "Event", event_with_gift)
-    sent = event(catalogue.tracks(1)[0].pk, type="gift", ms_played=4_000, end_reason="skipped")
+    sent = new_event(catalogue.tracks(1)[0].pk, type="gift", ms_played=4_000, end_reason="skipped")
     receipt = as_listener(alice).post("/events", [sent], format="json").json()
     assert receipt == {"accepted": 1, "duplicates": 0, "rejected": []}
     stored = Interaction.objects.get()

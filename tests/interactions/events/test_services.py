@@ -21,7 +21,7 @@ from interactions.models import EventBatch, Exposure, Interaction
 from interactions.selectors import load_history
 from interactions.training_data import iter_play_chunks
 from tests.conftest import assert_problem
-from tests.interactions.events.test_views import event
+from tests.interactions.events.test_views import new_event
 from tests.people import Catalogue
 
 EVENTS = "/events"
@@ -35,7 +35,7 @@ def api(alice: User, as_listener: Callable[[User], APIClient]) -> APIClient:
 
 def test_every_type_is_stored_and_only_interactions_are_learnt_from(api: APIClient, catalogue: Catalogue) -> None:
     track, slate = catalogue.tracks(1, duration_ms=200_000)[0].pk, str(uuid.uuid4())
-    batch = [event(track, type=name, recommendation_id=slate, position=3) for name in EVENT_TYPES]
+    batch = [new_event(track, type=name, recommendation_id=slate, position=3) for name in EVENT_TYPES]
     receipt = api.post(EVENTS, batch, format="json").json()
     assert (receipt["accepted"], receipt["rejected"]) == (12, [])
     assert sorted(Exposure.objects.values_list("kind", flat=True)) == ["click", "impression", "play_start"]
@@ -50,9 +50,9 @@ def test_every_type_is_stored_and_only_interactions_are_learnt_from(api: APIClie
 def test_a_play_that_the_listener_ends_within_30_seconds_is_a_skip(api: APIClient, catalogue: Catalogue) -> None:
     track = catalogue.tracks(1, duration_ms=200_000)[0].pk
     batch = [
-        event(track, ms_played=4_000, end_reason="skipped"),
-        event(track, ms_played=4_000, end_reason="interrupted"),
-        event(track, ms_played=120_000, end_reason="skipped"),
+        new_event(track, ms_played=4_000, end_reason="skipped"),
+        new_event(track, ms_played=4_000, end_reason="interrupted"),
+        new_event(track, ms_played=120_000, end_reason="skipped"),
     ]
     api.post(EVENTS, batch, format="json")
     stored = Interaction.objects.order_by("ms_played", "pk").values_list("end_reason", "is_skip", "is_listen")
@@ -60,7 +60,7 @@ def test_a_play_that_the_listener_ends_within_30_seconds_is_a_skip(api: APIClien
 
 
 def test_a_batch_may_be_gzipped(api: APIClient, catalogue: Catalogue) -> None:
-    body = json.dumps([event(t.pk) for t in catalogue.tracks(20)]).encode()
+    body = json.dumps([new_event(t.pk) for t in catalogue.tracks(20)]).encode()
     sent: dict[str, Any] = {"content_type": "application/json", "HTTP_CONTENT_ENCODING": "gzip"}
     assert api.post(EVENTS, gzip.compress(body), **sent).json()["accepted"] == 20
     for broken in (body, gzip.compress(body)[:-12], b"", gzip.compress(b"[")):
@@ -70,7 +70,7 @@ def test_a_batch_may_be_gzipped(api: APIClient, catalogue: Catalogue) -> None:
 
 
 def test_the_same_idempotency_key_is_answered_with_the_same_receipt(api: APIClient, catalogue: Catalogue) -> None:
-    batch = [event(catalogue.tracks(1)[0].pk), {"type": "nonsense"}]
+    batch = [new_event(catalogue.tracks(1)[0].pk), {"type": "nonsense"}]
     first, again = (api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="batch-1") for _ in range(2))
     assert first.json() == again.json()
     assert (again.status_code, again.json()["accepted"], len(again.json()["rejected"])) == (202, 1, 1)
@@ -82,14 +82,14 @@ def test_the_same_idempotency_key_is_answered_with_the_same_receipt(api: APIClie
 def test_an_idempotency_key_belongs_to_its_sender(
     api: APIClient, bob: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
-    batch = [event(catalogue.tracks(1)[0].pk)]
+    batch = [new_event(catalogue.tracks(1)[0].pk)]
     for sender in (api, as_listener(bob)):
         assert sender.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="k").json()["accepted"] == 1
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 129, "ü"])
 def test_an_invalid_idempotency_key_is_refused(api: APIClient, catalogue: Catalogue, key: str) -> None:
-    batch = [event(catalogue.tracks(1)[0].pk)]
+    batch = [new_event(catalogue.tracks(1)[0].pk)]
     problem = assert_problem(api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY=key), 400)
     assert "must be 1 to 128 visible ASCII characters" in problem["detail"]
     assert not Interaction.objects.exists()
@@ -98,7 +98,7 @@ def test_an_invalid_idempotency_key_is_refused(api: APIClient, catalogue: Catalo
 @pytest.mark.django_db(transaction=True)
 def test_ten_clients_with_one_key_at_once_get_one_receipt(as_listener: Callable[[User], APIClient]) -> None:
     alice, tracks = User.objects.create_user("alice"), Catalogue().tracks(20)
-    batch = [event(t.pk) for t in tracks]
+    batch = [new_event(t.pk) for t in tracks]
 
     def send(_: int) -> Any:
         try:
@@ -116,7 +116,7 @@ def test_ten_clients_with_one_key_at_once_get_one_receipt(as_listener: Callable[
 def test_without_consent_no_event_is_stored(api: APIClient, alice: User, catalogue: Catalogue) -> None:
     User.objects.filter(pk=alice.pk).update(consent=False)
     track = catalogue.tracks(1)[0].pk
-    receipt = api.post(EVENTS, [event(track), event(track, type="impression")], format="json").json()
+    receipt = api.post(EVENTS, [new_event(track), new_event(track, type="impression")], format="json").json()
     assert (receipt["accepted"], len(receipt["rejected"])) == (0, 2)
     assert "consent is off" in receipt["rejected"][0]["detail"]
     assert not Interaction.objects.exists()
@@ -125,21 +125,21 @@ def test_without_consent_no_event_is_stored(api: APIClient, alice: User, catalog
 
 def test_a_listener_with_a_pending_erasure_is_unknown(service: APIClient, alice: User, catalogue: Catalogue) -> None:
     User.objects.filter(pk=alice.pk).update(is_active=False)
-    receipt = service.post(EVENTS, [event(catalogue.tracks(1)[0].pk, user_id=alice.pk)], format="json").json()
+    receipt = service.post(EVENTS, [new_event(catalogue.tracks(1)[0].pk, user_id=alice.pk)], format="json").json()
     assert receipt["rejected"][0]["detail"] == f"user_id: there is no listener {alice.pk}"
 
 
 @pytest.mark.parametrize("offset", ["+16:00", "-23:59", "+23:59", "Z"])
 def test_any_utc_offset_is_accepted(api: APIClient, catalogue: Catalogue, offset: str) -> None:
     track = catalogue.tracks(1)[0].pk
-    batch = [event(track, type=kind, occurred_at=f"2020-01-01T00:00:00{offset}") for kind in ("like", "click")]
+    batch = [new_event(track, type=kind, occurred_at=f"2020-01-01T00:00:00{offset}") for kind in ("like", "click")]
     assert api.post(EVENTS, batch, format="json").json()["accepted"] == 2
     assert Interaction.objects.get().played_at == Exposure.objects.get().occurred_at
 
 
 def test_a_like_ignores_the_playback_fields(api: APIClient, catalogue: Catalogue) -> None:
     track = catalogue.tracks(1, duration_ms=200_000)[0].pk
-    api.post(EVENTS, [event(track, type="like", ms_played=4_000, end_reason="skipped")], format="json")
+    api.post(EVENTS, [new_event(track, type="like", ms_played=4_000, end_reason="skipped")], format="json")
     stored = Interaction.objects.get()
     assert (stored.is_skip, stored.ms_played, stored.end_reason, stored.milestone) == (False, None, "", 0)
 
@@ -148,8 +148,8 @@ def test_training_and_serving_agree_on_opinions_of_the_same_second(
     api: APIClient, alice: User, catalogue: Catalogue
 ) -> None:
     track = catalogue.tracks(1)[0].pk
-    like = event(track, type="like", event_id="f" * 8 + "-0000-4000-8000-" + "f" * 12)
-    unlike = event(track, type="unlike", event_id="00000000-0000-4000-8000-000000000000")
+    like = new_event(track, type="like", event_id="f" * 8 + "-0000-4000-8000-" + "f" * 12)
+    unlike = new_event(track, type="unlike", event_id="00000000-0000-4000-8000-000000000000")
     like["occurred_at"], unlike["occurred_at"] = "2026-01-01T10:00:00.100Z", "2026-01-01T10:00:00.900Z"
     api.post(EVENTS, [unlike, like], format="json")
     [chunk] = iter_play_chunks()
@@ -157,7 +157,7 @@ def test_training_and_serving_agree_on_opinions_of_the_same_second(
 
 
 def test_an_idempotency_key_expires_after_two_days(api: APIClient, catalogue: Catalogue) -> None:
-    batch = [event(catalogue.tracks(1)[0].pk)]
+    batch = [new_event(catalogue.tracks(1)[0].pk)]
     api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="k")
     EventBatch.objects.update(created_at=timezone.now() - timedelta(days=2, seconds=1))
     assert api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="k").json()["duplicates"] == 1

@@ -16,7 +16,7 @@ from tests.conftest import assert_problem
 from tests.people import NOON, Catalogue
 
 
-def event(track_id: int, **fields: Any) -> dict[str, Any]:
+def new_event(track_id: int, **fields: Any) -> dict[str, Any]:
     whole = {"event_id": str(uuid.uuid4()), "type": "play_end", "track_id": track_id, "ms_played": 150_000}
     return whole | {"occurred_at": NOON.isoformat()} | fields
 
@@ -25,7 +25,7 @@ def test_a_play_is_stored_with_its_fields(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1, duration_ms=200_000)[0]
-    sent = event(track.pk, session_id="s1", device="phone", context="picks")
+    sent = new_event(track.pk, session_id="s1", device="phone", context="picks")
     response = as_listener(alice).post("/events", [sent], format="json")
     assert (response.status_code, response.json()) == (202, {"accepted": 1, "duplicates": 0, "rejected": []})
     stored = Interaction.objects.get()
@@ -48,14 +48,14 @@ def test_milestone_and_completion_are_derived_from_the_duration(
     completed: bool,
 ) -> None:
     track = catalogue.tracks(1, duration_ms=200_000)[0]
-    as_listener(alice).post("/events", [event(track.pk, ms_played=ms_played)], format="json")
+    as_listener(alice).post("/events", [new_event(track.pk, ms_played=ms_played)], format="json")
     assert Interaction.objects.values_list("milestone", "is_completed").get() == (milestone, completed)
 
 
 def test_an_event_sent_twice_counts_once(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
-    batch = [event(t.pk) for t in catalogue.tracks(3)]
+    batch = [new_event(t.pk) for t in catalogue.tracks(3)]
     api = as_listener(alice)
     assert api.post("/events", [*batch, batch[0]], format="json").json()["duplicates"] == 1
     again = api.post("/events", batch, format="json").json()
@@ -66,7 +66,7 @@ def test_an_event_sent_twice_counts_once(
 def test_the_same_event_id_of_two_listeners_is_two_events(
     alice: User, bob: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
-    sent = event(catalogue.tracks(1)[0].pk)
+    sent = new_event(catalogue.tracks(1)[0].pk)
     for user in (alice, bob):
         assert as_listener(user).post("/events", [sent], format="json").json()["accepted"] == 1
 
@@ -100,7 +100,7 @@ def test_an_invalid_event_is_reported_and_the_others_are_stored(
     fault: str,
 ) -> None:
     track = catalogue.tracks(1)[0].pk
-    batch = [event(track), event(track) | fields, event(track)]
+    batch = [new_event(track), new_event(track) | fields, new_event(track)]
     receipt = as_listener(alice).post("/events", batch, format="json")
     assert receipt.status_code == 202
     assert receipt.json()["accepted"] == 2
@@ -129,7 +129,7 @@ def test_a_batch_that_is_too_long_is_refused_as_a_whole(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1)[0].pk
-    assert_problem(as_listener(alice).post("/events", [event(track)] * 501, format="json"), 400)
+    assert_problem(as_listener(alice).post("/events", [new_event(track)] * 501, format="json"), 400)
     assert not Interaction.objects.exists()
 
 
@@ -145,7 +145,7 @@ def test_events_sent_with_a_service_key_must_name_the_listener(
     service: APIClient, alice: User, catalogue: Catalogue
 ) -> None:
     track = catalogue.tracks(1)[0].pk
-    batch = [event(track, user_id=alice.pk), event(track), event(track, user_id=alice.pk + 999)]
+    batch = [new_event(track, user_id=alice.pk), new_event(track), new_event(track, user_id=alice.pk + 999)]
     receipt = service.post("/events", batch, format="json").json()
     assert receipt["accepted"] == 1
     assert [(r["index"], r["detail"]) for r in receipt["rejected"]] == [
@@ -158,7 +158,7 @@ def test_a_time_slightly_in_the_future_is_accepted(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1)[0].pk
-    soon = event(track, occurred_at=(timezone.now() + timedelta(minutes=2)).isoformat())
+    soon = new_event(track, occurred_at=(timezone.now() + timedelta(minutes=2)).isoformat())
     assert as_listener(alice).post("/events", [soon], format="json").json()["accepted"] == 1
 
 
@@ -166,14 +166,14 @@ def test_a_like_is_stored_as_a_like(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1)[0].pk
-    as_listener(alice).post("/events", [event(track, type="like", ms_played=None)], format="json")
+    as_listener(alice).post("/events", [new_event(track, type="like", ms_played=None)], format="json")
     assert Interaction.objects.get().kind == "like"
 
 
 @pytest.mark.django_db(transaction=True)
 def test_ten_clients_sending_the_same_batch_at_once_store_it_once(as_listener: Callable[[User], APIClient]) -> None:
     alice, tracks = User.objects.create_user("alice"), Catalogue().tracks(20)
-    batch = [event(t.pk) for t in tracks]
+    batch = [new_event(t.pk) for t in tracks]
 
     def send(_: int) -> dict[str, Any]:
         try:
@@ -204,6 +204,6 @@ def test_nested_values_are_rejected_however_deep(
     track = catalogue.tracks(1)[0].pk
     for name in ("event_id", "type", "track_id", "session_id"):
         nested = '{"%s": %s}' % (name, "[" * 900 + "]" * 900)  # noqa: UP031
-        body = f"[{nested}, {json.dumps(event(track))}]"
+        body = f"[{nested}, {json.dumps(new_event(track))}]"
         receipt = as_listener(alice).post("/events", body, content_type="application/json")
         assert (receipt.status_code, receipt.json()["accepted"], len(receipt.json()["rejected"])) == (202, 1, 1)

@@ -32,11 +32,11 @@ def client(stack: Stack) -> liblistenbrainz.ListenBrainz:
     return client
 
 
-def fade(at: int | None) -> liblistenbrainz.Listen:
+def new_fade_listen(at: int | None) -> liblistenbrainz.Listen:
     return liblistenbrainz.Listen(track_name="Fade", artist_name="Kanye West", listened_at=at, tags=["house"])
 
 
-def counts(stack: Stack) -> str:
+def count_rows(stack: Stack) -> str:
     return stack.run_python(
         "from interactions.models import Interaction, UnmatchedListen as U; "
         "print(Interaction.objects.filter(source='listenbrainz').count(), U.objects.count())"
@@ -44,15 +44,17 @@ def counts(stack: Stack) -> str:
 
 
 def test_listens_are_submitted_one_by_one_and_in_batches(stack: Stack, client: liblistenbrainz.ListenBrainz) -> None:
-    assert client.submit_single_listen(fade(NOW)) == {"status": "ok"}
-    assert counts(stack) == "1 0"
+    assert client.submit_single_listen(new_fade_listen(NOW)) == {"status": "ok"}
+    assert count_rows(stack) == "1 0"
     unknown = liblistenbrainz.Listen(track_name="Unknown", artist_name="Nobody", listened_at=NOW - 500)
-    assert client.submit_multiple_listens([fade(NOW), fade(NOW - 300), unknown]) == {"status": "ok"}
-    assert counts(stack) == "2 1"
+    assert client.submit_multiple_listens([new_fade_listen(NOW), new_fade_listen(NOW - 300), unknown]) == {
+        "status": "ok"
+    }
+    assert count_rows(stack) == "2 1"
 
 
 def test_playing_now_is_accepted(client: liblistenbrainz.ListenBrainz) -> None:
-    assert client.submit_playing_now(fade(None)) == {"status": "ok"}
+    assert client.submit_playing_now(new_fade_listen(None)) == {"status": "ok"}
 
 
 def test_an_unknown_token_is_refused(stack: Stack) -> None:
@@ -61,13 +63,13 @@ def test_an_unknown_token_is_refused(stack: Stack) -> None:
         stranger.set_auth_token("1d5fa3b5-6a8b-4cf5-b1bb-3f5b3b7e1f00")
     stranger.set_auth_token("1d5fa3b5-6a8b-4cf5-b1bb-3f5b3b7e1f00", check_validity=False)
     with pytest.raises(ListenBrainzAPIException) as refused:
-        stranger.submit_single_listen(fade(NOW))
+        stranger.submit_single_listen(new_fade_listen(NOW))
     assert (refused.value.status_code, "token" in refused.value.message) == (401, True)
 
 
 def test_the_client_reads_the_rate_limit_and_the_error(client: liblistenbrainz.ListenBrainz) -> None:
     with pytest.raises(ListenBrainzAPIException) as refused:
-        client.submit_single_listen(fade(1000))
+        client.submit_single_listen(new_fade_listen(1000))
     assert (refused.value.status_code, "2002" in refused.value.message) == (400, True)
     assert client.remaining_requests > 0
     assert client.ratelimit_reset_in >= 0

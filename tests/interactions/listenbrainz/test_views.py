@@ -26,7 +26,7 @@ NAMES = {"track_name": "Song", "artist_name": "Band"}
 Submit = Callable[..., Any]
 
 
-def listen(title: str = "Song", at: int | None = NOW - 600, artist: str = "Band", **info: Any) -> dict[str, Any]:
+def new_listen(title: str = "Song", at: int | None = NOW - 600, artist: str = "Band", **info: Any) -> dict[str, Any]:
     metadata: dict[str, Any] = {"artist_name": artist, "track_name": title}
     if info:
         metadata["additional_info"] = info
@@ -63,7 +63,7 @@ def assert_refused(response: Any, status: int = 400) -> str:
 
 def test_a_listen_becomes_an_interaction_and_a_retry_adds_nothing(submit: Submit, song: Track, alice: User) -> None:
     for _ in range(2):
-        response = submit(listen(media_player="Winamp"), kind="single")
+        response = submit(new_listen(media_player="Winamp"), kind="single")
         assert (response.status_code, response.json()) == (200, {"status": "ok"})
     row = Interaction.objects.get()
     assert (row.user, row.track, row.kind, row.source, row.device) == (alice, song, "play", "listenbrainz", "Winamp")
@@ -84,7 +84,7 @@ def test_a_listen_becomes_an_interaction_and_a_retry_adds_nothing(submit: Submit
 def test_a_listen_counts_as_half_of_the_track_unless_the_client_says_more(
     submit: Submit, song: Track, info: dict[str, Any], milestone: int, is_listen: bool, is_completed: bool
 ) -> None:
-    assert submit(listen(**info)).status_code == 200
+    assert submit(new_listen(**info)).status_code == 200
     row = Interaction.objects.get()
     assert (row.milestone, row.is_listen, row.is_completed) == (milestone, is_listen, is_completed)
 
@@ -95,9 +95,9 @@ def test_a_track_is_found_by_mbid_then_isrc_then_names(submit: Submit) -> None:
     by_isrc = store_track(title="Two", artist=band, isrc="GBAYE0601498")
     by_mbid = store_track(title="Three", artist=band, mbid=MBID)
     submit(
-        listen("Song", NOW - 100, recording_mbid=MBID, isrc="GBAYE0601498"),
-        listen("Song", NOW - 90, isrc="GB-AYE-06-01498"),
-        listen("SÓNG (Remastered 2011)", NOW - 80, artist="BAND feat. Somebody"),
+        new_listen("Song", NOW - 100, recording_mbid=MBID, isrc="GBAYE0601498"),
+        new_listen("Song", NOW - 90, isrc="GB-AYE-06-01498"),
+        new_listen("SÓNG (Remastered 2011)", NOW - 80, artist="BAND feat. Somebody"),
     )
     by_time = Interaction.objects.order_by("played_at").values_list("track__title", flat=True)
     assert list(by_time) == [by_mbid.title, by_isrc.title, "Song"]
@@ -109,13 +109,13 @@ def test_the_most_popular_of_several_tracks_with_the_same_name_is_matched(
     other = store_track(title="Song (Remastered)", artist=song.artist)
     catalogue.play(bob, other)
     refresh_popular_tracks()
-    submit(listen())
+    submit(new_listen())
     assert Interaction.objects.get(source="listenbrainz").track == other
 
 
 def test_an_unmatched_listen_waits_for_its_track_and_counts_once(submit: Submit, alice: User) -> None:
     for _ in range(2):
-        assert submit(listen(ms_played=190_000), listen("Other"), kind="import").status_code == 200
+        assert submit(new_listen(ms_played=190_000), new_listen("Other"), kind="import").status_code == 200
     assert UnmatchedListen.objects.count() == 2
     assert match_waiting_listens() == 0
     band = Artist.objects.create(name="The Band")
@@ -127,22 +127,22 @@ def test_an_unmatched_listen_waits_for_its_track_and_counts_once(submit: Submit,
     row = Interaction.objects.get()
     assert (row.track, row.user, row.milestone, row.is_completed, row.is_listen) == (song, alice, 95, True, True)
     assert UnmatchedListen.objects.get().title == "Other"
-    assert submit(listen(ms_played=190_000)).status_code == 200
+    assert submit(new_listen(ms_played=190_000)).status_code == 200
     assert Interaction.objects.count() == 1
 
 
 def test_playing_now_is_accepted_and_not_stored(submit: Submit, song: Track) -> None:
-    assert submit(listen(at=None), kind="playing_now").json() == {"status": "ok"}
+    assert submit(new_listen(at=None), kind="playing_now").json() == {"status": "ok"}
     assert not Interaction.objects.exists()
     assert not Exposure.objects.exists()
     assert not UnmatchedListen.objects.exists()
 
 
 def test_without_consent_listens_are_accepted_and_not_stored(submit: Submit, song: Track, alice: User) -> None:
-    submit(listen("Unknown", NOW - 50))
+    submit(new_listen("Unknown", NOW - 50))
     alice.consent = False
     alice.save()
-    assert submit(listen(), listen("Other")).json() == {"status": "ok"}
+    assert submit(new_listen(), new_listen("Other")).json() == {"status": "ok"}
     store_track(title="Unknown", artist=song.artist)
     assert match_waiting_listens() == 0
     assert not Interaction.objects.exists()
@@ -152,36 +152,36 @@ def test_without_consent_listens_are_accepted_and_not_stored(submit: Submit, son
 @pytest.mark.parametrize(
     ("listens", "kind", "detail"),
     [
-        ([listen(), listen()], "single", "exactly one"),
-        ([listen(at=None), listen(at=None)], "playing_now", "exactly one"),
+        ([new_listen(), new_listen()], "single", "exactly one"),
+        ([new_listen(at=None), new_listen(at=None)], "playing_now", "exactly one"),
         ([], "import", "at least one"),
-        ([listen()] * (MAX_LISTENS + 1), "import", "at most 1000"),
-        ([listen()], "listening", "listen_type"),
-        ([listen()], "playing_now", "must not have"),
-        ([listen(at=None)], "single", "is required"),
-        ([listen(at=NOW + 7200)], "single", "future"),
-        ([listen(at=1_000_000_000)], "single", "2002-10-01"),
-        ([listen(at="soon")], "single", "whole number"),  # type: ignore[arg-type]
-        ([listen(at=[])], "single", "whole number"),  # type: ignore[arg-type]
-        ([listen(""), listen()], "import", "track_name"),
-        ([listen(artist=7)], "import", "artist_name"),  # type: ignore[arg-type]
-        ([listen("So\0ng")], "import", "null"),
-        ([listen("x" * 600)], "import", "512"),
-        ([listen(recording_mbid="no")], "import", "recording_mbid"),
-        ([listen(artist_mbids=["no"])], "import", "artist_mbids"),
-        ([listen(artist_mbids=7)], "import", "artist_mbids"),
-        ([listen(tags=["a"] * 51)], "import", "tags"),
-        ([listen(tags=["a" * 65])], "import", "tags"),
-        ([listen(tags="loud")], "import", "tags"),
-        ([listen(duration=1, duration_ms=1000)], "import", "not both"),
-        ([listen(duration_ms=0)], "import", "duration_ms"),
-        ([listen(duration={})], "import", "duration"),
-        ([listen() | {"user": 1}], "import", "user"),
+        ([new_listen()] * (MAX_LISTENS + 1), "import", "at most 1000"),
+        ([new_listen()], "listening", "listen_type"),
+        ([new_listen()], "playing_now", "must not have"),
+        ([new_listen(at=None)], "single", "is required"),
+        ([new_listen(at=NOW + 7200)], "single", "future"),
+        ([new_listen(at=1_000_000_000)], "single", "2002-10-01"),
+        ([new_listen(at="soon")], "single", "whole number"),  # type: ignore[arg-type]
+        ([new_listen(at=[])], "single", "whole number"),  # type: ignore[arg-type]
+        ([new_listen(""), new_listen()], "import", "track_name"),
+        ([new_listen(artist=7)], "import", "artist_name"),  # type: ignore[arg-type]
+        ([new_listen("So\0ng")], "import", "null"),
+        ([new_listen("x" * 600)], "import", "512"),
+        ([new_listen(recording_mbid="no")], "import", "recording_mbid"),
+        ([new_listen(artist_mbids=["no"])], "import", "artist_mbids"),
+        ([new_listen(artist_mbids=7)], "import", "artist_mbids"),
+        ([new_listen(tags=["a"] * 51)], "import", "tags"),
+        ([new_listen(tags=["a" * 65])], "import", "tags"),
+        ([new_listen(tags="loud")], "import", "tags"),
+        ([new_listen(duration=1, duration_ms=1000)], "import", "not both"),
+        ([new_listen(duration_ms=0)], "import", "duration_ms"),
+        ([new_listen(duration={})], "import", "duration"),
+        ([new_listen() | {"user": 1}], "import", "user"),
         ([None], "import", "object"),
         ([{"listened_at": NOW}], "import", "track_metadata"),
         ([{"listened_at": NOW, "track_metadata": []}], "import", "track_metadata"),
         ([{"listened_at": NOW, "track_metadata": NAMES | {"additional_info": 1}}], "import", "additional_info"),
-        ([listen(), listen(words="x" * 3 * MAX_LISTEN_BYTES)], "import", "too long"),
+        ([new_listen(), new_listen(words="x" * 3 * MAX_LISTEN_BYTES)], "import", "too long"),
     ],
 )  # fmt: skip
 def test_one_invalid_listen_makes_the_submission_a_400(
@@ -205,19 +205,19 @@ def test_deeply_nested_fields_are_accepted(submit: Submit) -> None:
     nested: Any = "x"
     for _ in range(900):
         nested = [nested]
-    assert submit(listen(deep=nested)).status_code == 200
+    assert submit(new_listen(deep=nested)).status_code == 200
 
 
 @pytest.mark.usefixtures("song")
 def test_unknown_and_malformed_optional_fields_are_ignored(submit: Submit) -> None:
     odd = {"recording_mbid": None, "artist_mbids": [None, MBID], "isrc": ["no"], "media_player": 7, "x": {"y": [1.5]}}
-    assert submit(listen(**odd), listen("Song", at=str(NOW - 5))).status_code == 200  # type: ignore[arg-type]
+    assert submit(new_listen(**odd), new_listen("Song", at=str(NOW - 5))).status_code == 200  # type: ignore[arg-type]
     assert Interaction.objects.count() == 2
 
 
 @pytest.mark.usefixtures("song")
 def test_a_gzipped_body_is_read_unless_it_is_too_large(submit: Submit) -> None:
-    body = json.dumps({"listen_type": "single", "payload": [listen()]}).encode()
+    body = json.dumps({"listen_type": "single", "payload": [new_listen()]}).encode()
     bomb = gzip.compress(b" " * (MAX_BYTES + 1000))
     for wrong in (bomb, body, gzip.compress(body)[:-9]):
         assert_refused(submit(body=wrong, HTTP_CONTENT_ENCODING="gzip"))
@@ -226,7 +226,7 @@ def test_a_gzipped_body_is_read_unless_it_is_too_large(submit: Submit) -> None:
 
 @pytest.mark.usefixtures("song")
 def test_a_thousand_listens_are_accepted_at_once_and_a_longer_body_is_not(submit: Submit) -> None:
-    response = submit(*(listen(at=NOW - 10_000 - n, words="x" * 9000) for n in range(MAX_LISTENS)))
+    response = submit(*(new_listen(at=NOW - 10_000 - n, words="x" * 9000) for n in range(MAX_LISTENS)))
     assert response.status_code == 200, response.content
     assert Interaction.objects.count() == MAX_LISTENS
     too_long = submit(body=b" " * (MAX_BYTES + 1))
@@ -237,7 +237,7 @@ def test_a_thousand_listens_are_accepted_at_once_and_a_longer_body_is_not(submit
 @pytest.mark.usefixtures("song")
 @pytest.mark.parametrize("header", ["", "Token", "Token 123", "Bearer x", "Token \xff"])
 def test_listens_without_a_valid_token_are_refused(submit: Submit, header: str) -> None:
-    response = submit(listen(), HTTP_AUTHORIZATION=header)
+    response = submit(new_listen(), HTTP_AUTHORIZATION=header)
     assert "oken" in assert_refused(response, 401)
     assert response["WWW-Authenticate"] == "Token"
 
@@ -247,17 +247,17 @@ def test_tokens_that_are_revoked_or_belong_to_a_closed_account_are_refused(
 ) -> None:
     alice.is_active = False
     alice.save()
-    assert_refused(submit(listen()), 401)
+    assert_refused(submit(new_listen()), 401)
     alice.is_active = True
     alice.save()
     assert revoke_listen_tokens(ListenToken.objects.all()) == 1
-    assert_refused(submit(listen()), 401)
+    assert_refused(submit(new_listen()), 401)
 
 
 @pytest.mark.usefixtures("song")
 def test_responses_carry_the_remaining_requests(submit: Submit, settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"RATE_LISTENER": "2/day"}
-    first, second, third = (submit(listen(at=NOW - n)) for n in range(3))
+    first, second, third = (submit(new_listen(at=NOW - n)) for n in range(3))
     assert [r["X-RateLimit-Remaining"] for r in (first, second, third)] == ["1", "0", "0"]
     assert (first["X-RateLimit-Limit"], third.status_code, third.json()["code"]) == ("2", 429, 429)
     assert int(third["X-RateLimit-Reset-In"]) >= int(third["Retry-After"]) - 1 > 0
