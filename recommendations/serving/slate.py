@@ -137,7 +137,7 @@ def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> RankedSlate:
         if not ranking.picks:
             reason = reason or "cold_track"
         ranking, cards = _fill_similar(plan, ranking)
-    elif plan.policy.name == "personal" and ranking.strategy != "personal":
+    elif plan.policy.name == "personal" and ranking.strategy != plan.policy.sources[0]:
         reason = reason or "no_known_tracks"
     if ranking.repeats:
         reason = reason or "nothing_new"
