@@ -6,6 +6,6 @@ from web.views import listener_page
 
 urlpatterns = [
     path("", listener_page, name="listener-page"),
-    # Browsers ask for it on pages that name no icon, such as the admin's.
+    # Browsers request this on pages that name no icon, such as those of the admin.
     path("favicon.ico", RedirectView.as_view(url=static("web/favicon.svg")), name="favicon"),
 ]

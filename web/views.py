@@ -2,7 +2,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-# Titles and covers come from catalogues that others fill in: pictures and previews may be anywhere, code may not.
+# Catalogues come from others: their pictures and previews may be on any host, but code must be our own.
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",

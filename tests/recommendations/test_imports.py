@@ -1,4 +1,4 @@
-"""What a process that answers requests must not pay for."""
+"""Processes that answer requests do not import training libraries."""
 
 import subprocess
 import sys

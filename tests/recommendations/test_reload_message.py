@@ -9,7 +9,7 @@ from recommendations.reload_message import send_reload, wait_for_reload
 
 
 def seconds_to_wake(poll: float, act: Any) -> float:
-    """How long a watcher that has begun to wait sleeps on, when `act` happens."""
+    """Return how long a waiting watcher takes to wake up after `act`."""
     watcher = wait_for_reload(poll)
     next(watcher) if poll > 1 else None
     woken = threading.Event()
@@ -28,7 +28,7 @@ def test_a_message_wakes_the_watcher_at_once(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "redis://127.0.0.1:9/0"])
-def test_without_redis_it_wakes_by_itself_and_sending_is_no_error(settings: Any, url: str) -> None:
+def test_without_redis_it_wakes_by_itself_and_sending_does_not_fail(settings: Any, url: str) -> None:
     settings.REDIS_URL = url
     began = time.monotonic()
     assert list(islice(wait_for_reload(0.05), 3)) == [None] * 3

@@ -1,4 +1,4 @@
-"""From an answer to what came of it."""
+"""From a recommendation to its engagement."""
 
 import uuid
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from experiments.engagement.roll_up import roll_up
 from experiments.exposures.log import slate_log
 from experiments.models import Engagement
 from tests.conftest import assert_problem
-from tests.experiments.shown import NOW, TODAY, counted, exposed, played, slate
+from tests.experiments.factories import NOW, TODAY, create_exposure, create_play, create_slate, engagement_counts
 from tests.people import Catalogue
 
 
-def test_what_is_reported_is_joined_to_the_answer_it_came_from(
+def test_events_are_joined_to_the_slate_they_name(
     alice: User, bob: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient], service: APIClient
 ) -> None:
     catalogue.tracks(6, duration_ms=200_000)
@@ -37,14 +37,14 @@ def test_what_is_reported_is_joined_to_the_answer_it_came_from(
     batch += [
         event("play_end", first, ms_played=200_000, end_reason="finished"),
         event("play_end", second, ms_played=5_000, end_reason="skipped"),
-        event("impression", first, recommendation_id=str(uuid.uuid4())),  # of nobody's answer
+        event("impression", first, recommendation_id=str(uuid.uuid4())),  # names a slate that does not exist
     ]
     assert api.post("/events", batch, format="json").json()["accepted"] == 8
-    theirs = [event("click", second, user_id=bob.pk)]
-    service.post("/events", theirs, format="json")  # not the listener it was shown to
+    events_of_bob = [event("click", second, user_id=bob.pk)]
+    service.post("/events", events_of_bob, format="json")  # not the listener it was shown to
     roll_up(days=1)
     expected = {"slates": 1, "listeners": 1, "impressions": 3, "clicks": 1, "plays": 2, "completions": 1, "skips": 1}
-    assert counted() == expected | {"listened_ms": 205_000}
+    assert engagement_counts() == expected | {"listened_ms": 205_000}
     [row] = service.get("/engagement?by=strategy,placement").json()["results"]
     assert (row["strategy"], row["placement"]) == ("random", "home")
     assert row["ctr"] == {"value": 1 / 3, "low": None, "high": None}
@@ -53,76 +53,76 @@ def test_what_is_reported_is_joined_to_the_answer_it_came_from(
     assert row["return_rate_1"]["value"] is None  # tomorrow is not over
 
 
-def test_of_a_slate_without_reported_impressions_all_tracks_count(alice: User, catalogue: Catalogue) -> None:
+def test_all_tracks_of_a_slate_count_as_seen_if_no_impressions_are_reported(alice: User, catalogue: Catalogue) -> None:
     tracks = [t.pk for t in catalogue.tracks(6)]
-    shown = slate(alice, tracks[:5])
-    exposed(alice, tracks[0], "click", shown)
-    exposed(alice, tracks[5], "click", shown)  # was not on it
+    shown = create_slate(alice, tracks[:5])
+    create_exposure(alice, tracks[0], "click", shown)
+    create_exposure(alice, tracks[5], "click", shown)  # was not on the slate
     roll_up(days=1)
-    assert (counted()["impressions"], counted()["clicks"]) == (5, 1)
+    assert (engagement_counts()["impressions"], engagement_counts()["clicks"]) == (5, 1)
 
 
-def test_an_answer_that_is_nobodys_counts_for_everybody(alice: User, bob: User, catalogue: Catalogue) -> None:
+def test_a_click_of_any_listener_counts_for_an_anonymous_slate(alice: User, bob: User, catalogue: Catalogue) -> None:
     tracks = [t.pk for t in catalogue.tracks(2)]
-    shown = slate(None, tracks)
+    shown = create_slate(None, tracks)
     for user in (alice, bob):
-        exposed(user, tracks[0], "click", shown)
+        create_exposure(user, tracks[0], "click", shown)
     roll_up(days=1)
-    assert (counted()["clicks"], counted()["listeners"]) == (1, 0)
+    assert (engagement_counts()["clicks"], engagement_counts()["listeners"]) == (1, 0)
 
 
-def test_answers_that_are_nobodys_are_not_one_great_listener(
+def test_each_anonymous_slate_counts_as_a_listener_of_its_own_in_the_interval(
     db: None, catalogue: Catalogue, service: APIClient
 ) -> None:
     tracks = [t.pk for t in catalogue.tracks(2)]
     for _ in range(10):
-        slate(None, tracks)
+        create_slate(None, tracks)
     roll_up(days=1)
     assert Engagement.objects.get().moments["ctr"] == [10, 0, 20, 0, 0, 40]
     [row] = service.get("/engagement").json()["results"]
     assert 0 == row["ctr"]["low"] < row["ctr"]["high"] < 0.35
 
 
-def test_what_was_opened_was_seen(alice: User, catalogue: Catalogue) -> None:
+def test_a_clicked_track_counts_as_seen(alice: User, catalogue: Catalogue) -> None:
     tracks = [t.pk for t in catalogue.tracks(4)]
-    shown = slate(alice, tracks)
-    exposed(alice, tracks[0], "impression", shown)
+    shown = create_slate(alice, tracks)
+    create_exposure(alice, tracks[0], "impression", shown)
     for track in tracks[1:3]:
-        exposed(alice, track, "click", shown)
+        create_exposure(alice, track, "click", shown)
     roll_up(days=1)
-    assert (counted()["impressions"], counted()["clicks"]) == (3, 2)
+    assert (engagement_counts()["impressions"], engagement_counts()["clicks"]) == (3, 2)
 
 
-def test_placements_beyond_the_most_used_count_together(
+def test_rarely_used_placements_share_a_group(
     alice: User, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("experiments.engagement.roll_up.MAX_PLACEMENTS", 2)
     tracks = [t.pk for t in catalogue.tracks(2)]
     for placement in ("home", "home", "radio", "radio", "x1", "x2", "x3"):
-        slate(alice, tracks, placement=placement)
+        create_slate(alice, tracks, placement=placement)
     for _ in range(2):
         roll_up(days=1)
         assert dict(Engagement.objects.values_list("placement", "slates")) == {"home": 2, "radio": 2, "(other)": 3}
 
 
-def test_days_strategies_versions_and_placements_are_told_apart(alice: User, catalogue: Catalogue) -> None:
+def test_each_day_strategy_version_and_placement_has_a_group(alice: User, catalogue: Catalogue) -> None:
     tracks = [t.pk for t in catalogue.tracks(2)]
     for n, fields in enumerate([{}, {"strategy": "popular"}, {"model_version": ""}, {"placement": "radio"}]):
-        slate(alice, tracks, **fields)
-        slate(alice, tracks, days=n + 1)
+        create_slate(alice, tracks, **fields)
+        create_slate(alice, tracks, days=n + 1)
     roll_up(days=9)
     assert Engagement.objects.filter(day=TODAY.date()).count() == 4
     assert Engagement.objects.count() == 8
 
 
-def test_who_comes_back_is_counted_once_the_days_are_over(
+def test_returning_listeners_are_counted_once_the_days_are_over(
     alice: User, bob: User, catalogue: Catalogue, service: APIClient
 ) -> None:
     tracks = [t.pk for t in catalogue.tracks(2)]
     for user in (alice, bob):
-        slate(user, tracks, days=8)
-    played(alice, tracks[0], None, at=TODAY - timedelta(days=7))
-    exposed(bob, tracks[0], "play_start", None, at=TODAY - timedelta(days=2))
+        create_slate(user, tracks, days=8)
+    create_play(alice, tracks[0], None, at=TODAY - timedelta(days=7))
+    create_exposure(bob, tracks[0], "play_start", None, at=TODAY - timedelta(days=2))
     roll_up(days=9)
     row = Engagement.objects.get()
     assert (row.listeners, row.returned_1, row.returned_7) == (2, 1, 2)
@@ -131,10 +131,10 @@ def test_who_comes_back_is_counted_once_the_days_are_over(
     assert 0 < shown["return_rate_1"]["low"] < 0.5 < shown["return_rate_1"]["high"] < 1
 
 
-def test_who_comes_back_is_told_only_of_days_that_were_over_when_they_were_counted(
+def test_return_rates_only_use_days_that_were_over_when_they_were_counted(
     alice: User, catalogue: Catalogue, service: APIClient
 ) -> None:
-    slate(alice, [t.pk for t in catalogue.tracks(2)], days=2)
+    create_slate(alice, [t.pk for t in catalogue.tracks(2)], days=2)
     roll_up(days=9)
     assert service.get("/engagement").json()["results"][0]["return_rate_1"]["value"] == 0
     Engagement.objects.update(updated_at=NOW - timedelta(days=1))  # the runs since have failed
@@ -142,7 +142,7 @@ def test_who_comes_back_is_told_only_of_days_that_were_over_when_they_were_count
 
 
 @pytest.mark.parametrize(
-    ("query", "pointer", "said"),
+    ("query", "pointer", "detail"),
     [
         ({"from": "yesterday"}, "?from", "Date has wrong format"),
         ({"from": "2026-02-02", "to": "2026-02-01"}, "?from", "not after `to`"),
@@ -151,21 +151,21 @@ def test_who_comes_back_is_told_only_of_days_that_were_over_when_they_were_count
         ({"by": "strategy,"}, "?by", "'' is not a dimension"),
     ],
 )
-def test_a_bad_question_is_named(service: APIClient, query: dict[str, str], pointer: str, said: str) -> None:
+def test_an_invalid_parameter_is_named(service: APIClient, query: dict[str, str], pointer: str, detail: str) -> None:
     [error] = assert_problem(service.get("/engagement", query), 400)["errors"]
     assert error["pointer"] == pointer
-    assert said in error["detail"]
+    assert detail in error["detail"]
 
 
-def test_the_admins_page_shows_rates_by_what_is_asked_for(
+def test_the_admin_page_shows_rates_by_the_chosen_dimension(
     alice: User, bob: User, catalogue: Catalogue, admin_client: Client
 ) -> None:
     assert "Nothing has been counted" in admin_client.get("/admin/experiments/engagement/").content.decode()
     tracks = [t.pk for t in catalogue.tracks(4)]
     for days in (0, 1, 3):
         for user in (alice, bob):
-            shown = slate(user, tracks, days=days, placement="" if days else "radio")
-            played(user, tracks[days % 2], shown, is_completed=user is alice, ms_played=60_000)
+            shown = create_slate(user, tracks, days=days, placement="" if days else "radio")
+            create_play(user, tracks[days % 2], shown, is_completed=user is alice, ms_played=60_000)
     roll_up()
     page = admin_client.get("/admin/experiments/engagement/?by=placement&days=28").content.decode()
     assert page.count("data-chart=") >= 4

@@ -13,7 +13,7 @@ def moments(pairs: list[tuple[float, float]]) -> Moments:
 
 
 def clicks(chance: random.Random, listeners: int = 200) -> list[tuple[float, float]]:
-    """Each has a rate of their own, and those who see much click more often: 0.1 on the whole."""
+    """Return clicks and impressions of listeners with different rates, higher for active ones; 0.1 overall."""
     found = []
     for _ in range(listeners):
         keen = chance.random() < 0.2
@@ -23,7 +23,7 @@ def clicks(chance: random.Random, listeners: int = 200) -> list[tuple[float, flo
     return found
 
 
-def test_an_interval_covers_the_truth_as_often_as_it_says_where_a_binomial_one_does_not() -> None:
+def test_intervals_cover_the_truth_in_95_percent_of_trials_and_binomial_ones_do_not() -> None:
     chance, trials, ours, binomial = random.Random(4), 400, 0, 0
     truth = (0.2 * 60 * 2 / 12 + 0.8 * 10 * 0.4 / 12.4) / (0.2 * 60 + 0.8 * 10)
     for _ in range(trials):
@@ -37,7 +37,7 @@ def test_an_interval_covers_the_truth_as_often_as_it_says_where_a_binomial_one_d
     assert binomial / trials < 0.85
 
 
-def test_several_days_together_are_their_sums() -> None:
+def test_combined_moments_are_those_of_all_listeners() -> None:
     chance = random.Random(1)
     one, other = clicks(chance), clicks(chance)
     assert Moments.combine([moments(one), moments(other)]) == moments(one + other)
@@ -52,17 +52,17 @@ def test_several_days_together_are_their_sums() -> None:
         ([(0.0, 2.0), (2.0, 2.0)], RateEstimate(0.5, 0.0, 1.0)),
     ],
 )
-def test_the_ends_of_a_rate(pairs: list[tuple[float, float]], expected: RateEstimate) -> None:
+def test_edge_cases_of_a_rate(pairs: list[tuple[float, float]], expected: RateEstimate) -> None:
     assert moments(pairs).rate(proportion=True) == expected
 
 
-def test_listeners_who_are_all_alike_do_not_make_one_certain() -> None:
+def test_identical_listeners_still_get_an_interval() -> None:
     assert moments([(0.0, 10.0)] * 20).rate(proportion=True) == wilson_interval(0, 20)
     assert moments([(7.0, 10.0)] * 20).rate(proportion=True) == wilson_interval(14, 20)
     assert moments([(5.0, 10.0)] * 20).rate() == RateEstimate(0.5, 0.5, 0.5)
 
 
-def test_wilsons_interval_is_the_one_of_the_books() -> None:
+def test_the_wilson_interval_matches_the_literature() -> None:
     """Brown, Cai & DasGupta, "Interval Estimation for a Binomial Proportion" (2001), by their formula."""
     found = wilson_interval(4, 10)
     assert (found.value, found.low, found.high) == pytest.approx((0.4, 0.16818, 0.68733), abs=1e-4)

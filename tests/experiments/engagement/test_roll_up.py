@@ -1,4 +1,4 @@
-"""Days are counted again and again, and what is old goes."""
+"""The roll-up counts days repeatedly, and deletes expired rows."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,33 +11,31 @@ from access.models import User
 from experiments.engagement.roll_up import roll_up
 from experiments.models import Engagement, RollUp, Slate
 from interactions.models import EventBatch, Exposure
-from tests.experiments.shown import NOW, TODAY, counted, exposed, played, slate
+from tests.experiments.factories import NOW, TODAY, create_exposure, create_play, create_slate, engagement_counts
 from tests.people import Catalogue
 
 
-def test_late_events_are_counted_by_the_next_run_and_repeating_changes_nothing(
-    alice: User, catalogue: Catalogue
-) -> None:
+def test_the_next_run_counts_late_events_and_repeating_it_changes_nothing(alice: User, catalogue: Catalogue) -> None:
     tracks = [t.pk for t in catalogue.tracks(3)]
-    shown = slate(alice, tracks, days=3)
+    shown = create_slate(alice, tracks, days=3)
     roll_up()
-    before = counted()
-    played(alice, tracks[1], shown, is_completed=True, ms_played=1000)
+    before = engagement_counts()
+    create_play(alice, tracks[1], shown, is_completed=True, ms_played=1000)
     for _ in range(2):
         assert roll_up().status == "done"
-        assert counted() == before | {"plays": 1, "completions": 1, "listened_ms": 1000}
+        assert engagement_counts() == before | {"plays": 1, "completions": 1, "listened_ms": 1000}
     assert RollUp.objects.count() == 3
 
 
-def test_a_group_that_is_no_more_is_removed_and_a_day_whose_slates_are_gone_stays(
+def test_an_obsolete_group_is_deleted_and_a_day_without_its_slates_stays(
     alice: User, catalogue: Catalogue, settings: Any
 ) -> None:
     settings.MUSICREC = settings.MUSICREC | {"SLATE_DAYS": 5}
     tracks = [t.pk for t in catalogue.tracks(2)]
-    slate(alice, tracks, days=8)
-    wrong = slate(alice, tracks, days=1, strategy="popular")
-    slate(alice, tracks, days=1)
-    exposed(alice, tracks[0], "impression", None, at=TODAY - timedelta(days=8))
+    create_slate(alice, tracks, days=8)
+    wrong = create_slate(alice, tracks, days=1, strategy="popular")
+    create_slate(alice, tracks, days=1)
+    create_exposure(alice, tracks[0], "impression", None, at=TODAY - timedelta(days=8))
     EventBatch.objects.create(principal="user:1", key="old", digest="", receipt={})
     EventBatch.objects.update(created_at=NOW - timedelta(days=3))
     assert "removed: 1 event batches, 1 exposures, 1 slates" in roll_up().detail
@@ -49,30 +47,30 @@ def test_a_group_that_is_no_more_is_removed_and_a_day_whose_slates_are_gone_stay
     assert Engagement.objects.count() == 2
 
 
-def test_days_are_removed_as_a_whole(alice: User, catalogue: Catalogue, settings: Any) -> None:
+def test_days_are_deleted_as_a_whole(alice: User, catalogue: Catalogue, settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"SLATE_DAYS": 5}
     tracks, limit = [t.pk for t in catalogue.tracks(2)], timezone.now() - timedelta(days=5)
-    slate(alice, tracks, days=7)
+    create_slate(alice, tracks, days=7)
     for at in (limit - timedelta(seconds=1), limit + timedelta(hours=1)):
-        Slate.objects.filter(pk=slate(alice, tracks).pk).update(shown_at=at)
+        Slate.objects.filter(pk=create_slate(alice, tracks).pk).update(shown_at=at)
     roll_up()
     before = list(Engagement.objects.order_by("day").values_list("day", "slates"))
     roll_up()
     assert list(Engagement.objects.order_by("day").values_list("day", "slates")) == before
 
 
-def test_a_day_half_removed_by_a_killed_run_keeps_its_count(alice: User, catalogue: Catalogue, settings: Any) -> None:
+def test_a_day_half_deleted_by_a_killed_run_keeps_its_count(alice: User, catalogue: Catalogue, settings: Any) -> None:
     tracks = [t.pk for t in catalogue.tracks(2)]
-    first = slate(alice, tracks, days=7)
-    slate(alice, tracks, days=7)
+    first = create_slate(alice, tracks, days=7)
+    create_slate(alice, tracks, days=7)
     roll_up()
     settings.MUSICREC = settings.MUSICREC | {"SLATE_DAYS": 5}
     first.delete()
     assert "removed: 1 slates" in roll_up().detail
-    assert counted()["slates"] == 2
+    assert engagement_counts()["slates"] == 2
 
 
-def test_a_run_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, alice: User) -> None:
+def test_a_failed_run_records_the_error(monkeypatch: pytest.MonkeyPatch, alice: User) -> None:
     def broken(day: Any) -> int:
         raise RuntimeError("the disk is full")
 
@@ -83,14 +81,14 @@ def test_a_run_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, alice: User) 
     assert (run.status, run.detail) == ("failed", "RuntimeError: the disk is full")
 
 
-def test_a_killed_run_is_told_by_the_next_one(db: None) -> None:
+def test_the_next_run_marks_a_killed_run_as_failed(db: None) -> None:
     killed = RollUp.objects.create()
     roll_up(days=1)
     killed.refresh_from_db()
     assert (killed.status, killed.detail) == ("failed", "the process was killed, or another run began")
 
 
-def test_the_command_says_what_was_counted(capsys: pytest.CaptureFixture[str], db: None) -> None:
+def test_the_command_prints_what_was_counted(capsys: pytest.CaptureFixture[str], db: None) -> None:
     call_command("roll_up_engagement", "--days", "2")
     assert capsys.readouterr().out == "2 days, 0 groups; removed: nothing\n"
     with pytest.raises(CommandError, match="between 1 and 4000"):

@@ -1,4 +1,4 @@
-"""Answers are kept, after they were given."""
+"""The slate log stores slates after the response."""
 
 import uuid
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from tests.people import Catalogue
 from tests.stack import new_stack
 
 
-def answer(user_id: int | None = None) -> SlateRecord:
+def slate_record(user_id: int | None = None) -> SlateRecord:
     return SlateRecord(uuid.uuid4(), user_id, "popular", "", "", [1, 2], timezone.now())
 
 
-def test_what_does_not_fit_is_dropped_and_answers_go_on(
+def test_a_full_buffer_drops_slates_and_requests_are_still_answered(
     service: APIClient, catalogue: Catalogue, settings: Any
 ) -> None:
     catalogue.tracks(2)
@@ -30,40 +30,40 @@ def test_what_does_not_fit_is_dropped_and_answers_go_on(
     assert Slate.objects.count() == 3
 
 
-def test_nobody_is_brought_back(alice: User, bob: User) -> None:
-    gone, reluctant = alice.pk, bob.pk
+def test_slates_of_erased_or_unwilling_listeners_are_not_stored(alice: User, bob: User) -> None:
+    erased, unwilling = alice.pk, bob.pk
     alice.delete()
-    User.objects.filter(pk=reluctant).update(consent=False)
-    there = User.objects.create_user("there").pk
-    for user_id in (gone, reluctant, there, None):
-        slate_log.add(answer(user_id))
+    User.objects.filter(pk=unwilling).update(consent=False)
+    existing = User.objects.create_user("existing").pk
+    for user_id in (erased, unwilling, existing, None):
+        slate_log.add(slate_record(user_id))
     slate_log.flush()
-    assert set(Slate.objects.values_list("user_id", flat=True)) == {there, None}
+    assert set(Slate.objects.values_list("user_id", flat=True)) == {existing, None}
 
 
-def test_what_cannot_be_written_is_dropped(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slates_that_cannot_be_written_are_dropped(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*args: Any, **kwargs: Any) -> None:
         raise OSError("the database is away")
 
     monkeypatch.setattr("experiments.exposures.log._write", away)
-    slate_log.add(answer())
+    slate_log.add(slate_record())
     slate_log.flush()
     monkeypatch.undo()
     slate_log.flush()
     assert not Slate.objects.exists()
 
 
-def test_an_answer_does_not_fail_for_want_of_a_thread(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+def test_a_request_succeeds_if_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     def none_left(thread: Any) -> None:
         raise RuntimeError("can't start new thread")
 
     settings.MUSICREC = settings.MUSICREC | {"MODEL_POLL_SECONDS": 1}
     monkeypatch.setattr("threading.Thread.start", none_left)
-    slate_log.add(answer())
+    slate_log.add(slate_record())
 
 
 @pytest.mark.slow
-def test_a_process_writes_by_itself_what_waits_also_at_its_end_and_after_a_fork(tmp_path: Any) -> None:
+def test_a_process_writes_queued_slates_by_itself_at_exit_and_after_a_fork(tmp_path: Any) -> None:
     stack = new_stack(tmp_path)
     stack.run_python(
         "import os, time, uuid; from django.utils import timezone; from experiments.models import Slate\n"
@@ -87,7 +87,7 @@ def test_a_process_writes_by_itself_what_waits_also_at_its_end_and_after_a_fork(
     assert said == "[1, 3]"
 
 
-def test_without_consent_no_slate_is_kept(
+def test_without_consent_no_slate_is_stored(
     alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
 ) -> None:
     catalogue.tracks(2)
@@ -98,7 +98,7 @@ def test_without_consent_no_slate_is_kept(
     assert not Slate.objects.exists()
 
 
-def test_an_answer_that_is_not_sent_again_is_not_another_slate(service: APIClient, catalogue: Catalogue) -> None:
+def test_a_not_modified_response_is_not_another_slate(service: APIClient, catalogue: Catalogue) -> None:
     catalogue.tracks(2)
     first = service.get("/recommend/user/1/ml")
     for _ in range(2):

@@ -8,7 +8,7 @@ from recommendations.models import TuningStudy, TuningTrial
 NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 
-def test_its_page_in_the_admin_has_the_best_trials_first(db: None, client: Client) -> None:
+def test_the_page_of_a_study_lists_the_best_trials_first(db: None, client: Client) -> None:
     study = TuningStudy.objects.create(budget_seconds=1, status="tried", score=0.3, recipe=NEIGHBOURS.to_dict())
     for number, score in enumerate((0.1, None, 0.3, 0.2), 1):
         TuningTrial.objects.create(

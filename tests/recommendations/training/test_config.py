@@ -1,4 +1,4 @@
-"""Settings, as the engine gets them."""
+"""The training configuration follows from settings and tuning studies."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 pytestmark = pytest.mark.usefixtures("db")
 
 
-def test_without_a_study_the_recipe_is_that_of_the_settings(settings: Any) -> None:
+def test_without_a_study_the_ensemble_comes_from_the_settings(settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {
         "FACTORS": 7,
         "ITERATIONS": 3,
@@ -50,7 +50,7 @@ def test_without_a_study_the_recipe_is_that_of_the_settings(settings: Any) -> No
         ("rp3beta", RP3Beta()),
     ],
 )
-def test_a_family_takes_the_settings_it_has(settings: Any, family: str, trainer: Any) -> None:
+def test_a_family_uses_the_settings_that_apply_to_it(settings: Any, family: str, trainer: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"FAMILY": family}
     [part] = ensemble_from_settings().components
     assert part.trainer == trainer
@@ -62,7 +62,7 @@ def test_every_family_can_be_chosen(settings: Any, family: str) -> None:
     assert ensemble_from_settings().algorithm == family
 
 
-def test_a_recipe_that_is_asked_for_comes_before_all_others() -> None:
+def test_a_given_ensemble_takes_precedence() -> None:
     recipe = EnsembleConfig((ComponentConfig(RP3Beta(beta=0.9)),))
     assert training_config(recipe).ensemble == recipe
 
@@ -74,7 +74,7 @@ def test_the_defaults_are_those_of_the_engine() -> None:
     assert part.confidence == ConfidenceWeights()
 
 
-def test_the_settings_come_first_where_that_is_wanted(settings: Any) -> None:
+def test_settings_can_take_precedence_over_tuning(settings: Any) -> None:
     TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe=NEIGHBOURS.to_dict())
     TuningStudy.objects.create(budget_seconds=1, status="held_back", recipe=EnsembleConfig().to_dict())
     assert training_config().ensemble == NEIGHBOURS
@@ -82,6 +82,6 @@ def test_the_settings_come_first_where_that_is_wanted(settings: Any) -> None:
     assert training_config().ensemble == ensemble_from_settings()
 
 
-def test_a_study_of_another_release_does_not_keep_the_night_from_training() -> None:
+def test_an_unreadable_study_of_another_release_is_ignored() -> None:
     TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe={"parts": [{"family": "crystal_ball"}]})
     assert training_config().ensemble == ensemble_from_settings()

@@ -1,4 +1,4 @@
-"""Versions of different recipes: judged side by side, on the same plays."""
+"""Versions with different ensembles are evaluated next to each other on the same plays."""
 
 import json
 from typing import Any
@@ -30,14 +30,14 @@ def first_version() -> str:
     return str(version_in_service())
 
 
-def trained_beside(ensemble: EnsembleConfig | None) -> set[str]:
-    """Which recipes a version is judged beside, most popular left out."""
+def ensembles_compared_with(ensemble: EnsembleConfig | None) -> set[str]:
+    """Return the names of the ensembles that a new version is evaluated next to, without most popular."""
     run_training("test", force=True, ensemble=ensemble)
     report = ModelArtifact.objects.latest("created_at").manifest["report"]
     return set(report["models"]) - {"model", "most_popular"}
 
 
-def test_another_recipe_is_judged_beside_the_one_in_service_on_the_same_plays(world: Catalogue) -> None:
+def test_another_ensemble_is_evaluated_next_to_the_one_in_service_on_the_same_plays(world: Catalogue) -> None:
     first = first_version()
     outcome = run_training("test", ensemble=NEIGHBOURS)
     artifact = ModelArtifact.objects.latest("created_at")
@@ -49,25 +49,25 @@ def test_another_recipe_is_judged_beside_the_one_in_service_on_the_same_plays(wo
     assert "the ensemble in service" in outcome.detail or "on the same plays" in outcome.detail
 
 
-def test_a_version_put_into_service_by_hand_is_what_the_next_is_compared_with(world: Catalogue, settings: Any) -> None:
+def test_the_next_version_is_compared_with_one_published_by_hand(world: Catalogue, settings: Any) -> None:
     first_version()
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": -99}
     assert run_training("test", ensemble=NEIGHBOURS).status == "Held back"
     publish(ModelArtifact.objects.latest("created_at").version)
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
-    assert trained_beside(NEIGHBOURS) == set()
-    assert trained_beside(None) == {"in_service"}
+    assert ensembles_compared_with(NEIGHBOURS) == set()
+    assert ensembles_compared_with(None) == {"in_service"}
 
 
 @pytest.mark.parametrize("config", [{}, {"factors": 64}, {"parts": [{"family": "crystal_ball"}], "weights": {}}])
-def test_a_version_whose_recipe_cannot_be_read_is_no_obstacle(world: Catalogue, config: dict[str, Any]) -> None:
+def test_an_unreadable_ensemble_in_service_does_not_stop_training(world: Catalogue, config: dict[str, Any]) -> None:
     first = first_version()
     manifest = version_store().manifest(first) | {"config": config}
     (version_store().folder(first) / "manifest.json").write_text(json.dumps(manifest))
-    assert trained_beside(None) == set()
+    assert ensembles_compared_with(None) == set()
 
 
-def test_a_first_version_that_is_worse_than_most_popular_says_so(
+def test_a_first_version_worse_than_most_popular_is_published_with_a_warning(
     world: Catalogue, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
@@ -88,7 +88,7 @@ def test_a_first_version_that_is_worse_than_most_popular_says_so(
     assert run_training("test", ensemble=EnsembleConfig((ComponentConfig(Popularity()),))).status == "Published"
 
 
-def test_a_version_of_many_families_has_room_for_their_names(world: Catalogue, settings: Any) -> None:
+def test_the_algorithm_column_fits_many_families(world: Catalogue, settings: Any) -> None:
     names = ("ials", "linear_autoencoder", "popularity", "item_knn", "rp3beta")
     ensemble = EnsembleConfig(tuple(ComponentConfig(FAMILIES[name]()) for name in names))
     assert run_training("test", ensemble=ensemble).status == "Published"

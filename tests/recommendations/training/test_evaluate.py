@@ -1,4 +1,4 @@
-"""`manage.py evaluate_model`: the report of a recipe, at any time."""
+"""`manage.py evaluate_model` reports on any ensemble at any time."""
 
 import json
 from io import StringIO
@@ -28,20 +28,20 @@ def world(catalogue: Catalogue, settings: Any) -> Catalogue:
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> str:
-    """A file with another recipe than the one in service."""
+    """The path of a file with another ensemble than the one in service."""
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps(NEIGHBOURS.to_dict()))
     return str(path)
 
 
-def evaluated(*arguments: str) -> list[str]:
+def evaluate_model(*arguments: str) -> list[str]:
     out = StringIO()
     call_command("evaluate_model", *arguments, stdout=out)
     return out.getvalue().splitlines()
 
 
-def test_the_recipe_in_service_is_judged_beside_most_popular(world: Catalogue) -> None:
-    first, columns, *lines = evaluated()
+def test_the_ensemble_in_service_is_evaluated_next_to_most_popular(world: Catalogue) -> None:
+    first, columns, *lines = evaluate_model()
     assert first.endswith(" listeners, time split, 20% held out")
     assert columns.split() == ["model", "most_popular"]
     names = [line.split()[0] for line in lines]
@@ -55,12 +55,14 @@ def test_the_recipe_in_service_is_judged_beside_most_popular(world: Catalogue) -
     assert f"{measured['model']['metrics']['ndcg@10']['low']:.4f} …" in " ".join(ndcg)
 
 
-def test_another_recipe_is_judged_beside_that_too_and_nothing_changes(
+def test_another_ensemble_is_evaluated_next_to_both_and_nothing_changes(
     world: Catalogue, recipe: str, tmp_path: Path
 ) -> None:
     before = (version_in_service(), ModelArtifact.objects.count())
     report = tmp_path / "report.json"
-    lines = evaluated("--recipe", recipe, "--split", "ratio", "--k", "3", "--listeners", "7", "--json", str(report))
+    lines = evaluate_model(
+        "--recipe", recipe, "--split", "ratio", "--k", "3", "--listeners", "7", "--json", str(report)
+    )
     assert lines[0] == "7 listeners, ratio split, 20% held out"
     assert lines[1].split() == ["model", "in_service", "most_popular"]
     written = json.loads(report.read_text())
@@ -71,13 +73,13 @@ def test_another_recipe_is_judged_beside_that_too_and_nothing_changes(
 
 @pytest.mark.parametrize("split", ["ratio", "leave_last", "new_users"])
 def test_plays_can_be_held_out_in_other_ways(world: Catalogue, split: str) -> None:
-    assert f" listeners, {split} split" in evaluated("--split", split, "--listeners", "0")[0]
+    assert f" listeners, {split} split" in evaluate_model("--split", split, "--listeners", "0")[0]
 
 
 def test_a_version_can_be_named(world: Catalogue) -> None:
     first = version_in_service()
     assert run_training("test", ensemble=NEIGHBOURS).status == "Published"
-    assert evaluated(str(first))[1].split() == ["model", "in_service", "most_popular"]
+    assert evaluate_model(str(first))[1].split() == ["model", "in_service", "most_popular"]
 
 
 @pytest.mark.parametrize(
@@ -93,19 +95,19 @@ def test_a_version_can_be_named(world: Catalogue) -> None:
         (["version", "--recipe", "x.json"], "not allowed with"),
     ],
 )
-def test_what_cannot_be_done_is_said(world: Catalogue, arguments: list[str], complaint: str) -> None:
+def test_invalid_arguments_are_named(world: Catalogue, arguments: list[str], complaint: str) -> None:
     with pytest.raises(CommandError, match=complaint):
-        evaluated(*arguments)
+        evaluate_model(*arguments)
 
 
-def test_a_recipe_that_is_none_is_named(world: Catalogue, tmp_path: Path) -> None:
+def test_an_invalid_ensemble_file_is_named(world: Catalogue, tmp_path: Path) -> None:
     for content, complaint in (("[", "Expecting value"), ('{"parts": [{"family": "magic"}]}', "'magic' is not one of")):
         (tmp_path / "bad.json").write_text(content)
         with pytest.raises(CommandError, match=complaint):
-            evaluated("--recipe", str(tmp_path / "bad.json"))
+            evaluate_model("--recipe", str(tmp_path / "bad.json"))
 
 
 @pytest.mark.usefixtures("catalogue")
-def test_without_plays_it_says_what_to_do() -> None:
+def test_without_plays_it_fails_with_advice() -> None:
     with pytest.raises(CommandError, match="import plays first"):
-        evaluated()
+        evaluate_model()

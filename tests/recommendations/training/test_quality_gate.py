@@ -1,4 +1,4 @@
-"""Which versions go into service by themselves."""
+"""The gate decides which versions go into service by themselves."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def manifest(
     to_popular: Interval = (0.1, 0.09, 0.11),
     algorithm: str = "ials",
 ) -> dict[str, Any]:
-    """Of a version judged on nobody where model is None; beside the recipe in service where that has a number."""
+    """Return a manifest: without evaluation if `model` is None, and with the ensemble in service if given."""
     ndcg = {"model": model, "in_service": in_service, "most_popular": popular}
     models = {n: {"metrics": {"ndcg@10": measured(x)}, "segments": {}} for n, x in ndcg.items() if x is not None}
     differences = {"in_service": to_service, "most_popular": to_popular}
@@ -34,8 +34,8 @@ def manifest(
     return {"algorithm": algorithm, "report": {"split": split, "holdout": 0.2, "listeners": len(models)} | judged}
 
 
-def old(ndcg: float, split: str = "time") -> dict[str, Any]:
-    """As the first release wrote them."""
+def old_manifest(ndcg: float, split: str = "time") -> dict[str, Any]:
+    """Return a manifest as the first release wrote it."""
     return {"report": {"split": split, "listeners": 9, "model": {"ndcg@10": ndcg}, "most_popular": {"ndcg@10": 0.1}}}
 
 
@@ -66,9 +66,13 @@ def old(ndcg: float, split: str = "time") -> dict[str, Any]:
             manifest(0.2, 0.1, split="ratio"), manifest(0.9), "", id="better on the same plays, another split"
         ),
         pytest.param(manifest(0.1), manifest(0.2, split="ratio"), "", id="another kind of split"),
-        pytest.param(manifest(0.17), old(0.2), "NDCG@10 0.1700 is worse than 0.2000", id="worse than an old report"),
-        pytest.param(manifest(0.19), old(0.2), "", id="a little worse than an old report"),
-        pytest.param(old(0.17), old(0.2), "NDCG@10 0.1700 is worse than 0.2000", id="two old reports"),
+        pytest.param(
+            manifest(0.17), old_manifest(0.2), "NDCG@10 0.1700 is worse than 0.2000", id="worse than an old report"
+        ),
+        pytest.param(manifest(0.19), old_manifest(0.2), "", id="a little worse than an old report"),
+        pytest.param(
+            old_manifest(0.17), old_manifest(0.2), "NDCG@10 0.1700 is worse than 0.2000", id="two old reports"
+        ),
         pytest.param(manifest(None), manifest(0.2), "", id="nobody to judge on"),
         pytest.param(manifest(0.1), manifest(None), "", id="nobody to judge the other on"),
         pytest.param(manifest(0.1), {}, "", id="a version without a report"),
@@ -91,20 +95,20 @@ def old(ndcg: float, split: str = "time") -> dict[str, Any]:
     ],
 )
 def test_the_gate(candidate: dict[str, Any], serving: dict[str, Any] | None, reason: str) -> None:
-    said = rejection_reason(candidate, serving, margin=0.1)
-    assert said.startswith(reason) if reason else said == ""
-    assert len(said) <= ModelArtifact._meta.get_field("gate_reason").max_length
+    reason_given = rejection_reason(candidate, serving, margin=0.1)
+    assert reason_given.startswith(reason) if reason else reason_given == ""
+    assert len(reason_given) <= ModelArtifact._meta.get_field("gate_reason").max_length
 
 
-def test_a_margin_of_one_holds_back_only_what_is_worse_than_popular() -> None:
+def test_a_margin_of_one_holds_back_only_versions_worse_than_popular() -> None:
     assert rejection_reason(manifest(0.001), manifest(0.9), margin=1) == ""
     assert rejection_reason(manifest(0.001, to_popular=(-0.2, -0.3, -0.1)), manifest(0.9), margin=1) != ""
 
 
 @pytest.mark.parametrize(
     ("found", "ndcg"),
-    [(manifest(0.3), 0.3), (old(0.2), 0.2), (manifest(None), None), ({"report": {}}, None), ({}, None)],
+    [(manifest(0.3), 0.3), (old_manifest(0.2), 0.2), (manifest(None), None), ({"report": {}}, None), ({}, None)],
 )
-def test_the_number_of_a_version_is_found_in_reports_of_every_release(found: dict[str, Any], ndcg: float) -> None:
+def test_ndcg_is_read_from_reports_of_every_release(found: dict[str, Any], ndcg: float) -> None:
     assert ModelArtifact(manifest=found).ndcg == ndcg
     assert report_ndcg(found.get("report", {})) == ndcg

@@ -31,7 +31,7 @@ def trained() -> str:
     return outcome.run.artifact.version
 
 
-def test_a_run_publishes_a_version_and_leaves_a_row(world: Catalogue) -> None:
+def test_a_run_publishes_a_version_and_records_itself(world: Catalogue) -> None:
     outcome = run_training("test")
     run, artifact = TrainingRun.objects.get(), ModelArtifact.objects.get()
     assert outcome.status == "Published"
@@ -71,7 +71,7 @@ def test_a_listener_deleted_while_training_is_left_out(world: Catalogue, monkeyp
     assert UserFeatures.objects.count() == 19
 
 
-def test_nothing_new_is_not_trained_again(world: Catalogue) -> None:
+def test_unchanged_plays_are_not_trained_again(world: Catalogue) -> None:
     version = trained()
     outcome = run_training("test")
     assert (outcome.status, outcome.detail) == ("Unchanged", f"nothing new since version {version}")
@@ -80,13 +80,13 @@ def test_nothing_new_is_not_trained_again(world: Catalogue) -> None:
     assert run_training("test").status == "Published"
 
 
-def test_other_settings_are_something_new(world: Catalogue, settings: Any) -> None:
+def test_changed_settings_train_again(world: Catalogue, settings: Any) -> None:
     trained()
     settings.MUSICREC = settings.MUSICREC | {"FACTORS": 3, "GATE_MARGIN": 1}
     assert run_training("test").status == "Published"
 
 
-def test_a_damaged_version_in_service_is_something_new(world: Catalogue) -> None:
+def test_a_damaged_version_in_service_is_replaced(world: Catalogue) -> None:
     version = trained()
     (version_store().folder(version) / "model.npz").write_bytes(b"gone")
     assert run_training("test").status == "Published"
@@ -102,7 +102,7 @@ def test_a_damaged_pointer_is_replaced_by_the_next_run(world: Catalogue, content
     assert version_in_service() == ModelArtifact.objects.latest("created_at").version
 
 
-def test_a_family_that_cannot_run_becomes_svd_and_says_so(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_family_is_replaced_by_svd_and_reported(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: object, **kwargs: object) -> FittedModel:
         raise RuntimeError("no BLAS today")
 
@@ -114,7 +114,7 @@ def test_a_family_that_cannot_run_becomes_svd_and_says_so(world: Catalogue, monk
     assert "ials could not run" in outcome.detail
 
 
-def test_without_plays_it_fails_with_a_row_an_alarm_and_a_remedy(catalogue: Catalogue) -> None:
+def test_without_plays_it_fails_with_a_row_an_alarm_and_advice(catalogue: Catalogue) -> None:
     catalogue.tracks(3)
     outcome = run_training("test")
     assert outcome.status == "Failed"
@@ -133,7 +133,7 @@ def test_success_resolves_the_alarm(catalogue: Catalogue) -> None:
     assert Alarm.objects.get().resolved_at is not None
 
 
-def test_a_second_run_at_the_same_time_stops(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_concurrent_run_does_nothing(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     inner: list[str] = []
 
     def train_twice(*args: Any, **kwargs: Any) -> Any:
@@ -147,7 +147,7 @@ def test_a_second_run_at_the_same_time_stops(world: Catalogue, monkeypatch: pyte
     assert TrainingRun.objects.count() == 1
 
 
-def test_the_task_is_the_same_call(world: Catalogue) -> None:
+def test_the_task_runs_training(world: Catalogue) -> None:
     assert train_model("schedule").startswith("Published: version ")
     assert TrainingRun.objects.get().trigger == "schedule"
 
@@ -175,7 +175,7 @@ def test_a_worse_version_is_held_back_and_can_be_published_by_hand(world: Catalo
     assert version_in_service() == held_back.version
 
 
-def test_old_versions_are_pruned_never_the_one_in_service_nor_the_one_before(world: Catalogue, settings: Any) -> None:
+def test_old_versions_are_pruned_but_not_the_current_and_the_previous_one(world: Catalogue, settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"MODEL_KEEP": 2}
     versions = [trained() for _ in range(4)]
     assert set(version_store().versions()) == set(versions[2:])
@@ -185,7 +185,7 @@ def test_old_versions_are_pruned_never_the_one_in_service_nor_the_one_before(wor
     assert set(version_store().versions()) == set(last)
 
 
-def test_rolling_back_goes_to_the_version_before_and_back(world: Catalogue) -> None:
+def test_rolling_back_twice_returns_to_the_same_version(world: Catalogue) -> None:
     first, second = trained(), trained()
     assert roll_back() == first == version_in_service()
     assert set(UserFeatures.objects.values_list("version", flat=True)) == {first}
@@ -196,7 +196,7 @@ def test_rolling_back_goes_to_the_version_before_and_back(world: Catalogue) -> N
     assert version_in_service() == second
 
 
-def test_what_cannot_be_published_changes_nothing(world: Catalogue) -> None:
+def test_a_failed_publication_changes_nothing(world: Catalogue) -> None:
     version = trained()
     with pytest.raises(CannotPublish, match="no version before"):
         roll_back()
@@ -215,16 +215,14 @@ def test_a_rolled_back_version_is_not_trained_again_from_the_same_plays(world: C
     assert version_in_service() == first
 
 
-def test_a_setting_changed_back_trains_again(world: Catalogue, settings: Any) -> None:
+def test_a_setting_that_is_changed_back_trains_again(world: Catalogue, settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1, "MODEL_KEEP": 2}
     for factors in (2, 3, 4, 2):
         settings.MUSICREC = settings.MUSICREC | {"FACTORS": factors}
         assert run_training("test").status == "Published"
 
 
-def test_old_versions_that_cannot_be_removed_do_not_undo_a_publication(
-    world: Catalogue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_to_prune_does_not_undo_the_publication(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     def stuck() -> list[str]:
         raise PermissionError("read-only")
 

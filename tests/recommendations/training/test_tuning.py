@@ -1,4 +1,4 @@
-"""Studies: what they leave behind, what training makes of them, and how they go on."""
+"""Tuning studies: their rows, the training that follows, and how killed ones are resumed."""
 
 import uuid
 from collections.abc import Iterator
@@ -61,8 +61,8 @@ def world(catalogue: Catalogue, settings: Any) -> None:
 
 
 @pytest.fixture
-def finding(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The search finds what it is told to."""
+def search_result(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Replace the search by one with a given result."""
 
     def finds(ensemble: EnsembleConfig, score: float = 0.99) -> None:
         monkeypatch.setattr(
@@ -76,7 +76,7 @@ def the_study() -> TuningStudy:
     return TuningStudy.objects.get()
 
 
-def test_a_study_is_trained_judged_put_into_service_and_used_from_then_on(world: None) -> None:
+def test_a_better_ensemble_is_trained_published_and_used_from_then_on(world: None) -> None:
     assert run_training("test").status == "Published"
     before, out = version_in_service(), StringIO()
     call_command("tune_model", "--seconds", "2", stdout=out)
@@ -110,7 +110,7 @@ def test_a_study_is_trained_judged_put_into_service_and_used_from_then_on(world:
     assert {line.split()[0] for line in said[1:]} == set(study.best_of)
 
 
-def test_a_killed_study_goes_on_with_its_trials(world: None) -> None:
+def test_a_killed_study_is_resumed_with_its_trials(world: None) -> None:
     run_tuning("test", seconds=1, train_best=False)
     killed = the_study()
     assert killed.status == "tried"
@@ -127,9 +127,9 @@ def test_a_killed_study_goes_on_with_its_trials(world: None) -> None:
     assert ModelArtifact.objects.count() == 0
 
 
-def test_a_killed_study_over_other_plays_is_over(world: None, finding: Any) -> None:
+def test_a_killed_study_over_other_plays_is_closed(world: None, search_result: Any) -> None:
     killed = TuningStudy.objects.create(trigger="test", fingerprint="of other plays", budget_seconds=5)
-    finding(NEIGHBOURS)
+    search_result(NEIGHBOURS)
     run_tuning("test", train_best=False)
     killed.refresh_from_db()
     assert (killed.status, killed.detail) == ("interrupted", "the process was killed")
@@ -137,7 +137,7 @@ def test_a_killed_study_over_other_plays_is_over(world: None, finding: Any) -> N
     assert TuningStudy.objects.latest("pk").status == "tried"
 
 
-def test_the_plays_it_is_judged_on_afterwards_are_not_looked_at(world: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_does_not_see_the_plays_of_the_gate(world: None, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
 
     def tune(past: Any, future: Any, shape: Any, **options: Any) -> TunedEnsemble:
@@ -153,15 +153,15 @@ def test_the_plays_it_is_judged_on_afterwards_are_not_looked_at(world: None, mon
 
 
 @pytest.mark.parametrize("kind", ["ratio", "leave_last", "new_users"])
-def test_it_chooses_on_the_split_it_will_be_judged_on(world: None, finding: Any, settings: Any, kind: str) -> None:
+def test_the_search_uses_the_same_split_as_the_gate(world: None, search_result: Any, settings: Any, kind: str) -> None:
     settings.MUSICREC = settings.MUSICREC | {"SPLIT": kind}
-    finding(NEIGHBOURS)
+    search_result(NEIGHBOURS)
     assert run_tuning("test").status == "Adopted"
     assert the_study().split == ("ratio" if kind == "new_users" else kind)
     assert the_study().artifact.manifest["report"]["split"] == kind
 
 
-def test_of_many_plays_it_takes_some_listeners_whole(world: None, settings: Any) -> None:
+def test_a_sample_has_all_plays_of_some_listeners(world: None, settings: Any) -> None:
     everything = tuning.read_plays(lambda *args: None)
     settings.MUSICREC = settings.MUSICREC | {"TUNING_PAIRS": 1000}
     some = tuning.sample_listeners(everything, seed=1)
@@ -174,10 +174,10 @@ def test_of_many_plays_it_takes_some_listeners_whole(world: None, settings: Any)
 
 
 @pytest.mark.parametrize("found", ["the recipe in use", "a worse one"])
-def test_nothing_better_changes_nothing(world: None, finding: Any, found: str) -> None:
+def test_nothing_better_changes_nothing(world: None, search_result: Any, found: str) -> None:
     run_training("test")
     serving = version_in_service()
-    finding(*((ensemble_from_settings(), 0.9) if found == "the recipe in use" else (NEIGHBOURS, 0.0001)))
+    search_result(*((ensemble_from_settings(), 0.9) if found == "the recipe in use" else (NEIGHBOURS, 0.0001)))
     outcome = run_tuning("test")
     assert (outcome.status, the_study().status) == ("No better", "no_better")
     assert outcome.detail.startswith("nothing better than the ensemble in use was found")
@@ -185,11 +185,11 @@ def test_nothing_better_changes_nothing(world: None, finding: Any, found: str) -
     assert training_config().ensemble == ensemble_from_settings()
 
 
-def test_what_the_gate_holds_back_is_not_used(world: None, finding: Any, settings: Any) -> None:
+def test_an_ensemble_that_the_gate_holds_back_is_not_used(world: None, search_result: Any, settings: Any) -> None:
     run_training("test")
     serving = version_in_service()
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": -99}
-    finding(NEIGHBOURS)
+    search_result(NEIGHBOURS)
     outcome = run_tuning("test")
     study = the_study()
     assert (outcome.status, study.artifact.gate) == ("Held back", "held_back")
@@ -199,18 +199,18 @@ def test_what_the_gate_holds_back_is_not_used(world: None, finding: Any, setting
     assert (version_in_service(), training_config().ensemble) == (serving, ensemble_from_settings())
 
 
-def test_a_recipe_that_loses_to_popularity_is_held_back(world: None, finding: Any, settings: Any) -> None:
-    finding(EnsembleConfig((ComponentConfig(Popularity()),)))
+def test_an_ensemble_worse_than_popularity_is_held_back(world: None, search_result: Any, settings: Any) -> None:
+    search_result(EnsembleConfig((ComponentConfig(Popularity()),)))
     assert run_tuning("test").status == "Adopted"  # what is popular itself is not worse than popular
-    finding(EnsembleConfig((ComponentConfig(IALS(factors=1, iterations=1), damping=5.0),)))
+    search_result(EnsembleConfig((ComponentConfig(IALS(factors=1, iterations=1), damping=5.0),)))
     TuningStudy.objects.update(score_in_use=0)
     outcome = run_tuning("test")
     assert outcome.status == "Held back"
     assert "of most popular (difference -" in outcome.detail
 
 
-def test_a_search_that_breaks_off_leaves_a_row_an_alarm_and_the_reason(
-    world: None, finding: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_search_records_the_reason_and_raises_an_alarm(
+    world: None, search_result: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*args: Any, **kwargs: Any) -> TunedEnsemble:
         raise RuntimeError("no luck today")
@@ -220,27 +220,27 @@ def test_a_search_that_breaks_off_leaves_a_row_an_alarm_and_the_reason(
         call_command("tune_model")
     assert (the_study().status, Alarm.objects.get().kind) == ("failed", "tuning_failed")
     assert "no luck today" in the_study().detail
-    finding(NEIGHBOURS)
+    search_result(NEIGHBOURS)
     run_tuning("test", train_best=False)
     assert Alarm.objects.get().resolved_at is not None
 
 
-def test_without_plays_it_says_what_to_do(catalogue: Catalogue) -> None:
+def test_without_plays_it_fails_with_advice(catalogue: Catalogue) -> None:
     catalogue.tracks(3)
     assert "import plays first" in run_tuning("test").detail
     assert the_study().status == "failed"
 
 
-def test_a_second_study_at_the_same_time_stops(world: None) -> None:
+def test_a_second_concurrent_study_does_nothing(world: None) -> None:
     with _locked("tuning.lock"):
         assert str(run_tuning("test")) == "Already running: another tuning study has not finished"
     assert TuningStudy.objects.count() == 0
 
 
-def test_a_training_run_that_is_going_on_is_waited_for(
-    world: None, finding: Any, monkeypatch: pytest.MonkeyPatch
+def test_it_waits_for_a_training_run_in_progress(
+    world: None, search_result: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finding(NEIGHBOURS)
+    search_result(NEIGHBOURS)
     slept: list[float] = []
     with _locked("training.lock") as lock:
         monkeypatch.setattr(tuning.time, "sleep", lambda seconds: (slept.append(seconds), lock.release()))
@@ -248,8 +248,8 @@ def test_a_training_run_that_is_going_on_is_waited_for(
     assert slept == [tuning.POLL_SECONDS]
 
 
-def test_the_task_is_the_same_call_and_runs_on_sundays(world: None, finding: Any) -> None:
-    finding(NEIGHBOURS)
+def test_the_task_runs_tuning_on_sundays(world: None, search_result: Any) -> None:
+    search_result(NEIGHBOURS)
     assert tasks.tune_model("schedule").startswith("Adopted: rp3beta, NDCG@10 0.9900")
     weekly = import_module("recommendations.migrations.0004_weekly_tuning")
     weekly.add(apps, None)  # again: a test that empties the tables takes what migrations put there with it

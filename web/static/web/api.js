@@ -1,11 +1,11 @@
-// The whole conversation with the server: one function a path, and one shape of error.
+// All requests to the server: one function per endpoint, and one kind of error.
 
 const TOKEN = "musicrec.token";
 const REFRESH = "musicrec.refresh";
 const VISIT = "musicrec.visit";
-const PATIENCE_MS = 15_000;
+const TIMEOUT_MS = 15_000;
 
-/** An RFC 9457 problem, or our own words where no problem document arrived. */
+/** An RFC 9457 problem, or a text of this page if no problem document arrived. */
 export class ApiError extends Error {
   constructor({ title, detail, status = 0, errors = [], request_id: requestId = "" }) {
     super(detail || title);
@@ -13,73 +13,73 @@ export class ApiError extends Error {
   }
 }
 
-/** Thrown after the page has already gone back to the sign-in: whoever catches it has nothing left to do. */
+/** Thrown after the page has returned to the sign-in form, so there is nothing left to show. */
 export class SessionEnded extends Error {}
 
-let whenSessionEnds = () => {};
-export const onSessionEnd = (callback) => { whenSessionEnds = callback; };
+let sessionEndListener = () => {};
+export const onSessionEnd = (callback) => { sessionEndListener = callback; };
 
 const token = () => sessionStorage.getItem(TOKEN);
-export const signedIn = () => token() !== null;
+export const isSignedIn = () => token() !== null;
 
 export async function signIn(username, password) {
-  keep(await request("/token", { body: { username, password } }));
+  storeTokens(await request("/token", { body: { username, password } }));
   sessionStorage.setItem(VISIT, uuid());
 }
 
-function keep({ access, refresh }) {
+function storeTokens({ access, refresh }) {
   sessionStorage.setItem(TOKEN, access);
   sessionStorage.setItem(REFRESH, refresh);
 }
 
 export function signOut() {
   const refresh = sessionStorage.getItem(REFRESH);
-  // The page does not wait for it: without a net the tokens end by themselves.
+  // The page does not wait for the answer: offline, the tokens simply expire.
   if (refresh) request("/token/revoke", { body: { refresh }, keepalive: true }).catch(() => {});
-  forget();
+  clearSession();
 }
 
-function forget() {
+function clearSession() {
   sessionStorage.removeItem(TOKEN);
   sessionStorage.removeItem(REFRESH);
   sessionStorage.removeItem(VISIT);
-  unsent.clear();
+  unconfirmedPlays.clear();
 }
 
-export const picks = (signal) => authorized("/recommend/user/me/ml?limit=20&explain=true&placement=picks", { signal });
-export const similar = (trackId, signal) => authorized(`/recommend/similar/${trackId}?limit=10&placement=track`, { signal });
-export const track = (trackId, signal) => authorized(`/tracks/${trackId}`, { signal });
+export const fetchPicks = (signal) => authorized("/recommend/user/me/ml?limit=20&explain=true&placement=picks", { signal });
+export const fetchSimilar = (trackId, signal) => authorized(`/recommend/similar/${trackId}?limit=10&placement=track`, { signal });
+export const fetchTrack = (trackId, signal) => authorized(`/tracks/${trackId}`, { signal });
 
-// Plays whose arrival is unknown, by track: pressing again sends the same event_id, so that it counts once.
-const unsent = new Map();
+// Plays whose delivery is uncertain, by track: a second press sends the same event_id, so that the play counts once.
+const unconfirmedPlays = new Map();
 
-export async function recordPlay(played, context) {
-  const event = unsent.get(played.track_id) ?? playEnd(played, context);
-  unsent.set(event.track_id, event);
+export async function recordPlay(track, context) {
+  const event = unconfirmedPlays.get(track.track_id) ?? playEndEvent(track, context);
+  unconfirmedPlays.set(event.track_id, event);
   let receipt;
   try {
     receipt = await authorized("/events", { body: [event], keepalive: true });
   } catch (error) {
-    if (error.status >= 400 && error.status < 500) unsent.delete(event.track_id);
+    if (error.status >= 400 && error.status < 500) unconfirmedPlays.delete(event.track_id);
     throw error;
   }
-  unsent.delete(event.track_id);
-  const [refused] = receipt.rejected;
-  if (refused) throw new ApiError({ title: "Not counted", detail: refused.detail });
+  unconfirmedPlays.delete(event.track_id);
+  const [rejected] = receipt.rejected;
+  if (rejected) throw new ApiError({ title: "Not counted", detail: rejected.detail });
 }
 
-const playEnd = (played, context) => ({
+const playEndEvent = (track, context) => ({
   event_id: uuid(),
   type: "play_end",
-  track_id: played.track_id,
+  track_id: track.track_id,
   occurred_at: new Date().toISOString(),
-  ms_played: played.duration_ms ?? 180_000,
+  ms_played: track.duration_ms ?? 180_000,
   session_id: sessionStorage.getItem(VISIT),
   device: "web",
   context,
-  // Which answer it came from, so that the service can tell what came of it.
-  recommendation_id: played.recommendation_id ?? null,
-  position: played.position ?? null,
+  // The slate it came from, so that the service can measure its engagement.
+  recommendation_id: track.recommendation_id ?? null,
+  position: track.position ?? null,
 });
 
 async function authorized(path, options) {
@@ -88,30 +88,30 @@ async function authorized(path, options) {
     return await request(path, { ...options, bearer });
   } catch (error) {
     if (error.status !== 401) throw error;
-    // A late refusal of an earlier token says nothing about the one signed in with since.
-    if (bearer !== token() || await renewed()) {
+    // A late 401 for an earlier token says nothing about the current one.
+    if (bearer !== token() || await renewSession()) {
       if (token()) return request(path, { ...options, bearer: token() });
     } else {
-      forget();
-      whenSessionEnds();
+      clearSession();
+      sessionEndListener();
     }
     throw new SessionEnded(error.message);
   }
 }
 
-let renewing = null;
+let pendingRenewal = null;
 
-/** Whether another token was to be had. Requests refused at the same time ask once: a refresh token is good for one use. */
-function renewed() {
-  renewing ??= renew().finally(() => { renewing = null; });
-  return renewing;
+/** Resolves to whether there is a new token. Concurrent requests share one renewal: a refresh token works only once. */
+function renewSession() {
+  pendingRenewal ??= refreshTokens().finally(() => { pendingRenewal = null; });
+  return pendingRenewal;
 }
 
-async function renew() {
+async function refreshTokens() {
   const refresh = sessionStorage.getItem(REFRESH);
   if (!refresh) return false;
   try {
-    keep(await request("/token/refresh", { body: { refresh } }));
+    storeTokens(await request("/token/refresh", { body: { refresh } }));
     return true;
   } catch (error) {
     if (error.status === 401) return false;
@@ -123,7 +123,7 @@ async function request(path, { body, bearer, signal, keepalive = false }) {
   const headers = { Accept: "application/json, application/problem+json" };
   if (body) headers["Content-Type"] = "application/json";
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
-  const deadline = AbortSignal.timeout(PATIENCE_MS);
+  const deadline = AbortSignal.timeout(TIMEOUT_MS);
   try {
     const response = await fetch(path, {
       method: body ? "POST" : "GET",
@@ -131,29 +131,29 @@ async function request(path, { body, bearer, signal, keepalive = false }) {
       body: body && JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
       keepalive,
-      cache: "no-cache", // always ask; the ETag makes an unchanged answer cheap
-      credentials: "omit", // the token is the only credential, whatever cookies the admin has left here
+      cache: "no-cache", // always revalidate; the ETag makes an unchanged response cheap
+      credentials: "omit", // the token is the only credential; ignore cookies of the admin
     });
-    return answerOf(response, await response.text());
+    return parseResponse(response, await response.text());
   } catch (error) {
     if (error instanceof ApiError || signal?.aborted) throw error;
-    throw unreachable(error);
+    throw connectionError(error);
   }
 }
 
-function answerOf(response, text) {
-  const answer = parsed(text);
-  if (response.ok && answer !== null) return answer;
+function parseResponse(response, text) {
+  const body = parseJson(text);
+  if (response.ok && body !== null) return body;
   throw new ApiError({
     title: "Something went wrong",
-    detail: `The server gave an answer this page cannot read (${response.status}).`,
+    detail: `The server sent a response that this page cannot read (${response.status}).`,
     request_id: response.headers.get("X-Request-ID") ?? "",
-    ...(response.ok ? {} : answer),
+    ...(response.ok ? {} : body),
     status: response.status,
   });
 }
 
-function parsed(text) {
+function parseJson(text) {
   try {
     return JSON.parse(text);
   } catch {
@@ -161,9 +161,9 @@ function parsed(text) {
   }
 }
 
-function unreachable(error) {
+function connectionError(error) {
   if (error.name === "TimeoutError") {
-    return new ApiError({ title: "This is taking too long", detail: "The server has not answered in time." });
+    return new ApiError({ title: "This is taking too long", detail: "The server did not respond in time. Try again in a moment." });
   }
   const detail = navigator.onLine
     ? "musicrec cannot be reached right now. Check your connection and try again."
@@ -173,7 +173,7 @@ function unreachable(error) {
 
 function uuid() {
   if (crypto.randomUUID) return crypto.randomUUID();
-  // Browsers keep randomUUID from plain http, where a phone meets a laptop on the same network.
+  // Browsers offer randomUUID only on https; on a local network this page may be opened by plain http.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;

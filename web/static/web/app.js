@@ -1,44 +1,44 @@
-// Which page is on the screen, and for whom.
+// Shows the page that the address names, or the sign-in form.
 
-import { onSessionEnd, signOut, signedIn } from "./api.js";
-import { forgetPicks, keptScroll, picksView, signInView, trackView } from "./views.js";
+import { onSessionEnd, signOut, isSignedIn } from "./api.js";
+import { forgetPicks, savedScroll, picksView, signInView, trackView } from "./views.js";
 
 const main = document.getElementById("view");
 const signOutButton = document.getElementById("sign-out");
 let page = new AbortController();
 
 function show(notice = "") {
-  page.abort(); // first, so that the page leaving can note where it was
+  page.abort(); // first, so that the page being left can save its scroll position
   page = new AbortController();
   document.title = "musicrec";
-  signOutButton.hidden = !signedIn();
+  signOutButton.hidden = !isSignedIn();
   const trackId = location.hash.match(/^#\/track\/(\d{1,15})$/)?.[1];
-  const [nodes, scroll] = content(trackId && Number(trackId), notice);
+  const [nodes, scroll] = pageContent(trackId && Number(trackId), notice);
   main.replaceChildren(...nodes);
   window.scrollTo(0, scroll);
 }
 
-function content(trackId, notice) {
-  if (!signedIn()) return [signInView({ notice, onSignedIn: arrive }), 0];
+function pageContent(trackId, notice) {
+  if (!isSignedIn()) return [signInView({ notice, onSignedIn: showAndFocus }), 0];
   if (trackId) return [trackView(page.signal, trackId), 0];
-  const scroll = keptScroll();
+  const scroll = savedScroll();
   return [picksView(page.signal), scroll];
 }
 
-/** A page changed under a screen reader is silent unless the focus moves into it. */
-function arrive(notice) {
+/** Move the focus into the new page, or a screen reader would not announce it. */
+function showAndFocus(notice) {
   show(notice);
   (main.querySelector("h1") ?? main).focus({ preventScroll: true });
 }
 
-function leave(notice = "") {
+function signOutAndShow(notice = "") {
   signOut();
   forgetPicks();
-  arrive(notice);
+  showAndFocus(notice);
 }
 
 history.scrollRestoration = "manual";
-onSessionEnd(() => leave("Your session has ended. Sign in again."));
-signOutButton.addEventListener("click", () => leave());
-window.addEventListener("hashchange", () => arrive());
+onSessionEnd(() => signOutAndShow("Your session has ended. Sign in again."));
+signOutButton.addEventListener("click", () => signOutAndShow());
+window.addEventListener("hashchange", () => showAndFocus());
 show();

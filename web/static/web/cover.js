@@ -1,8 +1,8 @@
-// A picture for every track: its cover, or a sleeve printed from its id, the same each time.
+// A picture for every track: its cover, or a sleeve generated from its id, always the same one.
 
 import { el, svg, webAddress } from "./dom.js";
 
-// Light end, dark end, ink.
+// Light and dark end of the gradient, colour of the motif.
 const PALETTES = [
   ["#f0a35e", "#7a2a35", "#fbe0b5"],
   ["#dd7a5c", "#35284a", "#f6cda6"],
@@ -22,28 +22,28 @@ export function cover(track, className = "cover") {
   const address = webAddress(track.cover_url);
   if (!address) frame.append(sleeve(track.track_id, track.title));
   else {
-    const printed = () => frame.replaceChildren(sleeve(track.track_id, track.title));
+    const showSleeve = () => frame.replaceChildren(sleeve(track.track_id, track.title));
     frame.append(el("img", {
-      error: printed, alt: "", width: 300, height: 300, loading: "lazy", referrerpolicy: "no-referrer", src: address,
+      error: showSleeve, alt: "", width: 300, height: 300, loading: "lazy", referrerpolicy: "no-referrer", src: address,
     }));
   }
   return frame;
 }
 
-/** The colour a track's page glows in. */
-export const tint = (trackId) => PALETTES[dice(trackId)(PALETTES.length)][0];
+/** The accent colour of a track's page. */
+export const tint = (trackId) => PALETTES[seededRandom(trackId)(PALETTES.length)][0];
 
-let printed = 0;
+let sleeveCount = 0;
 
 export function sleeve(trackId, title = "") {
-  const roll = dice(trackId);
+  const roll = seededRandom(trackId);
   const [light, dark, ink] = PALETTES[roll(PALETTES.length)];
   const motif = MOTIFS[roll(MOTIFS.length)];
-  const paint = `sleeve-${printed++}`;
+  const gradientId = `sleeve-${sleeveCount++}`;
   return svg("svg", { viewBox: "0 0 100 100", class: "sleeve", "aria-hidden": "true", focusable: "false" },
-    svg("linearGradient", { id: paint, x1: 0.6 + roll(40) / 100, y1: 0, x2: roll(30) / 100, y2: 1 },
+    svg("linearGradient", { id: gradientId, x1: 0.6 + roll(40) / 100, y1: 0, x2: roll(30) / 100, y2: 1 },
       svg("stop", { offset: 0, "stop-color": light }), svg("stop", { offset: 0.9, "stop-color": dark })),
-    svg("rect", { width: 100, height: 100, fill: `url(#${paint})` }),
+    svg("rect", { width: 100, height: 100, fill: `url(#${gradientId})` }),
     svg("g", { fill: ink, stroke: ink, "stroke-width": 0 }, ...motif(roll, dark)),
     svg("text", { x: 8, y: 91, class: "initials", fill: "#fff" }, initials(title)));
 }
@@ -53,8 +53,8 @@ function initials(title) {
   return words.slice(0, 2).map((word) => [...word][0]).join("").toLocaleUpperCase();
 }
 
-/** A small generator (mulberry32): neighbouring ids must not look alike. */
-function dice(seed) {
+/** Random numbers from a seed (mulberry32), so that neighbouring ids do not look alike. */
+function seededRandom(seed) {
   let state = Math.imul(seed + 1, 0x9e3779b1);
   return (sides) => {
     state = (state + 0x6d2b79f5) | 0;

@@ -1,16 +1,16 @@
-// Elements without markup: every string becomes a text node, so that no title can ever become code.
+// Elements are built without markup: every string becomes a text node, so that no title can inject code.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 export function el(tag, attributes = {}, ...children) {
-  return furnish(document.createElement(tag), attributes, children);
+  return addAttributes(document.createElement(tag), attributes, children);
 }
 
 export function svg(tag, attributes = {}, ...children) {
-  return furnish(document.createElementNS(SVG, tag), attributes, children);
+  return addAttributes(document.createElementNS(SVG, tag), attributes, children);
 }
 
-function furnish(node, attributes, children) {
+function addAttributes(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (typeof value === "function") node.addEventListener(name, value);
@@ -36,7 +36,7 @@ export function hiddenText(text) {
   return el("span", { class: "visually-hidden" }, text);
 }
 
-/** An address from the catalogue, or null where it is not one a picture or a preview may have. */
+/** Return an address of the catalogue if it is http(s), else null. */
 export function webAddress(text) {
   if (!text || !URL.canParse(text, location.href)) return null;
   const address = new URL(text, location.href);
@@ -44,12 +44,12 @@ export function webAddress(text) {
 }
 
 const announcer = document.getElementById("announcer");
-let quiet = 0;
+let hideTimer = 0;
 
-/** Says it to the eye and to the screen reader, and takes it away again. */
+/** Show a message for a few seconds, which screen readers announce too. */
 export function announce(text, tone = "good") {
-  clearTimeout(quiet);
+  clearTimeout(hideTimer);
   announcer.dataset.tone = tone;
   announcer.textContent = text;
-  quiet = setTimeout(() => { announcer.textContent = ""; }, 5000);
+  hideTimer = setTimeout(() => { announcer.textContent = ""; }, 5000);
 }

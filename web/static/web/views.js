@@ -1,34 +1,34 @@
-// The three pages. Each is made of elements at once and fills itself; its signal ends everything it still waits for.
+// The three pages. Each returns its elements at once and then loads its data; its signal cancels pending requests.
 
 import * as api from "./api.js";
 import { cardList, playedButton } from "./cards.js";
 import { cover, sleeve, tint } from "./cover.js";
 import { announce, el, icon, webAddress } from "./dom.js";
-import { emptyPanel, fill, ghostCards, ghostTrack, problemPoints } from "./region.js";
-import { degradedNotice, duration, picksBasis, similarBasis } from "./words.js";
+import { emptyPanel, fill, placeholderCards, placeholderTrack, problemPoints } from "./region.js";
+import { degradedNotice, duration, picksBasis, similarBasis } from "./texts.js";
 
 export function signInView({ notice, onSignedIn }) {
   const alert = el("div", { class: "form-alert", role: "alert", id: "sign-in-alert" }, notice);
   const username = field("username", "Username", { type: "text", autocomplete: "username", autocapitalize: "none", spellcheck: "false" });
   const password = field("password", "Password", { type: "password", autocomplete: "current-password" });
   const button = el("button", { class: "button strong wide", type: "submit" }, "Sign in");
-  const form = el("form", { class: "sign-in-form", "aria-labelledby": "page-title", submit: send },
+  const form = el("form", { class: "sign-in-form", "aria-labelledby": "page-title", submit: submitForm },
     alert, username.row, password.row, button);
 
-  async function send(event) {
+  async function submitForm(event) {
     event.preventDefault();
-    sending(true);
+    setBusy(true);
     try {
       await api.signIn(username.input.value.trim(), password.input.value);
       onSignedIn();
     } catch (error) {
-      sending(false);
+      setBusy(false);
       alert.replaceChildren(error.detail || error.title, ...problemPoints(error));
       password.input.select();
     }
   }
 
-  function sending(busy) {
+  function setBusy(busy) {
     if (busy) alert.replaceChildren();
     form.setAttribute("aria-busy", String(busy));
     button.disabled = busy;
@@ -47,45 +47,45 @@ function field(name, label, attributes) {
   return { input, row: el("div", { class: "field" }, el("label", { for: name }, label), input) };
 }
 
-// The answer last shown and how far it was scrolled, for the way back from a track. A play makes it out of date.
-let kept = null;
-export const forgetPicks = () => { kept = null; };
-export const keptScroll = () => kept?.scroll ?? 0;
+// The last shown slate and its scroll position, for the way back from a track. A play makes it outdated.
+let saved = null;
+export const forgetPicks = () => { saved = null; };
+export const savedScroll = () => saved?.scroll ?? 0;
 
 export function picksView(signal) {
   const basis = el("p", { class: "basis" });
   const notice = el("p", { class: "notice", hidden: true });
   const region = el("section", { "aria-labelledby": "page-title" });
-  const refresh = el("button", { class: "button quiet", type: "button", click: refreshed }, icon("refresh"), "Refresh");
+  const refresh = el("button", { class: "button quiet", type: "button", click: refreshPicks }, icon("refresh"), "Refresh");
 
-  function draw(answer) {
-    kept = { answer, scroll: 0 };
-    basis.textContent = picksBasis(answer);
-    notice.textContent = degradedNotice(answer);
-    notice.hidden = !answer.degraded;
-    if (answer.results.length === 0) {
+  function render(slate) {
+    saved = { slate, scroll: 0 };
+    basis.textContent = picksBasis(slate);
+    notice.textContent = degradedNotice(slate);
+    notice.hidden = !slate.degraded;
+    if (slate.results.length === 0) {
       return emptyPanel("Nothing here yet", "There are no tracks to recommend. Come back when the catalogue has some music in it.");
     }
-    return cardList(answer, { labelledBy: "page-title", heading: "h2", context: "picks", afterPlay: () => { forgetPicks(); load(); } });
+    return cardList(slate, { labelledBy: "page-title", heading: "h2", context: "picks", afterPlay: () => { forgetPicks(); load(); } });
   }
 
   const load = () => fill(region, signal, {
-    ask: api.picks,
-    draw,
-    waiting: () => ghostCards(6, "picks", "Loading your picks…"),
+    load: api.fetchPicks,
+    render,
+    placeholder: () => placeholderCards(6, "picks", "Loading your picks…"),
     onError: () => { forgetPicks(); basis.textContent = ""; notice.hidden = true; },
   });
 
-  async function refreshed() {
+  async function refreshPicks() {
     if (await load()) announce("Your picks are up to date.");
   }
 
-  if (kept) {
-    const { answer, scroll } = kept;
-    region.append(draw(answer));
-    kept.scroll = scroll;
+  if (saved) {
+    const { slate, scroll } = saved;
+    region.append(render(slate));
+    saved.scroll = scroll;
   } else load();
-  signal.addEventListener("abort", () => { if (kept) kept.scroll = window.scrollY; });
+  signal.addEventListener("abort", () => { if (saved) saved.scroll = window.scrollY; });
 
   return [
     el("div", { class: "page-head" }, el("h1", { id: "page-title", tabindex: "-1" }, "AI Picks for You"), refresh, basis),
@@ -99,19 +99,19 @@ export function trackView(signal, trackId) {
   const similar = el("div", { class: "similar" }, el("h2", { id: "similar-title" }, "Similar Tracks"), basis, list);
 
   fill(main, signal, {
-    ask: (s) => api.track(trackId, s),
-    draw: (track) => { similar.hidden = false; document.title = `${track.title} · musicrec`; return trackDetails(track); },
-    waiting: ghostTrack,
-    onError: () => { similar.hidden = true; }, // one thing gone wrong is said once
+    load: (trackSignal) => api.fetchTrack(trackId, trackSignal),
+    render: (track) => { similar.hidden = false; document.title = `${track.title} · musicrec`; return trackDetails(track); },
+    placeholder: placeholderTrack,
+    onError: () => { similar.hidden = true; }, // one error message is enough
   });
   fill(list, signal, {
-    ask: (s) => api.similar(trackId, s),
-    draw: (answer) => {
-      basis.textContent = similarBasis(answer);
-      if (answer.results.length === 0) return emptyPanel("Nothing alike yet", "We have not found a track like this one so far.");
-      return cardList(answer, { labelledBy: "similar-title", heading: "h3", context: "similar", afterPlay: forgetPicks });
+    load: (listSignal) => api.fetchSimilar(trackId, listSignal),
+    render: (slate) => {
+      basis.textContent = similarBasis(slate);
+      if (slate.results.length === 0) return emptyPanel("Nothing similar yet", "We have not found a track like this one so far.");
+      return cardList(slate, { labelledBy: "similar-title", heading: "h3", context: "similar", afterPlay: forgetPicks });
     },
-    waiting: () => ghostCards(4, "similar", "Loading similar tracks…"),
+    placeholder: () => placeholderCards(4, "similar", "Loading similar tracks…"),
   });
 
   const page = el("div", { class: "track-page" },

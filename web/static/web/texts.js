@@ -1,19 +1,19 @@
-// What the page says about an answer: what it is based on, and why it is not what was hoped for.
+// Texts about a slate: what it is based on, and why it is simpler than usual.
 
 const PICKS_BASIS = {
   personal: "From what you have been playing",
-  early: "From your first plays, and what is popular: a few more and this becomes yours",
-  random: "A walk through the catalogue: play a few tracks and this becomes yours",
-  none: "There is nothing to pick from yet",
+  early: "From your first plays and what is popular: play a few more to make this list yours",
+  random: "A random selection: play a few tracks to make this list yours",
+  none: "There are no tracks to recommend yet",
 };
 
 const POPULAR_BASIS = {
-  cold_user: "Popular right now: play a few tracks and this becomes yours",
-  no_consent: "Popular right now: you asked us to keep nothing of what you play",
+  cold_user: "Popular right now: play a few tracks to make this list yours",
+  no_consent: "Popular right now: you asked us not to store what you play",
   no_model: "Popular right now: personal picks are still being prepared",
   model_unavailable: "Popular right now",
-  no_known_tracks: "Popular right now: what you played is too new to build on yet",
-  nothing_new: "Popular right now: you have heard everything we would have picked",
+  no_known_tracks: "Popular right now: the tracks you played are too new for us to build on",
+  nothing_new: "Popular right now: you have already heard everything we would recommend",
 };
 
 export function picksBasis({ strategy, fallback_reason: reason }) {
@@ -24,21 +24,21 @@ export function picksBasis({ strategy, fallback_reason: reason }) {
 export function degradedNotice({ degraded, fallback_reason: reason }) {
   if (!degraded) return "";
   return reason === "model_unavailable"
-    ? "Personal picks are taking a short break, so this is a simpler list."
+    ? "Personal picks are unavailable for the moment, so this is a simpler list."
     : "This is a simpler list than usual.";
 }
 
 const SIMILAR_BASIS = {
   similar: "Played by the same listeners",
-  content: "Close in sound and tags: too few plays to compare yet",
+  content: "Similar in sound and tags: this track has too few plays to compare listeners yet",
 };
 
 export const similarBasis = ({ strategy }) => SIMILAR_BASIS[strategy] ?? "";
 
 const SOURCES = { popular: "Popular", content: "Similar sound", session: "Fits your session", random: "Surprise" };
 
-/** A word for the pick that came another way than the page as a whole. */
-export const sourceWord = (item, answer) => (item.source === answer.strategy ? "" : SOURCES[item.source] ?? "");
+/** The label of a track that came from another source than the rest of the slate. */
+export const sourceLabel = (item, slate) => (item.source === slate.strategy ? "" : SOURCES[item.source] ?? "");
 
 export function duration(ms) {
   if (!ms) return "";
