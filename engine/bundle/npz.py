@@ -1,8 +1,8 @@
-"""An ordinary uncompressed .npz whose arrays start on 64-byte boundaries, and a reader that maps them.
+"""An ordinary uncompressed .npz file whose arrays start on 64-byte boundaries, and a reader that maps it.
 
-`numpy.load` reads such a file as usual (its `mmap_mode` is silently ignored for npz). `map_npz` instead gives read-only
-views into one shared mapping: opening costs no copy, and all processes share one copy in the page cache. Alignment is
-padding in the zip local "extra" field, as Android's zipalign does it.
+`numpy.load` reads such a file as usual, but ignores `mmap_mode` for npz. `map_npz` returns read-only views of one
+shared mapping instead: opening copies nothing, and all processes share one copy in the page cache. The arrays are
+aligned by padding in the "extra" field of the local zip headers, as Android's zipalign does it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,15 @@ _CHUNK = 1 << 24
 
 
 class DamagedFile(Exception):
-    """The file is not what `save_npz` wrote: truncated, altered, or of another kind."""
+    """The file is not as `save_npz` wrote it: truncated, altered, or of another kind."""
 
 
 def save_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write `arrays` and fsync. Raises TypeError for an object array: pickles are neither written nor read."""
+    """Write arrays and fsync the file.
+
+    Raises:
+        TypeError: an array holds Python objects, which would have to be pickled.
+    """
     with open(path, "wb") as f:
         with zipfile.ZipFile(f, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for name, array in arrays.items():
@@ -45,9 +49,14 @@ def save_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def map_npz(path: Path, *, verify: bool = True) -> dict[str, NDArray[Any]]:
-    """Arrays by name, read-only, mapped. verify: compare every member's CRC-32, which reads the whole file once.
+    """Map a file and return its arrays by name, read-only.
 
-    Raises FileNotFoundError, or DamagedFile with the member and the fault.
+    Args:
+        verify: compare the CRC-32 of each member, which reads the whole file once.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFile: the message names the member and the fault.
     """
     with open(path, "rb") as f:
         try:
@@ -60,7 +69,7 @@ def map_npz(path: Path, *, verify: bool = True) -> dict[str, NDArray[Any]]:
         if member.header_offset != end:
             break
         arrays[_name(member)], end = _map_member(path, mapped, member, verify)
-    if end != archive.start_dir:  # members follow one another without a gap, then comes the directory
+    if end != archive.start_dir:  # members must follow each other without a gap, up to the directory
         raise DamagedFile(f"{path.name}: members are missing")
     return arrays
 
@@ -90,7 +99,7 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 
 def _map_member(path: Path, mapped: mmap.mmap, member: zipfile.ZipInfo, verify: bool) -> tuple[NDArray[Any], int]:
-    """The array, and where its member ends."""
+    """Return the array of a member, and the offset at which the member ends."""
 
     def damaged(fault: str) -> DamagedFile:
         return DamagedFile(f"{path.name}: {member.filename}: {fault}")

@@ -1,4 +1,4 @@
-"""The folder of versions. Data first, pointer last: replacing `current.json` is the one moment of change."""
+"""The folder of versions. A version is written completely before `current.json`, the pointer, is replaced."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ POINTER = "current.json"
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
 _TEMPORARY = ".tmp"
 LOAD_ERRORS = (DamagedFile, UnsupportedFormat, OSError, ValueError)
-"""What reading a version or the pointer may raise; ValueError is a version name that is none."""
+"""What reading a version or the pointer may raise; ValueError is for an invalid version name."""
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """Which version serves, and which served before it."""
+    """The version in service, and the one before it."""
 
     version: str
     previous: str | None = None
@@ -33,46 +33,59 @@ class Pointer:
 
 @dataclass(frozen=True)
 class VersionStore:
-    """Versions in `root`, a folder each. Callers hold a lock while they write; reading needs none."""
+    """The versions in `root`, a folder each. Callers hold a lock while they write; reading needs none."""
 
     root: Path
 
     def folder(self, version: str) -> Path:
+        """Return the folder of a version.
+
+        Raises:
+            ValueError: the name is not a version name, and might lead out of `root`.
+        """
         if not VERSION.fullmatch(version):
             raise ValueError(f"{version!r} is not a version name")
         return self.root / version
 
-    def write(self, bundle: ModelBundle, manifest: dict[str, Any], indexing: IndexConfig | None = None) -> Path:
-        """A complete folder for `bundle.version`, or none: written beside, fsynced, then renamed."""
+    def write(self, bundle: ModelBundle, manifest: dict[str, Any], index_config: IndexConfig | None = None) -> Path:
+        """Write the folder of `bundle.version` completely or not at all: under another name, fsynced, then renamed."""
         final = self.folder(str(bundle.version))
         temporary = final.with_name(final.name + _TEMPORARY)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        write_bundle(temporary, bundle, manifest, indexing)
+        write_bundle(temporary, bundle, manifest, index_config)
         _fsync_folder(temporary)
         os.rename(temporary, final)
         _fsync_folder(self.root)
         return final
 
     def load(self, version: str, *, verify: bool = True) -> ModelBundle:
-        """Raises FileNotFoundError, DamagedFile or UnknownFormat; the message names file and fault."""
+        """Load a version, with its arrays mapped.
+
+        Raises:
+            FileNotFoundError, DamagedFile, UnsupportedFormat: the message names the file and the fault.
+        """
         return read_bundle(self.folder(version), verify=verify)
 
     def manifest(self, version: str) -> dict[str, Any]:
         return read_manifest(self.folder(version))
 
     def size(self, version: str) -> int:
-        """Bytes on disk."""
+        """Return the bytes that a version takes on disk."""
         return sum(f.stat().st_size for f in self.folder(version).iterdir())
 
     def versions(self) -> list[str]:
-        """Complete versions, the oldest name first."""
+        """Return the names of the complete versions, in ascending order."""
         if not self.root.is_dir():
             return []
         return sorted(p.name for p in self.root.iterdir() if p.is_dir() and not p.name.endswith(_TEMPORARY))
 
     def pointer(self) -> Pointer | None:
-        """None where nothing was published yet. Raises DamagedFile where the pointer cannot be read."""
+        """Read the pointer; None if no version was published yet.
+
+        Raises:
+            DamagedFile: the pointer cannot be read; the message says what to do.
+        """
         try:
             content = json.loads((self.root / POINTER).read_bytes())
             pointer = Pointer(content["version"], content["previous"])
@@ -84,45 +97,54 @@ class VersionStore:
             raise DamagedFile(f"{POINTER}: {error}; publish a version again to replace it") from error
 
     def pointer_stamp(self) -> tuple[int, int, int] | None:
-        """Changes whenever the pointer is replaced; a single stat."""
+        """Return a value that changes whenever the pointer is replaced; it costs a single stat."""
         try:
-            s = os.stat(self.root / POINTER)
-        except OSError:  # reading the pointer will say what it is
+            stat = os.stat(self.root / POINTER)
+        except OSError:  # reading the pointer raises the error that matters
             return None
-        return s.st_mtime_ns, s.st_ino, s.st_size
+        return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
     def publish(self, version: str) -> Pointer:
-        """Point to `version`, which must load; the version pointed to until now becomes the previous one."""
+        """Put a version into service; the one in service until now becomes the previous one.
+
+        Raises:
+            FileNotFoundError, DamagedFile, UnsupportedFormat: the version cannot be loaded; nothing has changed.
+        """
         self.load(version)
-        before = self._pointer_or_none()
-        if before is None:
+        current = self._pointer_or_none()
+        if current is None:
             pointer = Pointer(version)
         else:
-            pointer = Pointer(version, before.previous if before.version == version else before.version)
+            pointer = Pointer(version, current.previous if current.version == version else current.version)
         temporary = self.root / (POINTER + _TEMPORARY)
         write_json(temporary, asdict(pointer))
         os.replace(temporary, self.root / POINTER)
         _fsync_folder(self.root)
         return pointer
 
-    def prune(self, keep: int, known: Sequence[str] | None = None) -> list[str]:
-        """Remove all but the newest `keep` versions, never the current nor the previous one; gives the removed.
+    def prune(self, keep: int, recorded: Sequence[str] | None = None) -> list[str]:
+        """Remove all but the newest versions, never the current or the previous one.
 
-        known: the versions to count, oldest first (default: all, by name); a complete folder not among them was left
-        by a killed run and goes too.
+        Args:
+            keep: how many to keep.
+            recorded: the versions to count, oldest first; by default all, by name. A folder that is not among them
+                was left by a killed run and is removed too.
+
+        Returns:
+            the versions removed.
         """
         pointer = self._pointer_or_none()
         safe = {pointer.version, pointer.previous} if pointer else set()
         versions = self.versions()
-        recorded = versions if known is None else [v for v in known if v in versions]
-        safe |= set(recorded[len(recorded) - keep :] if keep < len(recorded) else recorded)
+        counted = versions if recorded is None else [v for v in recorded if v in versions]
+        safe |= set(counted[len(counted) - keep :] if keep < len(counted) else counted)
         removed = [v for v in versions if v not in safe]
         for version in removed:
             shutil.rmtree(self.folder(version))
         return removed
 
     def remove_unfinished(self) -> None:
-        """Remove what a killed writer left unfinished."""
+        """Remove the temporary files that a killed run has left."""
         for leftover in self.root.glob("*" + _TEMPORARY):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 

@@ -25,7 +25,7 @@ def ids(bundle: ModelBundle, query: Query, policy: Policy = PERSONAL) -> list[in
     return [p.track_id for p in recommend(bundle, query, policy).picks]
 
 
-def test_the_chain_goes_on_where_a_source_has_no_more() -> None:
+def test_the_next_source_fills_the_places_that_a_source_leaves_empty() -> None:
     ranking = recommend(UNTRAINED, Query(limit=5), PERSONAL)
     assert [p.source for p in ranking.picks] == ["popular"] * 3 + ["random"] * 2
     assert [(p.track_id, p.score) for p in ranking.picks[:3]] == [(3, 90), (5, 50), (7, 50)]
@@ -36,13 +36,13 @@ def test_excluded_tracks_are_left_out_by_every_source() -> None:
     assert not {3, 1, 2} & set(ids(UNTRAINED, Query(limit=30, exclude=np.array([3, 1, 2, 999]))))
 
 
-def test_pseudo_random_is_the_same_for_a_seed_and_differs_between_seeds() -> None:
+def test_the_pseudo_random_order_depends_on_the_seed_alone() -> None:
     first, again, other = (ids(UNTRAINED, Query(limit=30, seed=s), Policy("r", ("random",))) for s in (1, 1, 2))
     assert first == again != other
     assert sorted(first) == sorted(other) == list(range(1, 31))
 
 
-def test_a_listener_who_played_everything_gets_repeats_and_it_says_so() -> None:
+def test_a_listener_who_has_played_everything_gets_repeats() -> None:
     ranking = recommend(UNTRAINED, Query(limit=4, exclude=np.arange(1, 31)), POPULAR)
     assert (len(ranking.picks), ranking.repeats) == (4, True)
 
@@ -53,11 +53,11 @@ def test_a_track_is_never_similar_to_itself() -> None:
     assert 104 not in ids(TRAINED, Query(limit=50, track_id=104, exclude=np.array([104])), SIMILAR)
 
 
-def test_an_unknown_track_has_no_similar_ones() -> None:
+def test_an_unknown_track_has_no_similar_tracks() -> None:
     assert ids(TRAINED, Query(limit=4, track_id=999), SIMILAR) == []
 
 
-def test_an_empty_catalogue_gives_an_empty_page() -> None:
+def test_an_empty_catalogue_gives_an_empty_ranking() -> None:
     ranking = recommend(EMPTY, Query(limit=5), PERSONAL)
     assert (ranking.picks, ranking.strategy, ranking.repeats) == ([], "none", False)
 
@@ -71,7 +71,7 @@ def test_an_empty_catalogue_gives_an_empty_page() -> None:
     forbidden=st.lists(st.integers(0, 130), max_size=40),
     policy=st.sampled_from([PERSONAL, EARLY, POPULAR]),
 )
-def test_never_empty_never_twice_never_longer_than_asked(
+def test_a_ranking_is_never_empty_has_no_duplicates_and_at_most_limit_tracks(
     bundle: ModelBundle,
     limit: int,
     seed: int,
@@ -91,7 +91,7 @@ def test_never_empty_never_twice_never_longer_than_asked(
     assert not left or not set(page) & set(played)
 
 
-def test_the_less_is_known_of_a_listener_the_more_counts_what_is_popular() -> None:
+def test_popularity_counts_more_the_shorter_the_history() -> None:
     """An even listener of two tracks; odd tracks are as popular as even ones, so that taste alone tells them apart."""
     past = listener_history([104, 108])
     even = [
@@ -108,7 +108,7 @@ def test_the_less_is_known_of_a_listener_the_more_counts_what_is_popular() -> No
 
 
 @pytest.mark.parametrize("trainer", [ItemKNN(), RP3Beta()])
-def test_what_refusals_speak_against_is_not_offered_as_theirs(trainer: Trainer) -> None:
+def test_tracks_that_only_dislikes_speak_against_are_not_personal_candidates(trainer: Trainer) -> None:
     bundle = train_checkerboard(trainer=trainer).bundle
     query = Query(
         limit=15, history=listener_history([100, 102], disliked=[101, 103]), exclude=np.array([100, 101, 102, 103])

@@ -1,4 +1,4 @@
-"""Inverted lists of faiss: as good as an exact search, and never in the way of one."""
+"""The approximate indexes of faiss: their recall, and exact search where they are missing."""
 
 import logging
 from pathlib import Path
@@ -23,8 +23,8 @@ TRACKS, LISTENERS, FACTORS = 6000, 200, 16
 IVF = IndexConfig("ivf")
 
 
-def flat_world() -> ModelBundle:
-    """Clusters of tracks whose factors are about equally long, so that an exact search must look at nearly all."""
+def make_bundle_of_equal_norms() -> ModelBundle:
+    """Build clusters of tracks with about equal norms, so that an exact search must look at nearly all."""
     rng = np.random.default_rng(3)
     centres = rng.standard_normal((60, FACTORS))
     tracks = centres[rng.integers(60, size=TRACKS)] + 0.4 * rng.standard_normal((TRACKS, FACTORS))
@@ -42,7 +42,7 @@ def flat_world() -> ModelBundle:
 
 @pytest.fixture(scope="module")
 def exact() -> ModelBundle:
-    return flat_world()
+    return make_bundle_of_equal_norms()
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +72,14 @@ def ids(rng: np.random.Generator, share: float) -> np.ndarray:
     return np.flatnonzero(rng.random(TRACKS) < share) * 2 + 1
 
 
-@pytest.mark.parametrize("held_back", [0.0, 0.5, 0.98])
+@pytest.mark.parametrize("excluded_share", [0.0, 0.5, 0.98])
 @pytest.mark.parametrize("policy", [PERSONAL, SIMILAR])
-def test_what_is_held_back_costs_no_recall(
-    exact: ModelBundle, indexed: ModelBundle, policy: Policy, held_back: float
+def test_exclusions_cost_no_recall(
+    exact: ModelBundle, indexed: ModelBundle, policy: Policy, excluded_share: float
 ) -> None:
     rng = np.random.default_rng(1)
-    unavailable = ids(rng, held_back)
-    asked = [
+    unavailable = ids(rng, excluded_share)
+    queries = [
         Query(
             limit=20,
             user_row=user,
@@ -90,27 +90,27 @@ def test_what_is_held_back_costs_no_recall(
         )
         for user in range(100)
     ]
-    assert recall(exact, indexed, asked, policy) >= 0.98
-    for query in asked[:10]:
+    assert recall(exact, indexed, queries, policy) >= 0.98
+    for query in queries[:10]:
         out = {*query.exclude.tolist(), *query.forbidden.tolist(), *unavailable.tolist()}
         assert not out & {p.track_id for p in recommend(indexed, query, policy).picks}
 
 
-def test_blocking_what_is_nearest_costs_no_recall(exact: ModelBundle, indexed: ModelBundle) -> None:
-    asked = []
+def test_blocking_the_nearest_tracks_costs_no_recall(exact: ModelBundle, indexed: ModelBundle) -> None:
+    queries = []
     for user in range(60):
         nearest = recommend(exact, Query(limit=400, user_row=user), PERSONAL).picks
-        asked.append(Query(limit=20, user_row=user, forbidden=np.array([pick.track_id for pick in nearest])))
-    assert recall(exact, indexed, asked, PERSONAL) >= 0.98
+        queries.append(Query(limit=20, user_row=user, forbidden=np.array([pick.track_id for pick in nearest])))
+    assert recall(exact, indexed, queries, PERSONAL) >= 0.98
 
 
-def test_popularity_beside_the_factors_is_found_too(exact: ModelBundle, indexed: ModelBundle) -> None:
+def test_blends_with_popularity_have_the_same_recall(exact: ModelBundle, indexed: ModelBundle) -> None:
     rng = np.random.default_rng(2)
-    asked = [
+    queries = [
         Query(limit=20, history=listener_history(ids(rng, 0.001)), personal_weight=trust)
         for trust in np.linspace(0.1, 1, 50)
     ]
-    assert recall(exact, indexed, asked, EARLY) >= 0.98
+    assert recall(exact, indexed, queries, EARLY) >= 0.98
 
 
 def test_scores_are_exact(exact: ModelBundle, indexed: ModelBundle) -> None:
@@ -119,7 +119,9 @@ def test_scores_are_exact(exact: ModelBundle, indexed: ModelBundle) -> None:
     np.testing.assert_allclose([p.score for p in picks], [expected[p.track_id] for p in picks], atol=2e-6)
 
 
-def test_a_damaged_index_is_left_out(exact: ModelBundle, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_index_is_replaced_by_exact_search(
+    exact: ModelBundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     versions = VersionStore(tmp_path)
     folder = versions.write(exact, {}, IVF)
     content = bytearray((folder / "personal.faiss").read_bytes())
@@ -135,7 +137,7 @@ def test_a_damaged_index_is_left_out(exact: ModelBundle, tmp_path: Path, caplog:
     )
 
 
-def test_without_the_library_nothing_is_missing(
+def test_without_faiss_no_index_is_written_and_a_warning_is_logged(
     exact: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(index_files, "find_spec", lambda name: None)
@@ -144,7 +146,7 @@ def test_without_the_library_nothing_is_missing(
     assert "install requirements-faiss.txt; searching exactly" in caplog.text
 
 
-def test_no_index_where_the_catalogue_is_small_or_most_of_it_is_left_out(
+def test_no_index_for_a_small_catalogue_or_if_an_exact_search_skips_most_tracks(
     exact: ModelBundle, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert IndexConfig("exact", 0).choose_indexes(exact) == []

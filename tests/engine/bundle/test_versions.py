@@ -27,8 +27,8 @@ from tests.engine.factories import checkerboard, have_same_arrays, train_checker
 TRAINED = train_checkerboard()
 
 
-def blended() -> ModelBundle:
-    """Of four parts: neighbours, factors, nothing, neighbours."""
+def make_ensemble_bundle() -> ModelBundle:
+    """Build a bundle of four components: neighbours, factors, popularity, neighbours."""
     plays = checkerboard()
     users, items = IdMap.from_ids(plays.user), IdMap.from_ids(np.arange(100, 121))
     pairs = UserItemPairs.from_plays(plays, users, items)
@@ -61,7 +61,7 @@ def write(store: VersionStore, *versions: str) -> None:
         store.write(replace(TRAINED.bundle, version=version), TRAINED.manifest)
 
 
-def test_what_is_written_is_what_is_loaded(store: VersionStore) -> None:
+def test_a_version_is_loaded_as_it_was_written(store: VersionStore) -> None:
     write(store, "v1")
     loaded = store.load("v1")
     assert have_same_arrays(loaded, TRAINED.bundle)
@@ -72,8 +72,8 @@ def test_what_is_written_is_what_is_loaded(store: VersionStore) -> None:
         np.testing.assert_array_equal(plain["item_factors"], TRAINED.bundle.item_factors)
 
 
-def test_a_blend_is_loaded_with_the_neighbours_of_each_part(store: VersionStore) -> None:
-    bundle = blended()
+def test_an_ensemble_is_loaded_with_the_neighbours_of_each_component(store: VersionStore) -> None:
+    bundle = make_ensemble_bundle()
     store.write(bundle, {})
     loaded = store.load("v1")
     assert have_same_arrays(loaded, bundle)
@@ -84,7 +84,7 @@ def test_a_blend_is_loaded_with_the_neighbours_of_each_part(store: VersionStore)
 
 
 def test_neighbours_with_a_flipped_bit_are_refused(store: VersionStore) -> None:
-    bundle = blended()
+    bundle = make_ensemble_bundle()
     model = store.write(bundle, {}) / "model.npz"
     assert bundle.neighbours[0] is not None
     content, weights = bytearray(model.read_bytes()), bundle.neighbours[0].weights.tobytes()
@@ -106,10 +106,10 @@ def test_neighbours_with_a_flipped_bit_are_refused(store: VersionStore) -> None:
         ("neighbours9_weights", lambda a: np.zeros(3, np.float32)),
     ],
 )
-def test_neighbours_that_do_not_fit_are_refused(
+def test_neighbours_of_the_wrong_shape_are_refused(
     store: VersionStore, name: str, spoilt: Callable[[NDArray[Any]], NDArray[Any]] | None
 ) -> None:
-    model = store.write(blended(), {}) / "model.npz"
+    model = store.write(make_ensemble_bundle(), {}) / "model.npz"
     arrays = {n: np.array(a) for n, a in map_npz(model).items()}
     before = arrays.pop(name, np.zeros(0))
     save_npz(model, arrays if spoilt is None else arrays | {name: spoilt(before)})
@@ -117,7 +117,7 @@ def test_neighbours_that_do_not_fit_are_refused(
         store.load("v1")
 
 
-def test_the_pointer_remembers_the_version_before(store: VersionStore) -> None:
+def test_the_pointer_contains_the_previous_version(store: VersionStore) -> None:
     write(store, "v1", "v2")
     assert store.pointer() is None
     assert store.publish("v1") == Pointer("v1", None)
@@ -139,7 +139,7 @@ def test_a_version_that_does_not_load_is_not_published(store: VersionStore) -> N
     assert store.pointer() == Pointer("v1", None)
 
 
-def test_pruning_keeps_the_newest_and_never_takes_the_one_in_service_or_the_one_before(store: VersionStore) -> None:
+def test_pruning_keeps_the_newest_the_current_and_the_previous_version(store: VersionStore) -> None:
     write(store, "v1", "v2", "v3", "v4", "v5")
     store.publish("v1")
     store.publish("v2")
@@ -147,13 +147,13 @@ def test_pruning_keeps_the_newest_and_never_takes_the_one_in_service_or_the_one_
     assert store.versions() == ["v1", "v2", "v4", "v5"]
 
 
-def test_pruning_takes_folders_that_no_run_recorded(store: VersionStore) -> None:
+def test_pruning_removes_folders_that_no_run_recorded(store: VersionStore) -> None:
     write(store, "v1", "v2", "v3")
     store.publish("v1")
-    assert store.prune(keep=5, known=["v1", "v2"]) == ["v3"]
+    assert store.prune(keep=5, recorded=["v1", "v2"]) == ["v3"]
 
 
-def test_sweeping_takes_only_what_is_unfinished(store: VersionStore) -> None:
+def test_only_unfinished_files_are_removed(store: VersionStore) -> None:
     write(store, "v1")
     store.publish("v1")
     (store.root / "v2.tmp").mkdir()
@@ -163,13 +163,13 @@ def test_sweeping_takes_only_what_is_unfinished(store: VersionStore) -> None:
     assert sorted(p.name for p in store.root.iterdir()) == ["current.json", "v1"]
 
 
-def test_an_unfinished_folder_is_no_version(store: VersionStore) -> None:
+def test_an_unfinished_folder_is_not_a_version(store: VersionStore) -> None:
     (store.root / "v9.tmp").mkdir(parents=True)
     assert store.versions() == []
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 3}', '{"version": "../x", "previous": null}'])
-def test_a_pointer_that_cannot_be_read_says_the_remedy(store: VersionStore, content: str) -> None:
+def test_the_error_of_an_unreadable_pointer_says_what_to_do(store: VersionStore, content: str) -> None:
     store.root.mkdir()
     (store.root / "current.json").write_text(content)
     with pytest.raises(DamagedFile, match="publish a version again"):
@@ -177,7 +177,7 @@ def test_a_pointer_that_cannot_be_read_says_the_remedy(store: VersionStore, cont
 
 
 @pytest.mark.parametrize("other", [1, 99, None])
-def test_another_format_says_the_remedy(store: VersionStore, other: int | None) -> None:
+def test_the_error_of_another_format_says_what_to_do(store: VersionStore, other: int | None) -> None:
     write(store, "v1")
     path = store.folder("v1") / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": other}))
@@ -187,7 +187,7 @@ def test_another_format_says_the_remedy(store: VersionStore, other: int | None) 
         store.load("v1")
 
 
-def test_a_version_of_the_format_before_is_put_in_order_when_it_is_loaded(
+def test_a_version_of_format_2_is_sorted_when_it_is_loaded(
     store: VersionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(store, "new")
@@ -202,7 +202,7 @@ def test_a_version_of_the_format_before_is_put_in_order_when_it_is_loaded(
 
 
 @pytest.mark.parametrize("damage", [{"rows": np.int64}, {"norms": np.float64}])
-def test_an_order_of_another_form_is_refused(store: VersionStore, damage: dict[str, Any]) -> None:
+def test_sorted_items_of_the_wrong_dtype_are_refused(store: VersionStore, damage: dict[str, Any]) -> None:
     [(name, dtype)] = damage.items()
     bundle = replace(TRAINED.bundle, version="v1")
     object.__setattr__(bundle.norm_sorted_items, name, getattr(bundle.norm_sorted_items, name).astype(dtype))

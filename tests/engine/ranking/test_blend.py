@@ -24,14 +24,14 @@ from tests.engine.factories import checkerboard, listener_history
 ALL = np.ones(4, bool)
 
 
-def test_scores_are_standardised_over_what_is_offered() -> None:
+def test_scores_are_standardized_over_the_offered_tracks() -> None:
     offered = np.array([True, True, True, False])
     page = standardize_scores(np.array([[1, 2, 3, 99], [5, 5, 5, 5]], np.float32), offered)
     np.testing.assert_allclose(page[0, :3], [-1.2247, 0, 1.2247], atol=1e-4)
     assert page[1].tolist() == [0, 0, 0, 0]
 
 
-def test_one_part_keeps_its_scale_and_offers_nothing_it_is_silent_about() -> None:
+def test_a_single_component_keeps_its_scale_and_never_offers_zeros() -> None:
     only, offered = np.array([[0.3, 0, 0.1, 0.2]], np.float32), np.array([True, True, True, False])
     page = blend_scores([only], np.ones((1, 1), np.float32), offered)
     assert page is not None
@@ -39,7 +39,7 @@ def test_one_part_keeps_its_scale_and_offers_nothing_it_is_silent_about() -> Non
     assert np.isneginf(page[0, [1, 3]]).all()
 
 
-def test_a_part_that_knows_nothing_leaves_the_answer_to_the_others() -> None:
+def test_a_component_without_scores_leaves_the_blend_to_the_others() -> None:
     one, weights = np.array([[4, 3, 2, 1]], np.float32), np.array([[0.5, 0.5]], np.float32)
     alone, together = blend_scores([one, None], weights, ALL), blend_scores([None, None], weights, ALL)
     assert alone is not None
@@ -48,7 +48,7 @@ def test_a_part_that_knows_nothing_leaves_the_answer_to_the_others() -> None:
 
 
 @given(st.integers(0, 10_000))
-def test_neighbours_vote_as_the_product_of_matrices(seed: int) -> None:
+def test_votes_equal_the_product_with_the_matrix_of_neighbours(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights = sp.random(12, 12, 0.3, "csr", np.float32, rng)
     rows = np.flatnonzero(rng.random(12) < 0.4)
@@ -62,7 +62,7 @@ def test_neighbours_vote_as_the_product_of_matrices(seed: int) -> None:
     np.testing.assert_allclose(everywhere, (row @ weights).toarray()[0], rtol=1e-5, atol=1e-6)
 
 
-def test_a_listener_is_served_what_the_recipe_was_judged_on() -> None:
+def test_serving_scores_equal_those_of_the_evaluation() -> None:
     """Every part by the current plays, one listener at a time: as `Fitted.scorer` says for all of them at once."""
     plays = checkerboard(30)
     users, items = IdMap.from_ids(plays.user), IdMap.from_ids(np.arange(100, 130))
@@ -95,7 +95,7 @@ def test_a_listener_is_served_what_the_recipe_was_judged_on() -> None:
         np.testing.assert_allclose(folded, expected[user], rtol=0.05, atol=0.05)  # CG has not quite converged
 
 
-def test_a_version_of_neighbours_alone_answers_everything() -> None:
+def test_a_version_with_neighbours_only_answers_every_source() -> None:
     plays = checkerboard(20)
     users, items = IdMap.from_ids(plays.user), IdMap.from_ids(np.arange(100, 121))
     pairs = UserItemPairs.from_plays(plays, users, items)

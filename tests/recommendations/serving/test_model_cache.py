@@ -16,7 +16,7 @@ from recommendations.serving.model_cache import model_cache
 from recommendations.training.publish import publish
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
-from tests.engine.bundle.test_ann_index import flat_world
+from tests.engine.bundle.test_ann_index import make_bundle_of_equal_norms
 from tests.people import Catalogue
 
 
@@ -191,7 +191,7 @@ def test_a_version_that_can_be_read_again_resolves_the_alarm(
 def test_an_index_that_is_cut_short_in_use_is_not_read_again() -> None:
     pytest.importorskip("faiss")
     versions = version_store()
-    folder = versions.write(flat_world(), {"report": {}}, IndexConfig("ivf"))
+    folder = versions.write(make_bundle_of_equal_norms(), {"report": {}}, IndexConfig("ivf"))
     versions.publish("v1")
     assert model_cache.current().bundle.ann_indexes.keys() == {"personal", "similar"}
     cut_short(folder / "similar.faiss")
