@@ -1,0 +1,48 @@
+"""A version that goes into service makes the workers precompute rankings."""
+
+from typing import Any
+
+import pytest
+from kombu.exceptions import OperationalError
+
+from recommendations import services
+from recommendations.version_store import version_in_service
+from tests.people import Catalogue
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, settings: Any, catalogue: Catalogue) -> list[list[str]]:
+    """The arguments of the precomputations that were started."""
+    arguments: list[list[str]] = []
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:9/0"
+    monkeypatch.setattr(services, "is_enabled", lambda: True)
+    monkeypatch.setattr(services.precompute_active, "apply_async", lambda args, retry: arguments.append(args))
+    catalogue.checkerboard()
+    return arguments
+
+
+def test_training_publishing_and_rolling_back_start_it(started: list[list[str]]) -> None:
+    services.train_model("test")
+    first = str(version_in_service())
+    services.train_model("test", force=True)
+    second = str(version_in_service())
+    assert services.roll_back() == first
+    services.publish_version(second)
+    assert started == [[first], [second], [first], [second]]
+
+
+def test_a_run_that_publishes_nothing_does_not_start_it(started: list[list[str]]) -> None:
+    services.train_model("test")
+    assert services.train_model("test").status == "Unchanged"
+    assert len(started) == 1
+
+
+def test_an_unavailable_broker_does_not_fail_the_publication(
+    started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(args: list[str], retry: bool) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(services.precompute_active, "apply_async", refuse)
+    assert services.train_model("test").status == "Published"
+    assert version_in_service() is not None
