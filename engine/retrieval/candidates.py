@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,7 @@ from engine.bundle.workspace import SearchWorkspace
 from engine.data.user_item_pairs import UserItemPairs
 from engine.retrieval.exact_search import TopK
 
-
-def _no_ids() -> NDArray[np.int64]:
-    return np.zeros(0, np.int64)
+_no_ids: Callable[[], NDArray[np.int64]] = partial(np.zeros, 0, np.int64)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
