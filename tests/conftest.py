@@ -14,7 +14,7 @@ from experiments.exposures.log import slate_log
 from recommendations.serving.filters import unavailable_tracks
 from recommendations.serving.model_cache import model_cache
 from recommendations.serving.response_cache import response_cache
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tracks.card_cache import track_card_cache
 
 # The duration of an example depends on what else the machine does.
@@ -67,8 +67,8 @@ def bob(db: None) -> User:
 
 
 @pytest.fixture
-def catalogue(db: None) -> Catalogue:
-    return Catalogue()
+def catalogue(db: None) -> CatalogueFactory:
+    return CatalogueFactory()
 
 
 @pytest.fixture

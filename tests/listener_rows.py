@@ -14,7 +14,7 @@ from django.db import models
 
 from access.models import User
 from interactions.models import EventBatch
-from tests.people import NOON, Catalogue
+from tests.people import NOON, CatalogueFactory
 from tracks.models import Track
 
 
@@ -28,7 +28,7 @@ def listener_foreign_keys() -> Iterator[tuple[type[models.Model], Any]]:
                 yield model, field
 
 
-def create_rows_about(user: User, catalogue: Catalogue) -> set[str]:
+def create_rows_about(user: User, catalogue: CatalogueFactory) -> set[str]:
     """Create the rows and return the names of the tables that now have a row about `user`."""
     track = catalogue.tracks(1)[0]
     Group.objects.get_or_create(name="friends")

@@ -26,7 +26,7 @@ def store_track(**fields: Any) -> Track:
     return track
 
 
-class Catalogue:
+class CatalogueFactory:
     """Creates tracks of one artist, and plays of them."""
 
     def __init__(self) -> None:

@@ -40,7 +40,7 @@ from recommendations.serving.model_cache import model_cache
 from recommendations.training.run import run_training
 from tests.engine.factories import train_checkerboard
 from tests.engine.models.contract import PersonalFamilyContract
-from tests.people import Catalogue, store_track
+from tests.people import CatalogueFactory, store_track
 from tracks.models import Track
 
 PAGE = ROOT / "docs" / "explanation" / "extending.md"
@@ -132,7 +132,7 @@ def registries() -> Iterator[None]:
 
 
 @pytest.fixture
-def world(catalogue: Catalogue) -> tuple[list[User], list[Track]]:
+def world(catalogue: CatalogueFactory) -> tuple[list[User], list[Track]]:
     """A checkerboard of 20 listeners and tracks, with a version in service."""
     users_and_tracks = catalogue.checkerboard()
     assert run_training("test").status == "Published"
@@ -188,7 +188,10 @@ def test_a_new_source_obeys_the_filters(
 
 @pytest.mark.usefixtures("registries")
 def test_a_new_policy_with_a_new_reranker_is_served(
-    service: APIClient, catalogue: Catalogue, world: tuple[list[User], list[Track]], monkeypatch: pytest.MonkeyPatch
+    service: APIClient,
+    catalogue: CatalogueFactory,
+    world: tuple[list[User], list[Track]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     users, tracks = world
     catalogue.play(users[1], tracks[10])  # track 10 has one listener more than the other even tracks
@@ -222,7 +225,7 @@ def test_a_new_family_is_trained_stored_and_searched() -> None:
 
 @pytest.mark.usefixtures("registries")
 def test_a_new_family_is_trained_and_served_by_its_setting(
-    service: APIClient, catalogue: Catalogue, settings: Any
+    service: APIClient, catalogue: CatalogueFactory, settings: Any
 ) -> None:
     register(CommonListeners)
     settings.MUSICREC = settings.MUSICREC | {"FAMILY": "common_listeners"}
@@ -252,7 +255,7 @@ def test_a_new_format_of_data_sets_is_imported(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("registries")
 def test_a_new_format_of_listening_histories_is_detected_and_imported(
-    alice: User, catalogue: Catalogue, tmp_path: Path
+    alice: User, catalogue: CatalogueFactory, tmp_path: Path
 ) -> None:
     register_history_importer(DIARY)
     track = store_track(title="Dawn", artist=catalogue.artist)

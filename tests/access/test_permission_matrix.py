@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 
 from access.listen_tokens import create_listen_token
 from access.models import Scope, User
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tracks.models import Track
 
 PRINCIPALS = ("nobody", "other", "own", "bare key", "key", "staff", "scrobbler")
@@ -90,7 +90,7 @@ def everything() -> list[tuple[str, Any]]:
 
 @pytest.fixture
 def clients(
-    catalogue: Catalogue,
+    catalogue: CatalogueFactory,
     alice: User,
     bob: User,
     as_listener: Callable[[User], APIClient],

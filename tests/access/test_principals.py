@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 from access.models import ServiceKey, User
 from access.services import create_service_key, get_or_create_user_ids, revoke_service_keys
 from tests.conftest import assert_problem
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 OPEN = ["/health/live", "/health/ready", "/schema", "/schema/docs", "/"]
 OF_A_LISTENER = ["/recommend/user/{id}/ml", "/recommend/user/{id}"]
@@ -44,7 +44,7 @@ def test_a_token_reads_its_own_listener_and_gets_404_for_others(
         assert_problem(api.get(path.format(id=other)), 404)
 
 
-def test_a_key_is_limited_to_its_scopes(catalogue: Catalogue, as_service_with: Callable[..., APIClient]) -> None:
+def test_a_key_is_limited_to_its_scopes(catalogue: CatalogueFactory, as_service_with: Callable[..., APIClient]) -> None:
     track = catalogue.tracks(1)[0].pk
     calls = {
         "recommend": lambda api: api.get("/recommend/user/1/ml"),

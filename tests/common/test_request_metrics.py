@@ -16,7 +16,7 @@ from access.models import User
 from common.http.request_metrics import RequestMetricsMiddleware, format_server_timing
 from musicrec.health import LiveView
 from recommendations import metrics
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 
 def timed_view(request: Any, number: int) -> HttpResponse:
@@ -60,7 +60,7 @@ def test_a_request_is_counted_by_the_name_of_its_url_and_its_strategy() -> None:
 
 
 def test_a_view_hands_over_the_strategy_of_its_answer(
-    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+    alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     track, api = catalogue.tracks(3)[0], as_listener(alice)
     with one_more("similar", 200, "content"):  # they share their artist

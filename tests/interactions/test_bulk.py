@@ -4,10 +4,10 @@ from datetime import timedelta
 from access.models import User
 from interactions.bulk import NewInteraction, insert_interactions
 from interactions.models import Interaction
-from tests.people import NOON, Catalogue
+from tests.people import NOON, CatalogueFactory
 
 
-def test_inserted_rows_are_read_back_as_they_were_written(alice: User, catalogue: Catalogue) -> None:
+def test_inserted_rows_are_read_back_as_they_were_written(alice: User, catalogue: CatalogueFactory) -> None:
     track = catalogue.tracks(1)[0]
     hostile = "tab\t newline\n backslash\\ quote' \\N ünï 🎵"
     row = NewInteraction(

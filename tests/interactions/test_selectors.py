@@ -7,11 +7,11 @@ from django.db import connection
 from access.models import User
 from interactions.selectors import _HISTORY_QUERY, load_history
 from interactions.training_data import iter_play_chunks
-from tests.people import NOON, Catalogue
+from tests.people import NOON, CatalogueFactory
 
 
 def test_a_history_takes_one_query_and_has_one_pair_per_track(
-    alice: User, catalogue: Catalogue, django_assert_num_queries: Any
+    alice: User, catalogue: CatalogueFactory, django_assert_num_queries: Any
 ) -> None:
     one, two, three = catalogue.tracks(3)
     catalogue.play(alice, one, one, milestone=10, is_completed=False)
@@ -52,7 +52,7 @@ def test_an_unknown_listener_has_an_empty_history() -> None:
     assert (load_history(999).interactions, len(load_history(999).pairs)) == (0, 0)
 
 
-def test_training_and_serving_compute_the_same_stamp(alice: User, catalogue: Catalogue) -> None:
+def test_training_and_serving_compute_the_same_stamp(alice: User, catalogue: CatalogueFactory) -> None:
     """Half seconds, and plays before 1970, are rounded alike by training and serving."""
     catalogue.play(alice, *catalogue.tracks(2), at=NOON + timedelta(microseconds=500_001))
     [chunk] = iter_play_chunks()

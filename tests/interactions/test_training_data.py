@@ -12,13 +12,13 @@ from engine.data.plays import Plays, Signal
 from interactions import training_data
 from interactions.models import Interaction
 from interactions.training_data import iter_play_chunks
-from tests.people import NOON, Catalogue, store_interaction
+from tests.people import NOON, CatalogueFactory, store_interaction
 
 KINDS = list(Interaction.Kind.values)
 
 
 @pytest.fixture
-def users(catalogue: Catalogue) -> list[User]:
+def users(catalogue: CatalogueFactory) -> list[User]:
     """Six listeners with interactions of every kind and gaps between the ids; the first two are not learnt from."""
     rng = random.Random(7)
     users = [User.objects.create_user(f"user-{n}") for n in range(6)]
@@ -79,7 +79,7 @@ def test_a_chunk_takes_one_query(users: list[User], django_assert_num_queries: A
         list(iter_play_chunks())
 
 
-def test_the_chunks_contain_all_interactions_in_order(alice: User, bob: User, catalogue: Catalogue) -> None:
+def test_the_chunks_contain_all_interactions_in_order(alice: User, bob: User, catalogue: CatalogueFactory) -> None:
     tracks = catalogue.tracks(5)
     catalogue.play(alice, *tracks, plays=3)
     catalogue.play(bob, tracks[0], milestone=20, is_completed=False)

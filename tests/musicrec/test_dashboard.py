@@ -21,7 +21,7 @@ from recommendations.alarms import raise_alarm
 from recommendations.metrics import set_served_version
 from recommendations.models import TrainingRun
 from recommendations.training.run import run_training
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 MONITORING = ROOT / "monitoring"
 DASHBOARD: dict[str, Any] = json.loads((MONITORING / "grafana/dashboards/musicrec.json").read_text())
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 
 
 @pytest.fixture
-def told(catalogue: Catalogue, as_listener: Callable[[User], APIClient]) -> dict[str, Told]:
+def told(catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]) -> dict[str, Told]:
     """Every family, after some traffic and a night."""
     users, tracks = catalogue.checkerboard(6)
     run = run_training("test").run

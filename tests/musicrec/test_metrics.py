@@ -24,7 +24,7 @@ from musicrec.processes import ROOT
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.models import TrainingRun
 from recommendations.training.run import run_training
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tests.postgres import free_port
 
 
@@ -37,7 +37,7 @@ def number(name: str, **labels: str) -> float | None:
     return numbers().get((name, frozenset(labels.items())))
 
 
-def test_training_is_told_from_its_table(catalogue: Catalogue) -> None:
+def test_training_is_told_from_its_table(catalogue: CatalogueFactory) -> None:
     catalogue.checkerboard(6)
     began = time.time()
     assert run_training("test").run is not None

@@ -30,7 +30,7 @@ from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
 from tests.conftest import assert_problem
 from tests.listener_rows import create_rows_about
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 pytestmark = pytest.mark.usefixtures("no_child")
 
@@ -47,7 +47,7 @@ def row_counts(user: User) -> dict[type[Model], int]:
 
 
 def test_an_erasure_leaves_no_rows_of_the_listener_and_all_rows_of_others(
-    alice: User, bob: User, catalogue: Catalogue, service: APIClient
+    alice: User, bob: User, catalogue: CatalogueFactory, service: APIClient
 ) -> None:
     tables = create_rows_about(alice, catalogue) | {"django_admin_log"}
     create_rows_about(bob, catalogue)
@@ -64,7 +64,9 @@ def test_an_erasure_leaves_no_rows_of_the_listener_and_all_rows_of_others(
     assert finish_erasures() == ErasureResult()
 
 
-def test_an_erased_listener_gets_recommendations_like_an_unknown_one(catalogue: Catalogue, service: APIClient) -> None:
+def test_an_erased_listener_gets_recommendations_like_an_unknown_one(
+    catalogue: CatalogueFactory, service: APIClient
+) -> None:
     users, _ = catalogue.checkerboard()
     run_training("test")
     path = f"/recommend/user/{users[2].pk}/ml"
@@ -79,7 +81,7 @@ def test_an_erased_listener_gets_recommendations_like_an_unknown_one(catalogue: 
     assert not UserFeatures.objects.filter(user_id=users[2].pk).exists()
 
 
-def test_training_does_not_read_plays_without_consent_or_with_a_pending_erasure(catalogue: Catalogue) -> None:
+def test_training_does_not_read_plays_without_consent_or_with_a_pending_erasure(catalogue: CatalogueFactory) -> None:
     """The reading is `interactions.training_data.iter_play_chunks`."""
     users, _ = catalogue.checkerboard()
     request_erasure(users[0].pk)
@@ -88,7 +90,7 @@ def test_training_does_not_read_plays_without_consent_or_with_a_pending_erasure(
     assert read == {user.pk for user in users[2:]}
 
 
-def test_training_leaves_out_listeners_with_a_pending_erasure(catalogue: Catalogue) -> None:
+def test_training_leaves_out_listeners_with_a_pending_erasure(catalogue: CatalogueFactory) -> None:
     users, _ = catalogue.checkerboard()
     erase_listener(users[2].pk)
     run_training("test")
@@ -99,7 +101,7 @@ def test_training_leaves_out_listeners_with_a_pending_erasure(catalogue: Catalog
 
 @pytest.mark.django_db(transaction=True)
 def test_a_version_trained_before_the_erasure_is_projected_without_them(
-    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The listener is erased between reading the listeners and writing; writing fails, and is tried again."""
     users, _ = catalogue.checkerboard()
@@ -120,7 +122,7 @@ def test_a_version_trained_before_the_erasure_is_projected_without_them(
 
 
 def test_a_failed_erasure_is_continued_by_the_next_run(
-    alice: User, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    alice: User, catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalogue.play(alice, *catalogue.tracks(10))
     receipt, delete, deletions = erase_listener(alice.pk).receipt, erasing._delete, []
@@ -180,7 +182,7 @@ def test_beat_runs_pending_erasures_every_ten_minutes() -> None:
 # --- After the erasure ---
 
 
-def test_an_import_does_not_recreate_erased_listeners(catalogue: Catalogue, tmp_path: Any) -> None:
+def test_an_import_does_not_recreate_erased_listeners(catalogue: CatalogueFactory, tmp_path: Any) -> None:
     catalogue.tracks(1)
     file = tmp_path / "plays.csv"
     file.write_text("user,track,title,artist,played_at\n" + "".join(f"u{n},x,X,Y,1700000000\n" for n in range(3)))
@@ -220,7 +222,7 @@ def test_a_listener_with_a_pending_erasure_is_not_found_by_external_id(service: 
 
 
 def test_events_of_a_listener_with_a_pending_erasure_are_refused(
-    alice: User, catalogue: Catalogue, service: APIClient
+    alice: User, catalogue: CatalogueFactory, service: APIClient
 ) -> None:
     track = catalogue.tracks(1)[0]
     erase_listener(alice.pk)

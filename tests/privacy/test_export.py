@@ -14,7 +14,7 @@ from privacy import export as exporting
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
 from tests.listener_rows import create_rows_about, listener_foreign_keys
-from tests.people import NOON, Catalogue
+from tests.people import NOON, CatalogueFactory
 
 
 def document(api: APIClient, user_id: object = "me") -> dict[str, Any]:
@@ -28,7 +28,7 @@ def document(api: APIClient, user_id: object = "me") -> dict[str, Any]:
 
 
 def test_the_export_contains_the_rows_of_every_table_related_to_listeners(
-    alice: User, bob: User, catalogue: Catalogue, service: APIClient
+    alice: User, bob: User, catalogue: CatalogueFactory, service: APIClient
 ) -> None:
     expected = create_rows_about(alice, catalogue)
     create_rows_about(bob, catalogue)
@@ -63,7 +63,7 @@ def test_the_export_contains_the_account_without_credentials(
 
 
 def test_the_export_names_title_and_artist_of_tracks(
-    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+    alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     tracks = catalogue.tracks(2)
     catalogue.play(alice, *tracks)
@@ -81,7 +81,7 @@ def test_the_export_names_title_and_artist_of_tracks(
     ]
 
 
-def test_the_export_contains_the_models_data(catalogue: Catalogue, service: APIClient, alice: User) -> None:
+def test_the_export_contains_the_models_data(catalogue: CatalogueFactory, service: APIClient, alice: User) -> None:
     users, _ = catalogue.checkerboard()
     run_training("test")
     bundle = version_store().load(str(version_in_service()))
@@ -96,7 +96,7 @@ def test_the_export_contains_the_models_data(catalogue: Catalogue, service: APIC
 
 @pytest.mark.parametrize("rows", [0, 1, 4, 5, 9])
 def test_the_export_is_complete_for_any_number_of_rows(
-    rows: int, alice: User, catalogue: Catalogue, service: APIClient, monkeypatch: pytest.MonkeyPatch
+    rows: int, alice: User, catalogue: CatalogueFactory, service: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporting, "CHUNK_ROWS", 4)
     catalogue.play(alice, *catalogue.tracks(rows))

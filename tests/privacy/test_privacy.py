@@ -13,7 +13,7 @@ from privacy.erasure import ErasureResult, finish_erasures
 from privacy.services import erase_listener
 from privacy.tasks import erase_listeners
 from tests.conftest import assert_problem
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 pytestmark = pytest.mark.usefixtures("no_child")
 
@@ -124,7 +124,7 @@ def test_an_operator_is_not_erased_by_the_api(field: str, alice: User, service: 
     assert service.get(f"/users/{alice.pk}").status_code == 200
 
 
-def test_a_receipt_is_public_and_contains_no_personal_data(alice: User, catalogue: Catalogue) -> None:
+def test_a_receipt_is_public_and_contains_no_personal_data(alice: User, catalogue: CatalogueFactory) -> None:
     catalogue.play(alice, *catalogue.tracks(7))
     receipt = erase_listener(alice.pk).receipt
     assert APIClient().get(f"/erasures/{receipt}").json()["status"] == "requested"

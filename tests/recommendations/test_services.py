@@ -7,11 +7,11 @@ from kombu.exceptions import OperationalError
 
 from recommendations import services
 from recommendations.version_store import version_in_service
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch, settings: Any, catalogue: Catalogue) -> list[list[str]]:
+def started(monkeypatch: pytest.MonkeyPatch, settings: Any, catalogue: CatalogueFactory) -> list[list[str]]:
     """The arguments of the precomputations that were started."""
     arguments: list[list[str]] = []
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:9/0"

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tracks.models import Album, Tag, Track, TrackTag
 from tracks.selectors import catalogue_revision
 
@@ -36,7 +36,7 @@ CHANGES: dict[str, Callable[[Client, Track], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_change_bumps_the_revision_of_the_catalogue(
-    change: str, admin_client: Client, catalogue: Catalogue
+    change: str, admin_client: Client, catalogue: CatalogueFactory
 ) -> None:
     [track] = catalogue.tracks(1, album=Album.objects.create(title="Album", artist=catalogue.artist))
     TrackTag.objects.create(track=track, tag=Tag.objects.create(name="folk", kind="genre"))
@@ -45,14 +45,14 @@ def test_every_change_bumps_the_revision_of_the_catalogue(
     assert catalogue_revision() != revision
 
 
-def test_a_track_edited_in_the_admin_gets_a_new_match_key(admin_client: Client, catalogue: Catalogue) -> None:
+def test_a_track_edited_in_the_admin_gets_a_new_match_key(admin_client: Client, catalogue: CatalogueFactory) -> None:
     [track] = catalogue.tracks(1)
     admin_client.post(f"{LIST}{track.pk}/change/", form_of(track, title="Another Title"))
     track.refresh_from_db()
     assert (track.title, track.match_key) == ("Another Title", "the testers\x1fanother title")
 
 
-def test_tracks_are_taken_down_and_offered_again(admin_client: Client, catalogue: Catalogue) -> None:
+def test_tracks_are_taken_down_and_offered_again(admin_client: Client, catalogue: CatalogueFactory) -> None:
     first, second = catalogue.tracks(2)
     admin_client.post(LIST, {"action": "take_down", "_selected_action": first.pk})
     assert list(Track.objects.filter(taken_down_at=None)) == [second]

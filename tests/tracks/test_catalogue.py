@@ -5,7 +5,7 @@ from rest_framework.test import APIClient
 
 from importers.records import RefusedRow, TagRecord, TrackRecord
 from tests.conftest import assert_problem
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tracks.models import Album, Artist, Tag, Track, TrackTag
 from tracks.selectors import content_neighbours
 from tracks.services import upsert_tracks
@@ -93,7 +93,7 @@ def test_track_details_show_everything_that_is_known(service: APIClient) -> None
     }
 
 
-def test_a_track_without_a_cover_shows_the_albums_cover(service: APIClient, catalogue: Catalogue) -> None:
+def test_a_track_without_a_cover_shows_the_albums_cover(service: APIClient, catalogue: CatalogueFactory) -> None:
     album = Album.objects.create(title="A", artist=catalogue.artist, cover_url="https://example.org/a.jpg")
     track = catalogue.tracks(1, album=album)[0]
     assert service.get(f"/tracks/{track.pk}").json()["cover_url"] == "https://example.org/a.jpg"
@@ -108,7 +108,7 @@ def test_an_unknown_track_is_a_404(service: APIClient, track_id: str) -> None:
     "fields",
     [{"duration_ms": 0}, {"tempo": 5.0}, {"energy": 1.5}, {"valence": -0.1}, {"danceability": 2}, {"acousticness": 9}],
 )
-def test_the_database_refuses_values_out_of_range(catalogue: Catalogue, fields: dict[str, float]) -> None:
+def test_the_database_refuses_values_out_of_range(catalogue: CatalogueFactory, fields: dict[str, float]) -> None:
     with pytest.raises((IntegrityError, ValidationError)), transaction.atomic():
         catalogue.tracks(1, **fields)
     assert not Track.objects.exists()

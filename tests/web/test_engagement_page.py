@@ -13,7 +13,7 @@ from access.models import User
 from experiments.engagement.roll_up import roll_up
 from experiments.models import Slate
 from interactions.models import Exposure, Interaction
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tests.stack import PASSWORD, Stack
 
 pytestmark = pytest.mark.one_stack
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.one_stack
 def fill(days: int = 21, listeners: int = 40) -> None:
     """Record evenings with three strategies, of which `personal` improves every day; the oldest days have two."""
     chance, now = random.Random(3), timezone.now()
-    tracks = [t.pk for t in Catalogue().tracks(20)]
+    tracks = [t.pk for t in CatalogueFactory().tracks(20)]
     users = User.objects.bulk_create(User(username=f"u{n}") for n in range(listeners))
     for back in range(1, days):
         at = now - timedelta(days=back)

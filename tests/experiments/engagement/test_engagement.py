@@ -16,11 +16,11 @@ from experiments.exposures.log import slate_log
 from experiments.models import Engagement
 from tests.conftest import assert_problem
 from tests.experiments.factories import NOW, TODAY, create_exposure, create_play, create_slate, engagement_counts
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 
 def test_events_are_joined_to_the_slate_they_name(
-    alice: User, bob: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient], service: APIClient
+    alice: User, bob: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient], service: APIClient
 ) -> None:
     catalogue.tracks(6, duration_ms=200_000)
     api = as_listener(alice)
@@ -53,7 +53,9 @@ def test_events_are_joined_to_the_slate_they_name(
     assert row["return_rate_1"]["value"] is None  # tomorrow is not over
 
 
-def test_all_tracks_of_a_slate_count_as_seen_if_no_impressions_are_reported(alice: User, catalogue: Catalogue) -> None:
+def test_all_tracks_of_a_slate_count_as_seen_if_no_impressions_are_reported(
+    alice: User, catalogue: CatalogueFactory
+) -> None:
     tracks = [t.pk for t in catalogue.tracks(6)]
     shown = create_slate(alice, tracks[:5])
     create_exposure(alice, tracks[0], "click", shown)
@@ -62,7 +64,9 @@ def test_all_tracks_of_a_slate_count_as_seen_if_no_impressions_are_reported(alic
     assert (engagement_counts()["impressions"], engagement_counts()["clicks"]) == (5, 1)
 
 
-def test_a_click_of_any_listener_counts_for_an_anonymous_slate(alice: User, bob: User, catalogue: Catalogue) -> None:
+def test_a_click_of_any_listener_counts_for_an_anonymous_slate(
+    alice: User, bob: User, catalogue: CatalogueFactory
+) -> None:
     tracks = [t.pk for t in catalogue.tracks(2)]
     shown = create_slate(None, tracks)
     for user in (alice, bob):
@@ -72,7 +76,7 @@ def test_a_click_of_any_listener_counts_for_an_anonymous_slate(alice: User, bob:
 
 
 def test_each_anonymous_slate_counts_as_a_listener_of_its_own_in_the_interval(
-    db: None, catalogue: Catalogue, service: APIClient
+    db: None, catalogue: CatalogueFactory, service: APIClient
 ) -> None:
     tracks = [t.pk for t in catalogue.tracks(2)]
     for _ in range(10):
@@ -83,7 +87,7 @@ def test_each_anonymous_slate_counts_as_a_listener_of_its_own_in_the_interval(
     assert 0 == row["ctr"]["low"] < row["ctr"]["high"] < 0.35
 
 
-def test_a_clicked_track_counts_as_seen(alice: User, catalogue: Catalogue) -> None:
+def test_a_clicked_track_counts_as_seen(alice: User, catalogue: CatalogueFactory) -> None:
     tracks = [t.pk for t in catalogue.tracks(4)]
     shown = create_slate(alice, tracks)
     create_exposure(alice, tracks[0], "impression", shown)
@@ -94,7 +98,7 @@ def test_a_clicked_track_counts_as_seen(alice: User, catalogue: Catalogue) -> No
 
 
 def test_rarely_used_placements_share_a_group(
-    alice: User, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    alice: User, catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("experiments.engagement.roll_up.MAX_PLACEMENTS", 2)
     tracks = [t.pk for t in catalogue.tracks(2)]
@@ -105,7 +109,7 @@ def test_rarely_used_placements_share_a_group(
         assert dict(Engagement.objects.values_list("placement", "slates")) == {"home": 2, "radio": 2, "(other)": 3}
 
 
-def test_each_day_strategy_version_and_placement_has_a_group(alice: User, catalogue: Catalogue) -> None:
+def test_each_day_strategy_version_and_placement_has_a_group(alice: User, catalogue: CatalogueFactory) -> None:
     tracks = [t.pk for t in catalogue.tracks(2)]
     for n, fields in enumerate([{}, {"strategy": "popular"}, {"model_version": ""}, {"placement": "radio"}]):
         create_slate(alice, tracks, **fields)
@@ -116,7 +120,7 @@ def test_each_day_strategy_version_and_placement_has_a_group(alice: User, catalo
 
 
 def test_returning_listeners_are_counted_once_the_days_are_over(
-    alice: User, bob: User, catalogue: Catalogue, service: APIClient
+    alice: User, bob: User, catalogue: CatalogueFactory, service: APIClient
 ) -> None:
     tracks = [t.pk for t in catalogue.tracks(2)]
     for user in (alice, bob):
@@ -132,7 +136,7 @@ def test_returning_listeners_are_counted_once_the_days_are_over(
 
 
 def test_return_rates_only_use_days_that_were_over_when_they_were_counted(
-    alice: User, catalogue: Catalogue, service: APIClient
+    alice: User, catalogue: CatalogueFactory, service: APIClient
 ) -> None:
     create_slate(alice, [t.pk for t in catalogue.tracks(2)], days=2)
     roll_up(days=9)
@@ -158,7 +162,7 @@ def test_an_invalid_parameter_is_named(service: APIClient, query: dict[str, str]
 
 
 def test_the_admin_page_shows_rates_by_the_chosen_dimension(
-    alice: User, bob: User, catalogue: Catalogue, admin_client: Client
+    alice: User, bob: User, catalogue: CatalogueFactory, admin_client: Client
 ) -> None:
     assert "Nothing has been counted" in admin_client.get("/admin/experiments/engagement/").content.decode()
     tracks = [t.pk for t in catalogue.tracks(4)]

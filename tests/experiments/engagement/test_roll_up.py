@@ -12,10 +12,12 @@ from experiments.engagement.roll_up import roll_up
 from experiments.models import Engagement, RollUp, Slate
 from interactions.models import EventBatch, Exposure
 from tests.experiments.factories import NOW, TODAY, create_exposure, create_play, create_slate, engagement_counts
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 
-def test_the_next_run_counts_late_events_and_repeating_it_changes_nothing(alice: User, catalogue: Catalogue) -> None:
+def test_the_next_run_counts_late_events_and_repeating_it_changes_nothing(
+    alice: User, catalogue: CatalogueFactory
+) -> None:
     tracks = [t.pk for t in catalogue.tracks(3)]
     shown = create_slate(alice, tracks, days=3)
     roll_up()
@@ -28,7 +30,7 @@ def test_the_next_run_counts_late_events_and_repeating_it_changes_nothing(alice:
 
 
 def test_an_obsolete_group_is_deleted_and_a_day_without_its_slates_stays(
-    alice: User, catalogue: Catalogue, settings: Any
+    alice: User, catalogue: CatalogueFactory, settings: Any
 ) -> None:
     settings.MUSICREC = settings.MUSICREC | {"SLATE_DAYS": 5}
     tracks = [t.pk for t in catalogue.tracks(2)]
@@ -47,7 +49,7 @@ def test_an_obsolete_group_is_deleted_and_a_day_without_its_slates_stays(
     assert Engagement.objects.count() == 2
 
 
-def test_days_are_deleted_as_a_whole(alice: User, catalogue: Catalogue, settings: Any) -> None:
+def test_days_are_deleted_as_a_whole(alice: User, catalogue: CatalogueFactory, settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"SLATE_DAYS": 5}
     tracks, limit = [t.pk for t in catalogue.tracks(2)], timezone.now() - timedelta(days=5)
     create_slate(alice, tracks, days=7)
@@ -59,7 +61,9 @@ def test_days_are_deleted_as_a_whole(alice: User, catalogue: Catalogue, settings
     assert list(Engagement.objects.order_by("day").values_list("day", "slates")) == before
 
 
-def test_a_day_half_deleted_by_a_killed_run_keeps_its_count(alice: User, catalogue: Catalogue, settings: Any) -> None:
+def test_a_day_half_deleted_by_a_killed_run_keeps_its_count(
+    alice: User, catalogue: CatalogueFactory, settings: Any
+) -> None:
     tracks = [t.pk for t in catalogue.tracks(2)]
     first = create_slate(alice, tracks, days=7)
     create_slate(alice, tracks, days=7)

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 from access.models import User
 from experiments.exposures.log import SlateRecord, slate_log
 from experiments.models import Slate
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tests.stack import new_stack
 
 
@@ -20,7 +20,7 @@ def slate_record(user_id: int | None = None) -> SlateRecord:
 
 
 def test_a_full_buffer_drops_slates_and_requests_are_still_answered(
-    service: APIClient, catalogue: Catalogue, settings: Any
+    service: APIClient, catalogue: CatalogueFactory, settings: Any
 ) -> None:
     catalogue.tracks(2)
     settings.MUSICREC = settings.MUSICREC | {"SLATE_BUFFER": 3}
@@ -88,7 +88,7 @@ def test_a_process_writes_queued_slates_by_itself_at_exit_and_after_a_fork(tmp_p
 
 
 def test_without_consent_no_slate_is_stored(
-    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+    alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     catalogue.tracks(2)
     User.objects.filter(pk=alice.pk).update(consent=False)
@@ -98,7 +98,7 @@ def test_without_consent_no_slate_is_stored(
     assert not Slate.objects.exists()
 
 
-def test_a_not_modified_response_is_not_another_slate(service: APIClient, catalogue: Catalogue) -> None:
+def test_a_not_modified_response_is_not_another_slate(service: APIClient, catalogue: CatalogueFactory) -> None:
     catalogue.tracks(2)
     first = service.get("/recommend/user/1/ml")
     for _ in range(2):

@@ -12,7 +12,7 @@ from interactions.events.event_types import EventType
 from interactions.models import Exposure, Interaction
 from interactions.selectors import SIGNAL_BY_KIND
 from tests.interactions.events.test_views import new_event
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 
 class GiftType(enum.Enum):
@@ -26,7 +26,7 @@ class GiftType(enum.Enum):
 
 def test_an_event_of_a_new_type_is_parsed_and_stored_as_its_definition_says(
     alice: User,
-    catalogue: Catalogue,
+    catalogue: CatalogueFactory,
     as_listener: Callable[[User], APIClient],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -22,7 +22,7 @@ from interactions.selectors import load_history
 from interactions.training_data import iter_play_chunks
 from tests.conftest import assert_problem
 from tests.interactions.events.test_views import new_event
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 EVENTS = "/events"
 EVENT_TYPES = [event_type.value for event_type in EventType]
@@ -33,7 +33,9 @@ def api(alice: User, as_listener: Callable[[User], APIClient]) -> APIClient:
     return as_listener(alice)
 
 
-def test_every_type_is_stored_and_only_interactions_are_learnt_from(api: APIClient, catalogue: Catalogue) -> None:
+def test_every_type_is_stored_and_only_interactions_are_learnt_from(
+    api: APIClient, catalogue: CatalogueFactory
+) -> None:
     track, slate = catalogue.tracks(1, duration_ms=200_000)[0].pk, str(uuid.uuid4())
     batch = [new_event(track, type=name, recommendation_id=slate, position=3) for name in EVENT_TYPES]
     receipt = api.post(EVENTS, batch, format="json").json()
@@ -47,7 +49,7 @@ def test_every_type_is_stored_and_only_interactions_are_learnt_from(api: APIClie
     assert api.post(EVENTS, batch, format="json").json()["duplicates"] == 12
 
 
-def test_a_play_that_the_listener_ends_within_30_seconds_is_a_skip(api: APIClient, catalogue: Catalogue) -> None:
+def test_a_play_that_the_listener_ends_within_30_seconds_is_a_skip(api: APIClient, catalogue: CatalogueFactory) -> None:
     track = catalogue.tracks(1, duration_ms=200_000)[0].pk
     batch = [
         new_event(track, ms_played=4_000, end_reason="skipped"),
@@ -59,7 +61,7 @@ def test_a_play_that_the_listener_ends_within_30_seconds_is_a_skip(api: APIClien
     assert sorted(stored) == [("interrupted", False, False), ("skipped", False, True), ("skipped", True, False)]
 
 
-def test_a_batch_may_be_gzipped(api: APIClient, catalogue: Catalogue) -> None:
+def test_a_batch_may_be_gzipped(api: APIClient, catalogue: CatalogueFactory) -> None:
     body = json.dumps([new_event(t.pk) for t in catalogue.tracks(20)]).encode()
     sent: dict[str, Any] = {"content_type": "application/json", "HTTP_CONTENT_ENCODING": "gzip"}
     assert api.post(EVENTS, gzip.compress(body), **sent).json()["accepted"] == 20
@@ -69,7 +71,9 @@ def test_a_batch_may_be_gzipped(api: APIClient, catalogue: Catalogue) -> None:
     assert_problem(api.post(EVENTS, body, content_type="application/json", HTTP_CONTENT_ENCODING="br"), 415)
 
 
-def test_the_same_idempotency_key_is_answered_with_the_same_receipt(api: APIClient, catalogue: Catalogue) -> None:
+def test_the_same_idempotency_key_is_answered_with_the_same_receipt(
+    api: APIClient, catalogue: CatalogueFactory
+) -> None:
     batch = [new_event(catalogue.tracks(1)[0].pk), {"type": "nonsense"}]
     first, again = (api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="batch-1") for _ in range(2))
     assert first.json() == again.json()
@@ -80,7 +84,7 @@ def test_the_same_idempotency_key_is_answered_with_the_same_receipt(api: APIClie
 
 
 def test_an_idempotency_key_belongs_to_its_sender(
-    api: APIClient, bob: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+    api: APIClient, bob: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     batch = [new_event(catalogue.tracks(1)[0].pk)]
     for sender in (api, as_listener(bob)):
@@ -88,7 +92,7 @@ def test_an_idempotency_key_belongs_to_its_sender(
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 129, "ü"])
-def test_an_invalid_idempotency_key_is_refused(api: APIClient, catalogue: Catalogue, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(api: APIClient, catalogue: CatalogueFactory, key: str) -> None:
     batch = [new_event(catalogue.tracks(1)[0].pk)]
     problem = assert_problem(api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY=key), 400)
     assert "must be 1 to 128 visible ASCII characters" in problem["detail"]
@@ -97,7 +101,7 @@ def test_an_invalid_idempotency_key_is_refused(api: APIClient, catalogue: Catalo
 
 @pytest.mark.django_db(transaction=True)
 def test_ten_clients_with_one_key_at_once_get_one_receipt(as_listener: Callable[[User], APIClient]) -> None:
-    alice, tracks = User.objects.create_user("alice"), Catalogue().tracks(20)
+    alice, tracks = User.objects.create_user("alice"), CatalogueFactory().tracks(20)
     batch = [new_event(t.pk) for t in tracks]
 
     def send(_: int) -> Any:
@@ -113,7 +117,7 @@ def test_ten_clients_with_one_key_at_once_get_one_receipt(as_listener: Callable[
     assert (Interaction.objects.count(), EventBatch.objects.count()) == (20, 1)
 
 
-def test_without_consent_no_event_is_stored(api: APIClient, alice: User, catalogue: Catalogue) -> None:
+def test_without_consent_no_event_is_stored(api: APIClient, alice: User, catalogue: CatalogueFactory) -> None:
     User.objects.filter(pk=alice.pk).update(consent=False)
     track = catalogue.tracks(1)[0].pk
     receipt = api.post(EVENTS, [new_event(track), new_event(track, type="impression")], format="json").json()
@@ -123,21 +127,23 @@ def test_without_consent_no_event_is_stored(api: APIClient, alice: User, catalog
     assert not Exposure.objects.exists()
 
 
-def test_a_listener_with_a_pending_erasure_is_unknown(service: APIClient, alice: User, catalogue: Catalogue) -> None:
+def test_a_listener_with_a_pending_erasure_is_unknown(
+    service: APIClient, alice: User, catalogue: CatalogueFactory
+) -> None:
     User.objects.filter(pk=alice.pk).update(is_active=False)
     receipt = service.post(EVENTS, [new_event(catalogue.tracks(1)[0].pk, user_id=alice.pk)], format="json").json()
     assert receipt["rejected"][0]["detail"] == f"user_id: there is no listener {alice.pk}"
 
 
 @pytest.mark.parametrize("offset", ["+16:00", "-23:59", "+23:59", "Z"])
-def test_any_utc_offset_is_accepted(api: APIClient, catalogue: Catalogue, offset: str) -> None:
+def test_any_utc_offset_is_accepted(api: APIClient, catalogue: CatalogueFactory, offset: str) -> None:
     track = catalogue.tracks(1)[0].pk
     batch = [new_event(track, type=kind, occurred_at=f"2020-01-01T00:00:00{offset}") for kind in ("like", "click")]
     assert api.post(EVENTS, batch, format="json").json()["accepted"] == 2
     assert Interaction.objects.get().played_at == Exposure.objects.get().occurred_at
 
 
-def test_a_like_ignores_the_playback_fields(api: APIClient, catalogue: Catalogue) -> None:
+def test_a_like_ignores_the_playback_fields(api: APIClient, catalogue: CatalogueFactory) -> None:
     track = catalogue.tracks(1, duration_ms=200_000)[0].pk
     api.post(EVENTS, [new_event(track, type="like", ms_played=4_000, end_reason="skipped")], format="json")
     stored = Interaction.objects.get()
@@ -145,7 +151,7 @@ def test_a_like_ignores_the_playback_fields(api: APIClient, catalogue: Catalogue
 
 
 def test_training_and_serving_agree_on_opinions_of_the_same_second(
-    api: APIClient, alice: User, catalogue: Catalogue
+    api: APIClient, alice: User, catalogue: CatalogueFactory
 ) -> None:
     track = catalogue.tracks(1)[0].pk
     like = new_event(track, type="like", event_id="f" * 8 + "-0000-4000-8000-" + "f" * 12)
@@ -156,7 +162,7 @@ def test_training_and_serving_agree_on_opinions_of_the_same_second(
     assert UserItemPairs.from_listener(chunk).liked.tolist() == load_history(alice.pk).pairs.liked.tolist() == [False]
 
 
-def test_an_idempotency_key_expires_after_two_days(api: APIClient, catalogue: Catalogue) -> None:
+def test_an_idempotency_key_expires_after_two_days(api: APIClient, catalogue: CatalogueFactory) -> None:
     batch = [new_event(catalogue.tracks(1)[0].pk)]
     api.post(EVENTS, batch, format="json", HTTP_IDEMPOTENCY_KEY="k")
     EventBatch.objects.update(created_at=timezone.now() - timedelta(days=2, seconds=1))

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from access.models import User
 from interactions.models import Interaction
 from tests.conftest import assert_problem
-from tests.people import NOON, Catalogue
+from tests.people import NOON, CatalogueFactory
 
 
 def new_event(track_id: int, **fields: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def new_event(track_id: int, **fields: Any) -> dict[str, Any]:
 
 
 def test_a_play_is_stored_with_its_fields(
-    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+    alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1, duration_ms=200_000)[0]
     sent = new_event(track.pk, session_id="s1", device="phone", context="picks")
@@ -41,7 +41,7 @@ def test_a_play_is_stored_with_its_fields(
 )
 def test_milestone_and_completion_are_derived_from_the_duration(
     alice: User,
-    catalogue: Catalogue,
+    catalogue: CatalogueFactory,
     as_listener: Callable[[User], APIClient],
     ms_played: int | None,
     milestone: int,
@@ -53,7 +53,7 @@ def test_milestone_and_completion_are_derived_from_the_duration(
 
 
 def test_an_event_sent_twice_counts_once(
-    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+    alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     batch = [new_event(t.pk) for t in catalogue.tracks(3)]
     api = as_listener(alice)
@@ -64,7 +64,7 @@ def test_an_event_sent_twice_counts_once(
 
 
 def test_the_same_event_id_of_two_listeners_is_two_events(
-    alice: User, bob: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+    alice: User, bob: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     sent = new_event(catalogue.tracks(1)[0].pk)
     for user in (alice, bob):
@@ -94,7 +94,7 @@ INVALID_EVENTS: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("fields", "fault"), INVALID_EVENTS)
 def test_an_invalid_event_is_reported_and_the_others_are_stored(
     alice: User,
-    catalogue: Catalogue,
+    catalogue: CatalogueFactory,
     as_listener: Callable[[User], APIClient],
     fields: dict[str, Any],
     fault: str,
@@ -126,7 +126,7 @@ def test_a_body_that_is_not_a_batch_is_refused(
 
 
 def test_a_batch_that_is_too_long_is_refused_as_a_whole(
-    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+    alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1)[0].pk
     assert_problem(as_listener(alice).post("/events", [new_event(track)] * 501, format="json"), 400)
@@ -142,7 +142,7 @@ def test_a_body_that_is_not_json_is_refused(
 
 
 def test_events_sent_with_a_service_key_must_name_the_listener(
-    service: APIClient, alice: User, catalogue: Catalogue
+    service: APIClient, alice: User, catalogue: CatalogueFactory
 ) -> None:
     track = catalogue.tracks(1)[0].pk
     batch = [new_event(track, user_id=alice.pk), new_event(track), new_event(track, user_id=alice.pk + 999)]
@@ -155,7 +155,7 @@ def test_events_sent_with_a_service_key_must_name_the_listener(
 
 
 def test_a_time_slightly_in_the_future_is_accepted(
-    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+    alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1)[0].pk
     soon = new_event(track, occurred_at=(timezone.now() + timedelta(minutes=2)).isoformat())
@@ -163,7 +163,7 @@ def test_a_time_slightly_in_the_future_is_accepted(
 
 
 def test_a_like_is_stored_as_a_like(
-    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+    alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1)[0].pk
     as_listener(alice).post("/events", [new_event(track, type="like", ms_played=None)], format="json")
@@ -172,7 +172,7 @@ def test_a_like_is_stored_as_a_like(
 
 @pytest.mark.django_db(transaction=True)
 def test_ten_clients_sending_the_same_batch_at_once_store_it_once(as_listener: Callable[[User], APIClient]) -> None:
-    alice, tracks = User.objects.create_user("alice"), Catalogue().tracks(20)
+    alice, tracks = User.objects.create_user("alice"), CatalogueFactory().tracks(20)
     batch = [new_event(t.pk) for t in tracks]
 
     def send(_: int) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def test_ten_clients_sending_the_same_batch_at_once_store_it_once(as_listener: C
 
 
 @pytest.mark.parametrize("fields", [{"plays": 0}, {"milestone": 101}, {"kind": "dance"}, {"ms_played": -1}])
-def test_the_table_refuses_an_invalid_row(alice: User, catalogue: Catalogue, fields: dict[str, Any]) -> None:
+def test_the_table_refuses_an_invalid_row(alice: User, catalogue: CatalogueFactory, fields: dict[str, Any]) -> None:
     track = catalogue.tracks(1)[0]
     with pytest.raises(IntegrityError), transaction.atomic():
         catalogue.play(alice, track, **fields)
@@ -199,7 +199,7 @@ def test_the_table_refuses_an_invalid_row(alice: User, catalogue: Catalogue, fie
 
 
 def test_nested_values_are_rejected_however_deep(
-    alice: User, catalogue: Catalogue, as_listener: Callable[[User], APIClient]
+    alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     track = catalogue.tracks(1)[0].pk
     for name in ("event_id", "type", "track_id", "session_id"):

@@ -16,7 +16,7 @@ from interactions.listenbrainz.payload import MAX_BYTES, MAX_LISTEN_BYTES, MAX_L
 from interactions.listenbrainz.services import match_waiting_listens
 from interactions.models import Exposure, Interaction, UnmatchedListen
 from interactions.services import refresh_popular_tracks
-from tests.people import Catalogue, store_track
+from tests.people import CatalogueFactory, store_track
 from tracks.models import Artist, Track
 from tracks.services import save_artist
 
@@ -104,7 +104,7 @@ def test_a_track_is_found_by_mbid_then_isrc_then_names(submit: Submit) -> None:
 
 
 def test_the_most_popular_of_several_tracks_with_the_same_name_is_matched(
-    submit: Submit, song: Track, catalogue: Catalogue, bob: User
+    submit: Submit, song: Track, catalogue: CatalogueFactory, bob: User
 ) -> None:
     other = store_track(title="Song (Remastered)", artist=song.artist)
     catalogue.play(bob, other)

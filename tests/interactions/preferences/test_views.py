@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 from access.models import User
 from interactions.models import Block, Interaction
 from tests.conftest import assert_problem
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tracks.models import Tag
 
 NO_PREFERENCES: dict[str, Any] = {"likes": [], "dislikes": [], "blocks": []}
@@ -29,7 +29,7 @@ def load_preferences(api: APIClient) -> dict[str, Any]:
     return body
 
 
-def test_likes_and_their_withdrawal_may_be_repeated(api: APIClient, catalogue: Catalogue) -> None:
+def test_likes_and_their_withdrawal_may_be_repeated(api: APIClient, catalogue: CatalogueFactory) -> None:
     one, two = (t.pk for t in catalogue.tracks(2))
     assert load_preferences(api) == NO_PREFERENCES
     for track in (one, one, two):
@@ -42,7 +42,7 @@ def test_likes_and_their_withdrawal_may_be_repeated(api: APIClient, catalogue: C
     assert Interaction.objects.count() == 3
 
 
-def test_a_like_and_a_dislike_replace_each_other(api: APIClient, catalogue: Catalogue) -> None:
+def test_a_like_and_a_dislike_replace_each_other(api: APIClient, catalogue: CatalogueFactory) -> None:
     track = catalogue.tracks(1)[0].pk
     api.put(f"/users/me/likes/{track}")
     api.put(f"/users/me/dislikes/{track}")
@@ -56,7 +56,7 @@ def test_a_like_and_a_dislike_replace_each_other(api: APIClient, catalogue: Cata
     assert load_preferences(api) == NO_PREFERENCES
 
 
-def test_a_like_may_be_sent_as_an_event(api: APIClient, catalogue: Catalogue) -> None:
+def test_a_like_may_be_sent_as_an_event(api: APIClient, catalogue: CatalogueFactory) -> None:
     track = catalogue.tracks(1)[0].pk
     for number, kind in enumerate(("like", "unlike", "like")):
         event = {"event_id": f"00000000-0000-4000-8000-00000000000{number}", "type": kind, "track_id": track}
@@ -64,7 +64,7 @@ def test_a_like_may_be_sent_as_an_event(api: APIClient, catalogue: Catalogue) ->
         assert load_preferences(api)["likes"] == ([] if kind == "unlike" else [track])
 
 
-def test_blocks_are_listed_while_they_are_in_force(api: APIClient, alice: User, catalogue: Catalogue) -> None:
+def test_blocks_are_listed_while_they_are_in_force(api: APIClient, alice: User, catalogue: CatalogueFactory) -> None:
     track, artist = catalogue.tracks(1)[0].pk, catalogue.artist.pk
     genre = Tag.objects.create(name="polka", kind="genre").pk
     until = timezone.now() + timedelta(days=30)
@@ -91,7 +91,7 @@ def test_blocks_are_listed_while_they_are_in_force(api: APIClient, alice: User, 
     ],
 )
 def test_an_invalid_block_is_a_400_that_names_the_fault(
-    api: APIClient, catalogue: Catalogue, body: Any, detail: str
+    api: APIClient, catalogue: CatalogueFactory, body: Any, detail: str
 ) -> None:
     problem = assert_problem(api.put(f"/users/me/blocks/artist/{catalogue.artist.pk}", body, format="json"), 400)
     assert detail in problem["detail"]
@@ -111,7 +111,7 @@ def test_a_mood_cannot_be_blocked_as_a_genre(api: APIClient) -> None:
 
 
 def test_a_service_key_sets_the_preferences_of_existing_listeners(
-    service: APIClient, alice: User, catalogue: Catalogue
+    service: APIClient, alice: User, catalogue: CatalogueFactory
 ) -> None:
     track = catalogue.tracks(1)[0].pk
     assert service.put(f"/users/{alice.pk}/likes/{track}").status_code == 204
@@ -123,7 +123,7 @@ def test_a_service_key_sets_the_preferences_of_existing_listeners(
 
 
 def test_without_consent_likes_are_refused_and_blocks_are_stored(
-    api: APIClient, alice: User, catalogue: Catalogue
+    api: APIClient, alice: User, catalogue: CatalogueFactory
 ) -> None:
     track = catalogue.tracks(1)[0].pk
     User.objects.filter(pk=alice.pk).update(consent=False)
@@ -133,7 +133,7 @@ def test_without_consent_likes_are_refused_and_blocks_are_stored(
     assert not Interaction.objects.exists()
 
 
-def test_a_like_replaces_a_dislike_from_a_phone_with_a_fast_clock(api: APIClient, catalogue: Catalogue) -> None:
+def test_a_like_replaces_a_dislike_from_a_phone_with_a_fast_clock(api: APIClient, catalogue: CatalogueFactory) -> None:
     track = catalogue.tracks(1)[0].pk
     soon = (timezone.now() + timedelta(minutes=4)).isoformat()
     event = {"event_id": "00000000-0000-4000-8000-000000000000", "type": "dislike", "track_id": track}

@@ -21,7 +21,7 @@ from recommendations import selectors
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tracks.models import Tag, TrackTag
 
 LIST = "/admin/recommendations/modelartifact/"
@@ -401,7 +401,7 @@ class TestWhoMayLook:
 
 
 class TestMapOfTracks:
-    def test_a_trained_version_has_a_map_of_its_tracks(self, operator: Client, catalogue: Catalogue) -> None:
+    def test_a_trained_version_has_a_map_of_its_tracks(self, operator: Client, catalogue: CatalogueFactory) -> None:
         _, tracks = catalogue.checkerboard()
         assert run_training("test").status == "Published"
         made = ModelArtifact.objects.get()
@@ -413,7 +413,7 @@ class TestMapOfTracks:
         even, odd = ([t["at"] for t in answer["tracks"] if int(t["title"][5:]) % 2 == side] for side in (0, 1))
         assert np.linalg.norm(np.mean(even, axis=0) - np.mean(odd, axis=0)) > 1
 
-    def test_tracks_are_coloured_by_their_strongest_genre(self, operator: Client, catalogue: Catalogue) -> None:
+    def test_tracks_are_coloured_by_their_strongest_genre(self, operator: Client, catalogue: CatalogueFactory) -> None:
         genre, weak = (Tag.objects.create(name=name, kind="genre") for name in ("jazz", "folk"))
         other = Tag.objects.create(name="seen live")
         first, second, third = catalogue.tracks(3)
@@ -426,7 +426,7 @@ class TestMapOfTracks:
         assert answer["tags"] == [["jazz", 2], ["seen live", 1]]
 
     def test_the_most_popular_tracks_are_shown_and_deleted_ones_are_not(
-        self, operator: Client, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+        self, operator: Client, catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(selectors, "MAX_TRACKS", 3)
         tracks = catalogue.tracks(5)
@@ -437,7 +437,7 @@ class TestMapOfTracks:
         assert [track["title"] for track in answer["tracks"]] == ["Song 1", "Song 2"]
 
     def test_the_layout_is_computed_once(
-        self, operator: Client, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+        self, operator: Client, catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         made = version(1, report(0.2))
         write_files(made, [track.pk for track in catalogue.tracks(5)])

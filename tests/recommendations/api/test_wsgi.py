@@ -20,7 +20,7 @@ from access.sign_ins import sign_in
 from experiments.exposures.log import slate_log
 from experiments.models import Slate
 from recommendations.training.run import run_training
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tracks.models import Track
 
 PASSING = ("X-Request-ID", "Server-Timing", "Allow")  # the last Django REST framework says unasked
@@ -66,7 +66,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def ada(catalogue: Catalogue) -> User:
+def ada(catalogue: CatalogueFactory) -> User:
     catalogue.checkerboard()
     assert run_training("test").status == "Published"
     return User.objects.get(username="listener-0")

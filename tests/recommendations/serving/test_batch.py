@@ -13,14 +13,14 @@ from experiments.models import Slate
 from recommendations.serving.response_cache import response_cache
 from recommendations.training.run import run_training
 from tests.conftest import assert_problem
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tracks.models import Track
 
 PATH = "/recommend/batch"
 
 
 @pytest.fixture
-def world(catalogue: Catalogue) -> Catalogue:
+def world(catalogue: CatalogueFactory) -> CatalogueFactory:
     catalogue.checkerboard()
     assert run_training("test").status == "Published"
     return catalogue
@@ -35,7 +35,7 @@ def lasting(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 class TestManyListeners:
-    def test_each_gets_what_they_would_alone(self, world: Catalogue, service: APIClient) -> None:
+    def test_each_gets_what_they_would_alone(self, world: CatalogueFactory, service: APIClient) -> None:
         new = User.objects.create_user("new").pk
         users = [*User.objects.filter(username__startswith="listener").values_list("pk", flat=True), new, 999_999]
         answers = send(service, users=users, limit=7).json()["answers"]
@@ -45,7 +45,7 @@ class TestManyListeners:
             alone = service.get(f"/recommend/user/{answer['user_id']}/ml?limit=7").json()
             assert lasting(alone) == lasting(answer)
 
-    def test_monitoring_is_told_of_them(self, world: Catalogue, service: APIClient) -> None:
+    def test_monitoring_is_told_of_them(self, world: CatalogueFactory, service: APIClient) -> None:
         known, new = User.objects.filter(username__startswith="listener")[0].pk, User.objects.create_user("new").pk
         mixed = {"endpoint": "recommend-batch", "strategy": "mixed", "status": "200"}
         before = REGISTRY.get_sample_value("musicrec_request_seconds_count", mixed) or 0
@@ -54,14 +54,14 @@ class TestManyListeners:
         assert 'cache;desc="1 of 2"' in said["Server-Timing"]
         assert REGISTRY.get_sample_value("musicrec_request_seconds_count", mixed) == before + 1
 
-    def test_they_cost_as_many_queries_as_one(self, world: Catalogue, service: APIClient) -> None:
+    def test_they_cost_as_many_queries_as_one(self, world: CatalogueFactory, service: APIClient) -> None:
         users = list(User.objects.values_list("pk", flat=True))
         send(service, users=users[:1])
         with CaptureQueriesContext(connection) as queries:
             send(service, users=users[1:])
         assert len(queries) <= 3, [q["sql"] for q in queries]  # the key, the listeners, tracks not shown before
 
-    def test_each_is_a_slate(self, world: Catalogue, service: APIClient) -> None:
+    def test_each_is_a_slate(self, world: CatalogueFactory, service: APIClient) -> None:
         users = list(User.objects.values_list("pk", flat=True))[:3]
         given = {a["recommendation_id"] for a in send(service, users=users, placement="push").json()["answers"]}
         slate_log.flush()
@@ -79,7 +79,7 @@ class TestManyListeners:
 
 
 class TestShelves:
-    def test_no_track_is_on_two(self, world: Catalogue, as_listener: Callable[[User], APIClient]) -> None:
+    def test_no_track_is_on_two(self, world: CatalogueFactory, as_listener: Callable[[User], APIClient]) -> None:
         listener, track = User.objects.get(username="listener-0"), Track.objects.latest("pk")
         shelves = [
             {"name": "for-you", "kind": "personal", "limit": 3},
@@ -94,7 +94,7 @@ class TestShelves:
         alone = as_listener(listener).get("/recommend/user/me/ml?limit=3").json()
         assert lasting(alone) == lasting(given[0])
 
-    def test_a_key_says_whose(self, world: Catalogue, service: APIClient, alice: User) -> None:
+    def test_a_key_says_whose(self, world: CatalogueFactory, service: APIClient, alice: User) -> None:
         shelves = [{"name": "a", "kind": "personal"}]
         assert send(service, user_id=alice.pk, shelves=shelves).json()["shelves"][0]["fallback_reason"] == "cold_user"
         assert "user_id" in assert_problem(send(service, shelves=shelves), 400)["detail"]

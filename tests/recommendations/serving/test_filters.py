@@ -15,7 +15,7 @@ from access.models import User
 from interactions.models import Block
 from recommendations.serving.filters import unavailable_tracks
 from recommendations.training.run import run_training
-from tests.people import Catalogue, store_interaction
+from tests.people import CatalogueFactory, store_interaction
 from tracks.models import Album, Artist, Tag, Track, TrackTag
 from tracks.services import bump_catalogue_revision
 
@@ -39,7 +39,7 @@ def test_no_path_that_recommends_is_left_out_here() -> None:
 class World:
     """Tracks by number; of each artist 6, of each album 3, of each genre 4."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: CatalogueFactory) -> None:
         self.users, self.tracks = catalogue.checkerboard(SIZE)
         self.artists = [Artist.objects.create(name=f"Artist {n}") for n in range(SIZE // 6)]
         self.albums = [Album.objects.create(title=f"A{n}", artist=self.artists[n // 2]) for n in range(SIZE // 3)]
@@ -87,7 +87,7 @@ wishes = st.fixed_dictionaries(
 @pytest.mark.parametrize("trained", [True, False])
 @pytest.mark.parametrize("fresh", [True, False])
 def test_nothing_unwanted_is_offered_and_everything_else_can_be(
-    catalogue: Catalogue, service: APIClient, trained: bool, fresh: bool
+    catalogue: CatalogueFactory, service: APIClient, trained: bool, fresh: bool
 ) -> None:
     """fresh: what a process knows of the catalogue's availability is not from before."""
     world = World(catalogue)

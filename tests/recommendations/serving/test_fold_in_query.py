@@ -10,10 +10,10 @@ from recommendations.serving.model_cache import model_cache
 from recommendations.serving.request_context import RecommendationRequest, load_contexts
 from recommendations.serving.slate import assign_policy, plan_slate
 from recommendations.training.run import read_plays, run_training
-from tests.people import NOON, Catalogue
+from tests.people import NOON, CatalogueFactory
 
 
-def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings: Any) -> None:
+def test_serving_sees_in_a_play_what_training_saw(catalogue: CatalogueFactory, settings: Any) -> None:
     """Likes, counts and age weigh the same when a listener is folded in as when the version was trained."""
     weights = {"CONFIDENCE_LIKED": 7.0, "CONFIDENCE_TRANSFORM": "log", "CONFIDENCE_HALF_LIFE": 5.0}
     settings.MUSICREC = settings.MUSICREC | weights
@@ -38,7 +38,7 @@ def test_serving_sees_in_a_play_what_training_saw(catalogue: Catalogue, settings
     assert len(set(trained.tolist())) > 3
 
 
-def test_a_fold_in_is_timed_and_only_where_there_is_one(service: APIClient, catalogue: Catalogue) -> None:
+def test_a_fold_in_is_timed_and_only_where_there_is_one(service: APIClient, catalogue: CatalogueFactory) -> None:
     users, tracks = catalogue.checkerboard()
     assert run_training("test").status == "Published"
 

@@ -17,7 +17,7 @@ from recommendations.training.publish import publish
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
 from tests.engine.bundle.test_ann_index import make_bundle_of_equal_norms
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 
 def cut_short(path: Path) -> None:
@@ -50,7 +50,7 @@ damages = pytest.mark.parametrize("damage", DAMAGES)
 
 
 @pytest.fixture
-def user(catalogue: Catalogue) -> User:
+def user(catalogue: CatalogueFactory) -> User:
     return catalogue.checkerboard()[0][0]
 
 

@@ -17,7 +17,7 @@ from recommendations.serving.response_cache import response_cache
 from recommendations.tasks import precompute_stale
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 from tracks.models import Track
 from tracks.services import set_taken_down
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not django_settings.REDIS_URL, reason="without R
 
 
 @pytest.fixture
-def world(catalogue: Catalogue, settings: Any) -> Catalogue:
+def world(catalogue: CatalogueFactory, settings: Any) -> CatalogueFactory:
     users, tracks = catalogue.checkerboard()
     for user in users:  # lately
         catalogue.play(user, tracks[0], at=timezone.now() - timedelta(days=1))
@@ -51,7 +51,7 @@ def active() -> None:
 
 
 def test_what_was_computed_ahead_is_what_would_be_computed(
-    world: Catalogue, service: APIClient, monkeypatch: pytest.MonkeyPatch
+    world: CatalogueFactory, service: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users = list(User.objects.filter(username__startswith="listener"))
     before = {user: results_of(ask(service, user)) for user in users}
@@ -62,7 +62,7 @@ def test_what_was_computed_ahead_is_what_would_be_computed(
         assert results_of(ask(service, user, limit=3))[1] == before[user][1][:3]
 
 
-def test_a_batch_ends_and_says_where_to_go_on(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_ends_and_says_where_to_go_on(world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precompute, "BATCH", 8)
     version, warmed = str(version_in_service()), []
     monkeypatch.setattr(precompute, "precompute_rankings", warmed.extend)
@@ -75,7 +75,7 @@ def test_a_batch_ends_and_says_where_to_go_on(world: Catalogue, monkeypatch: pyt
     assert precompute_active(Progress("another", 0)) is None
 
 
-def test_no_more_than_the_setting_says(world: Catalogue, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_the_setting_says(world: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 5}
     warmed: list[int] = []
     monkeypatch.setattr(precompute, "precompute_rankings", warmed.extend)
@@ -84,7 +84,7 @@ def test_no_more_than_the_setting_says(world: Catalogue, settings: Any, monkeypa
 
 
 def test_who_plays_is_computed_again(
-    world: Catalogue,
+    world: CatalogueFactory,
     service: APIClient,
     monkeypatch: pytest.MonkeyPatch,
     django_capture_on_commit_callbacks: Any,
@@ -102,7 +102,7 @@ def test_who_plays_is_computed_again(
     assert results_of(ask(service, user)) == expected
 
 
-def test_another_question_is_computed(world: Catalogue, service: APIClient) -> None:
+def test_another_question_is_computed(world: CatalogueFactory, service: APIClient) -> None:
     active()
     user = User.objects.get(username="listener-1")
     assert [ask(service, user, **q)["results"] != [] for q in ({"market": "DE"}, {"limit": 60}, {"explain": True})]
@@ -110,7 +110,7 @@ def test_another_question_is_computed(world: Catalogue, service: APIClient) -> N
     assert len(played) > len(ask(service, user)["results"]) or played != []
 
 
-def test_a_track_taken_down_since_is_not_offered(world: Catalogue, service: APIClient) -> None:
+def test_a_track_taken_down_since_is_not_offered(world: CatalogueFactory, service: APIClient) -> None:
     active()
     user = User.objects.get(username="listener-1")
     first = ask(service, user)["results"][0]["track_id"]
@@ -118,7 +118,7 @@ def test_a_track_taken_down_since_is_not_offered(world: Catalogue, service: APIC
     assert first not in [r["track_id"] for r in ask(service, user)["results"]]
 
 
-def test_off_nothing_is_computed(world: Catalogue, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_off_nothing_is_computed(world: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 0}
     monkeypatch.setattr(precompute, "precompute_rankings", None)
     assert precompute_active(Progress(str(version_in_service()))) is None
@@ -127,7 +127,7 @@ def test_off_nothing_is_computed(world: Catalogue, settings: Any, monkeypatch: p
 
 
 def test_no_more_wait_to_be_computed_again_than_there_is_room_for(
-    world: Catalogue, monkeypatch: pytest.MonkeyPatch
+    world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("common.stale_listeners.MAX_LISTENERS", 5)
     for _ in range(3):

@@ -12,7 +12,7 @@ from interactions.services import refresh_popular_tracks
 from recommendations.serving.model_cache import model_cache
 from recommendations.training.run import run_training
 from tests.conftest import assert_problem
-from tests.people import NOON, Catalogue
+from tests.people import NOON, CatalogueFactory
 from tracks.models import Track
 from tracks.services import bump_catalogue_revision, upsert_tracks
 
@@ -23,7 +23,7 @@ FIELDS = {
 
 
 @pytest.fixture
-def world(catalogue: Catalogue) -> tuple[list[User], list[Track]]:
+def world(catalogue: CatalogueFactory) -> tuple[list[User], list[Track]]:
     users_and_tracks = catalogue.checkerboard()
     assert run_training("test").status == "Published"
     return users_and_tracks
@@ -63,7 +63,7 @@ def test_played_tracks_are_left_out_unless_wanted(service: APIClient, world: tup
 
 
 def test_the_first_interactions_lead_from_what_is_popular_to_what_is_personal(
-    service: APIClient, alice: User, catalogue: Catalogue, world: tuple[list[User], list[Track]]
+    service: APIClient, alice: User, catalogue: CatalogueFactory, world: tuple[list[User], list[Track]]
 ) -> None:
     """Odd tracks and even ones are as popular: that more and more of the page is odd is alice's doing."""
     odd = world[1][1::2]
@@ -79,7 +79,7 @@ def test_the_first_interactions_lead_from_what_is_popular_to_what_is_personal(
 
 
 def test_a_play_after_training_counts_at_once(
-    service: APIClient, catalogue: Catalogue, world: tuple[list[User], list[Track]]
+    service: APIClient, catalogue: CatalogueFactory, world: tuple[list[User], list[Track]]
 ) -> None:
     users, tracks = world
     assert ids(service.get(f"/recommend/user/{users[0].pk}/ml?limit=1").json()) == [tracks[0].pk]
@@ -136,7 +136,7 @@ def test_an_unknown_track_has_no_similar_ones(service: APIClient, track_id: str)
     assert_problem(service.get(f"/recommend/similar/{track_id}"), 404)
 
 
-def test_without_a_model_it_is_popular_and_says_degraded(service: APIClient, catalogue: Catalogue) -> None:
+def test_without_a_model_it_is_popular_and_says_degraded(service: APIClient, catalogue: CatalogueFactory) -> None:
     users, tracks = catalogue.checkerboard()
     body = service.get(f"/recommend/user/{users[0].pk}/ml?limit=4").json()
     assert (body["strategy"], body["model_version"]) == ("popular", None)
@@ -145,7 +145,7 @@ def test_without_a_model_it_is_popular_and_says_degraded(service: APIClient, cat
     assert (body["strategy"], body["degraded"]) == ("content", True)
 
 
-def test_without_plays_it_is_pseudo_random_and_the_same_twice(service: APIClient, catalogue: Catalogue) -> None:
+def test_without_plays_it_is_pseudo_random_and_the_same_twice(service: APIClient, catalogue: CatalogueFactory) -> None:
     catalogue.tracks(30)
     first, again, other = (service.get(f"/recommend/user/{u}/ml").json() for u in (1, 1, 2))
     assert first["strategy"] == "random"
@@ -154,7 +154,7 @@ def test_without_plays_it_is_pseudo_random_and_the_same_twice(service: APIClient
 
 
 def test_an_empty_catalogue_is_an_empty_page_and_the_first_track_fills_it(
-    service: APIClient, catalogue: Catalogue
+    service: APIClient, catalogue: CatalogueFactory
 ) -> None:
     assert service.get("/recommend/user/1/ml").json()["results"] == []
     catalogue.tracks(1)
@@ -162,7 +162,7 @@ def test_an_empty_catalogue_is_an_empty_page_and_the_first_track_fills_it(
     assert len(service.get("/recommend/user/1/ml").json()["results"]) == 1
 
 
-def test_who_played_everything_hears_it_again(service: APIClient, alice: User, catalogue: Catalogue) -> None:
+def test_who_played_everything_hears_it_again(service: APIClient, alice: User, catalogue: CatalogueFactory) -> None:
     catalogue.play(alice, *catalogue.tracks(6))
     run_training("test")
     body = service.get(f"/recommend/user/{alice.pk}/ml").json()
@@ -193,7 +193,9 @@ def test_every_pick_is_explained_on_request(service: APIClient, world: tuple[lis
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "abc", "", "1.5", "9" * 5000, "1e3", "٣x", "\x00"])
 @pytest.mark.parametrize("path", ["/recommend/user/1/ml", "/recommend/user/1", "/recommend/similar/{track}"])
-def test_a_limit_out_of_range_says_the_range(service: APIClient, catalogue: Catalogue, path: str, limit: str) -> None:
+def test_a_limit_out_of_range_says_the_range(
+    service: APIClient, catalogue: CatalogueFactory, path: str, limit: str
+) -> None:
     track = catalogue.tracks(1)[0].pk
     problem = assert_problem(service.get(path.format(track=track), {"limit": limit}), 400)
     assert problem["errors"] == [{"pointer": "?limit", "detail": "must be an integer from 1 to 100"}]
@@ -204,7 +206,7 @@ def test_a_listener_id_that_is_none_is_refused(service: APIClient, user_id: str)
     assert assert_problem(service.get(f"/recommend/user/{user_id}/ml"), 400)["errors"][0]["pointer"] == "{user_id}"
 
 
-def test_the_same_slate_is_a_304(service: APIClient, catalogue: Catalogue, world: Any) -> None:
+def test_the_same_slate_is_a_304(service: APIClient, catalogue: CatalogueFactory, world: Any) -> None:
     user = world[0][0]
     path = f"/recommend/user/{user.pk}/ml?limit=5"
     first = service.get(path)
@@ -231,7 +233,9 @@ def test_a_request_costs_four_queries(
         api.get("/recommend/user/me/ml")
 
 
-def test_popularity_follows_the_projection(service: APIClient, alice: User, bob: User, catalogue: Catalogue) -> None:
+def test_popularity_follows_the_projection(
+    service: APIClient, alice: User, bob: User, catalogue: CatalogueFactory
+) -> None:
     tracks = catalogue.tracks(3)
     catalogue.play(alice, tracks[1])
     catalogue.play(bob, tracks[1], tracks[2])
@@ -240,7 +244,7 @@ def test_popularity_follows_the_projection(service: APIClient, alice: User, bob:
 
 
 def test_a_version_of_another_catalogue_never_gives_an_empty_page(
-    service: APIClient, catalogue: Catalogue, world: tuple[list[User], list[Track]]
+    service: APIClient, catalogue: CatalogueFactory, world: tuple[list[User], list[Track]]
 ) -> None:
     """The database was replaced, the model folder was not."""
     new = catalogue.tracks(30)
@@ -254,7 +258,7 @@ def test_a_version_of_another_catalogue_never_gives_an_empty_page(
 
 
 def test_a_few_deleted_tracks_cost_nothing_but_themselves(
-    service: APIClient, catalogue: Catalogue, world: tuple[list[User], list[Track]]
+    service: APIClient, catalogue: CatalogueFactory, world: tuple[list[User], list[Track]]
 ) -> None:
     """One at the top of each of three pages, more than the retries can replace."""
     user = world[0][0]
@@ -268,7 +272,9 @@ def test_a_few_deleted_tracks_cost_nothing_but_themselves(
 
 
 @pytest.mark.parametrize("named", ["9" * 5000, "0" * 5000, "0" * 39 + "12"])
-def test_a_number_of_any_length_is_nobody_or_somebody(service: APIClient, catalogue: Catalogue, named: str) -> None:
+def test_a_number_of_any_length_is_nobody_or_somebody(
+    service: APIClient, catalogue: CatalogueFactory, named: str
+) -> None:
     catalogue.tracks(1)
     answer = service.get(f"/recommend/user/{named}/ml")
     assert (answer.status_code, answer.json()["fallback_reason"]) == (200, "no_model")

@@ -21,7 +21,7 @@ from interactions.models import Block
 from recommendations.serving.request_context import Revisions
 from recommendations.serving.response_cache import CachedResponse, ResponseCache, response_cache
 from recommendations.training.run import run_training
-from tests.people import Catalogue, store_interaction
+from tests.people import CatalogueFactory, store_interaction
 from tracks.models import Track
 from tracks.services import bump_catalogue_revision, save_artist, save_track, set_taken_down
 
@@ -29,14 +29,14 @@ Listeners = Callable[[User], APIClient]
 
 
 @pytest.fixture
-def world(catalogue: Catalogue) -> Catalogue:
+def world(catalogue: CatalogueFactory) -> CatalogueFactory:
     catalogue.checkerboard()
     assert run_training("test").status == "Published"
     return catalogue
 
 
 @pytest.fixture
-def ada(world: Catalogue) -> User:
+def ada(world: CatalogueFactory) -> User:
     return User.objects.get(username="listener-0")
 
 
@@ -99,7 +99,7 @@ class TestTheSameRequestAgain:
 
 
 CHANGES: dict[str, Callable[[User, Track], object]] = {
-    "a play": lambda user, track: Catalogue.play(Catalogue.__new__(Catalogue), user, track),
+    "a play": lambda user, track: CatalogueFactory.play(CatalogueFactory.__new__(CatalogueFactory), user, track),
     "a dislike": lambda user, track: store_interaction(user, track, "dislike", at=timezone.now()),
     "a block": lambda user, track: Block.objects.create(user=user, kind="track", target_id=track.pk),
     "a take-down": lambda user, track: set_taken_down([track.pk], timezone.now()),
@@ -174,7 +174,7 @@ def test_an_answer_costs_two_queries_at_most(path: str, ada: User, as_listener: 
         with CaptureQueriesContext(connection) as queries:
             assert ask(client, path).status_code == 200
         assert len(queries) <= 2, [q["sql"] for q in queries]
-    Catalogue.play(Catalogue.__new__(Catalogue), user, track)
+    CatalogueFactory.play(CatalogueFactory.__new__(CatalogueFactory), user, track)
     with CaptureQueriesContext(connection) as queries:
         assert ask(client, path).status_code == 200
     assert len(queries) <= 2, [q["sql"] for q in queries]

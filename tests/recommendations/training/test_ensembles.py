@@ -14,13 +14,13 @@ from recommendations.training import run
 from recommendations.training.publish import publish
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 
 @pytest.fixture
-def world(catalogue: Catalogue) -> Catalogue:
+def world(catalogue: CatalogueFactory) -> CatalogueFactory:
     catalogue.checkerboard()
     return catalogue
 
@@ -37,7 +37,7 @@ def ensembles_compared_with(ensemble: EnsembleConfig | None) -> set[str]:
     return set(report["models"]) - {"model", "most_popular"}
 
 
-def test_another_ensemble_is_evaluated_next_to_the_one_in_service_on_the_same_plays(world: Catalogue) -> None:
+def test_another_ensemble_is_evaluated_next_to_the_one_in_service_on_the_same_plays(world: CatalogueFactory) -> None:
     first = first_version()
     outcome = run_training("test", ensemble=NEIGHBOURS)
     artifact = ModelArtifact.objects.latest("created_at")
@@ -49,7 +49,7 @@ def test_another_ensemble_is_evaluated_next_to_the_one_in_service_on_the_same_pl
     assert "the ensemble in service" in outcome.detail or "on the same plays" in outcome.detail
 
 
-def test_the_next_version_is_compared_with_one_published_by_hand(world: Catalogue, settings: Any) -> None:
+def test_the_next_version_is_compared_with_one_published_by_hand(world: CatalogueFactory, settings: Any) -> None:
     first_version()
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": -99}
     assert run_training("test", ensemble=NEIGHBOURS).status == "Held back"
@@ -60,7 +60,9 @@ def test_the_next_version_is_compared_with_one_published_by_hand(world: Catalogu
 
 
 @pytest.mark.parametrize("config", [{}, {"factors": 64}, {"parts": [{"family": "crystal_ball"}], "weights": {}}])
-def test_an_unreadable_ensemble_in_service_does_not_stop_training(world: Catalogue, config: dict[str, Any]) -> None:
+def test_an_unreadable_ensemble_in_service_does_not_stop_training(
+    world: CatalogueFactory, config: dict[str, Any]
+) -> None:
     first = first_version()
     manifest = version_store().manifest(first) | {"config": config}
     (version_store().folder(first) / "manifest.json").write_text(json.dumps(manifest))
@@ -68,7 +70,7 @@ def test_an_unreadable_ensemble_in_service_does_not_stop_training(world: Catalog
 
 
 def test_a_first_version_worse_than_most_popular_is_published_with_a_warning(
-    world: Catalogue, settings: Any, monkeypatch: pytest.MonkeyPatch
+    world: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
 
@@ -88,7 +90,7 @@ def test_a_first_version_worse_than_most_popular_is_published_with_a_warning(
     assert run_training("test", ensemble=EnsembleConfig((ComponentConfig(Popularity()),))).status == "Published"
 
 
-def test_the_algorithm_column_fits_many_families(world: Catalogue, settings: Any) -> None:
+def test_the_algorithm_column_fits_many_families(world: CatalogueFactory, settings: Any) -> None:
     names = ("ials", "linear_autoencoder", "popularity", "item_knn", "rp3beta")
     ensemble = EnsembleConfig(tuple(ComponentConfig(FAMILIES[name]()) for name in names))
     assert run_training("test", ensemble=ensemble).status == "Published"

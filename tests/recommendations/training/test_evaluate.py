@@ -13,13 +13,13 @@ from engine.models.rp3beta import RP3Beta
 from recommendations.models import ModelArtifact
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 
 @pytest.fixture
-def world(catalogue: Catalogue, settings: Any) -> Catalogue:
+def world(catalogue: CatalogueFactory, settings: Any) -> CatalogueFactory:
     catalogue.checkerboard()
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
     assert run_training("test").status == "Published"
@@ -40,7 +40,7 @@ def evaluate_model(*arguments: str) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def test_the_ensemble_in_service_is_evaluated_next_to_most_popular(world: Catalogue) -> None:
+def test_the_ensemble_in_service_is_evaluated_next_to_most_popular(world: CatalogueFactory) -> None:
     first, columns, *lines = evaluate_model()
     assert first.endswith(" listeners, time split, 20% held out")
     assert columns.split() == ["model", "most_popular"]
@@ -56,7 +56,7 @@ def test_the_ensemble_in_service_is_evaluated_next_to_most_popular(world: Catalo
 
 
 def test_another_ensemble_is_evaluated_next_to_both_and_nothing_changes(
-    world: Catalogue, recipe: str, tmp_path: Path
+    world: CatalogueFactory, recipe: str, tmp_path: Path
 ) -> None:
     before = (version_in_service(), ModelArtifact.objects.count())
     report = tmp_path / "report.json"
@@ -72,11 +72,11 @@ def test_another_ensemble_is_evaluated_next_to_both_and_nothing_changes(
 
 
 @pytest.mark.parametrize("split", ["ratio", "leave_last", "new_users"])
-def test_plays_can_be_held_out_in_other_ways(world: Catalogue, split: str) -> None:
+def test_plays_can_be_held_out_in_other_ways(world: CatalogueFactory, split: str) -> None:
     assert f" listeners, {split} split" in evaluate_model("--split", split, "--listeners", "0")[0]
 
 
-def test_a_version_can_be_named(world: Catalogue) -> None:
+def test_a_version_can_be_named(world: CatalogueFactory) -> None:
     first = version_in_service()
     assert run_training("test", ensemble=NEIGHBOURS).status == "Published"
     assert evaluate_model(str(first))[1].split() == ["model", "in_service", "most_popular"]
@@ -95,12 +95,12 @@ def test_a_version_can_be_named(world: Catalogue) -> None:
         (["version", "--recipe", "x.json"], "not allowed with"),
     ],
 )
-def test_invalid_arguments_are_named(world: Catalogue, arguments: list[str], complaint: str) -> None:
+def test_invalid_arguments_are_named(world: CatalogueFactory, arguments: list[str], complaint: str) -> None:
     with pytest.raises(CommandError, match=complaint):
         evaluate_model(*arguments)
 
 
-def test_an_invalid_ensemble_file_is_named(world: Catalogue, tmp_path: Path) -> None:
+def test_an_invalid_ensemble_file_is_named(world: CatalogueFactory, tmp_path: Path) -> None:
     for content, complaint in (("[", "Expecting value"), ('{"parts": [{"family": "magic"}]}', "'magic' is not one of")):
         (tmp_path / "bad.json").write_text(content)
         with pytest.raises(CommandError, match=complaint):

@@ -15,11 +15,11 @@ from recommendations.training import run
 from recommendations.training.publish import CannotPublish, publish, roll_back
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 
 @pytest.fixture
-def world(catalogue: Catalogue) -> Catalogue:
+def world(catalogue: CatalogueFactory) -> CatalogueFactory:
     catalogue.checkerboard()
     return catalogue
 
@@ -31,7 +31,7 @@ def trained() -> str:
     return outcome.run.artifact.version
 
 
-def test_a_run_publishes_a_version_and_records_itself(world: Catalogue) -> None:
+def test_a_run_publishes_a_version_and_records_itself(world: CatalogueFactory) -> None:
     outcome = run_training("test")
     run, artifact = TrainingRun.objects.get(), ModelArtifact.objects.get()
     assert outcome.status == "Published"
@@ -49,7 +49,7 @@ def test_a_run_publishes_a_version_and_records_itself(world: Catalogue) -> None:
     assert None not in (artifact.published_at, artifact.projected_at)
 
 
-def test_user_features_are_the_factors_of_the_version(world: Catalogue) -> None:
+def test_user_features_are_the_factors_of_the_version(world: CatalogueFactory) -> None:
     version = trained()
     bundle = version_store().load(version)
     assert UserFeatures.objects.count() == 20
@@ -60,7 +60,9 @@ def test_user_features_are_the_factors_of_the_version(world: Catalogue) -> None:
         np.testing.assert_array_equal(features.vector, bundle.user_factors[row])
 
 
-def test_a_listener_deleted_while_training_is_left_out(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listener_deleted_while_training_is_left_out(
+    world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def train_while_somebody_leaves(*args: Any, **kwargs: Any) -> Any:
         User.objects.first().delete()  # type: ignore[union-attr]
         return original(*args, **kwargs)
@@ -71,7 +73,7 @@ def test_a_listener_deleted_while_training_is_left_out(world: Catalogue, monkeyp
     assert UserFeatures.objects.count() == 19
 
 
-def test_unchanged_plays_are_not_trained_again(world: Catalogue) -> None:
+def test_unchanged_plays_are_not_trained_again(world: CatalogueFactory) -> None:
     version = trained()
     outcome = run_training("test")
     assert (outcome.status, outcome.detail) == ("Unchanged", f"nothing new since version {version}")
@@ -80,13 +82,13 @@ def test_unchanged_plays_are_not_trained_again(world: Catalogue) -> None:
     assert run_training("test").status == "Published"
 
 
-def test_changed_settings_train_again(world: Catalogue, settings: Any) -> None:
+def test_changed_settings_train_again(world: CatalogueFactory, settings: Any) -> None:
     trained()
     settings.MUSICREC = settings.MUSICREC | {"FACTORS": 3, "GATE_MARGIN": 1}
     assert run_training("test").status == "Published"
 
 
-def test_a_damaged_version_in_service_is_replaced(world: Catalogue) -> None:
+def test_a_damaged_version_in_service_is_replaced(world: CatalogueFactory) -> None:
     version = trained()
     (version_store().folder(version) / "model.npz").write_bytes(b"gone")
     assert run_training("test").status == "Published"
@@ -94,7 +96,7 @@ def test_a_damaged_version_in_service_is_replaced(world: Catalogue) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"version": "../../etc", "previous": null}'])
-def test_a_damaged_pointer_is_replaced_by_the_next_run(world: Catalogue, content: str) -> None:
+def test_a_damaged_pointer_is_replaced_by_the_next_run(world: CatalogueFactory, content: str) -> None:
     trained()
     (version_store().root / "current.json").write_text(content)
     assert version_in_service() is None
@@ -102,7 +104,9 @@ def test_a_damaged_pointer_is_replaced_by_the_next_run(world: Catalogue, content
     assert version_in_service() == ModelArtifact.objects.latest("created_at").version
 
 
-def test_a_failing_family_is_replaced_by_svd_and_reported(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_family_is_replaced_by_svd_and_reported(
+    world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*args: object, **kwargs: object) -> FittedModel:
         raise RuntimeError("no BLAS today")
 
@@ -114,7 +118,7 @@ def test_a_failing_family_is_replaced_by_svd_and_reported(world: Catalogue, monk
     assert "ials could not run" in outcome.detail
 
 
-def test_without_plays_it_fails_with_a_row_an_alarm_and_advice(catalogue: Catalogue) -> None:
+def test_without_plays_it_fails_with_a_row_an_alarm_and_advice(catalogue: CatalogueFactory) -> None:
     catalogue.tracks(3)
     outcome = run_training("test")
     assert outcome.status == "Failed"
@@ -126,14 +130,14 @@ def test_without_plays_it_fails_with_a_row_an_alarm_and_advice(catalogue: Catalo
     assert Alarm.objects.get().count == 2  # counted up, not a second row
 
 
-def test_success_resolves_the_alarm(catalogue: Catalogue) -> None:
+def test_success_resolves_the_alarm(catalogue: CatalogueFactory) -> None:
     run_training("test")
     catalogue.checkerboard()
     run_training("test")
     assert Alarm.objects.get().resolved_at is not None
 
 
-def test_a_second_concurrent_run_does_nothing(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_concurrent_run_does_nothing(world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     inner: list[str] = []
 
     def train_twice(*args: Any, **kwargs: Any) -> Any:
@@ -147,7 +151,7 @@ def test_a_second_concurrent_run_does_nothing(world: Catalogue, monkeypatch: pyt
     assert TrainingRun.objects.count() == 1
 
 
-def test_the_task_runs_training(world: Catalogue) -> None:
+def test_the_task_runs_training(world: CatalogueFactory) -> None:
     assert train_model("schedule").startswith("Published: version ")
     assert TrainingRun.objects.get().trigger == "schedule"
 
@@ -159,7 +163,9 @@ def test_the_task_runs_training(world: Catalogue) -> None:
         {"model": {"ndcg@10": 1.0, "recall@10": 1.0}},  # as the first release wrote it
     ],
 )
-def test_a_worse_version_is_held_back_and_can_be_published_by_hand(world: Catalogue, perfect: dict[str, Any]) -> None:
+def test_a_worse_version_is_held_back_and_can_be_published_by_hand(
+    world: CatalogueFactory, perfect: dict[str, Any]
+) -> None:
     first = trained()
     manifest = version_store().manifest(first)
     better = manifest | {"report": {"split": manifest["report"]["split"]} | perfect}
@@ -175,7 +181,9 @@ def test_a_worse_version_is_held_back_and_can_be_published_by_hand(world: Catalo
     assert version_in_service() == held_back.version
 
 
-def test_old_versions_are_pruned_but_not_the_current_and_the_previous_one(world: Catalogue, settings: Any) -> None:
+def test_old_versions_are_pruned_but_not_the_current_and_the_previous_one(
+    world: CatalogueFactory, settings: Any
+) -> None:
     settings.MUSICREC = settings.MUSICREC | {"MODEL_KEEP": 2}
     versions = [trained() for _ in range(4)]
     assert set(version_store().versions()) == set(versions[2:])
@@ -185,7 +193,7 @@ def test_old_versions_are_pruned_but_not_the_current_and_the_previous_one(world:
     assert set(version_store().versions()) == set(last)
 
 
-def test_rolling_back_twice_returns_to_the_same_version(world: Catalogue) -> None:
+def test_rolling_back_twice_returns_to_the_same_version(world: CatalogueFactory) -> None:
     first, second = trained(), trained()
     assert roll_back() == first == version_in_service()
     assert set(UserFeatures.objects.values_list("version", flat=True)) == {first}
@@ -196,7 +204,7 @@ def test_rolling_back_twice_returns_to_the_same_version(world: Catalogue) -> Non
     assert version_in_service() == second
 
 
-def test_a_failed_publication_changes_nothing(world: Catalogue) -> None:
+def test_a_failed_publication_changes_nothing(world: CatalogueFactory) -> None:
     version = trained()
     with pytest.raises(CannotPublish, match="no version before"):
         roll_back()
@@ -208,21 +216,23 @@ def test_a_failed_publication_changes_nothing(world: Catalogue) -> None:
     assert version_in_service() == version
 
 
-def test_a_rolled_back_version_is_not_trained_again_from_the_same_plays(world: Catalogue) -> None:
+def test_a_rolled_back_version_is_not_trained_again_from_the_same_plays(world: CatalogueFactory) -> None:
     first, _second = trained(), trained()
     roll_back()
     assert run_training("test").status == "Unchanged"
     assert version_in_service() == first
 
 
-def test_a_setting_that_is_changed_back_trains_again(world: Catalogue, settings: Any) -> None:
+def test_a_setting_that_is_changed_back_trains_again(world: CatalogueFactory, settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1, "MODEL_KEEP": 2}
     for factors in (2, 3, 4, 2):
         settings.MUSICREC = settings.MUSICREC | {"FACTORS": factors}
         assert run_training("test").status == "Published"
 
 
-def test_failing_to_prune_does_not_undo_the_publication(world: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_to_prune_does_not_undo_the_publication(
+    world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stuck() -> list[str]:
         raise PermissionError("read-only")
 

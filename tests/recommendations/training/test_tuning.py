@@ -32,13 +32,13 @@ from recommendations.training.run import run_training
 from recommendations.training.tuning import run_tuning
 from recommendations.version_store import version_in_service, version_store
 from tests.engine import taste_groups
-from tests.people import Catalogue
+from tests.people import CatalogueFactory
 
 NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 
 @pytest.fixture
-def world(catalogue: Catalogue, settings: Any) -> None:
+def world(catalogue: CatalogueFactory, settings: Any) -> None:
     """Listeners with tastes; a tuned recipe is far better than the settings', and the gate lets everything pass."""
     plays = taste_groups.taste_group_plays()
     tracks = catalogue.tracks(taste_groups.N_TRACKS)
@@ -225,7 +225,7 @@ def test_a_failed_search_records_the_reason_and_raises_an_alarm(
     assert Alarm.objects.get().resolved_at is not None
 
 
-def test_without_plays_it_fails_with_advice(catalogue: Catalogue) -> None:
+def test_without_plays_it_fails_with_advice(catalogue: CatalogueFactory) -> None:
     catalogue.tracks(3)
     assert "import plays first" in run_tuning("test").detail
     assert the_study().status == "failed"
