@@ -7,11 +7,11 @@ import numpy as np
 
 from experiments.exposures.log import slate_log
 from recommendations import metrics
-from recommendations.serving.recommend import Recommendation, dependencies_of, model_for, recommend
+from recommendations.serving.recommend import Recommendation, assign_policy, dependencies_of, model_for, recommend
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
 from recommendations.serving.response import render
 from recommendations.serving.response_cache import CachedResponse, response_cache
-from recommendations.serving.slate import NO_TRACKS, assign_policy, build_slate, plan_slate, rank
+from recommendations.serving.slate import NO_TRACKS, build_slate, plan_slate, rank
 from tracks.card_cache import track_card_cache
 
 

@@ -15,9 +15,9 @@ from interactions.selectors import recently_active_listeners
 from recommendations import metrics
 from recommendations.serving.model_cache import model_cache
 from recommendations.serving.precomputed import is_enabled, precomputed_request, store_rankings
-from recommendations.serving.recommend import dependencies_of
+from recommendations.serving.recommend import assign_policy, dependencies_of
 from recommendations.serving.request_context import load_contexts
-from recommendations.serving.slate import assign_policy, plan_slate, rank
+from recommendations.serving.slate import plan_slate, rank
 from recommendations.version_store import version_in_service
 
 BATCH = 1000  # listeners

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from engine.pipeline import Ranking
+from engine.pipeline import POLICIES, Policy, Ranking
 from experiments.exposures.log import slate_log
 from recommendations import metrics
 from recommendations.serving.model_cache import LoadedModel, model_cache
@@ -12,7 +12,7 @@ from recommendations.serving.precomputed import load_ranking
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
 from recommendations.serving.response import render
 from recommendations.serving.response_cache import CachedResponse, response_cache
-from recommendations.serving.slate import assign_policy, build_slate, plan_slate
+from recommendations.serving.slate import build_slate, plan_slate
 
 
 class Recommendation(NamedTuple):
@@ -61,6 +61,13 @@ def recommend(
 def model_for(request: RecommendationRequest) -> LoadedModel:
     """Return the version in service; for the legacy endpoint the catalogue and its popularity, without any model."""
     return model_cache.popularity_model() if request.kind == "legacy" else model_cache.current()
+
+
+def assign_policy(request: RecommendationRequest, context: RequestContext) -> Policy:
+    """Choose the policy of a request. Reads no history, so that a cached answer needs none."""
+    if request.kind == "similar":
+        return POLICIES["similar"]
+    return POLICIES["personal" if request.kind == "personal" and context.settings.consent else "popular"]
 
 
 def dependencies_of(model: LoadedModel, context: RequestContext) -> tuple[Any, ...]:

@@ -71,8 +71,8 @@ class ResponseCache:
         return response if dependencies is None or response.dependencies == dependencies else None
 
     def get_shared(self, request: Hashable, dependencies: Hashable, revisions: Revisions) -> CachedResponse | None:
-        """Return the answer that another process delivered, and keep it locally."""
-        if not settings.MUSICREC["RESULTS_SECONDS"]:
+        """Return the answer that another process delivered, and keep it locally; None without Redis."""
+        if not (settings.REDIS_URL and settings.MUSICREC["RESULTS_SECONDS"]):
             return None
         entry = shared_cache.get(cache_key("result", request, dependencies))
         if entry is None:
@@ -93,7 +93,8 @@ class ResponseCache:
             if response.delivered:
                 return None
             response.delivered = True
-        if seconds := settings.MUSICREC["RESULTS_SECONDS"]:
+        seconds = settings.MUSICREC["RESULTS_SECONDS"]
+        if settings.REDIS_URL and seconds:  # Django's cache in local memory would only keep a second copy
             entry = response.etag, response.strategy, response.body, response.expires_at
             shared_cache.set(cache_key("result", request, response.dependencies), entry, seconds)
             metrics.response_cache_bytes.inc(len(response.body))

@@ -56,13 +56,6 @@ class SlatePlan:
     evidence: NDArray[np.int64]
 
 
-def assign_policy(request: RecommendationRequest, context: RequestContext) -> Policy:
-    """Choose the policy of a request. Reads no history, so that a cached answer needs none."""
-    if request.kind == "similar":
-        return POLICIES["similar"]
-    return POLICIES["personal" if request.kind == "personal" and context.settings.consent else "popular"]
-
-
 def plan_slate(
     request: RecommendationRequest,
     context: RequestContext,

@@ -7,8 +7,9 @@ from rest_framework.test import APIClient
 
 from engine.data.user_item_pairs import UserItemPairs
 from recommendations.serving.model_cache import model_cache
+from recommendations.serving.recommend import assign_policy
 from recommendations.serving.request_context import RecommendationRequest, load_contexts
-from recommendations.serving.slate import assign_policy, plan_slate
+from recommendations.serving.slate import plan_slate
 from recommendations.training.run import read_plays, run_training
 from tests.people import NOON, CatalogueFactory
 
