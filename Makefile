@@ -1,4 +1,4 @@
-# The two commands a newcomer needs: `make demo` and `make test`. Everything is installed into .venv, nothing outside of it.
+# A newcomer needs two commands, `make demo` and `make test`. Everything is installed into .venv, nothing outside of it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(if $(shell $(p) -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo ok),$(p))))
@@ -6,40 +6,43 @@ BIN := .venv/bin
 PORT ?= 8000
 DATA ?=
 
-.PHONY: help demo test check lint format clean bench load
-help:  ## this list
+.PHONY: help demo test check lint format docs clean bench load
+help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/demo.stamp  ## a catalogue, plays, a trained model, API + admin + listener page on 127.0.0.1:$PORT  [DATA=folder or data set name]
+demo: .venv/demo.stamp  ## start a catalogue, plays and a trained model; API + admin + listener page on 127.0.0.1:$PORT  [DATA=folder or data set name]
 	@$(BIN)/python -m musicrec.demo --port "$(PORT)" --data "$(DATA)"
 
-test: .venv/dev.stamp  ## every test, on PostgreSQL + Valkey and on the embedded default
+test: .venv/dev.stamp  ## run all tests, on PostgreSQL + Valkey and on the embedded default
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest tests --stack embedded --ignore tests/engine --ignore tests/importers --ignore tests/slow -m "not one_stack"
 
-check: lint  ## what `lint` does, and the quick tests
+check: lint  ## run `lint` and the quick tests
 	$(BIN)/python -m pytest tests -m "not slow"
 
-lint: .venv/dev.stamp  ## ruff, mypy, import-linter, migrations
+lint: .venv/dev.stamp  ## run ruff, mypy, import-linter and the check for missing migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-format: .venv/dev.stamp  ## let ruff lay out the code
+format: .venv/dev.stamp  ## format the code with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/dev.stamp  ## the measurements of benchmarks/, as tables
+bench: .venv/dev.stamp  ## run the benchmarks and print their tables
 	$(BIN)/python -m benchmarks.model_file
 	$(BIN)/python -m benchmarks.training_time
 	$(BIN)/python -m benchmarks.ingestion
 
-load: .venv/dev.stamp  ## the production stack under load: a report in var/load
+load: .venv/dev.stamp  ## run a load test of the production stack; the report is in var/load
 	$(BIN)/python -m benchmarks.load
 
-clean:  ## forget the environment and the demo's data
+docs: .venv/dev.stamp  ## regenerate the output that the tutorial and the README show
+	$(BIN)/python -m docs.generate
+
+clean:  ## remove the environment and the demo's data
 	rm -rf .venv var
 
 .venv/bin/python:
