@@ -1,4 +1,4 @@
-"""Recommendations through the whole WSGI stack: headers, refusals, and changes between a cached answer and the next."""
+"""Recommendations through the whole WSGI stack: headers, refusals, and changes that take effect despite the cache."""
 
 import io
 import sys
@@ -23,12 +23,12 @@ from recommendations.training.run import run_training
 from tests.people import CatalogueFactory
 from tracks.models import Track
 
-PASSING = ("X-Request-ID", "Server-Timing", "Allow")  # the last Django REST framework says unasked
+PER_REQUEST_HEADERS = ("X-Request-ID", "Server-Timing", "Allow")
 Answer = tuple[str, dict[str, str], bytes]
 
 
 class Server:
-    """Send requests to Django's WSGI handler, as a web server does."""
+    """Sends requests to Django's WSGI handler, as a web server does."""
 
     def __init__(self) -> None:
         self._application = WSGIHandler()
@@ -77,14 +77,14 @@ def key(db: None) -> str:
     return "Api-Key " + create_service_key("back end", [Scope.RECOMMEND])
 
 
-def token(user: User) -> str:
+def bearer(user: User) -> str:
     return f"Bearer {sign_in(user).access}"
 
 
 def without_request_headers(answer: Answer) -> Any:
     """Leave out the headers that differ with each request."""
     status, headers, body = answer
-    return status, {n: v for n, v in headers.items() if n not in PASSING}, body
+    return status, {n: v for n, v in headers.items() if n not in PER_REQUEST_HEADERS}, body
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def without_request_headers(answer: Answer) -> Any:
         "/recommend/similar/{track}?user_id={user}&limit=5",
     ],
 )
-def test_a_cached_answer_is_the_computed_one(path: str, server: Server, ada: User, key: str) -> None:
+def test_a_cached_answer_equals_the_computed_one(path: str, server: Server, ada: User, key: str) -> None:
     path = path.format(user=ada.pk, track=Track.objects.latest("pk").pk)
     computed, cached = server.get(path, key), server.get(path, key)
     assert without_request_headers(computed) == without_request_headers(cached)
@@ -107,8 +107,8 @@ def test_a_cached_answer_is_the_computed_one(path: str, server: Server, ada: Use
     assert (again[0], again[2]) == ("304 Not Modified", b"")
 
 
-def test_a_listener_asks_for_themselves(server: Server, ada: User) -> None:
-    mine = [server.get(f"/recommend/user/{name}/ml", token(ada)) for name in ("me", ada.pk)]
+def test_me_and_the_own_id_get_the_same_answer(server: Server, ada: User) -> None:
+    mine = [server.get(f"/recommend/user/{name}/ml", bearer(ada)) for name in ("me", ada.pk)]
     assert mine[0][2] == mine[1][2]
 
 
@@ -132,8 +132,8 @@ def test_the_request_id_is_echoed_and_the_request_is_counted(server: Server, ada
     assert "\n" not in headers["X-Request-ID"]
 
 
-def test_its_slate_is_logged(server: Server, ada: User) -> None:
-    server.get("/recommend/user/me/ml?placement=home", token(ada))
+def test_the_slate_is_logged(server: Server, ada: User) -> None:
+    server.get("/recommend/user/me/ml?placement=home", bearer(ada))
     slate_log.flush()
     assert Slate.objects.get().placement == "home"
 
@@ -144,71 +144,74 @@ def test_the_use_of_a_key_is_recorded(server: Server, ada: User, key: str, monke
     assert ServiceKey.objects.get().last_used_at is not None
 
 
-REFUSED: dict[str, tuple[Callable[[User, str], tuple[str, str, dict[str, Any]]], str]] = {
-    "nobody": (lambda u, k: (f"/recommend/user/{u.pk}/ml", "", {}), "401"),
+REFUSED_REQUESTS: dict[str, tuple[Callable[[User, str], tuple[str, str, dict[str, Any]]], str]] = {
+    "no credentials": (lambda u, k: (f"/recommend/user/{u.pk}/ml", "", {}), "401"),
     "an unknown key": (lambda u, k: (f"/recommend/user/{u.pk}/ml", k + "x", {}), "401"),
     "another scheme": (lambda u, k: (f"/recommend/user/{u.pk}/ml", "Basic eDp5", {}), "401"),
     "a broken token": (lambda u, k: ("/recommend/user/me/ml", "Bearer a.b.c", {}), "401"),
-    "a token that is none": (lambda u, k: ("/recommend/user/me/ml", "Bearer \xff\xfe", {}), "401"),
-    "somebody else": (lambda u, k: (f"/recommend/user/{u.pk + 1}/ml", token(u), {}), "404"),
+    "a token that is not ASCII": (lambda u, k: ("/recommend/user/me/ml", "Bearer \xff\xfe", {}), "401"),
+    "another listener": (lambda u, k: (f"/recommend/user/{u.pk + 1}/ml", bearer(u), {}), "404"),
     "me with a key": (lambda u, k: ("/recommend/user/me/ml", k, {}), "400"),
-    "a wrong limit": (lambda u, k: (f"/recommend/user/{u.pk}/ml?limit=0", k, {}), "400"),
-    "a wrong parameter": (lambda u, k: (f"/recommend/user/{u.pk}/ml?market=Germany", k, {}), "400"),
-    "no track": (lambda u, k: ("/recommend/similar/99999999", k, {}), "404"),
-    "another host": (lambda u, k: (f"/recommend/user/{u.pk}/ml", k, {"HTTP_HOST": "evil.example"}), "400"),
+    "an invalid limit": (lambda u, k: (f"/recommend/user/{u.pk}/ml?limit=0", k, {}), "400"),
+    "an invalid market": (lambda u, k: (f"/recommend/user/{u.pk}/ml?market=Germany", k, {}), "400"),
+    "an unknown track": (lambda u, k: ("/recommend/similar/99999999", k, {}), "404"),
+    "a host that is not allowed": (
+        lambda u, k: (f"/recommend/user/{u.pk}/ml", k, {"HTTP_HOST": "evil.example"}),
+        "400",
+    ),
     "no host": (lambda u, k: (f"/recommend/user/{u.pk}/ml", k, {"HTTP_HOST": ""}), "400"),
-    "another path": (lambda u, k: (f"/recommend/user/{u.pk}/mlx", k, {}), "404"),
-    "a slash": (lambda u, k: (f"/recommend/user/{u.pk}/ml/", k, {}), "404"),
-    "another method": (lambda u, k: (f"/recommend/user/{u.pk}/ml", k, {"REQUEST_METHOD": "DELETE"}), "405"),
+    "an unknown path": (lambda u, k: (f"/recommend/user/{u.pk}/mlx", k, {}), "404"),
+    "a trailing slash": (lambda u, k: (f"/recommend/user/{u.pk}/ml/", k, {}), "404"),
+    "an unsupported method": (lambda u, k: (f"/recommend/user/{u.pk}/ml", k, {"REQUEST_METHOD": "DELETE"}), "405"),
 }
 
 
-@pytest.mark.parametrize("what", REFUSED)
-def test_it_refuses(what: str, server: Server, ada: User, key: str) -> None:
-    make, status = REFUSED[what]
+@pytest.mark.parametrize("case", REFUSED_REQUESTS)
+def test_an_invalid_request_is_refused(case: str, server: Server, ada: User, key: str) -> None:
+    make, status = REFUSED_REQUESTS[case]
     path, authorization, environ = make(ada, key)
-    refused = server.get(path, authorization, **environ)
-    assert refused[0].startswith(status), refused
+    answer = server.get(path, authorization, **environ)
+    assert answer[0].startswith(status), answer
 
 
 class TestAfterACachedAnswer:
-    """A caller who received a cached answer a moment ago is refused."""
+    """A change takes effect at once, even if the caller has just received a cached answer."""
 
-    def refused(self, server: Server, path: str, authorization: str, change: Callable[[], object]) -> str:
+    def status_after(self, server: Server, path: str, authorization: str, change: Callable[[], object]) -> str:
         assert server.get(path, authorization)[0] == "200 OK"
         assert server.get(path, authorization)[0] == "200 OK"
         change()
         answer = server.get(path, authorization)
         return answer[0][:3]
 
-    def test_a_key_that_is_revoked(self, server: Server, ada: User, key: str) -> None:
+    def test_a_revoked_key_is_refused(self, server: Server, ada: User, key: str) -> None:
         keys = ServiceKey.objects.all()
         path = f"/recommend/user/{ada.pk}/ml"
-        assert self.refused(server, path, key, lambda: keys.update(revoked_at=timezone.now())) == "401"
+        assert self.status_after(server, path, key, lambda: keys.update(revoked_at=timezone.now())) == "401"
 
-    def test_a_key_that_is_over(self, server: Server, ada: User, key: str) -> None:
-        path, over = f"/recommend/user/{ada.pk}/ml", timezone.now() - timedelta(seconds=1)
-        assert self.refused(server, path, key, lambda: ServiceKey.objects.update(expires_at=over)) == "401"
+    def test_an_expired_key_is_refused(self, server: Server, ada: User, key: str) -> None:
+        path, past = f"/recommend/user/{ada.pk}/ml", timezone.now() - timedelta(seconds=1)
+        assert self.status_after(server, path, key, lambda: ServiceKey.objects.update(expires_at=past)) == "401"
 
-    def test_a_key_that_lost_its_scope(self, server: Server, ada: User, key: str) -> None:
+    def test_a_key_that_lost_its_scope_is_refused(self, server: Server, ada: User, key: str) -> None:
         path = f"/recommend/user/{ada.pk}/ml"
-        assert self.refused(server, path, key, lambda: ServiceKey.objects.update(scopes=["events"])) == "403"
+        assert self.status_after(server, path, key, lambda: ServiceKey.objects.update(scopes=["events"])) == "403"
 
-    def test_a_sign_in_that_ended(self, server: Server, ada: User) -> None:
-        assert self.refused(server, "/recommend/user/me/ml", token(ada), SignIn.objects.all().delete) == "401"
+    def test_a_token_of_an_ended_sign_in_is_refused(self, server: Server, ada: User) -> None:
+        assert self.status_after(server, "/recommend/user/me/ml", bearer(ada), SignIn.objects.all().delete) == "401"
 
-    def test_an_account_that_is_closed(self, server: Server, ada: User) -> None:
+    def test_a_closed_account_is_refused(self, server: Server, ada: User) -> None:
         closed = User.objects.filter(pk=ada.pk)
-        mine = token(ada)
-        assert self.refused(server, "/recommend/user/me/ml", mine, lambda: closed.update(is_active=False)) == "401"
+        mine = bearer(ada)
+        assert self.status_after(server, "/recommend/user/me/ml", mine, lambda: closed.update(is_active=False)) == "401"
 
-    def test_a_token_that_expired(self, server: Server, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_expired_token_is_refused(self, server: Server, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
         import time
 
         later = time.time() + 3601
-        mine = token(ada)
+        mine = bearer(ada)
         assert (
-            self.refused(
+            self.status_after(
                 server,
                 "/recommend/user/me/ml",
                 mine,
@@ -217,12 +220,12 @@ class TestAfterACachedAnswer:
             == "401"
         )
 
-    def test_a_limit_that_is_reached(self, server: Server, ada: User, settings: Any) -> None:
+    def test_requests_beyond_the_rate_limit_are_refused(self, server: Server, ada: User, settings: Any) -> None:
         settings.MUSICREC = settings.MUSICREC | {"RATE_LISTENER": "2/min"}
-        assert self.refused(server, "/recommend/user/me/ml", token(ada), lambda: None) == "429"
+        assert self.status_after(server, "/recommend/user/me/ml", bearer(ada), lambda: None) == "429"
 
 
-def test_behind_https_plain_http_is_redirected(server: Server, ada: User, key: str, settings: Any) -> None:
+def test_plain_http_is_redirected_if_https_is_required(server: Server, ada: User, key: str, settings: Any) -> None:
     settings.HTTPS = settings.SECURE_SSL_REDIRECT = True
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     server = Server()
@@ -231,5 +234,5 @@ def test_behind_https_plain_http_is_redirected(server: Server, ada: User, key: s
     assert server.get(path, key, HTTP_X_FORWARDED_PROTO="https")[0] == "200 OK"
 
 
-def test_a_browser_of_another_origin_is_answered(server: Server, ada: User, key: str) -> None:
+def test_a_request_from_another_origin_is_answered(server: Server, ada: User, key: str) -> None:
     assert server.get(f"/recommend/user/{ada.pk}/ml", key, HTTP_ORIGIN="https://app.example")[0] == "200 OK"

@@ -30,12 +30,14 @@ def send(client: APIClient, **body: Any) -> Any:
     return client.post(PATH, body, format="json")
 
 
-def lasting(answer: dict[str, Any]) -> dict[str, Any]:
+def without_request_fields(answer: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in answer.items() if k not in ("recommendation_id", "generated_at", "user_id", "name")}
 
 
-class TestManyListeners:
-    def test_each_gets_what_they_would_alone(self, world: CatalogueFactory, service: APIClient) -> None:
+class TestSeveralListeners:
+    def test_each_listener_gets_the_same_answer_as_from_a_single_request(
+        self, world: CatalogueFactory, service: APIClient
+    ) -> None:
         new = User.objects.create_user("new").pk
         users = [*User.objects.filter(username__startswith="listener").values_list("pk", flat=True), new, 999_999]
         answers = send(service, users=users, limit=7).json()["answers"]
@@ -43,43 +45,49 @@ class TestManyListeners:
         response_cache.clear()
         for answer in answers:
             alone = service.get(f"/recommend/user/{answer['user_id']}/ml?limit=7").json()
-            assert lasting(alone) == lasting(answer)
+            assert without_request_fields(alone) == without_request_fields(answer)
 
-    def test_monitoring_is_told_of_them(self, world: CatalogueFactory, service: APIClient) -> None:
+    def test_strategy_and_cache_hits_are_reported_to_monitoring(
+        self, world: CatalogueFactory, service: APIClient
+    ) -> None:
         known, new = User.objects.filter(username__startswith="listener")[0].pk, User.objects.create_user("new").pk
         mixed = {"endpoint": "recommend-batch", "strategy": "mixed", "status": "200"}
         before = REGISTRY.get_sample_value("musicrec_request_seconds_count", mixed) or 0
         service.get(f"/recommend/user/{known}/ml?limit=7")
-        said = send(service, users=[known, new], limit=7)
-        assert 'cache;desc="1 of 2"' in said["Server-Timing"]
+        response = send(service, users=[known, new], limit=7)
+        assert 'cache;desc="1 of 2"' in response["Server-Timing"]
         assert REGISTRY.get_sample_value("musicrec_request_seconds_count", mixed) == before + 1
 
-    def test_they_cost_as_many_queries_as_one(self, world: CatalogueFactory, service: APIClient) -> None:
+    def test_several_listeners_cost_as_many_queries_as_one(self, world: CatalogueFactory, service: APIClient) -> None:
         users = list(User.objects.values_list("pk", flat=True))
         send(service, users=users[:1])
         with CaptureQueriesContext(connection) as queries:
             send(service, users=users[1:])
         assert len(queries) <= 3, [q["sql"] for q in queries]  # the key, the listeners, tracks not shown before
 
-    def test_each_is_a_slate(self, world: CatalogueFactory, service: APIClient) -> None:
+    def test_each_answer_is_logged_as_a_slate(self, world: CatalogueFactory, service: APIClient) -> None:
         users = list(User.objects.values_list("pk", flat=True))[:3]
-        given = {a["recommendation_id"] for a in send(service, users=users, placement="push").json()["answers"]}
+        answered = {a["recommendation_id"] for a in send(service, users=users, placement="push").json()["answers"]}
         slate_log.flush()
-        assert {str(pk) for pk in Slate.objects.filter(placement="push").values_list("pk", flat=True)} == given
+        assert {str(pk) for pk in Slate.objects.filter(placement="push").values_list("pk", flat=True)} == answered
 
-    def test_a_phone_asks_for_itself(self, alice: User, bob: User, as_listener: Callable[[User], APIClient]) -> None:
+    def test_a_token_may_only_ask_for_its_own_listener(
+        self, alice: User, bob: User, as_listener: Callable[[User], APIClient]
+    ) -> None:
         assert send(as_listener(alice), users=[alice.pk]).status_code == 200
         assert_problem(send(as_listener(alice), users=[bob.pk]), 404)
         assert_problem(send(as_listener(alice), users=[alice.pk, bob.pk]), 404)
 
-    def test_it_counts_as_many_requests_as_it_has_listeners(self, service: APIClient, db: None, settings: Any) -> None:
+    def test_each_listener_counts_towards_the_rate_limit(self, service: APIClient, db: None, settings: Any) -> None:
         settings.MUSICREC = settings.MUSICREC | {"RATE_KEY": "10/min"}
         assert send(service, users=[1, 2, 3, 4, 5, 6]).status_code == 200
         assert_problem(send(service, users=[1, 2, 3, 4, 5]), 429)
 
 
 class TestShelves:
-    def test_no_track_is_on_two(self, world: CatalogueFactory, as_listener: Callable[[User], APIClient]) -> None:
+    def test_a_track_is_on_one_shelf_only(
+        self, world: CatalogueFactory, as_listener: Callable[[User], APIClient]
+    ) -> None:
         listener, track = User.objects.get(username="listener-0"), Track.objects.latest("pk")
         shelves = [
             {"name": "for-you", "kind": "personal", "limit": 3},
@@ -87,19 +95,23 @@ class TestShelves:
             {"name": "popular", "kind": "popular", "limit": 3},
             {"name": "again", "kind": "personal", "limit": 3},
         ]
-        given = send(as_listener(listener), shelves=shelves).json()["shelves"]
-        assert [one["name"] for one in given] == [one["name"] for one in shelves]
-        tracks = [r["track_id"] for one in given for r in one["results"]]
+        answered = send(as_listener(listener), shelves=shelves).json()["shelves"]
+        assert [shelf["name"] for shelf in answered] == [shelf["name"] for shelf in shelves]
+        tracks = [r["track_id"] for shelf in answered for r in shelf["results"]]
         assert len(tracks) == len(set(tracks)) > 9
         alone = as_listener(listener).get("/recommend/user/me/ml?limit=3").json()
-        assert lasting(alone) == lasting(given[0])
+        assert without_request_fields(alone) == without_request_fields(answered[0])
 
-    def test_a_key_says_whose(self, world: CatalogueFactory, service: APIClient, alice: User) -> None:
+    def test_a_service_key_must_name_the_listener(
+        self, world: CatalogueFactory, service: APIClient, alice: User
+    ) -> None:
         shelves = [{"name": "a", "kind": "personal"}]
         assert send(service, user_id=alice.pk, shelves=shelves).json()["shelves"][0]["fallback_reason"] == "cold_user"
         assert "user_id" in assert_problem(send(service, shelves=shelves), 400)["detail"]
 
-    def test_nobody_else_is_looked_at(self, alice: User, bob: User, as_listener: Callable[[User], APIClient]) -> None:
+    def test_a_token_cannot_get_shelves_of_another_listener(
+        self, alice: User, bob: User, as_listener: Callable[[User], APIClient]
+    ) -> None:
         shelves = [{"name": "a", "kind": "personal"}]
         assert_problem(send(as_listener(alice), user_id=bob.pk, shelves=shelves), 404)
 
@@ -125,6 +137,6 @@ class TestShelves:
         ("users", "#"),
     ],
 )
-def test_what_cannot_be_answered_is_refused_by_name(service: APIClient, body: Any, pointer: str) -> None:
+def test_an_invalid_body_is_a_400_that_points_to_the_field(service: APIClient, body: Any, pointer: str) -> None:
     problem = assert_problem(service.post(PATH, body, format="json"), 400)
     assert pointer in [e["pointer"] for e in problem["errors"]], problem

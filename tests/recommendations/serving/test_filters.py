@@ -1,4 +1,4 @@
-"""What is disliked, blocked or unavailable is offered on no path."""
+"""Disliked, blocked and unavailable tracks are not recommended by any endpoint."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from tests.people import CatalogueFactory, store_interaction
 from tracks.models import Album, Artist, Tag, Track, TrackTag
 from tracks.services import bump_catalogue_revision
 
-PATHS = {
+ENDPOINTS = {
     "recommend/user/<str:user_id>/ml": "/recommend/user/{user}/ml",
     "recommend/user/<str:user_id>": "/recommend/user/{user}",
     "recommend/similar/<int:track_id>": "/recommend/similar/{track}",
@@ -28,16 +28,16 @@ PATHS = {
 SIZE = 24
 
 
-def test_no_path_that_recommends_is_left_out_here() -> None:
+def test_every_recommendation_endpoint_is_covered() -> None:
     routes = {str(pattern.pattern) for pattern in get_resolver().url_patterns if hasattr(pattern, "callback")}
     routes |= {
         str(inner.pattern) for pattern in get_resolver().url_patterns for inner in getattr(pattern, "url_patterns", [])
     }
-    assert {route for route in routes if route.startswith("recommend/")} == PATHS.keys()
+    assert {route for route in routes if route.startswith("recommend/")} == ENDPOINTS.keys()
 
 
 class World:
-    """Tracks by number; of each artist 6, of each album 3, of each genre 4."""
+    """Tracks by number; each artist has 6 in a row, each album 3 and each genre 4."""
 
     def __init__(self, catalogue: CatalogueFactory) -> None:
         self.users, self.tracks = catalogue.checkerboard(SIZE)
@@ -50,9 +50,9 @@ class World:
         Track.objects.bulk_update(self.tracks, ["artist", "album"])
         bump_catalogue_revision()
 
-    def of_block(self, kind: str, number: int) -> tuple[int, set[int]]:
-        """A target's id, and its tracks."""
-        per, targets = {
+    def block_target(self, kind: str, number: int) -> tuple[int, set[int]]:
+        """Return the primary key of the target and the ids of its tracks."""
+        tracks_each, targets = {
             "artist": (6, self.artists),
             "album": (3, self.albums),
             "track": (1, self.tracks),
@@ -60,14 +60,14 @@ class World:
         }[kind]
         target = targets[number % len(targets)]
         place = targets.index(target)
-        return target.pk, {t.pk for t in self.tracks[place * per : (place + 1) * per]}
+        return target.pk, {t.pk for t in self.tracks[place * tracks_each : (place + 1) * tracks_each]}
 
 
 numbers = st.integers(0, SIZE - 1)
 blocks = st.tuples(st.sampled_from(Block.Kind.values), numbers)
-wishes = st.fixed_dictionaries(
+scenarios = st.fixed_dictionaries(
     {
-        "listener": st.sampled_from(["new", "heard two", "trained on"]),
+        "listener": st.sampled_from(["new", "two plays", "in the model"]),
         "dislikes": st.lists(numbers, max_size=3),
         "blocks": st.lists(blocks, max_size=3),
         "expired": st.lists(blocks, max_size=2),
@@ -86,90 +86,96 @@ wishes = st.fixed_dictionaries(
 
 @pytest.mark.parametrize("trained", [True, False])
 @pytest.mark.parametrize("fresh", [True, False])
-def test_nothing_unwanted_is_offered_and_everything_else_can_be(
+def test_excluded_tracks_are_not_recommended_and_an_answer_is_empty_only_if_no_track_is_left(
     catalogue: CatalogueFactory, service: APIClient, trained: bool, fresh: bool
 ) -> None:
-    """fresh: what a process knows of the catalogue's availability is not from before."""
+    """Check every endpoint with many combinations of dislikes, blocks and restrictions.
+
+    Args:
+        trained: whether a model is in service.
+        fresh: whether the process loads the unavailable tracks after the changes; otherwise it has loaded them before.
+    """
     world = World(catalogue)
     if trained:
         assert run_training("test").status == "Published"
 
     @settings(max_examples=25)
-    @given(wish=wishes)
-    def offered_as_wished(wish: dict[str, Any]) -> None:
+    @given(scenario=scenarios)
+    def check_scenario(scenario: dict[str, Any]) -> None:
         with transaction.atomic():
             unavailable_tracks.expire()
             if not fresh:
                 service.get(f"/recommend/user/{world.users[0].pk}/ml", {"market": "DE"})
-            _check(wish, world, service)
+            _assert_exclusions(scenario, world, service)
             transaction.set_rollback(True)
 
-    offered_as_wished()
+    check_scenario()
 
 
-def _check(wish: dict[str, Any], world: World, service: APIClient) -> None:
-    user, query = _listener(wish, world)
-    never = _unwanted(wish, world, user)
-    seed = world.tracks[wish["seed"]].pk
-    for route, path in PATHS.items():
+def _assert_exclusions(scenario: dict[str, Any], world: World, service: APIClient) -> None:
+    user, query = _prepare_listener(scenario, world)
+    excluded = _exclude_tracks(scenario, world, user)
+    seed = world.tracks[scenario["seed"]].pk
+    for route, path in ENDPOINTS.items():
         similar = "similar" in route
-        offered = _offered(service, path.format(user=user.pk, track=seed), query, user, seed)
-        left = {t.pk for t in world.tracks} - never - ({seed} if similar else set())
-        assert not set(offered) & never, route
-        assert bool(offered) == bool(left), route
-        assert len(offered) == len(set(offered)), route
+        recommended = _recommended(service, path.format(user=user.pk, track=seed), query, user, seed)
+        left = {t.pk for t in world.tracks} - excluded - ({seed} if similar else set())
+        assert not set(recommended) & excluded, route
+        assert bool(recommended) == bool(left), route
+        assert len(recommended) == len(set(recommended)), route
 
 
-def _offered(service: APIClient, path: str, query: dict[str, Any], user: User, seed: int) -> list[int]:
+def _recommended(service: APIClient, path: str, query: dict[str, Any], user: User, seed: int) -> list[int]:
     if path != "/recommend/batch":
         answer = service.get(path, query | ({"user_id": user.pk} if "similar" in path else {}))
         return [r["track_id"] for r in answer.json()["results"]]
     kinds = [{"kind": "personal"}, {"kind": "similar", "track_id": seed}, {"kind": "popular"}]
     shelves = [{"name": f"s{n}", "limit": query["limit"]} | kind for n, kind in enumerate(kinds)]
-    one = {"users": [user.pk]}, {"user_id": user.pk, "shelves": shelves}
-    answers = [service.post(path, query | body, format="json").json() for body in one]
+    bodies = {"users": [user.pk]}, {"user_id": user.pk, "shelves": shelves}
+    answers = [service.post(path, query | body, format="json").json() for body in bodies]
     [alone] = answers[0]["answers"]
     tracks = [r["track_id"] for shelf in answers[1]["shelves"] for r in shelf["results"]]
     assert {r["track_id"] for r in alone["results"]} <= set(tracks)
     return tracks
 
 
-def _listener(wish: dict[str, Any], world: World) -> tuple[User, dict[str, Any]]:
-    user = world.users[2] if wish["listener"] == "trained on" else User.objects.create_user("somebody")
-    if wish["listener"] == "heard two":
-        _say(user, world.tracks[:2], "play")
-    user.consent, user.allow_explicit = wish["consent"], wish["no_explicit"] != "listener"
-    user.market = "DE" if wish["market"] == "listener" else ""
+def _prepare_listener(scenario: dict[str, Any], world: World) -> tuple[User, dict[str, Any]]:
+    user = world.users[2] if scenario["listener"] == "in the model" else User.objects.create_user("somebody")
+    if scenario["listener"] == "two plays":
+        _store_interactions(user, world.tracks[:2], "play")
+    user.consent, user.allow_explicit = scenario["consent"], scenario["no_explicit"] != "listener"
+    user.market = "DE" if scenario["market"] == "listener" else ""
     user.save()
-    query = {"limit": wish["limit"], "exclude_played": str(wish["exclude_played"]).lower()}
-    query |= {"market": "DE"} if wish["market"] == "request" else {}
-    return user, query | ({"explicit": "false"} if wish["no_explicit"] == "request" else {})
+    query = {"limit": scenario["limit"], "exclude_played": str(scenario["exclude_played"]).lower()}
+    query |= {"market": "DE"} if scenario["market"] == "request" else {}
+    return user, query | ({"explicit": "false"} if scenario["no_explicit"] == "request" else {})
 
 
-def _unwanted(wish: dict[str, Any], world: World, user: User) -> set[int]:
-    """Let it be so; gives the tracks that must not be offered then."""
-    never = _marked(world, wish["taken_down"], taken_down_at=timezone.now())
-    explicit, abroad = _marked(world, wish["explicit"], explicit=True), _marked(world, wish["abroad"], markets="AT FR")
-    never |= (explicit if wish["no_explicit"] else set()) | (abroad if wish["market"] else set())
-    disliked = [world.tracks[n] for n in wish["dislikes"]]
-    _say(user, disliked, "dislike")
-    never |= {t.pk for t in disliked}
-    for expired, blocked in [(True, wish["expired"]), (False, wish["blocks"])]:
+def _exclude_tracks(scenario: dict[str, Any], world: World, user: User) -> set[int]:
+    """Apply the exclusions of the scenario and return the ids of the tracks that must not be recommended."""
+    excluded = _update_tracks(world, scenario["taken_down"], taken_down_at=timezone.now())
+    explicit = _update_tracks(world, scenario["explicit"], explicit=True)
+    abroad = _update_tracks(world, scenario["abroad"], markets="AT FR")
+    excluded |= (explicit if scenario["no_explicit"] else set()) | (abroad if scenario["market"] else set())
+    disliked = [world.tracks[n] for n in scenario["dislikes"]]
+    _store_interactions(user, disliked, "dislike")
+    excluded |= {t.pk for t in disliked}
+    for expired, blocked in [(True, scenario["expired"]), (False, scenario["blocks"])]:
         until = timezone.now() - timedelta(seconds=1) if expired else None
         for kind, number in blocked:
-            target, tracks = world.of_block(kind, number)
+            target, tracks = world.block_target(kind, number)
             Block.objects.update_or_create(user=user, kind=kind, target_id=target, defaults={"until": until})
-            never |= set() if expired else tracks
-    return never
+            excluded |= set() if expired else tracks
+    return excluded
 
 
-def _marked(world: World, tracks: list[int], **fields: Any) -> set[int]:
+def _update_tracks(world: World, tracks: list[int], **fields: Any) -> set[int]:
     ids = {world.tracks[n].pk for n in tracks}
     Track.objects.filter(pk__in=ids).update(**fields)
     bump_catalogue_revision()
     return ids
 
 
-def _say(user: User, tracks: list[Track], kind: str) -> None:
+def _store_interactions(user: User, tracks: list[Track], kind: str) -> None:
     for track in tracks:
         store_interaction(user, track, kind, at=timezone.now())

@@ -14,8 +14,8 @@ from recommendations.training.run import read_plays, run_training
 from tests.people import NOON, CatalogueFactory
 
 
-def test_serving_sees_in_a_play_what_training_saw(catalogue: CatalogueFactory, settings: Any) -> None:
-    """Likes, counts and age weigh the same when a listener is folded in as when the version was trained."""
+def test_serving_and_training_give_plays_the_same_confidence(catalogue: CatalogueFactory, settings: Any) -> None:
+    """Likes, play counts and age have the same weight in a fold-in as in training."""
     weights = {"CONFIDENCE_LIKED": 7.0, "CONFIDENCE_TRANSFORM": "log", "CONFIDENCE_HALF_LIFE": 5.0}
     settings.MUSICREC = settings.MUSICREC | weights
     users, tracks = catalogue.checkerboard()
@@ -33,22 +33,26 @@ def test_serving_sees_in_a_play_what_training_saw(catalogue: CatalogueFactory, s
         plan = plan_slate(request, context, model_cache.current(), assign_policy(request, context))
         query = plan.query
         served = bundle.known_pairs(query.history)
-        theirs = pairs.user == bundle.users.row(user.pk)
-        np.testing.assert_array_equal(served.track, pairs.track[theirs])
-        np.testing.assert_array_equal(confidence.compute(served, bundle.popularity, bundle.statistics), trained[theirs])
+        of_user = pairs.user == bundle.users.row(user.pk)
+        np.testing.assert_array_equal(served.track, pairs.track[of_user])
+        np.testing.assert_array_equal(
+            confidence.compute(served, bundle.popularity, bundle.statistics), trained[of_user]
+        )
     assert len(set(trained.tolist())) > 3
 
 
-def test_a_fold_in_is_timed_and_only_where_there_is_one(service: APIClient, catalogue: CatalogueFactory) -> None:
+def test_the_time_of_a_fold_in_is_measured_only_if_there_is_one(
+    service: APIClient, catalogue: CatalogueFactory
+) -> None:
     users, tracks = catalogue.checkerboard()
     assert run_training("test").status == "Published"
 
-    def folded_in() -> float:
+    def fold_in_count() -> float:
         return REGISTRY.get_sample_value("musicrec_fold_in_seconds_count") or 0.0
 
-    before = folded_in()
-    service.get(f"/recommend/user/{users[0].pk}/ml")  # as the version has seen them
-    assert folded_in() == before
+    before = fold_in_count()
+    service.get(f"/recommend/user/{users[0].pk}/ml")  # nothing new since the training: no fold-in
+    assert fold_in_count() == before
     catalogue.play(users[0], tracks[0])
     service.get(f"/recommend/user/{users[0].pk}/ml")
-    assert folded_in() == before + 1
+    assert fold_in_count() == before + 1

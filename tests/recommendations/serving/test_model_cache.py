@@ -1,4 +1,4 @@
-"""What a serving process does when the version on disk is not as it should be."""
+"""How a serving process handles a missing, damaged or unreadable version."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.engine.bundle.test_ann_index import make_bundle_of_equal_norms
 from tests.people import CatalogueFactory
 
 
-def cut_short(path: Path) -> None:
+def truncate(path: Path) -> None:
     with path.open("r+b") as f:
         f.truncate(path.stat().st_size // 2)
 
@@ -33,19 +33,19 @@ def flip_a_bit(path: Path) -> None:
         f.write(content)
 
 
-def another_kind(path: Path) -> None:
+def replace_by_png(path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(1000))
 
 
-def missing(path: Path) -> None:
+def delete_file(path: Path) -> None:
     path.unlink()
 
 
-def empty(path: Path) -> None:
+def make_empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-DAMAGES = [cut_short, flip_a_bit, another_kind, missing, empty]
+DAMAGES = [truncate, flip_a_bit, replace_by_png, delete_file, make_empty]
 damages = pytest.mark.parametrize("damage", DAMAGES)
 
 
@@ -96,7 +96,7 @@ def test_a_fresh_process_with_no_other_version_serves_what_is_popular(
 
 
 @damages
-def test_damage_to_the_file_in_use_never_kills_the_process(
+def test_damage_to_the_file_in_use_does_not_kill_the_process(
     service: APIClient, user: User, damage: Callable[[Path], None]
 ) -> None:
     before, now = train().parent.name, train()
@@ -105,7 +105,7 @@ def test_damage_to_the_file_in_use_never_kills_the_process(
     body = answer(service, user)
     assert (body["degraded"], body["fallback_reason"], body["strategy"]) == (True, "model_unavailable", "personal")
     # A removed file stays mapped and goes on serving; one changed in place must not be touched again.
-    assert body["model_version"] == (now.parent.name if damage is missing else before)
+    assert body["model_version"] == (now.parent.name if damage is delete_file else before)
 
 
 @damages
@@ -128,9 +128,9 @@ def test_a_damaged_pointer_leaves_the_old_one_serving(service: APIClient, user: 
     assert (body["model_version"], body["degraded"], body["strategy"]) == (old, True, "personal")
 
 
-def test_publishing_heals_it_and_resolves_the_alarm(service: APIClient, user: User) -> None:
+def test_publishing_another_version_ends_the_degradation_and_resolves_the_alarm(service: APIClient, user: User) -> None:
     first = train()
-    missing(train())
+    delete_file(train())
     assert answer(service, user)["degraded"] is True
     publish(first.parent.name)
     body = answer(service, user)
@@ -138,7 +138,9 @@ def test_publishing_heals_it_and_resolves_the_alarm(service: APIClient, user: Us
     assert not Alarm.objects.filter(resolved_at=None).exists()
 
 
-def test_a_disk_that_comes_back_is_noticed(service: APIClient, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_back_is_served_after_the_retry_interval(
+    service: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = train()
     away = path.with_suffix(".away")
     path.rename(away)
@@ -148,17 +150,15 @@ def test_a_disk_that_comes_back_is_noticed(service: APIClient, user: User, monke
     assert answer(service, user)["degraded"] is False
 
 
-def test_similar_and_legacy_answer_too(service: APIClient, user: User) -> None:
-    cut_short(train())
+def test_similar_tracks_and_the_legacy_endpoint_are_answered_without_a_model(service: APIClient, user: User) -> None:
+    truncate(train())
     track = answer(service, user)["results"][0]["track_id"]
     similar = service.get(f"/recommend/similar/{track}").json()
     assert (similar["degraded"], similar["strategy"]) == (True, "content")
     assert service.get(f"/recommend/user/{user.pk}").json()["degraded"] is False
 
 
-def test_a_pointer_that_vanishes_leaves_the_version_serving_and_raises_the_alarm(
-    service: APIClient, user: User
-) -> None:
+def test_a_deleted_pointer_leaves_the_version_serving_and_raises_an_alarm(service: APIClient, user: User) -> None:
     served = train().parent.name
     assert answer(service, user)["degraded"] is False
     (version_store().root / "current.json").unlink()
@@ -167,7 +167,7 @@ def test_a_pointer_that_vanishes_leaves_the_version_serving_and_raises_the_alarm
     assert Alarm.objects.get(resolved_at=None).message == "FileNotFoundError: current.json is gone"
 
 
-def test_the_model_of_another_version_is_refused(service: APIClient, user: User) -> None:
+def test_a_file_of_another_version_is_refused(service: APIClient, user: User) -> None:
     first, second = train(), train()
     second.write_bytes(first.read_bytes())
     body = answer(service, user)
@@ -188,13 +188,13 @@ def test_a_version_that_can_be_read_again_resolves_the_alarm(
 
 
 @pytest.mark.usefixtures("db")
-def test_an_index_that_is_cut_short_in_use_is_not_read_again() -> None:
+def test_an_index_truncated_while_in_use_is_not_read_again() -> None:
     pytest.importorskip("faiss")
     versions = version_store()
     folder = versions.write(make_bundle_of_equal_norms(), {"report": {}}, IndexConfig("ivf"))
     versions.publish("v1")
     assert model_cache.current().bundle.ann_indexes.keys() == {"personal", "similar"}
-    cut_short(folder / "similar.faiss")
+    truncate(folder / "similar.faiss")
     now = model_cache.current()
     assert (now.bundle.ann_indexes.keys(), now.problem) == ({"personal"}, None)
     assert recommend(now.bundle, Query(5, track_id=1), SIMILAR).picks

@@ -1,4 +1,4 @@
-"""Rankings that are computed before anybody asks: only where processes share a Redis."""
+"""Rankings that are computed before they are requested; this needs a Redis that the processes share."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,13 +21,13 @@ from tests.people import CatalogueFactory
 from tracks.models import Track
 from tracks.services import set_taken_down
 
-pytestmark = pytest.mark.skipif(not django_settings.REDIS_URL, reason="without Redis there is nowhere to keep them")
+pytestmark = pytest.mark.skipif(not django_settings.REDIS_URL, reason="precomputed rankings are stored in Redis")
 
 
 @pytest.fixture
 def world(catalogue: CatalogueFactory, settings: Any) -> CatalogueFactory:
     users, tracks = catalogue.checkerboard()
-    for user in users:  # lately
+    for user in users:  # only listeners with recent plays are precomputed
         catalogue.play(user, tracks[0], at=timezone.now() - timedelta(days=1))
     assert run_training("test").status == "Published"
     settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 1000}
@@ -35,90 +35,99 @@ def world(catalogue: CatalogueFactory, settings: Any) -> CatalogueFactory:
     return catalogue
 
 
-def ask(service: APIClient, user: User, **query: Any) -> Any:
+def request_recommendations(service: APIClient, user: User, **query: Any) -> Any:
     response_cache.clear()
     return service.get(f"/recommend/user/{user.pk}/ml", {"placement": str(timezone.now().microsecond)} | query).json()
 
 
-def results_of(answer: Any) -> Any:
+def strategy_and_results(answer: Any) -> Any:
     return answer["strategy"], answer["results"]
 
 
-def active() -> None:
-    place: Progress | None = Progress(str(version_in_service()))
-    while place:
-        place = precompute_active(place)
+def precompute_all_active() -> None:
+    progress: Progress | None = Progress(str(version_in_service()))
+    while progress:
+        progress = precompute_active(progress)
 
 
-def test_what_was_computed_ahead_is_what_would_be_computed(
+def test_a_precomputed_answer_equals_the_computed_one(
     world: CatalogueFactory, service: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users = list(User.objects.filter(username__startswith="listener"))
-    before = {user: results_of(ask(service, user)) for user in users}
-    active()
+    before = {user: strategy_and_results(request_recommendations(service, user)) for user in users}
+    precompute_all_active()
     monkeypatch.setattr(slate, "rank_tracks", None)  # computing is an error from now on
     for user in users:
-        assert results_of(ask(service, user)) == before[user]
-        assert results_of(ask(service, user, limit=3))[1] == before[user][1][:3]
+        assert strategy_and_results(request_recommendations(service, user)) == before[user]
+        assert strategy_and_results(request_recommendations(service, user, limit=3))[1] == before[user][1][:3]
 
 
-def test_a_batch_ends_and_says_where_to_go_on(world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_batch_returns_where_the_next_one_continues(
+    world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(precompute, "BATCH", 8)
-    version, warmed = str(version_in_service()), []
-    monkeypatch.setattr(precompute, "precompute_rankings", warmed.extend)
-    place: Progress | None = Progress(version)
-    while place:
-        place = precompute_active(place)
-    assert warmed == list(
+    version, precomputed_ids = str(version_in_service()), []
+    monkeypatch.setattr(precompute, "precompute_rankings", precomputed_ids.extend)
+    progress: Progress | None = Progress(version)
+    while progress:
+        progress = precompute_active(progress)
+    assert precomputed_ids == list(
         User.objects.filter(username__startswith="listener").order_by("pk").values_list("pk", flat=True)
     )
     assert precompute_active(Progress("another", 0)) is None
 
 
-def test_no_more_than_the_setting_says(world: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_setting_limits_how_many_listeners_are_precomputed(
+    world: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 5}
-    warmed: list[int] = []
-    monkeypatch.setattr(precompute, "precompute_rankings", warmed.extend)
-    active()
-    assert len(warmed) == 5
+    precomputed_ids: list[int] = []
+    monkeypatch.setattr(precompute, "precompute_rankings", precomputed_ids.extend)
+    precompute_all_active()
+    assert len(precomputed_ids) == 5
 
 
-def test_who_plays_is_computed_again(
+def test_a_listener_with_a_new_play_is_precomputed_again(
     world: CatalogueFactory,
     service: APIClient,
     monkeypatch: pytest.MonkeyPatch,
     django_capture_on_commit_callbacks: Any,
 ) -> None:
-    active()
+    precompute_all_active()
     user = User.objects.get(username="listener-1")
-    first = ask(service, user)["results"][0]["track_id"]
+    first = request_recommendations(service, user)["results"][0]["track_id"]
     with django_capture_on_commit_callbacks(execute=True):
         world.play(user, Track.objects.get(pk=first), at=timezone.now())
-    expected = results_of(ask(service, user))
+    expected = strategy_and_results(request_recommendations(service, user))
     assert first not in [r["track_id"] for r in expected[1]]
     assert precompute_stale() == 1
     assert pop_stale_listeners(10) == []
     monkeypatch.setattr(slate, "rank_tracks", None)
-    assert results_of(ask(service, user)) == expected
+    assert strategy_and_results(request_recommendations(service, user)) == expected
 
 
-def test_another_question_is_computed(world: CatalogueFactory, service: APIClient) -> None:
-    active()
+def test_other_parameters_are_computed_on_request(world: CatalogueFactory, service: APIClient) -> None:
+    precompute_all_active()
     user = User.objects.get(username="listener-1")
-    assert [ask(service, user, **q)["results"] != [] for q in ({"market": "DE"}, {"limit": 60}, {"explain": True})]
-    played = ask(service, user, exclude_played="false")["results"]
-    assert len(played) > len(ask(service, user)["results"]) or played != []
+    assert [
+        request_recommendations(service, user, **q)["results"] != []
+        for q in ({"market": "DE"}, {"limit": 60}, {"explain": True})
+    ]
+    played = request_recommendations(service, user, exclude_played="false")["results"]
+    assert len(played) > len(request_recommendations(service, user)["results"]) or played != []
 
 
-def test_a_track_taken_down_since_is_not_offered(world: CatalogueFactory, service: APIClient) -> None:
-    active()
+def test_a_track_taken_down_after_precomputing_is_not_recommended(world: CatalogueFactory, service: APIClient) -> None:
+    precompute_all_active()
     user = User.objects.get(username="listener-1")
-    first = ask(service, user)["results"][0]["track_id"]
+    first = request_recommendations(service, user)["results"][0]["track_id"]
     set_taken_down([first], timezone.now())
-    assert first not in [r["track_id"] for r in ask(service, user)["results"]]
+    assert first not in [r["track_id"] for r in request_recommendations(service, user)["results"]]
 
 
-def test_off_nothing_is_computed(world: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_precomputed_if_the_setting_is_zero(
+    world: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 0}
     monkeypatch.setattr(precompute, "precompute_rankings", None)
     assert precompute_active(Progress(str(version_in_service()))) is None
@@ -126,9 +135,7 @@ def test_off_nothing_is_computed(world: CatalogueFactory, settings: Any, monkeyp
     assert precomputed.load_ranking(precomputed.precomputed_request(1), ()) is None
 
 
-def test_no_more_wait_to_be_computed_again_than_there_is_room_for(
-    world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_set_of_stale_listeners_is_bounded(world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.stale_listeners.MAX_LISTENERS", 5)
     for _ in range(3):
         add_stale_listeners(range(1, 9))
