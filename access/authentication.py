@@ -61,7 +61,7 @@ class ListenerTokenAuthentication(JWTAuthentication):
         raw_token = None if header is None else self.get_raw_token(header)
         if raw_token is None:
             return None
-        claims = _verify(raw_token)
+        claims = _verify_token(raw_token)
         if claims.token["exp"] <= time.time():  # `_verify` checked this only when it saw the token first
             raise InvalidToken("Token is expired")
         user = self.find_user(request, claims.user_id, claims.sign_in) if claims.sign_in else None
@@ -82,7 +82,7 @@ class AccessTokenClaims(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _verify(raw_token: bytes) -> AccessTokenClaims:
+def _verify_token(raw_token: bytes) -> AccessTokenClaims:
     """Check a token's signature and form; cached, because that takes longer than the query for the listener.
 
     Raises:

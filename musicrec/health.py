@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class LiveView(APIView):
-    """Say that the process answers."""
+    """Report that the process answers."""
 
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
@@ -32,9 +32,9 @@ class LiveView(APIView):
 
 
 class ReadyView(APIView):
-    """Say whether the process can answer requests: 503 without a database.
+    """Report whether the process can answer requests: 503 without a database.
 
-    Without a readable model it still recommends, from popularity, so that the status is "degraded" and the code 200.
+    Without a readable model it still recommends by popularity, so the status is "degraded" and the code 200.
     """
 
     authentication_classes: list[Any] = []

@@ -1,4 +1,4 @@
-"""Adds the error responses, which all views have in common, to the OpenAPI document."""
+"""Error responses that all views have in common, for the OpenAPI document."""
 
 from typing import Any
 

@@ -17,7 +17,8 @@ def application() -> Any:
 
     The parent process may have loaded its version weeks ago, so that the worker starts to follow the pointer here.
     """
-    from musicrec.wsgi import application  # first, because the other import needs the apps
+    # Imported here and in main(), because main() must disable the garbage collector before the application is imported.
+    from musicrec.wsgi import application  # first, because the other import needs the app registry
     from recommendations.serving.model_cache import model_cache
 
     gc.enable()
@@ -26,7 +27,7 @@ def application() -> Any:
 
 
 def main() -> None:
-    from granian.cli import cli
+    from granian.cli import cli  # only the parent process needs it
 
     # A worker copies every memory page that it writes to. A garbage collection writes to all objects that are not
     # frozen, and new objects are written to pages with room that an earlier collection has left. So nothing is

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 class Env(environ.Env):  # type: ignore[misc]
-    """Reads the environment, and names the variable in the error for a value that cannot be read."""
+    """A reader of the environment whose errors name the variable that cannot be parsed."""
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -26,7 +26,7 @@ VAR_DIR.mkdir(parents=True, exist_ok=True)
 # --- Security ---
 DEBUG = env.bool("DEBUG", False)
 if not (SECRET_KEY := env.str("SECRET_KEY", "")):
-    from musicrec.secret import secret_key
+    from musicrec.secret import secret_key  # only needed without a SECRET_KEY in the environment
 
     SECRET_KEY = secret_key(VAR_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])

@@ -5,7 +5,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from musicrec.health import LiveView, MetricsView, ReadyView
 
 urlpatterns = [
-    path("", include("recommendations.urls")),  # the most often asked first
+    path("", include("recommendations.urls")),  # first, because most requests are for these
     path("", include("privacy.urls")),
     path("", include("access.urls")),
     path("", include("tracks.urls")),

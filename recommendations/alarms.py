@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 def raise_alarm(kind: str, subject: str, message: str) -> None:
     """Open an alarm, or increase the count of the open one with this kind and subject.
 
-    Never raises: if the database is away, the log line and the metric remain.
+    Never raises: if the database is unavailable, the log line and the metric remain.
     """
     logger.error("alarm kind=%s subject=%s %s", kind, subject, message)
     metrics.alarms.labels(kind).inc()
@@ -24,7 +24,7 @@ def raise_alarm(kind: str, subject: str, message: str) -> None:
             open_alarm = Alarm.objects.filter(kind=kind, subject=subject[:128], resolved_at=None)
             if not open_alarm.update(count=F("count") + 1, message=message, last_at=timezone.now()):
                 Alarm.objects.create(kind=kind, subject=subject[:128], message=message)
-    except DatabaseError:  # another process has just created the same alarm, or the database is away
+    except DatabaseError:  # another process has just created the same alarm, or the database is unavailable
         logger.warning("alarm kind=%s could not be stored", kind, exc_info=True)
 
 

@@ -6,4 +6,4 @@ class RecommendationsConfig(AppConfig):
     verbose_name = "Recommendations"
 
     def ready(self) -> None:
-        from recommendations import checks  # noqa: F401  (registers them)
+        from recommendations import checks  # noqa: F401  (registers the system checks)

@@ -1,4 +1,4 @@
-"""System checks: refuse settings that cannot work, with a message that says what is allowed."""
+"""System checks that refuse unusable settings at start."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.checks import Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
-from engine.bundle.index_files import INDEX_KINDS as INDEXINGS
+from engine.bundle.index_files import INDEX_KINDS
 from engine.data.confidence import TRANSFORMS
 from engine.data.split import SPLITTERS
 from engine.models import FAMILIES
@@ -33,7 +33,7 @@ SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "HOLDOUT": (lambda v: 0 < v <= 0.5, "more than 0 and at most 0.5"),
     "GATE_MARGIN": (lambda v: 0 <= v <= 1, "between 0 and 1"),
     "RESULTS_SECONDS": (lambda v: v >= 0, "0 (cache no responses) or more"),
-    "INDEX": (lambda v: v in INDEXINGS, f"one of {', '.join(INDEXINGS)}"),
+    "INDEX": (lambda v: v in INDEX_KINDS, f"one of {', '.join(INDEX_KINDS)}"),
     "INDEX_ABOVE": (lambda v: v >= 0, "0 or more tracks"),
     "AHEAD_LISTENERS": (lambda v: v >= 0, "0 (precompute nothing) or more"),
     "SLATE_BUFFER": (lambda v: v >= 0, "0 (log no slates) or more"),
@@ -46,10 +46,11 @@ SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def require_valid_settings() -> None:
-    """Raise ImproperlyConfigured if a setting is invalid.
+def raise_for_invalid_settings() -> None:
+    """Run the checks in a web process, where Django does not run them.
 
-    Web processes call this, because Django does not run system checks for them.
+    Raises:
+        ImproperlyConfigured: a setting cannot work.
     """
     if errors := check_settings(None):
         raise ImproperlyConfigured(" ".join(error.msg for error in errors))
@@ -58,7 +59,7 @@ def require_valid_settings() -> None:
 @register(Tags.compatibility)
 def check_settings(app_configs: Any, **kwargs: Any) -> list[Error]:
     return [
-        Error(f"MUSICREC_{name} is {settings.MUSICREC[name]}; it must be {sentence}.", id="musicrec.E001")
-        for name, (holds, sentence) in SETTING_RULES.items()
-        if not holds(settings.MUSICREC[name])
+        Error(f"MUSICREC_{name} is {settings.MUSICREC[name]}; it must be {rule}.", id="musicrec.E001")
+        for name, (is_valid, rule) in SETTING_RULES.items()
+        if not is_valid(settings.MUSICREC[name])
     ]

@@ -148,7 +148,7 @@ class TuningTrial(models.Model):
 
 
 class UserFeatures(models.Model):
-    """A listener's factors in the version in service, for people to look at; serving reads the bundle instead."""
+    """A listener's factors in the version in service, for the admin and reports; serving reads the bundle instead."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="features")
     version = models.CharField(max_length=64)

@@ -1,4 +1,4 @@
-"""Read what the admin pages about model quality show."""
+"""Read the data of the admin pages about model quality."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.version_store import current_pointer, version_store
 from tracks.selectors import main_tags, track_cards
 
-MAX_VERSIONS = 100  # a season of nights, and still a few pixels for each
-MAX_TRACKS = 3_000  # laid out in seconds, and still separate dots
-MAX_TAGS = 10  # as many colours can be told apart
+MAX_VERSIONS = 100  # three months of nightly versions; a chart has a few pixels for each
+MAX_TRACKS = 3_000  # the layout takes seconds, and the dots do not overlap yet
+MAX_TAGS = 10  # people can distinguish about this many colours
 LAYOUT_LOCK_SECONDS = 120  # after this a request that was killed during the layout no longer blocks others
-# A PCA layout is kept shortly: if scikit-learn is installed meanwhile, t-SNE soon takes its place.
+# A PCA layout is cached only briefly, so that t-SNE replaces it soon after scikit-learn is installed.
 LAYOUT_CACHE_SECONDS = {"t-SNE": 30 * 24 * 3600, "PCA": 3600}
 
 

@@ -1,7 +1,7 @@
-"""Train, tune, publish and roll back: what the commands, the tasks and the admin call.
+"""Train, tune, publish and roll back: the use cases that the commands, the tasks and the admin call.
 
-Training knows nothing of serving. So it is here that a version which went into service makes the workers compute the
-rankings of active listeners ahead of their requests.
+The training package does not import serving. Therefore the precomputation of rankings, which follows each publication,
+is started here.
 """
 
 import logging
@@ -59,7 +59,7 @@ def roll_back() -> str:
 
 
 def start_precomputation(version: str) -> None:
-    """Have a worker compute the rankings of active listeners; without one they are computed on request."""
+    """Have a worker compute the rankings of active listeners; without a broker they are computed on request."""
     if not (settings.CELERY_BROKER_URL and is_enabled()):
         return
     try:

@@ -61,7 +61,7 @@ def count_day(day: date) -> int:
     """
     if _is_final(day):
         return 0
-    slates = _slates_of(day)
+    slates = _slates_on(day)
     most_used = slates.values_list("placement").annotate(n=Count("pk")).order_by("-n", "placement")
     aggregate = DailyAggregate(frozenset(placement for placement, _ in most_used[:MAX_PLACEMENTS]))
     for batch in _slate_batches(slates):
@@ -120,7 +120,7 @@ def _first_retained_day() -> date:
     return today - timedelta(days=min(retained_days, (today - _FIRST_DAY).days)) if retained_days else _FIRST_DAY
 
 
-def _slates_of(day: date) -> QuerySet[Slate]:
+def _slates_on(day: date) -> QuerySet[Slate]:
     return Slate.objects.filter(shown_at__gte=_midnight(day), shown_at__lt=_midnight(day + timedelta(days=1)))
 
 

@@ -13,9 +13,10 @@ from musicrec.metrics.collectors import collect_from_broker, collect_from_databa
 
 
 class InstallationCollector(Collector):
-    """Collects from the database, the model folder and the broker.
+    """A collector of the metrics of the database, the model folder and the broker.
 
-    It never fails and does not wait long: a part that does not answer has `musicrec_up` 0 and no other metrics.
+    It never fails and does not wait long: for a part that does not answer, `musicrec_up` is 0 and its other metrics are
+    missing.
     """
 
     def collect(self) -> Iterator[Metric]:

@@ -3,8 +3,16 @@
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from recommendations.admin.formatting import count
-from recommendations.admin.report import MAIN_METRIC, MetricInfo, MetricValue, Report, cut_off, in_order, metric_of
+from recommendations.admin.formatting import format_count
+from recommendations.admin.report import (
+    MAIN_METRIC,
+    MetricInfo,
+    MetricValue,
+    Report,
+    cut_off,
+    metric_info,
+    sort_metrics,
+)
 from recommendations.models import ModelArtifact
 
 SEGMENTS = {
@@ -21,7 +29,7 @@ SEGMENT_PIXELS = 200  # width of the drawing of a segment
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a version is compared with.
+    """The evaluation that a version is compared with.
 
     `differences` are mean differences per listener by metric key. They exist only if both were evaluated together.
     """
@@ -50,7 +58,7 @@ class Baseline:
             return cls(title, note, report, "in_service", report.differences("in_service"))
         if other is None:
             return None
-        other_report = Report.of(other)
+        other_report = Report.from_artifact(other)
         if not report.models or not other_report.models:
             note = "One of the two has no evaluation, so there is nothing to compare."
         elif report.content.get("split") != other_report.content.get("split"):
@@ -78,14 +86,14 @@ class MetricDifference:
     relative: MetricValue | None = None
 
     @classmethod
-    def between(
+    def from_values(
         cls, value: MetricValue, baseline: MetricValue, paired: MetricValue | None, metric: MetricInfo
     ) -> "MetricDifference":
         difference = paired or MetricValue(value.mean - baseline.mean)
-        relative = difference.over(baseline.mean)
+        relative = difference.relative_to(baseline.mean)
         return cls(
-            difference.difference(metric.form),
-            difference.difference_interval(metric.form),
+            difference.format_difference(metric.format_spec),
+            difference.format_difference_interval(metric.format_spec),
             f"{relative.mean:+.1%}" if relative else "",
             _verdict(difference, metric.better),
             relative if relative and relative.low is not None else None,
@@ -145,7 +153,7 @@ def metric_tables(report: Report, baseline: Baseline | None, segment: str = "") 
     paired = baseline.differences if baseline and not segment else {}
     rows = [
         _metric_row(key, values[key], baseline_values.get(key), popular.get(key), paired.get(key))
-        for key in in_order(set(values))
+        for key in sort_metrics(set(values))
     ]
     # All differences are relative to the baseline and share one scale, so that they can be compared down the page.
     drawable = [row.difference.relative for row in rows if row.difference and row.difference.relative]
@@ -167,15 +175,15 @@ def _metric_row(
     popular: MetricValue | None,
     paired: MetricValue | None = None,
 ) -> MetricRow:
-    metric = metric_of(key)
+    metric = metric_info(key)
     return MetricRow(
         key,
         metric,
-        f"{value.mean:{metric.form}}",
-        value.interval(metric.form),
-        f"{baseline.mean:{metric.form}}" if baseline else "",
-        f"{popular.mean:{metric.form}}" if popular else "",
-        MetricDifference.between(value, baseline, paired, metric) if baseline else None,
+        f"{value.mean:{metric.format_spec}}",
+        value.format_interval(metric.format_spec),
+        f"{baseline.mean:{metric.format_spec}}" if baseline else "",
+        f"{popular.mean:{metric.format_spec}}" if popular else "",
+        MetricDifference.from_values(value, baseline, paired, metric) if baseline else None,
     )
 
 
@@ -207,13 +215,13 @@ def segment_summaries(report: Report, baseline: Baseline | None) -> list[Segment
             values[name] = value, compared, report.metrics("most_popular", name).get(MAIN_METRIC)
     if len(values) < 2:
         return []
-    highest = max(max(v.high or v.mean, v.mean) for three in values.values() for v in three if v)
+    highest = max(max(v.high or v.mean, v.mean) for compared_values in values.values() for v in compared_values if v)
     pixels = SEGMENT_PIXELS / highest if highest else 0
     return [
         SegmentSummary(
             name,
             *SEGMENTS.get(name, (name, "")),
-            count(report.segments[name] if name else report.listeners),
+            format_count(report.segments[name] if name else report.listeners),
             _metric_row(MAIN_METRIC, value, compared, popular),
             PixelInterval.scale(value, pixels),
             round(compared.mean * pixels, 1) if compared else None,

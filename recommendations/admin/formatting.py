@@ -6,11 +6,11 @@ from typing import Any
 UNKNOWN = "—"
 
 
-def count(number: float | None) -> str:
+def format_count(number: float | None) -> str:
     return UNKNOWN if number is None else f"{number:,.0f}"
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     if seconds is None:
         return UNKNOWN
     if seconds < 60:
@@ -20,17 +20,17 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def size(number: float | None) -> str:
+def format_size(number: float | None) -> str:
     if number is None:
         return UNKNOWN
     return f"{number / 1e9:,.2f} GB" if number >= 1e9 else f"{number / 1e6:,.{0 if number >= 1e8 else 1}f} MB"
 
 
-def moment(at: datetime | None) -> str:
+def format_time(at: datetime | None) -> str:
     return UNKNOWN if at is None else f"{at:%Y-%m-%d %H:%M}"
 
 
-def day(unix_seconds: Any) -> str:
+def format_day(unix_seconds: Any) -> str:
     """Return the UTC day of a UNIX time; a dash for anything else."""
     try:
         return f"{datetime.fromtimestamp(unix_seconds, UTC):%Y-%m-%d}"
@@ -38,6 +38,6 @@ def day(unix_seconds: Any) -> str:
         return UNKNOWN
 
 
-def change(now: float | None, then: float | None) -> str:
+def format_change(now: float | None, then: float | None) -> str:
     """Return the relative change since `then`, or "" if there is none or it is unknown."""
     return "" if not then or now is None or now == then else f"{(now - then) / then:+.1%}"

@@ -10,8 +10,8 @@ from typing import Any
 from django.urls import reverse
 
 from common.charts import COUNT, NUMBER, SHARE, Chart, PointStyle, Series, Unit
-from recommendations.admin.formatting import UNKNOWN, count, duration, moment, size
-from recommendations.admin.report import MAIN_METRIC, METRICS, MetricValue, Report, label_of, metric_of
+from recommendations.admin.formatting import UNKNOWN, format_count, format_duration, format_size, format_time
+from recommendations.admin.report import MAIN_METRIC, METRICS, MetricValue, Report, metric_info, metric_label
 from recommendations.admin.version_facts import TrainingFacts, VersionStatus, version_status
 from recommendations.models import ModelArtifact
 from recommendations.selectors import recent_versions
@@ -23,8 +23,8 @@ POINT_STYLES = {
     "held_back": PointStyle("crossRot", radius=5, color="q-worse"),
     "waiting": PointStyle(radius=3.5, filled=False),
 }
-SECONDS = Unit(duration, suffix=" s")
-BYTES = Unit(size, divisor=1e6, suffix=" MB")
+SECONDS = Unit(format_duration, suffix=" s")
+BYTES = Unit(format_size, divisor=1e6, suffix=" MB")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def quality_history(metric: str) -> dict[str, Any]:
         metric: the key of the metric of the first chart, like "recall@10"; NDCG@10 if no version has that metric.
     """
     artifacts, serving = recent_versions(), version_in_service()
-    reports = [Report.of(artifact) for artifact in artifacts]
+    reports = [Report.from_artifact(artifact) for artifact in artifacts]
     keys = {key for report in reports for key in report.metrics()}
     choices = [key for name in METRICS for key in (f"{name}@10", name) if key in keys]
     metric = metric if metric in choices else MAIN_METRIC
@@ -86,7 +86,7 @@ def quality_history(metric: str) -> dict[str, Any]:
         HistoryVersion(
             artifact,
             version_status(artifact, serving),
-            TrainingFacts.of(artifact),
+            TrainingFacts.from_artifact(artifact),
             report.metrics().get(metric),
             report.metrics("most_popular").get(metric),
         )
@@ -96,8 +96,8 @@ def quality_history(metric: str) -> dict[str, Any]:
     return {
         "charts": _charts(versions, rows, metric),
         "rows": rows[::-1],  # the newest first
-        "metrics": [{"key": key, "label": label_of(key), "chosen": key == metric} for key in choices],
-        "metric": metric_of(metric),
+        "metrics": [{"key": key, "label": metric_label(key), "chosen": key == metric} for key in choices],
+        "metric": metric_info(metric),
     }
 
 
@@ -122,7 +122,7 @@ def _charts(versions: list[HistoryVersion], rows: list[dict[str, Any]], metric: 
         )
 
     quality = Series(
-        label_of(metric),
+        metric_label(metric),
         [version.quality.mean if version.quality else None for version in versions],
         low=[version.quality.low if version.quality else None for version in versions],
         high=[version.quality.high if version.quality else None for version in versions],
@@ -134,36 +134,36 @@ def _charts(versions: list[HistoryVersion], rows: list[dict[str, Any]], metric: 
         color="q-1",
         dashed=True,
     )
-    unit = SHARE if metric_of(metric).form.endswith("%") else NUMBER
-    charts = [chart("quality", label_of(metric), unit, [quality, popular], from_zero=False)]
-    for registered in CHARTS:
+    unit = SHARE if metric_info(metric).format_spec.endswith("%") else NUMBER
+    charts = [chart("quality", metric_label(metric), unit, [quality, popular], from_zero=False)]
+    for history_chart in CHARTS:
         series = [
             Series(label, [value(version) for version in versions], points=points)
             if number == 0
             else Series(label, [value(version) for version in versions], color="q-1", dashed=True)
-            for number, (label, value) in enumerate(registered.values.items())
+            for number, (label, value) in enumerate(history_chart.values.items())
         ]
-        charts.append(chart(registered.name, registered.title, registered.unit, series))
+        charts.append(chart(history_chart.name, history_chart.title, history_chart.unit, series))
     return charts
 
 
 def _table_row(version: HistoryVersion, metric: str) -> dict[str, Any]:
-    artifact, facts, form = version.artifact, version.facts, metric_of(metric).form
+    artifact, facts, format_spec = version.artifact, version.facts, metric_info(metric).format_spec
     quality, popular = version.quality, version.popular
     return {
         "version": artifact.version,
         "url": reverse("admin:recommendations_modelartifact_change", args=[artifact.pk]),
         "status": version.status,
-        "trained": moment(artifact.created_at),
+        "trained": format_time(artifact.created_at),
         "numbers": {
-            label_of(metric): f"{quality.mean:{form}}" if quality else UNKNOWN,
-            "95 % interval": (quality.interval(form) if quality else "") or UNKNOWN,
-            "Most popular": f"{popular.mean:{form}}" if popular else UNKNOWN,
-            "Plays": count(artifact.plays),
-            "Pairs": count(facts.pairs),
-            "Listeners": count(artifact.users),
-            "Tracks": count(artifact.items),
-            "Duration": duration(facts.seconds),
-            "Memory": size(facts.peak_memory),
+            metric_label(metric): f"{quality.mean:{format_spec}}" if quality else UNKNOWN,
+            "95 % interval": (quality.format_interval(format_spec) if quality else "") or UNKNOWN,
+            "Most popular": f"{popular.mean:{format_spec}}" if popular else UNKNOWN,
+            "Plays": format_count(artifact.plays),
+            "Pairs": format_count(facts.pairs),
+            "Listeners": format_count(artifact.users),
+            "Tracks": format_count(artifact.items),
+            "Duration": format_duration(facts.seconds),
+            "Memory": format_size(facts.peak_memory),
         },
     }

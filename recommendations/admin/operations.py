@@ -16,7 +16,7 @@ from recommendations.tasks import train_model, tune_model
 
 
 class StartTaskAdmin(ActionButtonAdmin):
-    """A list whose button starts a task, in a worker or, without a broker, in a process of its own."""
+    """A list whose button starts a task: in a worker, or in a child process if there is no broker."""
 
     task: Task
     command = ""

@@ -12,12 +12,19 @@ from recommendations.models import ModelArtifact
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """How a metric is shown. better: 1 if more is better, -1 if less is, 0 if neither is."""
+    """How a metric is shown.
+
+    Attributes:
+        label: its name.
+        meaning: a short explanation.
+        better: 1 if more is better, -1 if less is, 0 if neither is.
+        format_spec: the format of its values.
+    """
 
     label: str
     meaning: str
     better: int
-    form: str = ".4f"
+    format_spec: str = ".4f"
 
 
 METRICS = {
@@ -37,8 +44,8 @@ METRICS = {
 MAIN_METRIC = "ndcg@10"
 
 
-def metric_of(key: str) -> MetricInfo:
-    """Return what is known of a key like "ndcg@10"; an unknown metric is shown by its own name."""
+def metric_info(key: str) -> MetricInfo:
+    """Return how to show a metric key like "ndcg@10"; an unknown metric is shown by its own name."""
     name = key.partition("@")[0]
     return METRICS.get(name) or MetricInfo(name, "", 0)
 
@@ -49,15 +56,15 @@ def cut_off(key: str) -> int | None:
     return int(k) if k.isdecimal() else None
 
 
-def label_of(key: str) -> str:
-    return metric_of(key).label + (f"@{k}" if (k := cut_off(key)) else "")
+def metric_label(key: str) -> str:
+    return metric_info(key).label + (f"@{k}" if (k := cut_off(key)) else "")
 
 
-def in_order(keys: set[str]) -> list[str]:
+def sort_metrics(keys: set[str]) -> list[str]:
     """Sort metric keys by K, and then in the order of METRICS."""
     names = list(METRICS)
-    place = {key: names.index(n) if (n := key.partition("@")[0]) in METRICS else len(names) for key in keys}
-    return sorted(keys, key=lambda key: (cut_off(key) or 0, place[key], key))
+    order = {key: names.index(n) if (n := key.partition("@")[0]) in METRICS else len(names) for key in keys}
+    return sorted(keys, key=lambda key: (cut_off(key) or 0, order[key], key))
 
 
 @dataclass(frozen=True)
@@ -69,29 +76,31 @@ class MetricValue:
     high: float | None = None
 
     @classmethod
-    def of(cls, value: Any) -> "MetricValue | None":
+    def parse(cls, value: Any) -> "MetricValue | None":
         """Read a plain number, as in reports of the first release, or a mean with its interval."""
         if isinstance(value, dict):
-            numbers = [_number(value.get(name)) for name in ("mean", "low", "high")]
+            numbers = [_as_number(value.get(name)) for name in ("mean", "low", "high")]
             return None if numbers[0] is None else cls(numbers[0], *numbers[1:])
-        number = _number(value)
+        number = _as_number(value)
         return None if number is None else cls(number)
 
-    def over(self, base: float) -> "MetricValue | None":
+    def relative_to(self, base: float) -> "MetricValue | None":
         """Return this value as a share of `base`, or None if `base` is zero."""
         bounds = [None if bound is None or not base else bound / base for bound in (self.low, self.high)]
         return MetricValue(self.mean / base, *bounds) if base else None
 
-    def interval(self, form: str) -> str:
-        return "" if self.low is None or self.high is None else f"{self.low:{form}} to {self.high:{form}}"
+    def format_interval(self, format_spec: str) -> str:
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self.low:{format_spec}} to {self.high:{format_spec}}"
 
-    def difference(self, form: str) -> str:
-        return _signed(self.mean, form)
+    def format_difference(self, format_spec: str) -> str:
+        return _format_signed(self.mean, format_spec)
 
-    def difference_interval(self, form: str) -> str:
-        return (
-            "" if self.low is None or self.high is None else f"{_signed(self.low, form)} to {_signed(self.high, form)}"
-        )
+    def format_difference_interval(self, format_spec: str) -> str:
+        if self.low is None or self.high is None:
+            return ""
+        return f"{_format_signed(self.low, format_spec)} to {_format_signed(self.high, format_spec)}"
 
 
 @dataclass(frozen=True)
@@ -102,24 +111,23 @@ class Report:
     models: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, artifact: ModelArtifact) -> "Report":
-        content = _dict(_dict(artifact.manifest).get("report"))
+    def from_artifact(cls, artifact: ModelArtifact) -> "Report":
+        content = _as_dict(_as_dict(artifact.manifest).get("report"))
         # Reports of the first release had the metrics of both models at the top level.
         flat = {n: {"metrics": content[n]} for n in ("model", "most_popular") if isinstance(content.get(n), dict)}
-        return cls(content, {n: _dict(of) for n, of in _dict(content.get("models", flat)).items()})
+        models = _as_dict(content.get("models", flat))
+        return cls(content, {name: _as_dict(evaluation) for name, evaluation in models.items()})
 
     def metrics(self, model: str = "model", segment: str = "") -> dict[str, MetricValue]:
         """Return the metrics of a model by key, of all listeners or of one segment."""
-        of = self.models.get(model, {})
-        found = _dict(_dict(_dict(of.get("segments")).get(segment)) if segment else of).get("metrics")
-        read = {key: MetricValue.of(value) for key, value in _dict(found).items()}
-        return {key: measured for key, measured in read.items() if measured}
+        evaluation = self.models.get(model, {})
+        if segment:
+            evaluation = _as_dict(_as_dict(evaluation.get("segments")).get(segment))
+        return _parse_values(evaluation.get("metrics"))
 
     def differences(self, other: str) -> dict[str, MetricValue]:
         """Return the mean differences per listener between the model and `other`, by metric key."""
-        found = _dict(_dict(self.content.get("differences")).get(other))
-        read = {key: MetricValue.of(value) for key, value in found.items()}
-        return {key: measured for key, measured in read.items() if measured}
+        return _parse_values(_as_dict(self.content.get("differences")).get(other))
 
     @property
     def compared_with(self) -> str:
@@ -130,32 +138,39 @@ class Report:
     @property
     def segments(self) -> dict[str, int]:
         """The number of listeners or tracks of each segment, in the order of the report."""
-        segments = _dict(self.models.get("model", {}).get("segments"))
-        return {name: int(_number(_dict(of).get("listeners")) or 0) for name, of in segments.items()}
+        segments = _as_dict(self.models.get("model", {}).get("segments"))
+        return {name: int(_as_number(_as_dict(segment).get("listeners")) or 0) for name, segment in segments.items()}
 
     @property
     def listeners(self) -> float:
-        """The number of listeners that it was evaluated on."""
-        return _number(self.content.get("listeners")) or 0
+        """The number of listeners that the version was evaluated on."""
+        return _as_number(self.content.get("listeners")) or 0
 
     @property
     def split(self) -> str:
         """A description of how the plays were held out; "" without an evaluation."""
         if not self.models:
             return ""
-        share = _number(self.content.get("holdout"))
+        share = _as_number(self.content.get("holdout"))
         held_out = f", {share:.0%} of the plays held out" if share else ""
         return f"{self.listeners:,.0f} listeners, {self.content.get('split')} split{held_out}"
 
 
-def _signed(number: float, form: str) -> str:
-    """Write a difference; that of two percentages in points, because "+5 %" would be ambiguous."""
-    return f"{100 * number:+z.1f} pts" if form.endswith("%") else f"{number:+z{form}}"
+def _format_signed(number: float, format_spec: str) -> str:
+    """Format a difference; that of two percentages in points, because "+5 %" would be ambiguous."""
+    return f"{100 * number:+z.1f} pts" if format_spec.endswith("%") else f"{number:+z{format_spec}}"
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _parse_values(values: Any) -> dict[str, MetricValue]:
+    """Return the readable values by metric key."""
+    parsed = {key: MetricValue.parse(value) for key, value in _as_dict(values).items()}
+    return {key: value for key, value in parsed.items() if value}
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _number(value: Any) -> float | None:
+def _as_number(value: Any) -> float | None:
+    """Return a number as a float, and None for anything else, booleans included."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

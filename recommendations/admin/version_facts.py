@@ -1,9 +1,17 @@
-"""Facts about a version: its status, what it was trained from and what that took, next to those of another version."""
+"""Facts about a version: its status, its training data and the cost of its training, next to those of another one."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from recommendations.admin.formatting import UNKNOWN, change, count, day, duration, moment, size
+from recommendations.admin.formatting import (
+    UNKNOWN,
+    format_change,
+    format_count,
+    format_day,
+    format_duration,
+    format_size,
+    format_time,
+)
 from recommendations.admin.report import Report
 from recommendations.models import ModelArtifact, TrainingRun
 
@@ -33,9 +41,9 @@ class TrainingFacts:
     manifest: dict[str, Any]
 
     @classmethod
-    def of(cls, artifact: ModelArtifact) -> "TrainingFacts":
+    def from_artifact(cls, artifact: ModelArtifact) -> "TrainingFacts":
         """Read the facts of a version that was loaded by `versions_with_runs`."""
-        runs: list[TrainingRun] = getattr(artifact, "trainings", [])
+        runs: list[TrainingRun] = getattr(artifact, "trainings", [])  # set by prefetch_related()
         return cls(runs[0] if runs else None, artifact.manifest if isinstance(artifact.manifest, dict) else {})
 
     @property
@@ -81,34 +89,34 @@ def version_facts(artifact: ModelArtifact, other: ModelArtifact | None) -> list[
     texts, other_texts = _fact_texts(artifact), _fact_texts(other) if other else {}
     numbers, other_numbers = _fact_numbers(artifact), _fact_numbers(other) if other else {}
     return [
-        VersionFact(name, text, other_texts.get(name, ""), change(numbers.get(name), other_numbers.get(name)))
+        VersionFact(name, text, other_texts.get(name, ""), format_change(numbers.get(name), other_numbers.get(name)))
         for name, text in texts.items()
     ]
 
 
 def _fact_texts(artifact: ModelArtifact) -> dict[str, str]:
-    facts, numbers = TrainingFacts.of(artifact), _fact_numbers(artifact)
+    facts, numbers = TrainingFacts.from_artifact(artifact), _fact_numbers(artifact)
     run, manifest = facts.run, facts.manifest
     libraries = manifest.get("libraries")
     return {
         "Trained": ", ".join(
-            filter(None, [moment(artifact.created_at), *([f"by {run.trigger}", run.host] if run else [])])
+            filter(None, [format_time(artifact.created_at), *([f"by {run.trigger}", run.host] if run else [])])
         ),
         "Algorithm": artifact.algorithm,
-        "Plays from": f"{day(manifest.get('plays_from'))} to {day(manifest.get('plays_to'))}",
-        **{name: count(numbers[name]) for name in ("Plays", "Listener–track pairs", "Listeners", "Tracks")},
-        "Evaluated on": Report.of(artifact).split or "nothing",
-        "Whole run": duration(numbers["Whole run"]),
-        "Evaluation, fit": f"{duration(facts.stage_seconds('judge'))}, {duration(facts.stage_seconds('fit'))}",
-        "Peak memory": size(numbers["Peak memory"]),
-        "Size on disk": size(numbers["Size on disk"]) + (" until it was removed" if artifact.pruned_at else ""),
+        "Plays from": f"{format_day(manifest.get('plays_from'))} to {format_day(manifest.get('plays_to'))}",
+        **{name: format_count(numbers[name]) for name in ("Plays", "Listener–track pairs", "Listeners", "Tracks")},
+        "Evaluated on": Report.from_artifact(artifact).split or "nothing",
+        "Whole run": format_duration(numbers["Whole run"]),
+        "Evaluation, fit": ", ".join(format_duration(facts.stage_seconds(name)) for name in ("judge", "fit")),
+        "Peak memory": format_size(numbers["Peak memory"]),
+        "Size on disk": format_size(numbers["Size on disk"]) + (" until it was removed" if artifact.pruned_at else ""),
         "Libraries": ", ".join(f"{n} {v}" for n, v in libraries.items()) if isinstance(libraries, dict) else UNKNOWN,
     }
 
 
 def _fact_numbers(artifact: ModelArtifact) -> dict[str, float | None]:
-    """Return the facts of which a relative change is shown."""
-    facts = TrainingFacts.of(artifact)
+    """Return the facts whose relative change is shown."""
+    facts = TrainingFacts.from_artifact(artifact)
     return {
         "Plays": artifact.plays,
         "Listener–track pairs": facts.pairs,
@@ -134,8 +142,8 @@ def compare_settings(
 
     Without another version, all settings are in the second list.
     """
-    values = _flatten(TrainingFacts.of(artifact).manifest.get("config"))
-    others = _flatten(TrainingFacts.of(other).manifest.get("config")) if other else {}
+    values = _flatten(TrainingFacts.from_artifact(artifact).manifest.get("config"))
+    others = _flatten(TrainingFacts.from_artifact(other).manifest.get("config")) if other else {}
     compared = [
         ComparedSetting(name, values.get(name, UNKNOWN), others.get(name, UNKNOWN)) for name in sorted(values | others)
     ]

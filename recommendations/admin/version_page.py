@@ -21,7 +21,7 @@ def version_page(pk: int, requested: str, segment: str) -> dict[str, Any]:
         segment: the segment whose metrics the tables show, "" for all listeners.
     """
     artifact, serving = versions_with_runs().get(pk=pk), version_in_service()
-    report = Report.of(artifact)
+    report = Report.from_artifact(artifact)
     other = comparison_version(artifact, requested, report.compared_with)
     baseline = Baseline.choose(report, other, requested)
     segment = segment if segment in report.segments else ""

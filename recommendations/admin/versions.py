@@ -1,4 +1,4 @@
-"""Admin of versions: the list, a page for each, the quality of all over time, and the map of tracks of one."""
+"""Admin of versions: the list, a page for each version, their quality over time, and a version's map of tracks."""
 
 import json
 from typing import Any
@@ -166,12 +166,12 @@ class ModelArtifactAdmin(ActionButtonAdmin):
 
     @admin.display(description="NDCG@10")
     def ndcg_10(self, artifact: ModelArtifact) -> str:
-        ndcg = Report.of(artifact).metrics().get(MAIN_METRIC)
+        ndcg = Report.from_artifact(artifact).metrics().get(MAIN_METRIC)
         return f"{ndcg.mean:.4f}" if ndcg else formatting.UNKNOWN
 
     @admin.display
     def size(self, artifact: ModelArtifact) -> str:
-        return formatting.size(artifact.size_bytes) if artifact.pruned_at is None else "removed"
+        return formatting.format_size(artifact.size_bytes) if artifact.pruned_at is None else "removed"
 
     @admin.display(description="manifest")
     def manifest_json(self, artifact: ModelArtifact) -> str:

@@ -55,7 +55,7 @@ def tuned_ensemble() -> EnsembleConfig | None:
 def ensemble_from_settings() -> EnsembleConfig:
     """Return an ensemble of the one component that the settings describe.
 
-    Settings that are no hyperparameters of the chosen family are ignored.
+    Settings that are not hyperparameters of the chosen family are ignored.
     """
     options = settings.MUSICREC
     family = FAMILIES[options["FAMILY"]]

@@ -29,8 +29,8 @@ class CannotPublish(Exception):
 def publish(version: str) -> None:
     """Put a version into service.
 
-    Replacing the pointer is the one moment of change. If the process is killed after it, the next training run does
-    the rest.
+    The version serves from the moment its name is in the pointer. If the process is killed after that, the next
+    training run completes the remaining steps.
 
     Raises:
         CannotPublish: the version does not exist or cannot be loaded; nothing has changed.
@@ -74,11 +74,11 @@ def store_user_features(version: str) -> None:
     bundle = version_store().load(version, verify=False)
     for start in range(0, len(bundle.users), FEATURES_BATCH):
         rows = range(start, min(start + FEATURES_BATCH, len(bundle.users)))
-        # A listener erased between reading the consent and the commit fails the foreign key: then look again.
+        # A listener who is erased between reading the consent and the commit violates the foreign key: try again.
         for attempts_left in reversed(range(MAX_ATTEMPTS)):
             try:
                 UserFeatures.objects.bulk_create(
-                    _user_features(bundle, rows),
+                    _build_user_features(bundle, rows),
                     update_conflicts=True,
                     unique_fields=["user"],
                     update_fields=["version", "embedding", "interactions", "updated_at"],
@@ -113,12 +113,12 @@ def prune_versions() -> list[str]:
 
 
 def publish_lock(store: VersionStore) -> FileLock:
-    """Return the lock that whoever changes the pointer or removes versions has to hold."""
+    """Return the lock that must be held to change the pointer or to remove versions."""
     store.root.mkdir(parents=True, exist_ok=True)
     return FileLock(store.root / "publish.lock", timeout=LOCK_SECONDS)
 
 
-def _user_features(bundle: ModelBundle, rows: range) -> list[UserFeatures]:
+def _build_user_features(bundle: ModelBundle, rows: range) -> list[UserFeatures]:
     """Return the features of the listeners in these rows who still exist and consent."""
     consent = consent_by_user_id([int(bundle.users.ids[row]) for row in rows])
     return [

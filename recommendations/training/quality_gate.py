@@ -11,7 +11,7 @@ def rejection_reason(candidate: dict[str, Any], serving: dict[str, Any] | None, 
     If the candidate's ensemble differs from the one in service, its report has both, fitted on the same past and
     evaluated on the same future; these two numbers are compared. Otherwise the reports of the two versions are
     compared, provided that both used the same kind of split. A candidate without an evaluation passes, since there is
-    nothing to judge by. A candidate that is significantly worse than most popular never replaces another version.
+    nothing to compare. A candidate that is significantly worse than most popular never replaces another version.
 
     Args:
         candidate: the manifest of the new version.

@@ -60,7 +60,7 @@ class TrainingResult:
 
 @dataclass
 class RunProgress:
-    """Writes the current stage to the run's row and the log, and measures the seconds of each stage."""
+    """A recorder of the run's stages: the current one in the row and the log, and the seconds of each."""
 
     run: TrainingRun
     callback: ProgressCallback
@@ -85,12 +85,12 @@ def run_training(
     """Train a version, evaluate it, and publish it if the gate lets it pass.
 
     A failure does not raise: it becomes a result, a row, an alarm and a log line. If the process is killed at any
-    point, the version in service goes on serving and the next run starts clean.
+    point, the version in service keeps serving and the next run starts clean.
 
     Args:
         trigger: what started the run, for its row.
         force: train even if nothing changed since the version in service was trained.
-        ensemble: what to train instead of the configuration of the nightly run.
+        ensemble: the ensemble to train instead of that of the nightly run.
         progress: called with the stage, the steps done and the steps in all.
     """
     lower_priority()

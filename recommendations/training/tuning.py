@@ -78,7 +78,9 @@ def run_tuning(
         study = TuningStudy(trigger=trigger[:32], budget_seconds=budget, host=socket.gethostname())
         try:
             config = training_config()
-            data = _tuning_data(read_plays(progress), load_track_ids(), config)  # the plays are not kept in memory
+            data = _split_tuning_data(
+                read_plays(progress), load_track_ids(), config
+            )  # the plays are not kept in memory
             study = _resume_or_save(study, data)
             tuned = _search(study, data, config, progress)
             study.recipe, study.score, study.best_of = tuned.ensemble.to_dict(), tuned.score, tuned.best_scores
@@ -117,17 +119,17 @@ class TuningData:
         return round(metric.mean_ndcg(fitted.build_scorer()), 5)
 
 
-def _tuning_data(plays: Plays, track_ids: NDArray[np.int64], config: TrainingConfig) -> TuningData:
-    """Split off what training will hold out, and split the rest again in the same way.
+def _split_tuning_data(plays: Plays, track_ids: NDArray[np.int64], config: TrainingConfig) -> TuningData:
+    """Split off the plays that training will hold out, and split the rest again in the same way.
 
     `new_users` becomes `ratio` here: trials only score listeners that the fitted models have seen.
     """
-    seen = sample_listeners(split_plays(plays, config.split, config.holdout, config.seed).past, config.seed)
-    parts = split_plays(seen, "ratio" if config.split == "new_users" else config.split, config.holdout, config.seed)
-    users, items = IdMap.from_ids(seen.user), IdMap.from_ids(track_ids)
-    past, future = (UserItemPairs.from_plays(part, users, items) for part in (parts.past, parts.future))
-    digest = hashlib.blake2b(seen.fingerprint().encode() + track_ids.tobytes() + parts.kind.encode(), digest_size=16)
-    return TuningData(past, future, (len(users), len(items)), parts.kind, digest.hexdigest())
+    sample = sample_listeners(split_plays(plays, config.split, config.holdout, config.seed).past, config.seed)
+    split = split_plays(sample, "ratio" if config.split == "new_users" else config.split, config.holdout, config.seed)
+    users, items = IdMap.from_ids(sample.user), IdMap.from_ids(track_ids)
+    past, future = (UserItemPairs.from_plays(plays, users, items) for plays in (split.past, split.future))
+    digest = hashlib.blake2b(sample.fingerprint().encode() + track_ids.tobytes() + split.kind.encode(), digest_size=16)
+    return TuningData(past, future, (len(users), len(items)), split.kind, digest.hexdigest())
 
 
 def sample_listeners(plays: Plays, seed: int) -> Plays:
@@ -148,8 +150,8 @@ def _resume_or_save(study: TuningStudy, data: TuningData) -> TuningStudy:
     """Return the killed study over the same plays, or else `study`, saved. Close all other killed studies."""
     killed = TuningStudy.objects.filter(status=Status.RUNNING)
     resumable = killed.filter(fingerprint=data.fingerprint).order_by("pk").last()
-    closed = killed.exclude(pk=resumable.pk) if resumable else killed
-    closed.update(status=Status.INTERRUPTED, finished_at=timezone.now(), detail="the process was killed")
+    not_resumed = killed.exclude(pk=resumable.pk) if resumable else killed
+    not_resumed.update(status=Status.INTERRUPTED, finished_at=timezone.now(), detail="the process was killed")
     if resumable:
         return resumable
     study.fingerprint, study.split = data.fingerprint, data.split

@@ -29,11 +29,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 0 < options["holdout"] < 1:
-            raise CommandError("--holdout: between 0 and 1")
+            raise CommandError(f"--holdout must be between 0 and 1, not {options['holdout']}")
         if min(options["k"] or [1]) < 1:
-            raise CommandError("--k: 1 or more")
+            raise CommandError(f"--k must be 1 or more, not {min(options['k'])}")
         if options["listeners"] < 0:
-            raise CommandError("--listeners: 0 or more")
+            raise CommandError(f"--listeners must be 0 or more, not {options['listeners']}")
         try:
             with ProgressBars() as bars, logging_redirect_tqdm():
                 report = evaluate_ensemble(

@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, seconds: float | None, dry_run: bool, trigger: str, **options: Any) -> None:
         if seconds is not None and seconds < 1:
-            raise CommandError("--seconds: 1 or more")
+            raise CommandError(f"--seconds must be 1 or more, not {seconds}")
         with ProgressBars() as bars, logging_redirect_tqdm():
             result = tune_model(trigger, seconds=seconds, train_best=not dry_run, progress=bars.show)
         if result.status == "Failed":

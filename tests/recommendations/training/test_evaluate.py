@@ -87,9 +87,9 @@ def test_a_version_can_be_named(world: CatalogueFactory) -> None:
     [
         (["nonsense"], "nonsense: its ensemble cannot be read"),
         (["--recipe", "nowhere.json"], "--recipe: .*nowhere.json"),
-        (["--holdout", "1"], "--holdout: between 0 and 1"),
-        (["--k", "0"], "--k: 1 or more"),
-        (["--listeners", "-1"], "--listeners: 0 or more"),
+        (["--holdout", "1"], "--holdout must be between 0 and 1, not 1.0"),
+        (["--k", "0"], "--k must be 1 or more, not 0"),
+        (["--listeners", "-1"], "--listeners must be 0 or more, not -1"),
         (["--split", "by_moon"], "invalid choice"),
         (["--json", "/nowhere/report.json"], "--json: .*No such file"),
         (["version", "--recipe", "x.json"], "not allowed with"),
