@@ -31,7 +31,7 @@ def status_with(key: str) -> int:
     return status
 
 
-def later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+def set_clock_forward(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
     now = timezone.now() + by
     monkeypatch.setattr("django.utils.timezone.now", lambda: now)
 
@@ -42,7 +42,7 @@ def test_a_rotated_key_works_until_its_grace_period_ends(monkeypatch: pytest.Mon
     new = rotate_service_key("shop", timedelta(hours=2))
     assert (status_with(old), status_with(new)) == (200, 200)
     assert ServiceKey.objects.get().pk == pk  # limits and idempotency keys stay the caller's
-    later(monkeypatch, timedelta(hours=3))
+    set_clock_forward(monkeypatch, timedelta(hours=3))
     assert (status_with(old), status_with(new)) == (401, 200)
 
 
@@ -89,7 +89,7 @@ def test_the_command_explains_invalid_arguments(words: list[str], message: str) 
 def test_an_expired_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     key = create_service_key("shop", ["recommend"], days=1)
     assert status_with(key) == 200
-    later(monkeypatch, DAY)
+    set_clock_forward(monkeypatch, DAY)
     assert status_with(key) == 401
 
 
@@ -102,8 +102,8 @@ def test_the_last_use_is_recorded_once_a_minute(
     assert recorded_at is not None
     with django_assert_num_queries(1):
         assert status_with(key) == 403
-    monkeypatch.setattr(services, "_last_recorded", {})  # another process, and a minute later
-    later(monkeypatch, timedelta(seconds=61))
+    monkeypatch.setattr(services, "_last_recorded", {})  # another process, and a minute set_clock_forward
+    set_clock_forward(monkeypatch, timedelta(seconds=61))
     status_with(key)
     assert ServiceKey.objects.get().last_used_at == recorded_at.replace() + (timezone.now() - recorded_at)
 

@@ -1,7 +1,7 @@
-"""Every URL × every principal. A URL or a method that is not in the table fails: add a line for it.
+"""Every URL × every principal. The test fails for a URL or method that is not in the table: add a line for it.
 
-The columns: nobody · another listener's token · the right token · a key with all scopes but the one it takes · a key
-with all scopes · a session of staff in the admin · the listener's token for clients that scrobble.
+The columns are: no credentials, the token of another listener, the listener's own token, a service key with every scope
+but the required one, a service key with every scope, a staff session of the admin, the listener's listen token.
 """
 
 import re
@@ -59,7 +59,8 @@ GET    schema/docs                                           {OPEN}
 GET    health/live                                           {OPEN}
 GET    health/ready                                          {OPEN}
 """
-ROWS = [(method, route, [int(s) for s in said]) for method, route, *said in map(str.split, TABLE.strip().splitlines())]
+LINES = map(str.split, TABLE.strip().splitlines())
+ROWS = [(method, route, [int(status) for status in statuses]) for method, route, *statuses in LINES]
 QUERY = {
     "listeners": "?external_id=x:alice",
     "tracks": "?external_id=t:0",
@@ -69,23 +70,23 @@ METHODS = ("get", "post", "put", "patch", "delete")
 Clients = dict[str, APIClient]
 
 
-def routes(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterator[tuple[str, Any]]:
+def flatten_routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for pattern in patterns:
-        route = before + str(pattern.pattern)
+        route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
-            yield from routes(pattern.url_patterns, route)
+            yield from flatten_routes(pattern.url_patterns, route)
         else:
             yield route or "(root)", pattern.callback
 
 
-def methods(view: Any) -> set[str]:
-    """Of a viewset, of a class of Django REST framework; whatever else there is only shows something."""
+def allowed_methods(view: Any) -> set[str]:
+    """Return the methods of a viewset or an APIView; any other view only answers GET."""
     handled = getattr(view, "actions", None) or [m for m in METHODS if hasattr(getattr(view, "cls", None), m)]
     return {m.upper() for m in handled if m in METHODS} or {"GET"}
 
 
-def everything() -> list[tuple[str, Any]]:
-    return list(routes(get_resolver().url_patterns))
+def all_routes() -> list[tuple[str, Any]]:
+    return list(flatten_routes(get_resolver().url_patterns))
 
 
 @pytest.fixture
@@ -96,26 +97,27 @@ def clients(
     as_listener: Callable[[User], APIClient],
     as_service_with: Callable[..., APIClient],
 ) -> Clients:
-    """A client for each principal but the bare key, of whom each view wants another; alice is whom they ask about."""
+    """Return a client for each principal but "bare key", which differs per view. All of them request alice's data."""
     catalogue.tracks(1)
-    alice.external_id, alice.is_staff = "x:alice", True  # staff are not erased by the API, so that she stays
+    alice.external_id, alice.is_staff = "x:alice", True  # the API does not erase staff, so that she stays
     alice.save()
     session, scrobbler = APIClient(), APIClient()
     session.force_login(User.objects.create_user("operator", is_staff=True, is_superuser=True))
     scrobbler.credentials(HTTP_AUTHORIZATION=f"Token {create_listen_token(alice.pk)}")
-    known = {"nobody": APIClient(), "other": as_listener(bob), "own": as_listener(alice)}
-    return known | {"key": as_service_with(*Scope.values), "staff": session, "scrobbler": scrobbler}
+    listeners = {"nobody": APIClient(), "other": as_listener(bob), "own": as_listener(alice)}
+    return listeners | {"key": as_service_with(*Scope.values), "staff": session, "scrobbler": scrobbler}
 
 
-def filled(route: str, alice: User) -> str:
+def fill_path(route: str, alice: User) -> str:
     track = str(Track.objects.get().pk)
     values = {"user_id": str(alice.pk), "track_id": track, "target_id": track, "kind": "track"}
-    path = re.sub(r"<[^:>]+:(\w+)>", lambda found: values.get(found[1], str(uuid.UUID(int=1))), route)
+    path = re.sub(r"<[^:>]+:(\w+)>", lambda match: values.get(match[1], str(uuid.UUID(int=1))), route)
     return "/" + path.replace("(root)", "") + QUERY.get(route, "")
 
 
 def test_the_table_has_every_url_and_method() -> None:
-    served = {(m, route) for route, view in everything() if not route.startswith("admin/") for m in methods(view)}
+    views = [(route, view) for route, view in all_routes() if not route.startswith("admin/")]
+    served = {(method, route) for route, view in views for method in allowed_methods(view)}
     assert {(method, route) for method, route, _ in ROWS} == served
 
 
@@ -128,30 +130,30 @@ def test_each_principal_gets_the_status_in_the_table(
     alice: User,
     as_service_with: Callable[..., APIClient],
 ) -> None:
-    scope = getattr(getattr(dict(everything())[route], "cls", None), "required_scope", None)
+    scope = getattr(getattr(dict(all_routes())[route], "cls", None), "required_scope", None)
     clients["bare key"] = as_service_with(*(set(Scope.values) - {scope}))
-    path = filled(route, alice)
-    found = [clients[p].generic(method, path, b"{}", "application/json").status_code for p in PRINCIPALS]
-    assert dict(zip(PRINCIPALS, found, strict=True)) == dict(zip(PRINCIPALS, expected, strict=True))
+    path = fill_path(route, alice)
+    statuses = [clients[p].generic(method, path, b"{}", "application/json").status_code for p in PRINCIPALS]
+    assert dict(zip(PRINCIPALS, statuses, strict=True)) == dict(zip(PRINCIPALS, expected, strict=True))
 
 
 def test_other_methods_are_refused(clients: Clients, alice: User) -> None:
-    for route, view in everything():
+    for route, view in all_routes():
         if hasattr(view, "cls") and not route.startswith("admin/"):
-            for method in {m.upper() for m in METHODS} - methods(view):
-                status = clients["key"].generic(method, filled(route, alice), b"{}", "application/json").status_code
+            for method in {m.upper() for m in METHODS} - allowed_methods(view):
+                status = clients["key"].generic(method, fill_path(route, alice), b"{}", "application/json").status_code
                 assert status in (401, 403, 405), f"{method} {route}"
 
 
 def test_only_staff_may_use_the_admin(alice: User) -> None:
-    """Everybody else is sent to the sign-in, from each of its pages."""
+    """Every page redirects everybody else to the sign-in page."""
     listener = Client()
     listener.force_login(alice)
-    pages = {route for route, _ in everything() if route.startswith("admin/")} - {"admin/login/", "admin/logout/"}
+    pages = {route for route, _ in all_routes() if route.startswith("admin/")} - {"admin/login/", "admin/logout/"}
     assert len(pages) > 50
     for route in pages:
         path = "/" + re.sub(r"\^|\$|<[^>]+>|\(\?P<\w+>[^)]*\)", "1", route).replace("11", "1")
-        for ask in (Client().post, listener.get):
-            answer = ask(path)
+        for send in (Client().post, listener.get):
+            answer = send(path)
             assert answer.status_code == 302, path
             assert answer["Location"].startswith("/admin/login/?next="), path

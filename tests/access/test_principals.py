@@ -1,4 +1,4 @@
-"""Who may ask for what: every URL of the API × every principal."""
+"""What each principal may request: without credentials, with a listener's token, with a service key."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,11 @@ from access.services import create_service_key, get_or_create_user_ids, revoke_s
 from tests.conftest import assert_problem
 from tests.people import CatalogueFactory
 
-OPEN = ["/health/live", "/health/ready", "/schema", "/schema/docs", "/"]
-OF_A_LISTENER = ["/recommend/user/{id}/ml", "/recommend/user/{id}"]
+PUBLIC_PATHS = ["/health/live", "/health/ready", "/schema", "/schema/docs", "/"]
+LISTENER_PATHS = ["/recommend/user/{id}/ml", "/recommend/user/{id}"]
 
 
-@pytest.mark.parametrize("path", OPEN)
+@pytest.mark.parametrize("path", PUBLIC_PATHS)
 @pytest.mark.usefixtures("db")
 def test_health_checks_and_the_schema_are_open_to_everybody(path: str) -> None:
     assert APIClient().get(path).status_code == 200
@@ -33,7 +33,7 @@ def test_other_urls_need_credentials(path: str) -> None:
     assert_problem(APIClient().get("/metrics"), 401)
 
 
-@pytest.mark.parametrize("path", OF_A_LISTENER)
+@pytest.mark.parametrize("path", LISTENER_PATHS)
 def test_a_token_reads_its_own_listener_and_gets_404_for_others(
     path: str, alice: User, bob: User, as_listener: Callable[[User], APIClient]
 ) -> None:
@@ -169,17 +169,17 @@ def test_listeners_are_found_by_external_id_or_created() -> None:
 
 
 def test_an_external_id_equal_to_a_username_is_another_listener(alice: User) -> None:
-    found = get_or_create_user_ids({"alice", "x:1", "x-1"})
-    assert len({alice.pk, *found.values()}) == 4
-    assert get_or_create_user_ids({"alice", "x:1", "x-1"}) == found
+    user_ids = get_or_create_user_ids({"alice", "x:1", "x-1"})
+    assert len({alice.pk, *user_ids.values()}) == 4
+    assert get_or_create_user_ids({"alice", "x:1", "x-1"}) == user_ids
 
 
 def test_a_back_end_finds_listeners_by_external_id(
     service: APIClient, alice: User, as_listener: Callable[[User], APIClient]
 ) -> None:
     user_id = get_or_create_user_ids({"x:1"})["x:1"]
-    found = service.get("/listeners", {"external_id": "x:1"})
-    assert (found.status_code, found.json()) == (200, {"user_id": user_id, "external_id": "x:1"})
+    response = service.get("/listeners", {"external_id": "x:1"})
+    assert (response.status_code, response.json()) == (200, {"user_id": user_id, "external_id": "x:1"})
     assert_problem(service.get("/listeners", {"external_id": "x:2"}), 404)
     assert_problem(service.get("/listeners"), 400)
     assert_problem(as_listener(alice).get("/listeners", {"external_id": "x:1"}), 403)
@@ -192,9 +192,9 @@ def test_the_view_permission_does_not_allow_revoking_keys(service: APIClient, bo
     bob.user_permissions.add(Permission.objects.get(codename="view_servicekey"))
     browser = Client()
     browser.force_login(bob)
-    chosen = {"action": "revoke", "_selected_action": ServiceKey.objects.get().pk}
-    browser.post("/admin/access/servicekey/", chosen)
+    action = {"action": "revoke", "_selected_action": ServiceKey.objects.get().pk}
+    browser.post("/admin/access/servicekey/", action)
     assert ServiceKey.objects.get().revoked_at is None
     bob.user_permissions.add(Permission.objects.get(codename="change_servicekey"))
-    browser.post("/admin/access/servicekey/", chosen)
+    browser.post("/admin/access/servicekey/", action)
     assert ServiceKey.objects.get().revoked_at is not None

@@ -10,20 +10,20 @@ from tests.conftest import assert_problem
 
 
 def test_an_unavailable_database_is_a_503_with_retry_after(service: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*args: Any) -> None:
+    def fail_to_connect(*args: Any) -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(recommend, "build_slate", away)
+    monkeypatch.setattr(recommend, "build_slate", fail_to_connect)
     response = service.get("/recommend/user/1/ml")
     assert_problem(response, 503)
     assert response["Retry-After"] == "5"
 
 
 def test_an_unexpected_error_is_a_500_without_details(service: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*args: Any) -> None:
+    def fail(*args: Any) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(recommend, "build_slate", broken)
+    monkeypatch.setattr(recommend, "build_slate", fail)
     service.raise_request_exception = False
     assert "secret" not in str(assert_problem(service.get("/recommend/user/1/ml"), 500))
 

@@ -1,4 +1,4 @@
-"""How requests are counted, and what the caller is told of their time."""
+"""How requests are counted and timed, and the Server-Timing header."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -37,8 +37,8 @@ own_urls = override_settings(ROOT_URLCONF=__name__)
 
 
 @contextmanager
-def one_more(endpoint: str, status: int, strategy: str = "") -> Iterator[None]:
-    """Inside, one such request is counted."""
+def assert_counted_once(endpoint: str, status: int, strategy: str = "") -> Iterator[None]:
+    """Check that exactly one such request is counted inside the block."""
     labels = {"endpoint": endpoint, "status": str(status), "strategy": strategy}
 
     def count() -> float:
@@ -50,61 +50,61 @@ def one_more(endpoint: str, status: int, strategy: str = "") -> Iterator[None]:
 
 
 @own_urls
-def test_a_request_is_counted_by_the_name_of_its_url_and_its_strategy() -> None:
-    with one_more("timed", 200, "personal"):
+def test_a_request_is_counted_by_url_name_and_strategy() -> None:
+    with assert_counted_once("timed", 200, "personal"):
         Client().get("/timed/7")
-    with one_more("timed", 200, "personal"):
+    with assert_counted_once("timed", 200, "personal"):
         Client().get("/timed/8")
-    with one_more("live", 200):
+    with assert_counted_once("live", 200):
         Client().get("/health/live")
 
 
-def test_a_view_hands_over_the_strategy_of_its_answer(
+def test_a_view_passes_the_strategy_of_its_answer_to_the_metrics(
     alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     track, api = catalogue.tracks(3)[0], as_listener(alice)
-    with one_more("similar", 200, "content"):  # they share their artist
+    with assert_counted_once("similar", 200, "content"):  # they share their artist
         assert api.get(f"/recommend/similar/{track.pk}").json()["strategy"] == "content"
-    with one_more("similar", 404):
+    with assert_counted_once("similar", 404):
         api.get("/recommend/similar/77777777")
 
 
 @own_urls
-def test_errors_are_counted_wherever_they_were_made() -> None:
-    with one_more("broken", 500):
+def test_errors_of_views_middlewares_and_unknown_paths_are_counted() -> None:
+    with assert_counted_once("broken", 500):
         Client(raise_request_exception=False).get("/broken")
-    with one_more("unknown", 404):
+    with assert_counted_once("unknown", 404):
         Client().get("/no/such/path")
-    with one_more("static", 404):
+    with assert_counted_once("static", 404):
         Client().get("/static/no-such-file.css")
-    with one_more("live", 413):  # by a middleware, before anybody looked for a view
+    with assert_counted_once("live", 413):  # refused by a middleware, before the URL is resolved
         Client().post("/health/live", b"x" * 3_000_000, content_type="application/json")
-    with one_more("live", 400):
+    with assert_counted_once("live", 400):
         Client().get("/health/live", HTTP_HOST="elsewhere.example")
 
 
-def test_what_gets_out_of_everything_is_counted_too() -> None:
+def test_a_request_that_ends_with_system_exit_is_counted_as_a_500() -> None:
     def answer(request: HttpRequest) -> HttpResponse:
         raise SystemExit
 
-    with one_more("live", 500), pytest.raises(SystemExit):
+    with assert_counted_once("live", 500), pytest.raises(SystemExit):
         RequestMetricsMiddleware(answer)(RequestFactory().get("/health/live"))
 
 
 @own_urls
-def test_the_caller_is_told_where_the_time_went() -> None:
-    said = Client().get("/timed/7")["Server-Timing"].split(", ")
-    assert said[0].startswith("total;dur=")
-    assert said[1:] == ['cache;desc="miss"', "model;dur=0.30", "db;dur=1.10"]
+def test_the_server_timing_header_has_the_spans_of_the_request() -> None:
+    timings = Client().get("/timed/7")["Server-Timing"].split(", ")
+    assert timings[0].startswith("total;dur=")
+    assert timings[1:] == ['cache;desc="miss"', "model;dur=0.30", "db;dur=1.10"]
     assert "Server-Timing" not in Client().get("/health/live").headers
 
 
-def test_server_timing() -> None:
+def test_server_timing_is_given_in_milliseconds() -> None:
     assert format_server_timing(0.0019, {}) == "total;dur=1.90"
 
 
 def test_counting_a_request_takes_microseconds() -> None:
-    """15 are meant; what the machine does meanwhile is allowed for. The best of several rounds is the cost."""
+    """Check that the best of several rounds is under 15 µs; the best one is least disturbed by other processes."""
     request, response = RequestFactory().get("/health/live"), HttpResponse()
     request.resolver_match = type("Match", (), {"view_name": "live"})()
     handle = RequestMetricsMiddleware(lambda request: response)
@@ -117,7 +117,7 @@ def test_counting_a_request_takes_microseconds() -> None:
     assert min(rounds) < 15e-6
 
 
-def test_timed_observes_and_adds_up_in_spans() -> None:
+def test_a_timer_observes_its_histogram_and_adds_to_the_spans() -> None:
     spans: metrics.Spans = {}
     before = REGISTRY.get_sample_value("musicrec_fold_in_seconds_count") or 0
     for _ in range(2):

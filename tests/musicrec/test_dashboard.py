@@ -1,5 +1,6 @@
-"""What is shipped for Prometheus and Grafana asks only for what `/metrics` tells, and the reference describes it."""
+"""The dashboard and the alert rules query only metrics that exist, and the reference documentation lists them."""
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -28,23 +29,29 @@ DASHBOARD: dict[str, Any] = json.loads((MONITORING / "grafana/dashboards/musicre
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 RULES = [r for g in yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"] for r in g["rules"]]
 QUERIES = [(p["title"], t["expr"]) for p in PANELS for t in p["targets"]] + [(r["alert"], r["expr"]) for r in RULES]
-OF_COUNTERS = {"rate", "increase", "irate"}
-WANTED = [
+COUNTER_FUNCTIONS = {"rate", "increase", "irate"}
+REQUIRED_PANELS = [
     *("Request rate", "Error ratio", "Latency by endpoint", "Latency by strategy", "Cache hit rate"),
     *("Version in service", "Age of the model", "Size of the model", "Fold-in time", "Top-K time", "Reloads"),
     *("Training duration by stage", "Queue depth", "Slates", "Open alarms"),
 ]
-told_in_full = pytest.mark.skipif(not settings.CELERY_BROKER_URL, reason="queues are told of where there is a broker")
+needs_broker = pytest.mark.skipif(not settings.CELERY_BROKER_URL, reason="queues are only measured with a broker")
 every_query = pytest.mark.parametrize("expr", [pytest.param(e, id=f"{n}-{i}") for i, (n, e) in enumerate(QUERIES)])
 
 
-class Told(NamedTuple):
+class MetricFamily(NamedTuple):
     kind: str
     labels: frozenset[str]
 
 
-class Asked(NamedTuple):
-    """series: with `_total`, `_bucket` and so on · labels: those it is selected by · within: the functions around."""
+class Selector(NamedTuple):
+    """A series that a query selects.
+
+    Attributes:
+        series: its name with suffix: `_total`, `_bucket` and so on.
+        labels: the labels it is selected by.
+        within: the functions around it, outermost first.
+    """
 
     series: str
     labels: frozenset[str]
@@ -52,8 +59,8 @@ class Asked(NamedTuple):
 
 
 @pytest.fixture
-def told(catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]) -> dict[str, Told]:
-    """Every family, after some traffic and a night."""
+def families(catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]) -> dict[str, MetricFamily]:
+    """Return every family of ours, after some requests, a training run and a failed one."""
     users, tracks = catalogue.checkerboard(6)
     run = run_training("test").run
     assert run
@@ -64,121 +71,129 @@ def told(catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]) 
     assert api.get(f"/recommend/user/{users[0].pk}/ml").status_code == 200
     assert api.get(f"/recommend/similar/{tracks[0].pk}").status_code == 200
     slate_log.flush()
-    return families()
+    return collect_families()
 
 
-def families() -> dict[str, Told]:
-    """Ours; labels of those without a sample yet are those they were made with."""
-    made_with = {c: frozenset(c._labelnames) for c in set(REGISTRY._collector_to_names) if hasattr(c, "_labelnames")}
-    counted = ((m, labels) for c, labels in made_with.items() for m in c.collect())
-    looked_up = ((m, frozenset(k for s in m.samples for k in s.labels)) for m in InstallationCollector().collect())
-    found = {m.name: Told(m.type, labels) for m, labels in (*counted, *looked_up)}
-    return {name: told for name, told in found.items() if name.startswith("musicrec_")}
+def collect_families() -> dict[str, MetricFamily]:
+    """Collect our families; those that have no sample yet have the labels they were declared with."""
+    declared_labels = {
+        c: frozenset(c._labelnames) for c in set(REGISTRY._collector_to_names) if hasattr(c, "_labelnames")
+    }
+    in_process = ((m, labels) for c, labels in declared_labels.items() for m in c.collect())
+    of_installation = (
+        (m, frozenset(k for s in m.samples for k in s.labels)) for m in InstallationCollector().collect()
+    )
+    collected = {m.name: MetricFamily(m.type, labels) for m, labels in (*in_process, *of_installation)}
+    return {name: family for name, family in collected.items() if name.startswith("musicrec_")}
 
 
-def series(told: dict[str, Told]) -> dict[str, frozenset[str]]:
-    """What Prometheus knows them by, with their labels."""
-    found: dict[str, frozenset[str]] = {"up": frozenset({"job", "instance"})}
-    for name, (kind, labels) in told.items():
+def series_labels(families: dict[str, MetricFamily]) -> dict[str, frozenset[str]]:
+    """Return the series that Prometheus stores for the families, with their labels."""
+    labels_by_series: dict[str, frozenset[str]] = {"up": frozenset({"job", "instance"})}
+    for name, (kind, labels) in families.items():
         if kind == "histogram":
-            found |= {f"{name}_bucket": labels | {"le"}, f"{name}_sum": labels, f"{name}_count": labels}
+            labels_by_series |= {f"{name}_bucket": labels | {"le"}, f"{name}_sum": labels, f"{name}_count": labels}
         else:
-            found[f"{name}_total" if kind == "counter" else name] = labels
-    return found
+            labels_by_series[f"{name}_total" if kind == "counter" else name] = labels
+    return labels_by_series
 
 
-def parsed(expr: str) -> Any:
-    """Raises ValueError for what Prometheus would refuse."""
+def parse_query(expr: str) -> Any:
+    """Parse a query of the dashboard; raises ValueError for one that Prometheus would refuse."""
     return promql.parse(expr.replace("$__rate_interval", "5m").replace("$endpoint", ".*"))
 
 
-def asked(node: Any, within: tuple[str, ...] = ()) -> Iterator[Asked]:
-    """Each selector of a query."""
+def selectors(node: Any, within: tuple[str, ...] = ()) -> Iterator[Selector]:
+    """Yield every selector of a query."""
     match node:
         case promql.VectorSelector():
-            yield Asked(str(node.name), frozenset(m.name for m in node.matchers.matchers), within)
+            yield Selector(str(node.name), frozenset(m.name for m in node.matchers.matchers), within)
         case promql.MatrixSelector():
-            yield from asked(node.vector_selector, within)
+            yield from selectors(node.vector_selector, within)
         case promql.Call():
             for argument in node.args:
-                yield from asked(argument, (*within, node.func.name))
+                yield from selectors(argument, (*within, node.func.name))
         case promql.BinaryExpr():
-            yield from asked(node.lhs, within)
-            yield from asked(node.rhs, within)
+            yield from selectors(node.lhs, within)
+            yield from selectors(node.rhs, within)
         case promql.AggregateExpr() | promql.ParenExpr() | promql.UnaryExpr():
-            yield from asked(node.expr, within)
+            yield from selectors(node.expr, within)
         case promql.NumberLiteral() | promql.StringLiteral():
             pass
         case _:
-            raise AssertionError(f"{type(node)} is not looked into")
+            raise AssertionError(f"{type(node)} is not handled")
 
 
-def grouped_by(expr: str) -> set[str]:
+def grouping_labels(expr: str) -> set[str]:
     groups = re.findall(r"\b(?:by|on|group_left) \(([^)]*)\)", expr)
     return {name.strip() for group in groups for name in group.split(",") if name.strip()}
 
 
-def documented() -> dict[str, Told]:
+def documented_families() -> dict[str, MetricFamily]:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\| .+\|$", (ROOT / "docs/reference/metrics.md").read_text(), re.M)
-    return {name: Told(kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    return {name: MetricFamily(kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
 
 
-@told_in_full
-def test_every_metric_is_described_and_every_described_one_is_there(told: dict[str, Told]) -> None:
-    assert documented() == told
+@needs_broker
+def test_the_reference_lists_exactly_the_metrics_that_exist(families: dict[str, MetricFamily]) -> None:
+    assert documented_families() == families
 
 
-@told_in_full
-def test_queries_ask_for_what_is_told(told: dict[str, Told]) -> None:
-    known = series(told)
+@needs_broker
+def test_queries_use_existing_metrics_and_labels(families: dict[str, MetricFamily]) -> None:
+    known = series_labels(families)
     for _, expr in QUERIES:
-        found = list(asked(parsed(expr)))
-        assert found, expr
-        for each in found:
-            assert each.series in known, f"{expr}: there is no metric {each.series}"
-            assert each.labels <= known[each.series], f"{expr}: {each.series} has no labels {each.labels}"
-        assert grouped_by(expr) <= frozenset().union(*(known[each.series] for each in found)), expr
+        selected = list(selectors(parse_query(expr)))
+        assert selected, expr
+        for selector in selected:
+            assert selector.series in known, f"{expr}: there is no metric {selector.series}"
+            assert selector.labels <= known[selector.series], (
+                f"{expr}: {selector.series} lacks one of {selector.labels}"
+            )
+        assert grouping_labels(expr) <= frozenset().union(*(known[selector.series] for selector in selected)), expr
 
 
 @every_query
-def test_counts_are_asked_for_their_growth_and_other_numbers_are_not(expr: str) -> None:
-    for each in asked(parsed(expr)):
-        grows = each.series.endswith(("_total", "_bucket", "_count", "_sum"))
-        assert bool(OF_COUNTERS & set(each.within)) == grows, each
+def test_counters_and_only_counters_are_queried_by_their_rate(expr: str) -> None:
+    for selector in selectors(parse_query(expr)):
+        is_counter = selector.series.endswith(("_total", "_bucket", "_count", "_sum"))
+        assert bool(COUNTER_FUNCTIONS & set(selector.within)) == is_counter, selector
 
 
 @every_query
-def test_quantiles_are_of_rates_by_bucket(expr: str) -> None:
+def test_quantiles_are_computed_from_buckets(expr: str) -> None:
     if "histogram_quantile" in expr:
-        assert all(each.series.endswith("_bucket") for each in asked(parsed(expr)))
-        assert "le" in grouped_by(expr)
+        assert all(selector.series.endswith("_bucket") for selector in selectors(parse_query(expr)))
+        assert "le" in grouping_labels(expr)
 
 
-def test_a_query_that_is_none_is_noticed() -> None:
+def test_the_parser_refuses_an_invalid_query() -> None:
     with pytest.raises(ValueError, match=r"."):
-        parsed("sum(rate(musicrec_events_total[5m])")
+        parse_query("sum(rate(musicrec_events_total[5m])")
 
 
-def test_the_dashboard_has_what_an_operator_wants_to_see() -> None:
-    assert set(WANTED) <= {panel["title"] for panel in PANELS}
+def test_the_dashboard_has_the_required_panels() -> None:
+    assert set(REQUIRED_PANELS) <= {panel["title"] for panel in PANELS}
     assert DASHBOARD["schemaVersion"] >= 41
-    assert "id" not in DASHBOARD or DASHBOARD["id"] is None  # another installation's number would overwrite
+    assert "id" not in DASHBOARD or DASHBOARD["id"] is None  # a number would overwrite the dashboard of that id
 
 
-def test_panels_are_told_apart_explained_and_side_by_side() -> None:
+def test_panels_have_unique_ids_and_descriptions_and_do_not_overlap() -> None:
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(ids) == len(set(ids))
-    taken: set[tuple[int, int]] = set()
+    occupied: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
-        at = panel["gridPos"]
-        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
-        assert at["x"] + at["w"] <= 24
-        assert not taken & cells, panel["title"]
-        taken |= cells
+        position = panel["gridPos"]
+        columns = range(position["x"], position["x"] + position["w"])
+        rows = range(position["y"], position["y"] + position["h"])
+        cells = set(itertools.product(columns, rows))
+        assert columns.stop <= 24
+        assert not occupied & cells, panel["title"]
+        occupied |= cells
     assert all(panel["description"] for panel in PANELS)
 
 
-def test_every_panel_asks_the_data_source_that_was_chosen() -> None:
+def test_every_panel_uses_the_chosen_data_source() -> None:
     chosen = {"type": "prometheus", "uid": "${datasource}"}
     variables = {v["name"]: v for v in DASHBOARD["templating"]["list"]}
     assert variables["datasource"]["query"] == "prometheus"
@@ -197,10 +212,10 @@ def test_grafana_finds_prometheus_and_the_dashboard() -> None:
     assert f"./monitoring/grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
 
 
-def test_prometheus_loads_the_rules_that_are_described() -> None:
+def test_prometheus_loads_the_documented_alert_rules() -> None:
     assert yaml.safe_load((MONITORING / "prometheus.yml").read_text())["rule_files"] == ["alerts.yml"]
-    described = re.findall(r"^\| `(Musicrec\w+)` \|", (ROOT / "docs/how-to/monitoring.md").read_text(), re.M)
-    assert described == [rule["alert"] for rule in RULES]
+    documented = re.findall(r"^\| `(Musicrec\w+)` \|", (ROOT / "docs/how-to/monitoring.md").read_text(), re.M)
+    assert documented == [rule["alert"] for rule in RULES]
     for rule in RULES:
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
         assert rule["annotations"].keys() == {"summary", "description"}

@@ -1,4 +1,4 @@
-"""What only a real server shows: bodies without a length, and what its log says at its most talkative."""
+"""What only a real server shows: bodies without Content-Length, and the log at level DEBUG."""
 
 import http.client
 import json
@@ -16,8 +16,8 @@ from tests.stack import PASSWORD, Stack, new_stack
 LIMIT = 2_621_440
 
 
-def in_chunks(stack: Stack, path: str, chunks: Iterable[bytes]) -> tuple[int, Any]:
-    """The answer to a POST of JSON whose body does not say how long it is."""
+def post_in_chunks(stack: Stack, path: str, chunks: Iterable[bytes]) -> tuple[int, Any]:
+    """Post JSON with chunked transfer encoding, so without Content-Length, and return status and parsed body."""
     with closing(http.client.HTTPConnection("127.0.0.1", stack.port, timeout=20)) as connection:
         connection.putrequest("POST", path)
         connection.putheader("Content-Type", "application/json")
@@ -27,24 +27,24 @@ def in_chunks(stack: Stack, path: str, chunks: Iterable[bytes]) -> tuple[int, An
             for chunk in chunks:
                 connection.send(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
             connection.send(b"0\r\n\r\n")
-        except OSError:  # answered already, and closed
+        except OSError:  # the server refused the body and closed the connection
             pass
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
 
 
-def test_bodies_without_a_length_are_read_and_bounded_and_no_credential_is_logged(
+def test_chunked_bodies_are_read_up_to_the_limit_and_no_credential_is_logged(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stack = new_stack(tmp_path, LOG_LEVEL="DEBUG")
     stack.run_python(f"from access.models import User; User.objects.create_user('ann', password='{PASSWORD}')")
     key, right = stack.create_service_key("recommend"), {"username": "ann", "password": PASSWORD}
     with stack.run_servers(single_process=True):
-        status, tokens = in_chunks(stack, "/token", [b'{"username": "ann", ', b'"password": "secret-77"}'])
+        status, tokens = post_in_chunks(stack, "/token", [b'{"username": "ann", ', b'"password": "secret-77"}'])
         assert (status, tokens["token_type"]) == (200, "Bearer")
-        status, problem = in_chunks(stack, "/token", (b" " * 65_536 for _ in range(LIMIT // 65_536 + 1)))
+        status, problem = post_in_chunks(stack, "/token", (b" " * 65_536 for _ in range(LIMIT // 65_536 + 1)))
         assert (status, problem["status"]) == (413, 413)
-        assert in_chunks(stack, "/token", [])[0] == 400
+        assert post_in_chunks(stack, "/token", [])[0] == 400
 
         wrong = {"username": "ann", "password": "not-my-password-5"}
         assert stack.request("/token", body=wrong).status == 401
@@ -56,16 +56,16 @@ def test_bodies_without_a_length_are_read_and_bounded_and_no_credential_is_logge
         fresh = stack.request("/token/refresh", body={"refresh": tokens["refresh"]}).body
         assert stack.request("/token/refresh", body={"refresh": tokens["refresh"]}).status == 401
         assert stack.request("/token/revoke", body={"refresh": fresh["refresh"]}).status == 204
-    said = "".join(capfd.readouterr())
-    assert "Unauthorized: /token" in said
-    assert "a used refresh token" in said
+    log = "".join(capfd.readouterr())
+    assert "Unauthorized: /token" in log
+    assert "was used twice; the sign-in has been ended" in log
     secret = [PASSWORD, "not-my-password-5", key, "mr_wrong_key_77", "wrong.bearer.token"]
     for credential in (*secret, *(pair[name] for pair in (tokens, fresh) for name in ("access", "refresh"))):
-        assert credential not in said
+        assert credential not in log
 
 
-def test_no_record_holds_a_credential(alice: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Nor its arguments, which a handler might send elsewhere."""
+def test_no_log_record_contains_a_credential(alice: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The arguments of a record count as well: a handler may send them elsewhere."""
     caplog.set_level(logging.DEBUG)
     tokens = APIClient().post("/token", {"username": "alice", "password": "wonderland-7"}, format="json").json()
     for header in (f"Bearer {tokens['access']}", "Bearer wrong.bearer.token", "Api-Key mr_wrong_key_77"):
@@ -74,6 +74,6 @@ def test_no_record_holds_a_credential(alice: Any, caplog: pytest.LogCaptureFixtu
         APIClient().post("/token", {"username": "alice", "password": name}, format="json")
     assert caplog.records
     for record in caplog.records:
-        said = f"{record.getMessage()} {record.args} {record.exc_text}"
+        text = f"{record.getMessage()} {record.args} {record.exc_text}"
         for credential in (tokens["access"], "wrong.bearer", "mr_wrong_key_77", "wonderland-7", "not-my-password-5"):
-            assert credential not in said
+            assert credential not in text

@@ -4,6 +4,7 @@ import pytest
 from django.core.management import call_command
 from rest_framework.test import APIClient
 
+from engine.retrieval import candidates
 from musicrec.schema import PROBLEM
 from recommendations.api.serializers import SOURCES
 
@@ -14,11 +15,11 @@ def schema(db: None) -> dict[str, Any]:
     return document
 
 
-def test_the_schema_is_valid_and_complete(tmp_path: Any) -> None:
+def test_the_schema_is_generated_without_warnings_and_valid(tmp_path: Any) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
 
 
-def test_it_is_openapi_3_1_and_names_every_endpoint_and_both_principals(schema: dict[str, Any]) -> None:
+def test_it_is_openapi_3_1_with_every_endpoint_and_security_scheme(schema: dict[str, Any]) -> None:
     assert schema["openapi"].startswith("3.1")
     assert schema["paths"].keys() == {
         "/1/submit-listens",
@@ -48,7 +49,7 @@ def test_it_is_openapi_3_1_and_names_every_endpoint_and_both_principals(schema: 
     assert schema["components"]["securitySchemes"].keys() == {"ServiceKey", "ListenerToken", "ListenToken"}
 
 
-def test_every_operation_names_its_errors(schema: dict[str, Any]) -> None:
+def test_operations_list_their_errors(schema: dict[str, Any]) -> None:
     responses = {path: set(next(iter(methods.values()))["responses"]) for path, methods in schema["paths"].items()}
     assert responses["/recommend/user/{user_id}/ml"] == {"200", "304", "400", "401", "403", "404", "429", "503"}
     assert responses["/events"] == {"202", "400", "401", "403", "413", "415", "422", "429", "503"}
@@ -56,11 +57,9 @@ def test_every_operation_names_its_errors(schema: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_a_problem_has_the_fields_it_is_said_to_have() -> None:
+def test_a_problem_document_has_the_fields_in_the_schema() -> None:
     assert APIClient().get("/tracks/1").json().keys() == set(PROBLEM["required"])
 
 
-def test_sources_are_those_of_the_engine() -> None:
-    from engine.retrieval.candidates import SOURCES as ENGINE
-
-    assert set(SOURCES) == {*ENGINE, "content"}
+def test_the_sources_in_the_schema_are_those_of_the_engine() -> None:
+    assert set(SOURCES) == {*candidates.SOURCES, "content"}

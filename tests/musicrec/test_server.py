@@ -1,4 +1,4 @@
-"""The web server forks the processes that answer from one that has imported and loaded what they need."""
+"""The web server forks its workers from a process that has imported the code and loaded the model."""
 
 import os
 import signal
@@ -21,33 +21,33 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     return installed
 
 
-def until(holds: Callable[[], object], seconds: float = 15) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
 @pytest.mark.slow
-def test_processes_share_what_was_loaded_and_one_in_the_place_of_another_has_what_is_new(stack: Stack) -> None:
-    """Nobody hears of a new version here, and nobody looks at the pointer in time: only a new process does."""
+def test_workers_share_the_memory_of_the_model_and_a_replacement_loads_the_current_version(stack: Stack) -> None:
+    """Without Redis and with rare polling, running workers do not notice the new version; only a new process does."""
     auth = f"Api-Key {stack.create_service_key('recommend')}"
     with stack.run_servers(single_process=True) as processes:
         before = stack.request("/recommend/user/1/ml", auth=auth).body["model_version"]
         [child] = stack.web_processes(processes)
         memory = child.memory_full_info()
-        assert memory.uss < memory.rss / 2, memory  # what is its own, of all that it has
+        assert memory.uss < memory.rss / 2, memory  # its own memory, of all that it uses
 
         stack.manage("train_model", "--force")
         assert stack.request("/recommend/user/1/ml", auth=auth).body["model_version"] == before
         os.kill(child.pid, signal.SIGKILL)
-        until(lambda: [other for other in stack.web_processes(processes) if other.pid != child.pid])
+        wait_until(lambda: [other for other in stack.web_processes(processes) if other.pid != child.pid])
         assert stack.request("/recommend/user/1/ml", auth=auth).body["model_version"] not in (before, None)
 
 
 @pytest.mark.django_db
-def test_preloading_leaves_nothing_behind_that_a_fork_would_cut_off() -> None:
-    fresh, threads = ModelCache(), threading.active_count()
-    fresh.preload()
+def test_preloading_starts_no_threads_that_a_fork_would_lose() -> None:
+    cache, threads = ModelCache(), threading.active_count()
+    cache.preload()
     assert threading.active_count() == threads
-    assert fresh.current().problem == "no_model"
+    assert cache.current().problem == "no_model"
