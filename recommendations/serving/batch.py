@@ -44,8 +44,9 @@ def recommend_to_listeners(
     rankings = {}
     for request in requests:
         context, model = contexts[request.listener_id or 0], model_for(request)
-        if response_cache.get_local(request, dependencies_of(model, context)) is None:
-            plan = plan_slate(request, context, model, assign_policy(request, context))
+        policy = assign_policy(request, context)
+        if response_cache.get_local(request, dependencies_of(model, policy, context)) is None:
+            plan = plan_slate(request, context, model, policy)
             rankings[request] = rank(model.bundle, plan.query, plan.policy)
     if rankings:
         track_ids = {pick.track_id for ranking in rankings.values() for pick in ranking.picks}
@@ -70,9 +71,10 @@ def recommend_shelves(
     for shelf in shelves:
         request = options._replace(kind=shelf.kind, limit=shelf.limit, track_id=shelf.track_id)
         model = model_for(request)
-        slate = build_slate(plan_slate(request, context, model, assign_policy(request, context), exclude=shown))
+        policy = assign_policy(request, context)
+        slate = build_slate(plan_slate(request, context, model, policy, exclude=shown))
         shown = np.append(shown, [pick.track_id for pick in slate.ranking.picks]).astype(np.int64)
-        response = render(request, context, model, slate, dependencies_of(model, context))
+        response = render(request, context, model, slate, dependencies_of(model, policy, context))
         metrics.answers.labels(response.strategy, str(model.problem is not None).lower()).inc()
         if response.slate is not None:
             slate_log.add(response.slate)

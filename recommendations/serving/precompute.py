@@ -70,9 +70,10 @@ def precompute_rankings(listener_ids: Collection[int]) -> None:
     model, rankings = model_cache.current(), {}
     for listener_id, context in load_contexts(listener_ids).items():
         request = precomputed_request(listener_id)
-        plan = plan_slate(request, context, model, assign_policy(request, context))
+        policy = assign_policy(request, context)
+        plan = plan_slate(request, context, model, policy)
         if plan.policy.name != "popular":
             ranking = rank(model.bundle, plan.query, plan.policy)
-            rankings[listener_id, dependencies_of(model, context)] = ranking
+            rankings[listener_id, dependencies_of(model, policy, context)] = ranking
     store_rankings(rankings)
     metrics.precomputed_rankings.inc(len(rankings))

@@ -37,7 +37,7 @@ def recommend(
     """
     model = model_for(request)
     policy = assign_policy(request, context)
-    dependencies = dependencies_of(model, context)
+    dependencies = dependencies_of(model, policy, context)
 
     response, source = response_cache.get_local(request, dependencies), "hit"
     if response is None:
@@ -70,11 +70,12 @@ def assign_policy(request: RecommendationRequest, context: RequestContext) -> Po
     return POLICIES["personal" if request.kind == "personal" and context.settings.consent else "popular"]
 
 
-def dependencies_of(model: LoadedModel, context: RequestContext) -> tuple[Any, ...]:
+def dependencies_of(model: LoadedModel, policy: Policy, context: RequestContext) -> tuple[Any, ...]:
     """Return everything besides the request that determines an answer; the interactions by the listener's revision."""
     return (
         model.bundle.version,
         model.problem,
+        policy.name,
         model_cache.popularity_digest,
         context.settings,
         tuple(sorted(context.blocks)),
