@@ -1,7 +1,6 @@
 """Each extension that docs/explanation/extending.md walks through, added as the page says, used, and removed again."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -145,12 +144,6 @@ def world(catalogue: CatalogueFactory) -> tuple[list[User], list[Track]]:
 )
 def test_the_page_shows_the_code_that_is_tested_here(example: Any) -> None:
     assert inspect.getsource(example) in PAGE.read_text()
-
-
-@pytest.mark.one_stack
-def test_the_page_names_files_that_exist() -> None:
-    for path in re.findall(r"`((?:[\w.]+/)+[\w.]*)`", PAGE.read_text()):
-        assert (ROOT / path).exists(), path
 
 
 @pytest.mark.usefixtures("registries")
