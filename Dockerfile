@@ -9,13 +9,13 @@ RUN apt-get update \
 
 WORKDIR /app
 
-# Before the code, so that a change of code does not install again. Wheels only: there is no compiler, then or later.
-# EXTRA: a further file of requirements, to import Parquet files, to draw maps by t-SNE, or for large catalogues.
+# Before the code is copied, so that a change of code does not reinstall everything. Wheels only, because the image has no compiler.
+# EXTRA: another requirements file, for Parquet imports, maps by t-SNE, or large catalogues.
 ARG EXTRA=""
 COPY requirements.txt requirements-parquet.txt requirements-map.txt requirements-faiss.txt ./
 RUN pip install --no-cache-dir --only-binary :all: -r requirements.txt ${EXTRA:+-r "$EXTRA"}
 
-# A new volume takes over the owner of the folder it is mounted on, so the folders must be there.
+# A new volume gets the owner of the folder that it is mounted on, so the folders must exist.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin musicrec \
     && install --directory --owner musicrec --group musicrec /var/lib/musicrec /var/lib/musicrec/models /var/lib/musicrec/uploads
 COPY . .
@@ -26,7 +26,7 @@ ENV MUSICREC_VAR_DIR=/var/lib/musicrec \
 USER 10001
 EXPOSE 8000
 
-# Live, not ready: a database that is away is no reason to replace the process that waits for it.
+# /health/live, not /health/ready: replacing the process does not help if the database is unavailable.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=4)"]
 

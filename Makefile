@@ -50,7 +50,7 @@ clean:  ## remove the environment and the demo's data
 	@echo "· creating .venv with $(PYTHON)"
 	@$(PYTHON) -m venv .venv
 
-# uv installs in seconds what pip needs a minute for; where it cannot be had, pip does the same.
+# uv installs much faster than pip; if it cannot be installed, use pip.
 .venv/%.stamp: requirements-%.txt requirements.txt | .venv/bin/python
 	@echo "· installing $<"
 	@{ $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -r $<; } \
