@@ -62,7 +62,7 @@ class ListenerTokenAuthentication(JWTAuthentication):
         if raw_token is None:
             return None
         claims = _verify_token(raw_token)
-        if claims.token["exp"] <= time.time():  # `_verify` checked this only when it saw the token first
+        if claims.token["exp"] <= time.time():  # `_verify_token` is cached, so the token may have expired since
             raise InvalidToken("Token is expired")
         user = self.find_user(request, claims.user_id, claims.sign_in) if claims.sign_in else None
         if user is None:

@@ -34,36 +34,36 @@ def resolve_path_user_id(request: Request, user_id: str) -> int:
         Http404: a listener names somebody else.
         ValidationError: the path is neither, or a service key names "me".
     """
-    own = None if isinstance(request.auth, ServiceKey) else request.user.pk
+    token_user_id = None if isinstance(request.auth, ServiceKey) else request.user.pk
     if user_id == "me":
-        if own is None:
+        if token_user_id is None:
             raise ValidationError(
                 {"{user_id}": "'me' needs a listener's token; a service key names the listener by id"}
             )
-        return int(own)
+        return int(token_user_id)
     if not (user_id.isascii() and user_id.isdigit()):
         raise ValidationError({"{user_id}": "is not a listener's id: expected an integer, or 'me' with a token"})
     requested = parse_id(user_id)
-    if own is not None and requested != own:
+    if token_user_id is not None and requested != token_user_id:
         raise Http404("no such listener")
     return requested
 
 
 def parse_id(digits: str) -> int:
-    """Return the number that digits denote. Longer ones are cut, which leaves them far above every id."""
+    """Return the number. Only 40 digits are read, because int() is slow for very long texts; no id is that large."""
     return int(digits[:40])
 
 
-def resolve_user_id(own: int | None, requested: int | None) -> int | None:
-    """Return the id of the listener that a request is about, or None if it is about nobody.
+def resolve_user_id(token_user_id: int | None, requested: int | None) -> int | None:
+    """Return the id of the listener that a request is about, or None if it names no listener.
 
     Args:
-        own: the token's own listener; None for a service key, which may name any listener.
+        token_user_id: the listener of the token; None for a service key, which may name any listener.
         requested: the listener that the request names, if any.
 
     Raises:
         Http404: a listener names somebody else.
     """
-    if own is not None and requested not in (None, own):
+    if token_user_id is not None and requested not in (None, token_user_id):
         raise Http404("no such listener")
-    return requested if own is None else own
+    return requested if token_user_id is None else token_user_id

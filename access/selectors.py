@@ -11,6 +11,7 @@ from django.utils.crypto import salted_hmac
 from access.models import Erasure, ServiceKey, User
 from common.prepared_queries import QueryParameter, RowsAsJson
 
+# Parameters of the prepared queries that read everything about a request at once.
 NOW = QueryParameter("now", DateTimeField())
 LISTENER = QueryParameter("listener", BigIntegerField())
 DIGEST = QueryParameter("digest", CharField())
@@ -86,12 +87,12 @@ def consent_by_user_id(user_ids: Collection[int]) -> dict[int, bool]:
 
 
 def external_id_digest(external_id: str) -> str:
-    """Return the HMAC of an external id, which is stored of erased listeners and reveals nothing without the secret."""
+    """Return the HMAC of an external id: all that is stored of it after an erasure. It cannot be reversed."""
     return salted_hmac("access.Erasure", external_id, algorithm="sha256").hexdigest()
 
 
 def erased_external_ids(external_ids: Collection[str]) -> set[str]:
-    """Return those of the external ids whose listeners were erased or asked to be."""
+    """Return the external ids among these whose listeners were erased or have asked for it."""
     if not Erasure.objects.filter(~Q(external_digest="")).exists():
         return set()
     digests = {external_id_digest(external_id): external_id for external_id in external_ids}

@@ -84,7 +84,7 @@ def record_service_key_use(key: ServiceKey) -> None:
     minute_ago = now - timedelta(seconds=LAST_USED_RESOLUTION_SECONDS)
     if (key.last_used_at or minute_ago) > minute_ago:
         return
-    _last_recorded[key.pk] = time.monotonic()  # set before the update, so that a failing database is not asked again
+    _last_recorded[key.pk] = time.monotonic()  # before the update, so that no request repeats one that fails
     try:
         with _short_sqlite_timeout():
             due = Q(last_used_at=None) | Q(last_used_at__lt=minute_ago)
@@ -113,7 +113,7 @@ def _new_key() -> str:
 
 
 def _key_columns(key: str) -> dict[str, str]:
-    """Return what is stored of a key."""
+    """Return the columns that identify a key, which itself is not stored."""
     return {"prefix": key[:12], "digest": ServiceKey.digest_of(key)}
 
 
@@ -147,7 +147,7 @@ def bump_user_revisions(user_ids: Iterable[int]) -> None:
 
 
 def new_revision() -> int:
-    """Return a random number, which no earlier state had, not even one in a backup that was restored since."""
+    """Return a random number: unlike a counter, it never repeats an earlier revision after a backup was restored."""
     return secrets.randbits(62)
 
 

@@ -63,9 +63,9 @@ def sign_in(user: User) -> TokenPair:
     surplus = list(user.sign_ins.order_by("-refreshed_at").values_list("pk", flat=True)[MAX_SIGN_INS - 1 :])
     if surplus:
         SignIn.objects.filter(pk__in=surplus).delete()
-    new = _new_refresh_token(user.pk, uuid.uuid4())
-    SignIn.objects.create(pk=new[SIGN_IN_CLAIM], user=user, **_refresh_columns(new))
-    return _token_pair(new)
+    refresh_token = _new_refresh_token(user.pk, uuid.uuid4())
+    SignIn.objects.create(pk=refresh_token[SIGN_IN_CLAIM], user=user, **_refresh_columns(refresh_token))
+    return _token_pair(refresh_token)
 
 
 def refresh_tokens(token: str) -> TokenPair:
@@ -74,14 +74,15 @@ def refresh_tokens(token: str) -> TokenPair:
     Raises:
         InvalidRefreshToken: the token is invalid; if it was used before, its sign-in has been ended.
     """
-    old = RefreshClaims.read(token)
-    new = _new_refresh_token(old.user_id, old.sign_in)
-    rows = SignIn.objects.filter(pk=old.sign_in, user_id=old.user_id, refresh_id=old.jti, user__is_active=True)
-    if not rows.update(**_refresh_columns(new)):  # one statement, so that of two concurrent requests only one succeeds
-        if SignIn.objects.filter(pk=old.sign_in).delete()[0]:
-            logger.warning("a refresh token of listener %s was used twice; the sign-in has been ended", old.user_id)
+    claims = RefreshClaims.read(token)
+    new_token = _new_refresh_token(claims.user_id, claims.sign_in)
+    rows = SignIn.objects.filter(pk=claims.sign_in, user_id=claims.user_id, refresh_id=claims.jti, user__is_active=True)
+    # Checked and updated by one statement, so that of two concurrent requests only one succeeds.
+    if not rows.update(**_refresh_columns(new_token)):
+        if SignIn.objects.filter(pk=claims.sign_in).delete()[0]:
+            logger.warning("a refresh token of listener %s was used twice; the sign-in has been ended", claims.user_id)
         raise InvalidRefreshToken
-    return _token_pair(new)
+    return _token_pair(new_token)
 
 
 def sign_out(token: str, *, everywhere: bool = False) -> None:
@@ -92,10 +93,13 @@ def sign_out(token: str, *, everywhere: bool = False) -> None:
     Raises:
         InvalidRefreshToken: the token is invalid.
     """
-    old = RefreshClaims.read(token)
-    if everywhere and not SignIn.objects.filter(pk=old.sign_in, user_id=old.user_id, refresh_id=old.jti).exists():
-        raise InvalidRefreshToken
-    SignIn.objects.filter(**({"user_id": old.user_id} if everywhere else {"pk": old.sign_in})).delete()
+    claims = RefreshClaims.read(token)
+    sign_ins = SignIn.objects.filter(pk=claims.sign_in)
+    if everywhere:
+        if not sign_ins.filter(user_id=claims.user_id, refresh_id=claims.jti).exists():
+            raise InvalidRefreshToken
+        sign_ins = SignIn.objects.filter(user_id=claims.user_id)
+    sign_ins.delete()
 
 
 def sign_out_everywhere(users: Iterable[User]) -> int:

@@ -39,7 +39,7 @@ UNITS: dict[str, type[RateLimitItem]] = {
 RATE = re.compile(rf"([1-9]\d{{0,8}})/({'|'.join(UNITS)})")
 ADDRESS_LIMIT_FACTOR = 10  # many phones share the address of their mobile network
 
-refused_requests = Counter("musicrec_requests_refused", "Requests beyond a limit, by which.", ["limit"])
+refused_requests = Counter("musicrec_requests_refused", "Requests that exceeded a rate limit, by limit.", ["limit"])
 
 
 class RateLimitExceeded(Throttled):
@@ -50,7 +50,7 @@ class RateLimitExceeded(Throttled):
 class PrincipalThrottle(BaseThrottle):
     """Limit the requests of each service key and each listener.
 
-    Anonymous requests are not limited: the views open to them cost next to nothing or have a throttle of their own.
+    Anonymous requests are not limited: the views that accept them are cheap or have a throttle of their own.
     """
 
     def allow_request(self, request: Request, view: Any) -> bool:
@@ -85,14 +85,14 @@ def consume_quota(request: Request, cost: int) -> None:
         RateLimitExceeded: the principal has reached its limit.
     """
     if isinstance(request.auth, ServiceKey):
-        name, user_or_key = "key", request.auth.pk
+        kind, principal_id = "key", request.auth.pk
     elif request.user.is_authenticated:
-        name, user_or_key = "listener", request.user.pk
+        kind, principal_id = "listener", request.user.pk
     else:
         return
-    limit = parse_rate(settings.MUSICREC[f"RATE_{name.upper()}"])
-    if limit and cost > 0 and (wait := count_requests(limit, f"{name}:{user_or_key}", cost)):
-        refuse_request(name, limit, wait)
+    limit = parse_rate(settings.MUSICREC[f"RATE_{kind.upper()}"])
+    if limit and cost > 0 and (wait := count_requests(limit, f"{kind}:{principal_id}", cost)):
+        refuse_request(kind, limit, wait)
 
 
 def count_sign_in_attempt(name: str) -> int:

@@ -1,4 +1,4 @@
-"""Starting work outside the request: as a Celery task, or as a child process where there is no broker."""
+"""Start work outside of the request: as a Celery task, or as a child process if no broker is configured."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def start_background_task(task: Any, *arguments: Any, command: list[str], log: s
 
 
 def start_child_process(command: list[str], log: str, stdin: IO[str] | None = None) -> None:
-    """Run a management command that goes on when the web process that started it ends."""
+    """Run a management command in a child process, which continues if the process that started it ends."""
     with open(settings.VAR_DIR / log, "ab") as output:
         subprocess.Popen(
             [sys.executable, "manage.py", *command],

@@ -15,7 +15,14 @@ Values = Sequence[float | None]
 
 @dataclass(frozen=True)
 class PointStyle:
-    """The marker of one point. shape: a `pointStyle` of Chart.js; color: a CSS variable; filled: or an outline."""
+    """The marker of one point.
+
+    Attributes:
+        shape: a `pointStyle` of Chart.js.
+        radius: in pixels.
+        color: the name of a CSS variable; "" for the colour of the line.
+        filled: False for an outline.
+    """
 
     shape: str = "circle"
     radius: float = 2.5
@@ -103,7 +110,7 @@ class Chart:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What `common/charts.js` draws, JSON-ready."""
+        """The input of `common/charts.js`, ready for JSON."""
         values = [v for series in self.series for v in (*series.values, *series.high) if v is not None]
         unit = self.unit.scaled_to(max(values, default=0))
         return {

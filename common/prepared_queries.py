@@ -34,7 +34,7 @@ class RowsAsJson(Subquery):
 
     Args:
         rows: the query, with `values()`.
-        columns: the names of its values, in the order wanted.
+        columns: the names of its values, in the order in which each list contains them.
     """
 
     output_field = TextField()

@@ -1,4 +1,4 @@
-"""Redis with short timeouts and a circuit breaker, so that the service goes on while Redis is away.
+"""Redis with short timeouts and a circuit breaker, so that the service keeps working while Redis is unavailable.
 
 `FailSoftRedisCache` is the project's cache backend. Code that needs more of Redis than Django's cache API has calls it
 through `call_redis(function, ..., default=...)`, with the client from `redis_client()`.
@@ -45,7 +45,7 @@ def _client_for(url: str) -> Redis:
 
 
 class CircuitBreaker:
-    """Calls functions that use Redis, but none for some seconds after one has failed.
+    """A guard around calls to Redis: after one has failed, no other is attempted for PAUSE_SECONDS.
 
     A process has one breaker for all threads. They share it without a lock, because a late reader merely makes one
     more call.
@@ -74,14 +74,17 @@ call_redis = circuit_breaker.call
 
 
 class _SharedConnectionsClient(RedisCacheClient):
-    """Uses one client per process; Django would create one for every command, which takes longer than the command."""
+    """A cache client that reuses one Redis client per process.
+
+    Django's creates a new one for every command, which takes longer than the command.
+    """
 
     def get_client(self, key: Any = None, *, write: bool = False) -> Redis:
         return _client_for(self._servers[0])  # type: ignore[attr-defined]
 
 
 class FailSoftRedisCache(RedisCache):
-    """Django's Redis cache, except that keys are missing and nothing is stored while Redis is away."""
+    """Django's Redis cache, except that keys are missing and nothing is stored while Redis is unavailable."""
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
@@ -106,7 +109,7 @@ class FailSoftRedisCache(RedisCache):
         return call_redis(super().has_key, key, version, default=False)
 
     def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
-        """Return the new count, or `delta` while Redis is away, as if nothing had been counted before.
+        """Return the new count, or `delta` while Redis is unavailable, as if nothing had been counted before.
 
         Raises:
             ValueError: if Redis answers and has no such key.

@@ -39,12 +39,12 @@ RATES = {
 DIMENSIONS = {"strategy": "strategy", "model_version": "version", "placement": "placement"}
 PERIODS = {"28": "4 weeks", "91": "13 weeks", "364": "a year"}
 COUNTS = ("slates", "impressions", "clicks", "plays")
-MAX_LINES = 8  # as many colours can be told apart
+MAX_LINES = 8  # people can distinguish about this many colours
 
 
 @admin.register(Engagement)
 class EngagementAdmin(ReadOnlyAdmin):
-    """Shows a chart of each rate and a table of totals in place of the list of rows."""
+    """An admin page with a chart of each rate and a table of totals instead of the list of rows."""
 
     class Media:
         css = {"all": ["common/admin_pages.css"]}

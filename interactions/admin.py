@@ -45,7 +45,7 @@ class BlockAdmin(ReadOnlyAdmin):
 
 @admin.register(UnmatchedListen)
 class UnmatchedListenAdmin(ReadOnlyAdmin):
-    """The tracks that listeners play and the catalogue lacks, by artist and title, the most played first."""
+    """The tracks that listeners play but the catalogue does not have, by artist and title, the most played first."""
 
     list_display = ["artist", "title", "listens", "listeners"]
     list_display_links = None

@@ -69,9 +69,9 @@ def retry_on_conflict(write: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-# Both functions sort the rows, for two reasons. Two transactions that insert the same events then lock them in the same
-# order, so that one waits for the other instead of a deadlock. And of two rows of one second, training takes the one
-# with the higher primary key for the later, so the earlier event has to come first.
+# Both functions sort the rows, for two reasons. First, two transactions that insert the same events then lock them in
+# the same order, so that one waits for the other instead of a deadlock. Second, if two rows are of the same second,
+# training regards the one with the higher primary key as the later one, so the earlier event has to be inserted first.
 
 
 @transaction.atomic
@@ -109,7 +109,7 @@ def _insert_new(table: str, rows: Sequence[NewInteraction] | Sequence[NewExposur
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             # One parameter with all rows: as fast as COPY into a temporary table, and four times as fast as
-            # bulk_create(), which does not tell how many rows were new either.
+            # bulk_create(), which does not return how many rows were new either.
             cursor.execute(
                 f"INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s) "
                 f"ON CONFLICT (user_id, event_id) DO NOTHING",

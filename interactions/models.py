@@ -1,4 +1,4 @@
-"""What listeners did: interactions, exposures, blocks, and the imports and receipts that go with them."""
+"""Tables of interactions, exposures and blocks, and of the imports and event batches that they come from."""
 
 import uuid
 
@@ -29,7 +29,7 @@ class Interaction(models.Model):
     Kind = InteractionKind
 
     class EndReason(models.TextChoices):
-        """Why a play ended. The last three are the listener's doing."""
+        """Why a play ended. The last three mean that the listener ended it."""
 
         FINISHED = "finished"
         INTERRUPTED = "interrupted"

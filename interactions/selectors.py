@@ -32,7 +32,7 @@ Kind = Interaction.Kind
 QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True)
 SIGNAL_BY_KIND = {type.kind: type.signal for type in EventType if type.signal is not None}
 OPINIONS = [Kind.LIKE, Kind.UNLIKE, Kind.DISLIKE, Kind.UNDISLIKE]
-# A listener whose erasure is pending is not active any more.
+# A listener whose erasure is pending is no longer active.
 CONSENTING = Q(is_active=True, consent=True)  # filters listeners
 BY_CONSENTING_LISTENER = Q(user__is_active=True, user__consent=True)  # filters what they did
 
@@ -51,7 +51,7 @@ class UnixSeconds(Func):
 
 @dataclass(frozen=True)
 class History:
-    """What a listener has done until now.
+    """The interactions of a listener until now, aggregated by track.
 
     Attributes:
         pairs: one pair for each track; `pairs.track` holds track ids.
@@ -84,7 +84,7 @@ class History:
 
 Blocks = frozenset[tuple[str, int]]
 """The (kind, id) pairs that a listener has blocked at the moment."""
-_HISTORY_COLUMNS = ("track_id", "signal", "n", "count", "good", "newest")
+_HISTORY_COLUMNS = ("track_id", "signal", "row_count", "play_count", "qualified_count", "newest")
 
 
 def blocks_subquery(listener: Any = LISTENER, now: Any = NOW) -> RowsAsJson:
@@ -110,9 +110,9 @@ def history_subquery(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJ
         Interaction.objects.filter(when or Q(), user=listener)
         .values("track_id", signal=signal_expression())
         .annotate(
-            n=Count("*"),
-            count=Sum("plays"),
-            good=Count("plays", filter=QUALIFIED),
+            row_count=Count("*"),
+            play_count=Sum("plays"),
+            qualified_count=Count("plays", filter=QUALIFIED),
             newest=Max(UnixSeconds("played_at")),
         )
         .alias(last=Max("played_at"))
@@ -125,11 +125,16 @@ def parse_history(column: str | None) -> History:
     rows = orjson.loads(column or "[]")
     if not rows:
         return History()
-    track, signal, interactions, count, good, seconds = np.array([*zip(*rows, strict=True)], np.int64)
+    track, signal, row_count, play_count, qualified_count, newest = np.array([*zip(*rows, strict=True)], np.int64)
     plays = Plays(
-        np.zeros(len(track), np.int64), track, count.astype(np.float32), good > 0, seconds, signal.astype(np.int8)
+        user=np.zeros(len(track), np.int64),
+        track=track,
+        count=play_count.astype(np.float32),
+        qualified=qualified_count > 0,
+        time=newest,
+        signal=signal.astype(np.int8),
     )
-    return History(UserItemPairs.from_listener(plays), (int(interactions.sum()), int(seconds.max())))
+    return History(UserItemPairs.from_listener(plays), (int(row_count.sum()), int(newest.max())))
 
 
 _HISTORY_QUERY = PreparedQuery(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))
@@ -144,7 +149,7 @@ def load_history(user_id: int) -> History:
 def signal_expression() -> Case:
     """Return an expression for the `Signal` of an interaction."""
     skipped = When(is_skip=True, then=Value(int(Signal.SKIP)))
-    # Most rows are plays; the second place spares them the comparison with all other kinds.
+    # Most rows are plays, so they come early: later branches cost a comparison for each kind before them.
     played = When(kind=Kind.PLAY, then=Value(int(Signal.PLAY)))
     others = [When(kind=kind, then=Value(int(signal))) for kind, signal in SIGNAL_BY_KIND.items() if kind != Kind.PLAY]
     return Case(skipped, played, *others, default=Value(int(Signal.PLAY)), output_field=IntegerField())

@@ -1,4 +1,4 @@
-"""Count the popular tracks, and delete rows that are older than they are kept."""
+"""Count the popular tracks, and delete rows whose retention time has passed."""
 
 import time
 from datetime import datetime
@@ -14,7 +14,7 @@ from interactions.selectors import BY_CONSENTING_LISTENER
 
 DELETE_BATCH_SIZE = 5_000
 DELETE_PAUSE_S = 0.01
-POPULAR_TRACKS = 1000  # as many as any page without a model will ever show
+POPULAR_TRACKS = 1000  # more than any slate without a model contains
 POSITIVE_KINDS = [
     Interaction.Kind.PLAY,
     Interaction.Kind.LIKE,
@@ -25,14 +25,14 @@ POSITIVE_KINDS = [
 
 @transaction.atomic
 def refresh_popular_tracks() -> None:
-    """Count again which tracks have the most listeners."""
+    """Recount the listeners of all tracks, and store the tracks that have the most."""
     positive = Interaction.objects.filter(BY_CONSENTING_LISTENER, kind__in=POSITIVE_KINDS, is_skip=False)
     by_track = positive.values_list("track_id").annotate(listeners=Count("user", distinct=True))
     popular = [
         PopularTrack(track_id=track_id, listeners=listeners)
         for track_id, listeners in by_track.order_by(F("listeners").desc(), "track_id")[:POPULAR_TRACKS]
     ]
-    # An upsert, because of two processes that delete and insert at the same moment one would fail.
+    # An upsert: if two processes deleted and inserted all rows at once, one of them would fail.
     PopularTrack.objects.bulk_create(
         popular, update_conflicts=True, unique_fields=["track"], update_fields=["listeners"]
     )

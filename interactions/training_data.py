@@ -63,7 +63,7 @@ def iter_play_chunks(rows: int = CHUNK_ROWS) -> Iterator[Plays]:
 
 
 def _select_columns(first: int, end: int, time: Any) -> "QuerySet[Interaction, tuple[int, ...]]":
-    """Select listener, track, time and all else in one number, because each column takes about as long as the row."""
+    """Select listener, track, time, and all else in one number, since each column costs as much as a whole row."""
     plays = Cast("plays", BigIntegerField()) * (1 << PLAYS_SHIFT)
     packed = plays + Case(When(QUALIFIED, then=QUALIFIED_BIT), default=0) + signal_expression()
     chunk = Interaction.objects.filter(pk__gte=first, pk__lt=end).order_by("pk")

@@ -35,7 +35,7 @@ class UnknownListener(Exception):
 
 
 class OperatorAccount(Exception):
-    """Accounts of staff are not erased, but deleted by a superuser in the admin."""
+    """The account belongs to staff; a superuser has to delete it in the admin."""
 
 
 class RowsRemain(Exception):

@@ -1,4 +1,4 @@
-"""Find the rows that the database holds about a listener.
+"""Find the rows about a listener in all tables of the database.
 
 The models are found by their relations to User, so that a table added later is not forgotten. Models that name a
 listener without a relation are listed in `_filters_without_relation`.
@@ -48,7 +48,7 @@ def _relations() -> list[Any]:
 
 
 def _filters_without_relation(user_id: int) -> RowFilters:
-    # A session tells whose it is only when it is decoded. Only the admin has sessions, so there are few.
+    # The user id of a session is inside its encoded data. Only the admin uses sessions, so there are few to decode.
     sessions = [s.pk for s in Session.objects.iterator() if s.get_decoded().get(SESSION_KEY) == str(user_id)]
     return {
         EventBatch: Q(principal=f"user:{user_id}"),

@@ -14,7 +14,7 @@ class AccountSerializer(serializers.Serializer[User]):
 
 
 class AccountChangeSerializer(serializers.Serializer[Any]):
-    """Fields that are not sent stay as they are."""
+    """The settings to change. Fields that are not sent stay as they are."""
 
     consent = serializers.BooleanField(required=False)
     market = serializers.RegexField(
@@ -37,7 +37,7 @@ class AccountChangeSerializer(serializers.Serializer[Any]):
 
 
 class ErasureSerializer(serializers.Serializer[Erasure]):
-    """Contains nothing that identifies the listener, because everybody with the receipt may read it."""
+    """The progress of an erasure, without anything that identifies the listener: the receipt may be shared."""
 
     receipt = serializers.UUIDField()
     status = serializers.SerializerMethodField()

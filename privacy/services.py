@@ -77,7 +77,7 @@ def start_erasure_run() -> None:
             fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:  # a child process is waiting already, and has not looked for erasures yet
             return
-        # The child inherits the lock as its standard input and releases it just before it looks.
+        # The child inherits the lock as its standard input, and releases it just before it looks for erasures.
         start_child_process(["erase_listeners"], "erasing.log", stdin=waiting)
 
 

@@ -1,4 +1,4 @@
-"""Which tracks must not be recommended to a listener: unavailable in their country, taken down, explicit or blocked."""
+"""Find the tracks that must not be recommended: unavailable in a country, taken down, explicit or blocked."""
 
 from collections.abc import Iterable
 

@@ -38,7 +38,7 @@ class TrackCard(NamedTuple):
 
 
 class TrackCardCache:
-    """One instance serves all threads of a process."""
+    """A cache that is shared by all threads of a process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Match keys: artist and title normalised, by which a track is found when a client knows no id of it."""
+"""Match keys: artist and title, normalised, by which a track is found if the client does not know its id."""
 
 import hashlib
 import re
@@ -33,14 +33,14 @@ def make_match_key(artist: str, title: str) -> str:
 
 
 def normalize_name(name: str) -> str:
-    """Return a name without what people omit or write differently.
+    """Return a name without the parts that people omit or write differently.
 
     Removed are capitals, diacritics, punctuation, guests ("feat.") and editions ("(Remastered 2011)"). A name that
     consists of nothing else is only folded.
     """
     folded = " ".join(_fold("".join(map(_replace_invisible, name))).split())
-    bare = _AFTER_A_DASH.sub("", _BRACKETED.sub(" ", folded))
-    words = "".join(map(_replace_punctuation, _APOSTROPHES.sub("", bare).replace("&", " and "))).split()
+    without_edition = _AFTER_A_DASH.sub("", _BRACKETED.sub(" ", folded))
+    words = "".join(map(_replace_punctuation, _APOSTROPHES.sub("", without_edition).replace("&", " and "))).split()
     return _GUESTS.sub("", " ".join(words)) or folded
 
 
@@ -50,8 +50,8 @@ def _fold(name: str) -> str:
     The marks of other scripts stay, because there they distinguish letters.
     """
     while True:  # casefolding can produce characters that decompose further
-        bare = _DIACRITICS.sub("", unicodedata.normalize("NFKD", name))
-        folded = unicodedata.normalize("NFKC", bare.casefold().translate(_NOT_DECOMPOSED))
+        without_marks = _DIACRITICS.sub("", unicodedata.normalize("NFKD", name))
+        folded = unicodedata.normalize("NFKC", without_marks.casefold().translate(_NOT_DECOMPOSED))
         if folded == name:
             return name
         name = folded

@@ -1,4 +1,4 @@
-"""Find the tracks of the catalogue that listens are about, from what clients know of them."""
+"""Find the tracks of the catalogue that listens refer to by MBID, ISRC, or artist and title."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ CountListeners = Callable[[Collection[int]], Mapping[int, int]]
 
 
 class TrackQuery(NamedTuple):
-    """What a client knows of a track. `match_key` is made of artist and title by `tracks.match_keys`."""
+    """The identifiers by which a client names a track; see `tracks.match_keys` for `match_key`."""
 
     mbid: UUID | None
     isrc: str
@@ -43,7 +43,7 @@ def _find_ids(column: str, values: Iterable[Any]) -> Iterator[tuple[Any, int]]:
 
 
 def _most_popular(pairs: Iterable[tuple[str, int]], count_listeners: CountListeners) -> dict[str, int]:
-    """Return for each key the one of its tracks that has the most listeners."""
+    """Return the track with the most listeners for each key."""
     track_ids: dict[str, list[int]] = {}
     for key, track_id in pairs:
         track_ids.setdefault(key, []).append(track_id)

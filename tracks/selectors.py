@@ -16,7 +16,7 @@ _CARD_COLUMNS = [
 
 
 def track_cards(track_ids: Collection[int]) -> dict[int, CardFields]:
-    """Return what a list shows of each track, by id, without tracks that do not exist."""
+    """Return the card of each track (the fields that a list shows) by id, without tracks that do not exist."""
     return {row["pk"]: _card(dict(row)) for row in Track.objects.filter(pk__in=track_ids).values(*_CARD_COLUMNS)}
 
 
@@ -36,7 +36,7 @@ def catalogue_revision() -> int | None:
 
 
 def track_details(track_id: int) -> dict[str, Any] | None:
-    """Return everything that is shown of a single track, or None if it does not exist."""
+    """Return the fields of a track's own page, or None if the track does not exist."""
     track = Track.objects.select_related("artist", "album").filter(pk=track_id).first()
     if track is None:
         return None
@@ -54,10 +54,6 @@ def track_details(track_id: int) -> dict[str, Any] | None:
 def find_track_id(external_id: str) -> int | None:
     """Return the id of the track with this external id, or None."""
     return ids_by_external_id(Track, [external_id]).get(external_id)
-
-
-def track_exists(track_id: int) -> bool:
-    return Track.objects.filter(pk=track_id).exists()
 
 
 def target_exists(kind: str, target_id: int) -> bool:

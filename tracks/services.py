@@ -23,7 +23,7 @@ PLAIN_FIELDS = ("title", "duration_ms", "isrc", "mbid", "preview_url", "cover_ur
 
 
 def bump_catalogue_revision() -> None:
-    """Give the catalogue a new revision, so that from the commit on caches no longer use what they hold of it."""
+    """Give the catalogue a new revision, which makes everything cached of it out of date when this is committed."""
     Catalogue.objects.bulk_create(
         [Catalogue(pk=1, revision=new_revision())],
         update_conflicts=True,
@@ -72,7 +72,7 @@ class CatalogueChange:
 
 @transaction.atomic
 def upsert_tracks(records: Iterable[TrackRecord]) -> CatalogueChange:
-    """Add new tracks, and update known tracks in the fields that a record states.
+    """Add new tracks, and update existing tracks in the fields that a record states.
 
     Empty fields change nothing: a file of plays that names only titles does not empty a catalogue.
     """
@@ -95,7 +95,7 @@ def upsert_tracks(records: Iterable[TrackRecord]) -> CatalogueChange:
     track_ids = ids_by_external_id(Track, [r.external_id for r in batch])
     for record in new_records:
         if record.external_id not in track_ids:
-            reason = "isrc or mbid: was given to another track in the meantime; import it again"
+            reason = "isrc or mbid: another import has just used it for a different track; import the row again"
             change.refusals.append(RefusedRow(record.file, record.line, reason))
     tagged = _add_tags([r for r in batch if r.external_id in track_ids and r.tags], track_ids)
     if changed_tracks or tagged:

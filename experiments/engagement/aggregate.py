@@ -1,4 +1,4 @@
-"""Aggregate what came of slates: counts for each listener, then totals for each group of a day."""
+"""Aggregate the engagement with slates: counts for each listener, then totals for each group of a day."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from interactions.attribution import ExposureRow, PlayRow, iter_active_listeners
 
 COUNTS = ("slates", "impressions", "clicks", "plays", "completions", "skips", "listened_ms")
 COUNT_INDEX = {name: index for index, name in enumerate(COUNTS)}
-OTHER = "(other)"  # clients cannot name a placement so: parentheses are refused
+OTHER = "(other)"  # no client can use this name for a placement, because parentheses are refused
 
 
 class GroupKey(NamedTuple):
@@ -116,18 +116,18 @@ def count_slate(slate: SlateRow, exposures: Sequence[ExposureRow], plays: Sequen
 
     exposures = [event for event in exposures if belongs(event)]
     plays = [event for event in plays if belongs(event)]
-    clicked = {event.track_id for event in exposures if event.kind == "click"}
-    reported = {event.track_id for event in exposures if event.kind == "impression"}
-    played = [event for event in plays if event.kind == "play"]
+    clicked_tracks = {event.track_id for event in exposures if event.kind == "click"}
+    seen_tracks = {event.track_id for event in exposures if event.kind == "impression"}
+    full_plays = [event for event in plays if event.kind == "play"]
     return (
         1,
         # A clicked track was seen. An app that reports no impressions is taken to show all tracks of its slates.
-        len(reported | clicked if reported else track_ids),
-        len(clicked),
+        len(seen_tracks | clicked_tracks if seen_tracks else track_ids),
+        len(clicked_tracks),
         len({event.track_id for event in plays}),  # a skip was played too, if only for a moment
-        len({event.track_id for event in played if event.is_completed}),
+        len({event.track_id for event in full_plays if event.is_completed}),
         len({event.track_id for event in plays if event.is_skip or event.kind == "skip"}),
-        sum(event.ms_played or 0 for event in played),
+        sum(event.ms_played or 0 for event in full_plays),
     )
 
 
@@ -146,7 +146,7 @@ def count_returning_listeners(day: date, groups: Mapping[GroupKey, GroupTotals])
 
 
 def _active_listeners(day: date, first: int, last: int) -> set[int]:
-    """Return who played, reported an event or asked for a slate from `first` to `last` days after `day`."""
+    """Return the ids of listeners with an event or a slate from `first` to `last` days after `day`."""
     begin, end = (datetime.combine(day + timedelta(days=n), time(), UTC) for n in (first, last + 1))
     if begin > timezone.now():
         return set()

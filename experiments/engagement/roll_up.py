@@ -27,7 +27,7 @@ from interactions.attribution import load_exposures_by_slate, load_plays_by_slat
 from interactions.services import delete_in_batches, delete_old_events
 
 logger = logging.getLogger(__name__)
-DAYS = 9  # seven for listeners who come back, one for today, one for late events
+DAYS = 9  # seven because listeners may return within a week, today, and one more for late events
 MAX_PLACEMENTS = 100  # groups of their own in a day: apps may send any name, and each adds rows that stay
 SLATES_BATCH = 2_000
 _FIRST_DAY = date(2000, 1, 1)

@@ -1,7 +1,7 @@
 """The slate log: stores shown slates after the response, in batches, by a background thread.
 
-A process holds at most MUSICREC_SLATE_BUFFER slates. What does not fit or cannot be written is dropped and counted,
-because logging must never delay or fail a response.
+A process holds at most MUSICREC_SLATE_BUFFER slates. Slates that do not fit or cannot be written are dropped and
+counted, because logging must never delay or fail a response.
 """
 
 import atexit
@@ -69,7 +69,7 @@ class SlateLog:
             while batch := [self._buffer.popleft() for _ in range(min(BATCH, len(self._buffer)))]:
                 try:
                     metrics.slates_logged.inc(_write(batch))
-                except Exception as error:  # of any kind: the thread must live on
+                except Exception as error:  # whatever it is, it must not end the thread
                     metrics.slates_dropped.inc(len(batch))
                     logger.warning("%s slates were dropped: %s", len(batch), error)
 

@@ -17,7 +17,7 @@ class EventType(enum.Enum):
 
     model: type[Interaction] | type[Exposure]  # recommenders learn from interactions; exposures measure engagement
     kind: str  # of the stored row
-    signal: Signal | None  # what the interaction says to recommenders, who derive its confidence from it
+    signal: Signal | None  # how recommenders interpret the interaction: its confidence is derived from this
     fields: tuple[str, ...]  # optional fields that only this type has; the other types ignore them
 
     IMPRESSION = "impression", Exposure, ExposureKind.IMPRESSION

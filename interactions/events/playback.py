@@ -1,4 +1,4 @@
-"""The columns that are derived from one playback, here and nowhere else, so that clients and imports mean the same."""
+"""Derive columns from one playback. Everything uses these rules, so that events and imports are comparable."""
 
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ class Playback(NamedTuple):
 
 
 def derive_playback(ms_played: int | None, duration_ms: int | None, end_reason: str = "") -> Playback:
-    """Return what a playback says about how much of the track was heard.
+    """Derive how much of the track was heard in one playback.
 
     Args:
         ms_played: milliseconds that were heard; None if unknown.

@@ -71,7 +71,7 @@ def parse_event(item: Any) -> Event:
     except msgspec.ValidationError as error:
         raise InvalidEvent(_rewrite_error(str(error))) from error
     if event.occurred_at < EARLIEST:
-        raise InvalidEvent("occurred_at: is before the year 2000")
+        raise InvalidEvent("occurred_at: must not be before the year 2000")
     return event
 
 

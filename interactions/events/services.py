@@ -1,4 +1,4 @@
-"""Record batches of events: each event once, and an invalid one does not cost the others."""
+"""Record batches of events. Each event is stored once, and an invalid one does not affect the others."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ IDEMPOTENCY_KEY_LIFETIME = timedelta(days=2)
 MAX_ECHOED_CHARACTERS = 128  # of an event_id or a type that could not be parsed
 
 events_counter = Counter(
-    "musicrec_events", "Events received, by what became of them: accepted, duplicate, rejected.", ["outcome"]
+    "musicrec_events", "Events received, by outcome: accepted, duplicate or rejected.", ["outcome"]
 )
 
 
@@ -70,9 +70,9 @@ def record_events(items: Sequence[Any], token_user_id: int | None) -> Receipt:
             event = parse_event(item)
             user_id = token_user_id if event.user_id is None else event.user_id
             if user_id is None:
-                raise InvalidEvent("user_id: a service key must name it")
+                raise InvalidEvent("user_id: is required with a service key")
             if token_user_id is not None and user_id != token_user_id:
-                raise InvalidEvent("user_id: is another listener than the token's")
+                raise InvalidEvent("user_id: must be the token's own listener; leave it out")
         except InvalidEvent as error:
             event_id, event_type = (_echo(item, name) for name in ("event_id", "type"))
             rejected.append(Rejection(index=index, event_id=event_id, type=event_type, detail=str(error)))
@@ -121,11 +121,11 @@ def _store_events(events: Sequence[IndexedEvent], invalid: Sequence[Rejection]) 
         if user_id not in consents:
             fault = f"user_id: there is no listener {user_id}"
         elif not consents[user_id]:
-            fault = "user_id: the listener has not agreed that events are kept (consent is off)"
+            fault = "user_id: the listener does not consent to storing events (consent is off)"
         elif event.track_id not in durations:
             fault = f"track_id: there is no track {event.track_id} in the catalogue"
         elif event.occurred_at > latest:
-            fault = f"occurred_at: {event.occurred_at.isoformat()} is in the future"
+            fault = f"occurred_at: {event.occurred_at.isoformat()} is in the future; check the clock of the client"
         if fault:
             rejected.append(Rejection(index=index, event_id=str(event.event_id), type=event.type.value, detail=fault))
             continue

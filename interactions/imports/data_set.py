@@ -22,7 +22,7 @@ from tracks.selectors import ids_by_external_id
 from tracks.services import upsert_tracks
 
 BATCH_SIZE = 5_000  # records held at a time: about 5 MB
-_NO_CONSENT = "user: this listener has not agreed that plays are kept (consent is off), or their account is closed"
+_NO_CONSENT = "user: this listener does not consent to storing plays (consent is off), or their account is closed"
 
 
 @dataclass
@@ -69,7 +69,7 @@ def import_data_set(
     try:
         for record in records:
             data_set_import.add(record)
-    finally:  # a file that turns out to be damaged does not lose the records before the damage
+    finally:  # if a file turns out to be damaged, the records before the damage are stored
         data_set_import.flush()
         match_waiting_listens()
         refresh_popular_tracks()
@@ -78,7 +78,7 @@ def import_data_set(
 
 @dataclass
 class _DataSetImport:
-    """Collects records and stores them in batches."""
+    """A buffer of records, which are stored in batches."""
 
     source: str
     on_refused_row: Callable[[RefusedRow], None]
@@ -126,7 +126,7 @@ class _DataSetImport:
             if play.track not in track_ids:
                 reason = f"track: {play.track!r} is not in the catalogue; import it first, or add title and artist"
             elif play.user not in user_ids:
-                reason = "user: this listener wished to be forgotten, and is not brought back"
+                reason = "user: this listener was erased on request, and is not created again"
             elif not has_consent.get(user_ids[play.user], False):
                 reason = _NO_CONSENT
             else:

@@ -112,7 +112,7 @@ def _run_import(job: HistoryImport) -> None:
         _finish(job, Status.FAILED, str(error))
     except Exception:
         logger.exception("history import %s failed", job.pk)
-        _finish(job, Status.FAILED, "the import failed because of an error in the server, which is in its log")
+        _finish(job, Status.FAILED, "the import failed because of an error in the server; its log has the details")
     upload_path(job.pk).unlink(missing_ok=True)
 
 
@@ -160,6 +160,6 @@ def _update(job: HistoryImport, **columns: Any) -> None:
 
 
 def _finish(job: HistoryImport, status: str, detail: str) -> None:
-    detail = detail.replace(str(job.pk), "upload")  # the listener does not know the file by the name it has here
+    detail = detail.replace(str(job.pk), "upload")  # the stored file's name would mean nothing to the listener
     HistoryImport.objects.filter(pk=job.pk).update(status=status, detail=detail, finished_at=timezone.now())
     job.status = status

@@ -70,7 +70,7 @@ def import_history(
     if has_consent is None:
         raise ImportNotAllowed(f"there is no listener {user_id}, or their account is closed")
     if not has_consent:
-        raise ImportNotAllowed("the listener has not agreed that what they play is kept (consent is off)")
+        raise ImportNotAllowed("the listener does not consent to storing plays (consent is off)")
 
     report = HistoryImportReport()
     try:

@@ -25,13 +25,13 @@ def check_upload(user_id: int) -> None:
         ImportLimitReached: earlier imports are not finished.
     """
     if not consent_by_user_id([user_id]).get(user_id, False):
-        raise ImportNotAllowed("the listener's consent is off, so no history is kept")
+        raise ImportNotAllowed("the listener does not consent to storing plays (consent is off)")
     if HistoryImport.objects.filter(user=user_id, status__in=UNFINISHED).count() >= MAX_UNFINISHED_IMPORTS:
         raise ImportLimitReached
 
 
 def create_import(user_id: int, format: str, file: Path) -> HistoryImport:
-    """Create an import of an uploaded file, which is moved to its place, and start it in the background.
+    """Create an import of an uploaded file, which is moved to `upload_path`, and start it in the background.
 
     When this raises, neither a row nor a file remains.
 

@@ -72,7 +72,7 @@ class HistoryImportsView(APIView):
 
     @extend_schema(operation_id="list_imports", parameters=[USER_ID], responses=HistoryImportsSerializer)
     def get(self, request: Request, user_id: str) -> Response:
-        """List the listener's imports and what became of them."""
+        """List the listener's imports and their results."""
         jobs = HistoryImport.objects.filter(user=_resolve_listener_id(request, user_id))[:MAX_LISTED_IMPORTS]
         return Response({"imports": HistoryImportSerializer(jobs, many=True).data})
 
@@ -105,7 +105,7 @@ class HistoryImportsView(APIView):
         except BrokerUnavailable as error:
             raise ImportUnavailable(str(error)) from error
         finally:
-            if file is not None:  # it is still there only if no import was created
+            if file is not None:  # create_import() moves it; it is still at this path only if no import was created
                 file.unlink(missing_ok=True)
         location = reverse("import", kwargs={"user_id": listener_id, "import_id": job.pk})
         return Response(HistoryImportSerializer(job).data, status.HTTP_202_ACCEPTED, headers={"Location": location})

@@ -27,7 +27,7 @@ BATCH_SIZE = 1_000
 
 @dataclass
 class IngestReport:
-    """The numbers of listens that were added, were stored before, or wait because the catalogue lacks their track."""
+    """The numbers of listens that were added, were stored before, or wait for a track that the catalogue lacks."""
 
     added: int = 0
     known: int = 0
@@ -38,7 +38,7 @@ def store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) ->
     """Store each listen once; store nothing if the listener's consent is off or their account is closed.
 
     Args:
-        source: how the listens came here: `LISTENBRAINZ`, or "import:" and the format.
+        source: where the listens come from: `LISTENBRAINZ`, or "import:" and the format.
     """
     return retry_on_conflict(lambda: _store_listens(user_id, listens, source))
 
@@ -131,7 +131,7 @@ def listen_event_id(user_id: int, listen: ListenRecord) -> UUID:
 
 
 def derive_listen_playback(listen: ListenRecord, duration_ms: int | None, source: str) -> Playback:
-    """Return what a listen says about how much of the track was heard.
+    """Derive how much of the track was heard in one listen.
 
     As for any playback, the time played and the length of the track decide if both are known. Otherwise a track that
     ended by itself was heard to its end, and a listen from one of `LISTEN_SOURCES` counts as half of the track.

@@ -100,7 +100,7 @@ class ValidateTokenView(ListenBrainzView):
         tags=["1"],
     )
     def get(self, request: Request) -> Response:
-        """Check whether a token is valid, and whose it is."""
+        """Check whether a token is valid, and return the name of its user."""
         if not (token := request.query_params.get("token") or token_from_header(request)):
             raise ParseError("give the token as ?token= or in the header Authorization: Token UUID")
         if (listen_token := find_listen_token(token)) is None:

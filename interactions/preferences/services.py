@@ -23,7 +23,7 @@ class TargetNotFound(Exception):
 
 
 class ConsentMissing(Exception):
-    """The listener has not agreed that their likes and dislikes are stored."""
+    """The listener's consent is off, so their likes and dislikes must not be stored."""
 
 
 def set_opinion(user_id: int, track_id: int, opinion: InteractionKind) -> None:
@@ -92,7 +92,7 @@ def load_preferences(user_id: int) -> dict[str, Any]:
 
 
 def _has_consent(user_id: int) -> bool:
-    """Return whether the listener agreed to be recorded. Raises TargetNotFound if there is no such listener."""
+    """Return whether the listener's consent is on. Raises TargetNotFound if there is no such listener."""
     consents = consent_by_user_id([user_id])
     if user_id not in consents:
         raise TargetNotFound("no such listener")
@@ -101,7 +101,7 @@ def _has_consent(user_id: int) -> bool:
 
 def _store_opinion(user_id: int, track_id: int, kind: InteractionKind, latest: Opinion | None) -> None:
     now = timezone.now()
-    # An event from a phone whose clock is fast may lie a few minutes ahead. This opinion is newer all the same.
+    # An event from a phone whose clock is fast may lie a few minutes ahead, but this opinion is the newer one.
     played_at = now if latest is None else max(now, latest.played_at + timedelta(microseconds=1))
     with _deleted_meanwhile_as_not_found():
         Interaction.objects.create(user_id=user_id, track_id=track_id, kind=kind, played_at=played_at, source="api")

@@ -204,8 +204,8 @@ def test_an_import_does_not_recreate_erased_listeners(catalogue: CatalogueFactor
     erase_listener(ids["n:u0"])
     User.objects.filter(pk=ids["n:u1"]).update(consent=False)
     expected = [
-        "2: user: this listener wished to be forgotten, and is not brought back",
-        "3: user: this listener has not agreed that plays are kept (consent is off), or their account is closed",
+        "2: user: this listener was erased on request, and is not created again",
+        "3: user: this listener does not consent to storing plays (consent is off), or their account is closed",
     ]
     assert import_file() == expected
     finish_erasures()

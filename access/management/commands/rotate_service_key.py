@@ -10,7 +10,7 @@ MAX_HOURS = 24 * 90
 
 
 class Command(BaseCommand):
-    help = "Replace a service key. The old one works on for a while. The new one is shown once, as the last line."
+    help = "Replace a service key; the old one stays valid for a while. The new one is shown once, as the last line."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="the name of the key")

@@ -75,7 +75,7 @@ class Command(BaseCommand):
 
 
 class _RefusedRowList:
-    """Lists refused rows in a file, which is created with the first of them, and shows the first few."""
+    """A list of refused rows in a file, which is created with the first row. The first few are shown, too."""
 
     def __init__(self, path: Path, stderr: Any) -> None:
         self.path, self.stderr, self.count = path, stderr, 0
