@@ -179,7 +179,7 @@ def test_killed_at_any_step_the_next_run_finishes(
     installed: Stack, name: str, call: int, before: bool, who: str
 ) -> None:
     stack, user = installed, installed.prepare_listener(who)
-    killing = KILLED.format(user=user, name=name, request=call, before=before)
+    killing = KILLED.format(user=user, name=name, call=call, before=before)
     killed = stack.manage("shell", "--verbosity", "0", "--command", killing, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert not json.loads(stack.run_python(STATE.format(user=user)))[0]

@@ -13,14 +13,15 @@ pytestmark = pytest.mark.slow
 
 KILLED_AFTER_THREE_TRIALS = """
 import os, signal
-from recommendations import tuning
-keep = tuning._keep
-def deadly(study, trial):
-    keep(study, trial)
-    if study.trials.count() == 3:
+from recommendations.models import TuningTrial
+from recommendations.training.tuning import run_tuning
+save = TuningTrial.save
+def save_and_kill(trial, *args, **kwargs):
+    save(trial, *args, **kwargs)
+    if trial.study.trials.count() == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-tuning._keep = deadly
-tuning.run_tuning("killed", seconds=5)
+TuningTrial.save = save_and_kill
+run_tuning("killed", seconds=5)
 """
 STUDIES = """
 import json
