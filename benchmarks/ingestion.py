@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.installation import BATCH_SIZE, BenchmarkDataset, run_installation
-from benchmarks.load.servers import web
+from benchmarks.load.servers import run_web_server
 
 CLIENTS = 4
 BATCHES_PER_SECOND = 10  # while recommendations are measured
@@ -32,7 +32,7 @@ def main() -> None:
     with run_installation():
         dataset = BenchmarkDataset.create(options.tracks)
         dataset.train_model()
-        with web() as port:
+        with run_web_server() as port:
             measure_ingestion(dataset, port, options.rounds, options.batches)
             measure_recommendations(dataset, port, options.rounds, options.seconds)
 

@@ -1,11 +1,11 @@
-"""How long the best 20 tracks take, beside reading all factors from memory once and beside the product with all.
+"""Measure the search for the best 20 tracks, compared with reading all factors once and with NumPy's product.
 
     python -m benchmarks.topk [--sizes 50000,200000,1000000] [--factors 64] [--rounds 40]
 
-One core. "alike": factors all equally long, of which no exact search can leave any out, in 2,000 clusters. "trained":
-iALS on the sessions of `nowplaying-sessions` in the folder MUSICREC_DATA, where that is. Ours is the whole of
-`recommend`; the ways take turns at each listener; medians. Recall is of the exact answer. The indexes of faiss are
-those that a version would have.
+Runs on one core. "equal norms" are factors of the same length in 2,000 clusters; an exact search cannot skip any track.
+"trained" is iALS on the sessions of `nowplaying-sessions` in the folder MUSICREC_DATA, if it exists. "exact" and
+"inverted lists" time the whole ranking by the engine. The methods take turns for each query, and medians are printed.
+Recall is the share of the exact answer that is found. The FAISS indexes are those that a version would have.
 """
 
 import argparse
@@ -35,39 +35,39 @@ from engine.retrieval.personal import personal_score_terms
 
 K = 20
 Vectors = NDArray[np.float32]
-Way = Callable[[int], set[int]]
-"""The row of a listener, or of a track → rows of the best."""
+Method = Callable[[int], set[int]]
+"""Takes the row of a listener or of a track, and returns the rows of the best tracks."""
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--sizes", default="50000,200000,1000000")
-    options.add_argument("--factors", type=int, default=64)
-    options.add_argument("--rounds", type=int, default=40)
-    chosen = options.parse_args()
-    head = ("factors", "tracks", "for", "way", "ms", "of one reading", "recall")
-    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
-    for name, learnt in _worlds([int(n) for n in chosen.sizes.split(",")], chosen.factors):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="50000,200000,1000000")
+    parser.add_argument("--factors", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=40)
+    options = parser.parse_args()
+    columns = ("factors", "tracks", "query", "method", "ms", "relative to reading once", "recall")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for name, fitted in _fitted_models([int(n) for n in options.sizes.split(",")], options.factors):
         with tempfile.TemporaryDirectory() as folder:
-            exact, indexed = _versions(Path(folder), learnt)
+            exact, indexed = _write_versions(Path(folder), fitted)
             with threadpool_limits(1):
                 for kind in ("listeners", "similar tracks"):
-                    _compare(f"{name} | {len(exact.items):,} | {kind}", exact, indexed, kind, chosen.rounds)
+                    _compare(f"{name} | {len(exact.items):,} | {kind}", exact, indexed, kind, options.rounds)
             share = exact.norm_sorted_items.scanned_share(exact.user_factors[:100], K)
-            print(f"\n{name}: an exact search looks at {share:.0%}\n")
+            print(f"\n{name}: an exact search reads {share:.0%} of the tracks\n")
 
 
-def _worlds(sizes: list[int], factors: int) -> Iterator[tuple[str, FittedModel]]:
+def _fitted_models(sizes: list[int], factors: int) -> Iterator[tuple[str, FittedModel]]:
     sessions = Path(os.environ.get("MUSICREC_DATA", "../shared/data")) / "nowplaying-sessions"
     if sessions.is_dir():
-        yield "trained", _trained(sessions, factors)
+        yield "trained", _fit_sessions(sessions, factors)
     else:
-        print(f"no {sessions}: without trained factors\n")
+        print(f"{sessions} does not exist: trained factors are left out\n")
     for size in sizes:
-        yield "alike", _alike(size, factors)
+        yield "equal norms", _generate_equal_norms(size, factors)
 
 
-def _alike(size: int, factors: int) -> FittedModel:
+def _generate_equal_norms(size: int, factors: int) -> FittedModel:
     rng = np.random.default_rng(1)
     centres = rng.standard_normal((2000, factors), np.float32)
     tracks = centres[rng.integers(2000, size=size)] + np.float32(0.7) * rng.standard_normal((size, factors), np.float32)
@@ -76,75 +76,78 @@ def _alike(size: int, factors: int) -> FittedModel:
     return FittedModel((listeners, tracks), FoldInConfig())
 
 
-def _trained(folder: Path, factors: int) -> FittedModel:
+def _fit_sessions(folder: Path, factors: int) -> FittedModel:
     import scipy.sparse as sp
 
     lines = [line.split() for path in sorted(folder.glob("*.t*")) for line in path.read_text().splitlines()]
-    played = [[int(word) for word in line if word.isdigit()] for line in lines]
-    rows = np.repeat(np.arange(len(played)), [len(one) for one in played])
-    columns = np.unique(np.concatenate([np.array(one, int) for one in played]), return_inverse=True)[1]
+    session_tracks = [[int(word) for word in line if word.isdigit()] for line in lines]
+    rows = np.repeat(np.arange(len(session_tracks)), [len(tracks) for tracks in session_tracks])
+    columns = np.unique(np.concatenate([np.array(tracks, int) for tracks in session_tracks]), return_inverse=True)[1]
     matrix = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)))
     matrix.sum_duplicates()
     matrix.data[:] = 1
     return IALS(factors=factors, iterations=5).fit(matrix, seed=0)
 
 
-def _versions(folder: Path, learnt: FittedModel) -> tuple[ModelBundle, ModelBundle]:
-    """The same, searched exactly and through the indexes of faiss."""
-    assert learnt.factors is not None
-    listeners, tracks = learnt.factors
+def _write_versions(folder: Path, fitted: FittedModel) -> tuple[ModelBundle, ModelBundle]:
+    """Write and load the model twice: searched exactly, and through FAISS indexes."""
+    assert fitted.factors is not None
+    listeners, tracks = fitted.factors
     bundle = assemble_bundle(
         version="v",
         items=IdMap(np.arange(len(tracks))),
         popularity=np.ones(len(tracks), np.float32),
         ensemble=EnsembleConfig((ComponentConfig(IALS(factors=tracks.shape[1])),)),
-        fitted_models=[learnt],
+        fitted_models=[fitted],
         users=IdMap(np.arange(len(listeners))),
     )
-    versions = [VersionStore(folder / kind) for kind in ("exact", "ivf")]
-    for store, kind in zip(versions, ("exact", "ivf"), strict=True):
+    stores = [VersionStore(folder / kind) for kind in ("exact", "ivf")]
+    for store, kind in zip(stores, ("exact", "ivf"), strict=True):
         store.write(bundle, {}, IndexConfig(kind))
-    exact, indexed = (store.load("v", verify=True) for store in versions)
+    exact, indexed = (store.load("v", verify=True) for store in stores)
     return exact, indexed
 
 
 def _compare(name: str, exact: ModelBundle, indexed: ModelBundle, kind: str, rounds: int) -> None:
     listeners = kind == "listeners"
-    ways = _ways(exact, indexed, listeners)
-    many = len(exact.users) if listeners else len(exact.items)
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    hits: dict[str, list[float]] = {way: [] for way in ways}
-    for row in np.random.default_rng(2).choice(many, rounds, replace=False).tolist():
-        best = ways["product, argpartition"](row)
-        for way, answer in ways.items():
-            began = time.perf_counter()
-            found = answer(row)
-            seconds[way].append(time.perf_counter() - began)
-            hits[way].append(len(found & best) / K)
-    once = statistics.median(seconds["reading once"])
-    for way, times in seconds.items():
-        took = statistics.median(times)
-        recall = "" if way == "reading once" else f"{statistics.mean(hits[way]):.3f}"
-        print(f"| {name} | {way} | {1000 * took:.3f} | {took / once:.2f} | {recall} |", flush=True)
+    methods = _methods(exact, indexed, listeners)
+    rows = len(exact.users) if listeners else len(exact.items)
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    hits: dict[str, list[float]] = {name: [] for name in methods}
+    for row in np.random.default_rng(2).choice(rows, rounds, replace=False).tolist():
+        best = methods["product, `argpartition`"](row)
+        for method, search in methods.items():
+            started = time.perf_counter()
+            answer = search(row)
+            seconds[method].append(time.perf_counter() - started)
+            hits[method].append(len(answer & best) / K)
+    reading_once = statistics.median(seconds["reading once"])
+    for method, times in seconds.items():
+        median = statistics.median(times)
+        recall = "" if method == "reading once" else f"{statistics.mean(hits[method]):.3f}"
+        print(f"| {name} | {method} | {1000 * median:.3f} | {median / reading_once:.2f} | {recall} |", flush=True)
 
 
-def _ways(exact: ModelBundle, indexed: ModelBundle, listeners: bool) -> dict[str, Way]:
+def _methods(exact: ModelBundle, indexed: ModelBundle, listeners: bool) -> dict[str, Method]:
     flat = exact.item_factors.ravel()
 
-    def reading(row: int) -> set[int]:
+    def read_once(row: int) -> set[int]:
         np.dot(flat, flat)
         return set()
 
-    ways: dict[str, Way] = {"reading once": reading, "product, argpartition": partial(_product, exact, listeners)}
-    ways["exact"] = partial(_ours, exact, listeners)
+    methods: dict[str, Method] = {
+        "reading once": read_once,
+        "product, `argpartition`": partial(_multiply_all, exact, listeners),
+    }
+    methods["exact"] = partial(_recommend, exact, listeners)
     if listeners:
-        ways["exact, the search alone"] = partial(_search, exact)
+        methods["exact, the search alone"] = partial(_search, exact)
     if ("personal" if listeners else "similar") in indexed.ann_indexes:
-        ways["inverted lists"] = partial(_ours, indexed, listeners)
-    return ways
+        methods["inverted lists"] = partial(_recommend, indexed, listeners)
+    return methods
 
 
-def _product(bundle: ModelBundle, listeners: bool, row: int) -> set[int]:
+def _multiply_all(bundle: ModelBundle, listeners: bool, row: int) -> set[int]:
     if listeners:
         scores = bundle.item_factors @ bundle.user_factors[row]
     else:
@@ -154,7 +157,7 @@ def _product(bundle: ModelBundle, listeners: bool, row: int) -> set[int]:
     return set(best[np.argsort(-scores[best])].tolist())
 
 
-def _ours(bundle: ModelBundle, listeners: bool, row: int) -> set[int]:
+def _recommend(bundle: ModelBundle, listeners: bool, row: int) -> set[int]:
     query = Query(K, user_row=row) if listeners else Query(K, track_id=row, exclude=np.array([row]))
     return {p.track_id for p in recommend(bundle, query, PERSONAL if listeners else SIMILAR).picks}
 

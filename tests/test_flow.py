@@ -23,11 +23,11 @@ def key(stack: Stack) -> str:
 
 
 def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack, key: str) -> None:
-    # Nothing yet: an empty page that says why.
+    # An empty catalogue: an empty answer that states the reason.
     answer = stack.request("/recommend/user/1/ml", auth=key)
     assert (answer.status, answer.tracks, answer.body["degraded"]) == (200, [], True)
 
-    # Import, twice: the second adds nothing.
+    # Import twice: the second import adds nothing.
     plays = write_checkerboard_csv(stack.var)
     assert (
         "20 tracks added, 0 changed; 180 plays added"
@@ -36,16 +36,16 @@ def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack, key
     again = stack.manage("import_plays", str(plays), "--format", "csv").stdout
     assert "0 tracks added, 0 changed; 0 plays added, 180 known already; 0 refused" in again
 
-    # Train and publish; the running server notices by itself.
-    trained = stack.manage("train_model")
-    assert "Published: version" in trained.stdout
-    assert "NDCG@10" in trained.stdout
+    # Train and publish; the running server loads the new version by itself.
+    result = stack.manage("train_model")
+    assert "Published: version" in result.stdout
+    assert "NDCG@10" in result.stdout
     version = stack.run_python(
         "from recommendations.version_store import version_in_service; print(version_in_service())"
     )
-    assert _eventually_served(stack) == version
+    assert _wait_for_served_version(stack) == version
 
-    # The listener signs in and hears first what nobody like them has missed.
+    # The listener signs in; their first recommendation is the only track of their group that they have not played.
     stack.prepare_listener("u2", "ann")
     signed_in = stack.request("/token", body={"username": "ann", "password": PASSWORD})
     token = f"Bearer {signed_in.body['access']}"
@@ -55,7 +55,7 @@ def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack, key
     first = answer.tracks[0]
     assert stack.request(f"/recommend/user/{signed_in.body['user_id']}/ml?limit=5", auth=key).tracks == answer.tracks
 
-    # They play it; the next answer has gone on, and the old one is no longer current.
+    # They play it; the next answer does not contain it, and the ETag of the old answer no longer matches.
     event = {
         "event_id": str(uuid.uuid4()),
         "type": "play_end",
@@ -70,7 +70,7 @@ def test_from_a_listening_history_to_recommendations_in_an_app(stack: Stack, key
     assert after.status == 200
     assert first not in after.tracks
 
-    # What is like it is of its kind.
+    # Similar tracks are by the same artist.
     similar = stack.request(f"/recommend/similar/{first}?limit=9", auth=token)
     assert {r["artist_name"] for r in similar.body["results"]} == {"Band 0"}
 
@@ -90,7 +90,7 @@ def test_a_new_listener_becomes_personal_with_the_fifth_play(stack: Stack) -> No
 
 
 @pytest.mark.parametrize("path", ["/schema", "/schema/docs", "/health/live", "/health/ready", "/"])
-def test_what_is_open_answers(stack: Stack, path: str) -> None:
+def test_public_urls_are_answered_without_credentials(stack: Stack, path: str) -> None:
     assert stack.request(path).status == 200
 
 
@@ -99,40 +99,40 @@ def test_hostile_paths_are_never_a_500(stack: Stack, key: str, path: str) -> Non
     assert stack.request(path, auth=key).status < 500
 
 
-def test_the_files_of_the_page_are_served(stack: Stack) -> None:
+def test_the_static_files_of_the_listener_page_are_served(stack: Stack) -> None:
     page = stack.request("/").body.decode()
     assert "/static/web/listener.css" in page
     assert stack.request("/static/web/app.js").status == 200
 
 
-def _eventually_served(stack: Stack) -> str | None:
-    seen: dict[int, str] = {}
+def _wait_for_served_version(stack: Stack) -> str | None:
+    versions: dict[int, str] = {}
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         body = stack.request("/health/ready").body
-        seen[body["pid"]] = body["model_version"]
-        if len(seen) == 2 and len(set(seen.values())) == 1 and None not in seen.values():
+        versions[body["pid"]] = body["model_version"]
+        if len(versions) == 2 and len(set(versions.values())) == 1 and None not in versions.values():
             return body["model_version"]  # type: ignore[no-any-return]
     return None
 
 
-def test_what_a_listener_does_counts_in_the_very_next_answer_of_any_process(stack: Stack, key: str) -> None:
-    """The two web processes share nothing but the database; which of them answers is chance."""
+def test_events_affect_the_next_answer_of_every_process(stack: Stack, key: str) -> None:
+    """The two web processes share only the database, and either of them may answer a request."""
     user = int(
         stack.run_python(
             "from access.models import User; print(User.objects.create(username='other', external_id='n').pk)"
         )
     )
-    even = [int(track) for track in _tracks(stack)[::2]]
+    even = [int(track) for track in _track_ids(stack)[::2]]
 
     def answers(path: str = f"/recommend/user/{user}/ml?limit=8") -> list[ApiResponse]:
         return [stack.request(path, auth=key) for _ in range(6)]
 
     def send(kind: str, track: int) -> None:
         event = {"event_id": str(uuid.uuid4()), "type": kind, "user_id": user, "track_id": track}
-        happened = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        sent = stack.request("/events", auth=key, body=[event | {"occurred_at": happened, "ms_played": 200_000}])
-        assert sent.body["accepted"] == 1
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        response = stack.request("/events", auth=key, body=[event | {"occurred_at": now, "ms_played": 200_000}])
+        assert response.body["accepted"] == 1
         assert all(track not in answer.tracks for answer in answers())
 
     assert {a.body["strategy"] for a in answers()} == {"popular"}
@@ -144,14 +144,14 @@ def test_what_a_listener_does_counts_in_the_very_next_answer_of_any_process(stac
     send("dislike", before[0])
     send("skip", before[1])
     assert {a.body["strategy"] for a in answers()} == {"personal"}
-    blocked = stack.request(f"/users/{user}/blocks/track/{before[2]}", auth=key, method="PUT")
-    assert blocked.status == 204
+    response = stack.request(f"/users/{user}/blocks/track/{before[2]}", auth=key, method="PUT")
+    assert response.status == 204
     similar = f"/recommend/similar/{even[0]}?user_id={user}"
     for path in (f"/recommend/user/{user}/ml", f"/recommend/user/{user}", similar):
         assert not {before[0], before[2]} & {t for a in answers(path) for t in a.tracks}
 
 
-def _tracks(stack: Stack) -> list[str]:
-    """Ids by number."""
+def _track_ids(stack: Stack) -> list[str]:
+    """Return the ids of the tracks, in the order of the numbers in their titles."""
     code = "from tracks.models import Track; print(*[Track.objects.get(title=f'Song {n}').pk for n in range(20)])"
     return stack.run_python(code).split()

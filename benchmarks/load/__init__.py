@@ -1,1 +1,1 @@
-"""How many answers a second, and how long each takes: `python -m benchmarks.load`."""
+"""Measure how many requests a second the production server answers, and how long each takes."""

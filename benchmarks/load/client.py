@@ -1,7 +1,7 @@
-"""Many connections that each ask, wait for the answer, and ask again.
+"""A load generator: connections that each send a request, wait for the answer, and send the next one.
 
-A protocol of some forty lines on asyncio, since it must cost less than what it measures on the cores they share: 50 µs
-an answer, where Locust takes over a millisecond.
+It is a small asyncio protocol, because the client must cost less than the server that it shares the cores with: 50 µs
+per answer, where Locust takes more than a millisecond.
 """
 
 import asyncio
@@ -13,13 +13,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-PATIENCE = 10.0  # seconds that an answer may take beyond the end
+GRACE_SECONDS = 10.0  # how long an answer may still take after the end of the run
 
 
 @dataclass
-class Measured:
-    """latencies: seconds of each answer, float64 (n,), in the order in which they came · at: when each came, seconds
-    since the beginning · errors: answers that were not 200, and connections that ended or hung."""
+class LoadResult:
+    """The measurements of one run.
+
+    Attributes:
+        seconds: from the start to the last answer.
+        latencies: seconds of each answer, float64 (n,), in order of arrival.
+        at: when each answer arrived, seconds since the start, float64 (n,).
+        errors: answers other than 200, and connections that were closed or never answered.
+    """
 
     seconds: float
     latencies: NDArray[np.float64]
@@ -31,82 +37,91 @@ class Measured:
         return len(self.latencies) / self.seconds
 
     def percentile(self, percent: float) -> float:
-        """In milliseconds."""
+        """Return a percentile of the latencies in milliseconds, NaN without answers."""
         return 1000 * float(np.percentile(self.latencies, percent)) if len(self.latencies) else float("nan")
 
 
-def request(path: str, credential: str = "") -> bytes:
+def build_request(path: str, credential: str = "") -> bytes:
     authorization = f"Authorization: {credential}\r\n" if credential else ""
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n".encode()
 
 
-def load(port: int, requests: Sequence[bytes], connections: int, seconds: float, *, once: bool = False) -> Measured:
-    """Ask in turn for `seconds`. once: or until each request has been asked."""
-    return asyncio.run(_load(port, iter(requests) if once else itertools.cycle(requests), connections, seconds))
+def run_load(
+    port: int, requests: Sequence[bytes], connections: int, seconds: float, *, once: bool = False
+) -> LoadResult:
+    """Send the requests in turn for `seconds`, again from the first one; with `once`, send each at most once."""
+    return asyncio.run(_run_load(port, iter(requests) if once else itertools.cycle(requests), connections, seconds))
 
 
 @dataclass
 class _Run:
+    """What the connections of a run share."""
+
     requests: Iterator[bytes]
-    began: float
+    started: float
     until: float
     latencies: list[float] = field(default_factory=list)
     at: list[float] = field(default_factory=list)
     errors: int = 0
 
-    def answered(self, now: float, latency: float, *, well: bool) -> None:
+    def add_answer(self, now: float, latency: float, *, ok: bool) -> None:
         self.latencies.append(latency)
-        self.at.append(now - self.began)
-        self.errors += not well
+        self.at.append(now - self.started)
+        self.errors += not ok
 
 
-async def _load(port: int, requests: Iterator[bytes], connections: int, seconds: float) -> Measured:
+async def _run_load(port: int, requests: Iterator[bytes], connections: int, seconds: float) -> LoadResult:
     loop, now = asyncio.get_running_loop(), time.perf_counter()
     run = _Run(requests, now, now + seconds)
-    ended = [loop.create_future() for _ in range(connections)]
-    await asyncio.gather(*(loop.create_connection(lambda e=e: _Connection(run, e), "127.0.0.1", port) for e in ended))
-    _, hung = await asyncio.wait(ended, timeout=seconds + PATIENCE)
-    took = max(run.at, default=seconds)
-    return Measured(took, np.array(run.latencies), np.array(run.at), run.errors + len(hung))
+    closed = [loop.create_future() for _ in range(connections)]
+    await asyncio.gather(*(loop.create_connection(lambda f=f: _Connection(run, f), "127.0.0.1", port) for f in closed))
+    _, unanswered = await asyncio.wait(closed, timeout=seconds + GRACE_SECONDS)
+    duration = max(run.at, default=seconds)
+    return LoadResult(duration, np.array(run.latencies), np.array(run.at), run.errors + len(unanswered))
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, run: _Run, ended: "asyncio.Future[None]") -> None:
-        self._run, self._ended = run, ended
-        self._waiting = False
+    def __init__(self, run: _Run, closed: "asyncio.Future[None]") -> None:
+        self._run, self._closed = run, closed
+        self._is_waiting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._ask()
+        self._send_next()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
         if self._size is None and (head := self._received.find(b"\r\n\r\n")) >= 0:
-            self._size = head + 4 + _length(self._received[:head])
+            self._size = head + 4 + _content_length(self._received[:head])
         if self._size is not None and len(self._received) >= self._size:
             now = time.perf_counter()
-            self._run.answered(now, now - self._asked, well=self._received.startswith(b"HTTP/1.1 200"))
-            self._ask()
+            self._run.add_answer(now, now - self._sent_at, ok=self._received.startswith(b"HTTP/1.1 200"))
+            self._send_next()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._run.errors += self._waiting
-        if not self._ended.done():
-            self._ended.set_result(None)
+        self._run.errors += self._is_waiting
+        if not self._closed.done():
+            self._closed.set_result(None)
 
-    def _ask(self) -> None:
+    def _send_next(self) -> None:
+        """Send the next request, or close the connection if there is none or the time is up."""
         now = time.perf_counter()
-        asked = next(self._run.requests, None) if now < self._run.until else None
-        self._waiting = asked is not None
-        if asked is None:
+        request = next(self._run.requests, None) if now < self._run.until else None
+        self._is_waiting = request is not None
+        if request is None:
             self._transport.close()
             return
-        self._received, self._size, self._asked = b"", None, now
-        self._transport.write(asked)
+        self._received, self._size, self._sent_at = b"", None, now
+        self._transport.write(request)
 
 
-def _length(head: bytes) -> int:
-    """Of the body. Raises ValueError for an answer that does not say."""
+def _content_length(head: bytes) -> int:
+    """Return the length of the body.
+
+    Raises:
+        ValueError: for an answer without Content-Length.
+    """
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":

@@ -1,4 +1,4 @@
-"""Rows of measurements as a page of Markdown and one of HTML."""
+"""Reports of load runs in Markdown and HTML."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from benchmarks.load.client import Measured
+from benchmarks.load.client import LoadResult
 
-HEAD = ("endpoint", "cache", "connections", "answers/s", "p50 ms", "p95 ms", "p99 ms", "errors")
+COLUMNS = ("endpoint", "cache", "connections", "answers/s", "p50 ms", "p95 ms", "p99 ms", "errors")
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>
@@ -27,23 +27,24 @@ meter {{ width: 8rem }}
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     endpoint: str
     cache: str
     connections: int
-    measured: Measured
+    result: LoadResult
 
     def cells(self) -> list[str]:
-        m = self.measured
-        times = [f"{m.percentile(percent):.1f}" for percent in (50, 95, 99)]
-        return [self.endpoint, self.cache, str(self.connections), f"{m.rate:,.0f}", *times, _share(m)]
+        result = self.result
+        times = [f"{result.percentile(percent):.1f}" for percent in (50, 95, 99)]
+        errors = f"{result.errors / (len(result.latencies) or 1):.2%}" if result.errors else "0"
+        return [self.endpoint, self.cache, str(self.connections), f"{result.rate:,.0f}", *times, errors]
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {cell}" for name, cell in zip(HEAD, self.cells(), strict=True))
+        return ", ".join(f"{name} {cell}" for name, cell in zip(COLUMNS, self.cells(), strict=True))
 
 
-def write_report(folder: Path, rows: Sequence[Row], about: str) -> list[Path]:
-    """`report.md` and `report.html` in the folder."""
+def write_report(folder: Path, rows: Sequence[ReportRow], about: str) -> list[Path]:
+    """Write `report.md` and `report.html` into the folder and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     title = f"musicrec under load, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     pages = {"report.md": _markdown(rows, title, about), "report.html": _html(rows, title, about)}
@@ -52,26 +53,20 @@ def write_report(folder: Path, rows: Sequence[Row], about: str) -> list[Path]:
     return [folder / name for name in pages]
 
 
-def _markdown(rows: Sequence[Row], title: str, about: str) -> str:
-    lines = [HEAD, ["---"] * len(HEAD), *(row.cells() for row in rows)]
+def _markdown(rows: Sequence[ReportRow], title: str, about: str) -> str:
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(row.cells() for row in rows)]
     return f"# {title}\n\n{about}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _html(rows: Sequence[Row], title: str, about: str) -> str:
+def _html(rows: Sequence[ReportRow], title: str, about: str) -> str:
     return PAGE.format(
         title=escape(title),
         about=escape(about),
-        head="".join(f"<th>{escape(name)}</th>" for name in HEAD),
+        head="".join(f"<th>{escape(name)}</th>" for name in COLUMNS),
         rows="\n".join(
             f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row.cells())}"
-            f'<td><meter min="0" max="200" low="100" high="150" optimum="0" value="{row.measured.percentile(99):.0f}">'
+            f'<td><meter min="0" max="200" low="100" high="150" optimum="0" value="{row.result.percentile(99):.0f}">'
             "</meter></td></tr>"
             for row in rows
         ),
     )
-
-
-def _share(measured: Measured) -> str:
-    """Of errors among all that was asked."""
-    asked = len(measured.latencies) or 1
-    return f"{measured.errors / asked:.2%}" if measured.errors else "0"

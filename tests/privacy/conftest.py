@@ -9,8 +9,8 @@ from recommendations.version_store import version_store
 
 
 @pytest.fixture
-def no_child(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Start no child process for erasures: hold the lock of one that is waiting."""
+def no_erasure_process(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep requests from starting a process that erases: hold the lock of a process that is waiting already."""
     settings.CELERY_BROKER_URL = ""
     monkeypatch.setattr(erasing, "GRACE_SECONDS", 0)
     monkeypatch.setattr(erasing, "BATCH", 3)

@@ -8,11 +8,11 @@ LIST = "/admin/access/user/"
 
 
 def test_deleting_a_listener_in_the_admin_erases_them(
-    admin_client: Client, alice: User, bob: User, no_child: None
+    admin_client: Client, alice: User, bob: User, no_erasure_process: None
 ) -> None:
     admin_client.post(f"{LIST}{alice.pk}/delete/", {"post": "yes"})
-    chosen = {"action": "delete_selected", "_selected_action": bob.pk, "post": "yes"}
-    admin_client.post(LIST, chosen)
+    action = {"action": "delete_selected", "_selected_action": bob.pk, "post": "yes"}
+    admin_client.post(LIST, action)
     assert set(Erasure.objects.values_list("user_id", flat=True)) == {alice.pk, bob.pk}
     assert not User.objects.filter(pk__in=[alice.pk, bob.pk], is_active=True).exists()
     finish_erasures()

@@ -32,10 +32,10 @@ from tests.conftest import assert_problem
 from tests.listener_rows import create_rows_about
 from tests.people import CatalogueFactory
 
-pytestmark = pytest.mark.usefixtures("no_child")
+pytestmark = pytest.mark.usefixtures("no_erasure_process")
 
 
-def imported(external_id: str) -> User:
+def import_listener(external_id: str) -> User:
     return User.objects.get(pk=get_or_create_user_ids({external_id})[external_id])
 
 
@@ -43,7 +43,7 @@ def row_counts(user: User) -> dict[type[Model], int]:
     return {model: model._base_manager.filter(rows).count() for model, rows in personal_data_of(user.pk).items()}
 
 
-# --- Erasing ---
+# --- Erasure ---
 
 
 def test_an_erasure_leaves_no_rows_of_the_listener_and_all_rows_of_others(
@@ -51,7 +51,7 @@ def test_an_erasure_leaves_no_rows_of_the_listener_and_all_rows_of_others(
 ) -> None:
     tables = create_rows_about(alice, catalogue) | {"django_admin_log"}
     create_rows_about(bob, catalogue)
-    of_bob = row_counts(bob)
+    rows_of_bob = row_counts(bob)
     assert set(tables_with_data_of(alice.pk)) == tables | {"access_user"}
     erasure = erase_listener(alice.pk)
     assert finish_erasures() == ErasureResult(erased=1)
@@ -60,7 +60,7 @@ def test_an_erasure_leaves_no_rows_of_the_listener_and_all_rows_of_others(
     assert erasure.completed_at is not None
     assert erasure.erased.keys() == tables | {"access_user"}
     assert erasure.erased["django_admin_log"] == 2
-    assert row_counts(bob) == of_bob
+    assert row_counts(bob) == rows_of_bob
     assert finish_erasures() == ErasureResult()
 
 
@@ -82,12 +82,12 @@ def test_an_erased_listener_gets_recommendations_like_an_unknown_one(
 
 
 def test_training_does_not_read_plays_without_consent_or_with_a_pending_erasure(catalogue: CatalogueFactory) -> None:
-    """The reading is `interactions.training_data.iter_play_chunks`."""
+    """Both hold for `interactions.training_data.iter_play_chunks`."""
     users, _ = catalogue.checkerboard()
     request_erasure(users[0].pk)
     User.objects.filter(pk=users[1].pk).update(consent=False)
-    read = {int(user) for chunk in iter_play_chunks() for user in chunk.user}
-    assert read == {user.pk for user in users[2:]}
+    user_ids = {int(user) for chunk in iter_play_chunks() for user in chunk.user}
+    assert user_ids == {user.pk for user in users[2:]}
 
 
 def test_training_leaves_out_listeners_with_a_pending_erasure(catalogue: CatalogueFactory) -> None:
@@ -103,21 +103,21 @@ def test_training_leaves_out_listeners_with_a_pending_erasure(catalogue: Catalog
 def test_a_version_trained_before_the_erasure_is_projected_without_them(
     catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The listener is erased between reading the listeners and writing; writing fails, and is tried again."""
+    """The listener is erased between reading the listeners and writing their rows; the write is repeated."""
     users, _ = catalogue.checkerboard()
     run_training("test")
-    looks: list[int] = []
+    batch_sizes: list[int] = []
 
-    def erased_after_the_look(user_ids: Any) -> dict[int, bool]:
+    def erase_after_reading(user_ids: Any) -> dict[int, bool]:
         consents = consent_by_user_id(user_ids)
-        looks.append(len(consents))
+        batch_sizes.append(len(consents))
         erase_listener(users[2].pk)
         finish_erasures()
         return consents
 
-    monkeypatch.setattr(publish, "consent_by_user_id", erased_after_the_look)
+    monkeypatch.setattr(publish, "consent_by_user_id", erase_after_reading)
     store_user_features(str(version_in_service()))
-    assert looks == [20, 19]
+    assert batch_sizes == [20, 19]
     assert UserFeatures.objects.count() == 19
 
 
@@ -127,13 +127,13 @@ def test_a_failed_erasure_is_continued_by_the_next_run(
     catalogue.play(alice, *catalogue.tracks(10))
     receipt, delete, deletions = erase_listener(alice.pk).receipt, erasing._delete, []
 
-    def fails_the_third_time(*args: Any) -> None:
+    def fail_the_third_time(*args: Any) -> None:
         deletions.append(args)
         if len(deletions) == 3:
             raise DatabaseError("the disk is full")
         delete(*args)
 
-    monkeypatch.setattr(erasing, "_delete", fails_the_third_time)
+    monkeypatch.setattr(erasing, "_delete", fail_the_third_time)
     assert finish_erasures() == ErasureResult(failed=1)
     alarm = Alarm.objects.get(kind="erasure_failed")
     assert (alarm.subject, alarm.message) == (str(receipt), "DatabaseError: the disk is full")
@@ -179,7 +179,7 @@ def test_beat_runs_pending_erasures_every_ten_minutes() -> None:
     assert (schedule.task, str(schedule.interval)) == ("recommendations.erase_listeners", "every 10 minutes")
 
 
-# --- After the erasure ---
+# --- After an erasure ---
 
 
 def test_an_import_does_not_recreate_erased_listeners(catalogue: CatalogueFactory, tmp_path: Any) -> None:
@@ -216,7 +216,7 @@ def test_an_import_does_not_recreate_erased_listeners(catalogue: CatalogueFactor
 
 
 def test_a_listener_with_a_pending_erasure_is_not_found_by_external_id(service: APIClient) -> None:
-    user = imported("x:1")
+    user = import_listener("x:1")
     erase_listener(user.pk)
     assert_problem(service.get("/listeners", {"external_id": "x:1"}), 404)
 

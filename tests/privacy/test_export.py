@@ -17,7 +17,7 @@ from tests.listener_rows import create_rows_about, listener_foreign_keys
 from tests.people import NOON, CatalogueFactory
 
 
-def document(api: APIClient, user_id: object = "me") -> dict[str, Any]:
+def get_export(api: APIClient, user_id: object = "me") -> dict[str, Any]:
     response = api.get(f"/users/{user_id}/export")
     assert response.status_code == 200
     assert response.streaming
@@ -32,14 +32,16 @@ def test_the_export_contains_the_rows_of_every_table_related_to_listeners(
 ) -> None:
     expected = create_rows_about(alice, catalogue)
     create_rows_about(bob, catalogue)
-    exported = document(service, alice.pk)["tables"]
+    exported = get_export(service, alice.pk)["tables"]
     assert exported.keys() == expected
-    twice = {"django_admin_log"}  # one of what they did, and one of what was done to their account
-    assert {table: len(rows) for table, rows in exported.items()} == {table: 1 + (table in twice) for table in expected}
+    tables_with_two_rows = {"django_admin_log"}  # one row as the operator, one as the account that was changed
+    assert {table: len(rows) for table, rows in exported.items()} == {
+        table: 1 + (table in tables_with_two_rows) for table in expected
+    }
     for model, field in listener_foreign_keys():
         rows = exported[model._meta.db_table]
         assert alice.pk in {row[field.attname] for row in rows}
-        if model._meta.db_table != "django_admin_log":  # where an operator's row is about them
+        if model._meta.db_table != "django_admin_log":  # it also has rows of operators about the listener
             assert {row[field.attname] for row in rows} == {alice.pk}
 
 
@@ -48,7 +50,7 @@ def test_the_export_contains_the_account_without_credentials(
 ) -> None:
     User.objects.filter(pk=alice.pk).update(password=make_password("secret"), external_id="x:1", market="DE")
     ListenToken.objects.create(user=alice, prefix="abcd", digest="f" * 64)
-    exported = document(as_listener(alice))
+    exported = get_export(as_listener(alice))
     account = exported["listener"]
     assert (account["id"], account["username"], account["external_id"], account["market"]) == (
         alice.pk,
@@ -69,7 +71,7 @@ def test_the_export_names_title_and_artist_of_tracks(
     catalogue.play(alice, *tracks)
     alice.blocks.create(kind="track", target_id=tracks[1].pk)
     alice.slates.create(id="6f1c2a34-0000-4000-8000-000000000002", track_ids=[tracks[0].pk, 10**9], shown_at=NOON)
-    exported = document(as_listener(alice))["tables"]
+    exported = get_export(as_listener(alice))["tables"]
     first, second = exported["interactions"]
     assert (first["track_title"], first["track_artist"]) == ("Song 0", "The Testers")
     assert first["played_at"] == "2026-03-01T12:00:00Z"
@@ -86,12 +88,12 @@ def test_the_export_contains_the_models_data(catalogue: CatalogueFactory, servic
     run_training("test")
     bundle = version_store().load(str(version_in_service()))
     row = bundle.users.row(users[3].pk)
-    exported = document(service, users[3].pk)
+    exported = get_export(service, users[3].pk)
     vector = bundle.user_factors[row].tolist()
     seen, newest = bundle.user_stamps[row].tolist()
     assert exported["model"] == {"version": bundle.version, "interactions": seen, "newest": newest, "vector": vector}
     assert exported["tables"]["user_features"][0]["embedding"] == vector
-    assert document(service, alice.pk)["model"] is None
+    assert get_export(service, alice.pk)["model"] is None
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4, 5, 9])
@@ -100,5 +102,5 @@ def test_the_export_is_complete_for_any_number_of_rows(
 ) -> None:
     monkeypatch.setattr(exporting, "CHUNK_ROWS", 4)
     catalogue.play(alice, *catalogue.tracks(rows))
-    plays = document(service, alice.pk)["tables"]["interactions"]
+    plays = get_export(service, alice.pk)["tables"]["interactions"]
     assert [play["id"] for play in plays] == list(Interaction.objects.order_by("pk").values_list("pk", flat=True))

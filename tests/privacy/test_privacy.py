@@ -1,4 +1,4 @@
-"""What listeners may ask about themselves: what is kept, to change it, to be forgotten."""
+"""The endpoints by which listeners read and change their settings and request their erasure."""
 
 import logging
 import uuid
@@ -15,25 +15,25 @@ from privacy.tasks import erase_listeners
 from tests.conftest import assert_problem
 from tests.people import CatalogueFactory
 
-pytestmark = pytest.mark.usefixtures("no_child")
+pytestmark = pytest.mark.usefixtures("no_erasure_process")
 
 
-# --- What is kept of a listener, and changing it ---
+# --- Reading and changing settings ---
 
 
 def test_a_listener_reads_and_changes_their_own_settings(alice: User, as_listener: Callable[[User], APIClient]) -> None:
     api = as_listener(alice)
     expected = {"user_id": alice.pk, "external_id": None, "consent": True, "market": "", "allow_explicit": True}
     assert api.get("/users/me").json() == expected
-    changed = api.patch("/users/me", {"market": "DE", "consent": False}, format="json")
-    assert (changed.status_code, changed.json()) == (200, expected | {"market": "DE", "consent": False})
+    response = api.patch("/users/me", {"market": "DE", "consent": False}, format="json")
+    assert (response.status_code, response.json()) == (200, expected | {"market": "DE", "consent": False})
     assert api.patch(f"/users/{alice.pk}", {"allow_explicit": False}, format="json").json()["market"] == "DE"
     assert api.patch("/users/me", {"market": ""}, format="json").json()["market"] == ""
     assert api.patch("/users/me", {}, format="json").status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("body", "pointer", "said"),
+    ("body", "pointer", "message"),
     [
         ({"market": "de"}, "#/market", "must be two capital letters"),
         ({"market": "DEU"}, "#/market", "must be two capital letters"),
@@ -51,15 +51,15 @@ def test_a_listener_reads_and_changes_their_own_settings(alice: User, as_listene
     ],
 )
 def test_an_invalid_change_names_its_field(
-    alice: User, as_listener: Callable[[User], APIClient], body: Any, pointer: str, said: str | None
+    alice: User, as_listener: Callable[[User], APIClient], body: Any, pointer: str, message: str | None
 ) -> None:
     response = as_listener(alice).patch("/users/me", body, format="json")
-    if said is None:  # white space around it is taken away
+    if message is None:  # accepted: surrounding white space is stripped
         assert response.json()["market"] == "DE"
         return
     [error] = assert_problem(response, 400)["errors"]
     assert error["pointer"] == pointer
-    assert said in error["detail"]
+    assert message in error["detail"]
 
 
 @pytest.mark.parametrize(("method", "path"), [("get", ""), ("patch", ""), ("delete", ""), ("get", "/export")])
@@ -84,7 +84,7 @@ def test_other_listeners_are_a_404(
     assert not Erasure.objects.exists()
 
 
-# --- The wish ---
+# --- Requesting an erasure ---
 
 
 def test_requesting_an_erasure_closes_the_account_and_returns_a_receipt(
@@ -144,7 +144,7 @@ def test_a_request_survives_an_unavailable_broker(alice: User, settings: Any, se
     assert str(ErasureResult(erased=1)) == erase_listeners()
 
 
-# --- What the log says ---
+# --- Logging ---
 
 
 def test_neither_credentials_nor_addresses_are_logged(

@@ -29,7 +29,7 @@ def test_the_defaults_are_accepted() -> None:
         ("TUNING_PAIRS", 10),
     ],
 )
-def test_an_invalid_value_is_refused_with_what_is_allowed(settings: Any, name: str, value: Any) -> None:
+def test_the_message_for_an_invalid_value_states_what_is_allowed(settings: Any, name: str, value: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {name: value}
     [error] = check_settings(None)
     assert error.msg == f"MUSICREC_{name} is {value}; it must be {SETTING_RULES[name][1]}."
@@ -43,5 +43,5 @@ def test_an_invalid_value_is_refused_with_what_is_allowed(settings: Any, name: s
         ("SPLIT", "one of time, ratio, leave_last, new_users"),
     ],
 )
-def test_the_message_lists_the_choices(name: str, choices: str) -> None:
+def test_choices_are_listed_in_the_message(name: str, choices: str) -> None:
     assert SETTING_RULES[name][1] == choices

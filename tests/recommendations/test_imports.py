@@ -5,11 +5,11 @@ import sys
 
 from musicrec.processes import ROOT
 
-HEAVY = ("numba", "llvmlite", "optuna", "sqlalchemy", "sklearn")
+TRAINING_LIBRARIES = ("numba", "llvmlite", "optuna", "sqlalchemy", "sklearn")
 
 
-def test_serving_does_not_load_what_only_training_needs() -> None:
-    """Importing numba and Optuna costs each process some 100 MB and seconds."""
+def test_serving_does_not_import_training_libraries() -> None:
+    """Importing numba and Optuna takes seconds and some 100 MB in every process."""
     code = (
         "import os, sys, django\n"
         "os.environ['DJANGO_SETTINGS_MODULE'] = 'musicrec.settings'\n"
@@ -17,7 +17,7 @@ def test_serving_does_not_load_what_only_training_needs() -> None:
         "from recommendations.serving.model_cache import model_cache\n"
         "model_cache.preload = lambda: None  # there are no tables here\n"
         "import musicrec.wsgi, musicrec.urls, recommendations.tasks\n"
-        f"print(sorted(m for m in sys.modules if m.split('.')[0] in {HEAVY!r}))"
+        f"print(sorted(m for m in sys.modules if m.split('.')[0] in {TRAINING_LIBRARIES!r}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stdout + done.stderr
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout.strip().splitlines()[-1:] == ["[]"], result.stdout + result.stderr

@@ -8,17 +8,17 @@ import pytest
 from recommendations.reload_message import send_reload, wait_for_reload
 
 
-def seconds_to_wake(poll: float, act: Any) -> float:
+def seconds_to_wake(poll_seconds: float, act: Any) -> float:
     """Return how long a waiting watcher takes to wake up after `act`."""
-    watcher = wait_for_reload(poll)
-    next(watcher) if poll > 1 else None
+    watcher = wait_for_reload(poll_seconds)
+    next(watcher) if poll_seconds > 1 else None
     woken = threading.Event()
     threading.Thread(target=lambda: (next(watcher), woken.set()), daemon=True).start()
     time.sleep(0.2)
-    began = time.monotonic()
+    started = time.monotonic()
     act()
     assert woken.wait(10)
-    return time.monotonic() - began
+    return time.monotonic() - started
 
 
 def test_a_message_wakes_the_watcher_at_once(settings: Any) -> None:

@@ -1,4 +1,4 @@
-"""A version that goes into service makes the workers precompute rankings."""
+"""Putting a version into service starts the precomputation of rankings."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from tests.people import CatalogueFactory
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch, settings: Any, catalogue: CatalogueFactory) -> list[list[str]]:
-    """The arguments of the precomputations that were started."""
+def precomputations(monkeypatch: pytest.MonkeyPatch, settings: Any, catalogue: CatalogueFactory) -> list[list[str]]:
+    """Return a list that receives the arguments of every precomputation that is started."""
     arguments: list[list[str]] = []
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:9/0"
     monkeypatch.setattr(services, "is_enabled", lambda: True)
@@ -21,24 +21,24 @@ def started(monkeypatch: pytest.MonkeyPatch, settings: Any, catalogue: Catalogue
     return arguments
 
 
-def test_training_publishing_and_rolling_back_start_it(started: list[list[str]]) -> None:
+def test_training_publishing_and_rolling_back_start_a_precomputation(precomputations: list[list[str]]) -> None:
     services.train_model("test")
     first = str(version_in_service())
     services.train_model("test", force=True)
     second = str(version_in_service())
     assert services.roll_back() == first
     services.publish_version(second)
-    assert started == [[first], [second], [first], [second]]
+    assert precomputations == [[first], [second], [first], [second]]
 
 
-def test_a_run_that_publishes_nothing_does_not_start_it(started: list[list[str]]) -> None:
+def test_a_run_that_publishes_nothing_starts_no_precomputation(precomputations: list[list[str]]) -> None:
     services.train_model("test")
     assert services.train_model("test").status == "Unchanged"
-    assert len(started) == 1
+    assert len(precomputations) == 1
 
 
 def test_an_unavailable_broker_does_not_fail_the_publication(
-    started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    precomputations: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(args: list[str], retry: bool) -> None:
         raise OperationalError("connection refused")

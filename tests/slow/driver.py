@@ -1,6 +1,6 @@
-"""Runs training runs in children of its own and kills them: `python -m tests.slow.driver`, a JSON command a line.
+"""Runs and kills training in child processes: `python -m tests.slow.driver` reads one JSON command per line.
 
-One warm process that forks, so that a case costs half a second instead of five starts of Django.
+One warm process forks for each case, which takes half a second; starting Django five times would take much longer.
 """
 
 import importlib
@@ -24,8 +24,8 @@ from recommendations.version_store import version_in_service, version_store  # n
 from tests.command_server import import_libraries  # noqa: E402
 
 
-def in_child(work: Callable[[], Any]) -> int:
-    """The exit status of `work` in a child process; minus the signal, where one killed it."""
+def run_in_child(work: Callable[[], Any]) -> int:
+    """Run `work` in a child process and return its exit status, or minus the signal that killed it."""
     connection.close()  # a connection must not be shared by two processes
     child = os.fork()
     if child == 0:
@@ -36,20 +36,20 @@ def in_child(work: Callable[[], Any]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def die(module: str, name: str, when: str) -> None:
-    """Train, and be gone right before or right after `module.name` is called."""
+def train_and_die(module: str, name: str, when: str) -> None:
+    """Train, and kill the process right before or right after `module.name` is called."""
     owner: Any = importlib.import_module(module)
     *path, last = name.split(".")
     for part in path:
         owner = getattr(owner, part)
     original = getattr(owner, last)
 
-    def deadly(*args: Any, **kwargs: Any) -> None:
+    def call_and_die(*args: Any, **kwargs: Any) -> None:
         if when == "after":
             original(*args, **kwargs)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(owner, last, deadly)
+    setattr(owner, last, call_and_die)
     run_training("killed", force=True)
 
 
@@ -69,8 +69,8 @@ def state() -> dict[str, Any]:
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    "kill": lambda *step: in_child(lambda: die(*step)),
-    "train": lambda force: in_child(lambda: train(force)),
+    "kill": lambda *step: run_in_child(lambda: train_and_die(*step)),
+    "train": lambda force: run_in_child(lambda: train(force)),
     "state": state,
 }
 

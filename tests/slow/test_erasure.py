@@ -1,4 +1,4 @@
-"""A listener with a long past is forgotten while everybody goes on asking about them; kill -9 only delays it."""
+"""A listener with many plays is erased under load; an erasure killed by SIGKILL is finished by the next run."""
 
 import json
 import os
@@ -35,17 +35,17 @@ insert_interactions([
     for n in range({plays})
 ])
 """
-LEFT = """
+REMAINING_TABLES = """
 from privacy.personal_data import tables_with_data_of
 print(tables_with_data_of({user}))
 """
-KILLED = """
+ERASE_AND_DIE = """
 import os, signal
 from privacy import erasure
 erasure.BATCH = 3
 erasure.request_erasure({user})
 original, calls = erasure.{name}, []
-def deadly(*args):
+def call_and_die(*args):
     calls.append(args)
     if len(calls) == {call} and {before}:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -53,7 +53,7 @@ def deadly(*args):
     if len(calls) == {call}:
         os.kill(os.getpid(), signal.SIGKILL)
     return result
-erasure.{name} = deadly
+erasure.{name} = call_and_die
 erasure.finish_erasures()
 """
 STATE = """
@@ -65,14 +65,14 @@ print(json.dumps([erasure.completed_at is not None, erasure.erased, tables_with_
 """
 
 
-def filled(folder: Path) -> Stack:
+def install_with_plays(folder: Path) -> Stack:
     stack = new_stack(folder, MUSICREC_GATE_MARGIN="1", MUSICREC_RATE_LISTENER="100000/min")
     stack.manage("import_plays", str(write_checkerboard_csv(stack.var)), "--format", "csv")
     return stack
 
 
-def test_forgotten_under_load(tmp_path: Path) -> None:
-    stack = filled(tmp_path)
+def test_a_listener_with_many_plays_is_erased_under_load(tmp_path: Path) -> None:
+    stack = install_with_plays(tmp_path)
     user = stack.prepare_listener("u2", username="carol")
     stack.manage("train_model")
     stack.run_python(MANY_PLAYS.format(user=user, plays=PLAYS))
@@ -96,7 +96,7 @@ def test_forgotten_under_load(tmp_path: Path) -> None:
             answered = time.monotonic() - began
             assert answer.status == 202
             assert stack.request("/users/me", auth=token).status == 401
-            receipt = completed(stack, f"/erasures/{answer.body['receipt']}")
+            receipt = wait_for_receipt(stack, f"/erasures/{answer.body['receipt']}")
             taken = time.monotonic() - began
             time.sleep(1)
         after = stack.request(path, auth=key).body
@@ -107,15 +107,15 @@ def test_forgotten_under_load(tmp_path: Path) -> None:
     assert load.seen["events by key", 202] > 0 < load.seen["events by token", 202]
     assert load.seen.keys() <= {(n, s) for n in load.calls for s in (200, 202, 401)}
     assert receipt["erased"]["interactions"] >= PLAYS
-    assert stack.run_python(LEFT.format(user=user)) == "[]"
+    assert stack.run_python(REMAINING_TABLES.format(user=user)) == "[]"
     assert (after["strategy"], after["fallback_reason"]) == ("popular", "cold_user")
     assert (again.status, again.body["status"]) == (202, "completed")
     assert answered < ANSWER_SECONDS
     assert taken < COMPLETE_SECONDS
 
 
-def completed(stack: Stack, location: str) -> dict[str, dict[str, int]]:
-    """The receipt, once it says so."""
+def wait_for_receipt(stack: Stack, location: str) -> dict[str, dict[str, int]]:
+    """Wait until the erasure is completed and return its receipt."""
     deadline = time.monotonic() + 2 * COMPLETE_SECONDS
     while time.monotonic() < deadline:
         receipt: dict[str, dict[str, int]] = stack.request(location).body
@@ -132,12 +132,17 @@ def event(user: int, track: int) -> dict[str, object]:
 
 
 class Load:
-    """Threads that call, each the same thing, until told to stop. failures: answers of 500 and more, exceptions."""
+    """Threads that repeat one call each until the block ends.
+
+    Attributes:
+        seen: how often each call got each status.
+        failures: exceptions, and answers with a status of 500 or more.
+    """
 
     def __init__(self, calls: dict[str, Callable[[], ApiResponse]]) -> None:
         self.calls, self.seen, self.failures = calls, Counter[tuple[str, int]](), list[object]()
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._go, args=item) for item in calls.items()]
+        self._threads = [threading.Thread(target=self._repeat, args=item) for item in calls.items()]
 
     def __enter__(self) -> "Load":
         for thread in self._threads:
@@ -149,7 +154,7 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _go(self, name: str, call: Callable[[], ApiResponse]) -> None:
+    def _repeat(self, name: str, call: Callable[[], ApiResponse]) -> None:
         while not self._stop.is_set():
             try:
                 answer = call()
@@ -161,12 +166,12 @@ class Load:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    return filled(tmp_path_factory.mktemp("killed"))
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    return install_with_plays(tmp_path_factory.mktemp("killed"))
 
 
 @pytest.mark.parametrize(
-    ("name", "call", "before", "who"),
+    ("name", "call", "before", "external_id"),
     [
         ("_delete_data", 1, True, "u2"),
         ("_delete", 2, True, "u3"),
@@ -175,13 +180,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Stack:
         ("tables_with_data_of", 1, False, "u6"),
     ],
 )
-def test_killed_at_any_step_the_next_run_finishes(
-    installed: Stack, name: str, call: int, before: bool, who: str
+def test_the_next_run_finishes_an_erasure_killed_at_any_step(
+    stack: Stack, name: str, call: int, before: bool, external_id: str
 ) -> None:
-    stack, user = installed, installed.prepare_listener(who)
-    killing = KILLED.format(user=user, name=name, call=call, before=before)
-    killed = stack.manage("shell", "--verbosity", "0", "--command", killing, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    user = stack.prepare_listener(external_id)
+    code = ERASE_AND_DIE.format(user=user, name=name, call=call, before=before)
+    result = stack.manage("shell", "--verbosity", "0", "--command", code, check=False)
+    assert result.returncode == -signal.SIGKILL
     assert not json.loads(stack.run_python(STATE.format(user=user)))[0]
     assert stack.manage("erase_listeners").stdout == "1 listeners erased\n"
     assert json.loads(stack.run_python(STATE.format(user=user))) == [True, {"interactions": 9, "access_user": 1}, []]

@@ -1,4 +1,4 @@
-"""Whatever happens while events are sent: each that was acknowledged is there, and once."""
+"""Every acknowledged event is stored exactly once, even if processes, Redis and the database are killed."""
 
 import json
 import os
@@ -21,9 +21,9 @@ from tests.stack import Stack, new_stack
 pytestmark = pytest.mark.slow
 CLIENTS = 4
 BATCH = 20
-DATABASE_AWAY = 3.0  # seconds, from when somebody has noticed
-PATIENCE = 30.0  # seconds, until the last batch is acknowledged
-COUNT = """
+DATABASE_DOWN = 3.0  # seconds after the first failed request
+TIMEOUT = 30.0  # seconds for a batch to be acknowledged
+STORED_EVENTS = """
 import json
 from interactions.models import Interaction
 ids = list(Interaction.objects.filter(source="api").values_list("event_id", flat=True))
@@ -33,7 +33,7 @@ print(json.dumps([len(ids), sorted(map(str, set(ids)))]))
 
 @dataclass
 class Phones:
-    """Clients that send batches, again until one is acknowledged, as a phone on a train does."""
+    """Clients that repeat each batch until it is acknowledged, as a phone with a poor connection does."""
 
     stack: Stack
     auth: str
@@ -41,11 +41,11 @@ class Phones:
     track: int
     sent: set[str] = field(default_factory=set)
     statuses: list[int | str] = field(default_factory=list)
-    never: list[Any] = field(default_factory=list)
+    unacknowledged: list[Any] = field(default_factory=list)
 
     @contextmanager
     def sending(self) -> Iterator[None]:
-        """Until the block ends, and then until the last batch of each has arrived."""
+        """Send until the block ends, and wait until the last batch of each client is acknowledged."""
         stop = threading.Event()
         phones = [threading.Thread(target=self._send, args=(stop,)) for _ in range(CLIENTS)]
         for phone in phones:
@@ -58,21 +58,21 @@ class Phones:
                 phone.join()
 
     def wait_for(self, status: int) -> None:
-        """Until some batch is answered so, which takes as long as killed processes take to come back."""
-        deadline, known = time.monotonic() + PATIENCE, len(self.statuses)
-        while status not in self.statuses[known:] and time.monotonic() < deadline:
+        """Wait until a batch is answered with this status; killed processes need some time to restart."""
+        deadline, seen = time.monotonic() + TIMEOUT, len(self.statuses)
+        while status not in self.statuses[seen:] and time.monotonic() < deadline:
             time.sleep(0.1)
 
     def _send(self, stop: threading.Event) -> None:
         while not stop.is_set():
             batch = [self._event() for _ in range(BATCH)]
-            if self._acknowledged(batch):
+            if self._send_until_acknowledged(batch):
                 self.sent |= {event["event_id"] for event in batch}
             else:
-                self.never.append(batch)
+                self.unacknowledged.append(batch)
 
-    def _acknowledged(self, batch: list[dict[str, Any]]) -> bool:
-        deadline = time.monotonic() + PATIENCE
+    def _send_until_acknowledged(self, batch: list[dict[str, Any]]) -> bool:
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             try:
                 answer = self.stack.request("/events", auth=self.auth, body=batch)
@@ -88,11 +88,11 @@ class Phones:
         return False
 
     def _event(self) -> dict[str, Any]:
-        happened = {"occurred_at": "2026-01-01T10:00:00Z", "user_id": self.user, "track_id": self.track}
-        return {"event_id": str(uuid.uuid4()), "type": "play_end", "ms_played": 1000} | happened
+        context = {"occurred_at": "2026-01-01T10:00:00Z", "user_id": self.user, "track_id": self.track}
+        return {"event_id": str(uuid.uuid4()), "type": "play_end", "ms_played": 1000} | context
 
 
-def phones_of(stack: Stack) -> Phones:
+def create_phones(stack: Stack) -> Phones:
     stack.manage("import_plays", str(write_checkerboard_csv(stack.var)), "--format", "csv")
     track = int(stack.run_python("from tracks.models import Track; print(Track.objects.earliest('pk').pk)"))
     return Phones(
@@ -100,37 +100,40 @@ def phones_of(stack: Stack) -> Phones:
     )
 
 
-def check(phones: Phones) -> None:
-    """Every acknowledged event, each once; what was never acknowledged may be there or not, but not twice."""
-    rows, ids = json.loads(phones.stack.run_python(COUNT))
-    assert phones.never == []
+def check_stored_events(phones: Phones) -> None:
+    """Check that every event was acknowledged in the end, and is stored exactly once."""
+    rows, ids = json.loads(phones.stack.run_python(STORED_EVENTS))
+    assert phones.unacknowledged == []
     assert rows == len(ids)
     assert set(ids) == phones.sent
     assert phones.statuses.count(202) > 20
 
 
-def test_processes_are_killed_redis_goes_and_the_database_crashes(tmp_path: Path) -> None:
-    with _servers() as (where, stop_redis, crash, restart):
-        phones = phones_of(new_stack(tmp_path, **where))
+def test_acknowledged_events_survive_killed_processes_a_stopped_redis_and_a_database_crash(tmp_path: Path) -> None:
+    with _run_own_servers() as (urls, stop_redis, crash, restart):
+        phones = create_phones(new_stack(tmp_path, **urls))
         with phones.stack.run_servers() as processes, phones.sending():
             stop_redis()
             for _ in range(6):
                 time.sleep(0.7)
                 for child in phones.stack.web_processes(processes)[:1]:
                     os.kill(child.pid, signal.SIGKILL)
-            assert {s for s in phones.statuses if s != 202}  # some were cut off while they waited
+            assert {s for s in phones.statuses if s != 202}  # some requests were cut off
             crash()
-            phones.wait_for(503 if where else 202)
-            time.sleep(DATABASE_AWAY)
+            phones.wait_for(503 if urls else 202)
+            time.sleep(DATABASE_DOWN)
             restart()
             time.sleep(1)
-        check(phones)
-    assert 503 in phones.statuses or not where
+        check_stored_events(phones)
+    assert 503 in phones.statuses or not urls
 
 
 @contextmanager
-def _servers() -> Iterator[tuple[dict[str, str], Callable[[], Any], Callable[[], Any], Callable[[], Any]]]:
-    """Servers of this test's own, and how to take them away; the embedded stack has none."""
+def _run_own_servers() -> Iterator[tuple[dict[str, str], Callable[[], Any], Callable[[], Any], Callable[[], Any]]]:
+    """Start servers for this test alone; yield their URLs and the functions that stop, crash and restart them.
+
+    The embedded stack has no servers, so its functions do nothing.
+    """
     if os.environ.get("MUSICREC_TEST_STACK") != "production":
         yield {}, *(lambda: None,) * 3
         return
@@ -139,7 +142,7 @@ def _servers() -> Iterator[tuple[dict[str, str], Callable[[], Any], Callable[[],
     postgres, valkey = Postgres(durable=True), ValkeyServer()
     valkey.start()
     try:
-        where = {"DATABASE_URL": postgres.url, "REDIS_URL": f"redis://127.0.0.1:{valkey.port}/0"}
-        yield where, valkey.stop, postgres.crash, postgres.start
+        urls = {"DATABASE_URL": postgres.url, "REDIS_URL": f"redis://127.0.0.1:{valkey.port}/0"}
+        yield urls, valkey.stop, postgres.crash, postgres.start
     finally:
         postgres.stop()

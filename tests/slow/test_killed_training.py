@@ -1,5 +1,4 @@
-"""kill -9 at every step of a training run: the old version goes on serving, the next run succeeds, nothing half-written
-is ever served."""
+"""A training run is killed at every step: the old version keeps serving, and the next run succeeds."""
 
 import signal
 import subprocess
@@ -31,30 +30,30 @@ STEPS = [
     ("recommendations.training.publish", "store_user_features"),
     ("recommendations.training.run", "prune_versions"),
 ]
-AFTER_THE_POINTER = {"send_reload", "store_user_features", "prune_versions"}
+AFTER_PUBLICATION = {"send_reload", "store_user_features", "prune_versions"}
 
 
 @dataclass
-class Driven:
-    """An installation that serves, and the driver that trains in it."""
+class TrainingDriver:
+    """An installation that serves, and the driver process that trains in it."""
 
     stack: Stack
-    driver: "subprocess.Popen[str]"
+    process: "subprocess.Popen[str]"
     key: str
-    prepare_listener: int
+    listener_id: int
 
-    def __call__(self, *command: Any) -> Any:
-        return exchange_json(self.driver, command)
+    def send(self, *command: Any) -> Any:
+        return exchange_json(self.process, command)
 
-    def served(self) -> str:
-        """The version that answers, and answers well."""
-        answer = self.stack.request(f"/recommend/user/{self.prepare_listener}/ml?limit=5", auth=f"Api-Key {self.key}")
+    def served_version(self) -> str:
+        """Return the version of an answer that is personal and not degraded."""
+        answer = self.stack.request(f"/recommend/user/{self.listener_id}/ml?limit=5", auth=f"Api-Key {self.key}")
         assert (answer.status, answer.body["strategy"], answer.body["degraded"]) == (200, "personal", False)
         return str(answer.body["model_version"])
 
 
 @pytest.fixture(scope="module")
-def driven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driven]:
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainingDriver]:
     stack = new_stack(tmp_path_factory.mktemp("killed"), MUSICREC_FACTORS="2", MUSICREC_GATE_MARGIN="1")
     stack.manage("import_plays", str(write_checkerboard_csv(stack.var)), "--format", "csv")
     stack.manage("train_model")
@@ -70,36 +69,38 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driven]:
             env=stack.environment,
             cwd=ROOT,
             text=True,
-        ) as driver,
+        ) as process,
     ):
-        yield Driven(stack, driver, stack.create_service_key("recommend"), listener)
-        driver.kill()
+        yield TrainingDriver(stack, process, stack.create_service_key("recommend"), listener)
+        process.kill()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(("module", "name"), STEPS, ids=[name for _, name in STEPS])
-def test_killed_at_any_step_it_goes_on(driven: Driven, module: str, name: str, when: str) -> None:
-    before = driven("state")["in_service"]
-    assert driven("kill", module, name, when) == -signal.SIGKILL
-    left = driven("state")
-    past_the_pointer = name in AFTER_THE_POINTER or (name, when) == ("VersionStore.publish", "after")
-    assert (left["in_service"] != before) is past_the_pointer
-    assert left["in_service"] in left["on_disk"]
-    assert driven.served() in (before, left["in_service"])
+def test_after_a_run_is_killed_the_old_version_serves_and_the_next_run_succeeds(
+    driver: TrainingDriver, module: str, name: str, when: str
+) -> None:
+    before = driver.send("state")["in_service"]
+    assert driver.send("kill", module, name, when) == -signal.SIGKILL
+    interrupted = driver.send("state")
+    is_published = name in AFTER_PUBLICATION or (name, when) == ("VersionStore.publish", "after")
+    assert (interrupted["in_service"] != before) is is_published
+    assert interrupted["in_service"] in interrupted["on_disk"]
+    assert driver.served_version() in (before, interrupted["in_service"])
 
-    assert driven("train", True) == 0
-    after = driven("state")
-    assert after["in_service"] not in (before, left["in_service"])
+    assert driver.send("train", True) == 0
+    after = driver.send("state")
+    assert after["in_service"] not in (before, interrupted["in_service"])
     assert after["projected"] == [after["in_service"]]
     assert (after["running"], after["unfinished"]) == (0, [])
     assert after["recorded"] == sorted(after["on_disk"])
 
 
-def test_an_unfinished_publication_is_finished_by_a_run_that_finds_nothing_new(driven: Driven) -> None:
-    """Killed between the pointer and its consequences, with no new plays the night after."""
-    assert driven("kill", "recommendations.training.publish", "store_user_features", "before") == -signal.SIGKILL
-    left = driven("state")
-    assert left["projected"] != [left["in_service"]]
-    assert driven("train", False) == 1
-    after = driven("state")
-    assert after["projected"] == [after["in_service"]] == [left["in_service"]]
+def test_an_interrupted_publication_is_finished_by_the_next_run_even_without_new_plays(driver: TrainingDriver) -> None:
+    """The run is killed between replacing the pointer and storing the user features."""
+    assert driver.send("kill", "recommendations.training.publish", "store_user_features", "before") == -signal.SIGKILL
+    interrupted = driver.send("state")
+    assert interrupted["projected"] != [interrupted["in_service"]]
+    assert driver.send("train", False) == 1
+    after = driver.send("state")
+    assert after["projected"] == [after["in_service"]] == [interrupted["in_service"]]

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a study: its trials are kept, and the next start goes on with them."""
+"""A study killed by SIGKILL keeps its trials, and the next start continues with them."""
 
 import json
 import signal
@@ -11,16 +11,16 @@ from tests.stack import new_stack
 
 pytestmark = pytest.mark.slow
 
-KILLED_AFTER_THREE_TRIALS = """
+TUNE_AND_DIE = """
 import os, signal
 from recommendations.models import TuningTrial
 from recommendations.training.tuning import run_tuning
 save = TuningTrial.save
-def save_and_kill(trial, *args, **kwargs):
-    save(trial, *args, **kwargs)
-    if trial.study.trials.count() == 3:
+def save_and_die(trial, **options):
+    save(trial, **options)
+    if trial.number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-TuningTrial.save = save_and_kill
+TuningTrial.save = save_and_die
 run_tuning("killed", seconds=5)
 """
 STUDIES = """
@@ -33,11 +33,11 @@ print(json.dumps([
 """
 
 
-def test_a_killed_study_goes_on_with_its_trials(tmp_path: Path) -> None:
+def test_a_killed_study_is_continued_with_its_trials(tmp_path: Path) -> None:
     stack = new_stack(tmp_path, MUSICREC_FACTORS="2", MUSICREC_GATE_MARGIN="1")
     stack.manage("import_plays", str(write_checkerboard_csv(stack.var)), "--format", "csv")
-    killed = stack.manage("shell", "--verbosity", "0", "--command", KILLED_AFTER_THREE_TRIALS, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    result = stack.manage("shell", "--verbosity", "0", "--command", TUNE_AND_DIE, check=False)
+    assert result.returncode == -signal.SIGKILL
     [[status, trigger, trials]] = json.loads(stack.run_python(STUDIES))
     assert (status, trigger, [number for number, *_ in trials]) == ("running", "killed", [1, 2, 3])
     stack.manage("tune_model")

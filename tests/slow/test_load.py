@@ -1,4 +1,4 @@
-"""`make load`, made small: it measures, counts what fails, and ends."""
+"""The load generator of `make load`, and a short run of the whole benchmark."""
 
 import socket
 import subprocess
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load.client import load, request
+from benchmarks.load.client import build_request, run_load
 from musicrec.processes import ROOT
 
 pytestmark = pytest.mark.slow
 
 
-class Answering(threading.Thread):
-    """Says the same to every request; closes a connection after its third answer, if told to."""
+class FakeServer(threading.Thread):
+    """Sends the same answer to every request; with `hangs_up`, closes each connection after its third answer."""
 
     def __init__(self, answer: bytes, *, hangs_up: bool = False) -> None:
         super().__init__(daemon=True)
@@ -39,33 +39,33 @@ class Answering(threading.Thread):
                 connection.sendall(self._answer[20:])
 
 
-def answer(status: str) -> bytes:
+def http_response(status: str) -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\nhello".encode()
 
 
-def test_it_counts_answers_and_what_fails() -> None:
-    asked = [request("/x", "Api-Key k")]
-    well = load(Answering(answer("200 OK")).port, asked, 3, 0.3)
-    assert well.errors == 0
-    assert len(well.latencies) == len(well.at) > 30
-    assert 0 < well.percentile(50) <= well.percentile(99) < 300
-    assert well.rate == pytest.approx(len(well.latencies) / 0.3, rel=0.2)
-    badly = load(Answering(answer("503 Service Unavailable")).port, asked, 2, 0.1)
-    assert badly.errors == len(badly.latencies) > 0
-    cut_off = load(Answering(answer("200 OK"), hangs_up=True).port, asked, 2, 0.2)
+def test_answers_and_errors_are_counted() -> None:
+    requests = [build_request("/x", "Api-Key k")]
+    successful = run_load(FakeServer(http_response("200 OK")).port, requests, 3, 0.3)
+    assert successful.errors == 0
+    assert len(successful.latencies) == len(successful.at) > 30
+    assert 0 < successful.percentile(50) <= successful.percentile(99) < 300
+    assert successful.rate == pytest.approx(len(successful.latencies) / 0.3, rel=0.2)
+    failed = run_load(FakeServer(http_response("503 Service Unavailable")).port, requests, 2, 0.1)
+    assert failed.errors == len(failed.latencies) > 0
+    cut_off = run_load(FakeServer(http_response("200 OK"), hangs_up=True).port, requests, 2, 0.2)
     assert (len(cut_off.latencies), cut_off.errors) == (6, 2)
 
 
-def test_each_request_is_asked_once_where_that_is_wanted() -> None:
-    asked = [request(f"/{number}") for number in range(50)]
-    assert len(load(Answering(answer("200 OK")).port, asked, 4, 5.0, once=True).latencies) == 50
+def test_with_once_each_request_is_sent_once() -> None:
+    requests = [build_request(f"/{number}") for number in range(50)]
+    assert len(run_load(FakeServer(http_response("200 OK")).port, requests, 4, 5.0, once=True).latencies) == 50
 
 
 def test_a_report_is_written(tmp_path: Path) -> None:
     size = ["--tracks", "300", "--listeners", "60", "--plays", "3000", "--connections", "1,8", "--seconds", "0.3"]
     command = [sys.executable, "-m", "benchmarks.load", *size, "--report", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
     rows = [line for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("| ")]
     assert len(rows) == 1 + 1 + 6 * 2
     assert all(row.endswith("| 0 |") for row in rows[2:])

@@ -1,6 +1,6 @@
-"""What docker-compose.yml starts, started here: its commands in its environment.
+"""The commands of docker-compose.yml, run on this machine in the environment of their services.
 
-Hosts, ports and folders are the test's own, and there is no proxy in front.
+Hosts, ports and folders are replaced by those of the test, and there is no proxy.
 """
 
 import http.client
@@ -35,12 +35,12 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 HOST = "music.example.org"
 DOT_ENV = {"SECRET_KEY": uuid.uuid4().hex + uuid.uuid4().hex, "POSTGRES_PASSWORD": "unused", "ALLOWED_HOSTS": HOST}
 SERVERS = ("web", "worker", "trainer", "beat")
-SIZE = 12  # listeners and tracks; each listener has five plays, which is as few as the model is used for
-PATIENCE = 60.0  # seconds; for what takes two or three on an idle machine
+SIZE = 12  # listeners and tracks; each listener has five plays, the fewest that the model is used for
+TIMEOUT = 60.0  # seconds; on an idle machine everything takes two or three
 SWAP_SECONDS = 5.0  # from the pointer's replacement to the last process
 IN_SERVICE = re.compile(r"pid=(\d+) .*model version=(\S+) in service")
 
-LOOK = """
+SCHEDULE = """
 import json
 from django.core.management import call_command
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
@@ -61,23 +61,23 @@ print(json.dumps({u.external_id: u.pk for u in User.objects.all()}))
 """
 
 
-def resolved(value: str) -> str:
-    """As Docker Compose reads it, with DOT_ENV as .env."""
+def interpolate(value: str) -> str:
+    """Replace the variables as Docker Compose does, with DOT_ENV as .env."""
 
-    def put_in(found: re.Match[str]) -> str:
-        name, how, what = found.groups()
+    def substitute(match: re.Match[str]) -> str:
+        name, operator, default = match.groups()
         if name is None:
             return "$"
-        if how == "?":
+        if operator == "?":
             return DOT_ENV[name]
-        return DOT_ENV.get(name, what)
+        return DOT_ENV.get(name, default)
 
-    return re.sub(r"\$(?:\$|\{(\w+):([?-])([^}]*)\})", put_in, value)
+    return re.sub(r"\$(?:\$|\{(\w+):([?-])([^}]*)\})", substitute, value)
 
 
 @dataclass
 class Production:
-    """One host with everything on it."""
+    """All services of the compose file on one host."""
 
     folder: Path
     database_url: str
@@ -90,14 +90,14 @@ class Production:
     key: str = ""
 
     def environment(self, service: str) -> dict[str, str]:
-        """The service's own and the image's, nothing inherited."""
-        here = {
+        """Return the variables of the service and of the image; nothing is inherited from the test."""
+        replaced = {
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             "MUSICREC_MODEL_DIR": str(self.folder / "models"),
             "PROMETHEUS_MULTIPROC_DIR": str(self.folder / "metrics"),
         }
-        given = {name: resolved(value) for name, value in COMPOSE[service]["environment"].items()}
+        of_service = {name: interpolate(value) for name, value in COMPOSE[service]["environment"].items()}
         image = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(self.folder),
@@ -106,16 +106,16 @@ class Production:
             "MUSICREC_VAR_DIR": str(self.folder / "var" / service),
             "PYTHONUNBUFFERED": "1",
         }
-        return image | given | {name: value for name, value in here.items() if name in given}
+        return image | of_service | {name: value for name, value in replaced.items() if name in of_service}
 
-    def here(self, words: list[str]) -> list[str]:
-        own = {"0.0.0.0": "127.0.0.1", "8000": str(self.port)}
-        return [own.get(word, word).replace(":8000/", f":{self.port}/") for word in map(resolved, words)]
+    def localize(self, words: list[str]) -> list[str]:
+        replaced = {"0.0.0.0": "127.0.0.1", "8000": str(self.port)}
+        return [replaced.get(word, word).replace(":8000/", f":{self.port}/") for word in map(interpolate, words)]
 
     def start(self, service: str) -> None:
         with self.log(service).open("wb") as log:
             self.processes[service] = subprocess.Popen(
-                self.here(COMPOSE[service]["command"]),
+                self.localize(COMPOSE[service]["command"]),
                 env=self.environment(service),
                 cwd=ROOT,
                 stdout=log,
@@ -124,17 +124,17 @@ class Production:
             )
 
     def run(self, service: str, words: list[str]) -> str:
-        """What `docker compose exec` would do; its output."""
-        done = subprocess.run(
-            self.here(words),
+        """Run a command as `docker compose exec` does and return its output."""
+        result = subprocess.run(
+            self.localize(words),
             env=self.environment(service),
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
-        assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
-        return done.stdout
+        assert result.returncode == 0, f"{' '.join(words)}: {result.stdout}{result.stderr}"
+        return result.stdout
 
     def manage(self, *words: str) -> str:
         return self.run("worker", ["python", "manage.py", *words])
@@ -143,7 +143,7 @@ class Production:
         return json.loads(self.manage("shell", "--verbosity", "0", "--command", code).splitlines()[-1])
 
     def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-        """Over a connection of its own, so that any web process may answer."""
+        """Send a GET request over a new connection, so that any web process may answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()})
@@ -153,48 +153,48 @@ class Production:
             connection.close()
 
     def get_as_proxy(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-        """As it arrives from the proxy that ends HTTPS."""
+        """Send a GET request as the proxy that terminates HTTPS does."""
         key = f"Api-Key {self.key}"
         return self.get(path, Host=HOST, X_Forwarded_Proto="https", Authorization=key, **headers)
 
-    def ready(self) -> dict[int, dict[str, Any]]:
-        """What each web process says of itself, once all have been heard."""
-        heard: dict[int, dict[str, Any]] = {}
-        workers = int(resolved(COMPOSE["web"]["command"][COMPOSE["web"]["command"].index("--workers") + 1]))
+    def wait_until_ready(self) -> dict[int, dict[str, Any]]:
+        """Wait until every web process has answered, and return its readiness by process id."""
+        answers: dict[int, dict[str, Any]] = {}
+        workers = int(interpolate(COMPOSE["web"]["command"][COMPOSE["web"]["command"].index("--workers") + 1]))
 
-        def all_heard() -> bool:
+        def all_have_answered() -> bool:
             try:
                 status, _, body = self.get("/health/ready")
             except OSError:
                 return False
             assert status == 200, body
             answer = json.loads(body)
-            heard[answer.pop("pid")] = answer
-            return len(heard) == workers
+            answers[answer.pop("pid")] = answer
+            return len(answers) == workers
 
-        self.wait(all_heard, f"{workers} web processes to answer")
-        return heard
+        self.wait(all_have_answered, f"{workers} web processes to answer")
+        return answers
 
-    def versions(self) -> dict[int, str]:
-        return {pid: answer["model_version"] for pid, answer in self.ready().items()}
+    def served_versions(self) -> dict[int, str]:
+        return {pid: answer["model_version"] for pid, answer in self.wait_until_ready().items()}
 
-    def published(self) -> str | None:
+    def published_version(self) -> str | None:
         pointer = self.folder / "models" / "current.json"
         return json.loads(pointer.read_bytes())["version"] if pointer.exists() else None
 
     def published_at(self) -> float:
         return (self.folder / "models" / "current.json").stat().st_mtime
 
-    def pools_versions(self) -> dict[int, list[str]]:
-        """The versions that the worker's processes have taken into service, in order."""
-        taken: dict[int, list[str]] = {}
+    def worker_versions(self) -> dict[int, list[str]]:
+        """Return the versions that each process of the worker has loaded, in order."""
+        versions: dict[int, list[str]] = {}
         for pid, version in IN_SERVICE.findall(self.log("worker").read_text()):
-            taken.setdefault(int(pid), []).append(version)
-        return taken
+            versions.setdefault(int(pid), []).append(version)
+        return versions
 
-    def wait(self, holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
+    def wait(self, condition: Callable[[], Any], what: str, seconds: float = TIMEOUT) -> None:
         deadline = time.monotonic() + seconds
-        while not holds():
+        while not condition():
             for service, process in self.processes.items():
                 assert process.poll() is None, f"{service} ended with {process.returncode}"
             assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
@@ -219,7 +219,7 @@ class Production:
 
 @pytest.fixture(scope="module")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
-    """Migrated, started, filled, trained by the worker; every web process has the version."""
+    """Start every service, import plays and train; every web process serves the version that the trainer published."""
     host = Production(
         folder=tmp_path_factory.mktemp("production"),
         database_url=create_database(os.environ["DATABASE_URL"], f"production_{uuid.uuid4().hex[:12]}"),
@@ -238,25 +238,25 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
 
 def set_up(host: Production) -> None:
     host.run("migrate", COMPOSE["migrate"]["command"])
-    host.nightly = host.shell(LOOK)
+    host.nightly = host.shell(SCHEDULE)
     for service in SERVERS:
         host.start(service)
-    host.manage("import_plays", "--format", "csv", str(checkerboard(host.folder / "plays.csv")))
+    host.manage("import_plays", "--format", "csv", str(write_checkerboard(host.folder / "plays.csv")))
     host.key = host.manage("create_service_key", "test", "--scope", "recommend", "--scope", "metrics").split()[-1]
-    host.before_training = host.ready()
+    host.before_training = host.wait_until_ready()
     host.wait(lambda: "version_here" in host.log("worker").read_text(), "beat's task to reach the worker")
     host.listeners = host.shell(TRAIN)
-    host.wait(host.published, "the trainer to publish a version")
-    host.wait(lambda: set(host.versions().values()) == {host.published()}, "web to serve it")
+    host.wait(host.published_version, "the trainer to publish a version")
+    host.wait(lambda: set(host.served_versions().values()) == {host.published_version()}, "web to serve it")
 
 
 def played_at(listener: int, track: int) -> int:
-    """Mixed, so that the newest plays are of tracks that others played before, and a model can foresee them."""
+    """Return a time of play, in mixed order: a model can predict the newest plays from older plays of others."""
     return 1_700_000_000 + 60 * ((7 * track + 3 * listener) % SIZE)
 
 
-def checkerboard(file: Path) -> Path:
-    """Even listeners play even tracks, odd ones odd tracks, all but the one of their own number."""
+def write_checkerboard(file: Path) -> Path:
+    """Write plays: even listeners play even tracks, odd ones odd tracks, each except the track of their own number."""
     rows = [
         f"listener-{listener},track-{track},Song {track},Artist {track % 2},{played_at(listener, track)}\n"
         for listener in range(SIZE)
@@ -268,47 +268,47 @@ def checkerboard(file: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _logs_beside_a_failure(production: Production) -> Iterator[None]:
-    """pytest shows what is printed here where the test has failed."""
+def _print_logs(production: Production) -> Iterator[None]:
+    """Print the logs after each test; pytest shows them if the test failed."""
     yield
     production.print_logs()
 
 
-def test_web_is_ready_before_there_is_a_model(production: Production) -> None:
+def test_web_answers_before_there_is_a_model(production: Production) -> None:
     assert (
         list(production.before_training.values())
         == [{"status": "degraded", "problem": "no_model", "model_version": None}] * 2
     )
 
 
-def test_the_worker_trains_and_every_web_process_serves_the_version(production: Production) -> None:
-    version = production.published()
+def test_every_web_process_serves_the_version_that_the_trainer_published(production: Production) -> None:
+    version = production.published_version()
     assert version is not None
-    answers = production.ready()
-    assert answers.keys() == production.before_training.keys()  # the same processes: nobody was restarted
+    answers = production.wait_until_ready()
+    assert answers.keys() == production.before_training.keys()  # no process was restarted
     assert list(answers.values()) == [{"status": "ok", "problem": None, "model_version": version}] * 2
 
 
-def test_a_listener_is_answered_by_the_model(production: Production) -> None:
-    """Listener 4 has heard every even song but the fourth."""
+def test_a_listener_gets_personal_recommendations(production: Production) -> None:
+    """Listener 4 has played every even song except song 4."""
     path = f"/recommend/user/{production.listeners['listener-4']}/ml?limit=3"
     status, _, body = production.get_as_proxy(path)
     answer = json.loads(body)
     assert status == 200
     assert (answer["strategy"], answer["degraded"], answer["fallback_reason"]) == ("personal", False, None)
-    assert answer["model_version"] == production.published()
+    assert answer["model_version"] == production.published_version()
     assert answer["results"][0]["title"] == "Song 4"
 
 
-def test_only_probes_may_come_without_https(production: Production) -> None:
+def test_only_health_checks_are_answered_without_https(production: Production) -> None:
     status, headers, _ = production.get("/recommend/similar/1", Host=HOST)
     assert (status, headers["location"]) == (301, f"https://{HOST}/recommend/similar/1")
     assert production.get("/health/live")[0] == 200
     assert production.get("/health/live", Host="elsewhere.example.org")[0] == 400
 
 
-def test_pages_bring_their_styles(production: Production) -> None:
-    """Nobody has to collect static files."""
+def test_the_style_sheets_of_the_admin_are_served(production: Production) -> None:
+    """The deployment does not run collectstatic."""
     status, headers, page = production.get_as_proxy("/admin/login/")
     assert status == 200
     assert headers["strict-transport-security"].startswith("max-age=31536000")
@@ -318,14 +318,14 @@ def test_pages_bring_their_styles(production: Production) -> None:
     assert [production.get_as_proxy(path)[0] for path in styles] == [200] * len(styles)
 
 
-def test_metrics_are_those_of_all_web_processes(production: Production) -> None:
+def test_metrics_add_up_all_web_processes(production: Production) -> None:
     status, _, body = production.get_as_proxy("/metrics")
     assert status == 200
-    numbers = dict(re.findall(rb"^(musicrec_\w+) (\S+)$", body, re.M))
-    assert float(numbers[b"musicrec_model_loads_total"]) >= 2
+    metrics = dict(re.findall(rb"^(musicrec_\w+) (\S+)$", body, re.M))
+    assert float(metrics[b"musicrec_model_loads_total"]) >= 2
 
 
-def test_the_nightly_training_is_at_three(production: Production) -> None:
+def test_the_nightly_training_starts_at_three(production: Production) -> None:
     every_day = {"day_of_week": "*", "day_of_month": "*", "month_of_year": "*"}
     assert production.nightly == {
         "task": "recommendations.train_model",
@@ -334,7 +334,7 @@ def test_the_nightly_training_is_at_three(production: Production) -> None:
     }
 
 
-def test_beat_sends_what_is_in_the_database(production: Production) -> None:
+def test_beat_sends_the_tasks_scheduled_in_the_database(production: Production) -> None:
     assert "Sending due task Once (recommendations.version_here)" in production.log("beat").read_text()
 
 
@@ -349,22 +349,22 @@ def test_the_health_checks_pass(production: Production) -> None:
         assert "pong" in production.run(service, ["sh", "-c", command])
 
 
-def test_another_version_takes_over_in_every_process_within_seconds(production: Production) -> None:
-    before = production.versions()
+def test_every_process_swaps_to_a_new_version_within_seconds(production: Production) -> None:
+    before = production.served_versions()
     (first,) = set(before.values())
     production.manage("train_model", "--force")
-    second = production.published()
+    second = production.published_version()
     assert second != first
-    left = production.published_at() + SWAP_SECONDS - time.time()
-    production.wait(lambda: set(production.versions().values()) == {second}, "web to swap", left)
-    assert production.versions().keys() == before.keys()
+    remaining = production.published_at() + SWAP_SECONDS - time.time()
+    production.wait(lambda: set(production.served_versions().values()) == {second}, "web to swap", remaining)
+    assert production.served_versions().keys() == before.keys()
     production.wait(
-        lambda: list(production.pools_versions().values()) == [[first, second]], "the worker's pool to swap", left
+        lambda: list(production.worker_versions().values()) == [[first, second]], "the worker's pool to swap", remaining
     )
 
 
-def test_everything_stops_when_told_to(production: Production) -> None:
-    """`docker compose stop`, with nothing to do."""
+def test_every_service_stops_on_sigterm(production: Production) -> None:
+    """Stop idle services as `docker compose stop` does."""
     for process in production.processes.values():
         process.terminate()
     assert {name: process.wait(10) for name, process in production.processes.items()} == dict.fromkeys(SERVERS, 0)

@@ -1,4 +1,4 @@
-"""Two processes serving under load while versions are published twenty times: no failed request, no mixed answer."""
+"""Two processes serve under load while versions are published twenty times."""
 
 import threading
 import time
@@ -15,8 +15,8 @@ PUBLICATIONS = 20
 CLIENTS = 4
 SWAP_SECONDS = 5
 
-# Versions whose scores are far apart: the factors of each are those of the first, times its number. An answer mixed of
-# two versions would have scores that are no version's.
+# The factors of version n are those of the first version times n, so that the scores of the versions are far apart. The
+# scores of an answer that mixes two versions would fit neither.
 SCALED_VERSIONS = """
 from dataclasses import replace
 from engine.bundle.model_bundle import assemble_bundle
@@ -40,7 +40,7 @@ for number in range({publications}):
 """
 
 
-def test_no_failed_request_and_no_mixed_answer(tmp_path: Any) -> None:
+def test_no_request_fails_and_no_answer_mixes_versions(tmp_path: Any) -> None:
     stack = new_stack(tmp_path, MUSICREC_FACTORS="2")
     stack.manage("import_plays", str(write_checkerboard_csv(stack.var)), "--format", "csv")
     stack.manage("train_model")
@@ -52,25 +52,25 @@ def test_no_failed_request_and_no_mixed_answer(tmp_path: Any) -> None:
         unscaled = [r["score"] for r in stack.request(path, auth=key).body["results"]]
         seen, failures, stop = Counter[str](), list[Any](), threading.Event()
 
-        def listen() -> None:
+        def send_requests() -> None:
             while not stop.is_set():
                 try:
                     answer = stack.request(path, auth=key)
                     version = answer.body["model_version"]
                     factor = int(version.removeprefix("scaled-")) if version.startswith("scaled-") else 1
                     scores = [r["score"] for r in answer.body["results"]]
-                    whole = scores == pytest.approx([s * factor for s in unscaled], abs=1e-5)
-                    if answer.status != 200 or answer.body["degraded"] or not whole:
+                    consistent = scores == pytest.approx([s * factor for s in unscaled], abs=1e-5)
+                    if answer.status != 200 or answer.body["degraded"] or not consistent:
                         failures.append(answer)
                     seen[version] += 1
                 except Exception as error:
                     failures.append(error)
 
-        clients = [threading.Thread(target=listen) for _ in range(CLIENTS)]
+        clients = [threading.Thread(target=send_requests) for _ in range(CLIENTS)]
         for client in clients:
             client.start()
         stack.run_python(PUBLISH.format(publications=PUBLICATIONS))
-        _every_process_serves(stack, f"scaled-{(PUBLICATIONS - 1) % 4 + 1}")
+        _wait_until_every_process_serves(stack, f"scaled-{(PUBLICATIONS - 1) % 4 + 1}")
         stop.set()
         for client in clients:
             client.join()
@@ -79,8 +79,8 @@ def test_no_failed_request_and_no_mixed_answer(tmp_path: Any) -> None:
     assert seen.total() > 100
 
 
-def _every_process_serves(stack: Stack, version: str) -> None:
-    """Both web processes, within seconds of the last publication."""
+def _wait_until_every_process_serves(stack: Stack, version: str) -> None:
+    """Wait until both web processes serve the version, for a few seconds at most."""
     deadline = time.monotonic() + SWAP_SECONDS
     served: dict[int, str] = {}
     while time.monotonic() < deadline:

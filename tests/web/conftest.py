@@ -11,28 +11,28 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.stack import PASSWORD, Stack, new_stack
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-# The second line stops requests to the vendor, which without a network would be repeated many times a second.
+# The flags of the second line stop requests to the vendor, which are repeated many times a second without a network.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 FILL_DATABASE = f"""
 from access.models import User
 from tests.web import test_engagement_page, test_quality_pages
 User.objects.create_superuser('operator', password='{PASSWORD}')
-test_engagement_page.fill()
-test_quality_pages.fill()
+test_engagement_page.create_engagement()
+test_quality_pages.create_versions()
 """
 
 
 @pytest.fixture(scope="session")
 def admin_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """An installation with three weeks of engagement and a month of model versions, and an operator."""
-    installed = new_stack(tmp_path_factory.mktemp("admin"))
-    installed.run_python(FILL_DATABASE)
-    with installed.run_servers(single_process=True):
-        yield installed
+    """Run an installation with three weeks of engagement, a month of model versions, and an operator."""
+    stack = new_stack(tmp_path_factory.mktemp("admin"))
+    stack.run_python(FILL_DATABASE)
+    with stack.run_servers(single_process=True):
+        yield stack
 
 
-def installed_browser() -> str | None:
+def find_browser() -> str | None:
     mac = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
     candidates = (os.environ.get("CHROMIUM"), *map(shutil.which, BROWSERS), mac if Path(mac).exists() else None)
     return next((path for path in candidates if path), None)
@@ -40,7 +40,7 @@ def installed_browser() -> str | None:
 
 @pytest.fixture(scope="module")  # its event loop must not outlive the module, where other tests run their own
 def browser() -> Iterator[Browser]:
-    path = installed_browser()
+    path = find_browser()
     if path is None:
         assert "MUSICREC_REQUIRE_BROWSER" not in os.environ, "no Chromium found"
         pytest.skip("no Chromium or Chrome found; install one, or name it in CHROMIUM")

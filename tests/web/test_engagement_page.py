@@ -1,4 +1,4 @@
-"""The admin's page about engagement in a headless browser."""
+"""The engagement page of the admin in a headless browser."""
 
 import random
 import uuid
@@ -19,38 +19,48 @@ from tests.stack import PASSWORD, Stack
 pytestmark = pytest.mark.one_stack
 
 
-def fill(days: int = 21, listeners: int = 40) -> None:
-    """Record evenings with three strategies, of which `personal` improves every day; the oldest days have two."""
+def create_engagement(days: int = 21, listeners: int = 40) -> None:
+    """Create slates and interactions of three strategies: `personal` improves daily, `early` is missing at first."""
     chance, now = random.Random(3), timezone.now()
     tracks = [t.pk for t in CatalogueFactory().tracks(20)]
     users = User.objects.bulk_create(User(username=f"u{n}") for n in range(listeners))
-    for back in range(1, days):
-        at = now - timedelta(days=back)
+    for days_ago in range(1, days):
+        at = now - timedelta(days=days_ago)
         for user in users:
             if chance.random() < 0.6:
-                strategy = chance.choice(["personal", "popular", "early"][: 3 if back < 12 else 2])
-                _evening(chance, user, strategy, tracks, at, 0.5 - back / 60 if strategy == "personal" else 0.15)
+                strategy = chance.choice(["personal", "popular", "early"][: 3 if days_ago < 12 else 2])
+                _create_slate(
+                    chance, user, strategy, tracks, at, 0.5 - days_ago / 60 if strategy == "personal" else 0.15
+                )
     roll_up(days)
 
 
-def _evening(chance: random.Random, user: User, strategy: str, tracks: list[int], at: object, keen: float) -> None:
+def _create_slate(
+    chance: random.Random, user: User, strategy: str, tracks: list[int], at: object, click_rate: float
+) -> None:
     shown = chance.sample(tracks, 10)
     placement = chance.choice(["home", "radio", ""])
     slate = Slate.objects.create(
         id=uuid.uuid4(), user=user, strategy=strategy, placement=placement, track_ids=shown, shown_at=at
     )
-    its = {"user": user, "recommendation_id": slate.pk}
+    columns = {"user": user, "recommendation_id": slate.pk}
     for track in shown:
-        if chance.random() < keen:
-            Exposure.objects.create(**its, track_id=track, kind="click", occurred_at=at)
-            done = chance.random() < 0.3 + keen
+        if chance.random() < click_rate:
+            Exposure.objects.create(**columns, track_id=track, kind="click", occurred_at=at)
+            completed = chance.random() < 0.3 + click_rate
             Interaction.objects.create(
-                **its, track_id=track, played_at=at, source="api", is_completed=done, is_skip=not done, ms_played=90_000
+                **columns,
+                track_id=track,
+                played_at=at,
+                source="api",
+                is_completed=completed,
+                is_skip=not completed,
+                ms_played=90_000,
             )
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_rates_are_drawn_by_what_is_told_apart(
+def test_rates_are_charted_by_strategy_and_by_placement(
     browser: Browser, admin_stack: Stack, theme: str, tmp_path: Path
 ) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 1500}, color_scheme=theme)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The listener page in a real headless browser."""
+"""The listener page in a headless browser."""
 
 from collections.abc import Iterator
 
@@ -26,14 +26,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def page(browser: Browser, stack: Stack) -> Iterator[Page]:
-    """A phone; it fails the test when the page's own scripts fail or its security policy is broken."""
+    """Return a page of a phone's size; the test fails on script errors and violations of the security policy."""
     phone = browser.new_page(base_url=stack.base, viewport={"width": 390, "height": 844})
-    faults: list[str] = []
-    phone.on("pageerror", lambda error: faults.append(str(error)))
-    phone.on("console", lambda m: faults.append(m.text) if "Content Security Policy" in m.text else None)
+    errors: list[str] = []
+    phone.on("pageerror", lambda error: errors.append(str(error)))
+    phone.on("console", lambda m: errors.append(m.text) if "Content Security Policy" in m.text else None)
     yield phone
     phone.close()
-    assert faults == []
+    assert errors == []
 
 
 def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
@@ -43,7 +43,7 @@ def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-def test_sign_in_and_see_what_to_hear_next(page: Page) -> None:
+def test_after_sign_in_the_page_shows_explained_picks(page: Page) -> None:
     sign_in(page, "ann")
     expect(page.get_by_role("heading", name="AI Picks for You", level=1)).to_be_visible()
     expect(page.locator(".basis")).to_have_text("From what you have been playing")
@@ -52,7 +52,7 @@ def test_sign_in_and_see_what_to_hear_next(page: Page) -> None:
     expect(picks.first.get_by_text("Because you played")).to_be_visible()
 
 
-def test_a_wrong_password_says_so(page: Page) -> None:
+def test_a_wrong_password_shows_an_error(page: Page) -> None:
     sign_in(page, "ann", "wrong")
     expect(page.get_by_role("alert")).to_contain_text("No active account found")
     expect(page.get_by_label("Username")).to_have_value("ann")
@@ -80,18 +80,18 @@ def test_a_track_has_a_page_with_similar_tracks(page: Page) -> None:
     expect(page.get_by_role("heading", name="AI Picks for You", level=1)).to_be_visible()
 
 
-def test_a_newcomer_is_told_that_it_is_what_is_popular(page: Page) -> None:
+def test_a_new_listener_sees_that_the_picks_are_popular_tracks(page: Page) -> None:
     sign_in(page, "newcomer")
     expect(page.get_by_text("Popular right now")).to_be_visible()
 
 
-def test_while_loading_it_says_it_is_busy(page: Page) -> None:
-    page.route("**/recommend/**", lambda route: None)  # never answered
+def test_the_page_is_marked_busy_while_loading(page: Page) -> None:
+    page.route("**/recommend/**", lambda route: None)  # the request stays unanswered
     sign_in(page, "ann")
     expect(page.locator("main [aria-busy=true]").first).to_be_visible()
 
 
-def test_nothing_to_show_is_a_sentence(page: Page) -> None:
+def test_without_results_the_page_says_so(page: Page) -> None:
     empty = {"recommendation_id": "x", "strategy": "none", "model_version": None, "fallback_reason": None}
     empty |= {"generated_at": "2026-01-01T00:00:00Z", "degraded": False, "results": []}
     page.route("**/recommend/**", lambda route: route.fulfill(json=empty))
@@ -99,7 +99,7 @@ def test_nothing_to_show_is_a_sentence(page: Page) -> None:
     expect(page.get_by_text("Nothing here yet")).to_be_visible()
 
 
-def test_a_failure_names_the_fault_and_can_be_tried_again(page: Page) -> None:
+def test_a_failure_shows_the_detail_and_can_be_retried(page: Page) -> None:
     problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": "the database is away"}
     page.route(
         "**/recommend/**",
@@ -116,7 +116,7 @@ def test_a_failure_names_the_fault_and_can_be_tried_again(page: Page) -> None:
     expect(page.get_by_role("list", name="AI Picks for You")).to_be_visible()
 
 
-def test_an_ended_session_leads_back_to_the_sign_in(page: Page) -> None:
+def test_an_expired_session_leads_back_to_the_sign_in_form(page: Page) -> None:
     sign_in(page, "ann")
     expect(page.get_by_role("list", name="AI Picks for You")).to_be_visible()
     page.evaluate(
@@ -127,14 +127,14 @@ def test_an_ended_session_leads_back_to_the_sign_in(page: Page) -> None:
     expect(page.get_by_text("Your session has ended. Sign in again.")).to_be_visible()
 
 
-def test_an_unknown_track_says_so(page: Page) -> None:
+def test_an_unknown_track_shows_an_error(page: Page) -> None:
     sign_in(page, "ann")
     expect(page.get_by_role("list", name="AI Picks for You")).to_be_visible()
     page.goto("/#/track/999999")
     expect(page.get_by_role("alert")).to_contain_text("no such track")
 
 
-def test_the_operator_trains_and_rolls_back_in_the_admin(page: Page) -> None:
+def test_the_operator_can_train_and_roll_back_in_the_admin(page: Page) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto("/admin/")
     page.locator("#id_username").fill("operator")

@@ -1,4 +1,4 @@
-"""The content security policies in a headless browser: they allow all that the pages need."""
+"""The content security policies allow everything that the pages need, checked in a headless browser."""
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -10,10 +10,12 @@ ADMIN_PATHS = ["access/user/", "access/user/1/change/", "access/servicekey/", "a
 ADMIN_PATHS += ["admin/logentry/", "recommendations/alarm/"]
 
 
-def test_the_docs_and_the_admin_work_under_their_policies(browser: Browser, admin_stack: Stack) -> None:
-    page, faults = browser.new_page(base_url=admin_stack.base), []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+def test_the_api_docs_and_the_admin_work_under_their_content_security_policies(
+    browser: Browser, admin_stack: Stack
+) -> None:
+    page, errors = browser.new_page(base_url=admin_stack.base), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.goto("/schema/docs")
     expect(page.locator(".opblock").first).to_be_visible(timeout=15_000)
     page.goto("/admin/")
@@ -26,4 +28,4 @@ def test_the_docs_and_the_admin_work_under_their_policies(browser: Browser, admi
         assert response is not None
         assert response.status == 200, path
     page.close()
-    assert faults == []
+    assert errors == []

@@ -12,9 +12,9 @@ from tests.recommendations.admin.test_quality_pages import (
     FIRST_NIGHT,
     LIST,
     NO_REPORT,
+    create_version,
     put_into_service,
     report,
-    version,
     write_files,
 )
 from tests.stack import PASSWORD, Stack
@@ -35,8 +35,10 @@ GENRES = [
     "punk",
     "dub",
 ]
-# What Chart.js has drawn: whether all charts, where a version's point is, the tooltip, and the highlighted points.
-DRAWN = """() => [...document.querySelectorAll(".quality-chart canvas")].every((canvas) => Chart.getChart(canvas))"""
+# Scripts that ask Chart.js: whether all charts are drawn, where a version's point is, its tooltip, the active points.
+CHARTS_DRAWN = (
+    """() => [...document.querySelectorAll(".quality-chart canvas")].every((canvas) => Chart.getChart(canvas))"""
+)
 POINT = """index => {
     const { x, y } = Chart.getChart(document.querySelector(".chart-quality canvas")).getDatasetMeta(0).data[index];
     return { x, y };
@@ -45,31 +47,31 @@ TOOLTIP = """() => {
     const { title, footer } = Chart.getChart(document.querySelector(".chart-quality canvas")).tooltip;
     return [...title, ...footer];
 }"""
-HIGHLIGHTED = """() => [...document.querySelectorAll(".quality-chart canvas")]
+ACTIVE_POINTS = """() => [...document.querySelectorAll(".quality-chart canvas")]
     .map((canvas) => Chart.getChart(canvas).getActiveElements()[0]?.index)"""
 WORDS = ["Harbour", "Silver", "Night", "Paper", "Salt", "Glass", "Morning", "Electric", "Hollow", "Winter", "Golden"]
 
 
-def fill(nights: int = 24, tracks: int = 600) -> None:
+def create_versions(nights: int = 24, tracks: int = 600) -> None:
     """Create a month of versions: the last was held back, the one before serves, and these two have files."""
-    ids, chance = catalogue(tracks), random.Random(5)
+    track_ids, chance = create_tracks(tracks), random.Random(5)
     serving, quality = "", 0.2
     for night in range(nights):
         held_back = night in (6, 15, nights - 1)
         before, quality = quality, quality + chance.uniform(-0.003, 0.006) + (0.03 if night == 14 else 0)
         ndcg = quality - 0.045 if held_back else quality
-        found = report(ndcg, before, serving) if night else NO_REPORT
+        night_report = report(ndcg, before, serving) if night else NO_REPORT
         reason = f"NDCG@10 {ndcg:.4f} is worse than {before:.4f} in service by more than the margin of 10%"
         gate = {"gate": "held_back", "gate_reason": reason} if held_back else {"published_at": FIRST_NIGHT}
-        made = version(night, found, **gate)
-        serving = serving if held_back else made.version
+        artifact = create_version(night, night_report, **gate)
+        serving = serving if held_back else artifact.version
     in_service = ModelArtifact.objects.get(version=serving)
-    for artifact in (in_service, made):
-        write_files(artifact, ids, factors=24, tastes=len(GENRES))
+    for with_files in (in_service, artifact):
+        write_files(with_files, track_ids, factors=24, tastes=len(GENRES))
     put_into_service(in_service)
 
 
-def catalogue(tracks: int) -> list[int]:
+def create_tracks(tracks: int) -> list[int]:
     """Create tracks whose genres take turns, as the tastes of `write_files` do; one in ten has no genre.
 
     Returns:
@@ -78,46 +80,47 @@ def catalogue(tracks: int) -> list[int]:
     chance = random.Random(1)
     artists = Artist.objects.bulk_create(Artist(name=f"The {a} {b}s") for a in WORDS for b in WORDS)
     titles = [f"{chance.choice(WORDS)} {chance.choice(WORDS)}" for _ in range(tracks)]
-    made = Track.objects.bulk_create(Track(title=title, artist=chance.choice(artists)) for title in titles)
+    created = Track.objects.bulk_create(Track(title=title, artist=chance.choice(artists)) for title in titles)
     tags = Tag.objects.bulk_create(Tag(name=name, kind="genre") for name in GENRES)
     TrackTag.objects.bulk_create(
-        TrackTag(track=track, tag=tags[n % len(tags)]) for n, track in enumerate(made) if chance.random() < 0.9
+        TrackTag(track=track, tag=tags[n % len(tags)]) for n, track in enumerate(created) if chance.random() < 0.9
     )
-    return [track.pk for track in made]
+    return [track.pk for track in created]
 
 
 @pytest.fixture(params=["light", "dark"])
 def page(request: pytest.FixtureRequest, browser: Browser, admin_stack: Stack) -> Iterator[Page]:
-    """A page with the operator signed in; the test fails on script errors and on requests to other hosts."""
-    desk = browser.new_page(
+    """Return a page with the operator signed in; the test fails on script errors and on requests to other hosts."""
+    desktop = browser.new_page(
         base_url=admin_stack.base, viewport={"width": 1400, "height": 900}, color_scheme=request.param
     )
-    faults: list[str] = []
-    desk.on("pageerror", lambda error: faults.append(str(error)))
-    desk.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    desk.on(
-        "request", lambda asked: None if asked.url.startswith((admin_stack.base, "data:")) else faults.append(asked.url)
+    errors: list[str] = []
+    desktop.on("pageerror", lambda error: errors.append(str(error)))
+    desktop.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    desktop.on(
+        "request",
+        lambda request: None if request.url.startswith((admin_stack.base, "data:")) else errors.append(request.url),
     )
-    desk.goto("/admin/")
-    desk.locator("#id_username").fill("operator")
-    desk.locator("#id_password").fill(PASSWORD)
-    desk.get_by_role("button", name="Log in").click()
-    expect(desk.locator("#nav-sidebar-apps")).to_be_visible()
-    yield desk
-    desk.close()
-    assert faults == []
+    desktop.goto("/admin/")
+    desktop.locator("#id_username").fill("operator")
+    desktop.locator("#id_password").fill(PASSWORD)
+    desktop.get_by_role("button", name="Log in").click()
+    expect(desktop.locator("#nav-sidebar-apps")).to_be_visible()
+    yield desktop
+    desktop.close()
+    assert errors == []
 
 
-def test_the_operator_follows_quality_to_a_version_and_its_map(page: Page, tmp_path: Path) -> None:
+def test_the_charts_lead_to_a_version_and_to_its_map(page: Page, tmp_path: Path) -> None:
     page.goto(LIST)
     page.get_by_role("link", name="Quality over time").click()
     chart = page.locator(".chart-quality canvas")
-    page.wait_for_function(DRAWN)
+    page.wait_for_function(CHARTS_DRAWN)
     point = page.evaluate(POINT, 14)
     chart.hover(position=point)
     title, *lines = page.evaluate(TOOLTIP)
     assert lines[0] == "Published before · trained 2026-03-15 03:00"
-    assert page.evaluate(HIGHLIGHTED) == [14] * 5
+    assert page.evaluate(ACTIVE_POINTS) == [14] * 5
     page.screenshot(path=tmp_path / "history.png")
     name = title
     chart.click(position=point)
@@ -130,7 +133,7 @@ def test_the_operator_follows_quality_to_a_version_and_its_map(page: Page, tmp_p
     expect(page.get_by_text("The files of this version cannot be read")).to_be_visible()
 
 
-def test_the_map_of_tracks_can_be_looked_around_in(page: Page, tmp_path: Path) -> None:
+def test_the_map_of_tracks_can_be_searched_zoomed_and_filtered(page: Page, tmp_path: Path) -> None:
     page.goto(LIST)
     page.locator("#result_list tbody th a").nth(1).click()
     page.get_by_role("link", name="Map of tracks").click()
@@ -145,12 +148,12 @@ def test_the_map_of_tracks_can_be_looked_around_in(page: Page, tmp_path: Path) -
     tag = page.locator(".map-tags button").first
     tag.click()
     expect(tag).to_have_attribute("aria-pressed", "true")
-    expect(hovered(page)).to_contain_text(f"{tag.locator('span').inner_text()} · ")
+    expect(hover_over_a_track(page)).to_contain_text(f"{tag.locator('span').inner_text()} · ")
     page.screenshot(path=tmp_path / "one tag.png")
 
 
-def hovered(page: Page) -> Locator:
-    """The tip of some dot, for which the pointer looks line by line."""
+def hover_over_a_track(page: Page) -> Locator:
+    """Move the pointer over the map line by line until the tooltip of a track shows, and return it."""
     box, tip = page.locator("#map canvas").bounding_box(), page.locator("#map .tip")
     assert box is not None
     for y in range(12, int(box["height"]), 40):
@@ -161,7 +164,7 @@ def hovered(page: Page) -> Locator:
     return tip
 
 
-def test_overriding_the_gate_can_be_called_off(page: Page, tmp_path: Path) -> None:
+def test_overriding_the_gate_can_be_cancelled(page: Page, tmp_path: Path) -> None:
     page.goto(LIST)
     page.locator("#result_list tbody th a").first.click()
     page.get_by_role("button", name="Put into service").click()

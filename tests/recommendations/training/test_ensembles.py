@@ -74,14 +74,14 @@ def test_a_first_version_worse_than_most_popular_is_published_with_a_warning(
 ) -> None:
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
 
-    def judged(*args: Any, **kwargs: Any) -> Any:
-        found = original(*args, **kwargs)
+    def train_worse_than_popular(*args: Any, **kwargs: Any) -> Any:
+        candidate = original(*args, **kwargs)
         worse = {"mean": -0.2, "low": -0.3, "high": -0.1}
-        found.manifest["report"]["differences"]["most_popular"]["ndcg@10"] = worse
-        return found
+        candidate.manifest["report"]["differences"]["most_popular"]["ndcg@10"] = worse
+        return candidate
 
     original = run.train
-    monkeypatch.setattr(run, "train", judged)
+    monkeypatch.setattr(run, "train", train_worse_than_popular)
     first, second = run_training("test"), run_training("test", force=True)
     assert first.status == "Published"
     assert "worse than most popular, and published only because nothing else could serve" in first.detail
@@ -90,7 +90,7 @@ def test_a_first_version_worse_than_most_popular_is_published_with_a_warning(
     assert run_training("test", ensemble=EnsembleConfig((ComponentConfig(Popularity()),))).status == "Published"
 
 
-def test_the_algorithm_column_fits_many_families(world: CatalogueFactory, settings: Any) -> None:
+def test_the_algorithm_column_is_long_enough_for_many_families(world: CatalogueFactory, settings: Any) -> None:
     names = ("ials", "linear_autoencoder", "popularity", "item_knn", "rp3beta")
     ensemble = EnsembleConfig(tuple(ComponentConfig(FAMILIES[name]()) for name in names))
     assert run_training("test", ensemble=ensemble).status == "Published"

@@ -1,4 +1,4 @@
-"""`manage.py evaluate_model` reports on any ensemble at any time."""
+"""`manage.py evaluate_model` evaluates an ensemble without training a version for service."""
 
 import json
 from io import StringIO
@@ -28,7 +28,7 @@ def world(catalogue: CatalogueFactory, settings: Any) -> CatalogueFactory:
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> str:
-    """The path of a file with another ensemble than the one in service."""
+    """Write a file with another ensemble than the one in service and return its path."""
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps(NEIGHBOURS.to_dict()))
     return str(path)
@@ -49,10 +49,10 @@ def test_the_ensemble_in_service_is_evaluated_next_to_most_popular(world: Catalo
         names
     )
     assert any(line.startswith("ndcg@10 heavy (") for line in lines)
-    measured = ModelArtifact.objects.get().manifest["report"]["models"]
+    models = ModelArtifact.objects.get().manifest["report"]["models"]
     ndcg = next(line for line in lines if line.startswith("ndcg@10 ")).split()
-    assert ndcg[-2:] == [f"{measured[name]['metrics']['ndcg@10']['mean']:.4f}" for name in ("model", "most_popular")]
-    assert f"{measured['model']['metrics']['ndcg@10']['low']:.4f} …" in " ".join(ndcg)
+    assert ndcg[-2:] == [f"{models[name]['metrics']['ndcg@10']['mean']:.4f}" for name in ("model", "most_popular")]
+    assert f"{models['model']['metrics']['ndcg@10']['low']:.4f} …" in " ".join(ndcg)
 
 
 def test_another_ensemble_is_evaluated_next_to_both_and_nothing_changes(
@@ -72,18 +72,18 @@ def test_another_ensemble_is_evaluated_next_to_both_and_nothing_changes(
 
 
 @pytest.mark.parametrize("split", ["ratio", "leave_last", "new_users"])
-def test_plays_can_be_held_out_in_other_ways(world: CatalogueFactory, split: str) -> None:
+def test_other_splits_can_be_chosen(world: CatalogueFactory, split: str) -> None:
     assert f" listeners, {split} split" in evaluate_model("--split", split, "--listeners", "0")[0]
 
 
-def test_a_version_can_be_named(world: CatalogueFactory) -> None:
+def test_the_ensemble_of_a_version_can_be_evaluated(world: CatalogueFactory) -> None:
     first = version_in_service()
     assert run_training("test", ensemble=NEIGHBOURS).status == "Published"
     assert evaluate_model(str(first))[1].split() == ["model", "in_service", "most_popular"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (["nonsense"], "nonsense: its ensemble cannot be read"),
         (["--recipe", "nowhere.json"], "--recipe: .*nowhere.json"),
@@ -95,19 +95,21 @@ def test_a_version_can_be_named(world: CatalogueFactory) -> None:
         (["version", "--recipe", "x.json"], "not allowed with"),
     ],
 )
-def test_invalid_arguments_are_named(world: CatalogueFactory, arguments: list[str], complaint: str) -> None:
-    with pytest.raises(CommandError, match=complaint):
+def test_the_message_for_invalid_arguments_names_the_argument(
+    world: CatalogueFactory, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(CommandError, match=message):
         evaluate_model(*arguments)
 
 
-def test_an_invalid_ensemble_file_is_named(world: CatalogueFactory, tmp_path: Path) -> None:
-    for content, complaint in (("[", "Expecting value"), ('{"parts": [{"family": "magic"}]}', "'magic' is not one of")):
+def test_the_message_for_an_invalid_ensemble_file_states_the_cause(world: CatalogueFactory, tmp_path: Path) -> None:
+    for content, message in (("[", "Expecting value"), ('{"parts": [{"family": "magic"}]}', "'magic' is not one of")):
         (tmp_path / "bad.json").write_text(content)
-        with pytest.raises(CommandError, match=complaint):
+        with pytest.raises(CommandError, match=message):
             evaluate_model("--recipe", str(tmp_path / "bad.json"))
 
 
 @pytest.mark.usefixtures("catalogue")
-def test_without_plays_it_fails_with_advice() -> None:
+def test_without_plays_the_command_fails_and_advises_to_import_some() -> None:
     with pytest.raises(CommandError, match="import plays first"):
         evaluate_model()

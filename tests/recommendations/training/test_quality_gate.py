@@ -1,4 +1,4 @@
-"""The gate decides which versions go into service by themselves."""
+"""The quality gate decides which new versions go into service automatically."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from recommendations.models import ModelArtifact
 from recommendations.training.quality_gate import rejection_reason, report_ndcg
 
 ZERO = (0.0, 0.0, 0.0)
-Interval = tuple[float, float, float]
+Bounds = tuple[float, float, float]
 
 
-def measured(mean: float, low: float | None = None, high: float | None = None) -> dict[str, float]:
+def interval(mean: float, low: float | None = None, high: float | None = None) -> dict[str, float]:
     return {"mean": mean, "low": mean if low is None else low, "high": mean if high is None else high}
 
 
@@ -21,17 +21,19 @@ def manifest(
     *,
     split: str = "time",
     popular: float = 0.05,
-    to_service: Interval = (-0.05, -0.06, -0.04),
-    to_popular: Interval = (0.1, 0.09, 0.11),
+    to_service: Bounds = (-0.05, -0.06, -0.04),
+    to_popular: Bounds = (0.1, 0.09, 0.11),
     algorithm: str = "ials",
 ) -> dict[str, Any]:
     """Return a manifest: without evaluation if `model` is None, and with the ensemble in service if given."""
     ndcg = {"model": model, "in_service": in_service, "most_popular": popular}
-    models = {n: {"metrics": {"ndcg@10": measured(x)}, "segments": {}} for n, x in ndcg.items() if x is not None}
-    differences = {"in_service": to_service, "most_popular": to_popular}
-    found = {n: {"ndcg@10": measured(*differences[n])} for n in models if n != "model"}
-    judged = {"models": models, "differences": found} if model is not None else {"models": {}, "differences": {}}
-    return {"algorithm": algorithm, "report": {"split": split, "holdout": 0.2, "listeners": len(models)} | judged}
+    models = {n: {"metrics": {"ndcg@10": interval(x)}, "segments": {}} for n, x in ndcg.items() if x is not None}
+    intervals = {"in_service": to_service, "most_popular": to_popular}
+    differences = {n: {"ndcg@10": interval(*intervals[n])} for n in models if n != "model"}
+    evaluation = (
+        {"models": models, "differences": differences} if model is not None else {"models": {}, "differences": {}}
+    )
+    return {"algorithm": algorithm, "report": {"split": split, "holdout": 0.2, "listeners": len(models)} | evaluation}
 
 
 def old_manifest(ndcg: float, split: str = "time") -> dict[str, Any]:
@@ -73,8 +75,8 @@ def old_manifest(ndcg: float, split: str = "time") -> dict[str, Any]:
         pytest.param(
             old_manifest(0.17), old_manifest(0.2), "NDCG@10 0.1700 is worse than 0.2000", id="two old reports"
         ),
-        pytest.param(manifest(None), manifest(0.2), "", id="nobody to judge on"),
-        pytest.param(manifest(0.1), manifest(None), "", id="nobody to judge the other on"),
+        pytest.param(manifest(None), manifest(0.2), "", id="nothing to evaluate on"),
+        pytest.param(manifest(0.1), manifest(None), "", id="the other was not evaluated"),
         pytest.param(manifest(0.1), {}, "", id="a version without a report"),
         pytest.param(
             manifest(0.2, popular=0.25, to_popular=(-0.05, -0.08, -0.02)),
@@ -84,7 +86,10 @@ def old_manifest(ndcg: float, split: str = "time") -> dict[str, Any]:
             id="worse than popular",
         ),
         pytest.param(
-            manifest(0.2, popular=0.21, to_popular=(-0.01, -0.03, 0.01)), manifest(0.2), "", id="perhaps worse than it"
+            manifest(0.2, popular=0.21, to_popular=(-0.01, -0.03, 0.01)),
+            manifest(0.2),
+            "",
+            id="not significantly worse than popular",
         ),
         pytest.param(
             manifest(0.2, popular=0.2, to_popular=(-0.01, -0.02, -0.005), algorithm="popularity"),
@@ -94,10 +99,12 @@ def old_manifest(ndcg: float, split: str = "time") -> dict[str, Any]:
         ),
     ],
 )
-def test_the_gate(candidate: dict[str, Any], serving: dict[str, Any] | None, reason: str) -> None:
-    reason_given = rejection_reason(candidate, serving, margin=0.1)
-    assert reason_given.startswith(reason) if reason else reason_given == ""
-    assert len(reason_given) <= ModelArtifact._meta.get_field("gate_reason").max_length
+def test_the_gate_rejects_clearly_worse_versions_with_a_reason(
+    candidate: dict[str, Any], serving: dict[str, Any] | None, reason: str
+) -> None:
+    rejection = rejection_reason(candidate, serving, margin=0.1)
+    assert rejection.startswith(reason) if reason else rejection == ""
+    assert len(rejection) <= ModelArtifact._meta.get_field("gate_reason").max_length
 
 
 def test_a_margin_of_one_holds_back_only_versions_worse_than_popular() -> None:
@@ -106,9 +113,9 @@ def test_a_margin_of_one_holds_back_only_versions_worse_than_popular() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "ndcg"),
+    ("stored_manifest", "ndcg"),
     [(manifest(0.3), 0.3), (old_manifest(0.2), 0.2), (manifest(None), None), ({"report": {}}, None), ({}, None)],
 )
-def test_ndcg_is_read_from_reports_of_every_release(found: dict[str, Any], ndcg: float) -> None:
-    assert ModelArtifact(manifest=found).ndcg == ndcg
-    assert report_ndcg(found.get("report", {})) == ndcg
+def test_ndcg_is_read_from_reports_of_every_release(stored_manifest: dict[str, Any], ndcg: float) -> None:
+    assert ModelArtifact(manifest=stored_manifest).ndcg == ndcg
+    assert report_ndcg(stored_manifest.get("report", {})) == ndcg

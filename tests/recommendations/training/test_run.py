@@ -24,7 +24,7 @@ def world(catalogue: CatalogueFactory) -> CatalogueFactory:
     return catalogue
 
 
-def trained() -> str:
+def train_version() -> str:
     outcome = run_training("test", force=True)
     assert outcome.run is not None
     assert outcome.run.artifact is not None
@@ -50,7 +50,7 @@ def test_a_run_publishes_a_version_and_records_itself(world: CatalogueFactory) -
 
 
 def test_user_features_are_the_factors_of_the_version(world: CatalogueFactory) -> None:
-    version = trained()
+    version = train_version()
     bundle = version_store().load(version)
     assert UserFeatures.objects.count() == 20
     for features in UserFeatures.objects.all():
@@ -63,18 +63,18 @@ def test_user_features_are_the_factors_of_the_version(world: CatalogueFactory) -
 def test_a_listener_deleted_while_training_is_left_out(
     world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train_while_somebody_leaves(*args: Any, **kwargs: Any) -> Any:
+    def delete_a_listener_and_train(*args: Any, **kwargs: Any) -> Any:
         User.objects.first().delete()  # type: ignore[union-attr]
         return original(*args, **kwargs)
 
     original = run.train
-    monkeypatch.setattr(run, "train", train_while_somebody_leaves)
+    monkeypatch.setattr(run, "train", delete_a_listener_and_train)
     assert run_training("test").status == "Published"
     assert UserFeatures.objects.count() == 19
 
 
 def test_unchanged_plays_are_not_trained_again(world: CatalogueFactory) -> None:
-    version = trained()
+    version = train_version()
     outcome = run_training("test")
     assert (outcome.status, outcome.detail) == ("Unchanged", f"nothing new since version {version}")
     assert ModelArtifact.objects.count() == 1
@@ -83,13 +83,13 @@ def test_unchanged_plays_are_not_trained_again(world: CatalogueFactory) -> None:
 
 
 def test_changed_settings_train_again(world: CatalogueFactory, settings: Any) -> None:
-    trained()
+    train_version()
     settings.MUSICREC = settings.MUSICREC | {"FACTORS": 3, "GATE_MARGIN": 1}
     assert run_training("test").status == "Published"
 
 
 def test_a_damaged_version_in_service_is_replaced(world: CatalogueFactory) -> None:
-    version = trained()
+    version = train_version()
     (version_store().folder(version) / "model.npz").write_bytes(b"gone")
     assert run_training("test").status == "Published"
     assert version_in_service() != version
@@ -97,7 +97,7 @@ def test_a_damaged_version_in_service_is_replaced(world: CatalogueFactory) -> No
 
 @pytest.mark.parametrize("content", ["", "{}", '{"version": "../../etc", "previous": null}'])
 def test_a_damaged_pointer_is_replaced_by_the_next_run(world: CatalogueFactory, content: str) -> None:
-    trained()
+    train_version()
     (version_store().root / "current.json").write_text(content)
     assert version_in_service() is None
     assert run_training("test").status == "Published"
@@ -107,10 +107,10 @@ def test_a_damaged_pointer_is_replaced_by_the_next_run(world: CatalogueFactory, 
 def test_a_failing_family_is_replaced_by_svd_and_reported(
     world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*args: object, **kwargs: object) -> FittedModel:
+    def fail(*args: object, **kwargs: object) -> FittedModel:
         raise RuntimeError("no BLAS today")
 
-    monkeypatch.setattr(IALS, "fit", broken)
+    monkeypatch.setattr(IALS, "fit", fail)
     outcome = run_training("test")
     artifact = ModelArtifact.objects.get()
     assert (outcome.status, artifact.algorithm) == ("Published", "svd")
@@ -118,7 +118,7 @@ def test_a_failing_family_is_replaced_by_svd_and_reported(
     assert "ials could not run" in outcome.detail
 
 
-def test_without_plays_it_fails_with_a_row_an_alarm_and_advice(catalogue: CatalogueFactory) -> None:
+def test_without_plays_a_run_fails_with_a_row_an_alarm_and_advice(catalogue: CatalogueFactory) -> None:
     catalogue.tracks(3)
     outcome = run_training("test")
     assert outcome.status == "Failed"
@@ -127,10 +127,10 @@ def test_without_plays_it_fails_with_a_row_an_alarm_and_advice(catalogue: Catalo
     assert Alarm.objects.get().kind == "training_failed"
     with pytest.raises(CommandError, match="import plays first"):
         call_command("train_model")
-    assert Alarm.objects.get().count == 2  # counted up, not a second row
+    assert Alarm.objects.get().count == 2  # the alarm is counted, not repeated
 
 
-def test_success_resolves_the_alarm(catalogue: CatalogueFactory) -> None:
+def test_a_successful_run_resolves_the_alarm(catalogue: CatalogueFactory) -> None:
     run_training("test")
     catalogue.checkerboard()
     run_training("test")
@@ -138,16 +138,16 @@ def test_success_resolves_the_alarm(catalogue: CatalogueFactory) -> None:
 
 
 def test_a_second_concurrent_run_does_nothing(world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    inner: list[str] = []
+    inner_results: list[str] = []
 
     def train_twice(*args: Any, **kwargs: Any) -> Any:
-        inner.append(str(run_training("other")))
+        inner_results.append(str(run_training("other")))
         return original(*args, **kwargs)
 
     original = run.train
     monkeypatch.setattr(run, "train", train_twice)
     assert run_training("test").status == "Published"
-    assert inner == ["Already running: another training run has not finished"]
+    assert inner_results == ["Already running: another training run has not finished"]
     assert TrainingRun.objects.count() == 1
 
 
@@ -157,18 +157,18 @@ def test_the_task_runs_training(world: CatalogueFactory) -> None:
 
 
 @pytest.mark.parametrize(
-    "perfect",
+    "perfect_report",
     [
         {"models": {"model": {"metrics": {"ndcg@10": {"mean": 1.0, "low": 0.9, "high": 1.0}}, "segments": {}}}},
         {"model": {"ndcg@10": 1.0, "recall@10": 1.0}},  # as the first release wrote it
     ],
 )
 def test_a_worse_version_is_held_back_and_can_be_published_by_hand(
-    world: CatalogueFactory, perfect: dict[str, Any]
+    world: CatalogueFactory, perfect_report: dict[str, Any]
 ) -> None:
-    first = trained()
+    first = train_version()
     manifest = version_store().manifest(first)
-    better = manifest | {"report": {"split": manifest["report"]["split"]} | perfect}
+    better = manifest | {"report": {"split": manifest["report"]["split"]} | perfect_report}
     (version_store().folder(first) / "manifest.json").write_text(json.dumps(better))
     outcome = run_training("test", force=True)
     held_back = ModelArtifact.objects.latest("created_at")
@@ -185,16 +185,16 @@ def test_old_versions_are_pruned_but_not_the_current_and_the_previous_one(
     world: CatalogueFactory, settings: Any
 ) -> None:
     settings.MUSICREC = settings.MUSICREC | {"MODEL_KEEP": 2}
-    versions = [trained() for _ in range(4)]
+    versions = [train_version() for _ in range(4)]
     assert set(version_store().versions()) == set(versions[2:])
     assert [a.version for a in ModelArtifact.objects.filter(pruned_at=None).order_by("pk")] == versions[2:]
     publish(versions[2])
-    last = [trained() for _ in range(2)]
+    last = [train_version() for _ in range(2)]
     assert set(version_store().versions()) == set(last)
 
 
 def test_rolling_back_twice_returns_to_the_same_version(world: CatalogueFactory) -> None:
-    first, second = trained(), trained()
+    first, second = train_version(), train_version()
     assert roll_back() == first == version_in_service()
     assert set(UserFeatures.objects.values_list("version", flat=True)) == {first}
     assert roll_back() == second
@@ -205,7 +205,7 @@ def test_rolling_back_twice_returns_to_the_same_version(world: CatalogueFactory)
 
 
 def test_a_failed_publication_changes_nothing(world: CatalogueFactory) -> None:
-    version = trained()
+    version = train_version()
     with pytest.raises(CannotPublish, match="no version before"):
         roll_back()
     for name in ("nonsense", "../x"):
@@ -217,7 +217,7 @@ def test_a_failed_publication_changes_nothing(world: CatalogueFactory) -> None:
 
 
 def test_a_rolled_back_version_is_not_trained_again_from_the_same_plays(world: CatalogueFactory) -> None:
-    first, _second = trained(), trained()
+    first, _second = train_version(), train_version()
     roll_back()
     assert run_training("test").status == "Unchanged"
     assert version_in_service() == first
@@ -233,9 +233,9 @@ def test_a_setting_that_is_changed_back_trains_again(world: CatalogueFactory, se
 def test_failing_to_prune_does_not_undo_the_publication(
     world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stuck() -> list[str]:
+    def fail() -> list[str]:
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(run, "prune_versions", stuck)
+    monkeypatch.setattr(run, "prune_versions", fail)
     assert run_training("test").status == "Published"
     assert Alarm.objects.get().kind == "prune_failed"

@@ -1,4 +1,4 @@
-"""Tuning studies: their rows, the training that follows, and how killed ones are resumed."""
+"""Tuning studies: their rows, the training that follows, and how an interrupted study is resumed."""
 
 import uuid
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 @pytest.fixture
 def world(catalogue: CatalogueFactory, settings: Any) -> None:
-    """Listeners with tastes; a tuned recipe is far better than the settings', and the gate lets everything pass."""
+    """Create listeners with tastes: a tuned ensemble is far better than that of the settings, and passes the gate."""
     plays = taste_groups.taste_group_plays()
     tracks = catalogue.tracks(taste_groups.N_TRACKS)
     users = User.objects.bulk_create(User(username=f"listener-{n}") for n in range(taste_groups.N_LISTENERS))
@@ -62,17 +62,17 @@ def world(catalogue: CatalogueFactory, settings: Any) -> None:
 
 @pytest.fixture
 def search_result(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Replace the search by one with a given result."""
+    """Return a function that replaces the search by one with a given result."""
 
-    def finds(ensemble: EnsembleConfig, score: float = 0.99) -> None:
+    def set_result(ensemble: EnsembleConfig, score: float = 0.99) -> None:
         monkeypatch.setattr(
             tuning, "tune", lambda *args, **kwargs: TunedEnsemble(ensemble, score, (), {"rp3beta": score})
         )
 
-    return finds
+    return set_result
 
 
-def the_study() -> TuningStudy:
+def get_study() -> TuningStudy:
     return TuningStudy.objects.get()
 
 
@@ -80,7 +80,7 @@ def test_a_better_ensemble_is_trained_published_and_used_from_then_on(world: Non
     assert run_training("test").status == "Published"
     before, out = version_in_service(), StringIO()
     call_command("tune_model", "--seconds", "2", stdout=out)
-    study = the_study()
+    study = get_study()
     trials = list(study.trials.all())
     assert (study.status, study.trigger, study.split, study.budget_seconds) == ("adopted", "command", "time", 2)
     assert study.score > 1.2 * study.score_in_use
@@ -102,25 +102,25 @@ def test_a_better_ensemble_is_trained_published_and_used_from_then_on(world: Non
         == EnsembleConfig.from_dict(study.recipe)
         == EnsembleConfig.from_dict(run.artifact.manifest["config"])
     )
-    assert run_training("schedule").status == "Unchanged"  # the night uses the same recipe
+    assert run_training("schedule").status == "Unchanged"  # the next scheduled run uses the same ensemble
 
-    said = out.getvalue().splitlines()
-    assert said[0].startswith("Adopted: ")
-    assert f"NDCG@10 {study.score:.4f}" in said[0]
-    assert {line.split()[0] for line in said[1:]} == set(study.best_of)
+    output = out.getvalue().splitlines()
+    assert output[0].startswith("Adopted: ")
+    assert f"NDCG@10 {study.score:.4f}" in output[0]
+    assert {line.split()[0] for line in output[1:]} == set(study.best_of)
 
 
 def test_a_killed_study_is_resumed_with_its_trials(world: None) -> None:
     run_tuning("test", seconds=1, train_best=False)
-    killed = the_study()
+    killed = get_study()
     assert killed.status == "tried"
-    known = list(killed.trials.values_list("number", "parameters", "at"))
+    trials = list(killed.trials.values_list("number", "parameters", "at"))
     TuningStudy.objects.update(status="running", finished_at=None, score=None, recipe=None)
     outcome = run_tuning("test", seconds=50, train_best=False)
-    study = the_study()  # the same one
+    study = get_study()  # the same row
     assert outcome.study == study == killed
     assert (study.status, study.budget_seconds) == ("tried", 1)
-    assert list(study.trials.values_list("number", "parameters", "at"))[: len(known)] == known
+    assert list(study.trials.values_list("number", "parameters", "at"))[: len(trials)] == trials
     numbers = list(study.trials.values_list("number", flat=True))
     assert numbers == list(range(1, len(numbers) + 1))
     assert study.seconds >= sum(study.trials.values_list("seconds", flat=True))
@@ -138,18 +138,20 @@ def test_a_killed_study_over_other_plays_is_closed(world: None, search_result: A
 
 
 def test_the_search_does_not_see_the_plays_of_the_gate(world: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
+    search_input: dict[str, Any] = {}
 
     def tune(past: Any, future: Any, shape: Any, **options: Any) -> TunedEnsemble:
-        asked.update(pairs=len(past) + len(future), newest=future.newest.max(), oldest=future.newest.min(), past=past)
+        search_input.update(
+            pairs=len(past) + len(future), newest=future.newest.max(), oldest=future.newest.min(), past=past
+        )
         return TunedEnsemble(NEIGHBOURS, 0.9, ())
 
     monkeypatch.setattr(tuning, "tune", tune)
     run_tuning("test", train_best=False)
     held_out = split_plays(tuning.read_plays(lambda *args: None), "time", 0.2, 2009).future
-    assert asked["newest"] < held_out.time.min()
-    assert asked["past"].newest.max() < asked["oldest"]
-    assert the_study().split == "time"
+    assert search_input["newest"] < held_out.time.min()
+    assert search_input["past"].newest.max() < search_input["oldest"]
+    assert get_study().split == "time"
 
 
 @pytest.mark.parametrize("kind", ["ratio", "leave_last", "new_users"])
@@ -157,29 +159,29 @@ def test_the_search_uses_the_same_split_as_the_gate(world: None, search_result: 
     settings.MUSICREC = settings.MUSICREC | {"SPLIT": kind}
     search_result(NEIGHBOURS)
     assert run_tuning("test").status == "Adopted"
-    assert the_study().split == ("ratio" if kind == "new_users" else kind)
-    assert the_study().artifact.manifest["report"]["split"] == kind
+    assert get_study().split == ("ratio" if kind == "new_users" else kind)
+    assert get_study().artifact.manifest["report"]["split"] == kind
 
 
 def test_a_sample_has_all_plays_of_some_listeners(world: None, settings: Any) -> None:
-    everything = tuning.read_plays(lambda *args: None)
+    plays = tuning.read_plays(lambda *args: None)
     settings.MUSICREC = settings.MUSICREC | {"TUNING_PAIRS": 1000}
-    some = tuning.sample_listeners(everything, seed=1)
-    assert 900 < len(set(zip(some.user, some.track, strict=True))) <= 1000
-    assert len(some) == np.isin(everything.user, some.user).sum()
-    assert tuning.sample_listeners(everything, seed=1).fingerprint() == some.fingerprint()
-    settings.MUSICREC = settings.MUSICREC | {"TUNING_PAIRS": len(everything)}
-    repeated = Plays.concatenate([everything, everything])  # twice the plays, the same pairs
+    sample = tuning.sample_listeners(plays, seed=1)
+    assert 900 < len(set(zip(sample.user, sample.track, strict=True))) <= 1000
+    assert len(sample) == np.isin(plays.user, sample.user).sum()
+    assert tuning.sample_listeners(plays, seed=1).fingerprint() == sample.fingerprint()
+    settings.MUSICREC = settings.MUSICREC | {"TUNING_PAIRS": len(plays)}
+    repeated = Plays.concatenate([plays, plays])  # twice the plays but the same pairs
     assert len(tuning.sample_listeners(repeated, seed=1)) == len(repeated)
 
 
-@pytest.mark.parametrize("found", ["the recipe in use", "a worse one"])
-def test_nothing_better_changes_nothing(world: None, search_result: Any, found: str) -> None:
+@pytest.mark.parametrize("result", ["the ensemble in use", "a worse one"])
+def test_a_search_without_a_better_ensemble_changes_nothing(world: None, search_result: Any, result: str) -> None:
     run_training("test")
     serving = version_in_service()
-    search_result(*((ensemble_from_settings(), 0.9) if found == "the recipe in use" else (NEIGHBOURS, 0.0001)))
+    search_result(*((ensemble_from_settings(), 0.9) if result == "the ensemble in use" else (NEIGHBOURS, 0.0001)))
     outcome = run_tuning("test")
-    assert (outcome.status, the_study().status) == ("No better", "no_better")
+    assert (outcome.status, get_study().status) == ("No better", "no_better")
     assert outcome.detail.startswith("nothing better than the ensemble in use was found")
     assert (version_in_service(), TrainingRun.objects.count()) == (serving, 1)
     assert training_config().ensemble == ensemble_from_settings()
@@ -191,7 +193,7 @@ def test_an_ensemble_that_the_gate_holds_back_is_not_used(world: None, search_re
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": -99}
     search_result(NEIGHBOURS)
     outcome = run_tuning("test")
-    study = the_study()
+    study = get_study()
     assert (outcome.status, study.artifact.gate) == ("Held back", "held_back")
     assert "in service by more than the margin" in study.detail
     assert "on the same plays (difference " in study.artifact.gate_reason
@@ -201,7 +203,7 @@ def test_an_ensemble_that_the_gate_holds_back_is_not_used(world: None, search_re
 
 def test_an_ensemble_worse_than_popularity_is_held_back(world: None, search_result: Any, settings: Any) -> None:
     search_result(EnsembleConfig((ComponentConfig(Popularity()),)))
-    assert run_tuning("test").status == "Adopted"  # what is popular itself is not worse than popular
+    assert run_tuning("test").status == "Adopted"  # most popular is not worse than itself
     search_result(EnsembleConfig((ComponentConfig(IALS(factors=1, iterations=1), damping=5.0),)))
     TuningStudy.objects.update(score_in_use=0)
     outcome = run_tuning("test")
@@ -212,54 +214,54 @@ def test_an_ensemble_worse_than_popularity_is_held_back(world: None, search_resu
 def test_a_failed_search_records_the_reason_and_raises_an_alarm(
     world: None, search_result: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*args: Any, **kwargs: Any) -> TunedEnsemble:
+    def fail(*args: Any, **kwargs: Any) -> TunedEnsemble:
         raise RuntimeError("no luck today")
 
-    monkeypatch.setattr(tuning, "tune", broken)
+    monkeypatch.setattr(tuning, "tune", fail)
     with pytest.raises(CommandError, match="no luck today"):
         call_command("tune_model")
-    assert (the_study().status, Alarm.objects.get().kind) == ("failed", "tuning_failed")
-    assert "no luck today" in the_study().detail
+    assert (get_study().status, Alarm.objects.get().kind) == ("failed", "tuning_failed")
+    assert "no luck today" in get_study().detail
     search_result(NEIGHBOURS)
     run_tuning("test", train_best=False)
     assert Alarm.objects.get().resolved_at is not None
 
 
-def test_without_plays_it_fails_with_advice(catalogue: CatalogueFactory) -> None:
+def test_without_plays_a_study_fails_and_advises_to_import_some(catalogue: CatalogueFactory) -> None:
     catalogue.tracks(3)
     assert "import plays first" in run_tuning("test").detail
-    assert the_study().status == "failed"
+    assert get_study().status == "failed"
 
 
 def test_a_second_concurrent_study_does_nothing(world: None) -> None:
-    with _locked("tuning.lock"):
+    with _hold_lock("tuning.lock"):
         assert str(run_tuning("test")) == "Already running: another tuning study has not finished"
     assert TuningStudy.objects.count() == 0
 
 
-def test_it_waits_for_a_training_run_in_progress(
+def test_a_study_waits_for_a_training_run_in_progress(
     world: None, search_result: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search_result(NEIGHBOURS)
-    slept: list[float] = []
-    with _locked("training.lock") as lock:
-        monkeypatch.setattr(tuning.time, "sleep", lambda seconds: (slept.append(seconds), lock.release()))
+    sleeps: list[float] = []
+    with _hold_lock("training.lock") as lock:
+        monkeypatch.setattr(tuning.time, "sleep", lambda seconds: (sleeps.append(seconds), lock.release()))
         assert run_tuning("test").status == "Adopted"
-    assert slept == [tuning.POLL_SECONDS]
+    assert sleeps == [tuning.POLL_SECONDS]
 
 
 def test_the_task_runs_tuning_on_sundays(world: None, search_result: Any) -> None:
     search_result(NEIGHBOURS)
     assert tasks.tune_model("schedule").startswith("Adopted: rp3beta, NDCG@10 0.9900")
     weekly = import_module("recommendations.migrations.0004_weekly_tuning")
-    weekly.add(apps, None)  # again: a test that empties the tables takes what migrations put there with it
+    weekly.add(apps, None)  # a test that empties the tables deletes the rows of migrations as well
     task = PeriodicTask.objects.get(task="recommendations.tune_model")
     assert (task.name, str(task.crontab)[:11], task.enabled) == ("Weekly tuning", "30 4 * * 0 ", True)
 
 
 @contextmanager
-def _locked(name: str) -> Iterator[FileLock]:
-    """As by another process."""
+def _hold_lock(name: str) -> Iterator[FileLock]:
+    """Hold a lock as another process would."""
     version_store().root.mkdir(parents=True, exist_ok=True)
     with FileLock(version_store().root / name) as lock:
         yield lock

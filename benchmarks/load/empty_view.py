@@ -1,7 +1,8 @@
-"""A bare view of Django REST framework that gives constant bytes: what an answer costs at least, by the same server.
+"""An empty view of Django REST framework that returns constant bytes: the least that an answer can cost.
 
-In a process of its own: `musicrec`'s settings are not loaded. BODY: the file of bytes · MIDDLEWARE: "stock" for what
-`startproject` lists, "none" for none of it, and a view that looks at nobody's credentials.
+It runs in a process of its own, without the settings of `musicrec`, and reads two environment variables: BODY is the
+file to return. MIDDLEWARE is "stock" for the middlewares that `startproject` lists, or "none" for no middleware and no
+authentication.
 """
 
 import os
@@ -13,7 +14,7 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path
 
-STOCK = [
+STOCK_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -22,7 +23,7 @@ STOCK = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-stock = os.environ["MIDDLEWARE"] == "stock"
+is_stock = os.environ["MIDDLEWARE"] == "stock"
 settings.configure(
     SECRET_KEY="not a secret" * 5,
     ALLOWED_HOSTS=["*"],
@@ -31,20 +32,20 @@ settings.configure(
         *(f"django.contrib.{name}" for name in ("auth", "contenttypes", "sessions", "messages")),
         "rest_framework",
     ],
-    MIDDLEWARE=STOCK if stock else [],
+    MIDDLEWARE=STOCK_MIDDLEWARE if is_stock else [],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-    REST_FRAMEWORK={} if stock else {"DEFAULT_AUTHENTICATION_CLASSES": [], "UNAUTHENTICATED_USER": None},
+    REST_FRAMEWORK={} if is_stock else {"DEFAULT_AUTHENTICATION_CLASSES": [], "UNAUTHENTICATED_USER": None},
 )
 application = get_wsgi_application()
 
-from rest_framework.views import APIView  # noqa: E402  # it reads the settings when it is imported
+from rest_framework.views import APIView  # noqa: E402  # reads the settings when it is imported
 
-BYTES = Path(os.environ["BODY"]).read_bytes()
+CONTENT = Path(os.environ["BODY"]).read_bytes()
 
 
-class Constant(APIView):
+class ConstantView(APIView):
     def get(self, request: Any) -> HttpResponse:
-        return HttpResponse(BYTES, content_type="application/json", headers={"Content-Length": str(len(BYTES))})
+        return HttpResponse(CONTENT, content_type="application/json", headers={"Content-Length": str(len(CONTENT))})
 
 
-urlpatterns = [path(name, Constant.as_view()) for name in ("constant", "health/ready")]
+urlpatterns = [path(name, ConstantView.as_view()) for name in ("constant", "health/ready")]
