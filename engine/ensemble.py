@@ -65,7 +65,7 @@ class BlendWeights:
 
     @classmethod
     def equal(cls, components: int) -> BlendWeights:
-        """Return the same weight for each of so many components."""
+        """Return equal weights for this number of components."""
         return cls((1 / components,) * components, (1 / components,) * components)
 
     def for_listeners(self, track_counts: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -97,7 +97,9 @@ class EnsembleConfig:
         if self.weights == BlendWeights((), ()):
             object.__setattr__(self, "weights", BlendWeights.equal(len(self.components)))
         if {len(self.weights.few), len(self.weights.many)} != {len(self.components)}:
-            raise ValueError(f"weights: must be as many as there are components, {len(self.components)}")
+            raise ValueError(
+                f"weights: `few` and `many` must have one weight per component, {len(self.components)} each"
+            )
 
     @property
     def algorithm(self) -> str:
@@ -118,4 +120,6 @@ class EnsembleConfig:
             w = values["weights"]
             return cls(components, BlendWeights(tuple(w["few"]), tuple(w["many"]), int(w["boundary"])))
         except (KeyError, TypeError) as error:
-            raise ValueError(f"recipe: {error!r}") from error
+            raise ValueError(
+                f"the ensemble configuration lacks a field or has one of the wrong type: {error!r}"
+            ) from error

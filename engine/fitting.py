@@ -54,13 +54,13 @@ class ComponentScorer:
 
 @dataclass(frozen=True)
 class FittedEnsemble:
-    """An ensemble and what each of its components has learned.
+    """An ensemble with its fitted components.
 
     Attributes:
-        ensemble: the configuration that was fitted, which may have fewer components than was asked for.
-        models: of each component, without popularity damping.
+        ensemble: the configuration that was fitted, which may have fewer components than the requested one.
+        models: the fitted model of each component, without popularity damping.
         matrices: CSR float32 (users, items), the confidences that each component was fitted on.
-        fallback: why this is not the configuration that was asked for; None if it is.
+        fallback: why the requested configuration could not be fitted; None if it was.
     """
 
     ensemble: EnsembleConfig
@@ -133,6 +133,7 @@ def fit_ensemble(
         report_step(1, 1)
     reasons = "; ".join(errors) or None
     if not fitted:
+        # Not every family has factors; those that do decide their number for SVD too.
         factors = getattr(components[0].trainer, "factors", SVD().factors)
         svd = ComponentConfig(SVD(factors), components[0].confidence)
         matrix = confidence_matrix(pairs, shape, svd.confidence)

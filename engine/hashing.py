@@ -1,4 +1,4 @@
-"""Pseudo-random numbers from ids: the number of an id does not depend on which other ids there are."""
+"""Pseudo-random numbers from ids: the number of an id does not depend on the other ids."""
 
 from __future__ import annotations
 

@@ -3,9 +3,10 @@
 The public API of serving:
 
 - `recommend(bundle, query, policy)` returns a `Ranking`: its `picks`, best first, and whether they are repeats.
-- `Query` (`engine.retrieval.candidates`) says for whom: history, what to leave out, how many tracks.
-- `Policy` says how: candidate sources in order, re-rankers, weights. `POLICIES` holds the registered ones by name;
-  `register_policy` adds one. Compare policies by `name`.
+- `Query` (`engine.retrieval.candidates`) holds the listener's history, the tracks to leave out and the length of the
+  slate.
+- `Policy` holds the candidate sources in order, the re-rankers and their weights. `POLICIES` holds the registered
+  policies by name; `register_policy` adds one. Compare policies by `name`.
 - `SOURCES` (`engine.retrieval.candidates`) and `RERANKERS` (`engine.ranking.rerankers`) hold the candidate sources and
   the re-rankers by name. A `Pick` carries the name of its source; store names, never positions in a registry.
 
@@ -44,7 +45,7 @@ class Policy:
 
     Attributes:
         name: the key in `POLICIES`.
-        sources: names in `SOURCES`; each fills the places that those before it left empty.
+        sources: names in `SOURCES`; each fills the positions that the earlier ones left empty.
         may_repeat: offer the tracks of `Query.exclude` after all if there is nothing else.
         rerankers: names in `RERANKERS`, applied in this order.
         weights: numbers that the re-rankers read, by name.
@@ -120,7 +121,7 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
 
 
 def _retrieve(bundle: ModelBundle, query: Query, policy: Policy, workspace: SearchWorkspace) -> list[Pick]:
-    """Ask the sources of the policy in turn for as many candidates as are still missing."""
+    """Call the sources of the policy in order until there are enough candidates."""
     picks: list[Pick] = []
     for name in policy.sources:
         missing = query.limit * policy.candidate_factor - len(picks)

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 _MAX_COMPONENTS = 50  # passed on to t-SNE; more are noise, and cost time
 _PERPLEXITY = 30  # roughly, the number of neighbours that t-SNE keeps near each point
-_ITERATIONS = 500  # half of scikit-learn's default; later ones change nothing that is visible
+_ITERATIONS = 500  # half of scikit-learn's default; further ones make no visible difference
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ MODEL, IN_SERVICE = "model", "in_service"
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What a version is trained with.
+    """The configuration of a training run.
 
     Attributes:
         ensemble: the models and their weights.
@@ -128,7 +128,7 @@ def evaluate_on_holdout(
     max_users: int | None = MAX_USERS,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """Hold out part of the plays, fit on the rest, and evaluate on what was held out.
+    """Hold out part of the plays, fit on the rest, and evaluate on the held-out part.
 
     Args:
         plays: all plays.

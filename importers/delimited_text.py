@@ -32,7 +32,7 @@ def read_header_line(path: Path, encoding: str = "utf-8") -> str:
     try:
         raw = next(split_lines(_read_file_blocks(path, lambda n: None)), b"").removeprefix(_BYTE_ORDER_MARK)
     except OSError as error:
-        raise FormatError(f"{path}: {error.strerror}; check the path and who may read it") from error
+        raise FormatError(f"{path}: {error.strerror}; check the path and its permissions") from error
     try:
         text = raw.decode(encoding).rstrip("\r")
     except UnicodeDecodeError as error:

@@ -135,7 +135,7 @@ def _read_plays(
 
 
 class ArtistTags:
-    """How many people gave which tag to which artist. Its size is that of the catalogue's tags, not of the plays."""
+    """Counts of the people who gave each tag to each artist. Its size depends on the tags, not on the plays."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}

@@ -62,7 +62,7 @@ class PlayRowParser:
         plays = 1 if cells[self.plays] in ("1", "") else parse_integer("plays", cells[self.plays], 1) or 1
         kind = _KINDS.get(cells[self.kind]) or _parse_kind(cells[self.kind])
         ms_played, milestone, is_completed = self.constant_completion.get(kind) or self._parse_completion(cells, kind)
-        own_id = cells[self.event_id] and parse_uuid_bytes("event_id", cells[self.event_id])
+        file_event_id = cells[self.event_id] and parse_uuid_bytes("event_id", cells[self.event_id])
         # Files have millions of plays, and _make takes a third of the time of PlayRecord(...).
         return PlayRecord._make(
             (
@@ -77,7 +77,8 @@ class PlayRowParser:
                 cells[self.session] and parse_text("session", cells[self.session], MAX_LABEL_LENGTH),
                 cells[self.device] and parse_text("device", cells[self.device], MAX_LABEL_LENGTH),
                 cells[self.context] and parse_text("context", cells[self.context], MAX_LABEL_LENGTH),
-                own_id or play_event_id(self.namespace, user, track, None if self.time == ABSENT else time, kind),
+                file_event_id
+                or play_event_id(self.namespace, user, track, None if self.time == ABSENT else time, kind),
                 self.file,
                 line,
             )

@@ -22,11 +22,11 @@ class ReadRecords(Protocol):
             as_of: the UNIX second of plays that carry no time. Times more than a day later are refused.
             on_bytes: called with the number of bytes consumed since its last call, about every 1,000 rows.
 
-        A row that cannot be parsed is yielded as a RefusedRow, and reading goes on.
+        A row that cannot be parsed is yielded as a RefusedRow, and reading continues.
 
         Raises:
-            FormatError: the input cannot be used. Raised by the call itself if the headers are enough to tell, and
-                during the iteration if a file turns out to be damaged.
+            FormatError: the input cannot be used. Raised by the call itself if the headers show it, and during the
+                iteration if a file turns out to be damaged.
         """
         ...
 
@@ -41,7 +41,7 @@ class Importer:
         total_bytes: returns the sum of all numbers that `read` passes to on_bytes. Raises FormatError.
         namespace: the default prefix of ids.
         as_of: the UNIX second of plays without a time; None for the time of the import.
-        needs_paths: whether there is anything to read without a path.
+        needs_paths: whether the format reads files; False for generated data.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Tables of plays or tracks: the files of an input, what their headers mean, and their records."""
+"""Tables of plays or tracks: find the files of an input, interpret their headers, and parse their rows."""
 
 from __future__ import annotations
 

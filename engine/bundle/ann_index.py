@@ -1,6 +1,7 @@
-"""Approximate search with inverted lists (IVF) of faiss, for catalogues too large to look at every track.
+"""Approximate search with the inverted lists (IVF) of faiss, for catalogues too large to look at every track.
 
-Optional: without the library, or without a file of it, everything is searched exactly.
+faiss is an optional requirement and slow to import, so it is imported only where an index is used. Without it, or
+without an index file, every search is exact.
 """
 
 from __future__ import annotations

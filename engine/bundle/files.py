@@ -63,7 +63,7 @@ def write_bundle(
         manifest: JSON-ready, added to what every manifest contains.
     """
     indexes = write_indexes(folder, bundle, index_config or IndexConfig())
-    # What decides the answers is under the checksum of model.npz; the manifest is for people.
+    # Everything that determines recommendations is in model.npz, under its checksum; the manifest is for people.
     parameters = {
         "version": bundle.version,
         "algorithm": bundle.algorithm,

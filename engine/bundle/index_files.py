@@ -1,4 +1,7 @@
-"""The files of approximate indexes beside `model.npz`: built when a version is written, mapped when it is loaded."""
+"""The files of approximate indexes beside `model.npz`: built when a version is written, mapped when it is loaded.
+
+faiss is imported inside the functions for the reason that `engine.bundle.ann_index` gives.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ def write_indexes(folder: Path, bundle: ModelBundle, config: IndexConfig) -> dic
     An index that would not be faster than an exact search is left out; without faiss all are, and a warning is logged.
 
     Returns:
-        by name, what `read_indexes` needs to read it; JSON-ready.
+        The description of each index by name, ready for JSON, as `read_indexes` needs it.
     """
     if not (names := config.choose_indexes(bundle)):
         return {}

@@ -48,8 +48,8 @@ class Neighbours:
     def weight(self, track: int, other: int) -> float:
         """Return the weight of one track's vote for another; 0 if that is not among its neighbours."""
         start, end = self.indptr[track], self.indptr[track + 1]
-        place = start + np.searchsorted(self.indices[start:end], other)
-        return float(self.weights[place]) if place < end and self.indices[place] == other else 0.0
+        position = start + np.searchsorted(self.indices[start:end], other)
+        return float(self.weights[position]) if position < end and self.indices[position] == other else 0.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ModelBundle:
 
     Attributes:
         version: None for a bundle without a model, made of the catalogue.
-        item_factors: damped as the ensemble says, float32 (n, f).
+        item_factors: with the popularity damping of the ensemble, float32 (n, f).
         item_norms: of these factors, 0 for a track that nobody played, float32 (n,).
         gramian: YᵀY of the factors before damping, float64 (f, f).
         popularity: number of listeners, float32 (n,).
@@ -92,7 +92,7 @@ class ModelBundle:
 
     @cached_property
     def norm_sorted_items(self) -> NormSortedItems:
-        """The played tracks in the order of an exact search; sorted once if the file has no order."""
+        """The played tracks in the order of an exact search; computed once if the file does not contain it."""
         if self.stored_items is not None:
             return self.stored_items
         return NormSortedItems.from_factors(self.item_factors, self.item_norms, self.popularity)
@@ -116,7 +116,7 @@ class ModelBundle:
         return row if row is not None and self.popularity[row] > 0 else None
 
     def known_pairs(self, history: UserItemPairs) -> UserItemPairs:
-        """Select the pairs of one listener that speak for or against a track that somebody played.
+        """Select the positive and negative pairs of one listener, with tracks that somebody played.
 
         Args:
             history: its `track` column holds track ids.
@@ -202,7 +202,12 @@ def assemble_bundle(
 
 
 def catalogue_bundle(track_ids: ArrayLike, popularity: dict[int, float] | None = None) -> ModelBundle:
-    """Build a bundle without a model: the tracks there are, and the number of listeners of some by track id."""
+    """Build a bundle without a model.
+
+    Args:
+        track_ids: all tracks of the catalogue.
+        popularity: the number of listeners by track id; 0 for other tracks.
+    """
     items = IdMap.from_ids(track_ids)
     listeners = np.zeros(len(items), np.float32)
     if popularity:

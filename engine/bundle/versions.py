@@ -20,7 +20,7 @@ POINTER = "current.json"
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
 _TEMPORARY = ".tmp"
 LOAD_ERRORS = (DamagedFile, UnsupportedFormat, OSError, ValueError)
-"""What reading a version or the pointer may raise; ValueError is for an invalid version name."""
+"""The exceptions of reading a version or the pointer; ValueError is for an invalid version name."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,11 @@ class VersionStore:
             the versions removed.
         """
         pointer = self._pointer_or_none()
-        safe = {pointer.version, pointer.previous} if pointer else set()
+        retained = {pointer.version, pointer.previous} if pointer else set()
         versions = self.versions()
         counted = versions if recorded is None else [v for v in recorded if v in versions]
-        safe |= set(counted[len(counted) - keep :] if keep < len(counted) else counted)
-        removed = [v for v in versions if v not in safe]
+        retained |= set(counted[len(counted) - keep :] if keep < len(counted) else counted)
+        removed = [v for v in versions if v not in retained]
         for version in removed:
             shutil.rmtree(self.folder(version))
         return removed

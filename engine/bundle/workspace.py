@@ -1,4 +1,4 @@
-"""The tracks that a query leaves out, in arrays as long as the catalogue that queries borrow rather than allocate."""
+"""Workspaces of queries: arrays as long as the catalogue, which are reused, and the tracks that a query leaves out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ExclusionMask:
 
     @cached_property
     def available_bits(self) -> NDArray[np.uint8]:
-        """The other tracks as a bitmap, lowest bit first, as faiss reads it."""
+        """The tracks that are not excluded as a bitmap, lowest bit first, as faiss reads it."""
         return np.packbits(~self.excluded, bitorder="little")
 
     @cached_property
@@ -71,7 +71,7 @@ class SearchWorkspace:
 
     @property
     def unavailable(self) -> NDArray[np.bool_]:
-        """Which rows of the whole catalogue must not be offered: bool (n,)."""
+        """A mask of the rows of the whole catalogue that must not be offered: bool (n,)."""
         unavailable: NDArray[np.bool_] = self.flags != 0
         return unavailable if self.mask is None else unavailable | self.mask.excluded
 
@@ -85,7 +85,7 @@ class SearchWorkspace:
 class WorkspacePool:
     """The workspaces and masks of one version in one process.
 
-    Threads share it safely: each takes a workspace that no other uses, or makes one.
+    Threads may share it: each takes a workspace that no other uses, or creates one.
     """
 
     items: IdMap
@@ -94,7 +94,7 @@ class WorkspacePool:
 
     @contextmanager
     def borrow(self) -> Iterator[SearchWorkspace]:
-        """Lend a workspace that excludes nothing yet."""
+        """Yield a workspace that excludes nothing yet."""
         n = len(self.items)
         try:
             workspace = self._workspaces.pop()

@@ -60,16 +60,16 @@ class IdMap:
             table = np.full(int(self.ids[-1]) + 2, -1, np.int64)
             table[self.ids] = np.arange(len(self.ids))
             rows = table[np.where((values >= 0) & (values <= self.ids[-1]), values, -1)]
-            known = rows >= 0
+            is_known = rows >= 0
         else:
             rows = np.minimum(self.ids.searchsorted(values), len(self.ids) - 1)
-            known = self.ids[rows] == values
-        return np.where(known, rows, 0), known
+            is_known = self.ids[rows] == values
+        return np.where(is_known, rows, 0), is_known
 
     def known_rows(self, ids: ArrayLike) -> Rows:
-        """Return the rows of those ids that are known, in the order of `ids`."""
-        rows, known = self.rows(ids)
-        return rows[known]
+        """Return the rows of the known ids, in the order of `ids`."""
+        rows, is_known = self.rows(ids)
+        return rows[is_known]
 
 
 def _fits_lookup_table(ids: Ids, lookups: int = 0) -> bool:

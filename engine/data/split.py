@@ -34,7 +34,7 @@ def split_plays(plays: Plays, kind: str, share: float, seed: int) -> Split:
 
     Args:
         kind: a key of `SPLITTERS`.
-        share: how much to hold out, between 0 and 1; of what, depends on the kind.
+        share: the share of the plays, tracks or listeners (depending on the kind) to hold out, between 0 and 1.
         seed: of the random kinds.
 
     Raises:
@@ -62,7 +62,7 @@ def split_by_time(plays: Plays, share: float, seed: int) -> Split:
 def split_by_ratio(plays: Plays, share: float, seed: int) -> Split:
     """Hold out a random `share` of each listener's tracks, rounded, but never all; a track's plays stay together.
 
-    What is held out for one listener does not depend on the others. The hyperparameter search and the quality gate
+    The tracks held out for one listener do not depend on the others. The hyperparameter search and the quality gate
     after it therefore agree on the held-out tracks of all listeners who did not play anything in between.
     """
     user_of_pair, pair_of_play = _group_by_pair(plays)

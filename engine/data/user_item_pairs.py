@@ -51,18 +51,18 @@ class UserItemPairs:
 
         Interactions of listeners or tracks that the maps do not know are left out.
         """
-        user_rows, user_known = users.rows(plays.user)
-        track_rows, track_known = tracks.rows(plays.track)
-        known = user_known & track_known
-        if not known.all():
-            user_rows, track_rows, plays = user_rows[known], track_rows[known], plays.where(known)
+        user_rows, is_known_user = users.rows(plays.user)
+        track_rows, is_known_track = tracks.rows(plays.track)
+        is_known = is_known_user & is_known_track
+        if not is_known.all():
+            user_rows, track_rows, plays = user_rows[is_known], track_rows[is_known], plays.where(is_known)
         pairs = cls.merge(user_rows, track_rows, plays)
         return pairs if pairs.is_positive.all() else pairs.where(pairs.is_positive)
 
     @classmethod
     @cache
     def empty(cls) -> UserItemPairs:
-        """Return no pairs, the same object each time."""
+        """Return zero pairs, the same object each time."""
         return cls.from_listener(Plays.empty())
 
     @classmethod
@@ -73,8 +73,9 @@ class UserItemPairs:
             return cls.merge(user_rows, plays.track, plays)
         # Most histories are plays only, one row per track in the order of the tracks: nothing to merge, which takes a
         # tenth of the time.
-        no = np.zeros(len(plays), np.bool_)
-        return cls(user_rows, plays.track, plays.qualified, plays.count, plays.time, no, no, no, no, no)
+        all_false = np.zeros(len(plays), np.bool_)
+        flags = (all_false,) * 5  # liked, disliked, added, shared, skipped
+        return cls(user_rows, plays.track, plays.qualified, plays.count, plays.time, *flags)
 
     @classmethod
     def merge(cls, user_rows: Rows, track_rows: Rows, plays: Plays) -> UserItemPairs:
@@ -90,12 +91,12 @@ class UserItemPairs:
             last_signal_per_group(signal, group, len(starts), is_relevant)
             for is_relevant in (_IS_OPINION, _IS_PLAYLIST_CHANGE)
         )
-        played = signal == Signal.PLAY
+        is_play = signal == Signal.PLAY
         return cls(
             user_rows[firsts],
             track_rows[firsts],
-            any_per_group(plays.qualified[order] & played, group, len(starts)),
-            np.bincount(group, plays.count[order] * played, minlength=len(starts)).astype(np.float32),
+            any_per_group(plays.qualified[order] & is_play, group, len(starts)),
+            np.bincount(group, plays.count[order] * is_play, minlength=len(starts)).astype(np.float32),
             plays.time[lasts],
             opinion == Signal.LIKE,
             opinion == Signal.DISLIKE,

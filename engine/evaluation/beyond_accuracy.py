@@ -118,7 +118,7 @@ def coverage(exposure: NDArray[np.float64], is_played: NDArray[np.bool_]) -> NDA
 
 
 def gini(exposure: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the Gini index of exposure: 0 when all items are recommended equally often, near 1 when few get it all.
+    """Return the Gini index of exposure: 0 if all items are recommended equally often, near 1 if only a few are.
 
     Args:
         exposure: float64 (r, items), see `exposure_counts`.

@@ -1,4 +1,4 @@
-"""Percentile bootstrap intervals: how far a figure would move with other users (Efron & Tibshirani 1993)."""
+"""Percentile bootstrap intervals: how much a metric varies with the sample of users (Efron & Tibshirani 1993)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Interval(NamedTuple):
 def draw_resamples(users: int, seed: int, resamples: int = RESAMPLES) -> ResampleCounts:
     """Draw bootstrap resamples of the users, as counts of how often each user is in each resample.
 
-    The same resamples serve all figures of a report, so that differences between models are paired.
+    All metrics of a report use the same resamples, so that differences between models are paired.
 
     Returns:
         uint8 (resamples, users), each row summing to `users`.
@@ -46,7 +46,7 @@ def mean_intervals(values: Mapping[str, NDArray[np.float64]], counts: ResampleCo
         counts: uint8 (resamples, users), see `draw_resamples`.
 
     Returns:
-        Intervals by name, without the metrics that are NaN for everybody.
+        Intervals by name, without the metrics that are NaN for all users.
     """
     defined = {name: column for name, column in values.items() if not np.isnan(column).all()}
     if not defined:

@@ -1,4 +1,4 @@
-"""Evaluate several models on the same ground truth: what will each user play next, out of the whole catalogue?"""
+"""Evaluate several models on the same ground truth: the items that each user played after the split."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def evaluate(
     threads: int = 0,
     progress: ProgressCallback = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Evaluate models, and "most popular" beside them, on the items that users came to in the future.
+    """Evaluate models, and the baseline "most popular", on the new items that users played in the future.
 
     The whole catalogue is ranked, without sampled negatives. Items of a user's past are neither recommended nor
     relevant, and users with no relevant item are left out. Users without a past are included; the scorer decides what
@@ -42,7 +42,7 @@ def evaluate(
 
     Args:
         past: CSR (users, items); any stored entry counts as a play, whatever its value.
-        future: the same, of what was held out.
+        future: the same, for the plays that were held out.
         scorers: models by name; the first is compared with each of the others.
         ks: cut-offs, at least 1.
         seed: of the sample of users, the bootstrap and the sample of lists whose diversity is measured.
@@ -55,8 +55,8 @@ def evaluate(
     Returns:
         A JSON-ready report: `{"listeners", "tracks", "ks", "max_k", "models": {name: {"metrics": {"ndcg@10": {"mean",
         "low", "high"}, …}, "segments": {"cold": {"listeners", "metrics"}, …}}}, "differences": {other: {"ndcg@10":
-        {…}, …}}}`. Low and high are 95 % bootstrap bounds. A metric that is defined for nobody is absent; without any
-        user to evaluate so are all models.
+        {…}, …}}}`. Low and high are 95 % bootstrap bounds. A metric that is undefined for all users is absent; without
+        any user to evaluate, all models are absent.
 
     Raises:
         ValueError: a cut-off is below 1 or there is none; the shapes of past, future and scores do not match.

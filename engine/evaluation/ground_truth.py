@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The evaluated users, what they had played before, and what they came to afterwards.
+    """The evaluated users, the items of their past, and the new items of their future.
 
     Attributes:
-        past: CSR bool (users, items), what is known before; never recommended again.
+        past: CSR bool (users, items), the plays that models may learn from; never recommended again.
         users: int64 (n,), ascending rows of the evaluated users.
         relevant: CSR bool (n, items), at least one relevant item for each of them.
         popularity: float32 (items,), listeners of each item in the past.
@@ -31,7 +31,7 @@ class GroundTruth:
 
         Args:
             past: CSR (users, items); any stored entry counts as a play, whatever its value.
-            future: the same, of what was held out.
+            future: the same, for the plays that were held out.
             max_users: evaluate a seeded sample of so many users; None for all with a relevant item.
             seed: of the sample.
 
@@ -56,7 +56,7 @@ class GroundTruth:
         """
         users = np.repeat(np.arange(len(lists)), lists.shape[1])
         is_relevant = np.asarray(self.relevant[users, lists.ravel()], np.bool_).reshape(lists.shape)
-        return is_relevant & (lists >= 0)  # an index of -1 has looked up the last item
+        return is_relevant & (lists >= 0)  # -1 has indexed the last item
 
     def relevant_counts(self, item_mask: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
         """Return how many items, or items of `item_mask` bool (items,), are relevant to each user: int64 (n,)."""
@@ -72,7 +72,7 @@ class GroundTruth:
 def known_users_only(past: sp.csr_matrix, future: sp.csr_matrix) -> sp.csr_matrix:
     """Return `future` without the rows of users who have no past.
 
-    Users without a past are served what is popular by every model, so they would only blur a comparison.
+    Every model recommends popular items to users without a past, so they would only blur a comparison.
 
     Args:
         past: CSR (users, items).

@@ -1,4 +1,4 @@
-"""The figures of one model's lists, as JSON."""
+"""Build the JSON report of the metrics of each model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COMPARED = ("ndcg@", "recall@")
 
 @dataclass(frozen=True)
 class ReportBuilder:
-    """Turns lists of items into figures, by the same ground truth, resamples, segments and samples for all models.
+    """A builder of reports that uses the same ground truth, resamples, segments and samples for all models.
 
     Attributes:
         ground_truth: of n users.

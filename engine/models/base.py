@@ -18,7 +18,7 @@ Factors = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class CannotTrain(Exception):
-    """The family cannot be fitted: the matrix is too large or empty, or a library is missing. The message says why."""
+    """The family cannot be fitted; the message has the reason, such as an empty or too large matrix."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Trainer(ABC):
             matrix: CSR float32 (users, items) of confidences, all above 0. Rows and columns may be empty.
             seed: of all random numbers.
             threads: how many to use; 0 for all cores.
-            callbacks: told about the progress; `should_stop` is for families that improve factors step by step.
+            callbacks: called while the fit runs; `should_stop` only by families that improve factors iteratively.
 
         Raises:
             CannotTrain: if the family cannot learn from this matrix or on this machine.

@@ -64,7 +64,7 @@ class ItemKNN(Trainer):
         )
 
     def _weighted(self, matrix: sp.csr_matrix) -> sp.csr_matrix:
-        """Weight the matrix, with items as documents and users as terms; a user of all items says little about any."""
+        """Weight the matrix, with items as documents and users as terms: users who played everything weigh little."""
         k = np.diff(matrix.indptr)
         data = matrix.data.astype(np.float32)
         if self.normalization == "bm25":

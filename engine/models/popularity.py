@@ -12,7 +12,7 @@ from engine.models.base import NO_CALLBACKS, FitCallbacks, FittedModel, Trainer
 
 @dataclass(frozen=True)
 class Popularity(Trainer):
-    """Learn nothing: every bundle has the number of listeners of each track."""
+    """A family without parameters: every bundle contains the number of listeners of each track."""
 
     family: ClassVar[str] = "popularity"
     search_share: ClassVar[float] = 0.05

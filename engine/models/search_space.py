@@ -1,4 +1,4 @@
-"""How a model family declares which hyperparameters a search may vary, as plain data.
+"""The declarations by which model families state, as plain data, which hyperparameters a search may vary.
 
 A serving process imports every family, so nothing here may import Optuna; `engine.tuning.space` turns these
 declarations into Optuna's distributions.

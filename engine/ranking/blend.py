@@ -36,19 +36,19 @@ def blend_scores(
 ) -> Scores | None:
     """Add up the weighted standardized scores of the components of an ensemble.
 
-    A single component keeps its scale and never offers items whose score is 0, of which it knows nothing.
+    A single component keeps its scale and never offers items whose score is 0: they have no relation to the history.
 
     Args:
-        components: float32 (listeners, items) each; None for one that knows nothing of these listeners.
+        components: float32 (listeners, items) each; None for a component without scores for these listeners.
         weights: float32 (listeners, components).
         offered: bool (items,).
 
     Returns:
-        float32 (listeners, items), -inf for items that are not offered; None if no component knows anything.
+        float32 (listeners, items), -inf for items that are not offered; None if no component has scores.
     """
     if len(components) == 1:
-        only = components[0]
-        return None if only is None else np.where(offered & (only != 0), only, NEVER)
+        scores = components[0]
+        return None if scores is None else np.where(offered & (scores != 0), scores, NEVER)
     total: Scores | None = None
     for scores, weight in zip(components, weights.T, strict=True):
         if scores is not None:

@@ -9,10 +9,10 @@ from engine.bundle.model_bundle import ModelBundle
 
 
 def explain_by_history(bundle: ModelBundle, track_id: int, played: NDArray[np.int64], k: int = 2) -> list[int]:
-    """Return up to k played tracks that speak most for a pick.
+    """Return up to k played tracks that contributed most to a pick.
 
     They are ranked by the cosine of their factors with those of the pick or, in a version without factors, by the
-    weight of their vote for it. A track that does not speak for it is never returned.
+    weight of their vote for it. Only tracks with a positive cosine or weight are returned.
 
     Args:
         track_id: the pick.
@@ -29,7 +29,13 @@ def explain_by_history(bundle: ModelBundle, track_id: int, played: NDArray[np.in
     if bundle.factors:
         norms = bundle.item_norms[rows]
         dots = bundle.item_factors[rows] @ bundle.item_factors[row]
-        weights = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)  # its own norm changes no order
+        weights = np.divide(
+            dots,
+            norms,
+            out=np.zeros_like(dots),
+            where=norms > 0,
+            # The norm of the pick itself does not change the order.
+        )
     elif neighbours is not None:
         weights = np.array([neighbours.weight(int(r), row) for r in rows], np.float32)
     else:

@@ -1,4 +1,4 @@
-"""What a candidate source is asked, and the registry of sources."""
+"""The interface of candidate sources (query in, ranked tracks out), and their registry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _no_ids: Callable[[], NDArray[np.int64]] = partial(np.zeros, 0, np.int64)  # typ
 
 @dataclass(frozen=True)
 class Query:
-    """For whom, or for which track, candidates are wanted.
+    """A request for candidates: for a listener, or for tracks similar to one.
 
     Attributes:
         limit: length of the slate.
@@ -29,8 +29,8 @@ class Query:
         history: the listener's interactions; its `track` column holds track ids.
         exclude: ids of tracks to leave out while there are others, int64 (k,).
         forbidden: ids of tracks that must never be offered, int64 (k,).
-        unavailable: more of these: a long list that many queries share, int64 (k,). Pass the same array each time and
-            never write to it, for its ids are looked up only once.
+        unavailable: further forbidden tracks: a long list that many queries share, int64 (k,). Pass the same array each
+            time and never write to it, because its ids are looked up only once.
         track_id: the track to which the candidates of "similar" are similar.
         personal_weight: share of the personal scores in "early", 0 to 1; the rest is popularity's.
         time_step: returns the context manager that times a step, given its name ("fold_in").

@@ -1,4 +1,4 @@
-"""Exact search for the k tracks with the highest scores, looking at no more of the catalogue than that needs.
+"""Exact search for the k tracks with the highest scores, which stops as soon as no other track can be among them.
 
 A listener's scores are a sum of few terms (`ScoreTerms`), so that neither they nor their mean need an array as long as
 the catalogue. No product of two vectors exceeds the product of their norms (Cauchy-Schwarz), and the tracks are sorted
@@ -43,7 +43,7 @@ class ScoreTerms:
         vector: float64 (f,).
         rows: the tracks that have votes, distinct, int64 (v,).
         votes: float64 (v,).
-        omit_zeros: never offer a track whose score is 0; a single component says nothing about such tracks.
+        omit_zeros: never offer a track whose score is 0, because a single component knows nothing of such tracks.
     """
 
     vector: Floats
@@ -160,8 +160,8 @@ class TopKAccumulator:
         surplus = len(self.rows) - self.k
         if surplus >= 0:
             self.floor = float(np.partition(self.scores, surplus)[surplus]) - self.slack
-            reaching = self.scores >= self.floor
-            self.rows, self.scores = self.rows[reaching], self.scores[reaching]
+            is_candidate = self.scores >= self.floor
+            self.rows, self.scores = self.rows[is_candidate], self.scores[is_candidate]
 
 
 def search_top_k(terms: ScoreTerms, bundle: ModelBundle, workspace: SearchWorkspace, k: int) -> TopK:
@@ -189,14 +189,14 @@ def search_top_k(terms: ScoreTerms, bundle: ModelBundle, workspace: SearchWorksp
             scores = items.factors[block] @ vector
             if terms.popularity_weight:
                 scores += np.float32(terms.popularity_weight) * items.log_popularity[block]
-            places = (scores >= np.float32(best.floor - constant)).nonzero()[0]
-            if not len(places):
+            positions = (scores >= np.float32(best.floor - constant)).nonzero()[0]
+            if not len(positions):
                 continue
             if terms.omit_zeros:
-                places = places[scores[places] != 0]
-            block_rows = items.rows[block][places]
+                positions = positions[scores[positions] != 0]
+            block_rows = items.rows[block][positions]
             available = workspace.available(block_rows)
-            best.add(block_rows[available].astype(np.int64), scores[places[available]].astype(np.float64) + constant)
+            best.add(block_rows[available].astype(np.int64), scores[positions[available]].astype(np.float64) + constant)
     elif not terms.omit_zeros:
         _add_constant(constant, bundle, workspace, best)
 
@@ -269,10 +269,10 @@ def _add_voted(
         bounds += terms.popularity_weight * np.log1p(bundle.popularity[rows])
     order = np.argsort(-bounds)
     for block in growing_blocks(len(order), max(_FIRST, 2 * best.k), _LARGEST, _GROWTH):
-        places = order[block]
-        if not bounds[places[0]] >= best.floor:
+        positions = order[block]
+        if not bounds[positions[0]] >= best.floor:
             break
-        best.add(rows[places], votes[places] + terms.scores_without_votes(bundle, rows[places]))
+        best.add(rows[positions], votes[positions] + terms.scores_without_votes(bundle, rows[positions]))
 
 
 def _add_offered(terms: ScoreTerms, best: TopKAccumulator, rows: Rows, scores: Floats) -> None:

@@ -12,8 +12,8 @@ from engine.bundle.model_bundle import ModelBundle, Vector
 def fold_in(bundle: ModelBundle, item_rows: NDArray[np.int64], confidence: Vector) -> Vector:
     """Solve for a listener's factors with the item factors held fixed.
 
-    `bundle.fold_in` says how: one half-step of ALS (Hu, Koren & Volinsky 2008, eq. 4), or a projection. A confidence
-    below zero is one in the preference 0, beyond that of a track that was not played.
+    `bundle.fold_in` selects the method: one half-step of ALS (Hu, Koren & Volinsky 2008, eq. 4), or a projection. A
+    negative confidence is treated as additional confidence in the preference 0, which all unplayed tracks have.
 
     Args:
         item_rows: distinct, int64 (k,).

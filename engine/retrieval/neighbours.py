@@ -1,4 +1,4 @@
-"""Item-based nearest neighbours: tracks that the neighbours of the played ones vote for, and similar tracks."""
+"""Item-based nearest neighbours: tracks that are neighbours of the played tracks, and similar tracks."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def neighbour_votes(
 
 
 def sum_votes(rows: NDArray[np.integer], votes: NDArray[np.floating], workspace: SearchWorkspace) -> Votes:
-    """Add up the votes for the same row, without sorting: the array `slots` is used as a table from row to place."""
+    """Add up the votes for the same row, without sorting: the array `slots` maps rows to positions."""
     slots, order = workspace.slots, np.arange(len(rows), dtype=np.int32)
     slots[rows] = order
     is_last = slots[rows] == order  # of the entries of a row, the one that was written last

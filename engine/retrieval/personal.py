@@ -70,7 +70,7 @@ def _component_terms(
     if bundle.neighbours[component] is not None:
         rows, votes = component_votes(bundle, component, pairs, workspace)
         if len(bundle.neighbours) == 1 and pairs.is_negative.any():
-            votes = np.maximum(votes, 0)  # a track that only dislikes speak against is not a personal candidate
+            votes = np.maximum(votes, 0)  # tracks whose only votes come from dislikes are not personal candidates
         return ScoreTerms(np.zeros(bundle.factors), rows=rows, votes=votes) if votes.any() else None
     if component != bundle.factor_component:
         return None

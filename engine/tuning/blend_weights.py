@@ -1,4 +1,4 @@
-"""Learn the weights of a blend on held-out plays: for everybody, and for each segment of users where that pays."""
+"""Learn the weights of a blend on held-out plays: for all users, and for each segment of users where that helps."""
 
 from __future__ import annotations
 
@@ -169,11 +169,11 @@ def _search_share(
     others = np.where(np.arange(len(weights)) == component, 0, weights)
     if not others.any() or not users.any():
         return weights
-    tried = [weights]
+    candidates = [weights]
     for share in shares:
         share = min(share, 1.0)
-        changed = others / others.sum() * (1 - share)
-        changed[component] = share
-        tried.append(changed)
-    scores = [pool.ndcg_per_user(candidate, users).mean() for candidate in tried]
-    return tried[int(np.argmax(scores))]
+        candidate = others / others.sum() * (1 - share)
+        candidate[component] = share
+        candidates.append(candidate)
+    scores = [pool.ndcg_per_user(candidate, users).mean() for candidate in candidates]
+    return candidates[int(np.argmax(scores))]

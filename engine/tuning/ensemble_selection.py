@@ -12,7 +12,7 @@ from engine.fitting import ComponentScorer
 from engine.tuning.blend_weights import ValidationPool, learn_weights
 from engine.tuning.trial_runner import Trial, TrialRunner, single_component_scorer
 
-_MIN_GAIN = 0.005  # relative; a component makes every answer slower, so it must bring this much
+_MIN_GAIN = 0.005  # relative; each component makes responses slower, so it must improve NDCG by this much
 _MIN_WEIGHT = 0.03
 _MIN_SCORE = 0.6  # share of the best score; weaker components are not tried in a blend
 _CLOSE_SCORE = 0.97  # share of the best score; differences above it are within chance
@@ -64,8 +64,8 @@ def select_ensemble(runner: TrialRunner, trials: Iterable[Trial], deadline: floa
 def _refit_best(runner: TrialRunner, trials: Iterable[Trial], deadline: float) -> list[_Candidate]:
     """Fit the best trials of each family again with another seed, and return the candidates for a blend, best first.
 
-    The best of many trials owes part of its score to its seed. Without the refit the luckiest trial would lead, and
-    would seem to need no other component.
+    The best of many trials owes part of its score to its seed. Without the refit the luckiest trial would be selected,
+    and its inflated score would make other components look useless.
     """
     ranked = sorted((t for t in trials if t.score is not None), key=lambda trial: -(trial.score or 0))
     if not ranked:

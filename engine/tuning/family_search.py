@@ -26,7 +26,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)  # every study would log a 
 
 
 class FamilySearch:
-    """The trials of one family, and what to try next."""
+    """The search within one family: its trials so far, and the choice of the next one."""
 
     def __init__(self, family: str, space: SearchSpace, seed: int) -> None:
         self.family = family
@@ -50,11 +50,11 @@ class FamilySearch:
         return sum(trial.seconds for trial in self.trials)
 
     def enqueue(self, component: ComponentConfig) -> None:
-        """Have a component tried before everything that was enqueued earlier, and before the family's defaults."""
+        """Add a component to try before those that were enqueued earlier, and before the family's defaults."""
         self._queue.append(component)
 
     def suggest(self) -> ComponentConfig:
-        """Return what to try next: an enqueued component, a step from the best one, or the estimator's suggestion."""
+        """Return the next component: an enqueued one, a step from the best one, or the estimator's suggestion."""
         while self._queue:
             if not self._is_tried(component := self._queue.pop()):
                 return component
@@ -79,7 +79,7 @@ class FamilySearch:
             )
 
     def is_finished(self, leader_score: float) -> bool:
-        """Return whether more trials would be a waste: nothing to vary, it cannot be fitted, or it is far behind."""
+        """Return whether to stop: there is nothing to vary, the family cannot be fitted, or it is far behind."""
         if not self.trials or not all(self._is_tried(component) for component in self._queue):
             return False
         if not self.space or self.best is None:

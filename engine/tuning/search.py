@@ -28,7 +28,7 @@ class TunedEnsemble:
     """The result of a search.
 
     Attributes:
-        ensemble: the best one found.
+        ensemble: the best ensemble of the search.
         score: its NDCG@10 on the plays it was chosen on.
         trials: all trials, those of an interrupted search first.
         best_scores: the best score of each family.
@@ -61,7 +61,7 @@ def tune(
         shape: (users, items).
         seconds: how long to search.
         initial: the ensemble in service; its components are tried first.
-        previous_trials: trials of an interrupted search; they are learned from, and not repeated.
+        previous_trials: trials of an interrupted search, which continues from them without repeating them.
         seed: of the models, the search and the sample of users.
         threads: 0 for all cores.
         on_trial: called after each trial, so that it can be stored.
@@ -104,8 +104,8 @@ def tune(
 def _choose_search(searches: Collection[FamilySearch], seconds_left: float) -> FamilySearch | None:
     """Choose the family that has used the least of its share of the time; None when the time is up.
 
-    Families without a trial come first, even after the time is up. Others only take part while another trial is worth
-    it and would end in time.
+    Families without a trial come first, even after the time is up. Others are considered only if they are not finished
+    and another trial would end in time.
     """
     leader_score = _leader_score(searches)
 

@@ -1,4 +1,4 @@
-"""The search space: hyperparameters that families declare, and the confidence weights that the data can tell apart.
+"""The search space: the hyperparameters of a family, and the confidence weights that make a difference in the data.
 
 A point of a space is a dict of hyperparameters. Names that begin with "confidence." are fields of `ConfidenceWeights`,
 and "damping" is `ComponentConfig.damping`; all others are fields of the family's dataclass.
@@ -31,26 +31,27 @@ def search_shares() -> dict[str, float]:
 
 def search_space(family: str, pairs: UserItemPairs) -> SearchSpace:
     """Return the dimensions of a family for these pairs; none for a family without hyperparameters to search."""
-    own_space = FAMILIES[family].search_space
-    if not own_space:
+    family_space = FAMILIES[family].search_space
+    if not family_space:
         return {}
-    return {**own_space, **_confidence_space(pairs)}
+    return {**family_space, **_confidence_space(pairs)}
 
 
 def build_component(family: str, point: Point) -> ComponentConfig:
     """Build the component at a point.
 
-    What the point does not name keeps the family's default; without confidence weights all pairs count alike.
+    Hyperparameters that are not in the point have the family's defaults. Without confidence weights in the point, all
+    pairs have the same confidence.
     """
     confidence = {
         name.removeprefix(_CONFIDENCE_PREFIX): value
         for name, value in point.items()
         if name.startswith(_CONFIDENCE_PREFIX)
     }
-    own = {n: v for n, v in point.items() if not n.startswith(_CONFIDENCE_PREFIX) and n != "damping"}
+    hyperparameters = {n: v for n, v in point.items() if not n.startswith(_CONFIDENCE_PREFIX) and n != "damping"}
     equal_confidence = ConfidenceWeights(bonus=0.0, liked=0.0)
     damping = point.get("damping", 0.0)
-    return ComponentConfig(FAMILIES[family](**own), replace(equal_confidence, **confidence), damping)
+    return ComponentConfig(FAMILIES[family](**hyperparameters), replace(equal_confidence, **confidence), damping)
 
 
 def find_point(component: ComponentConfig, space: SearchSpace) -> dict[str, Any] | None:
@@ -87,10 +88,10 @@ def _perturb(value: Any, dimension: Dimension, rng: np.random.Generator) -> Any:
         return dimension.values[min(max(index, 0), len(dimension.values) - 1)]
     low, high = np.log([dimension.low, dimension.high]) if dimension.log else (dimension.low, dimension.high)
     position = (np.log(value) if dimension.log else value) + rng.normal() * _STEP_SIZE * (high - low)
-    moved = float(np.clip(position, low, high))
+    new_value = float(np.clip(position, low, high))
     if dimension.log:
-        moved = min(max(float(np.exp(moved)), dimension.low), dimension.high)  # exp(log(x)) may exceed x
-    return round(moved) if isinstance(value, int) else moved
+        new_value = min(max(float(np.exp(new_value)), dimension.low), dimension.high)  # exp(log(x)) may exceed x
+    return round(new_value) if isinstance(value, int) else new_value
 
 
 def _confidence_space(pairs: UserItemPairs) -> dict[str, Dimension]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ class Trial:
     """One component, fitted on the past and scored on the future.
 
     Attributes:
-        component: what was fitted.
+        component: the component that was fitted.
         score: NDCG@10; None if it could not be fitted.
         seconds: how long fitting and scoring took.
         note: why it failed or was stopped early.
@@ -36,24 +35,10 @@ class Trial:
     seconds: float
     note: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the trial, JSON-ready; `Trial.from_dict` reads it."""
-        return {"part": self.component.to_dict(), "score": self.score, "seconds": self.seconds, "note": self.note}
-
-    @classmethod
-    def from_dict(cls, parameters: dict[str, Any]) -> Trial:
-        """Read what `to_dict` returned.
-
-        Raises:
-            ValueError: the component is not valid; the message names the field.
-        """
-        component = ComponentConfig.from_dict(parameters["part"])
-        return cls(component, parameters["score"], parameters["seconds"], parameters.get("note", ""))
-
 
 @dataclass
 class TrialRunner:
-    """Runs trials on one split.
+    """A runner of trials on one split.
 
     Attributes:
         past: the pairs to fit on.
@@ -81,11 +66,11 @@ class TrialRunner:
         """Fit and score a component; one that cannot be fitted gives a trial without a score.
 
         Args:
-            component: what to try.
+            component: the component to fit.
             leader_score: the best score so far, 0 without one. A fit that is far behind it halfway is stopped there.
         """
         started, note = time.perf_counter(), ""
-        halfway = getattr(component.trainer, "iterations", 0) // 2
+        halfway = getattr(component.trainer, "iterations", 0) // 2  # not every family is iterative
 
         def is_far_behind(iterations: int, factors: Factors) -> bool:
             nonlocal note
@@ -106,7 +91,7 @@ class TrialRunner:
 
 
 def single_component_scorer(scorer: ComponentScorer) -> Scorer:
-    """Return a scorer that recommends as an ensemble of this one component does."""
+    """Return a scorer that ranks like an ensemble with this component alone."""
 
     def score(users: Rows) -> Scores:
         scores = blend_scores([scorer(users)], np.ones((len(users), 1), np.float32), scorer.popularity > 0)

@@ -15,7 +15,7 @@ MAX_USERS = 5_000
 
 @dataclass(frozen=True)
 class ValidationMetric:
-    """Scores models on the same users every time: those with both a past and a future."""
+    """A metric that evaluates every model on the same users: those with both a past and a future."""
 
     ground_truth: GroundTruth
     threads: int = 0
@@ -41,7 +41,8 @@ class ValidationMetric:
         ground_truth = GroundTruth.from_matrices(history, known_future, MAX_USERS, seed)
         if not len(ground_truth.users):
             raise ValueError(
-                "there is nothing to choose on: no listener with plays before the split played a new track after it"
+                "no ensemble can be chosen: no listener with plays before the split played a new track after it; "
+                "import plays over a longer time"
             )
         return cls(ground_truth, threads)
 

@@ -79,7 +79,7 @@ def detect_format(path: Path) -> str:
                 return importer.name
     raise FormatError(
         f"{path.name}: is neither an export of ListenBrainz, nor scrobbles of Last.fm as CSV or JSON, nor the extended "
-        "streaming history of Spotify"
+        "streaming history of Spotify; give the file as it was exported"
     )
 
 

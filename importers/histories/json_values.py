@@ -1,6 +1,6 @@
 """Values from JSON, checked so that they fit the database.
 
-Only names are required. Everything else helps if it can be read, and is left out if not.
+Only names are required. Other values are left out if they cannot be read.
 """
 
 from __future__ import annotations

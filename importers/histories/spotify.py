@@ -90,7 +90,7 @@ def _parse_start_time(end_time: Any, ms_played: int, latest: int) -> int:
 
 
 def _parse_end_reason(item: dict[str, Any]) -> str:
-    """Return a reason of ListenRecord, or "" if Spotify's does not tell."""
+    """Return a reason of ListenRecord, or "" if Spotify's has no equivalent."""
     reason = item.get("reason_end")
     known_reason = END_REASONS.get(reason, "") if isinstance(reason, str) else ""
     return known_reason or ("skipped" if item.get("skipped") is True else "")

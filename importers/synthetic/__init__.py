@@ -1,4 +1,4 @@
-"""synthetic: a generated world of music and listeners. Everything in it is invented, and every id says so."""
+"""synthetic: a generated world of music and listeners. Everything is invented; ids begin with `synthetic:`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from importers.synthetic.world import SyntheticWorld
 
 __all__ = ["IMPORTER", "SyntheticWorld", "read"]
 
-LAST_DAY = 1_767_225_600  # 2026-01-01; fixed, since another end would give other plays
+LAST_DAY = 1_767_225_600  # 2026-01-01; fixed, so that every run generates the same plays
 FILE = "synthetic"  # the file that its records name
 _REPORT_INTERVAL = 1_000  # plays between two calls of on_bytes
 _DEFAULT_WORLD = SyntheticWorld()

@@ -45,7 +45,7 @@ def generate_listeners(
 ) -> Iterator[SyntheticListener]:
     """Yield the listeners of a world, with names that begin with `prefix`.
 
-    They come one at a time since each of them holds arrays over all tracks.
+    They are generated one at a time, because each has arrays over all tracks.
     """
     activity = rng.permutation((10.0 + np.arange(world.listeners)) ** -0.8)
     for number, plays in enumerate(rng.multinomial(world.plays, activity / activity.sum()), 1):

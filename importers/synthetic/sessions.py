@@ -1,4 +1,4 @@
-"""What a listener of a synthetic world does: sessions, and in them plays, skips and likes."""
+"""The behaviour of the listeners of a synthetic world: sessions with plays, skips and likes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MILESTONE_STEP = 25  # percent
 
 
 class SyntheticSession(NamedTuple):
-    """Plays that follow each other.
+    """A series of plays without a break.
 
     Attributes:
         start: UNIX seconds.
@@ -121,18 +121,18 @@ def _choose_tracks(
 
     In an album session the tracks after a drawn one follow, up to the end of its album.
     """
-    drawn = np.searchsorted(listener.cumulative_odds[session.daypart], rng.random(session.plays))
-    drawn = np.minimum(drawn, len(catalogue.album) - 1).tolist()  # rounding can leave the last sum below 1
+    draws = np.searchsorted(listener.cumulative_odds[session.daypart], rng.random(session.plays))
+    draws = np.minimum(draws, len(catalogue.album) - 1).tolist()  # rounding can leave the last sum below 1
     if session.context != "album":
-        return [int(track) for track in drawn]
-    chosen: list[int] = []
-    for track in drawn:
-        next_track = chosen[-1] + 1 if chosen else 0
+        return [int(track) for track in draws]
+    tracks: list[int] = []
+    for track in draws:
+        next_track = tracks[-1] + 1 if tracks else 0
         continues_album = (
-            0 < next_track < len(catalogue.album) and catalogue.album[next_track] == catalogue.album[chosen[-1]]
+            0 < next_track < len(catalogue.album) and catalogue.album[next_track] == catalogue.album[tracks[-1]]
         )
-        chosen.append(next_track if continues_album else int(track))
-    return chosen
+        tracks.append(next_track if continues_album else int(track))
+    return tracks
 
 
 def _draw_ms_played(taste: float, duration_ms: int, rng: np.random.Generator) -> int:

@@ -38,7 +38,7 @@ def test_it_names_what_is_wrong_in_a_configuration(change: dict[str, object], me
 def test_without_weights_all_components_weigh_the_same() -> None:
     ensemble = EnsembleConfig((ComponentConfig(), ComponentConfig(RP3Beta())))
     assert ensemble.weights == BlendWeights((0.5, 0.5), (0.5, 0.5))
-    with pytest.raises(ValueError, match="must be as many as there are components"):
+    with pytest.raises(ValueError, match="one weight per component"):
         EnsembleConfig((ComponentConfig(),), BlendWeights.equal(2))
     with pytest.raises(ValueError, match="at least one"):
         EnsembleConfig(())
