@@ -99,10 +99,10 @@ def install(folder: str) -> str:
 
 def manage(*command: str) -> str:
     """Run a management command in its own process and return its output."""
-    done = subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"manage.py {' '.join(command)} failed:\n{done.stderr}")
-    return done.stdout
+    result = subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(f"manage.py {' '.join(command)} failed:\n{result.stderr}")
+    return result.stdout
 
 
 def send(key: str, path: str, query: str = "", body: bytes = b"") -> tuple[Any, Trace]:

@@ -34,8 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
-    """Give every test with a database its own model folder and empty in-process caches."""
+def _isolate_tests(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
+    """Give every test with a database its own model folder and empty caches."""
     if "db" not in request.fixturenames and "transactional_db" not in request.fixturenames:
         yield
         return
@@ -43,10 +43,11 @@ def _own_model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     settings.MUSICREC = settings.MUSICREC | {"MODEL_DIR": tmp_path / "models", "FACTORS": 2, "TRAINING_THREADS": 1}
     settings.MUSICREC |= {"RATE_LISTENER": "", "RATE_KEY": "", "RATE_SIGN_IN": ""}  # tests of rate limits set them
     settings.MUSICREC |= {"AHEAD_LISTENERS": 0}  # tests of precomputed rankings set it
+    # A prefix of its own, because Redis would otherwise return answers of earlier tests with the same ids.
+    settings.CACHES = {"default": settings.CACHES["default"] | {"KEY_PREFIX": uuid.uuid4().hex}}
     settings.WHITENOISE_AUTOREFRESH = True  # otherwise each test client would index all static files
-    settings.PASSWORD_HASHERS = [
-        "django.contrib.auth.hashers.MD5PasswordHasher"
-    ]  # the default takes 0.3 s per listener
+    # The default hasher takes 0.3 s per listener.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     model_cache.reset()
     unavailable_tracks.expire()
     response_cache.clear()

@@ -39,7 +39,8 @@ class CatalogueFactory:
             for n in range(count)
         )
 
-    def play(self, user: User, *tracks: Track, at: datetime = NOON, **columns: Any) -> None:
+    @staticmethod
+    def play(user: User, *tracks: Track, at: datetime = NOON, **columns: Any) -> None:
         """Store plays of whole tracks, a minute apart."""
         columns = {"kind": "play", "source": "test", "milestone": 100, "is_completed": True} | columns
         insert_interactions(

@@ -50,10 +50,10 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     def manage(self, *command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        done = command_server().manage(command, self.environment)
-        if check and done.returncode:
-            raise AssertionError(f"manage.py {' '.join(command)}: {done.stdout}{done.stderr}")
-        return done
+        result = command_server().manage(command, self.environment)
+        if check and result.returncode:
+            raise AssertionError(f"manage.py {' '.join(command)}: {result.stdout}{result.stderr}")
+        return result
 
     def run_python(self, code: str) -> str:
         """Run code with Django set up and return what it prints."""

@@ -55,7 +55,7 @@ def run_load(
 
 @dataclass
 class _Run:
-    """What the connections of a run share."""
+    """The state that the connections of a run share."""
 
     requests: Iterator[bytes]
     started: float

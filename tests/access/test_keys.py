@@ -31,8 +31,8 @@ def status_with(key: str) -> int:
     return status
 
 
-def set_clock_forward(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
-    now = timezone.now() + by
+def set_clock_forward(monkeypatch: pytest.MonkeyPatch, delta: timedelta) -> None:
+    now = timezone.now() + delta
     monkeypatch.setattr("django.utils.timezone.now", lambda: now)
 
 
@@ -41,7 +41,7 @@ def test_a_rotated_key_works_until_its_grace_period_ends(monkeypatch: pytest.Mon
     pk = ServiceKey.objects.get().pk
     new = rotate_service_key("shop", timedelta(hours=2))
     assert (status_with(old), status_with(new)) == (200, 200)
-    assert ServiceKey.objects.get().pk == pk  # limits and idempotency keys stay the caller's
+    assert ServiceKey.objects.get().pk == pk  # rate limits and idempotency keys continue to apply
     set_clock_forward(monkeypatch, timedelta(hours=3))
     assert (status_with(old), status_with(new)) == (401, 200)
 
@@ -102,7 +102,7 @@ def test_the_last_use_is_recorded_once_a_minute(
     assert recorded_at is not None
     with django_assert_num_queries(1):
         assert status_with(key) == 403
-    monkeypatch.setattr(services, "_last_recorded", {})  # another process, and a minute set_clock_forward
+    monkeypatch.setattr(services, "_last_recorded", {})  # as in another process, which records after a minute
     set_clock_forward(monkeypatch, timedelta(seconds=61))
     status_with(key)
     assert ServiceKey.objects.get().last_used_at == recorded_at.replace() + (timezone.now() - recorded_at)

@@ -1,4 +1,4 @@
-"""Rate limits answer 429 with Retry-After, and cost nothing while Redis is away."""
+"""Rate limits answer 429 with Retry-After, and do not delay requests while Redis is unavailable."""
 
 import time
 import uuid
@@ -134,7 +134,7 @@ def test_counting_starts_again_when_the_window_ends() -> None:
     assert count_requests(limit, "a") == 0
 
 
-def test_requests_are_not_counted_while_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_are_neither_counted_nor_delayed_while_redis_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     unreachable = RedisStorage(f"redis://127.0.0.1:{free_port()}/0", **connection_options(0.2))
     monkeypatch.setattr(throttles, "limiter", lambda: FixedWindowRateLimiter(unreachable))
     monkeypatch.setattr(throttles, "call_redis", CircuitBreaker().call)

@@ -1,4 +1,4 @@
-"""What each principal may request: without credentials, with a listener's token, with a service key."""
+"""Access without credentials, with a listener's token, and with a service key."""
 
 from collections.abc import Callable
 

@@ -132,7 +132,7 @@ def test_authenticating_a_token_takes_one_query(alice: User, django_assert_num_q
     api = APIClient()
     api.credentials(HTTP_AUTHORIZATION=f"Bearer {sign_in_alice()['access']}")
     with django_assert_num_queries(1):
-        assert_problem(api.get("/listeners?external_id=x"), 403)  # the query of the authentication alone
+        assert_problem(api.get("/listeners?external_id=x"), 403)  # refused after the query of the authentication
 
 
 def test_signing_in_deletes_expired_and_surplus_sign_ins(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_signing_out_everywhere_in_the_admin_is_logged(
     browser.force_login(bob)
     action = {"action": "sign_out_everywhere", "_selected_action": alice.pk}
     browser.post("/admin/access/user/", action)
-    assert status_with(tokens) == 200  # the view permission alone changes nothing
+    assert status_with(tokens) == 200  # the view permission is not enough
     bob.user_permissions.add(Permission.objects.get(codename="change_user"))
     browser.post("/admin/access/user/", action)
     assert status_with(tokens) == 401

@@ -37,7 +37,7 @@ def redis_cache(settings: Any) -> FailSoftRedisCache:
     return FailSoftRedisCache(settings.REDIS_URL, {"KEY_PREFIX": uuid.uuid4().hex})
 
 
-def test_a_cache_that_is_away_delays_one_call_and_is_logged_once(
+def test_an_unavailable_cache_delays_one_call_and_is_logged_once(
     unreachable_cache: FailSoftRedisCache, caplog: pytest.LogCaptureFixture
 ) -> None:
     started = time.monotonic()
@@ -49,7 +49,7 @@ def test_a_cache_that_is_away_delays_one_call_and_is_logged_once(
     assert len(caplog.records) == 1
 
 
-def test_a_cache_that_is_away_is_empty_and_stores_nothing(unreachable_cache: FailSoftRedisCache) -> None:
+def test_an_unavailable_cache_is_empty_and_stores_nothing(unreachable_cache: FailSoftRedisCache) -> None:
     assert unreachable_cache.add("a", 1) is False
     unreachable_cache.set("a", 1)
     assert unreachable_cache.get("a") is None

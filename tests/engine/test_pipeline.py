@@ -85,14 +85,14 @@ def test_a_ranking_is_never_empty_has_no_duplicates_and_at_most_limit_tracks(
     query = Query(limit=limit, seed=seed, history=past, exclude=track_ids, forbidden=never, personal_weight=0.4)
     page = ids(bundle, query, policy)
     allowed = set(bundle.items.ids.tolist()) - set(forbidden)
-    left = allowed - set(played)
-    assert len(page) == len(set(page)) == min(limit, len(left) or len(allowed))
+    unplayed = allowed - set(played)
+    assert len(page) == len(set(page)) == min(limit, len(unplayed) or len(allowed))
     assert not set(page) & set(forbidden)
-    assert not left or not set(page) & set(played)
+    assert not unplayed or not set(page) & set(played)
 
 
 def test_popularity_counts_more_the_shorter_the_history() -> None:
-    """An even listener of two tracks; odd tracks are as popular as even ones, so that taste alone tells them apart."""
+    """The listener has played two even tracks; odd and even tracks are equally popular, so only taste differs."""
     past = listener_history([104, 108])
     even = [
         sum(

@@ -141,16 +141,18 @@ def test_the_reference_lists_exactly_the_metrics_that_exist(families: dict[str, 
 
 @needs_broker
 def test_queries_use_existing_metrics_and_labels(families: dict[str, MetricFamily]) -> None:
-    known = series_labels(families)
+    labels_by_series = series_labels(families)
     for _, expr in QUERIES:
         selected = list(selectors(parse_query(expr)))
         assert selected, expr
         for selector in selected:
-            assert selector.series in known, f"{expr}: there is no metric {selector.series}"
-            assert selector.labels <= known[selector.series], (
+            assert selector.series in labels_by_series, f"{expr}: there is no metric {selector.series}"
+            assert selector.labels <= labels_by_series[selector.series], (
                 f"{expr}: {selector.series} lacks one of {selector.labels}"
             )
-        assert grouping_labels(expr) <= frozenset().union(*(known[selector.series] for selector in selected)), expr
+        assert grouping_labels(expr) <= frozenset().union(
+            *(labels_by_series[selector.series] for selector in selected)
+        ), expr
 
 
 @every_query

@@ -1,4 +1,4 @@
-"""What only a real server shows: bodies without Content-Length, and the log at level DEBUG."""
+"""Behaviour that only a real server shows: bodies without Content-Length, and the log at level DEBUG."""
 
 import http.client
 import json

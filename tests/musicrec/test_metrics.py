@@ -1,4 +1,4 @@
-"""What `/metrics` reports about background work, unavailable parts, and several processes."""
+"""Metrics of background work, unavailable parts, and several processes."""
 
 import os
 import socket

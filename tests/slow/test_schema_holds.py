@@ -42,9 +42,9 @@ def test_every_answer_conforms_to_the_schema(
         *("--workers", "1"),
         *("--suppress-health-check", "all", "--no-color"),
     ]
-    done = subprocess.run([*command, *_credentials(stack, principal)], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-2_000:]
-    assert "passed" in done.stdout
+    result = subprocess.run([*command, *_credentials(stack, principal)], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-12_000:] + result.stderr[-2_000:]
+    assert "passed" in result.stdout
 
 
 def _credentials(stack: Stack, principal: str) -> list[str]:

@@ -49,16 +49,16 @@ def test_compressed_files_are_refused(tmp_path: Path) -> None:
         map_npz(tmp_path / "a.npz")
 
 
-def _written(path: Path) -> bytes:
+def _write_arrays(path: Path) -> bytes:
     save_npz(path, {"x": np.arange(40, dtype=np.float32).reshape(8, 5), "y": np.arange(7)})
     return path.read_bytes()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(st.data())
-def test_any_flipped_bit_is_noticed_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
+def test_any_flipped_bit_is_detected_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "a.npz"
-    content = bytearray(_written(path))
+    content = bytearray(_write_arrays(path))
     before = {name: array.copy() for name, array in map_npz(path).items()}
     content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(content)
@@ -71,23 +71,23 @@ def test_any_flipped_bit_is_noticed_or_harmless(tmp_path: Path, data: st.DataObj
         np.testing.assert_array_equal(array, before[name])
 
 
-def test_every_truncation_is_noticed(tmp_path: Path) -> None:
+def test_every_truncation_is_detected(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    content = _written(path)
+    content = _write_arrays(path)
     for length in range(len(content)):
         path.write_bytes(content[:length])
         with pytest.raises(DamagedFile):
             map_npz(path)
 
 
-def test_every_flipped_bit_of_headers_and_directory_is_noticed_or_harmless(tmp_path: Path) -> None:
+def test_every_flipped_bit_of_headers_and_directory_is_detected_or_harmless(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    whole = _written(path)
+    original = _write_arrays(path)
     before = {name: array.copy() for name, array in map_npz(path).items()}
-    for place in [*range(140), *range(len(whole) - 300, len(whole))]:
+    for offset in [*range(140), *range(len(original) - 300, len(original))]:
         for bit in range(8):
-            content = bytearray(whole)
-            content[place] ^= 1 << bit
+            content = bytearray(original)
+            content[offset] ^= 1 << bit
             path.write_bytes(content)
             try:
                 after = map_npz(path)

@@ -148,7 +148,7 @@ def test_it_names_a_weight_that_is_out_of_range(build: Callable[[], ConfidenceWe
     ],
 )
 def test_the_newest_opinion_decides(signals: list[tuple[int, Signal]], expected: float) -> None:
-    """Signals of one listener and track 7 as (second, signal), in the order in which they arrived."""
+    """The signals of one listener about track 7 are given as (second, signal), in order of arrival."""
     k = len(signals)
     time, signal = np.array([s[0] for s in signals]), np.array([s[1] for s in signals], np.int8)
     plays = Plays(np.zeros(k, int), np.full(k, 7), np.ones(k, np.float32), np.ones(k, bool), time, signal)

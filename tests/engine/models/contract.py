@@ -116,7 +116,7 @@ class FamilyContract:
 
     @pytest.mark.parametrize("played", [[], [999, 7], [120], [104, 104, 999]])
     def test_it_recommends_for_any_history(self, played: list[int]) -> None:
-        """An empty one, unknown tracks, the track nobody plays, the same track twice."""
+        """Check an empty history, unknown tracks, a track that nobody plays, and a track that is played twice."""
         bundle = checkerboard_bundle(self.checkerboard_trainer)
         ids = np.array(played, np.int64)
         query = Query(4, history=listener_history(ids), exclude=ids, track_id=999)

@@ -63,7 +63,7 @@ def test_votes_equal_the_product_with_the_matrix_of_neighbours(seed: int) -> Non
 
 
 def test_serving_scores_equal_those_of_the_evaluation() -> None:
-    """Every part by the current plays, one listener at a time: as `Fitted.scorer` says for all of them at once."""
+    """Scoring one listener at a time by their current plays equals `build_scorer()` for all listeners."""
     plays = checkerboard(30)
     users, items = IdMap.from_ids(plays.user), IdMap.from_ids(np.arange(100, 130))
     pairs = UserItemPairs.from_plays(plays, users, items)

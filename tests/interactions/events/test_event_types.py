@@ -16,7 +16,7 @@ from tests.people import CatalogueFactory
 
 
 class GiftType(enum.Enum):
-    """An event type that does not exist: a track that was given to somebody, stored like a share."""
+    """An event type that the service does not have: a track that was given to somebody, stored like a share."""
 
     GIFT = "gift"
     model = enum.nonmember(Interaction)

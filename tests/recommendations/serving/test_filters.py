@@ -119,9 +119,9 @@ def _assert_exclusions(scenario: dict[str, Any], world: World, service: APIClien
     for route, path in ENDPOINTS.items():
         similar = "similar" in route
         recommended = _recommended(service, path.format(user=user.pk, track=seed), query, user, seed)
-        left = {t.pk for t in world.tracks} - excluded - ({seed} if similar else set())
+        allowed = {t.pk for t in world.tracks} - excluded - ({seed} if similar else set())
         assert not set(recommended) & excluded, route
-        assert bool(recommended) == bool(left), route
+        assert bool(recommended) == bool(allowed), route
         assert len(recommended) == len(set(recommended)), route
 
 

@@ -104,7 +104,7 @@ def test_damage_to_the_file_in_use_does_not_kill_the_process(
     damage(now)
     body = answer(service, user)
     assert (body["degraded"], body["fallback_reason"], body["strategy"]) == (True, "model_unavailable", "personal")
-    # A removed file stays mapped and goes on serving; one changed in place must not be touched again.
+    # A deleted file stays mapped and keeps serving; a file that was changed in place must not be read again.
     assert body["model_version"] == (now.parent.name if damage is delete_file else before)
 
 

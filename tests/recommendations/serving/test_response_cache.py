@@ -79,8 +79,8 @@ class TestRepeatedRequest:
     def test_logs_a_slate_only_when_somebody_receives_it(self, ada: User, as_listener: Listeners) -> None:
         client = as_listener(ada)
         etag = get_answer(client)["ETag"]
-        response_cache.clear()  # as if another process answered,
-        shared_cache.clear()  # which shares no cache
+        response_cache.clear()  # as if another process without a shared cache answered
+        shared_cache.clear()
         slate_log.clear()
         assert get_answer(client, HTTP_IF_NONE_MATCH=etag).status_code == 304
         slate_log.flush()
@@ -103,7 +103,7 @@ class TestRepeatedRequest:
 
 
 CHANGES: dict[str, Callable[[User, Track], object]] = {
-    "a play": lambda user, track: CatalogueFactory.play(CatalogueFactory.__new__(CatalogueFactory), user, track),
+    "a play": lambda user, track: CatalogueFactory.play(user, track),
     "a dislike": lambda user, track: store_interaction(user, track, "dislike", at=timezone.now()),
     "a block": lambda user, track: Block.objects.create(user=user, kind="track", target_id=track.pk),
     "a take-down": lambda user, track: set_taken_down([track.pk], timezone.now()),
@@ -180,7 +180,7 @@ def test_an_answer_costs_two_queries_at_most(path: str, ada: User, as_listener: 
         with CaptureQueriesContext(connection) as queries:
             assert get_answer(client, path).status_code == 200
         assert len(queries) <= 2, [q["sql"] for q in queries]
-    CatalogueFactory.play(CatalogueFactory.__new__(CatalogueFactory), user, track)
+    CatalogueFactory.play(user, track)
     with CaptureQueriesContext(connection) as queries:
         assert get_answer(client, path).status_code == 200
     assert len(queries) <= 2, [q["sql"] for q in queries]
