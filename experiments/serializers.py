@@ -37,11 +37,11 @@ class EngagementParameters(serializers.Serializer[Any]):
         begin = fields.get("from") or max(end, date(2000, 1, 1)) - timedelta(days=28)
         if not begin <= end or (end - begin).days > MAX_DAYS:
             raise ValidationError({"?from": f"must be a day not after `to`, and at most {MAX_DAYS} days before it"})
-        by = list(dict.fromkeys(fields["by"].split(",")))
-        if unknown := [name for name in by if name not in DIMENSIONS]:
+        dimensions = list(dict.fromkeys(fields["by"].split(",")))
+        if unknown := [name for name in dimensions if name not in DIMENSIONS]:
             detail = f"{unknown[0]!r} is not a dimension; choose from {', '.join(DIMENSIONS)}"
             raise ValidationError({"?by": detail})
-        return begin, end, by
+        return begin, end, dimensions
 
 
 class RateSerializer(serializers.Serializer[Any]):

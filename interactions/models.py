@@ -134,7 +134,7 @@ class BlockKind(models.TextChoices):
 
 
 class Block(models.Model):
-    """An artist, album, track or genre that is not recommended to a listener, for good or until a time."""
+    """An artist, album, track or genre that is not recommended to a listener, permanently or until a time."""
 
     Kind = BlockKind
 

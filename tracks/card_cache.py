@@ -63,11 +63,11 @@ class TrackCardCache:
             )
             for fields, taken_down, markets in track_cards_with_availability(missing)
         }
-        found = {i: card for i in track_ids if (card := cards.get(i) or fetched.get(i))}
+        result = {i: card for i in track_ids if (card := cards.get(i) or fetched.get(i))}
         if len(cards) + len(fetched) > MAX_CARDS:
             cards = self._reset(revision)
         cards.update(fetched)
-        return found
+        return result
 
     def clear(self) -> None:
         self._reset(None)

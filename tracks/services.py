@@ -80,15 +80,15 @@ def upsert_tracks(records: Iterable[TrackRecord]) -> CatalogueChange:
     batch = _refuse_duplicates(_merge_records(records), change)
     artists = _get_or_create_artists(batch)
     albums = _get_or_create_albums(batch, artists)
-    known = {t.external_id: t for t in Track.objects.filter(external_id__in=[r.external_id for r in batch])}
-    new_records = [r for r in batch if r.external_id not in known]
+    existing = {t.external_id: t for t in Track.objects.filter(external_id__in=[r.external_id for r in batch])}
+    new_records = [r for r in batch if r.external_id not in existing]
     Track.objects.bulk_create(
         [Track(external_id=r.external_id, **_stated_fields(r, artists, albums)) for r in new_records],
         ignore_conflicts=True,  # another import may have added the same track since
     )
     changed_tracks = []
     for record in batch:
-        track = known.get(record.external_id)
+        track = existing.get(record.external_id)
         if track and _apply(track, _stated_fields(record, artists, albums, track)):
             changed_tracks.append(track)
     Track.objects.bulk_update(changed_tracks, [*PLAIN_FIELDS, "artist", "album", "match_key"], batch_size=500)
@@ -136,7 +136,7 @@ def _refuse_duplicates(records: list[TrackRecord], change: CatalogueChange) -> l
 
 
 def _get_or_create_artists(records: Sequence[TrackRecord]) -> dict[str, Artist]:
-    """Return the artists by external id. Known artists keep their names."""
+    """Return the artists by external id. Existing artists keep their names."""
     names = {r.artist_id: r.artist for r in records}
     Artist.objects.bulk_create([Artist(external_id=i, name=n) for i, n in names.items()], ignore_conflicts=True)
     return {str(artist.external_id): artist for artist in Artist.objects.filter(external_id__in=names)}
@@ -154,12 +154,12 @@ def _get_or_create_albums(records: Sequence[TrackRecord], artists: dict[str, Art
 
 
 def _stated_fields(
-    record: TrackRecord, artists: dict[str, Artist], albums: dict[str, int], known_track: Track | None = None
+    record: TrackRecord, artists: dict[str, Artist], albums: dict[str, int], existing_track: Track | None = None
 ) -> dict[str, Any]:
-    """Return the column values that a record states. A placeholder title does not rename a known track."""
+    """Return the column values that a record states. A placeholder title does not rename an existing track."""
     values = {name: getattr(record, name) for name in PLAIN_FIELDS}
-    if known_track is not None and record.has_placeholder_names:
-        values["title"] = known_track.title
+    if existing_track is not None and record.has_placeholder_names:
+        values["title"] = existing_track.title
     artist = artists[record.artist_id]
     values |= {"artist_id": artist.pk, "album_id": albums.get(record.album_id)}
     values["match_key"] = make_match_key(artist.name, values["title"])

@@ -49,21 +49,21 @@ class AnnIndex:
             vector: (f,), or (f + 1,) with the weight of log popularity.
         """
         query = self.to_index_space(vector)[None]
-        wanted = min(2 * k + _SPARE, int(self.index.ntotal))
-        probes = int(self.probes * max(k / TYPICAL_K, 1.0) / self._available_share(query, wanted, workspace))
+        candidate_count = min(2 * k + _SPARE, int(self.index.ntotal))
+        probes = int(self.probes * max(k / TYPICAL_K, 1.0) / self._available_share(query, candidate_count, workspace))
         selector, _selector_parts = _make_selector(workspace)  # faiss does not keep the parts alive
         while True:
-            rows = self._search(query, wanted, min(probes, self.list_count), selector)
-            if len(rows) >= wanted or probes >= self.list_count:
+            rows = self._search(query, candidate_count, min(probes, self.list_count), selector)
+            if len(rows) >= candidate_count or probes >= self.list_count:
                 return rows
             probes *= 4
 
-    def _available_share(self, query: NDArray[np.float32], wanted: int, workspace: SearchWorkspace) -> float:
+    def _available_share(self, query: NDArray[np.float32], candidate_count: int, workspace: SearchWorkspace) -> float:
         """Estimate how many of the nearest tracks are available; a listener may have blocked just these."""
         share = 1.0 if workspace.mask is None else max(workspace.mask.available_share, 1e-3)
         if len(workspace.excluded_rows) < _MANY_EXCLUDED * int(self.index.ntotal):
             return share
-        nearest = self._search(query, 4 * wanted, self.probes, None)
+        nearest = self._search(query, 4 * candidate_count, self.probes, None)
         return float(np.clip(np.mean(workspace.available(nearest)), 0.02, share)) if len(nearest) else share
 
     def to_index_space(self, vector: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -72,12 +72,12 @@ class AnnIndex:
             return np.asarray(vector / np.linalg.norm(vector), np.float32)
         return np.concatenate([vector[:-1], [vector[-1] / self.scale, 0.0]]).astype(np.float32)
 
-    def _search(self, query: NDArray[np.float32], wanted: int, probes: int, selector: Any) -> Rows:
+    def _search(self, query: NDArray[np.float32], candidate_count: int, probes: int, selector: Any) -> Rows:
         import faiss
 
         faiss.omp_set_num_threads(1)  # for this thread: the other cores belong to other requests
         parameters = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
-        rows: Rows = self.index.search(query, wanted, params=parameters)[1][0]
+        rows: Rows = self.index.search(query, candidate_count, params=parameters)[1][0]
         return rows[rows >= 0]
 
 

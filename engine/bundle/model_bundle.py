@@ -124,10 +124,10 @@ class ModelBundle:
         Returns:
             pairs whose `track` column holds rows of this bundle.
         """
-        rows, known = self.items.rows(history.track)
-        known &= self.popularity[rows] > 0 if len(self.items) else False
-        relevant = known & (history.is_positive | history.is_negative)
-        return replace(history.where(relevant), track=rows[relevant])
+        rows, is_known = self.items.rows(history.track)
+        is_known &= self.popularity[rows] > 0 if len(self.items) else False
+        is_relevant = is_known & (history.is_positive | history.is_negative)
+        return replace(history.where(is_relevant), track=rows[is_relevant])
 
     def user_row(self, user_id: int, stamp: tuple[int, int]) -> int | None:
         """Return the row of a listener; None if it is unknown or the model has not seen their latest interactions."""
@@ -211,6 +211,6 @@ def catalogue_bundle(track_ids: ArrayLike, popularity: dict[int, float] | None =
     items = IdMap.from_ids(track_ids)
     listeners = np.zeros(len(items), np.float32)
     if popularity:
-        rows, known = items.rows(list(popularity))
-        listeners[rows[known]] = np.array(list(popularity.values()), np.float32)[known]
+        rows, is_known = items.rows(list(popularity))
+        listeners[rows[is_known]] = np.array(list(popularity.values()), np.float32)[is_known]
     return assemble_bundle(version=None, items=items, popularity=listeners)

@@ -101,8 +101,8 @@ def split_by_user(plays: Plays, share: float, seed: int) -> Split:
     """
     users, user_of_play = np.unique(plays.user, return_inverse=True)
     is_new = np.zeros(len(users), np.bool_)
-    chosen = np.argsort(hash_to_unit_interval(users, seed), kind="stable")[: max(1, round(share * len(users)))]
-    is_new[chosen] = True
+    in_random_order = np.argsort(hash_to_unit_interval(users, seed), kind="stable")
+    is_new[in_random_order[: max(1, round(share * len(users)))]] = True
     new_users_split = split_by_time(plays.where(is_new[user_of_play]), share, seed)
     return Split("new_users", plays.where(~is_new[user_of_play]), new_users_split.future, new_users_split.past)
 

@@ -46,7 +46,7 @@ def evaluate(
         scorers: models by name; the first is compared with each of the others.
         ks: cut-offs, at least 1.
         seed: of the sample of users, the bootstrap and the sample of lists whose diversity is measured.
-        max_users: evaluate a seeded sample of so many users; None for all.
+        max_users: evaluate a seeded sample of at most this many users; None for all.
         cold_threshold: see `user_segments`.
         head_share: see `item_segments`.
         threads: 0 for all cores.

@@ -32,7 +32,7 @@ class GroundTruth:
         Args:
             past: CSR (users, items); any stored entry counts as a play, whatever its value.
             future: the same, for the plays that were held out.
-            max_users: evaluate a seeded sample of so many users; None for all with a relevant item.
+            max_users: evaluate a seeded sample of at most this many users; None for all with a relevant item.
             seed: of the sample.
 
         Raises:

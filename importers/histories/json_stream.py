@@ -52,7 +52,7 @@ class _TextBuffer:
         self.chunks, self.text, self.position = chunks, "", 0
 
     def read_more(self, characters: int = 1) -> bool:
-        """Drop what was decoded, append at least so many characters, and return whether there were any left."""
+        """Drop the decoded text, append at least this many characters, and return whether there were any."""
         new_chunks = []
         while characters > 0 and (chunk := next(self.chunks, "")):
             new_chunks.append(chunk)

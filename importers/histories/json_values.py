@@ -17,8 +17,8 @@ MAX_MS = 86_400_000  # a day
 def require_text(field: str, value: Any) -> str:
     """Return a text of 1 to 512 characters, without white space around it. Raises BadValue for anything else."""
     if not isinstance(value, str) or not (text := value.strip()) or len(text) > MAX_NAME_LENGTH:
-        shown = "" if value is None else str(value)[:80]
-        raise BadValue(field, shown, f"a text of 1 to {MAX_NAME_LENGTH} characters")
+        text_of_value = "" if value is None else str(value)[:80]
+        raise BadValue(field, text_of_value, f"a text of 1 to {MAX_NAME_LENGTH} characters")
     # JSON can spell out half of a surrogate pair, which UTF-8 cannot.
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise BadValue(field, repr(text)[:80], "a text without null characters and halves of surrogate pairs")

@@ -57,7 +57,7 @@ def clear_opinion(user_id: int, track_id: int, opinion: InteractionKind) -> None
 
 
 def add_block(user_id: int, kind: str, target_id: int, until: datetime | None) -> None:
-    """Exclude an artist, album, track or genre from recommendations, for good or until a time.
+    """Exclude an artist, album, track or genre from recommendations, permanently or until a time.
 
     Raises:
         TargetNotFound: there is no such listener or target.
@@ -115,4 +115,4 @@ def _deleted_meanwhile_as_not_found() -> Iterator[None]:
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        raise TargetNotFound("no such listener or track any more") from error
+        raise TargetNotFound("the listener or the track has just been deleted") from error

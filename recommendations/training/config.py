@@ -37,7 +37,7 @@ def training_config(ensemble: EnsembleConfig | None = None) -> TrainingConfig:
 
 
 def tuned_ensemble() -> EnsembleConfig | None:
-    """Return the ensemble of the newest study that went into service, whether by the gate or by hand.
+    """Return the ensemble of the newest study whose version was published, by the gate or by an operator.
 
     None if there is no such study, or MUSICREC_USE_TUNED is off.
     """

@@ -170,7 +170,7 @@ def _train_and_publish(
     with progress.stage("prune"):
         try:
             prune_versions()
-        except (OSError, Timeout) as error:  # the new version is in service all the same
+        except (OSError, Timeout) as error:  # the new version is in service nevertheless
             raise_alarm("prune_failed", "", f"old versions could not be removed: {error}")
         else:
             resolve_alarms("prune_failed")

@@ -133,7 +133,7 @@ def _split_tuning_data(plays: Plays, track_ids: NDArray[np.int64], config: Train
 
 
 def sample_listeners(plays: Plays, seed: int) -> Plays:
-    """Return all plays of random listeners, as many as fit into MUSICREC_TUNING_PAIRS listener–track pairs."""
+    """Return all plays of random listeners, with at most MUSICREC_TUNING_PAIRS listener–track pairs if possible."""
     max_pairs = settings.MUSICREC["TUNING_PAIRS"]
     if len(plays) <= max_pairs:
         return plays
@@ -141,9 +141,9 @@ def sample_listeners(plays: Plays, seed: int) -> Plays:
     tracks, columns = np.unique(plays.track, return_inverse=True)
     pairs_per_user = np.bincount(np.unique(rows * len(tracks) + columns) // len(tracks))
     order = np.random.default_rng(seed).permutation(len(users))
-    chosen = np.zeros(len(users), np.bool_)
-    chosen[order[: max(1, np.searchsorted(np.cumsum(pairs_per_user[order]), max_pairs, "right"))]] = True
-    return plays.where(chosen[rows])
+    is_sampled = np.zeros(len(users), np.bool_)
+    is_sampled[order[: max(1, np.searchsorted(np.cumsum(pairs_per_user[order]), max_pairs, "right"))]] = True
+    return plays.where(is_sampled[rows])
 
 
 def _resume_or_save(study: TuningStudy, data: TuningData) -> TuningStudy:
