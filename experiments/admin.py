@@ -72,9 +72,9 @@ def engagement_page(dimension: str, days: str) -> dict[str, Any]:
         "rows": [_table_row(row, dimension, number) for number, row in enumerate(totals)],
         "headings": [chart.title for chart in RATES.values()],
         "dimensions": [
-            {"key": key, "label": f"by {label}", "chosen": key == dimension} for key, label in DIMENSIONS.items()
+            {"key": key, "label": f"by {label}", "selected": key == dimension} for key, label in DIMENSIONS.items()
         ],
-        "periods": [{"key": key, "label": label, "chosen": key == days} for key, label in PERIODS.items()],
+        "periods": [{"key": key, "label": label, "selected": key == days} for key, label in PERIODS.items()],
         "dimension": dimension,
         "days": days,
     }

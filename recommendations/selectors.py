@@ -91,7 +91,7 @@ def build_track_map(artifact: ModelArtifact) -> dict[str, Any] | None:
 
     `tracks` are those that still exist, `tags` the most frequent tags as `[name, tracks]`. Raises MapUnavailable.
     """
-    selected, key = select_map_tracks(artifact), f"track_map:{artifact.version}"
+    selected, key = select_map_tracks(artifact), f"track_layout:{artifact.version}"
     layout = cache.get(key)
     if layout is None:
         if not cache.add(f"{key}:busy", True, LAYOUT_LOCK_SECONDS):
@@ -100,7 +100,7 @@ def build_track_map(artifact: ModelArtifact) -> dict[str, Any] | None:
             projection = project_to_plane(selected.bundle.item_factors[selected.rows])
             layout = {
                 "method": projection.method,
-                "kept": round(projection.explained_variance, 4),
+                "explained_variance": round(projection.explained_variance, 4),
                 "positions": projection.positions.round(4).tolist(),
             }
             cache.set(key, layout, LAYOUT_CACHE_SECONDS[layout["method"]])
@@ -121,4 +121,9 @@ def build_track_map(artifact: ModelArtifact) -> dict[str, Any] | None:
         if track_id in cards
     ]
     frequent_tags = Counter(track["tag"] for track in tracks if track["tag"]).most_common(MAX_TAGS)
-    return {"method": layout["method"], "kept": layout["kept"], "tags": frequent_tags, "tracks": tracks}
+    return {
+        "method": layout["method"],
+        "explained_variance": layout["explained_variance"],
+        "tags": frequent_tags,
+        "tracks": tracks,
+    }

@@ -29,7 +29,7 @@ BYTES = Unit(format_size, divisor=1e6, suffix=" MB")
 
 @dataclass(frozen=True)
 class HistoryVersion:
-    """One version of the page. `quality` and `popular` are the chosen metric, of the version and of most popular."""
+    """One version of the page. `quality` and `popular` are the selected metric, of the version and of most popular."""
 
     artifact: ModelArtifact
     status: VersionStatus
@@ -96,7 +96,7 @@ def quality_history(metric: str) -> dict[str, Any]:
     return {
         "charts": _charts(versions, rows, metric),
         "rows": rows[::-1],  # the newest first
-        "metrics": [{"key": key, "label": metric_label(key), "chosen": key == metric} for key in choices],
+        "metrics": [{"key": key, "label": metric_label(key), "selected": key == metric} for key in choices],
         "metric": metric_info(metric),
     }
 

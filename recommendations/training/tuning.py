@@ -78,9 +78,8 @@ def run_tuning(
         study = TuningStudy(trigger=trigger[:32], budget_seconds=budget, host=socket.gethostname())
         try:
             config = training_config()
-            data = _split_tuning_data(
-                read_plays(progress), load_track_ids(), config
-            )  # the plays are not kept in memory
+            # The plays have no variable here, so that their memory is free before the search begins.
+            data = _split_tuning_data(read_plays(progress), load_track_ids(), config)
             study = _resume_or_save(study, data)
             tuned = _search(study, data, config, progress)
             study.recipe, study.score, study.best_of = tuned.ensemble.to_dict(), tuned.score, tuned.best_scores

@@ -22,18 +22,18 @@ async function loadMap() {
   }
 }
 
-function show({ method: name, kept, tags, tracks }) {
+function show({ method: name, explained_variance: explainedVariance, tags, tracks }) {
   const map = new MapCanvas(canvas, tracks, tags.map(([tag]) => tag));
-  method.textContent = describeMethod(name, kept, tracks.length);
+  method.textContent = describeMethod(name, explainedVariance, tracks.length);
   page.querySelector(".map-tags").append(...legend(map, tags, tracks));
   handlePointer(map);
   search(map, tracks);
 }
 
-function describeMethod(name, kept, count) {
+function describeMethod(name, explainedVariance, count) {
   const tracks = `The ${count.toLocaleString("en")} most popular tracks that have factors in this version`;
   if (name === "t-SNE") return `${tracks}, laid out by t-SNE: neighbours are similar. Directions, and distances between groups, have no meaning.`;
-  return `${tracks}, laid out by the first two principal components, which explain ${Math.round(100 * kept)} % of the variance: tracks far apart differ, but neighbours need not be similar.`;
+  return `${tracks}, laid out by the first two principal components, which explain ${Math.round(100 * explainedVariance)} % of the variance: tracks far apart differ, but neighbours need not be similar.`;
 }
 
 function legend(map, tags, tracks) {

@@ -464,10 +464,10 @@ class TestMapOfTracks:
     def test_other_requests_are_asked_to_wait_while_the_layout_is_computed(self, operator: Client) -> None:
         artifact = create_version(1, report(0.2))
         write_files(artifact, [1, 2, 3])
-        cache.add(f"track_map:{artifact.version}:busy", True, 10)
+        cache.add(f"track_layout:{artifact.version}:busy", True, 10)
         response = operator.get(page_path(artifact, "map.json"))
         assert (response.status_code, response["Retry-After"]) == (202, "2")
-        cache.delete(f"track_map:{artifact.version}:busy")
+        cache.delete(f"track_layout:{artifact.version}:busy")
         assert operator.get(page_path(artifact, "map.json")).status_code == 200
 
     @pytest.mark.parametrize(
