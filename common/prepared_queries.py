@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
 from django.db.models import Expression, Field, QuerySet, Subquery, TextField
 
 Row = tuple[Any, ...]
@@ -62,8 +62,22 @@ class PreparedQuery:
         self._prepared: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # EXECUTE statements by driver connection
 
     def fetch(self, **values: Any) -> list[Row]:
-        """Return the rows for these parameter values, as the driver returns them: without conversion by fields."""
-        connection = connections[DEFAULT_DB_ALIAS]
+        """Return the rows for these parameter values, as the driver returns them: without conversion by fields.
+
+        Django would test the connection by a query of its own at its first use in each request, which takes a third of
+        a cached answer. Here, a broken connection is replaced when the query fails.
+        """
+        connection: Any = connections[DEFAULT_DB_ALIAS]  # the stubs do not know health_check_done
+        connection.health_check_done = True
+        try:
+            return self._execute(connection, values)
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block:
+                raise
+            connection.close()
+            return self._execute(connection, values)
+
+    def _execute(self, connection: Any, values: dict[str, Any]) -> list[Row]:
         with connection.cursor() as cursor:
             if not self._sql:
                 sql, parameters = self._build().query.get_compiler(connection=connection).as_sql()
