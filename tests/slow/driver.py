@@ -57,7 +57,7 @@ def train(force: bool) -> None:
     os._exit({"Published": 0, "Unchanged": 1}.get(run_training("test", force=force).status, 2))
 
 
-def state() -> dict[str, Any]:
+def read_state() -> dict[str, Any]:
     return {
         "in_service": version_in_service(),
         "running": TrainingRun.objects.filter(status="running").count(),
@@ -71,7 +71,7 @@ def state() -> dict[str, Any]:
 COMMANDS: dict[str, Callable[..., Any]] = {
     "kill": lambda *step: run_in_child(lambda: train_and_die(*step)),
     "train": lambda force: run_in_child(lambda: train(force)),
-    "state": state,
+    "state": read_state,
 }
 
 if __name__ == "__main__":

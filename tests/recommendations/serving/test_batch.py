@@ -20,7 +20,7 @@ PATH = "/recommend/batch"
 
 
 @pytest.fixture
-def world(catalogue: CatalogueFactory) -> CatalogueFactory:
+def trained_catalogue(catalogue: CatalogueFactory) -> CatalogueFactory:
     catalogue.checkerboard()
     assert run_training("test").status == "Published"
     return catalogue
@@ -36,7 +36,7 @@ def without_request_fields(answer: dict[str, Any]) -> dict[str, Any]:
 
 class TestSeveralListeners:
     def test_each_listener_gets_the_same_answer_as_from_a_single_request(
-        self, world: CatalogueFactory, service: APIClient
+        self, trained_catalogue: CatalogueFactory, service: APIClient
     ) -> None:
         new = User.objects.create_user("new").pk
         users = [*User.objects.filter(username__startswith="listener").values_list("pk", flat=True), new, 999_999]
@@ -48,7 +48,7 @@ class TestSeveralListeners:
             assert without_request_fields(alone) == without_request_fields(answer)
 
     def test_strategy_and_cache_hits_are_reported_to_monitoring(
-        self, world: CatalogueFactory, service: APIClient
+        self, trained_catalogue: CatalogueFactory, service: APIClient
     ) -> None:
         known, new = User.objects.filter(username__startswith="listener")[0].pk, User.objects.create_user("new").pk
         mixed = {"endpoint": "recommend-batch", "strategy": "mixed", "status": "200"}
@@ -58,14 +58,16 @@ class TestSeveralListeners:
         assert 'cache;desc="1 of 2"' in response["Server-Timing"]
         assert REGISTRY.get_sample_value("musicrec_request_seconds_count", mixed) == before + 1
 
-    def test_several_listeners_cost_as_many_queries_as_one(self, world: CatalogueFactory, service: APIClient) -> None:
+    def test_several_listeners_cost_as_many_queries_as_one(
+        self, trained_catalogue: CatalogueFactory, service: APIClient
+    ) -> None:
         users = list(User.objects.values_list("pk", flat=True))
         send(service, users=users[:1])
         with CaptureQueriesContext(connection) as queries:
             send(service, users=users[1:])
         assert len(queries) <= 3, [q["sql"] for q in queries]  # the key, the listeners, tracks not shown before
 
-    def test_each_answer_is_logged_as_a_slate(self, world: CatalogueFactory, service: APIClient) -> None:
+    def test_each_answer_is_logged_as_a_slate(self, trained_catalogue: CatalogueFactory, service: APIClient) -> None:
         users = list(User.objects.values_list("pk", flat=True))[:3]
         answered = {a["recommendation_id"] for a in send(service, users=users, placement="push").json()["answers"]}
         slate_log.flush()
@@ -86,7 +88,7 @@ class TestSeveralListeners:
 
 class TestShelves:
     def test_a_track_is_on_one_shelf_only(
-        self, world: CatalogueFactory, as_listener: Callable[[User], APIClient]
+        self, trained_catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
     ) -> None:
         listener, track = User.objects.get(username="listener-0"), Track.objects.latest("pk")
         shelves = [
@@ -103,7 +105,7 @@ class TestShelves:
         assert without_request_fields(alone) == without_request_fields(answered[0])
 
     def test_a_service_key_must_name_the_listener(
-        self, world: CatalogueFactory, service: APIClient, alice: User
+        self, trained_catalogue: CatalogueFactory, service: APIClient, alice: User
     ) -> None:
         shelves = [{"name": "a", "kind": "personal"}]
         assert send(service, user_id=alice.pk, shelves=shelves).json()["shelves"][0]["fallback_reason"] == "cold_user"

@@ -36,7 +36,7 @@ def test_every_recommendation_endpoint_is_covered() -> None:
     assert {route for route in routes if route.startswith("recommend/")} == ENDPOINTS.keys()
 
 
-class World:
+class NumberedCatalogue:
     """Tracks by number; each artist has 6 in a row, each album 3 and each genre 4."""
 
     def __init__(self, catalogue: CatalogueFactory) -> None:
@@ -95,7 +95,7 @@ def test_excluded_tracks_are_not_recommended_and_an_answer_is_empty_only_if_no_t
         trained: whether a model is in service.
         fresh: whether the process loads the unavailable tracks after the changes; otherwise it has loaded them before.
     """
-    world = World(catalogue)
+    numbered = NumberedCatalogue(catalogue)
     if trained:
         assert run_training("test").status == "Published"
 
@@ -105,21 +105,21 @@ def test_excluded_tracks_are_not_recommended_and_an_answer_is_empty_only_if_no_t
         with transaction.atomic():
             unavailable_tracks.expire()
             if not fresh:
-                service.get(f"/recommend/user/{world.users[0].pk}/ml", {"market": "DE"})
-            _assert_exclusions(scenario, world, service)
+                service.get(f"/recommend/user/{numbered.users[0].pk}/ml", {"market": "DE"})
+            _assert_exclusions(scenario, numbered, service)
             transaction.set_rollback(True)
 
     check_scenario()
 
 
-def _assert_exclusions(scenario: dict[str, Any], world: World, service: APIClient) -> None:
-    user, query = _prepare_listener(scenario, world)
-    excluded = _exclude_tracks(scenario, world, user)
-    seed = world.tracks[scenario["seed"]].pk
+def _assert_exclusions(scenario: dict[str, Any], numbered: NumberedCatalogue, service: APIClient) -> None:
+    user, query = _prepare_listener(scenario, numbered)
+    excluded = _exclude_tracks(scenario, numbered, user)
+    seed = numbered.tracks[scenario["seed"]].pk
     for route, path in ENDPOINTS.items():
         similar = "similar" in route
         recommended = _recommended(service, path.format(user=user.pk, track=seed), query, user, seed)
-        allowed = {t.pk for t in world.tracks} - excluded - ({seed} if similar else set())
+        allowed = {t.pk for t in numbered.tracks} - excluded - ({seed} if similar else set())
         assert not set(recommended) & excluded, route
         assert bool(recommended) == bool(allowed), route
         assert len(recommended) == len(set(recommended)), route
@@ -139,10 +139,10 @@ def _recommended(service: APIClient, path: str, query: dict[str, Any], user: Use
     return tracks
 
 
-def _prepare_listener(scenario: dict[str, Any], world: World) -> tuple[User, dict[str, Any]]:
-    user = world.users[2] if scenario["listener"] == "in the model" else User.objects.create_user("somebody")
+def _prepare_listener(scenario: dict[str, Any], numbered: NumberedCatalogue) -> tuple[User, dict[str, Any]]:
+    user = numbered.users[2] if scenario["listener"] == "in the model" else User.objects.create_user("somebody")
     if scenario["listener"] == "two plays":
-        _store_interactions(user, world.tracks[:2], "play")
+        _store_interactions(user, numbered.tracks[:2], "play")
     user.consent, user.allow_explicit = scenario["consent"], scenario["no_explicit"] != "listener"
     user.market = "DE" if scenario["market"] == "listener" else ""
     user.save()
@@ -151,26 +151,26 @@ def _prepare_listener(scenario: dict[str, Any], world: World) -> tuple[User, dic
     return user, query | ({"explicit": "false"} if scenario["no_explicit"] == "request" else {})
 
 
-def _exclude_tracks(scenario: dict[str, Any], world: World, user: User) -> set[int]:
+def _exclude_tracks(scenario: dict[str, Any], numbered: NumberedCatalogue, user: User) -> set[int]:
     """Apply the exclusions of the scenario and return the ids of the tracks that must not be recommended."""
-    excluded = _update_tracks(world, scenario["taken_down"], taken_down_at=timezone.now())
-    explicit = _update_tracks(world, scenario["explicit"], explicit=True)
-    abroad = _update_tracks(world, scenario["abroad"], markets="AT FR")
+    excluded = _update_tracks(numbered, scenario["taken_down"], taken_down_at=timezone.now())
+    explicit = _update_tracks(numbered, scenario["explicit"], explicit=True)
+    abroad = _update_tracks(numbered, scenario["abroad"], markets="AT FR")
     excluded |= (explicit if scenario["no_explicit"] else set()) | (abroad if scenario["market"] else set())
-    disliked = [world.tracks[n] for n in scenario["dislikes"]]
+    disliked = [numbered.tracks[n] for n in scenario["dislikes"]]
     _store_interactions(user, disliked, "dislike")
     excluded |= {t.pk for t in disliked}
     for expired, blocked in [(True, scenario["expired"]), (False, scenario["blocks"])]:
         until = timezone.now() - timedelta(seconds=1) if expired else None
         for kind, number in blocked:
-            target, tracks = world.block_target(kind, number)
+            target, tracks = numbered.block_target(kind, number)
             Block.objects.update_or_create(user=user, kind=kind, target_id=target, defaults={"until": until})
             excluded |= set() if expired else tracks
     return excluded
 
 
-def _update_tracks(world: World, tracks: list[int], **fields: Any) -> set[int]:
-    ids = {world.tracks[n].pk for n in tracks}
+def _update_tracks(numbered: NumberedCatalogue, tracks: list[int], **fields: Any) -> set[int]:
+    ids = {numbered.tracks[n].pk for n in tracks}
     Track.objects.filter(pk__in=ids).update(**fields)
     bump_catalogue_revision()
     return ids

@@ -59,7 +59,7 @@ def train() -> Path:
     return version_store().folder(str(version_in_service())) / "model.npz"
 
 
-def answer(service: APIClient, user: User) -> dict[str, Any]:
+def get_recommendations(service: APIClient, user: User) -> dict[str, Any]:
     response = service.get(f"/recommend/user/{user.pk}/ml?limit=5")
     assert response.status_code == 200
     body: dict[str, Any] = response.json()
@@ -73,7 +73,7 @@ def test_a_fresh_process_with_a_damaged_version_serves_the_one_before(
 ) -> None:
     before = train().parent.name
     damage(train())
-    body = answer(service, user)
+    body = get_recommendations(service, user)
     assert (body["degraded"], body["fallback_reason"]) == (True, "model_unavailable")
     assert (body["strategy"], body["model_version"]) == ("personal", before)
     assert service.get("/health/ready").json() | {"pid": 0} == {
@@ -90,7 +90,7 @@ def test_a_fresh_process_with_no_other_version_serves_what_is_popular(
     service: APIClient, user: User, damage: Callable[[Path], None]
 ) -> None:
     damage(train())
-    body = answer(service, user)
+    body = get_recommendations(service, user)
     assert (body["strategy"], body["degraded"]) == ("popular", True)
     assert (body["fallback_reason"], body["model_version"]) == ("model_unavailable", None)
 
@@ -100,9 +100,9 @@ def test_damage_to_the_file_in_use_does_not_kill_the_process(
     service: APIClient, user: User, damage: Callable[[Path], None]
 ) -> None:
     before, now = train().parent.name, train()
-    assert answer(service, user)["degraded"] is False
+    assert get_recommendations(service, user)["degraded"] is False
     damage(now)
-    body = answer(service, user)
+    body = get_recommendations(service, user)
     assert (body["degraded"], body["fallback_reason"], body["strategy"]) == (True, "model_unavailable", "personal")
     # A deleted file stays mapped and keeps serving; a file that was changed in place must not be read again.
     assert body["model_version"] == (now.parent.name if damage is delete_file else before)
@@ -113,27 +113,27 @@ def test_a_damaged_new_version_leaves_the_old_one_serving(
     service: APIClient, user: User, damage: Callable[[Path], None]
 ) -> None:
     old = train().parent.name
-    assert answer(service, user)["model_version"] == old
+    assert get_recommendations(service, user)["model_version"] == old
     damage(train())
-    body = answer(service, user)
+    body = get_recommendations(service, user)
     assert (body["model_version"], body["degraded"], body["strategy"]) == (old, True, "personal")
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"version": "nonsense", "previous": null}', '{"version": 5}'])
 def test_a_damaged_pointer_leaves_the_old_one_serving(service: APIClient, user: User, content: str) -> None:
     old = train().parent.name
-    assert answer(service, user)["degraded"] is False
+    assert get_recommendations(service, user)["degraded"] is False
     (version_store().root / "current.json").write_text(content)
-    body = answer(service, user)
+    body = get_recommendations(service, user)
     assert (body["model_version"], body["degraded"], body["strategy"]) == (old, True, "personal")
 
 
 def test_publishing_another_version_ends_the_degradation_and_resolves_the_alarm(service: APIClient, user: User) -> None:
     first = train()
     delete_file(train())
-    assert answer(service, user)["degraded"] is True
+    assert get_recommendations(service, user)["degraded"] is True
     publish(first.parent.name)
-    body = answer(service, user)
+    body = get_recommendations(service, user)
     assert (body["model_version"], body["degraded"], body["fallback_reason"]) == (first.parent.name, False, None)
     assert not Alarm.objects.filter(resolved_at=None).exists()
 
@@ -144,15 +144,15 @@ def test_a_file_that_is_back_is_served_after_the_retry_interval(
     path = train()
     away = path.with_suffix(".away")
     path.rename(away)
-    assert answer(service, user)["strategy"] == "popular"
+    assert get_recommendations(service, user)["strategy"] == "popular"
     away.rename(path)
     monkeypatch.setattr(model_cache, "_retry_at", 0.0)  # half a minute later
-    assert answer(service, user)["degraded"] is False
+    assert get_recommendations(service, user)["degraded"] is False
 
 
 def test_similar_tracks_and_the_legacy_endpoint_are_answered_without_a_model(service: APIClient, user: User) -> None:
     truncate(train())
-    track = answer(service, user)["results"][0]["track_id"]
+    track = get_recommendations(service, user)["results"][0]["track_id"]
     similar = service.get(f"/recommend/similar/{track}").json()
     assert (similar["degraded"], similar["strategy"]) == (True, "content")
     assert service.get(f"/recommend/user/{user.pk}").json()["degraded"] is False
@@ -160,9 +160,9 @@ def test_similar_tracks_and_the_legacy_endpoint_are_answered_without_a_model(ser
 
 def test_a_deleted_pointer_leaves_the_version_serving_and_raises_an_alarm(service: APIClient, user: User) -> None:
     served = train().parent.name
-    assert answer(service, user)["degraded"] is False
+    assert get_recommendations(service, user)["degraded"] is False
     (version_store().root / "current.json").unlink()
-    body = answer(service, user)
+    body = get_recommendations(service, user)
     assert (body["model_version"], body["fallback_reason"]) == (served, "model_unavailable")
     assert Alarm.objects.get(resolved_at=None).message == "FileNotFoundError: current.json is gone"
 
@@ -170,7 +170,7 @@ def test_a_deleted_pointer_leaves_the_version_serving_and_raises_an_alarm(servic
 def test_a_file_of_another_version_is_refused(service: APIClient, user: User) -> None:
     first, second = train(), train()
     second.write_bytes(first.read_bytes())
-    body = answer(service, user)
+    body = get_recommendations(service, user)
     assert (body["model_version"], body["fallback_reason"]) == (first.parent.name, "model_unavailable")
 
 
@@ -180,10 +180,10 @@ def test_a_version_that_can_be_read_again_resolves_the_alarm(
     path = train()
     content = path.read_bytes()
     path.write_bytes(b"short")
-    assert answer(service, user)["degraded"] is True
+    assert get_recommendations(service, user)["degraded"] is True
     path.write_bytes(content)
     monkeypatch.setattr(model_cache, "_retry_at", 0.0)
-    assert answer(service, user)["degraded"] is False
+    assert get_recommendations(service, user)["degraded"] is False
     assert not Alarm.objects.filter(resolved_at=None).exists()
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not django_settings.REDIS_URL, reason="precomput
 
 
 @pytest.fixture
-def world(catalogue: CatalogueFactory, settings: Any) -> CatalogueFactory:
+def trained_catalogue(catalogue: CatalogueFactory, settings: Any) -> CatalogueFactory:
     users, tracks = catalogue.checkerboard()
     for user in users:  # only listeners with recent plays are precomputed
         catalogue.play(user, tracks[0], at=timezone.now() - timedelta(days=1))
@@ -51,7 +51,7 @@ def precompute_all_active() -> None:
 
 
 def test_a_precomputed_answer_equals_the_computed_one(
-    world: CatalogueFactory, service: APIClient, monkeypatch: pytest.MonkeyPatch
+    trained_catalogue: CatalogueFactory, service: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users = list(User.objects.filter(username__startswith="listener"))
     before = {user: strategy_and_results(request_recommendations(service, user)) for user in users}
@@ -63,7 +63,7 @@ def test_a_precomputed_answer_equals_the_computed_one(
 
 
 def test_each_batch_returns_where_the_next_one_continues(
-    world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+    trained_catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precompute, "BATCH", 8)
     version, precomputed_ids = str(version_in_service()), []
@@ -78,7 +78,7 @@ def test_each_batch_returns_where_the_next_one_continues(
 
 
 def test_the_setting_limits_how_many_listeners_are_precomputed(
-    world: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch
+    trained_catalogue: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 5}
     precomputed_ids: list[int] = []
@@ -88,7 +88,7 @@ def test_the_setting_limits_how_many_listeners_are_precomputed(
 
 
 def test_a_listener_with_a_new_play_is_precomputed_again(
-    world: CatalogueFactory,
+    trained_catalogue: CatalogueFactory,
     service: APIClient,
     monkeypatch: pytest.MonkeyPatch,
     django_capture_on_commit_callbacks: Any,
@@ -97,7 +97,7 @@ def test_a_listener_with_a_new_play_is_precomputed_again(
     user = User.objects.get(username="listener-1")
     first = request_recommendations(service, user)["results"][0]["track_id"]
     with django_capture_on_commit_callbacks(execute=True):
-        world.play(user, Track.objects.get(pk=first), at=timezone.now())
+        trained_catalogue.play(user, Track.objects.get(pk=first), at=timezone.now())
     expected = strategy_and_results(request_recommendations(service, user))
     assert first not in [r["track_id"] for r in expected[1]]
     assert precompute_stale() == 1
@@ -106,7 +106,7 @@ def test_a_listener_with_a_new_play_is_precomputed_again(
     assert strategy_and_results(request_recommendations(service, user)) == expected
 
 
-def test_other_parameters_are_computed_on_request(world: CatalogueFactory, service: APIClient) -> None:
+def test_other_parameters_are_computed_on_request(trained_catalogue: CatalogueFactory, service: APIClient) -> None:
     precompute_all_active()
     user = User.objects.get(username="listener-1")
     assert [
@@ -117,7 +117,9 @@ def test_other_parameters_are_computed_on_request(world: CatalogueFactory, servi
     assert len(played) > len(request_recommendations(service, user)["results"]) or played != []
 
 
-def test_a_track_taken_down_after_precomputing_is_not_recommended(world: CatalogueFactory, service: APIClient) -> None:
+def test_a_track_taken_down_after_precomputing_is_not_recommended(
+    trained_catalogue: CatalogueFactory, service: APIClient
+) -> None:
     precompute_all_active()
     user = User.objects.get(username="listener-1")
     first = request_recommendations(service, user)["results"][0]["track_id"]
@@ -126,7 +128,7 @@ def test_a_track_taken_down_after_precomputing_is_not_recommended(world: Catalog
 
 
 def test_nothing_is_precomputed_if_the_setting_is_zero(
-    world: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch
+    trained_catalogue: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 0}
     monkeypatch.setattr(precompute, "precompute_rankings", None)
@@ -135,7 +137,9 @@ def test_nothing_is_precomputed_if_the_setting_is_zero(
     assert precomputed.load_ranking(precomputed.precomputed_request(1), ()) is None
 
 
-def test_the_set_of_stale_listeners_is_bounded(world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_set_of_stale_listeners_is_bounded(
+    trained_catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("common.stale_listeners.MAX_LISTENERS", 5)
     for _ in range(3):
         add_stale_listeners(range(1, 9))

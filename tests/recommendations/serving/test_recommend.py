@@ -23,7 +23,7 @@ FIELDS = {
 
 
 @pytest.fixture
-def world(catalogue: CatalogueFactory) -> tuple[list[User], list[Track]]:
+def checkerboard(catalogue: CatalogueFactory) -> tuple[list[User], list[Track]]:
     users_and_tracks = catalogue.checkerboard()
     assert run_training("test").status == "Published"
     return users_and_tracks
@@ -34,18 +34,18 @@ def track_ids(body: dict[str, Any]) -> list[int]:
 
 
 def test_the_missing_square_of_the_checkerboard_comes_first(
-    service: APIClient, world: tuple[list[User], list[Track]]
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
-    for user, track in zip(*world, strict=True):
+    for user, track in zip(*checkerboard, strict=True):
         body = service.get(f"/recommend/user/{user.pk}/ml?limit=5").json()
         assert track_ids(body)[0] == track.pk
         assert (body["strategy"], body["degraded"], body["fallback_reason"]) == ("personal", False, None)
 
 
 def test_an_answer_has_the_envelope_and_the_fields_of_the_contract(
-    service: APIClient, world: tuple[list[User], list[Track]]
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
-    body = service.get(f"/recommend/user/{world[0][0].pk}/ml?limit=3").json()
+    body = service.get(f"/recommend/user/{checkerboard[0][0].pk}/ml?limit=3").json()
     assert body.keys() == {
         *("recommendation_id", "strategy", "model_version", "generated_at", "degraded", "fallback_reason", "results")
     }
@@ -55,18 +55,20 @@ def test_an_answer_has_the_envelope_and_the_fields_of_the_contract(
     assert body["generated_at"].endswith("Z")
 
 
-def test_played_tracks_are_excluded_unless_requested(service: APIClient, world: tuple[list[User], list[Track]]) -> None:
-    user = world[0][0]
+def test_played_tracks_are_excluded_unless_requested(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    user = checkerboard[0][0]
     played = set(Interaction.objects.filter(user=user).values_list("track_id", flat=True))
     assert not played & set(track_ids(service.get(f"/recommend/user/{user.pk}/ml?limit=11").json()))
     assert played & set(track_ids(service.get(f"/recommend/user/{user.pk}/ml?limit=11&exclude_played=false").json()))
 
 
 def test_the_first_five_interactions_turn_a_popular_slate_into_a_personal_one(
-    service: APIClient, alice: User, catalogue: CatalogueFactory, world: tuple[list[User], list[Track]]
+    service: APIClient, alice: User, catalogue: CatalogueFactory, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
     """Odd and even tracks are equally popular, so a growing share of odd tracks is due to alice's plays."""
-    odd = world[1][1::2]
+    odd = checkerboard[1][1::2]
     path, observed = f"/recommend/user/{alice.pk}/ml?limit=5", []
     for play_count in range(6):
         body = service.get(path).json()
@@ -81,9 +83,9 @@ def test_the_first_five_interactions_turn_a_popular_slate_into_a_personal_one(
 
 
 def test_a_play_after_training_affects_the_next_answer(
-    service: APIClient, catalogue: CatalogueFactory, world: tuple[list[User], list[Track]]
+    service: APIClient, catalogue: CatalogueFactory, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
-    users, tracks = world
+    users, tracks = checkerboard
     assert track_ids(service.get(f"/recommend/user/{users[0].pk}/ml?limit=1").json()) == [tracks[0].pk]
     catalogue.play(users[0], tracks[0], at=NOON + timedelta(days=1))
     body = service.get(f"/recommend/user/{users[0].pk}/ml?limit=20").json()
@@ -91,30 +93,36 @@ def test_a_play_after_training_affects_the_next_answer(
     assert body["strategy"] == "personal"
 
 
-def test_a_deleted_play_affects_the_next_answer(service: APIClient, world: tuple[list[User], list[Track]]) -> None:
-    users, tracks = world
+def test_a_deleted_play_affects_the_next_answer(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    users, tracks = checkerboard
     Interaction.objects.filter(user=users[0], track=tracks[2]).delete()
     first_two = track_ids(service.get(f"/recommend/user/{users[0].pk}/ml?limit=2").json())
     assert set(first_two) == {tracks[0].pk, tracks[2].pk}
 
 
-def test_an_unknown_listener_gets_popular_tracks(service: APIClient, world: tuple[list[User], list[Track]]) -> None:
+def test_an_unknown_listener_gets_popular_tracks(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
     for user_id in ("999999", "9" * 40):
         body = service.get(f"/recommend/user/{user_id}/ml?limit=4").json()
         assert (body["strategy"], len(body["results"])) == ("popular", 4)
 
 
-def test_the_legacy_endpoint_does_not_use_the_model(service: APIClient, world: tuple[list[User], list[Track]]) -> None:
-    user = world[0][0]
+def test_the_legacy_endpoint_does_not_use_the_model(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    user = checkerboard[0][0]
     body = service.get(f"/recommend/user/{user.pk}?limit=4").json()
     assert (body["strategy"], body["model_version"], body["degraded"]) == ("popular", None, False)
     assert not set(track_ids(body)) & set(Interaction.objects.filter(user=user).values_list("track_id", flat=True))
 
 
 def test_similar_tracks_have_the_same_checkerboard_colour(
-    service: APIClient, world: tuple[list[User], list[Track]]
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
-    tracks = world[1]
+    tracks = checkerboard[1]
     body = service.get(f"/recommend/similar/{tracks[4].pk}?limit=9").json()
     assert set(track_ids(body)) == {t.pk for t in tracks[::2]} - {tracks[4].pk}
     assert {r["source"] for r in body["results"]} == {"similar"}
@@ -124,7 +132,7 @@ def test_similar_tracks_have_the_same_checkerboard_colour(
 
 
 def test_a_cold_track_falls_back_to_content_and_then_to_popularity(
-    service: APIClient, world: tuple[list[User], list[Track]]
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
     folk = (TagRecord("folk", "genre"),)
     upsert_tracks([TrackRecord(f"x:{n}", f"New {n}", "Newcomer", "x:n", tags=folk) for n in range(3)])
@@ -175,8 +183,10 @@ def test_a_listener_who_played_every_track_gets_played_tracks(
     assert (len(body["results"]), body["fallback_reason"], body["degraded"]) == (6, "nothing_new", False)
 
 
-def test_a_track_deleted_since_training_is_replaced(service: APIClient, world: tuple[list[User], list[Track]]) -> None:
-    users, tracks = world
+def test_a_track_deleted_since_training_is_replaced(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    users, tracks = checkerboard
     deleted_id = tracks[0].pk
     tracks[0].delete()
     body = service.get(f"/recommend/user/{users[0].pk}/ml?limit=10").json()
@@ -187,8 +197,8 @@ def test_a_track_deleted_since_training_is_replaced(service: APIClient, world: t
     assert deleted_id not in track_ids(similar)
 
 
-def test_results_are_explained_on_request(service: APIClient, world: tuple[list[User], list[Track]]) -> None:
-    users, tracks = world
+def test_results_are_explained_on_request(service: APIClient, checkerboard: tuple[list[User], list[Track]]) -> None:
+    users, tracks = checkerboard
     first = service.get(f"/recommend/user/{users[0].pk}/ml?limit=1&explain=true").json()["results"][0]["explanation"]
     assert len(first["because_track_ids"]) == 2
     assert set(first["because_track_ids"]) <= {t.pk for t in tracks[2::2]}
@@ -212,13 +222,13 @@ def test_an_invalid_listener_id_is_refused(service: APIClient, user_id: str) -> 
     assert assert_problem(service.get(f"/recommend/user/{user_id}/ml"), 400)["errors"][0]["pointer"] == "{user_id}"
 
 
-def test_an_unchanged_slate_is_a_304(service: APIClient, catalogue: CatalogueFactory, world: Any) -> None:
-    user = world[0][0]
+def test_an_unchanged_slate_is_a_304(service: APIClient, catalogue: CatalogueFactory, checkerboard: Any) -> None:
+    user = checkerboard[0][0]
     path = f"/recommend/user/{user.pk}/ml?limit=5"
     first = service.get(path)
     again = service.get(path, HTTP_IF_NONE_MATCH=first["ETag"])
     assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
-    catalogue.play(user, world[1][0], at=NOON + timedelta(days=1))
+    catalogue.play(user, checkerboard[1][0], at=NOON + timedelta(days=1))
     assert service.get(path, HTTP_IF_NONE_MATCH=first["ETag"]).status_code == 200
 
 
@@ -230,10 +240,12 @@ def test_a_valid_request_id_is_echoed_and_an_invalid_one_replaced(service: APICl
 
 
 def test_a_request_costs_four_queries_at_most(
-    as_listener: Callable[[User], APIClient], world: tuple[list[User], list[Track]], django_assert_max_num_queries: Any
+    as_listener: Callable[[User], APIClient],
+    checkerboard: tuple[list[User], list[Track]],
+    django_assert_max_num_queries: Any,
 ) -> None:
     """They read the listener of the token, their blocks, their plays, and the track cards."""
-    api = as_listener(world[0][0])
+    api = as_listener(checkerboard[0][0])
     api.get("/recommend/user/me/ml")
     with django_assert_max_num_queries(4):
         api.get("/recommend/user/me/ml")
@@ -250,24 +262,24 @@ def test_popular_tracks_come_from_the_refreshed_counts(
 
 
 def test_a_version_trained_on_another_catalogue_does_not_lead_to_an_empty_answer(
-    service: APIClient, catalogue: CatalogueFactory, world: tuple[list[User], list[Track]]
+    service: APIClient, catalogue: CatalogueFactory, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
     """This happens if the database is replaced but the model folder is not."""
     new = catalogue.tracks(30)
-    Track.objects.filter(pk__in=[t.pk for t in world[1]]).delete()
+    Track.objects.filter(pk__in=[t.pk for t in checkerboard[1]]).delete()
     bump_catalogue_revision()
     model_cache.refresh_popularity()  # what the watch thread does every few seconds
-    for path in (f"/recommend/user/{world[0][0].pk}/ml", f"/recommend/similar/{new[0].pk}"):
+    for path in (f"/recommend/user/{checkerboard[0][0].pk}/ml", f"/recommend/similar/{new[0].pk}"):
         body = service.get(path, {"limit": 10}).json()
         assert len(body["results"]) == 10
         assert set(track_ids(body)) <= {t.pk for t in new}
 
 
 def test_deleted_tracks_are_replaced_and_the_answer_stays_personal(
-    service: APIClient, catalogue: CatalogueFactory, world: tuple[list[User], list[Track]]
+    service: APIClient, catalogue: CatalogueFactory, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
     """The first track of each of three pages was deleted, which is more than the retries can replace."""
-    user = world[0][0]
+    user = checkerboard[0][0]
     path = f"/recommend/user/{user.pk}/ml?limit=2"
     before = track_ids(service.get(f"/recommend/user/{user.pk}/ml?limit=8").json())
     Track.objects.filter(pk__in=[before[0], before[2], before[3], before[4]]).delete()

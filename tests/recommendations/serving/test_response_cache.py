@@ -29,14 +29,14 @@ Listeners = Callable[[User], APIClient]
 
 
 @pytest.fixture
-def world(catalogue: CatalogueFactory) -> CatalogueFactory:
+def trained_catalogue(catalogue: CatalogueFactory) -> CatalogueFactory:
     catalogue.checkerboard()
     assert run_training("test").status == "Published"
     return catalogue
 
 
 @pytest.fixture
-def ada(world: CatalogueFactory) -> User:
+def ada(trained_catalogue: CatalogueFactory) -> User:
     return User.objects.get(username="listener-0")
 
 

@@ -20,7 +20,7 @@ NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 
 @pytest.fixture
-def world(catalogue: CatalogueFactory) -> CatalogueFactory:
+def catalogue_with_plays(catalogue: CatalogueFactory) -> CatalogueFactory:
     catalogue.checkerboard()
     return catalogue
 
@@ -37,7 +37,9 @@ def ensembles_compared_with(ensemble: EnsembleConfig | None) -> set[str]:
     return set(report["models"]) - {"model", "most_popular"}
 
 
-def test_another_ensemble_is_evaluated_next_to_the_one_in_service_on_the_same_plays(world: CatalogueFactory) -> None:
+def test_another_ensemble_is_evaluated_next_to_the_one_in_service_on_the_same_plays(
+    catalogue_with_plays: CatalogueFactory,
+) -> None:
     first = first_version()
     outcome = run_training("test", ensemble=NEIGHBOURS)
     artifact = ModelArtifact.objects.latest("created_at")
@@ -49,7 +51,9 @@ def test_another_ensemble_is_evaluated_next_to_the_one_in_service_on_the_same_pl
     assert "the ensemble in service" in outcome.detail or "on the same plays" in outcome.detail
 
 
-def test_the_next_version_is_compared_with_one_published_by_hand(world: CatalogueFactory, settings: Any) -> None:
+def test_the_next_version_is_compared_with_one_published_by_hand(
+    catalogue_with_plays: CatalogueFactory, settings: Any
+) -> None:
     first_version()
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": -99}
     assert run_training("test", ensemble=NEIGHBOURS).status == "Held back"
@@ -61,7 +65,7 @@ def test_the_next_version_is_compared_with_one_published_by_hand(world: Catalogu
 
 @pytest.mark.parametrize("config", [{}, {"factors": 64}, {"parts": [{"family": "crystal_ball"}], "weights": {}}])
 def test_an_unreadable_ensemble_in_service_does_not_stop_training(
-    world: CatalogueFactory, config: dict[str, Any]
+    catalogue_with_plays: CatalogueFactory, config: dict[str, Any]
 ) -> None:
     first = first_version()
     manifest = version_store().manifest(first) | {"config": config}
@@ -70,7 +74,7 @@ def test_an_unreadable_ensemble_in_service_does_not_stop_training(
 
 
 def test_a_first_version_worse_than_most_popular_is_published_with_a_warning(
-    world: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch
+    catalogue_with_plays: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
 
@@ -90,7 +94,9 @@ def test_a_first_version_worse_than_most_popular_is_published_with_a_warning(
     assert run_training("test", ensemble=EnsembleConfig((ComponentConfig(Popularity()),))).status == "Published"
 
 
-def test_the_algorithm_column_is_long_enough_for_many_families(world: CatalogueFactory, settings: Any) -> None:
+def test_the_algorithm_column_is_long_enough_for_many_families(
+    catalogue_with_plays: CatalogueFactory, settings: Any
+) -> None:
     names = ("ials", "linear_autoencoder", "popularity", "item_knn", "rp3beta")
     ensemble = EnsembleConfig(tuple(ComponentConfig(FAMILIES[name]()) for name in names))
     assert run_training("test", ensemble=ensemble).status == "Published"

@@ -19,7 +19,7 @@ NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 
 @pytest.fixture
-def world(catalogue: CatalogueFactory, settings: Any) -> CatalogueFactory:
+def trained_catalogue(catalogue: CatalogueFactory, settings: Any) -> CatalogueFactory:
     catalogue.checkerboard()
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1}
     assert run_training("test").status == "Published"
@@ -40,7 +40,7 @@ def evaluate_model(*arguments: str) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def test_the_ensemble_in_service_is_evaluated_next_to_most_popular(world: CatalogueFactory) -> None:
+def test_the_ensemble_in_service_is_evaluated_next_to_most_popular(trained_catalogue: CatalogueFactory) -> None:
     first, columns, *lines = evaluate_model()
     assert first.endswith(" listeners, time split, 20% held out")
     assert columns.split() == ["model", "most_popular"]
@@ -56,7 +56,7 @@ def test_the_ensemble_in_service_is_evaluated_next_to_most_popular(world: Catalo
 
 
 def test_another_ensemble_is_evaluated_next_to_both_and_nothing_changes(
-    world: CatalogueFactory, recipe: str, tmp_path: Path
+    trained_catalogue: CatalogueFactory, recipe: str, tmp_path: Path
 ) -> None:
     before = (version_in_service(), ModelArtifact.objects.count())
     report = tmp_path / "report.json"
@@ -72,11 +72,11 @@ def test_another_ensemble_is_evaluated_next_to_both_and_nothing_changes(
 
 
 @pytest.mark.parametrize("split", ["ratio", "leave_last", "new_users"])
-def test_other_splits_can_be_chosen(world: CatalogueFactory, split: str) -> None:
+def test_other_splits_can_be_chosen(trained_catalogue: CatalogueFactory, split: str) -> None:
     assert f" listeners, {split} split" in evaluate_model("--split", split, "--listeners", "0")[0]
 
 
-def test_the_ensemble_of_a_version_can_be_evaluated(world: CatalogueFactory) -> None:
+def test_the_ensemble_of_a_version_can_be_evaluated(trained_catalogue: CatalogueFactory) -> None:
     first = version_in_service()
     assert run_training("test", ensemble=NEIGHBOURS).status == "Published"
     assert evaluate_model(str(first))[1].split() == ["model", "in_service", "most_popular"]
@@ -96,13 +96,15 @@ def test_the_ensemble_of_a_version_can_be_evaluated(world: CatalogueFactory) -> 
     ],
 )
 def test_the_message_for_invalid_arguments_names_the_argument(
-    world: CatalogueFactory, arguments: list[str], message: str
+    trained_catalogue: CatalogueFactory, arguments: list[str], message: str
 ) -> None:
     with pytest.raises(CommandError, match=message):
         evaluate_model(*arguments)
 
 
-def test_the_message_for_an_invalid_ensemble_file_states_the_cause(world: CatalogueFactory, tmp_path: Path) -> None:
+def test_the_message_for_an_invalid_ensemble_file_states_the_cause(
+    trained_catalogue: CatalogueFactory, tmp_path: Path
+) -> None:
     for content, message in (("[", "Expecting value"), ('{"parts": [{"family": "magic"}]}', "'magic' is not one of")):
         (tmp_path / "bad.json").write_text(content)
         with pytest.raises(CommandError, match=message):

@@ -19,7 +19,7 @@ from tests.people import CatalogueFactory
 
 
 @pytest.fixture
-def world(catalogue: CatalogueFactory) -> CatalogueFactory:
+def catalogue_with_plays(catalogue: CatalogueFactory) -> CatalogueFactory:
     catalogue.checkerboard()
     return catalogue
 
@@ -31,7 +31,7 @@ def train_version() -> str:
     return outcome.run.artifact.version
 
 
-def test_a_run_publishes_a_version_and_records_itself(world: CatalogueFactory) -> None:
+def test_a_run_publishes_a_version_and_records_itself(catalogue_with_plays: CatalogueFactory) -> None:
     outcome = run_training("test")
     run, artifact = TrainingRun.objects.get(), ModelArtifact.objects.get()
     assert outcome.status == "Published"
@@ -49,7 +49,7 @@ def test_a_run_publishes_a_version_and_records_itself(world: CatalogueFactory) -
     assert None not in (artifact.published_at, artifact.projected_at)
 
 
-def test_user_features_are_the_factors_of_the_version(world: CatalogueFactory) -> None:
+def test_user_features_are_the_factors_of_the_version(catalogue_with_plays: CatalogueFactory) -> None:
     version = train_version()
     bundle = version_store().load(version)
     assert UserFeatures.objects.count() == 20
@@ -61,7 +61,7 @@ def test_user_features_are_the_factors_of_the_version(world: CatalogueFactory) -
 
 
 def test_a_listener_deleted_while_training_is_left_out(
-    world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+    catalogue_with_plays: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def delete_a_listener_and_train(*args: Any, **kwargs: Any) -> Any:
         User.objects.first().delete()  # type: ignore[union-attr]
@@ -73,7 +73,7 @@ def test_a_listener_deleted_while_training_is_left_out(
     assert UserFeatures.objects.count() == 19
 
 
-def test_unchanged_plays_are_not_trained_again(world: CatalogueFactory) -> None:
+def test_unchanged_plays_are_not_trained_again(catalogue_with_plays: CatalogueFactory) -> None:
     version = train_version()
     outcome = run_training("test")
     assert (outcome.status, outcome.detail) == ("Unchanged", f"nothing new since version {version}")
@@ -82,13 +82,13 @@ def test_unchanged_plays_are_not_trained_again(world: CatalogueFactory) -> None:
     assert run_training("test").status == "Published"
 
 
-def test_changed_settings_train_again(world: CatalogueFactory, settings: Any) -> None:
+def test_changed_settings_train_again(catalogue_with_plays: CatalogueFactory, settings: Any) -> None:
     train_version()
     settings.MUSICREC = settings.MUSICREC | {"FACTORS": 3, "GATE_MARGIN": 1}
     assert run_training("test").status == "Published"
 
 
-def test_a_damaged_version_in_service_is_replaced(world: CatalogueFactory) -> None:
+def test_a_damaged_version_in_service_is_replaced(catalogue_with_plays: CatalogueFactory) -> None:
     version = train_version()
     (version_store().folder(version) / "model.npz").write_bytes(b"gone")
     assert run_training("test").status == "Published"
@@ -96,7 +96,7 @@ def test_a_damaged_version_in_service_is_replaced(world: CatalogueFactory) -> No
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"version": "../../etc", "previous": null}'])
-def test_a_damaged_pointer_is_replaced_by_the_next_run(world: CatalogueFactory, content: str) -> None:
+def test_a_damaged_pointer_is_replaced_by_the_next_run(catalogue_with_plays: CatalogueFactory, content: str) -> None:
     train_version()
     (version_store().root / "current.json").write_text(content)
     assert version_in_service() is None
@@ -105,7 +105,7 @@ def test_a_damaged_pointer_is_replaced_by_the_next_run(world: CatalogueFactory, 
 
 
 def test_a_failing_family_is_replaced_by_svd_and_reported(
-    world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+    catalogue_with_plays: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: object, **kwargs: object) -> FittedModel:
         raise RuntimeError("no BLAS today")
@@ -137,7 +137,9 @@ def test_a_successful_run_resolves_the_alarm(catalogue: CatalogueFactory) -> Non
     assert Alarm.objects.get().resolved_at is not None
 
 
-def test_a_second_concurrent_run_does_nothing(world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_concurrent_run_does_nothing(
+    catalogue_with_plays: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inner_results: list[str] = []
 
     def train_twice(*args: Any, **kwargs: Any) -> Any:
@@ -151,7 +153,7 @@ def test_a_second_concurrent_run_does_nothing(world: CatalogueFactory, monkeypat
     assert TrainingRun.objects.count() == 1
 
 
-def test_the_task_runs_training(world: CatalogueFactory) -> None:
+def test_the_task_runs_training(catalogue_with_plays: CatalogueFactory) -> None:
     assert train_model("schedule").startswith("Published: version ")
     assert TrainingRun.objects.get().trigger == "schedule"
 
@@ -164,7 +166,7 @@ def test_the_task_runs_training(world: CatalogueFactory) -> None:
     ],
 )
 def test_a_worse_version_is_held_back_and_can_be_published_by_hand(
-    world: CatalogueFactory, perfect_report: dict[str, Any]
+    catalogue_with_plays: CatalogueFactory, perfect_report: dict[str, Any]
 ) -> None:
     first = train_version()
     manifest = version_store().manifest(first)
@@ -182,7 +184,7 @@ def test_a_worse_version_is_held_back_and_can_be_published_by_hand(
 
 
 def test_old_versions_are_pruned_but_not_the_current_and_the_previous_one(
-    world: CatalogueFactory, settings: Any
+    catalogue_with_plays: CatalogueFactory, settings: Any
 ) -> None:
     settings.MUSICREC = settings.MUSICREC | {"MODEL_KEEP": 2}
     versions = [train_version() for _ in range(4)]
@@ -193,7 +195,7 @@ def test_old_versions_are_pruned_but_not_the_current_and_the_previous_one(
     assert set(version_store().versions()) == set(last)
 
 
-def test_rolling_back_twice_returns_to_the_same_version(world: CatalogueFactory) -> None:
+def test_rolling_back_twice_returns_to_the_same_version(catalogue_with_plays: CatalogueFactory) -> None:
     first, second = train_version(), train_version()
     assert roll_back() == first == version_in_service()
     assert set(UserFeatures.objects.values_list("version", flat=True)) == {first}
@@ -204,7 +206,7 @@ def test_rolling_back_twice_returns_to_the_same_version(world: CatalogueFactory)
     assert version_in_service() == second
 
 
-def test_a_failed_publication_changes_nothing(world: CatalogueFactory) -> None:
+def test_a_failed_publication_changes_nothing(catalogue_with_plays: CatalogueFactory) -> None:
     version = train_version()
     with pytest.raises(CannotPublish, match="no version before"):
         roll_back()
@@ -216,14 +218,14 @@ def test_a_failed_publication_changes_nothing(world: CatalogueFactory) -> None:
     assert version_in_service() == version
 
 
-def test_a_rolled_back_version_is_not_trained_again_from_the_same_plays(world: CatalogueFactory) -> None:
+def test_a_rolled_back_version_is_not_trained_again_from_the_same_plays(catalogue_with_plays: CatalogueFactory) -> None:
     first, _second = train_version(), train_version()
     roll_back()
     assert run_training("test").status == "Unchanged"
     assert version_in_service() == first
 
 
-def test_a_setting_that_is_changed_back_trains_again(world: CatalogueFactory, settings: Any) -> None:
+def test_a_setting_that_is_changed_back_trains_again(catalogue_with_plays: CatalogueFactory, settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1, "MODEL_KEEP": 2}
     for factors in (2, 3, 4, 2):
         settings.MUSICREC = settings.MUSICREC | {"FACTORS": factors}
@@ -231,7 +233,7 @@ def test_a_setting_that_is_changed_back_trains_again(world: CatalogueFactory, se
 
 
 def test_failing_to_prune_does_not_undo_the_publication(
-    world: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+    catalogue_with_plays: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> list[str]:
         raise PermissionError("read-only")

@@ -38,7 +38,7 @@ NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
 
 @pytest.fixture
-def world(catalogue: CatalogueFactory, settings: Any) -> None:
+def taste_groups_in_database(catalogue: CatalogueFactory, settings: Any) -> None:
     """Create listeners with tastes: a tuned ensemble is far better than that of the settings, and passes the gate."""
     plays = taste_groups.taste_group_plays()
     tracks = catalogue.tracks(taste_groups.N_TRACKS)
@@ -76,7 +76,7 @@ def get_study() -> TuningStudy:
     return TuningStudy.objects.get()
 
 
-def test_a_better_ensemble_is_trained_published_and_used_from_then_on(world: None) -> None:
+def test_a_better_ensemble_is_trained_published_and_used_from_then_on(taste_groups_in_database: None) -> None:
     assert run_training("test").status == "Published"
     before, out = version_in_service(), StringIO()
     call_command("tune_model", "--seconds", "2", stdout=out)
@@ -110,7 +110,7 @@ def test_a_better_ensemble_is_trained_published_and_used_from_then_on(world: Non
     assert {line.split()[0] for line in output[1:]} == set(study.best_of)
 
 
-def test_a_killed_study_is_resumed_with_its_trials(world: None) -> None:
+def test_a_killed_study_is_resumed_with_its_trials(taste_groups_in_database: None) -> None:
     run_tuning("test", seconds=1, train_best=False)
     killed = get_study()
     assert killed.status == "tried"
@@ -127,7 +127,7 @@ def test_a_killed_study_is_resumed_with_its_trials(world: None) -> None:
     assert ModelArtifact.objects.count() == 0
 
 
-def test_a_killed_study_over_other_plays_is_closed(world: None, search_result: Any) -> None:
+def test_a_killed_study_over_other_plays_is_closed(taste_groups_in_database: None, search_result: Any) -> None:
     killed = TuningStudy.objects.create(trigger="test", fingerprint="of other plays", budget_seconds=5)
     search_result(NEIGHBOURS)
     run_tuning("test", train_best=False)
@@ -137,7 +137,9 @@ def test_a_killed_study_over_other_plays_is_closed(world: None, search_result: A
     assert TuningStudy.objects.latest("pk").status == "tried"
 
 
-def test_the_search_does_not_see_the_plays_of_the_gate(world: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_does_not_see_the_plays_of_the_gate(
+    taste_groups_in_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     search_input: dict[str, Any] = {}
 
     def tune(past: Any, future: Any, shape: Any, **options: Any) -> TunedEnsemble:
@@ -155,7 +157,9 @@ def test_the_search_does_not_see_the_plays_of_the_gate(world: None, monkeypatch:
 
 
 @pytest.mark.parametrize("kind", ["ratio", "leave_last", "new_users"])
-def test_the_search_uses_the_same_split_as_the_gate(world: None, search_result: Any, settings: Any, kind: str) -> None:
+def test_the_search_uses_the_same_split_as_the_gate(
+    taste_groups_in_database: None, search_result: Any, settings: Any, kind: str
+) -> None:
     settings.MUSICREC = settings.MUSICREC | {"SPLIT": kind}
     search_result(NEIGHBOURS)
     assert run_tuning("test").status == "Adopted"
@@ -163,7 +167,7 @@ def test_the_search_uses_the_same_split_as_the_gate(world: None, search_result: 
     assert get_study().artifact.manifest["report"]["split"] == kind
 
 
-def test_a_sample_has_all_plays_of_some_listeners(world: None, settings: Any) -> None:
+def test_a_sample_has_all_plays_of_some_listeners(taste_groups_in_database: None, settings: Any) -> None:
     plays = tuning.read_plays(lambda *args: None)
     settings.MUSICREC = settings.MUSICREC | {"TUNING_PAIRS": 1000}
     sample = tuning.sample_listeners(plays, seed=1)
@@ -176,7 +180,9 @@ def test_a_sample_has_all_plays_of_some_listeners(world: None, settings: Any) ->
 
 
 @pytest.mark.parametrize("result", ["the ensemble in use", "a worse one"])
-def test_a_search_without_a_better_ensemble_changes_nothing(world: None, search_result: Any, result: str) -> None:
+def test_a_search_without_a_better_ensemble_changes_nothing(
+    taste_groups_in_database: None, search_result: Any, result: str
+) -> None:
     run_training("test")
     serving = version_in_service()
     search_result(*((ensemble_from_settings(), 0.9) if result == "the ensemble in use" else (NEIGHBOURS, 0.0001)))
@@ -187,7 +193,9 @@ def test_a_search_without_a_better_ensemble_changes_nothing(world: None, search_
     assert training_config().ensemble == ensemble_from_settings()
 
 
-def test_an_ensemble_that_the_gate_holds_back_is_not_used(world: None, search_result: Any, settings: Any) -> None:
+def test_an_ensemble_that_the_gate_holds_back_is_not_used(
+    taste_groups_in_database: None, search_result: Any, settings: Any
+) -> None:
     run_training("test")
     serving = version_in_service()
     settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": -99}
@@ -201,7 +209,9 @@ def test_an_ensemble_that_the_gate_holds_back_is_not_used(world: None, search_re
     assert (version_in_service(), training_config().ensemble) == (serving, ensemble_from_settings())
 
 
-def test_an_ensemble_worse_than_popularity_is_held_back(world: None, search_result: Any, settings: Any) -> None:
+def test_an_ensemble_worse_than_popularity_is_held_back(
+    taste_groups_in_database: None, search_result: Any, settings: Any
+) -> None:
     search_result(EnsembleConfig((ComponentConfig(Popularity()),)))
     assert run_tuning("test").status == "Adopted"  # most popular is not worse than itself
     search_result(EnsembleConfig((ComponentConfig(IALS(factors=1, iterations=1), damping=5.0),)))
@@ -212,7 +222,7 @@ def test_an_ensemble_worse_than_popularity_is_held_back(world: None, search_resu
 
 
 def test_a_failed_search_records_the_reason_and_raises_an_alarm(
-    world: None, search_result: Any, monkeypatch: pytest.MonkeyPatch
+    taste_groups_in_database: None, search_result: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: Any, **kwargs: Any) -> TunedEnsemble:
         raise RuntimeError("no luck today")
@@ -233,14 +243,14 @@ def test_without_plays_a_study_fails_and_advises_to_import_some(catalogue: Catal
     assert get_study().status == "failed"
 
 
-def test_a_second_concurrent_study_does_nothing(world: None) -> None:
+def test_a_second_concurrent_study_does_nothing(taste_groups_in_database: None) -> None:
     with _hold_lock("tuning.lock"):
         assert str(run_tuning("test")) == "Already running: another tuning study has not finished"
     assert TuningStudy.objects.count() == 0
 
 
 def test_a_study_waits_for_a_training_run_in_progress(
-    world: None, search_result: Any, monkeypatch: pytest.MonkeyPatch
+    taste_groups_in_database: None, search_result: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search_result(NEIGHBOURS)
     sleeps: list[float] = []
@@ -250,7 +260,7 @@ def test_a_study_waits_for_a_training_run_in_progress(
     assert sleeps == [tuning.POLL_SECONDS]
 
 
-def test_the_task_runs_tuning_on_sundays(world: None, search_result: Any) -> None:
+def test_the_task_runs_tuning_on_sundays(taste_groups_in_database: None, search_result: Any) -> None:
     search_result(NEIGHBOURS)
     assert tasks.tune_model("schedule").startswith("Adopted: rp3beta, NDCG@10 0.9900")
     weekly = import_module("recommendations.migrations.0004_weekly_tuning")

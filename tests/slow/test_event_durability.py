@@ -44,7 +44,7 @@ class Phones:
     unacknowledged: list[Any] = field(default_factory=list)
 
     @contextmanager
-    def sending(self) -> Iterator[None]:
+    def keep_sending(self) -> Iterator[None]:
         """Send until the block ends, and wait until the last batch of each client is acknowledged."""
         stop = threading.Event()
         phones = [threading.Thread(target=self._send, args=(stop,)) for _ in range(CLIENTS)]
@@ -57,7 +57,7 @@ class Phones:
             for phone in phones:
                 phone.join()
 
-    def wait_for(self, status: int) -> None:
+    def wait_for_status(self, status: int) -> None:
         """Wait until a batch is answered with this status; killed processes need some time to restart."""
         deadline, seen = time.monotonic() + TIMEOUT, len(self.statuses)
         while status not in self.statuses[seen:] and time.monotonic() < deadline:
@@ -112,7 +112,7 @@ def check_stored_events(phones: Phones) -> None:
 def test_acknowledged_events_survive_killed_processes_a_stopped_redis_and_a_database_crash(tmp_path: Path) -> None:
     with _run_own_servers() as (urls, stop_redis, crash, restart):
         phones = create_phones(new_stack(tmp_path, **urls))
-        with phones.stack.run_servers() as processes, phones.sending():
+        with phones.stack.run_servers() as processes, phones.keep_sending():
             stop_redis()
             for _ in range(6):
                 time.sleep(0.7)
@@ -120,7 +120,7 @@ def test_acknowledged_events_survive_killed_processes_a_stopped_redis_and_a_data
                     os.kill(child.pid, signal.SIGKILL)
             assert {s for s in phones.statuses if s != 202}  # some requests were cut off
             crash()
-            phones.wait_for(503 if urls else 202)
+            phones.wait_for_status(503 if urls else 202)
             time.sleep(DATABASE_DOWN)
             restart()
             time.sleep(1)
