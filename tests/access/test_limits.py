@@ -160,3 +160,16 @@ def test_sign_in_attempts_in_the_admin_count_as_well(set_rates: Callable[..., No
     assert "Too many attempts to sign in with this name" in response.content.decode()
     set_rates(sign_in="")
     assert Client().post(path, right).status_code == 302
+
+
+def test_processes_that_lease_requests_never_let_more_through_than_the_limit(
+    set_rates: Callable[..., None], monkeypatch: pytest.MonkeyPatch, service: APIClient
+) -> None:
+    set_rates(key="500/min")
+    leases: list[dict[Any, Any]] = [{}, {}]  # of two processes, which take turns
+    statuses = []
+    for number in range(506):
+        monkeypatch.setattr(throttles, "_leases", leases[number % 2])
+        statuses.append(service.get("/recommend/user/1").status_code)
+    assert statuses.count(200) == 500
+    assert statuses[-1] == 429
