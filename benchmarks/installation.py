@@ -85,10 +85,12 @@ class BenchmarkDataset:
         from access.models import Scope, User
         from access.services import create_service_key
         from tracks.models import Artist, Track
+        from tracks.services import bump_catalogue_revision
 
         artist = Artist.objects.create(name="Somebody")
         first_track = Track.objects.create(title="Song 0", artist=artist, duration_ms=200_000)
         _duplicate_row(first_track, tracks - 1)
+        bump_catalogue_revision()
         User.objects.bulk_create([User(username=f"u{n}") for n in range(listeners)], batch_size=5000)
         users, ids = (list(model.objects.order_by("pk").values_list("pk", flat=True)) for model in (User, Track))
         dataset = cls(users, ids, create_service_key("benchmark", Scope.values))
