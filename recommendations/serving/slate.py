@@ -156,9 +156,7 @@ def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCa
     if not policy.may_repeat:
         return Ranking(picks, ranking.repeats), cards
     rest = replace(_forbid(query, [pick.track_id for pick in picks]), limit=query.limit + SPARE_PICKS)
-    popular = rank_tracks(
-        model_cache.popularity_model().bundle, rest, replace(POLICIES["popular"], may_repeat=not picks)
-    )
+    popular = _rank_popular(rest, may_repeat=not picks)
     cards |= plan.filters.available([pick.track_id for pick in popular.picks])
     picks += [pick for pick in popular.picks if pick.track_id in cards]
     return Ranking(picks[: query.limit], popular.repeats), cards
@@ -174,9 +172,7 @@ def _fill_similar(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int,
     picks = ranking.picks + [p for p in content if p.track_id in available][: query.limit + SPARE_PICKS]
     taken |= {pick.track_id for pick in picks}
     rest = replace(query, limit=query.limit + SPARE_PICKS, exclude=np.array(sorted(taken), np.int64))
-    picks += rank_tracks(
-        model_cache.popularity_model().bundle, rest, replace(POLICIES["popular"], may_repeat=False)
-    ).picks
+    picks += _rank_popular(rest, may_repeat=False).picks
     cards = plan.filters.available([pick.track_id for pick in picks])
     return Ranking([pick for pick in picks if pick.track_id in cards][: query.limit]), cards
 
