@@ -22,10 +22,10 @@ SIGN_IN = QueryParameter("sign_in", UUIDField())
 class ListenerSettings:
     """How a listener wants to be served, and the revision of their interactions and preferences.
 
-    The defaults apply to listeners that do not exist; only then is `known` false.
+    The defaults apply to listeners that do not exist; only then is `exists` false.
     """
 
-    known: bool = False
+    exists: bool = False
     consent: bool = True
     market: str = ""
     allow_explicit: bool = True

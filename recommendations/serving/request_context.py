@@ -112,7 +112,7 @@ class RequestContext:
     @cached_property
     def history(self) -> History:
         """The interactions of the listener; a second query only if the first one left them out."""
-        if self.listener_id is None or not self.settings.known:
+        if self.listener_id is None or not self.settings.exists:
             return History()
         if self.revisions == self.cached:
             return load_history(self.listener_id)

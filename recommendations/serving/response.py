@@ -55,7 +55,7 @@ def render(
     )
     record = None
     if context.settings.consent:
-        listener_id = context.listener_id if context.settings.known else None
+        listener_id = context.listener_id if context.settings.exists else None
         track_ids = [pick.track_id for pick in picks]
         record = SlateRecord(recommendation_id, listener_id, strategy, version or "", request.placement, track_ids, now)
     return CachedResponse(
