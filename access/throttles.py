@@ -110,16 +110,17 @@ def consume_quota(request: Request, cost: int) -> None:
             return
     size = max(cost, limit.amount // LEASES_PER_WINDOW)
     count = call_redis(
-        lambda: limiter().storage.incr(limit.key_for(principal), limit.get_expiry(), amount=size), default=size
+        lambda: limiter().storage.incr(limit.key_for(principal), limit.get_expiry(), amount=size), default=0
     )
     granted = size - max(0, count - limit.amount)
     if granted < cost:
         refuse_request(kind, limit, seconds_until_reset(limit, principal))
     if granted > cost:
+        ends_at = window_stats(limit, principal).reset_time  # asks Redis, and so does not belong under the lock
         with _lease_lock:
             if len(_leases) >= MAX_LEASES:
                 _leases.clear()
-            _leases[principal, limit] = window_stats(limit, principal).reset_time, granted - cost
+            _leases[principal, limit] = ends_at, granted - cost
 
 
 def count_sign_in_attempt(name: str) -> int:

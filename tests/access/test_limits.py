@@ -173,3 +173,13 @@ def test_processes_that_lease_requests_never_let_more_through_than_the_limit(
         statuses.append(service.get("/recommend/user/1").status_code)
     assert statuses.count(200) == 500
     assert statuses[-1] == 429
+
+
+def test_a_costly_request_is_not_refused_while_redis_is_unavailable(
+    set_rates: Callable[..., None], monkeypatch: pytest.MonkeyPatch, service: APIClient
+) -> None:
+    set_rates(key="3/min")
+    unreachable = RedisStorage(f"redis://127.0.0.1:{free_port()}/0", **connection_options(0.2))
+    monkeypatch.setattr(throttles, "limiter", lambda: FixedWindowRateLimiter(unreachable))
+    monkeypatch.setattr(throttles, "call_redis", CircuitBreaker().call)
+    assert service.post("/recommend/batch", {"users": [1, 2, 3, 4, 5, 6]}, format="json").status_code == 200
