@@ -30,7 +30,7 @@ def recommend(
     Args:
         client_etags: the ETags of answers that the client has. It goes on showing such an answer under the id it came
             with, so none is logged.
-        ranking: the engine's ranking, where the caller has computed it already.
+        ranking: the engine's ranking, where the caller has computed it already, so that Redis need not be asked.
 
     Raises:
         UnknownTrack: for tracks similar to one that does not exist.
@@ -43,7 +43,7 @@ def recommend(
     if response is None:
         with response_cache.computing(request):
             response, source = response_cache.get_local(request, dependencies), "wait"
-            if response is None:
+            if response is None and ranking is None:
                 response, source = response_cache.get_shared(request, dependencies, context.revisions), "hit"
             if response is None:
                 plan = plan_slate(request, context, model, policy)
