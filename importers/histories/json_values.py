@@ -12,6 +12,9 @@ from importers.cell_parsers import MAX_INTEGER, MAX_NAME_LENGTH
 from importers.errors import BadValue
 
 MAX_MS = 86_400_000  # a day
+_MAX_MILLISECONDS = 10**14  # of a time; the year 5138
+_FIRST_MILLISECONDS = 10**11  # read as seconds this is the year 5138, as milliseconds 1973
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def require_text(field: str, value: Any) -> str:
@@ -39,6 +42,19 @@ def integer_or_none(value: Any, high: int = MAX_INTEGER) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= high else None
+
+
+def unix_seconds_or_none(value: Any) -> int | None:
+    """Return a time in UNIX seconds, from UNIX seconds or milliseconds."""
+    time = integer_or_none(value, _MAX_MILLISECONDS)
+    return time // 1000 if time is not None and time >= _FIRST_MILLISECONDS else time
+
+
+def boolean_or_none(value: Any) -> bool | None:
+    """Return a truth value, which may be written as a number or as text; None for anything else."""
+    if isinstance(value, bool | int | float) and value in (0, 1):
+        return bool(value)
+    return _BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else None
 
 
 def isrc_or_empty(value: Any) -> str:

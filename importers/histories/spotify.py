@@ -1,4 +1,7 @@
-"""spotify: the "extended streaming history" that Spotify sends its listeners on request."""
+"""spotify: the "extended streaming history" that Spotify sends its listeners on request, and its "account data".
+
+The account data has the last year only, and names neither albums nor seconds nor why a play ended.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,21 @@ from importers.cell_parsers import EARLIEST_TIME, MAX_LABEL_LENGTH, MAX_NAME_LEN
 from importers.errors import BadValue
 from importers.histories.archive import HistoryFile, read_blocks
 from importers.histories.json_stream import read_items
-from importers.histories.json_values import MAX_MS, integer_or_none, require_text, text_or_empty
+from importers.histories.json_values import (
+    MAX_MS,
+    boolean_or_none,
+    integer_or_none,
+    require_text,
+    text_or_empty,
+    unix_seconds_or_none,
+)
 from importers.histories.registry import HistoryImporter
 from importers.records import ListenRecord, RefusedRow
 
 TITLE = "master_metadata_track_name"
 ARTIST = "master_metadata_album_artist_name"
 ALBUM = "master_metadata_album_album_name"
+_EXPECTED_TRACK = "the name of a track (podcasts, audiobooks and videos are not imported)"
 END_REASONS = {  # Spotify's `reason_end` to the reasons of ListenRecord; all others are unknown
     "trackdone": "finished",
     "fwdbtn": "skipped",
@@ -37,11 +48,12 @@ END_REASONS = {  # Spotify's `reason_end` to the reasons of ListenRecord; all ot
 def includes_member(member: str) -> bool:
     """Return whether an archive's member holds audio plays; it also has videos and a description."""
     name = PurePosixPath(member).name.lower()
-    return name.endswith(".json") and name.startswith(("streaming_history_audio", "endsong"))
+    return name.endswith(".json") and name.startswith(("streaming_history_audio", "endsong", "streaminghistory"))
 
 
 def recognizes_text(text: str) -> bool:
-    return text.startswith(("[", "{")) and f'"{TITLE}"' in text
+    is_account_data = '"endTime"' in text and '"msPlayed"' in text
+    return text.startswith(("[", "{")) and (f'"{TITLE}"' in text or is_account_data)
 
 
 def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
@@ -59,17 +71,16 @@ IMPORTER = HistoryImporter("spotify", read, includes_member, recognizes_text)
 def _parse_item(item: Any, latest: int) -> ListenRecord:
     if not isinstance(item, dict):
         raise BadValue("item", repr(item)[:80], "an object")
+    if "endTime" in item:
+        return _parse_account_data_item(item, latest)
     if item.get(TITLE) is None and (item.get("episode_name") or item.get("audiobook_title") or TITLE in item):
-        raise BadValue(TITLE, "", "the name of a track (podcasts, audiobooks and videos are not imported)")
-    if item.get("incognito_mode") is True:
-        raise BadValue("incognito_mode", "true", "false (plays of a private session are not imported)")
-    ms_played = integer_or_none(item.get("ms_played"), MAX_MS)
-    if ms_played is None:
-        raise BadValue("ms_played", str(item.get("ms_played"))[:80], f"a whole number from 0 to {MAX_MS}")
+        raise BadValue(TITLE, "", _EXPECTED_TRACK)
+    _check_not_private(item.get("incognito_mode"))
+    ms_played = _parse_ms_played("ms_played", item)
     return ListenRecord(
         artist=require_text(ARTIST, item.get(ARTIST)),
         title=require_text(TITLE, item.get(TITLE)),
-        time=_parse_start_time(item.get("ts"), ms_played, latest),
+        time=_parse_extended_start_time(item, ms_played, latest),
         album=text_or_empty(item.get(ALBUM), MAX_NAME_LENGTH),
         ms_played=ms_played,
         end_reason=_parse_end_reason(item),
@@ -77,20 +88,62 @@ def _parse_item(item: Any, latest: int) -> ListenRecord:
     )
 
 
-def _parse_start_time(end_time: Any, ms_played: int, latest: int) -> int:
-    """Return UNIX seconds. Spotify's `ts` is when the play ended."""
+def _check_not_private(incognito_mode: Any) -> None:
+    """Raise BadValue unless the play is surely not of a private session."""
+    is_absent = incognito_mode is None or (isinstance(incognito_mode, str) and incognito_mode.strip() in ("", "null"))
+    if not is_absent and boolean_or_none(incognito_mode) is not False:
+        raise BadValue("incognito_mode", str(incognito_mode), "false (plays of a private session are not imported)")
+
+
+def _parse_account_data_item(item: dict[str, Any], latest: int) -> ListenRecord:
+    if "episodeName" in item or "podcastName" in item:
+        raise BadValue("trackName", "", _EXPECTED_TRACK)
+    ms_played = _parse_ms_played("msPlayed", item)
+    return ListenRecord(
+        artist=require_text("artistName", item.get("artistName")),
+        title=require_text("trackName", item.get("trackName")),
+        time=int(_parse_end_time("endTime", item, latest) - ms_played / 1000),
+        ms_played=ms_played,
+    )
+
+
+def _parse_ms_played(field: str, item: dict[str, Any]) -> int:
+    ms_played = integer_or_none(item.get(field), MAX_MS)
+    if ms_played is None:
+        value = item.get(field)
+        raise BadValue(field, "" if value is None else str(value)[:80], f"a whole number from 0 to {MAX_MS}")
+    return ms_played
+
+
+def _parse_extended_start_time(item: dict[str, Any], ms_played: int, latest: int) -> int:
+    """Return UNIX seconds.
+
+    Spotify's `ts` is when the play ended. For a play without a connection it is when the player sent it, hours or days
+    later; then `offline_timestamp` is when the play began, in seconds or milliseconds.
+    """
+    end = _parse_end_time("ts", item, latest)
+    offline_start = unix_seconds_or_none(item.get("offline_timestamp")) or 0
+    # The clock of the player may be wrong, but no play is sent before it began.
+    is_plausible = EARLIEST_TIME <= offline_start <= end
+    return offline_start if is_plausible and boolean_or_none(item.get("offline")) else int(end - ms_played / 1000)
+
+
+def _parse_end_time(field: str, item: dict[str, Any], latest: int) -> float:
+    """Return UNIX seconds, from ISO 8601 that is in UTC if it names no zone."""
+    value = item.get(field)
     try:
-        end = datetime.fromisoformat(end_time)
-        start = int((end if end.tzinfo else end.replace(tzinfo=UTC)).timestamp() - ms_played / 1000)
-    except (TypeError, ValueError, OverflowError):
-        start = -1
-    if not EARLIEST_TIME <= start <= latest:
-        raise BadValue("ts", str(end_time)[:80], "a time in ISO 8601 from the year 2000 to today")
-    return start
+        time = datetime.fromisoformat(str(value).removesuffix(" UTC"))
+        seconds = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        seconds = -1.0
+    if not EARLIEST_TIME + MAX_MS / 1000 <= seconds <= latest:
+        text = "" if value is None else str(value)[:80]
+        raise BadValue(field, text, "a time in ISO 8601 from the year 2000 to today")
+    return seconds
 
 
 def _parse_end_reason(item: dict[str, Any]) -> str:
     """Return a reason of ListenRecord, or "" if Spotify's has no equivalent."""
     reason = item.get("reason_end")
     known_reason = END_REASONS.get(reason, "") if isinstance(reason, str) else ""
-    return known_reason or ("skipped" if item.get("skipped") is True else "")
+    return known_reason or ("skipped" if boolean_or_none(item.get("skipped")) else "")

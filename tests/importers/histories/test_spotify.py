@@ -118,4 +118,65 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
 def test_the_format_is_detected_from_the_content(tmp_path: Path) -> None:
     assert histories.detect_format(write(tmp_path, "x.json", [play()])) == "spotify"
     with pytest.raises(FormatError, match="is neither"):
-        read(write(tmp_path, "StreamingHistory_music_0.json", [{"endTime": "2023-01-01 12:00", "msPlayed": 1}]))
+        read(write(tmp_path, "Playlist1.json", [{"trackName": "Fade", "artistName": "Kanye West"}]))
+
+
+@pytest.mark.parametrize("value", [True, 1, 1.0, "1", "true", "True", " TRUE ", "yes", "maybe", 2, [False]])
+def test_a_play_that_may_be_private_is_refused(tmp_path: Path, value: Any) -> None:
+    path = write(tmp_path, "Streaming_History_Audio_2023_0.json", [play(incognito_mode=value)])
+    listens, [refused_row] = read(path)
+    assert (listens, "private session" in refused_row.reason) == ([], True)
+
+
+@pytest.mark.parametrize("value", [False, 0, 0.0, "0", "false", "False", "no", "", None])
+def test_a_play_that_is_not_private_is_read(tmp_path: Path, value: Any) -> None:
+    path = write(tmp_path, "Streaming_History_Audio_2023_0.json", [play(incognito_mode=value)])
+    assert len(read(path)[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"offline": True, "offline_timestamp": 1_699_960_000}, 1_699_960_000),
+        ({"offline": True, "offline_timestamp": 1_699_960_000_999}, 1_699_960_000),
+        ({"offline": True, "offline_timestamp": "1699960000"}, 1_699_960_000),
+        ({"offline": 1, "offline_timestamp": 1_699_960_000.0}, 1_699_960_000),
+        ({"offline": "true", "offline_timestamp": 1_699_960_000}, 1_699_960_000),
+        # Played with a connection, or at a time that cannot be right: `ts` counts.
+        ({"offline": False, "offline_timestamp": 1_699_960_000}, 1_699_999_819),
+        ({"offline": True, "offline_timestamp": 0}, 1_699_999_819),
+        ({"offline": True, "offline_timestamp": None}, 1_699_999_819),
+        ({"offline": True, "offline_timestamp": 1_500}, 1_699_999_819),
+        ({"offline": True, "offline_timestamp": 1_700_000_001}, 1_699_999_819),
+        ({"ts": "2023-11-14 22:13:20 UTC"}, 1_699_999_819),
+        ({"ts": "2023-11-14T22:13:20"}, 1_699_999_819),
+    ],
+)
+def test_the_time_of_a_play_is_when_it_began(tmp_path: Path, fields: dict[str, Any], expected: int) -> None:
+    [listen], refused_rows = read(write(tmp_path, "a.json", [play(**fields)]))
+    assert (listen.time, refused_rows) == (expected, [])
+
+
+def test_account_data_is_read(tmp_path: Path) -> None:
+    music = [
+        {"endTime": "2023-11-14 22:13", "artistName": "Kanye West", "trackName": "Fade", "msPlayed": 180_500},
+        {"endTime": "2023-11-14 22:13", "artistName": "Kanye West", "trackName": "Fade", "msPlayed": None},
+        {"endTime": "yesterday", "artistName": "Kanye West", "trackName": "Fade", "msPlayed": 1},
+    ]
+    podcasts = [{"endTime": "2023-11-14 22:13", "podcastName": "The News", "episodeName": "Today", "msPlayed": 1}]
+    path = archive(
+        tmp_path / "my_spotify_data.zip",
+        {
+            "Spotify Account Data/StreamingHistory_music_0.json": json.dumps(music),
+            "Spotify Account Data/StreamingHistory_podcast_0.json": json.dumps(podcasts),
+        },
+    )
+    listens, refused_rows = read(path)
+    file = "my_spotify_data.zip: Spotify Account Data/StreamingHistory_music_0.json"
+    expected = ListenRecord("Kanye West", "Fade", 1_699_999_799, ms_played=180_500, file=file, line=1)
+    assert listens == [expected]
+    assert [(row.line, row.reason.partition(":")[0]) for row in refused_rows] == [
+        (2, "msPlayed"),
+        (3, "endTime"),
+        (1, "trackName"),
+    ]
