@@ -2,25 +2,12 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import environ
-from django.core.exceptions import ImproperlyConfigured
+from musicrec.environment import Environment
 
-
-class Env(environ.Env):  # type: ignore[misc]
-    """A reader of the environment whose errors name the variable that cannot be parsed."""
-
-    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().get_value(var, *args, **kwargs)
-        except ValueError as error:
-            raise ImproperlyConfigured(f"{var} cannot be read: {error}") from error
-
-
-env = Env()
+env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = Path(env.str("MUSICREC_VAR_DIR", str(BASE_DIR / "var")))
+VAR_DIR = env.folder("MUSICREC_VAR_DIR", BASE_DIR / "var")
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 # --- Security ---
@@ -124,7 +111,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
-REDIS_URL = env.str("REDIS_URL", "")
+REDIS_URL = env.url("REDIS_URL", "", schemes=["redis", "rediss", "unix"])
 CACHES = {
     "default": {"BACKEND": "common.redis_client.FailSoftRedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
@@ -133,7 +120,7 @@ CACHES = {
 
 # --- The recommender ---
 MUSICREC = {
-    "MODEL_DIR": Path(env.str("MUSICREC_MODEL_DIR", str(VAR_DIR / "models"))),
+    "MODEL_DIR": env.folder("MUSICREC_MODEL_DIR", VAR_DIR / "models"),
     "MODEL_KEEP": env.int("MUSICREC_MODEL_KEEP", 5),
     "MODEL_POLL_SECONDS": env.float("MUSICREC_MODEL_POLL_SECONDS", 2.0),
     "FAMILY": env.str("MUSICREC_FAMILY", "ials"),
@@ -165,11 +152,11 @@ MUSICREC = {
     "AHEAD_LISTENERS": env.int("MUSICREC_AHEAD_LISTENERS", 100_000),
     "SLATE_BUFFER": env.int("MUSICREC_SLATE_BUFFER", 10_000),
     "SLATE_DAYS": env.int("MUSICREC_SLATE_DAYS", 90),
-    "DATASETS_URL": env.str("MUSICREC_DATASETS_URL", "https://files.grouplens.org/datasets/hetrec2011/"),
+    "DATASETS_URL": env.url("MUSICREC_DATASETS_URL", "https://files.grouplens.org/datasets/hetrec2011/"),
 }
 
 # --- Background work ---
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", REDIS_URL)
+CELERY_BROKER_URL = env.url("CELERY_BROKER_URL", REDIS_URL)
 CELERY_TASK_ROUTES = {f"recommendations.{task}": {"queue": "training"} for task in ("train_model", "tune_model")}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # a training run that killed its worker must not be redelivered
@@ -195,8 +182,8 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
 }
 SIMPLE_JWT = {
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("MUSICREC_TOKEN_MINUTES", 60)),
-    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("MUSICREC_REFRESH_DAYS", 30)),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("MUSICREC_TOKEN_MINUTES", 60, at_most=1440)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("MUSICREC_REFRESH_DAYS", 30, at_most=366)),
     "AUTH_HEADER_TYPES": ("Bearer",),
 }
 MUSICREC |= {
@@ -224,6 +211,7 @@ UNFOLD = {"SITE_TITLE": "musicrec", "SITE_HEADER": "musicrec", "SITE_SYMBOL": "g
 UNFOLD |= {"LOGIN": {"form": "access.forms.LimitedAuthenticationForm"}}
 
 # --- Logging ---
+LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -232,5 +220,5 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname} {name} pid={process} request={request_id} {message}", "style": "{"}
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
 }
