@@ -52,6 +52,4 @@ class ALS(Trainer):
                 callback=lambda done, seconds, *rest: callbacks.on_step(done + 1, self.iterations),
             )
         factors = np.asarray(model.user_factors), np.asarray(model.item_factors)
-        if not all(np.isfinite(side).all() for side in factors):
-            raise FloatingPointError("ALS produced factors that are not finite")
         return FittedModel(factors, FoldInConfig(regularization=self.regularization))

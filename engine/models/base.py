@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -55,6 +55,10 @@ class FoldInConfig:
 class FittedModel:
     """The result of a fit: either factors or neighbours; a model with neither recommends popular tracks.
 
+    Raises:
+        FloatingPointError: a number is infinite or NaN. It would make the scores of whole listeners NaN, so that such a
+            model is refused whatever family it is from.
+
     Attributes:
         factors: user and item factors.
         fold_in: how a user's factors are computed from their current interactions.
@@ -65,6 +69,14 @@ class FittedModel:
     factors: Factors | None = None
     fold_in: FoldInConfig = field(default_factory=FoldInConfig)
     neighbours: sp.csr_matrix | None = None
+
+    def __post_init__(self) -> None:
+        if self.factors is not None and not all(np.isfinite(side).all() for side in self.factors):
+            raise FloatingPointError("the factors are not finite")
+        if self.neighbours is not None and not np.isfinite(self.neighbours.data).all():
+            raise FloatingPointError("the weights of the neighbours are not finite")
+        if not np.isfinite([value for value in astuple(self.fold_in) if not isinstance(value, str)]).all():
+            raise FloatingPointError(f"the configuration of the fold-in is not finite: {self.fold_in}")
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,8 @@ class Trainer(ABC):
     ) -> FittedModel:
         """Fit the model; `matrix` is not changed, and the same seed on one thread gives the same result.
 
+        On several threads every family but `bpr` gives the same result too, up to rounding.
+
         Args:
             matrix: CSR float32 (users, items) of confidences, all above 0. Rows and columns may be empty.
             seed: of all random numbers.
@@ -117,5 +131,5 @@ class Trainer(ABC):
 
         Raises:
             CannotTrain: if the family cannot learn from this matrix or on this machine.
-            FloatingPointError: if the result is not finite.
+            FloatingPointError: if the result is not finite; `FittedModel` checks it.
         """

@@ -17,7 +17,11 @@ from engine.models.validation import require_non_negative, require_positive
 
 @dataclass(frozen=True)
 class BPR(Trainer):
-    """Learn to rank played items above others; the confidences make no difference."""
+    """Learn to rank played items above others; the confidences make no difference.
+
+    The same seed gives the same factors on one thread only: with more, threads update shared factors without locks and
+    take their seeds in no fixed order. Set MUSICREC_TRAINING_THREADS to 1 if results must be reproducible.
+    """
 
     family: ClassVar[str] = "bpr"
     # Not searched: it was less accurate than the other families on every data set tried.
@@ -49,12 +53,9 @@ class BPR(Trainer):
             num_threads=threads,
             random_state=seed,
         )
-        # The threads of implicit take their seeds in no fixed order, so that only one thread is reproducible.
         model.fit(sp.csr_matrix(matrix > 0, dtype=np.float32), show_progress=False)
         callbacks.on_step(self.iterations, self.iterations)
         users, items = (np.array(side, np.float32) for side in (model.user_factors, model.item_factors))
         users[np.diff(matrix.indptr) == 0] = 0
         items[np.bincount(matrix.indices, minlength=matrix.shape[1]) == 0] = 0
-        if not (np.isfinite(users).all() and np.isfinite(items).all()):
-            raise FloatingPointError("BPR produced factors that are not finite")
         return FittedModel((users, items), FoldInConfig(regularization=1.0, unobserved=0.1, offset=0.0))

@@ -76,8 +76,6 @@ class IALS(Trainer):
                 callbacks.on_step(done, self.iterations)
                 if callbacks.should_stop(done, (x, y)):
                     break
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise FloatingPointError("iALS produced factors that are not finite")
         return FittedModel((x, y), fold_in)
 
     def fold_in_config(self, matrix: sp.csr_matrix) -> FoldInConfig:

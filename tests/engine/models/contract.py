@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from implicit.recommender_base import ModelFitError
 from scipy.sparse import csr_matrix
 
 from engine.bundle.files import read_bundle, write_bundle
@@ -28,6 +29,7 @@ from tests.engine.factories import checkerboard, listener_history
 from tests.engine.taste_groups import taste_group_split
 
 SIZE = 20
+IGNORE_CONFIDENCES = ("bpr", "popularity")
 UNUSUAL_MATRICES = {
     "one listener, one track": [[4]],
     "one listener": [[4, 1, 0, 1]],
@@ -94,6 +96,21 @@ class FamilyContract:
         assert_well_formed(model, matrix, self.checkerboard_trainer)
         scorer = ComponentScorer.from_model(ComponentConfig(self.checkerboard_trainer), model, matrix)
         assert np.isfinite(scorer(np.arange(matrix.shape[0]))).all()
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_a_confidence_that_is_not_finite_is_an_error_unless_confidences_make_no_difference(
+        self, value: float
+    ) -> None:
+        matrix = checkerboard_matrix()
+        matrix.data[3] = value
+        try:
+            with np.errstate(all="ignore"):
+                model = self.checkerboard_trainer.fit(matrix, seed=1, threads=1)
+        except (ArithmeticError, RuntimeError, ModelFitError):  # the second is ARPACK's
+            assert type(self.checkerboard_trainer).family not in IGNORE_CONFIDENCES
+        else:
+            assert type(self.checkerboard_trainer).family in IGNORE_CONFIDENCES
+            assert all(np.isfinite(array).all() for array in model_arrays(model))
 
     def test_an_empty_matrix_gives_no_scores(self) -> None:
         matrix = csr_matrix((3, 4), dtype=np.float32)
