@@ -101,7 +101,17 @@ class ConfidenceWeights:
         """
         c = self.base + self.bonus * (pairs.qualified & ~pairs.liked) + self.liked * pairs.liked
         c = c + self.added * pairs.added + self.shared * pairs.shared - self.skipped * pairs.skipped
-        c = np.maximum(c + self.scale * self._transformed_counts(pairs, statistics), _MIN_POSITIVE)
+        plays = pairs.count.astype(np.float64)
+        match self.transform:
+            case "log":
+                c = c + self.scale * np.log1p(plays)
+            case "capped":
+                c = c + self.scale * (np.minimum(plays, self.cap) / self.cap)
+            case "bm25":
+                total = np.bincount(pairs.user, plays)[pairs.user]
+                saturation = self.k1 * (1 - self.b + self.b * total / max(statistics.plays, 1e-9))
+                c = c + self.scale * (plays * (self.k1 + 1) / (plays + saturation))
+        c = np.maximum(c, _MIN_POSITIVE)
         c = np.where(pairs.is_positive, c, -np.where(pairs.disliked, self.disliked, self.skipped * pairs.skipped))
         if self.rare:
             c = c * np.log1p(max(statistics.users, 1) / np.maximum(listeners[pairs.track], 1))
@@ -113,20 +123,6 @@ class ConfidenceWeights:
     def to_dict(self) -> dict[str, Any]:
         """Return the weights, ready for JSON."""
         return asdict(self)
-
-    def _transformed_counts(self, pairs: UserItemPairs, statistics: PlayStatistics) -> NDArray[np.float64]:
-        """Return f(plays) of each pair, float64 (k,)."""
-        n = pairs.count.astype(np.float64)
-        match self.transform:
-            case "log":
-                return np.log1p(n)
-            case "capped":
-                return np.minimum(n, self.cap) / self.cap
-            case "bm25":
-                total = np.bincount(pairs.user, n, minlength=1)[pairs.user] if len(pairs) else n
-                return n * (self.k1 + 1) / (n + self.k1 * (1 - self.b + self.b * total / max(statistics.plays, 1e-9)))
-            case _:
-                return np.zeros(len(pairs))
 
 
 def confidence_matrix(

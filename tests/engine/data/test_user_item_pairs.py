@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from engine.data.confidence import ConfidenceWeights, confidence_matrix
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays, Signal
-from engine.data.user_item_pairs import UserItemPairs
+from engine.data.user_item_pairs import UserItemPairs, sort_into_groups
 
 
 def test_plays_of_unknown_tracks_and_listeners_are_left_out() -> None:
@@ -63,3 +63,23 @@ def test_the_shortcut_for_plain_histories_gives_the_same_as_merging(
         column, expected = getattr(pairs, field.name), getattr(merged, field.name)
         np.testing.assert_array_equal(column, expected)
         assert column.dtype == expected.dtype, field.name
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 3), st.sampled_from(list(Signal))), max_size=40
+    ),
+    st.booleans(),
+    st.sampled_from([1, 2**59]),
+)
+def test_interactions_are_sorted_by_user_track_and_time_for_any_row_numbers(
+    rows: list[tuple[int, int, int, Signal]], by_time: bool, scale: int
+) -> None:
+    """Small row numbers are packed into one integer; those times `scale` do not fit."""
+    rows = sorted(rows, key=lambda row: row[2]) if by_time else rows
+    user, track, time, _ = np.array(rows, np.int64).reshape(-1, 4).T
+    expected = np.lexsort((time, track, user))
+    order, is_start = sort_into_groups(user * scale, track, time)
+    np.testing.assert_array_equal(order, expected)
+    pairs = list(zip(user[order].tolist(), track[order].tolist(), strict=True))
+    assert is_start.tolist() == [n == 0 or pairs[n] != pairs[n - 1] for n in range(len(pairs))]
