@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.bundle.model_bundle import ModelBundle
-from engine.bundle.workspace import EXCLUDED, FORBIDDEN, TAKEN, VOTED, SearchWorkspace
+from engine.bundle.workspace import EXCLUDED, FORBIDDEN, TAKEN, SearchWorkspace
 from engine.ranking.rerankers import RERANKERS, Pick
 from engine.retrieval.candidates import SOURCES, Query
 
@@ -128,7 +128,6 @@ def _retrieve(bundle: ModelBundle, query: Query, policy: Policy, workspace: Sear
         if missing < 1:
             break
         rows, scores = SOURCES[name](bundle, query, workspace, missing)
-        workspace.readmit(VOTED)
         workspace.exclude(rows, TAKEN)
         track_ids, rounded = bundle.items.ids[rows].tolist(), np.round(scores, 6).tolist()
         picks += [Pick(track, score, name) for track, score in zip(track_ids, rounded, strict=True)]

@@ -125,7 +125,7 @@ class ModelBundle:
             pairs whose `track` column holds rows of this bundle.
         """
         rows, is_known = self.items.rows(history.track)
-        is_known &= self.popularity[rows] > 0 if len(self.items) else False
+        is_known[is_known] = self.popularity[rows[is_known]] > 0
         is_relevant = is_known & (history.is_positive | history.is_negative)
         return replace(history.where(is_relevant), track=rows[is_relevant])
 

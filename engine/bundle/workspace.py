@@ -95,10 +95,10 @@ class WorkspacePool:
     @contextmanager
     def borrow(self) -> Iterator[SearchWorkspace]:
         """Yield a workspace that excludes nothing yet."""
-        n = len(self.items)
         try:
             workspace = self._workspaces.pop()
         except IndexError:
+            n = len(self.items)
             workspace = SearchWorkspace(np.zeros(n, np.uint8), np.empty(n, np.int32))
         yield workspace
         # After an exception the workspace is not cleared and not put back.

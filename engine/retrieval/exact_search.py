@@ -9,7 +9,7 @@ by norm: once that bound is below the k-th best score so far, no later track can
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -32,6 +32,9 @@ _FIRST, _LARGEST, _GROWTH = 512, 65_536, 16
 _FLOAT32_ERROR = 2e-6  # bound on the error of a float32 product of 100-200 factors, relative to that of the norms
 _MIN_DEVIATION = 1e-12  # a smaller deviation is rounding: all scores are the same
 
+_no_rows: Callable[[], Rows] = partial(np.zeros, 0, np.int64)  # type: ignore[assignment]
+_no_scores: Callable[[], Floats] = partial(np.zeros, 0)
+
 
 @dataclass(frozen=True)
 class ScoreTerms:
@@ -49,8 +52,8 @@ class ScoreTerms:
     vector: Floats
     popularity_weight: float = 0.0
     constant: float = 0.0
-    rows: Rows = field(default_factory=partial(np.zeros, 0, np.int64))  # type: ignore[arg-type]
-    votes: Floats = field(default_factory=partial(np.zeros, 0))
+    rows: Rows = field(default_factory=_no_rows)
+    votes: Floats = field(default_factory=_no_scores)
     omit_zeros: bool = False
 
     def scale(self, factor: float) -> ScoreTerms:
@@ -136,19 +139,23 @@ def top_k_of_rows(rows: Rows, scores: Floats, k: int) -> TopK:
     return rows[order].astype(np.int64), scores[order]
 
 
+@dataclass
 class TopKAccumulator:
     """The k best rows of those added so far, and all whose scores are within `slack` of the k-th.
 
     The scores added may be wrong by as much as the slack, so the caller computes those of the remaining rows again.
 
     Attributes:
+        rows: int64 (r,), in no order.
+        scores: of these rows, float64 (r,).
         floor: the score that a further row must reach; -inf until there are k rows.
     """
 
-    def __init__(self, k: int, slack: float) -> None:
-        self.k, self.slack = k, slack
-        self.rows, self.scores = empty_top_k()
-        self.floor = -np.inf
+    k: int
+    slack: float
+    rows: Rows = field(default_factory=_no_rows)
+    scores: Floats = field(default_factory=_no_scores)
+    floor: float = -math.inf
 
     def add(self, rows: Rows, scores: Floats) -> None:
         """Add rows that were not added before, int64 (m,), and their scores, float64 (m,)."""
@@ -168,7 +175,7 @@ def search_top_k(terms: ScoreTerms, bundle: ModelBundle, workspace: SearchWorksp
     """Find the k best available tracks, equal scores by row.
 
     Looks through the bundle's approximate index for listeners if it has one, else at all tracks that may be among the
-    k best. Leaves the rows that have votes excluded in the workspace, for the reason VOTED.
+    k best.
     """
     items, vector, constant = bundle.norm_sorted_items, terms.vector.astype(np.float32), terms.constant
     uses_factors, norm = bool(terms.vector.any()), math.sqrt(terms.vector @ terms.vector)
@@ -205,6 +212,7 @@ def search_top_k(terms: ScoreTerms, bundle: ModelBundle, workspace: SearchWorksp
         voted = np.flatnonzero(workspace.flags[best.rows] & VOTED)
         workspace.slots[terms.rows] = np.arange(len(terms.rows), dtype=np.int32)
         scores[voted] += terms.votes[workspace.slots[best.rows[voted]]]
+        workspace.readmit(VOTED)
     return top_k_of_rows(best.rows, scores, k)
 
 

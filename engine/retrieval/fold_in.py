@@ -23,8 +23,9 @@ def fold_in(bundle: ModelBundle, item_rows: NDArray[np.int64], confidence: Vecto
         float32 (f,); zeros if no confidence is positive.
     """
     positive_count = int(np.count_nonzero(confidence > 0))
-    if not positive_count or not bundle.factors:
-        return np.zeros(bundle.factors, np.float32)
+    n, f = bundle.item_factors.shape
+    if not positive_count or not f:
+        return np.zeros(f, np.float32)
     config = bundle.fold_in
     y = np.asarray(bundle.item_factors[item_rows], np.float64)
     if bundle.factor_damping:  # the bundle's factors are damped, but a fold-in needs those that were fitted
@@ -34,7 +35,7 @@ def fold_in(bundle: ModelBundle, item_rows: NDArray[np.int64], confidence: Vecto
         return np.asarray(y.T @ c, np.float32)
     b = y.T @ np.maximum(c, 0)
     a = config.unobserved * bundle.gramian + (y.T * np.where(c > 0, c - config.offset, -c)) @ y
-    a[np.diag_indices_from(a)] += config.ridge(positive_count, len(bundle.items))
+    a[np.diag_indices_from(a)] += config.ridge(positive_count, n)
     _, x, info = lapack.dposv(a, b, lower=1)
     if info != 0:  # not positive definite: confidences below the offset and too little regularization
         x = np.linalg.lstsq(a, b, rcond=None)[0]
