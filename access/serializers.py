@@ -1,13 +1,13 @@
 from typing import Any
 
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework_simplejwt.serializers import TokenObtainSerializer
 from rest_framework_simplejwt.settings import api_settings
 
 from access.models import User
 from access.sign_ins import TokenPair
+from common.http.query_parameters import parse_parameters
 
 
 class SignInSerializer(TokenObtainSerializer):
@@ -53,10 +53,7 @@ class ExternalIdParameter(serializers.Serializer[Any]):
 
     @classmethod
     def read(cls, request: Request) -> str:
-        parsed = cls(data=request.query_params.dict())
-        if not parsed.is_valid():
-            raise ValidationError({f"?{name}": messages for name, messages in parsed.errors.items()})
-        return str(parsed.validated_data["external_id"])
+        return str(parse_parameters(cls, request.META.get("QUERY_STRING", ""))["external_id"])
 
 
 class ListenerSerializer(serializers.Serializer[Any]):

@@ -7,7 +7,6 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from access.models import Scope
 from access.selectors import user_ids_by_external_id
@@ -21,16 +20,19 @@ from access.serializers import (
 )
 from access.sign_ins import InvalidRefreshToken, refresh_tokens, sign_in, sign_out
 from access.throttles import SignInThrottle
+from common.http.query_parameters import ApiView
 
+# Only this type is in the OpenAPI schema: generated clients use one class for both types of body, and mix them up.
+JSON = "application/json"
 REFRESH_REFUSED = "this refresh token is unknown, expired or was used before; sign in again"
 
 
-class CredentialsView(APIView):
+class CredentialsView(ApiView):
     """A view without authentication, whose request body contains the credentials."""
 
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
-    parser_classes = [*APIView.parser_classes, FormParser]
+    parser_classes = [*ApiView.parser_classes, FormParser]
 
     def get_authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'  # without it DRF would answer a wrong password with 403
@@ -41,7 +43,7 @@ class TokenView(CredentialsView):
 
     throttle_classes = [SignInThrottle]
 
-    @extend_schema(operation_id="sign_in", request=SignInSerializer, responses=TokenSerializer, auth=[])
+    @extend_schema(operation_id="sign_in", request={JSON: SignInSerializer}, responses=TokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
         serializer = SignInSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -51,7 +53,7 @@ class TokenView(CredentialsView):
 class TokenRefreshView(CredentialsView):
     """Exchange a refresh token for new tokens."""
 
-    @extend_schema(operation_id="refresh_token", request=RefreshSerializer, responses=TokenSerializer, auth=[])
+    @extend_schema(operation_id="refresh_token", request={JSON: RefreshSerializer}, responses=TokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
         """Get new tokens. A refresh token can be used once; used again, it may be stolen, and the sign-in ends."""
         serializer = RefreshSerializer(data=request.data)
@@ -65,7 +67,7 @@ class TokenRefreshView(CredentialsView):
 class TokenRevokeView(CredentialsView):
     """Sign out."""
 
-    @extend_schema(operation_id="sign_out", request=SignOutSerializer, responses={204: None}, auth=[])
+    @extend_schema(operation_id="sign_out", request={JSON: SignOutSerializer}, responses={204: None}, auth=[])
     def post(self, request: Request) -> Response:
         """End this sign-in, whose tokens are refused from now on; with `everywhere`, all sign-ins of the listener."""
         serializer = SignOutSerializer(data=request.data)
@@ -77,13 +79,14 @@ class TokenRevokeView(CredentialsView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class ListenersView(APIView):
+class ListenersView(ApiView):
     """Find listeners by external id, for back ends."""
 
     required_scope = Scope.RECOMMEND
     service_only = True
+    query_parameters = {"get": ExternalIdParameter}
 
-    @extend_schema(operation_id="find_listener", parameters=[ExternalIdParameter], responses=ListenerSerializer)
+    @extend_schema(operation_id="find_listener", responses=ListenerSerializer)
     def get(self, request: Request) -> Response:
         """Find a listener by their id in the service they were imported from."""
         external_id = ExternalIdParameter.read(request)

@@ -6,6 +6,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from common.http.query_parameters import parse_parameters
 from experiments.engagement.aggregate import COUNTS
 from experiments.selectors import DIMENSIONS
 
@@ -29,10 +30,7 @@ class EngagementParameters(serializers.Serializer[Any]):
     @classmethod
     def read(cls, request: Request) -> tuple[date, date, list[str]]:
         """Return the first day, the last day and the dimensions. Raises ValidationError."""
-        parsed = cls(data=request.query_params.dict())
-        if not parsed.is_valid():
-            raise ValidationError({f"?{name}": errors for name, errors in parsed.errors.items()})
-        fields = parsed.validated_data
+        fields = parse_parameters(cls, request.META.get("QUERY_STRING", ""))
         end = fields.get("to") or timezone.now().date()
         begin = fields.get("from") or max(end, date(2000, 1, 1)) - timedelta(days=28)
         if not begin <= end or (end - begin).days > MAX_DAYS:

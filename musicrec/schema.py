@@ -1,5 +1,6 @@
-"""Error responses that all views have in common, for the OpenAPI document."""
+"""Changes to the generated OpenAPI document: the error responses of all views, and texts that may be empty."""
 
+import re
 from typing import Any
 
 from interactions.events.schema import event_batch_schema
@@ -73,4 +74,22 @@ def add_problem_responses(result: dict[str, Any], **kwargs: Any) -> dict[str, An
                 operation["responses"]["304"] = {
                     "description": "The response that `If-None-Match` names is still current."
                 }
+    return result
+
+
+def merge_empty_texts(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """Describe each text that matches a pattern or is empty by one pattern; a drf-spectacular postprocessing hook.
+
+    drf-spectacular writes `oneOf` the pattern and the empty text, of which client generators make a class of its own.
+    """
+    pending: list[Any] = [result]
+    while pending:
+        node = pending.pop()
+        pending += node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+        match node:
+            case {"oneOf": [{"type": "string", "pattern": pattern} as text, {"type": "string", "maxLength": 0}]}:
+                del node["oneOf"]
+                if not re.search(pattern, ""):
+                    text["pattern"] = f"^({pattern.removeprefix('^').removesuffix('$')})?$"
+                node.update(text)
     return result

@@ -176,7 +176,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["access.throttles.PrincipalThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["common.http.json.OrjsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["common.http.json.OrjsonParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "common.http.query_parameters.ApiSchema",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "common.http.json.FixedRendererNegotiation",
     "EXCEPTION_HANDLER": "common.http.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
@@ -204,7 +204,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "musicrec.schema.add_problem_responses"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "musicrec.schema.add_problem_responses",
+        "musicrec.schema.merge_empty_texts",
+    ],
     "ENUM_NAME_OVERRIDES": {"SourceEnum": "recommendations.api.serializers.SOURCES"},
 }
 UNFOLD = {"SITE_TITLE": "musicrec", "SITE_HEADER": "musicrec", "SITE_SYMBOL": "graphic_eq", "SHOW_HISTORY": True}

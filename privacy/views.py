@@ -10,10 +10,10 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from access.models import Scope, User
 from access.permissions import USER_ID, resolve_path_user_id
+from common.http.query_parameters import ApiView
 from privacy.erasure import OperatorAccount, UnknownListener
 from privacy.export import export_listener
 from privacy.serializers import AccountChangeSerializer, AccountSerializer, ErasureSerializer
@@ -26,7 +26,7 @@ class Conflict(APIException):
     status_code = status.HTTP_409_CONFLICT
 
 
-class ListenerView(APIView):
+class ListenerView(ApiView):
     """A listener's own settings."""
 
     required_scope = Scope.LISTENERS
@@ -65,7 +65,7 @@ class ListenerView(APIView):
         return Response(ErasureSerializer(erasure).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
 
 
-class ListenerExportView(APIView):
+class ListenerExportView(ApiView):
     """All data about a listener."""
 
     required_scope = Scope.LISTENERS
@@ -83,7 +83,7 @@ class ListenerExportView(APIView):
         return StreamingHttpResponse(export_listener(user), content_type="application/json", headers=headers)
 
 
-class ErasureView(APIView):
+class ErasureView(ApiView):
     """The progress of an erasure."""
 
     authentication_classes: list[Any] = []

@@ -6,17 +6,19 @@ from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
 from access.serializers import ExternalIdParameter
+from common.http.query_parameters import ApiView
 from engine.data.id_map import INT64_MAX
 from tracks.selectors import find_track_id, track_details
 from tracks.serializers import TrackPageSerializer
 
 
-class TrackViewSet(ViewSet):
+class TrackViewSet(ApiView, ViewSet):
     """Read the catalogue, one track at a time."""
 
     required_scope = Scope.TRACKS
+    query_parameters = {"find": ExternalIdParameter}
 
-    @extend_schema(operation_id="find_track", parameters=[ExternalIdParameter], responses=TrackPageSerializer)
+    @extend_schema(operation_id="find_track", responses=TrackPageSerializer)
     def find(self, request: Request) -> Response:
         """Find a track by its id in the service it was imported from."""
         return self.retrieve(request, find_track_id(ExternalIdParameter.read(request)) or 0)

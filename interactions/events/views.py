@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from access.models import Scope, ServiceKey
+from common.http.query_parameters import ApiView
 from interactions.events.schema import MAX_EVENTS, event_batch_schema
 from interactions.events.serializers import ReceiptSerializer
 from interactions.events.services import IdempotencyKeyReused, record_events, record_events_once
@@ -21,7 +22,7 @@ class IdempotencyConflict(APIException):
     default_detail = "this Idempotency-Key was sent before, with another body; a new batch needs a new key"
 
 
-class EventViewSet(ViewSet):
+class EventViewSet(ApiView, ViewSet):
     """The events that clients report."""
 
     required_scope = Scope.EVENTS

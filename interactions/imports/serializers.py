@@ -8,6 +8,15 @@ from interactions.models import HistoryImport
 FORMATS = [histories.AUTO, *histories.HISTORY_IMPORTERS]
 
 
+class FormatParameter(serializers.Serializer[Any]):
+    format = serializers.ChoiceField(
+        choices=FORMATS,
+        default=FORMATS[0],
+        error_messages={"invalid_choice": f"must be one of {', '.join(FORMATS)}"},
+        help_text="By default it is detected from the file.",
+    )
+
+
 class HistoryImportSerializer(serializers.ModelSerializer[HistoryImport]):
     import_id = serializers.UUIDField(source="id")
 

@@ -11,23 +11,23 @@ from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http import Http404
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
 from access.selectors import consent_by_user_id
 from common.background import BrokerUnavailable
+from common.http.query_parameters import ApiView, parse_parameters
 from engine.data.id_map import INT64_MAX
 from interactions.imports.jobs import upload_folder
 from interactions.imports.listening_history import ImportNotAllowed
 from interactions.imports.serializers import (
-    FORMATS,
+    FormatParameter,
     HistoryImportSerializer,
     HistoryImportsSerializer,
     UploadSerializer,
@@ -63,10 +63,11 @@ class FileBodyParser(BaseParser):
         return path
 
 
-class HistoryImportsView(APIView):
+class HistoryImportsView(ApiView):
     """The imports of a listener."""
 
     required_scope = Scope.LISTENERS
+    query_parameters = {"post": FormatParameter}
     parser_classes = [MultiPartParser, FileBodyParser]
     body_limit = staticmethod(lambda: settings.MUSICREC["IMPORT_MAX_BYTES"])
 
@@ -78,19 +79,14 @@ class HistoryImportsView(APIView):
 
     @extend_schema(
         operation_id="import_history",
-        parameters=[
-            USER_ID,
-            OpenApiParameter("format", str, enum=FORMATS, description="By default it is detected from the file."),
-        ],
+        parameters=[USER_ID],
         request={"application/octet-stream": OpenApiTypes.BINARY, "multipart/form-data": UploadSerializer},
         responses={202: HistoryImportSerializer},
     )
     def post(self, request: Request, user_id: str) -> Response:
         """Upload an export of ListenBrainz, Last.fm or Spotify. Uploading it again adds nothing."""
         listener_id = _resolve_listener_id(request, user_id)
-        format = request.query_params.get("format", FORMATS[0])
-        if format not in FORMATS:
-            raise ValidationError({"?format": f"must be one of {', '.join(FORMATS)}"})
+        format = parse_parameters(FormatParameter, request.META.get("QUERY_STRING", ""))["format"]
         file: Path | None = None
         try:
             check_upload(listener_id)
@@ -111,7 +107,7 @@ class HistoryImportsView(APIView):
         return Response(HistoryImportSerializer(job).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
 
 
-class HistoryImportView(APIView):
+class HistoryImportView(ApiView):
     required_scope = Scope.LISTENERS
 
     @extend_schema(operation_id="read_import", parameters=[USER_ID], responses=HistoryImportSerializer)

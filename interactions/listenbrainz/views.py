@@ -65,7 +65,7 @@ class SubmitListensView(ListenBrainzView):
 
     @extend_schema(
         operation_id="submit_listens",
-        request=SubmissionSerializer,
+        request={"application/json": SubmissionSerializer},
         responses={200: StatusSerializer, **_ERRORS},
         tags=["1"],
     )

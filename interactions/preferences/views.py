@@ -9,6 +9,7 @@ from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
+from common.http.query_parameters import ApiView
 from engine.data.id_map import INT64_MAX
 from interactions.models import Block, Interaction
 from interactions.preferences.serializers import BlockSerializer, PreferencesSerializer
@@ -30,7 +31,7 @@ class ConsentConflict(APIException):
     default_detail = "the listener's consent is off, so likes and dislikes are not stored; blocks are"
 
 
-class ListenerPreferencesViewSet(ViewSet):
+class ListenerPreferencesViewSet(ApiView, ViewSet):
     """Base class that turns the exceptions of the services into responses."""
 
     required_scope = Scope.EVENTS

@@ -3,10 +3,10 @@
 from uuid import UUID
 
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from access.authentication import ListenerTokenAuthentication, ServiceKeyAuthentication
 from access.models import ServiceKey, User
+from common.http.query_parameters import ApiView
 from recommendations.serving.request_context import (
     RequestContext,
     Revisions,
@@ -36,7 +36,7 @@ class ContextTokenAuthentication(ListenerTokenAuthentication):
         return user
 
 
-class ContextView(APIView):
+class ContextView(ApiView):
     """A view whose `context` is loaded while the caller is authenticated.
 
     Authentication comes before the request is checked, so the two methods below ignore what they cannot read: it is

@@ -1,11 +1,18 @@
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.http import QueryDict
-from rest_framework.exceptions import ValidationError
+from rest_framework.serializers import Serializer
 
+from common.http.query_parameters import parse_parameters
 from recommendations.api.serializers import PersonalParameters, SimilarParameters
 from recommendations.serving.request_context import RecommendationRequest
+
+# By the kind of the request, which is the action of the view. Other methods are refused later.
+PARAMETERS: dict[str, type[Serializer[Any]]] = {
+    "personal": PersonalParameters,
+    "legacy": PersonalParameters,
+    "similar": SimilarParameters,
+}
 
 
 class QueryParameters(NamedTuple):
@@ -34,10 +41,6 @@ def parse_query(kind: str, query_string: str) -> QueryParameters:
     Raises:
         ValidationError: naming each wrong parameter as `?name`.
     """
-    serializer_class = SimilarParameters if kind == "similar" else PersonalParameters
-    serializer = serializer_class(data=QueryDict(query_string.encode("latin-1")).dict())
-    if not serializer.is_valid():
-        raise ValidationError({f"?{name}": errors for name, errors in serializer.errors.items()})
-    options = dict(serializer.validated_data)
+    options = parse_parameters(PARAMETERS.get(kind, PersonalParameters), query_string)
     user_id = options.pop("user_id", None)
     return QueryParameters(RecommendationRequest(kind, **options), user_id)

@@ -12,8 +12,8 @@ from access.models import Scope
 from access.permissions import USER_ID, parse_id, resolve_path_user_id, resolve_user_id
 from engine.data.id_map import INT64_MAX
 from recommendations.api.authentication import ContextView
-from recommendations.api.query_parameters import parse_query
-from recommendations.api.serializers import AnswerSerializer, PersonalParameters, SimilarParameters
+from recommendations.api.query_parameters import PARAMETERS, parse_query
+from recommendations.api.serializers import AnswerSerializer
 from recommendations.serving.recommend import recommend
 from recommendations.serving.request_context import RecommendationRequest, Revisions
 from recommendations.serving.response_cache import response_cache
@@ -25,20 +25,19 @@ class RecommendViewSet(ContextView, ViewSet):
     """Recommendations for one listener, and tracks similar to one track."""
 
     required_scope = Scope.RECOMMEND
+    query_parameters = PARAMETERS
 
-    @extend_schema(operation_id="recommend", parameters=[USER_ID, PersonalParameters], responses=AnswerSerializer)
+    @extend_schema(operation_id="recommend", parameters=[USER_ID], responses=AnswerSerializer)
     def personal(self, request: Request, user_id: str) -> HttpResponse:
         """Recommend tracks to a listener by the model; by popularity while they have fewer than 5 interactions."""
         return self._respond(request, resolve_path_user_id(request, user_id))
 
-    @extend_schema(
-        operation_id="recommend_legacy", parameters=[USER_ID, PersonalParameters], responses=AnswerSerializer
-    )
+    @extend_schema(operation_id="recommend_legacy", parameters=[USER_ID], responses=AnswerSerializer)
     def legacy(self, request: Request, user_id: str) -> HttpResponse:
         """Recommend popular tracks to a listener; never by the model."""
         return self._respond(request, resolve_path_user_id(request, user_id))
 
-    @extend_schema(operation_id="similar", parameters=[SimilarParameters], responses=AnswerSerializer)
+    @extend_schema(operation_id="similar", responses=AnswerSerializer)
     def similar(self, request: Request, track_id: int) -> HttpResponse:
         """Recommend tracks similar to a track; by artist, album and tags if nobody has played it yet."""
         named = parse_query("similar", request.META.get("QUERY_STRING", "")).user_id

@@ -62,9 +62,9 @@ GET    health/ready                                          {OPEN}
 LINES = map(str.split, TABLE.strip().splitlines())
 ROWS = [(method, route, [int(status) for status in statuses]) for method, route, *statuses in LINES]
 QUERY = {
-    "listeners": "?external_id=x:alice",
-    "tracks": "?external_id=t:0",
-    "users/<str:user_id>/imports": "?format=none",
+    "GET listeners": "?external_id=x:alice",
+    "GET tracks": "?external_id=t:0",
+    "POST users/<str:user_id>/imports": "?format=none",
 }
 METHODS = ("get", "post", "put", "patch", "delete")
 Clients = dict[str, APIClient]
@@ -108,11 +108,11 @@ def clients(
     return listeners | {"key": as_service_with(*Scope.values), "staff": session, "scrobbler": scrobbler}
 
 
-def fill_path(route: str, alice: User) -> str:
+def fill_path(method: str, route: str, alice: User) -> str:
     track = str(Track.objects.get().pk)
     values = {"user_id": str(alice.pk), "track_id": track, "target_id": track, "kind": "track"}
     path = re.sub(r"<[^:>]+:(\w+)>", lambda match: values.get(match[1], str(uuid.UUID(int=1))), route)
-    return "/" + path.replace("(root)", "") + QUERY.get(route, "")
+    return "/" + path.replace("(root)", "") + QUERY.get(f"{method} {route}", "")
 
 
 def test_the_table_has_every_url_and_method() -> None:
@@ -132,7 +132,7 @@ def test_each_principal_gets_the_status_in_the_table(
 ) -> None:
     scope = getattr(getattr(dict(all_routes())[route], "cls", None), "required_scope", None)
     clients["bare key"] = as_service_with(*(set(Scope.values) - {scope}))
-    path = fill_path(route, alice)
+    path = fill_path(method, route, alice)
     statuses = [clients[p].generic(method, path, b"{}", "application/json").status_code for p in PRINCIPALS]
     assert dict(zip(PRINCIPALS, statuses, strict=True)) == dict(zip(PRINCIPALS, expected, strict=True))
 
@@ -141,7 +141,11 @@ def test_other_methods_are_refused(clients: Clients, alice: User) -> None:
     for route, view in all_routes():
         if hasattr(view, "cls") and not route.startswith("admin/"):
             for method in {m.upper() for m in METHODS} - allowed_methods(view):
-                status = clients["key"].generic(method, fill_path(route, alice), b"{}", "application/json").status_code
+                status = (
+                    clients["key"]
+                    .generic(method, fill_path(method, route, alice), b"{}", "application/json")
+                    .status_code
+                )
                 assert status in (401, 403, 405), f"{method} {route}"
 
 

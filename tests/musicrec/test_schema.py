@@ -1,3 +1,7 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -5,7 +9,7 @@ from django.core.management import call_command
 from rest_framework.test import APIClient
 
 from engine.retrieval import candidates
-from musicrec.schema import PROBLEM
+from musicrec.schema import PROBLEM, merge_empty_texts
 from recommendations.api.serializers import SOURCES
 
 
@@ -63,3 +67,48 @@ def test_a_problem_document_has_the_fields_in_the_schema() -> None:
 
 def test_the_sources_in_the_schema_are_those_of_the_engine() -> None:
     assert set(SOURCES) == {*candidates.SOURCES, "content"}
+
+
+def test_texts_that_may_be_empty_are_one_pattern(schema: dict[str, Any]) -> None:
+    parameters = schema["paths"]["/recommend/user/{user_id}/ml"]["get"]["parameters"]
+    schemas = {parameter["name"]: parameter["schema"] for parameter in parameters}
+    market = {"type": "string", "default": "", "pattern": "^([A-Z]{2})?$"}
+    placement = {"type": "string", "default": "", "pattern": r"^([\w.:-]{1,64})?$"}
+    assert (schemas["market"], schemas["placement"]) == (market, placement)
+    batch = schema["components"]["schemas"]["BatchRequest"]["properties"]
+    assert (batch["market"].items() >= market.items(), batch["placement"].items() >= placement.items()) == (True, True)
+    account = schema["components"]["schemas"]["PatchedAccountChangeRequest"]["properties"]["market"]
+    assert account["pattern"] == "^([A-Z]{2})?$"
+    assert '"maxLength": 0' not in json.dumps(schema)
+
+
+@pytest.mark.one_stack
+def test_other_alternatives_stay_as_they_are() -> None:
+    document = {"oneOf": [{"type": "string", "format": "email"}, {"type": "string", "maxLength": 0}]}
+    assert merge_empty_texts(json.loads(json.dumps(document))) == document
+
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+sys.path.insert(0, sys.argv[1])
+import client
+modules = [importlib.import_module(m.name) for m in pkgutil.walk_packages(client.__path__, "client.")]
+print(len(modules))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.one_stack
+def test_a_generated_python_client_has_every_operation_and_can_be_imported(
+    schema: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    generator = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none"]
+    command = [*generator, "--path", "schema.json", "--output-path", "client"]
+    generated = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert generated.returncode == 0, generated.stdout + generated.stderr
+    operations = {operation["operationId"] for methods in schema["paths"].values() for operation in methods.values()}
+    assert {path.stem for path in (tmp_path / "client/api").glob("*/*.py")} - {"__init__"} == operations
+    imported = subprocess.run([sys.executable, "-c", IMPORT_ALL, tmp_path], capture_output=True, text=True)
+    assert imported.returncode == 0, imported.stderr
+    assert int(imported.stdout) > len(operations)

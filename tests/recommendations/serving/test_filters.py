@@ -127,7 +127,8 @@ def _assert_exclusions(scenario: dict[str, Any], numbered: NumberedCatalogue, se
 
 def _recommended(service: APIClient, path: str, query: dict[str, Any], user: User, seed: int) -> list[int]:
     if path != "/recommend/batch":
-        answer = service.get(path, query | ({"user_id": user.pk} if "similar" in path else {}))
+        others = {name: value for name, value in query.items() if name != "exclude_played"}
+        answer = service.get(path, others | {"user_id": user.pk} if "similar" in path else query)
         return [r["track_id"] for r in answer.json()["results"]]
     kinds = [{"kind": "personal"}, {"kind": "similar", "track_id": seed}, {"kind": "popular"}]
     shelves = [{"name": f"s{n}", "limit": query["limit"]} | kind for n, kind in enumerate(kinds)]

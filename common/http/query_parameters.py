@@ -1,0 +1,80 @@
+"""Query parameters: a view declares them once, for the OpenAPI schema and for the check that refuses all others."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from django.http import QueryDict
+from drf_spectacular.openapi import AutoSchema
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+MAX_REPORTED = 10
+MAX_NAME_LENGTH = 100
+
+
+class NoParameters(Serializer[Any]):
+    """The query parameters of an endpoint that has none."""
+
+
+class ApiView(APIView):
+    """A view that refuses query parameters which it does not declare, after it has checked who asks.
+
+    `query_parameters` has the serializer of the parameters by the name of the handler: the action of a viewset, or the
+    method in lower case. A handler that is not in it accepts none.
+    """
+
+    query_parameters: ClassVar[Mapping[str, type[Serializer[Any]]]] = {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        query_string = request.META.get("QUERY_STRING", "")
+        if query_string and request.method != "OPTIONS" and request.method in self.allowed_methods:
+            handler = getattr(self, "action", None) or str(request.method).lower()  # only viewsets have actions
+            check_names(self.query_parameters.get("get" if handler == "head" else handler, NoParameters), query_string)
+
+
+class ApiSchema(AutoSchema):
+    """Add the declared query parameters to the parameters that `@extend_schema` names."""
+
+    def get_override_parameters(self) -> list[Any]:
+        parameters: list[Any] = super().get_override_parameters()
+        if isinstance(self.view, ApiView):
+            handler = getattr(self.view, "action", None) or self.method.lower()
+            if handler in self.view.query_parameters:
+                return [*parameters, self.view.query_parameters[handler]]
+        return parameters
+
+
+@lru_cache(maxsize=4096)
+def check_names(serializer_class: type[Serializer[Any]], query_string: str) -> None:
+    """Check that a query string, as in the WSGI environment, has no unknown and no repeated parameters.
+
+    Raises:
+        ValidationError: naming each of them as `?name`, with what is allowed.
+    """
+    allowed = list(serializer_class().fields)
+    errors: dict[str, str] = {}
+    for name, values in QueryDict(query_string.encode("latin-1")).lists():
+        if name not in allowed:
+            accepted = ", ".join(allowed) or "none"
+            errors[f"?{name[:MAX_NAME_LENGTH]}"] = f"unknown parameter; this endpoint accepts {accepted}"
+        elif len(values) > 1:
+            errors[f"?{name}"] = f"is sent {len(values)} times; send it once"
+    if errors:
+        raise ValidationError(dict(list(errors.items())[:MAX_REPORTED]))
+
+
+def parse_parameters(serializer_class: type[Serializer[Any]], query_string: str) -> dict[str, Any]:
+    """Parse and validate a query string, as in the WSGI environment.
+
+    Raises:
+        ValidationError: naming each wrong parameter as `?name`.
+    """
+    check_names(serializer_class, query_string)
+    serializer = serializer_class(data=QueryDict(query_string.encode("latin-1")).dict())
+    if not serializer.is_valid():
+        raise ValidationError({f"?{name}": errors for name, errors in serializer.errors.items()})
+    return dict(serializer.validated_data)
