@@ -1,7 +1,8 @@
 """Write the catalogue.
 
-Every function bumps the catalogue's revision if recommendations that were computed before are out of date. New tracks
-alone do not bump it: a recommendation without them is still right.
+Every function that changes anything gives the catalogue a new revision in the same transaction. New tracks do so, too:
+cached answers without them are still right, but the tracks that a blocked artist or album stands for are cached by the
+revision as well.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -98,10 +99,10 @@ def upsert_tracks(records: Iterable[TrackRecord]) -> CatalogueChange:
             reason = "isrc or mbid: another import has just used it for a different track; import the row again"
             change.refusals.append(RefusedRow(record.file, record.line, reason))
     tagged = _add_tags([r for r in batch if r.external_id in track_ids and r.tags], track_ids)
-    if changed_tracks or tagged:
-        bump_catalogue_revision()
     change.added = sum(r.external_id in track_ids for r in new_records)
     change.updated = len(changed_tracks)
+    if change.added or change.updated or tagged:
+        bump_catalogue_revision()
     return change
 
 

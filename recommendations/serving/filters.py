@@ -3,9 +3,9 @@
 import math
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
+from cachetools.func import ttl_cache
 from numpy.typing import NDArray
 
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
@@ -16,6 +16,7 @@ Ids = NDArray[np.int64]
 MAX_AGE_SECONDS = 30.0  # of a list of unavailable tracks while the catalogue has the same revision
 MIN_AGE_SECONDS = 1.0  # of such a list while the catalogue keeps changing; `Filters.available` catches what it misses
 MAX_AUDIENCES = 64  # lists kept at a time
+BLOCK_SECONDS = 60.0  # the age of a block's tracks, for changes that do not bump the revision, such as typed SQL
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def build_filters(request: RecommendationRequest, context: RequestContext, exclu
     return Filters(forbidden, unavailable, audience, context.catalogue_revision)
 
 
-@lru_cache(maxsize=1024)
+@ttl_cache(maxsize=1024, ttl=BLOCK_SECONDS)
 def _blocked_track_ids(catalogue_revision: int | None, kind: str, target_id: int) -> Ids:
     return blocked_track_ids([(kind, target_id)])
 
