@@ -1,11 +1,12 @@
 """Parsers of single cells: text in, a value of a record out.
 
 Every parser raises BadValue, with the name of the field, for text that it does not accept. White space around a value
-is ignored. Values that may be missing are None, or "", if their cell is empty.
+is ignored. Values that may be missing are None, or "", if their cell is empty or holds one of MISSING_VALUES.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -17,7 +18,14 @@ EARLIEST_TIME = 946_684_800  # 2000-01-01; an earlier time means that the unit o
 CLOCK_TOLERANCE = 86_400  # seconds that a play may lie in the future, since clocks and time zones differ
 _FIRST_MILLISECONDS = 100_000_000_000  # read as seconds this is the year 5138, as milliseconds 1973
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
-_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_BOOLEANS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
+# What pandas, NumPy, R, spreadsheets, JavaScript and database dumps write for a value that is missing. Titles and names
+# are not compared with these, since there are tracks called None and artists called NULL.
+MISSING_VALUES = frozenset(
+    ("None", "nan", "NaN", "NAN", "NaT", "<NA>", "NULL", "Null", "null", "NA", "N/A", "n/a", "#N/A", "\\N", "undefined")
+)
+_WHOLE_FLOAT = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
+_ROUNDED_FLOAT = re.compile(r"-?\d\.\d+[eE]\+\d+", re.ASCII)
 
 
 def parse_required_text(field: str, value: str, limit: int) -> str:
@@ -36,12 +44,41 @@ def parse_text(field: str, value: str, limit: int) -> str:
     return value
 
 
+def parse_id(field: str, value: str, limit: int) -> str:
+    """Return an id of 1 to `limit` characters.
+
+    `7.0` is the id 7: programs write it when another value of the column is missing.
+    """
+    value = value.strip()
+    if value.endswith(("0", ".")) and (whole := _WHOLE_FLOAT.fullmatch(value)):
+        value = whole[1]
+    elif value in MISSING_VALUES:
+        raise BadValue(field, value, "an id; programs write it for a missing value")
+    elif "e+" in value.lower() and _ROUNDED_FLOAT.fullmatch(value):
+        raise BadValue(field, value, "a complete id; write ids as text or whole numbers")
+    if not value or len(value) > limit:
+        raise BadValue(field, value, f"a text of 1 to {limit} characters")
+    return value
+
+
+def parse_optional_id(field: str, value: str, limit: int) -> str:
+    """Return an id like `parse_id`, or "" for a missing one."""
+    value = parse_text(field, strip_missing(value), limit)
+    return parse_id(field, value, limit) if value else ""
+
+
+def strip_missing(value: str) -> str:
+    """Return the value without white space around it; "" if it stands for a missing value."""
+    value = value.strip()
+    return "" if value in MISSING_VALUES else value
+
+
 def parse_integer(field: str, value: str, low: int, high: int = MAX_INTEGER) -> int | None:
     """Return a whole number from `low` to `high`.
 
     `5.0` is accepted: programs write it when another value of the column is missing.
     """
-    value = value.strip()
+    value = strip_missing(value)
     if not value:
         return None
     try:
@@ -60,7 +97,7 @@ def parse_integer(field: str, value: str, low: int, high: int = MAX_INTEGER) -> 
 
 def parse_number(field: str, value: str, low: float, high: float) -> float | None:
     """Return a number from `low` to `high`."""
-    value = value.strip()
+    value = strip_missing(value)
     if not value:
         return None
     try:
@@ -74,7 +111,7 @@ def parse_number(field: str, value: str, low: float, high: float) -> float | Non
 
 def parse_boolean(field: str, value: str) -> bool | None:
     """Return True for true, 1 or yes, and False for false, 0 or no."""
-    value = value.strip()
+    value = strip_missing(value)
     if not value:
         return None
     if (parsed := _BOOLEANS.get(value.lower())) is None:
@@ -84,7 +121,7 @@ def parse_boolean(field: str, value: str) -> bool | None:
 
 def parse_url(field: str, value: str) -> str:
     """Return an http or https address."""
-    value = value.strip()
+    value = strip_missing(value)
     if value and not is_url(value):
         raise BadValue(field, value, f"an http or https address of at most {MAX_URL_LENGTH} characters")
     return value
@@ -99,17 +136,18 @@ def is_url(value: str) -> bool:
 
 def parse_isrc(field: str, value: str) -> str | None:
     """Return an ISRC as twelve capital letters and digits, without the hyphens of its printed form."""
-    code = value.strip().replace("-", "").upper()
+    value = strip_missing(value)
+    code = value.replace("-", "").upper()
     if not code:
         return None
     if len(code) != 12 or not (code.isascii() and code.isalnum()):
-        raise BadValue(field, value.strip(), "12 letters and digits")
+        raise BadValue(field, value, "12 letters and digits")
     return code
 
 
 def parse_uuid_bytes(field: str, value: str) -> bytes:
     """Return the 16 bytes of a UUID, which is written with or without hyphens; b"" for an empty cell."""
-    value = value.strip()
+    value = strip_missing(value)
     digits = value.replace("-", "")
     try:
         decoded = bytes.fromhex(digits) if len(digits) in (0, 32) else b"?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -54,7 +55,7 @@ def split_header(header: str, separator: str) -> list[str]:
     cells = header.split(separator)
     if '"' in header and separator != "\t":
         with suppress(csv.Error):
-            cells = next(csv.reader([header], delimiter=separator, strict=True))
+            cells = next(csv.reader([header], delimiter=separator, skipinitialspace=True, strict=True))
     return [cell.strip().strip('"').strip().lower() for cell in cells]
 
 
@@ -138,30 +139,44 @@ def _split_quoted_row(
 ) -> CellRow:
     """Parse the row that begins with `first`, taking further lines while a quoted field is open.
 
-    Unless the result has the right number of cells, only `first` is refused: the other lines go to `pushed_back`, to
-    be rows of their own. Otherwise a single stray quote would swallow the rows that follow it.
+    Three readings are tried: with spaces before quoted fields, with spaces on both sides of them, and with quotes
+    behind a space as ordinary characters. If none has the right number of cells, only `first` is refused: the other
+    lines go to `pushed_back`, to be rows of their own. Otherwise a single stray quote would swallow the rows that
+    follow it.
     """
-    continuation: list[TextLine] = []
+    reason = ""
+    for skip_before, skip_after in ((True, False), (True, True), (False, False)):
+        continuation: list[TextLine] = []
+        lines_of_row = _take_lines(first, lines, pushed_back, continuation)
+        if skip_after:  # csv.reader skips the spaces before a quoted field only
+            lines_of_row = (re.sub(rf'" +(?={separator}|$)', '"', text) for text in lines_of_row)
+        reader = csv.reader(lines_of_row, delimiter=separator, skipinitialspace=skip_before, strict=True)
+        try:
+            cells = next(reader)
+        except csv.Error:
+            cells = []
+        if len(cells) == column_count:
+            return first[0], cells, ""
+        pushed_back.extendleft(reversed(continuation))
+        if not reason:
+            is_one_line = bool(cells) and not continuation
+            reason = _describe_wrong_width(len(cells), column_count) if is_one_line else _STRAY_QUOTE
+    return first[0], None, reason
 
-    def feed_reader() -> Iterator[str]:
-        """Yield lines to csv.reader, which takes another one only while a quoted field is open."""
-        yield f"{first[1]}\n"
-        while len(continuation) < MAX_CONTINUATION_LINES:
-            line = pushed_back.popleft() if pushed_back else next(lines, None)
-            if line is None:
-                return
-            continuation.append(line)
-            if line[1] is None or line[0] > first[0] + MAX_CONTINUATION_LINES:
-                return
-            yield f"{line[1]}\n"
 
-    try:
-        cells = next(csv.reader(feed_reader(), delimiter=separator, strict=True))
-    except csv.Error:
-        cells = []
-    if len(cells) == column_count:
-        return first[0], cells, ""
-    pushed_back.extendleft(reversed(continuation))
-    if cells and not continuation:
-        return first[0], None, _describe_wrong_width(len(cells), column_count)
-    return first[0], None, _STRAY_QUOTE
+def _take_lines(
+    first: TextLine, lines: Iterator[TextLine], pushed_back: deque[TextLine], continuation: list[TextLine]
+) -> Iterator[str]:
+    """Yield the lines of a row to csv.reader, which takes another one only while a quoted field is open.
+
+    Those after the first one are added to `continuation`.
+    """
+    yield f"{first[1]}\n"
+    while len(continuation) < MAX_CONTINUATION_LINES:
+        line = pushed_back.popleft() if pushed_back else next(lines, None)
+        if line is None:
+            return
+        continuation.append(line)
+        if line[1] is None or line[0] > first[0] + MAX_CONTINUATION_LINES:
+            return
+        yield f"{line[1]}\n"

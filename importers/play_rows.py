@@ -7,11 +7,12 @@ from importers.cell_parsers import (
     MAX_ID_LENGTH,
     MAX_LABEL_LENGTH,
     parse_boolean,
+    parse_id,
     parse_integer,
-    parse_required_text,
-    parse_text,
+    parse_optional_id,
     parse_time,
     parse_uuid_bytes,
+    strip_missing,
 )
 from importers.columns import ABSENT, ColumnPositions
 from importers.errors import BadValue
@@ -33,6 +34,7 @@ class PlayRowParser:
     def __init__(self, columns: ColumnPositions, file: str, namespace: str, as_of: int) -> None:
         self.file, self.namespace, self.as_of = file, namespace, as_of
         self.prefix = f"{namespace}:" if namespace else ""
+        self.max_id_length = MAX_ID_LENGTH - len(self.prefix)
         self.latest = as_of + CLOCK_TOLERANCE
         self.user, self.track, self.time, self.plays, self.kind = (
             columns.get(field, ABSENT) for field in ("user", "track", "time", "plays", "kind")
@@ -52,12 +54,8 @@ class PlayRowParser:
 
     def parse(self, cells: list[str], line: int) -> PlayRecord:
         """Return the play of a row. Raises BadValue."""
-        user = f"{self.prefix}{cells[self.user].strip()}"
-        track = f"{self.prefix}{cells[self.track].strip()}"
-        prefix_length = len(self.prefix)
-        if not prefix_length < len(user) <= MAX_ID_LENGTH or not prefix_length < len(track) <= MAX_ID_LENGTH:
-            for field, position in (("user", self.user), ("track", self.track)):  # raises BadValue for one of them
-                parse_required_text(field, cells[position], MAX_ID_LENGTH - prefix_length)
+        user = f"{self.prefix}{parse_id('user', cells[self.user], self.max_id_length)}"
+        track = f"{self.prefix}{parse_id('track', cells[self.track], self.max_id_length)}"
         time = parse_time("time", cells[self.time], self.latest) if self.time != ABSENT else self.as_of
         plays = 1 if cells[self.plays] in ("1", "") else parse_integer("plays", cells[self.plays], 1) or 1
         kind = _KINDS.get(cells[self.kind]) or _parse_kind(cells[self.kind])
@@ -74,9 +72,9 @@ class PlayRowParser:
                 ms_played,
                 milestone,
                 is_completed,
-                cells[self.session] and parse_text("session", cells[self.session], MAX_LABEL_LENGTH),
-                cells[self.device] and parse_text("device", cells[self.device], MAX_LABEL_LENGTH),
-                cells[self.context] and parse_text("context", cells[self.context], MAX_LABEL_LENGTH),
+                cells[self.session] and parse_optional_id("session", cells[self.session], MAX_LABEL_LENGTH),
+                cells[self.device] and parse_optional_id("device", cells[self.device], MAX_LABEL_LENGTH),
+                cells[self.context] and parse_optional_id("context", cells[self.context], MAX_LABEL_LENGTH),
                 file_event_id
                 or play_event_id(self.namespace, user, track, None if self.time == ABSENT else time, kind),
                 self.file,
@@ -115,7 +113,8 @@ def infer_completion(
 
 
 def _parse_kind(value: str) -> str:
-    kind = _KINDS.get(value.strip().lower())
+    value = strip_missing(value)
+    kind = _KINDS.get(value.lower())
     if kind is None:
-        raise BadValue("kind", value.strip(), "play or like")
+        raise BadValue("kind", value, "play or like")
     return kind

@@ -9,13 +9,17 @@ from importers.cell_parsers import (
     MAX_ID_LENGTH,
     MAX_INTEGER,
     MAX_NAME_LENGTH,
+    MISSING_VALUES,
+    parse_id,
     parse_integer,
     parse_isrc,
     parse_number,
+    parse_optional_id,
     parse_required_text,
     parse_text,
     parse_url,
     parse_uuid,
+    strip_missing,
 )
 from importers.columns import ABSENT, ColumnPositions
 from importers.errors import BadValue
@@ -45,17 +49,17 @@ class TrackRowParser:
         """Return whether a row names both the title and the artist, or the ids that stand in for them."""
         title = self._cell(cells, "title" if self.has_titles else "id")
         artist = self._cell(cells, "artist" if self.has_artist_names else "artist_id")
-        return bool(title.strip() and artist.strip())
+        return bool(title.strip() and artist.strip() and (strip_missing(title) or strip_missing(artist)))
 
     def parse(self, cells: list[str], line: int) -> TrackRecord:
         """Return the track of a row. Raises BadValue."""
         max_length = MAX_ID_LENGTH - len(self.prefix)
-        track = parse_required_text("track", self._cell(cells, "id"), max_length)
-        own_artist_id = parse_text("artist_id", self._cell(cells, "artist_id"), max_length)
+        track = parse_id("track", self._cell(cells, "id"), max_length)
+        own_artist_id = parse_optional_id("artist_id", self._cell(cells, "artist_id"), max_length)
         artist = self._parse_artist(cells, own_artist_id)
         artist_id = shorten_id(self.prefix + (own_artist_id or f"name:{normalize_name(artist)}"))
         album = parse_text("album", self._cell(cells, "album"), MAX_NAME_LENGTH)
-        own_album_id = parse_text("album_id", self._cell(cells, "album_id"), max_length)
+        own_album_id = parse_optional_id("album_id", self._cell(cells, "album_id"), max_length)
         if own_album_id:
             album, album_id = album or f"Album {own_album_id}", f"{self.prefix}{own_album_id}"
         else:
@@ -90,7 +94,11 @@ class TrackRowParser:
     def _parse_title(self, cells: list[str], track_id: str) -> str:
         if not self.has_titles:
             return f"Track {track_id}"
-        return parse_required_text("title", self._cell(cells, "title"), MAX_NAME_LENGTH)
+        title = parse_required_text("title", self._cell(cells, "title"), MAX_NAME_LENGTH)
+        # One of the two may be a name: there are tracks called None and artists called NULL.
+        if title in MISSING_VALUES and self._cell(cells, "artist").strip() in MISSING_VALUES:
+            raise BadValue("title", title, "a title; programs write it for a missing value")
+        return title
 
     def _parse_artist(self, cells: list[str], artist_id: str) -> str:
         if not self.has_artist_names and artist_id:
@@ -106,8 +114,8 @@ class TrackRowParser:
         return None if seconds is None else round(seconds * 1000)
 
     def _parse_tags(self, cells: list[str]) -> tuple[TagRecord, ...]:
-        written = [(text, "other") for text in self._cell(cells, "tags").split("|")]
-        written += [(text, "genre") for text in self._cell(cells, "genres").split("|")]
+        written = [(text, "other") for text in strip_missing(self._cell(cells, "tags")).split("|")]
+        written += [(text, "genre") for text in strip_missing(self._cell(cells, "genres")).split("|")]
         tags = (parse_tag(text.strip(), default_kind) for text, default_kind in written if text.strip())
         return tuple(dict.fromkeys(tags))
 

@@ -126,6 +126,12 @@ def test_missing_milestones_and_completions_are_inferred(read_plays, columns, ce
         ("alice,t1,1600000000", "fields: 3 of them where the header names 4 columns"),
         ("alice,t1,1600000000,1,1", "fields: 5 of them where the header names 4 columns"),
         ("al\0ice,t1,1600000000,", "line: contains a NUL character"),
+        ("alice,NaN,1600000000,", "track: 'NaN' is not an id; programs write it for a missing value"),
+        (
+            "1.2345678901234568e+17,t1,1600000000,",
+            "user: '1.2345678901234568e+17' is not a complete id; write ids as text or whole numbers",
+        ),
+        ("alice,t1,NaT,", "time: 'NaT' is not a time in UNIX seconds, UNIX milliseconds or ISO 8601"),
     ],
 )
 def test_a_bad_row_is_refused_and_the_others_are_read(read_plays, row, reason):
@@ -154,6 +160,56 @@ def test_only_the_line_that_is_not_utf_8_is_refused(read_plays):
     records = read_plays(b"user,track,time\nZo\xeb,t1,1600000000\nzoe,t1,1600000000\n")
     assert records[0] == RefusedRow("plays.csv", 2, "line: byte 3 is not UTF-8; save the file as UTF-8")
     assert [r.line for r in records] == [2, 3]
+
+
+@pytest.mark.parametrize("word", ["None", "nan", "NaN", "NULL", "null", "<NA>", "NaT", "NA", "N/A", r"\N", "undefined"])
+def test_words_for_missing_values_are_no_listeners(read_plays, word):
+    for namespace in ("", "radio"):
+        assert read_plays(f"user,track,time\n {word} ,t1,1600000000\n", namespace=namespace) == [
+            RefusedRow("plays.csv", 2, f"user: {word!r} is not an id; programs write it for a missing value")
+        ]
+
+
+def test_words_for_missing_values_are_empty_cells_of_optional_columns(read_plays):
+    columns = "plays,kind,ms_played,duration_ms,milestone,is_completed,session,device,context,event_id"
+    header, count = f"user,track,time,{columns}\n", columns.count(",") + 1
+    [expected] = read_plays(f"{header}alice,t1,1600000000{',' * count}\n")
+    for word in ("None", "nan", "null"):
+        assert read_plays(f"{header}alice,t1,1600000000{f',{word}' * count}\n") == [expected]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("7.0", "7"),
+        ("183456.00", "183456"),
+        ("-7.", "-7"),
+        ("0.0", "0"),
+        ("7.5", "7.5"),
+        ("007.0", "007.0"),
+        ("1e5", "1e5"),
+        ("1.2.0", "1.2.0"),
+        (".0", ".0"),
+    ],
+)
+def test_ids_written_as_floats_are_whole_numbers(read_plays, written, read):
+    [play] = read_plays(f"user,track,session,time\n{written},{written},{written},1600000000.0\n", namespace="radio")
+    assert (play.user, play.track, play.session) == (f"radio:{read}", f"radio:{read}", read)
+    assert play.event_id == hash_of(f"radio\0radio:{read}\0radio:{read}\x001600000000\0play")
+
+
+def test_whole_numbers_may_be_written_as_floats(read_plays):
+    [play] = read_plays(
+        "user,track,time,plays,ms_played,duration_ms,milestone,is_completed\n"
+        "alice,t1,1600000000.0,3.0,183456.0,200000.0,91.0,0.0\n"
+    )
+    assert (play.time, play.plays, play.ms_played, play.milestone, play.is_completed) == (
+        1_600_000_000,
+        3,
+        183_456,
+        91,
+        False,
+    )
 
 
 def test_ids_are_prefixed_with_the_namespace(read_plays):
@@ -208,6 +264,26 @@ def test_quoted_fields_may_contain_separators_quotes_and_line_breaks(read_plays)
     )
     assert [r.line for r in records] == [2, 2, 4]
     assert (records[0].title, records[0].artist) == ('A "B", C', "Two\nLines")
+
+
+@pytest.mark.parametrize(
+    ("row", "title", "artist"),
+    [
+        ('"alice", "t1", "1600000000", "A, B", "C"', "A, B", "C"),
+        ('alice,  t1,  1600000000,  "A, B",  C', "A, B", "C"),
+        ('"alice" , "t1" , "1600000000" , "A, B" , "C" ', "A, B", "C"),
+        ('alice, t1, 1600000000, "Two\nLines" , "C"', "Two\nLines", "C"),
+        ('alice, t1, 1600000000, "A ""B"" , D", "C"', 'A "B" , D', "C"),
+        ('alice, t1, 1600000000, "Heroes, Ann', '"Heroes', "Ann"),
+        ('alice, t1, 1600000000, 7" Single, Ann', '7" Single', "Ann"),
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_spaces_around_a_quoted_field_do_not_belong_to_it(read_plays, row, title, artist, separator):
+    header = '"user", "track_id", "time", "title", "artist"'
+    track, play = read_plays(f"{header}\n{row}\n".replace(",", separator))
+    assert (track.title, track.artist) == (title.replace(",", separator), artist)
+    assert (play.user, play.track) == ("alice", "t1")
 
 
 def test_a_quote_inside_an_unquoted_field_is_an_ordinary_character(read_plays):

@@ -124,7 +124,8 @@ def test_a_column_named_track_is_the_title_if_another_column_is_the_id(read_trac
         ("mbid", "x", "mbid: 'x' is not a UUID"),
         ("tempo", "19.9", "tempo: '19.9' is not a number from 20 to 400"),
         ("energy", "1.01", "energy: '1.01' is not a number from 0 to 1"),
-        ("valence", "nan", "valence: 'nan' is not a number from 0 to 1"),
+        ("valence", "inf", "valence: 'inf' is not a number from 0 to 1"),
+        ("id", "<NA>", "track: '<NA>' is not an id; programs write it for a missing value"),
         (
             "preview_url",
             "ftp://x/a",
@@ -135,3 +136,25 @@ def test_a_column_named_track_is_the_title_if_another_column_is_the_id(read_trac
 )
 def test_a_row_with_an_invalid_value_is_refused(read_tracks, column, value, reason):
     assert read_track(read_tracks, **{column: value}) == RefusedRow("tracks.csv", 2, reason)
+
+
+def test_words_for_missing_values_are_empty_cells_of_optional_columns(read_tracks):
+    columns = "artist_id album_id year duration_ms duration_s isrc mbid tempo energy valence danceability acousticness"
+    columns += " preview_url cover_url tags genres"
+    for word in ("nan", "None", "<NA>"):
+        assert read_track(read_tracks, **dict.fromkeys(columns.split(), word)) == TrackRecord(
+            "t1", "Blue", "Ann", "name:ann", file="tracks.csv", line=2
+        )
+
+
+def test_a_title_or_a_name_may_be_a_word_for_missing_values_but_not_both(read_tracks):
+    assert read_track(read_tracks, title="None").title == "None"
+    assert read_track(read_tracks, artist="NULL").artist == "NULL"
+    assert read_track(read_tracks, title="nan", artist="nan") == RefusedRow(
+        "tracks.csv", 2, "title: 'nan' is not a title; programs write it for a missing value"
+    )
+
+
+def test_ids_written_as_floats_are_whole_numbers(read_tracks):
+    record = read_track(read_tracks, id="183456.0", artist_id="14.0", album="Sea", album_id="31.")
+    assert (record.external_id, record.artist_id, record.album_id) == ("183456", "14", "31")
