@@ -5,9 +5,9 @@ from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from access.services import bump_user_revisions
 from common.admin import ReadOnlyAdmin
 from interactions.models import Block, Exposure, HistoryImport, Interaction, UnmatchedListen
+from interactions.services import delete_interactions, save_interaction
 
 
 @admin.register(Interaction)
@@ -21,8 +21,13 @@ class InteractionAdmin(ModelAdmin):  # type: ignore[misc]
     show_full_result_count = False
 
     def save_model(self, request: HttpRequest, obj: Interaction, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        bump_user_revisions([obj.user_id])
+        save_interaction(obj)
+
+    def delete_model(self, request: HttpRequest, obj: Interaction) -> None:
+        delete_interactions(Interaction.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> None:
+        delete_interactions(queryset)
 
 
 @admin.register(Exposure)

@@ -1,4 +1,4 @@
-"""Count the popular tracks, and delete rows whose retention time has passed."""
+"""Change and delete interactions, count the popular tracks, and delete rows whose retention time has passed."""
 
 import time
 from datetime import datetime
@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 
+from access.services import bump_user_revisions
 from interactions.events.services import IDEMPOTENCY_KEY_LIFETIME
 from interactions.models import EventBatch, Exposure, Interaction, PopularTrack
 from interactions.selectors import BY_CONSENTING_LISTENER
@@ -21,6 +22,31 @@ POSITIVE_KINDS = [
     Interaction.Kind.SHARE,
     Interaction.Kind.PLAYLIST_ADD,
 ]
+
+
+@transaction.atomic
+def save_interaction(interaction: Interaction) -> None:
+    """Save an interaction. Its listener gets a new revision, and so does the one to whom it belonged before."""
+    stored = Interaction.objects.select_for_update().filter(pk=interaction.pk)
+    listeners = {interaction.user_id, *stored.values_list("user_id", flat=True)}
+    interaction.save()
+    bump_user_revisions(listeners)
+
+
+@transaction.atomic
+def delete_interactions(interactions: QuerySet[Interaction]) -> int:
+    """Delete interactions, give their listeners new revisions, and return how many were deleted.
+
+    Deleting a track, an artist or a listener deletes their interactions without this: then the new revision of the
+    catalogue, or the missing listener, makes answers obsolete.
+    """
+    # Locked, so that exactly these are deleted and no listener is missed.
+    listeners = dict(interactions.order_by().select_for_update(of=("self",)).values_list("pk", "user_id"))
+    ids = list(listeners)
+    for start in range(0, len(ids), DELETE_BATCH_SIZE):
+        Interaction.objects.filter(pk__in=ids[start : start + DELETE_BATCH_SIZE]).delete()
+    bump_user_revisions(listeners.values())
+    return len(ids)
 
 
 @transaction.atomic

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from access.models import Erasure, User
 from access.selectors import external_id_digest
+from access.services import bump_user_revisions
 from interactions.imports.services import delete_uploads
 from privacy.personal_data import anonymise, personal_data_of, tables_with_data_of
 from recommendations.alarms import raise_alarm, resolve_alarms
@@ -142,11 +143,15 @@ def _delete_data(erasure: Erasure) -> None:
 
 
 def _delete(erasure: Erasure, rows: models.QuerySet[Any]) -> None:
-    """Delete rows, and count them in the same transaction, so that no count is lost if the process is killed."""
+    """Delete rows, and count them in the same transaction, so that no count is lost if the process is killed.
+
+    The listener's revision changes with them, so that no answer outlasts its rows even if the account is opened again.
+    """
     counts = dict(erasure.erased)
     with transaction.atomic():
         for label, count in rows.delete()[1].items():
             table = apps.get_model(label)._meta.db_table
             counts[table] = counts.get(table, 0) + count
         Erasure.objects.filter(pk=erasure.pk).update(erased=counts)
+        bump_user_revisions([erasure.user_id])
     erasure.erased = counts

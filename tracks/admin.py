@@ -2,14 +2,13 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 
 from tracks.models import Album, Artist, Tag, Track, TrackTag
-from tracks.services import bump_catalogue_revision, save_artist, save_track, set_taken_down
+from tracks.services import bump_catalogue_revision, delete_from_catalogue, save_artist, save_track, set_taken_down
 
 
 class CatalogueAdmin(ModelAdmin):  # type: ignore[misc]
@@ -23,13 +22,10 @@ class CatalogueAdmin(ModelAdmin):  # type: ignore[misc]
         bump_catalogue_revision()
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        super().delete_model(request, obj)
-        bump_catalogue_revision()
+        delete_from_catalogue(type(obj).objects.filter(pk=obj.pk))
 
-    @transaction.atomic
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        super().delete_queryset(request, queryset)
-        bump_catalogue_revision()
+        delete_from_catalogue(queryset)
 
 
 class TrackTagInline(TabularInline):  # type: ignore[misc]

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from access.services import new_revision
 from importers.records import RefusedRow, TrackRecord
@@ -59,6 +60,16 @@ def save_artist(artist: Artist) -> None:
 def set_taken_down(track_ids: Collection[int], taken_down_at: datetime | None) -> None:
     """Take tracks down, or offer them again if `taken_down_at` is None."""
     Track.objects.filter(pk__in=track_ids).update(taken_down_at=taken_down_at)
+    bump_catalogue_revision()
+
+
+@transaction.atomic
+def delete_from_catalogue(rows: QuerySet[Track] | QuerySet[Artist] | QuerySet[Album] | QuerySet[Tag]) -> None:
+    """Delete tracks with their interactions, artists with their tracks, albums without their tracks, or tags.
+
+    The new revision makes the answers of all listeners obsolete, so that deleted interactions stop counting at once.
+    """
+    rows.delete()
     bump_catalogue_revision()
 
 
