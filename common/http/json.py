@@ -1,5 +1,7 @@
 """JSON request and response bodies for DRF, read and written by orjson."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -35,10 +37,35 @@ class PayloadTooLarge(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
 
 
+def decode_list_body(body: bytes) -> Any:
+    """Decode a JSON body whose items are validated one by one, even if orjson refuses a value inside of an item.
+
+    Halves of surrogate pairs (half an emoji, as `text.slice(0, n)` leaves it), text that is not UTF-8, NaN, Infinity
+    and numbers above 1e308 are decoded as well, so that only the items that contain them are rejected. Bytes that are
+    not UTF-8 become lone surrogates, so every text of such a body has to be checked before it is stored.
+
+    Raises:
+        ValueError: the body is not JSON, or is nested too deeply.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        try:
+            return json.loads(body.decode("utf-8-sig", "surrogateescape"))
+        except (ValueError, RecursionError):
+            raise error from None
+
+
+def escape_unstorable(text: str) -> str:
+    """Return a text with lone surrogates and null characters escaped, as responses and the database need it."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
 class OrjsonParser(BaseParser):
     """Parse JSON that may be gzipped; orjson also refuses NaN and unlimited nesting."""
 
     media_type = "application/json"
+    decode: Callable[[bytes], Any] = staticmethod(orjson.loads)
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         body: bytes = stream.read()
@@ -49,8 +76,8 @@ class OrjsonParser(BaseParser):
         elif encoding not in ("", "identity"):
             raise UnsupportedMediaType(encoding, f"Content-Encoding {encoding!r} is not supported; send gzip or none")
         try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            return self.decode(body)
+        except ValueError as error:
             raise ParseError(f"the body is not JSON: {error}") from error
 
     def _decompress(self, body: bytes) -> bytes:
@@ -62,3 +89,9 @@ class OrjsonParser(BaseParser):
         if len(decompressed) > limit:
             raise PayloadTooLarge(f"the decompressed body may have {limit} bytes; send less at once")
         return decompressed
+
+
+class ListBodyParser(OrjsonParser):
+    """Parse JSON for a view that validates each item of a list; see `decode_list_body`."""
+
+    decode = staticmethod(decode_list_body)

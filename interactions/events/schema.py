@@ -17,6 +17,8 @@ MAX_MS_PLAYED = 86_400_000  # a day
 MAX_POSITION = 1_000
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
+_INTEGER_FIELDS = ("track_id", "user_id", "ms_played", "position")
+
 # A plain enumeration, because msgspec does not decode Django's.
 EndReason = enum.Enum("EndReason", {reason.value: reason.value for reason in Interaction.EndReason})  # type: ignore[misc]
 Id = Annotated[int, Meta(ge=1, le=INT64_MAX)]
@@ -46,9 +48,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             "doing; within 30 seconds they make the play a skip."
         ),
     ] = None
-    session_id: Text = ""
-    device: Text = ""
-    context: Annotated[Text, Meta(description="What the track was played from: a playlist, a radio.")] = ""
+    session_id: Text | None = None
+    device: Text | None = None
+    context: Annotated[Text | None, Meta(description="What the track was played from: a playlist, a radio.")] = None
     recommendation_id: Annotated[UUID | None, Meta(description="The id of the answer that contained the track.")] = None
     position: Annotated[
         Annotated[int, Meta(ge=1, le=MAX_POSITION)] | None,
@@ -66,13 +68,31 @@ def parse_event(item: Any) -> Event:
     Raises:
         InvalidEvent: a field is missing, or its value is not allowed.
     """
+    if isinstance(item, dict) and any(type(item.get(field)) is float for field in _INTEGER_FIELDS):
+        # Clients whose language has floats only write 183456.0 for a whole number.
+        item = {name: int(v) if type(v) is float and v.is_integer() else v for name, v in item.items()}
     try:
         event = msgspec.convert(item, Event)
+        f"{event.session_id}{event.device}{event.context}".encode()
     except msgspec.ValidationError as error:
         raise InvalidEvent(_rewrite_error(str(error))) from error
+    except UnicodeEncodeError as error:
+        raise InvalidEvent(
+            f"{_find_broken_field(item)}: is not valid Unicode (it contains half of a surrogate pair)"
+        ) from error
     if event.occurred_at < EARLIEST:
         raise InvalidEvent("occurred_at: must not be before the year 2000")
     return event
+
+
+def _find_broken_field(item: dict[str, Any]) -> str:
+    """Return the first field whose name or value cannot be written as UTF-8."""
+    for name, value in item.items():
+        try:
+            f"{name}{value}".encode()
+        except UnicodeEncodeError:
+            return name
+    raise AssertionError("unreachable")
 
 
 def _rewrite_error(message: str) -> str:

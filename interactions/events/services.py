@@ -1,6 +1,7 @@
 """Record batches of events. Each event is stored once, and an invalid one does not affect the others."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, timedelta
@@ -11,6 +12,7 @@ from django.utils import timezone
 from prometheus_client import Counter
 
 from access.selectors import consent_by_user_id
+from common.http.json import escape_unstorable
 from interactions.bulk import NewExposure, NewInteraction, insert_exposures, insert_interactions, retry_on_conflict
 from interactions.events.playback import derive_playback
 from interactions.events.schema import Event, InvalidEvent, parse_event
@@ -75,7 +77,8 @@ def record_events(items: Sequence[Any], token_user_id: int | None) -> Receipt:
                 raise InvalidEvent("user_id: must be the token's own listener; leave it out")
         except InvalidEvent as error:
             event_id, event_type = (_echo(item, name) for name in ("event_id", "type"))
-            rejected.append(Rejection(index=index, event_id=event_id, type=event_type, detail=str(error)))
+            detail = escape_unstorable(str(error))
+            rejected.append(Rejection(index=index, event_id=event_id, type=event_type, detail=detail))
         else:
             events.append(IndexedEvent(index, user_id, event))
     return retry_on_conflict(lambda: _store_events(events, rejected))
@@ -89,7 +92,11 @@ def record_events_once(
     Raises:
         IdempotencyKeyReused: another batch was recorded under this key within the last two days.
     """
-    digest = hashlib.sha256(orjson.dumps(items, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    try:
+        canonical = orjson.dumps(items, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # lone surrogates, or integers of more than 64 bits
+        canonical = json.dumps(items, sort_keys=True).encode()
+    digest = hashlib.sha256(canonical).hexdigest()
 
     def find_or_record() -> Receipt:
         batch = EventBatch.objects.filter(principal=principal, key=idempotency_key).first()
@@ -139,9 +146,9 @@ def _store_events(events: Sequence[IndexedEvent], invalid: Sequence[Rejection]) 
                     kind=event.type.kind,
                     occurred_at=occurred_at,
                     event_id=event.event_id,
-                    session_id=event.session_id,
-                    device=event.device,
-                    context=event.context,
+                    session_id=event.session_id or "",
+                    device=event.device or "",
+                    context=event.context or "",
                     recommendation_id=event.recommendation_id,
                     position=event.position,
                 )
@@ -160,9 +167,9 @@ def _store_events(events: Sequence[IndexedEvent], invalid: Sequence[Rejection]) 
                 event_id=event.event_id,
                 ms_played=ms_played,
                 end_reason=end_reason,
-                session_id=event.session_id,
-                device=event.device,
-                context=event.context,
+                session_id=event.session_id or "",
+                device=event.device or "",
+                context=event.context or "",
                 recommendation_id=event.recommendation_id,
                 position=event.position,
                 **playback._asdict(),
@@ -178,4 +185,8 @@ def _store_events(events: Sequence[IndexedEvent], invalid: Sequence[Rejection]) 
 def _echo(item: Any, name: str) -> str | None:
     """Return a field of an item that could not be parsed, as a text for the receipt."""
     value = item.get(name) if isinstance(item, dict) else None
-    return None if value is None or isinstance(value, dict | list) else str(value)[:MAX_ECHOED_CHARACTERS]
+    return (
+        None
+        if value is None or isinstance(value, dict | list)
+        else escape_unstorable(str(value)[:MAX_ECHOED_CHARACTERS])
+    )

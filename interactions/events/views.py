@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from access.models import Scope, ServiceKey
+from common.http.json import ListBodyParser
 from common.http.query_parameters import ApiView
 from interactions.events.schema import MAX_EVENTS, event_batch_schema
 from interactions.events.serializers import ReceiptSerializer
@@ -26,6 +27,7 @@ class EventViewSet(ApiView, ViewSet):
     """The events that clients report."""
 
     required_scope = Scope.EVENTS
+    parser_classes = [ListBodyParser]
 
     @extend_schema(
         operation_id="send_events",

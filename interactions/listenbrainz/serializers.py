@@ -8,9 +8,9 @@ from rest_framework import serializers
 class TrackMetadataSerializer(serializers.Serializer[Any]):
     artist_name = serializers.CharField()
     track_name = serializers.CharField()
-    release_name = serializers.CharField(required=False)
+    release_name = serializers.CharField(required=False, allow_blank=True, allow_null=True)
     additional_info = serializers.DictField(
-        required=False, help_text="recording_mbid, isrc, duration_ms, ms_played, media_player …"
+        required=False, allow_null=True, help_text="recording_mbid, isrc, duration_ms, ms_played, media_player …"
     )
 
 
@@ -24,8 +24,16 @@ class SubmissionSerializer(serializers.Serializer[Any]):
     payload = SubmittedListenSerializer(many=True, help_text="1 to 1000 listens for `import`, else exactly one.")
 
 
-class StatusSerializer(serializers.Serializer[Any]):
+class RejectedListenSerializer(serializers.Serializer[Any]):
+    index = serializers.IntegerField(help_text="The index of the listen in the payload, from 0.")
+    error = serializers.CharField()
+
+
+class SubmissionStatusSerializer(serializers.Serializer[Any]):
     status = serializers.CharField(help_text="ok")
+    rejected = RejectedListenSerializer(
+        many=True, required=False, help_text="The invalid listens of an `import`, if there are any."
+    )
 
 
 class ValiditySerializer(serializers.Serializer[Any]):

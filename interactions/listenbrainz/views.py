@@ -17,8 +17,8 @@ from common.http.gzip_body import decompress_gzip
 from interactions.listenbrainz.payload import MAX_BYTES, InvalidSubmission, parse_submission
 from interactions.listenbrainz.serializers import (
     ErrorSerializer,
-    StatusSerializer,
     SubmissionSerializer,
+    SubmissionStatusSerializer,
     ValiditySerializer,
 )
 from interactions.listenbrainz.services import LISTENBRAINZ, store_listens
@@ -66,18 +66,19 @@ class SubmitListensView(ListenBrainzView):
     @extend_schema(
         operation_id="submit_listens",
         request={"application/json": SubmissionSerializer},
-        responses={200: StatusSerializer, **_ERRORS},
+        responses={200: SubmissionStatusSerializer, **_ERRORS},
         tags=["1"],
     )
     def post(self, request: Request) -> Response:
-        """Submit listens of tracks that are identified by name. If one is invalid, none of them is stored."""
+        """Submit listens of tracks that are identified by name. In an `import`, an invalid one is skipped."""
         try:
-            listens = parse_submission(_read_body(request))
+            submission = parse_submission(_read_body(request))
         except InvalidSubmission as error:
             raise ParseError(str(error)) from error
         assert request.user.pk is not None  # IsAuthenticated has refused anonymous requests
-        store_listens(request.user.pk, listens, LISTENBRAINZ)
-        return Response({"status": "ok"})
+        store_listens(request.user.pk, submission.listens, LISTENBRAINZ)
+        rejected = [{"index": index, "error": error} for index, error in submission.rejected]
+        return Response({"status": "ok"} | ({"rejected": rejected} if rejected else {}))
 
 
 def _read_body(request: Request) -> bytes:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import User
-from interactions.models import Interaction
+from interactions.models import Exposure, Interaction
 from tests.conftest import assert_problem
 from tests.people import NOON, CatalogueFactory
 
@@ -107,6 +107,78 @@ def test_an_invalid_event_is_reported_and_the_others_are_stored(
     [rejected] = receipt.json()["rejected"]
     assert (rejected["index"], rejected["event_id"]) == (1, batch[1]["event_id"])
     assert fault in rejected["detail"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "fault"),
+    [
+        (b'"device": "phone \\ud83c"', "device: is not valid Unicode"),
+        (b'"session_id": "\\udfb5"', "session_id: is not valid Unicode"),
+        (b'"context": "cut off \xf0\x9f\x8e"', "context: is not valid Unicode"),
+        (b'"event_id": "\\ud83c"', "event_id: is not valid Unicode"),
+        (b'"type": "\\ud83c"', "type: is not valid Unicode"),
+        (b'"type": "a\\u0000"', "type: invalid enum value 'a\\x00'"),
+        (b'"occurred_at": "\\ud83c"', "occurred_at: is not valid Unicode"),
+        (b'"\\ud83c": 1', "\\ud83c: is not valid Unicode"),
+        (b'"ms_played": NaN', "ms_played: expected `int | null`, got `float`"),
+        (b'"ms_played": -Infinity', "ms_played: expected `int | null`, got `float`"),
+        (b'"ms_played": 1e999', "ms_played: expected `int | null`, got `float`"),
+        (b'"track_id": 1e30', "track_id: expected `int` <= 9223372036854775807"),
+        (b'"position": 1.5', "position: expected `int | null`, got `float`"),
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, {"HTTP_IDEMPOTENCY_KEY": "k"}])
+def test_a_value_that_no_other_json_parser_likes_costs_its_event_only(
+    alice: User,
+    catalogue: CatalogueFactory,
+    as_listener: Callable[[User], APIClient],
+    raw: bytes,
+    fault: str,
+    headers: dict[str, str],
+) -> None:
+    track = catalogue.tracks(1)[0].pk
+    items = [json.dumps(new_event(track)).encode() for _ in range(3)]
+    items[1] = items[1][:-1] + b", " + raw + b"}"
+    sent: dict[str, Any] = {"content_type": "application/json"} | headers
+    first, again = (as_listener(alice).post("/events", b"[" + b",".join(items) + b"]", **sent) for _ in range(2))
+    assert (first.status_code, first.json()["accepted"]) == (202, 2)
+    [rejected] = first.json()["rejected"]
+    assert rejected["index"] == 1
+    assert rejected["detail"].startswith(fault)
+    assert again.json() == (first.json() if headers else first.json() | {"accepted": 0, "duplicates": 2})
+    assert Interaction.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "field", ["user_id", "ms_played", "end_reason", "session_id", "device", "context", "recommendation_id", "position"]
+)
+def test_null_in_an_optional_field_means_absent(
+    alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient], field: str
+) -> None:
+    sent = new_event(catalogue.tracks(1)[0].pk) | {field: None}
+    batch = [sent | {"event_id": str(uuid.uuid4()), "type": kind} for kind in ("play_end", "like", "impression")]
+    receipt = as_listener(alice).post("/events", batch, format="json").json()
+    assert receipt == {"accepted": 3, "duplicates": 0, "rejected": []}
+    for row in (*Interaction.objects.all(), *Exposure.objects.all()):
+        assert (row.session_id, row.device, row.context, row.recommendation_id, row.position) == (
+            "",
+            "",
+            "",
+            None,
+            None,
+        )
+
+
+def test_floats_without_a_fraction_are_whole_numbers(
+    service: APIClient, alice: User, catalogue: CatalogueFactory
+) -> None:
+    track = catalogue.tracks(1, duration_ms=200_000)[0]
+    sent = new_event(track.pk) | {
+        "track_id": float(track.pk), "user_id": float(alice.pk), "ms_played": 183_456.0, "position": 3.0,
+    }  # fmt: skip
+    assert service.post("/events", [sent], format="json").json()["accepted"] == 1
+    stored = Interaction.objects.get()
+    assert (stored.user, stored.track, stored.ms_played, stored.position) == (alice, track, 183_456, 3)
 
 
 @pytest.mark.parametrize("item", [None, 7, "x", [], {}])

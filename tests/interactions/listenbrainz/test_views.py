@@ -163,31 +163,122 @@ def test_without_consent_listens_are_accepted_and_not_stored(submit: Submit, son
         ([new_listen(at=1_000_000_000)], "single", "2002-10-01"),
         ([new_listen(at="soon")], "single", "whole number"),  # type: ignore[arg-type]
         ([new_listen(at=[])], "single", "whole number"),  # type: ignore[arg-type]
-        ([new_listen(""), new_listen()], "import", "track_name"),
+        ([new_listen(""), new_listen("  ")], "import", "track_name"),
         ([new_listen(artist=7)], "import", "artist_name"),  # type: ignore[arg-type]
         ([new_listen("So\0ng")], "import", "null"),
-        ([new_listen("x" * 600)], "import", "512"),
         ([new_listen(recording_mbid="no")], "import", "recording_mbid"),
         ([new_listen(artist_mbids=["no"])], "import", "artist_mbids"),
         ([new_listen(artist_mbids=7)], "import", "artist_mbids"),
         ([new_listen(tags=["a"] * 51)], "import", "tags"),
         ([new_listen(tags=["a" * 65])], "import", "tags"),
-        ([new_listen(tags="loud")], "import", "tags"),
         ([new_listen(duration=1, duration_ms=1000)], "import", "not both"),
         ([new_listen(duration_ms=0)], "import", "duration_ms"),
         ([new_listen(duration={})], "import", "duration"),
+        ([new_listen(duration="long")], "import", "duration"),
+        ([new_listen(duration=0.9)], "import", "duration"),
+        ([new_listen(duration_ms=float("nan"))], "import", "duration_ms"),
+        ([new_listen(duration_ms=1e400)], "import", "duration_ms"),
+        ([new_listen(tags=[7])], "import", "tags"),
+        ([new_listen("So\ud83cng")], "import", "surrogate"),
+        ([new_listen(words="x" * 3 * MAX_LISTEN_BYTES)], "single", "too long"),
         ([new_listen() | {"user": 1}], "import", "user"),
         ([None], "import", "object"),
         ([{"listened_at": NOW}], "import", "track_metadata"),
         ([{"listened_at": NOW, "track_metadata": []}], "import", "track_metadata"),
         ([{"listened_at": NOW, "track_metadata": NAMES | {"additional_info": 1}}], "import", "additional_info"),
-        ([new_listen(), new_listen(words="x" * 3 * MAX_LISTEN_BYTES)], "import", "too long"),
     ],
 )  # fmt: skip
-def test_one_invalid_listen_makes_the_submission_a_400(
+def test_a_submission_without_a_valid_listen_is_a_400(
     submit: Submit, song: Track, listens: list[Any], kind: str, detail: str
 ) -> None:
     assert detail in assert_refused(submit(*listens, kind=kind))
+
+
+@pytest.mark.usefixtures("song")
+@pytest.mark.parametrize(
+    ("invalid", "fault"),
+    [
+        (new_listen(""), "track_name"),
+        (new_listen("So\0ng"), "null characters"),
+        (new_listen("So\ud83cng"), "halves of surrogate pairs"),
+        (new_listen(at=None), "listened_at"),
+        (new_listen(duration_ms=float("nan")), "duration_ms"),
+        (new_listen(recording_mbid="no"), "recording_mbid"),
+        (new_listen(words="x" * 3 * MAX_LISTEN_BYTES), "too long"),
+        (None, "object"),
+        ({"\ud83c": 1}, "listened_at"),
+    ],
+)
+def test_an_invalid_listen_of_an_import_is_rejected_and_the_others_are_stored(
+    submit: Submit, invalid: Any, fault: str
+) -> None:
+    response = submit(new_listen(), invalid, new_listen(at=NOW - 5_000))
+    assert (response.status_code, response.json()["status"]) == (200, "ok")
+    [rejected] = response.json()["rejected"]
+    assert rejected["index"] == 1
+    assert fault in rejected["error"]
+    assert sorted(int(row.played_at.timestamp()) for row in Interaction.objects.all()) == [NOW - 5_000, NOW - 600]
+
+
+@pytest.mark.usefixtures("song")
+def test_a_text_that_is_cut_off_within_a_character_costs_its_listen_only(submit: Submit) -> None:
+    payload = json.dumps([new_listen("So-ng"), new_listen()]).encode().replace(b"So-ng", b"Song \xf0\x9f\x8e")
+    response = submit(body=b'{"listen_type": "import", "payload": %s}' % payload)
+    assert [(r["index"], r["error"][:9]) for r in response.json()["rejected"]] == [(0, "track_nam")]
+    assert Interaction.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("metadata", "info", "duration_ms"),
+    [
+        ({"release_name": ""}, {}, None),
+        ({"release_name": "  "}, {}, None),
+        ({"release_name": None}, {}, None),
+        ({"additional_info": []}, None, None),
+        ({"additional_info": None}, None, None),
+        ({"additional_info": ""}, None, None),
+        ({"track_name": " Song\u200b "}, {}, None),
+        ({}, {"duration": 199.7}, 199_000),
+        ({}, {"duration": "199.7"}, 199_000),
+        ({}, {"duration_ms": 199_700.4}, 199_700),
+        ({}, {"duration_ms": " 199700 "}, 199_700),
+        ({}, {"duration": None, "duration_ms": 199_700}, 199_700),
+        ({}, {"tags": "loud"}, None),
+        ({}, {"tags": {"loud": 1}}, None),
+        ({}, {"tags": None}, None),
+        ({}, {"recording_mbid": "", "artist_mbids": [None, ""], "work_mbids": {}}, None),
+        ({}, {"device": "phone \ud83c", "anything": [1, {"a": float("nan")}]}, None),
+        ({"anything": {"else": 1}}, {}, None),
+    ],
+)
+def test_what_listenbrainz_accepts_or_drops_is_accepted(
+    submit: Submit, alice: User, metadata: dict[str, Any], info: dict[str, Any] | None, duration_ms: int | None
+) -> None:
+    listen = new_listen("Song")
+    listen["track_metadata"] |= metadata | ({} if info is None else {"additional_info": info})
+    response = submit(listen, kind="single")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    waiting = UnmatchedListen.objects.get()
+    assert (waiting.user, waiting.artist, waiting.duration_ms) == (alice, "Band", duration_ms)
+    assert waiting.match_key == "band\x1fsong"
+
+
+@pytest.mark.usefixtures("song")
+@pytest.mark.parametrize("at", [float(NOW), NOW + 0.75, str(NOW), f" {NOW} ", f"{NOW}.0"])
+def test_listened_at_may_be_a_float_or_a_text(submit: Submit, at: Any) -> None:
+    assert submit(new_listen(at=at), kind="single").status_code == 200
+    assert int(Interaction.objects.get().played_at.timestamp()) == NOW
+
+
+@pytest.mark.usefixtures("song")
+def test_played_durations_are_truncated(submit: Submit) -> None:
+    submit(new_listen(ms_played=150_000.9), new_listen(at=NOW - 5_000, duration_played="150.9"))
+    assert list(Interaction.objects.values_list("ms_played", "milestone")) == [(150_000, 75)] * 2
+
+
+def test_names_are_shortened_to_what_is_stored(submit: Submit, alice: User) -> None:
+    assert submit(new_listen("x" * 600, artist="y" * 600)).status_code == 200
+    assert UnmatchedListen.objects.values_list("title", "artist").get() == ("x" * 512, "y" * 512)
 
 
 @pytest.mark.usefixtures("song")
