@@ -47,8 +47,7 @@ class Policy:
         name: the key in `POLICIES`.
         sources: names in `SOURCES`; each fills the positions that the earlier ones left empty.
         may_repeat: offer the tracks of `Query.exclude` after all if there is nothing else.
-        rerankers: names in `RERANKERS`, applied in this order. Without any, candidates stay in the order of their
-            sources and scores.
+        rerankers: names in `RERANKERS`, applied in this order.
         weights: numbers that the re-rankers read, by name.
         candidate_factor: retrieve this many times the length of the slate, so that re-rankers have a choice.
     """
@@ -56,7 +55,7 @@ class Policy:
     name: str
     sources: tuple[str, ...]
     may_repeat: bool = True
-    rerankers: tuple[str, ...] = ()
+    rerankers: tuple[str, ...] = ("keep_order",)
     weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     candidate_factor: int = 1
 

@@ -34,3 +34,11 @@ def register_reranker(name: str, reranker: Reranker) -> None:
     if name in RERANKERS:
         raise ValueError(f"re-ranker {name!r} is already registered")
     RERANKERS[name] = reranker
+
+
+def keep_order(picks: list[Pick], bundle: ModelBundle, query: Query, weights: Mapping[str, float]) -> list[Pick]:
+    """Leave the candidates in the order of their sources and scores."""
+    return picks
+
+
+register_reranker("keep_order", keep_order)

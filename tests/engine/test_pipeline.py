@@ -134,7 +134,7 @@ def test_re_rankers_choose_from_more_candidates_than_the_slate_has_places(monkey
         return picks[:: int(weights["step"])]
 
     monkeypatch.setitem(RERANKERS, "last_first", last_first)
-    policy = Policy("p", ("popular",), rerankers=("last_first",), weights={"step": -1}, candidate_factor=2)
+    policy = Policy("p", ("popular",), rerankers=("keep_order", "last_first"), weights={"step": -1}, candidate_factor=2)
     assert [p.track_id for p in recommend(UNTRAINED, Query(limit=1), policy).picks] == [5]
     assert [p.track_id for p in recommend(UNTRAINED, Query(limit=2), policy).picks] == [7, 5]
 
