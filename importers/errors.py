@@ -16,11 +16,15 @@ class BadValue(ValueError):
         field: the name of the field.
         value: the value as the file writes it; "" if it is missing.
         expected: what the field accepts, as a noun phrase that completes "… is not".
+
+    Attributes:
+        kind: the message without the value, by which refused rows are counted.
     """
 
     def __init__(self, field: str, value: str, expected: str) -> None:
+        self.kind = f"{field}: is not {expected}" if value else f"{field}: empty, expected {expected}"
         if not value:
-            super().__init__(f"{field}: empty, expected {expected}")
+            super().__init__(self.kind)
             return
         if len(value) > MAX_SHOWN_LENGTH:
             value = value[: MAX_SHOWN_LENGTH - 1] + "…"

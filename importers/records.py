@@ -108,11 +108,23 @@ class ListenRecord(NamedTuple):
 
 
 class RefusedRow(NamedTuple):
-    """A row that is not imported: its place, and the reason, which includes the remedy if there is one."""
+    """A row that is not imported: its place, and the reason, which includes the remedy if there is one.
+
+    Attributes:
+        kind: the reason without values of this row, by which rows are counted; "" if the reason has none.
+    """
 
     file: str
     line: int
     reason: str
+    kind: str = ""
+
+
+class FileNote(NamedTuple):
+    """What the listener should know about a file that is read, for example what its format lacks."""
+
+    file: str
+    text: str
 
 
 Record = TrackRecord | PlayRecord | RefusedRow

@@ -11,9 +11,12 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
+from importers.delimited_text import MAX_LINE_LENGTH, decode_lines, split_lines
 from importers.errors import FormatError
+from importers.histories.archive import HistoryFile, read_beginning
+from importers.records import RefusedRow
 
 MAX_ITEM_LENGTH = 16 << 20  # characters; a page of a thousand tracks has about one million
 _NUMBER_ENDS = tuple(" \t\r\n,]")
@@ -100,11 +103,31 @@ def _decode_blocks(blocks: Iterable[bytes], file: str) -> Iterator[str]:
                 yield text
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
+        if undamaged_text := error.object[: error.start].decode():
+            yield undamaged_text
         raise FormatError(f"{file}: is not UTF-8 ({error.reason}); download the export again") from error
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+def is_json_lines(file: HistoryFile) -> bool:
+    """Return whether the first line of a file is a JSON object of its own."""
+    first_line, line_end, _ = read_beginning(file, MAX_LINE_LENGTH).removeprefix(codecs.BOM_UTF8).partition(b"\n")
+    try:
+        return bool(line_end) and isinstance(_DECODER.decode(first_line.decode()), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # NaN and Infinity
+def read_json_lines(blocks: Iterable[bytes], file: str) -> Iterator[tuple[int, Any]]:
+    """Yield `(line number, item)`; the item is a RefusedRow for a line that is not JSON."""
+    for line, text, reason in decode_lines(split_lines(blocks), "utf-8"):
+        if text is None:
+            yield line, RefusedRow(file, line, reason)
+            continue
+        try:
+            yield line, _DECODER.decode(text)
+        except (ValueError, RecursionError) as error:
+            yield line, RefusedRow(file, line, f"line: is not JSON ({error})", "line: is not JSON")
+
+
+# NaN and Infinity, which are not JSON, are what some programs write for a missing value.
+_DECODER = json.JSONDecoder(parse_constant=lambda name: None)

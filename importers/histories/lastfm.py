@@ -28,10 +28,6 @@ _COLUMNS_WITHOUT_HEADER = ["artist", "album", "title", "time"]
 _TIME_FORMATS = ("%d %b %Y %H:%M", "%d %b %Y, %H:%M", "%d %b %Y %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
 
 
-def includes_member(member: str) -> bool:
-    return member.lower().endswith((".csv", ".tsv", ".json"))
-
-
 def recognizes_text(text: str) -> bool:
     if text.startswith(("[", "{")):
         return '"recenttracks"' in text or '"#text"' in text
@@ -46,8 +42,7 @@ def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Ite
     return _read_json(file, latest, on_bytes) if is_json else _read_csv(file, latest, on_bytes)
 
 
-# Any CSV or JSON file of an archive may hold scrobbles, so names do not tell the format.
-IMPORTER = HistoryImporter("lastfm", read, includes_member, recognizes_text, has_distinctive_names=False)
+IMPORTER = HistoryImporter("lastfm", read, recognizes_text)
 
 
 def _read_csv(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
@@ -70,7 +65,7 @@ def _read_csv(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -
         try:
             yield _parse_cells(cells, columns, latest)._replace(file=str(file), line=line)
         except BadValue as error:
-            yield RefusedRow(str(file), line, str(error))
+            yield RefusedRow(str(file), line, str(error), error.kind)
 
 
 def _parse_cells(cells: Sequence[str], columns: ColumnPositions, latest: int) -> ListenRecord:
@@ -116,7 +111,7 @@ def _read_json(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) 
             try:
                 yield _parse_track(track, latest)._replace(file=str(file), line=number)
             except BadValue as error:
-                yield RefusedRow(str(file), number, str(error))
+                yield RefusedRow(str(file), number, str(error), error.kind)
 
 
 def _list_tracks(page: Any) -> list[Any]:

@@ -6,15 +6,13 @@ An export is an archive with listens by month, one such file, or the older singl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
-import orjson
-
 from importers.cell_parsers import MAX_LABEL_LENGTH, MAX_NAME_LENGTH
-from importers.delimited_text import decode_lines, split_lines
 from importers.errors import BadValue
 from importers.histories.archive import HistoryFile, read_blocks
-from importers.histories.json_stream import read_items
+from importers.histories.json_stream import is_json_lines, read_items, read_json_lines
 from importers.histories.json_values import (
     MAX_MS,
     integer_or_none,
@@ -66,8 +64,8 @@ def _parse_milliseconds(info: dict[str, Any], milliseconds_field: str, seconds_f
 
 
 def includes_member(member: str) -> bool:
-    """Return whether an archive's member holds listens; it also has feedback, pinned recordings and the account."""
-    return member.endswith(".jsonl") and "listens/" in f"/{member}"
+    """Return False for feedback and pinned recordings, which have the form of listens."""
+    return not PurePosixPath(member).name.startswith(("feedback", "pinned"))
 
 
 def recognizes_text(text: str) -> bool:
@@ -76,31 +74,18 @@ def recognizes_text(text: str) -> bool:
 
 def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
     """Stream the listens of a file; see HistoryImporter."""
-    blocks = read_blocks(file, on_bytes)
-    items = _read_json_lines(blocks, str(file)) if file.name.endswith(".jsonl") else read_items(blocks, str(file))
-    for line, item in items:
+    read_listens = read_json_lines if is_json_lines(file) else read_items
+    for line, item in read_listens(read_blocks(file, on_bytes), str(file)):
         if isinstance(item, RefusedRow):
             yield item
             continue
         try:
             yield _parse_exported_listen(item, latest)._replace(file=str(file), line=line)
         except BadValue as error:
-            yield RefusedRow(str(file), line, str(error))
+            yield RefusedRow(str(file), line, str(error), error.kind)
 
 
-IMPORTER = HistoryImporter("listenbrainz", read, includes_member, recognizes_text)
-
-
-def _read_json_lines(blocks: Iterator[bytes], file: str) -> Iterator[tuple[int, Any]]:
-    """Yield `(line number, item)`; the item is a RefusedRow for a line that is not JSON."""
-    for line, text, reason in decode_lines(split_lines(blocks), "utf-8"):
-        if text is None:
-            yield line, RefusedRow(file, line, reason)
-            continue
-        try:
-            yield line, orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            yield line, RefusedRow(file, line, f"line: is not JSON ({error})")
+IMPORTER = HistoryImporter("listenbrainz", read, recognizes_text, includes_member)
 
 
 def _parse_exported_listen(item: Any, latest: int) -> ListenRecord:

@@ -6,9 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from importers.histories.archive import HistoryFile
-from importers.records import ListenRecord, RefusedRow
+from importers.records import FileNote, ListenRecord, RefusedRow
 
-ReadListens = Callable[[HistoryFile, int, Callable[[int], None]], Iterator[ListenRecord | RefusedRow]]
+HistoryRecord = ListenRecord | RefusedRow | FileNote
+
+ReadListens = Callable[[HistoryFile, int, Callable[[int], None]], Iterator[HistoryRecord]]
+
+
+def include_every_member(member: str) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -19,16 +25,15 @@ class HistoryImporter:
         name: the value of `--format` and of the API's `format`; interactions get the source `import:<name>`.
         read: `read(file, latest, on_bytes)` streams the listens of a file. Listens after `latest`, in UNIX seconds,
             are refused. Raises FormatError for damage, after the listens before it.
-        includes_member: whether a member of an archive, by its name, holds listens.
         recognizes_text: whether a file that begins with this text, without white space before it, has this format.
-        has_distinctive_names: whether `includes_member` is enough to recognize an archive.
+        includes_member: whether a file of an archive or folder, by its name, may hold listens. Leaves out what looks
+            like listens but is something else.
     """
 
     name: str
     read: ReadListens
-    includes_member: Callable[[str], bool]
     recognizes_text: Callable[[str], bool]
-    has_distinctive_names: bool = True
+    includes_member: Callable[[str], bool] = include_every_member
 
 
 HISTORY_IMPORTERS: dict[str, HistoryImporter] = {}

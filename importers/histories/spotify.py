@@ -22,13 +22,17 @@ from importers.histories.json_values import (
     text_or_empty,
     unix_seconds_or_none,
 )
-from importers.histories.registry import HistoryImporter
-from importers.records import ListenRecord, RefusedRow
+from importers.histories.registry import HistoryImporter, HistoryRecord
+from importers.records import FileNote, ListenRecord, RefusedRow
 
 TITLE = "master_metadata_track_name"
 ARTIST = "master_metadata_album_artist_name"
 ALBUM = "master_metadata_album_album_name"
 _EXPECTED_TRACK = "the name of a track (podcasts, audiobooks and videos are not imported)"
+_ACCOUNT_DATA_NOTE = (
+    "this is Spotify's account data: it has only the plays of the last year, and neither albums, nor seconds, nor why "
+    "a play ended, nor which plays belong to a private session; the extended streaming history has all of these"
+)
 END_REASONS = {  # Spotify's `reason_end` to the reasons of ListenRecord; all others are unknown
     "trackdone": "finished",
     "fwdbtn": "skipped",
@@ -46,9 +50,8 @@ END_REASONS = {  # Spotify's `reason_end` to the reasons of ListenRecord; all ot
 
 
 def includes_member(member: str) -> bool:
-    """Return whether an archive's member holds audio plays; it also has videos and a description."""
-    name = PurePosixPath(member).name.lower()
-    return name.endswith(".json") and name.startswith(("streaming_history_audio", "endsong", "streaminghistory"))
+    """Return False for plays of videos, which have the form of plays of music."""
+    return not PurePosixPath(member).name.lower().startswith(("streaming_history_video", "endvideo"))
 
 
 def recognizes_text(text: str) -> bool:
@@ -56,16 +59,20 @@ def recognizes_text(text: str) -> bool:
     return text.startswith(("[", "{")) and (f'"{TITLE}"' in text or is_account_data)
 
 
-def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
+def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[HistoryRecord]:
     """Stream the listens of a file; see HistoryImporter."""
+    is_account_data = False
     for number, item in read_items(read_blocks(file, on_bytes), str(file)):
+        if not is_account_data and isinstance(item, dict) and "endTime" in item:
+            is_account_data = True
+            yield FileNote(str(file), _ACCOUNT_DATA_NOTE)
         try:
             yield _parse_item(item, latest)._replace(file=str(file), line=number)
         except BadValue as error:
-            yield RefusedRow(str(file), number, str(error))
+            yield RefusedRow(str(file), number, str(error), error.kind)
 
 
-IMPORTER = HistoryImporter("spotify", read, includes_member, recognizes_text)
+IMPORTER = HistoryImporter("spotify", read, recognizes_text, includes_member)
 
 
 def _parse_item(item: Any, latest: int) -> ListenRecord:

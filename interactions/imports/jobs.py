@@ -18,14 +18,12 @@ from django.utils import timezone
 
 from importers import histories
 from importers.errors import FormatError
-from importers.records import RefusedRow
 from interactions.imports.listening_history import HistoryImportReport, ImportNotAllowed, import_history
 from interactions.models import HistoryImport
 
 logger = logging.getLogger(__name__)
 Status = HistoryImport.Status
 UNFINISHED = [Status.WAITING, Status.RUNNING]
-MAX_SHOWN_REFUSALS = 20
 ORPHAN_AGE_S = 3_600  # an older file without a row was left behind
 RESTARTED = "interrupted, and started again"
 
@@ -119,19 +117,13 @@ def _run_import(job: HistoryImport) -> None:
 def _import_file(job: HistoryImport) -> None:
     path = upload_path(job.pk)
     _update(job, status=Status.RUNNING, detail=RESTARTED if job.status == Status.RUNNING else "", bytes_done=0)
-    _update(job, bytes_total=histories.total_bytes([path], job.format))
-    if job.format == histories.AUTO:
-        _update(job, format=histories.detect_format(path))
+    selection = histories.select_files([path], job.format)
+    _update(job, bytes_total=selection.total_bytes)
     bytes_done = 0
-    refusals: list[str] = []
 
     def count_bytes(count: int) -> None:
         nonlocal bytes_done
         bytes_done += count
-
-    def add_refusal(row: RefusedRow) -> None:
-        if len(refusals) < MAX_SHOWN_REFUSALS:
-            refusals.append(f"{row.file}:{row.line}: {row.reason}")
 
     def update_counts(report: HistoryImportReport) -> None:
         _update(
@@ -143,12 +135,12 @@ def _import_file(job: HistoryImport) -> None:
             refused=report.refused,
         )
 
-    report = import_history(
-        job.user_id, [path], job.format, on_bytes=count_bytes, on_refused_row=add_refusal, on_batch=update_counts
-    )
+    report = import_history(job.user_id, [path], job.format, on_bytes=count_bytes, on_batch=update_counts)
     bytes_done = job.bytes_total
     update_counts(report)
-    _finish(job, Status.DONE, "\n".join(refusals))
+    # Only now: an import that is started again has to detect the format of each file again.
+    _update(job, format=selection.files[0].importer.name)
+    _finish(job, Status.DONE, report.describe_problems())
 
 
 def _update(job: HistoryImport, **columns: Any) -> None:

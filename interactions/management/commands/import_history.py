@@ -17,7 +17,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user_id", type=int, help="the listener's id")
-        parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="the export, as it was downloaded")
+        parser.add_argument(
+            "files",
+            nargs="+",
+            type=Path,
+            metavar="FILE",
+            help="the export, as it was downloaded: a file, an archive or a folder",
+        )
         parser.add_argument("--format", default=histories.AUTO, choices=[histories.AUTO, *histories.HISTORY_IMPORTERS])
 
     def handle(self, *args: Any, user_id: int, files: list[Path], format: str, **options: Any) -> None:
@@ -30,8 +36,8 @@ class Command(BaseCommand):
                 tqdm.write(f"refused {row.file}:{row.line}: {row.reason}", file=self.stderr, end="")
 
         try:
-            total = histories.total_bytes(files, format)
-            with tqdm(total=total, unit="B", unit_scale=True, desc="importing history") as bar:
+            selection = histories.select_files(files, format)
+            with tqdm(total=selection.total_bytes, unit="B", unit_scale=True, desc="importing history") as bar:
                 report = import_history(
                     user_id,
                     files,
@@ -41,4 +47,6 @@ class Command(BaseCommand):
                 )
         except (FormatError, ImportNotAllowed) as error:
             raise CommandError(str(error)) from error
+        for line in report.describe_problems().splitlines():
+            self.stderr.write(line)
         self.stdout.write(str(report))

@@ -31,7 +31,7 @@ def write(folder: Path, name: str, content: Any) -> Path:
 
 def read(*paths: Path, format: str = "auto") -> tuple[list[ListenRecord], list[RefusedRow]]:
     """Return the listens and the refused rows of the files."""
-    records = list(histories.read_history(paths, format, now=NOW))
+    records = [record for selected in histories.select_files(paths, format).files for record in selected.read(NOW)]
     listens = [record for record in records if isinstance(record, ListenRecord)]
     return listens, [record for record in records if isinstance(record, RefusedRow)]
 

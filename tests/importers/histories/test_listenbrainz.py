@@ -103,7 +103,7 @@ def test_half_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_ends_too_early_yields_the_listens_before_the_error(tmp_path: Path) -> None:
     whole = json.dumps([listen(), listen("Two")])
     path = write(tmp_path, "a.json", whole[:-20])
-    records = histories.read_history([path], "listenbrainz", now=NOW)
+    records = histories.select_files([path]).files[0].read(NOW)
     assert next(records).title == "Fade"
     with pytest.raises(FormatError, match=r"a\.json: item 2 is not valid JSON, or is cut off"):
         next(records)
@@ -113,19 +113,19 @@ def test_damaged_and_dangerous_archives_are_refused(tmp_path: Path) -> None:
     good = archive(tmp_path / "good.zip", {"listens/2024/1.jsonl": json.dumps(listen()) * 1000})
     cut = write(tmp_path, "cut.zip", good.read_bytes()[:-60])
     cases = {
-        cut: "neither",
+        cut: "inside of an archive, or a damaged one",
         highly_compressed_archive(tmp_path / "bomb.zip", 200 << 20): "times its size",
         encrypted_archive(tmp_path / "secret.zip"): "encrypted",
         archive(tmp_path / "up.zip", {"../../etc/listens/1.jsonl": "{}"}): "outside of the archive",
         archive(tmp_path / "root.zip", {"/listens/1.jsonl": "{}"}): "outside of the archive",
         archive(tmp_path / "many.zip", {f"listens/{n}.jsonl": "" for n in range(10_001)}): "at most 10,000",
-        archive(tmp_path / "other.zip", {"holiday.jpg": b"\xff\xd8"}): "neither",
+        archive(tmp_path / "other.zip", {"holiday.jpg": b"\xff\xd8"}): "holiday.jpg: has none of the formats",
         tmp_path / "nothing.zip": "no such file",
     }
     for path, message in cases.items():
         with pytest.raises(FormatError, match=message):
             read(path)
-    with pytest.raises(FormatError, match="contains no spotify listens"):
+    with pytest.raises(FormatError, match="holds listenbrainz listens, not spotify"):
         read(good, format="spotify")
 
 
@@ -146,9 +146,10 @@ def test_memory_is_bounded_and_reported_bytes_add_up(tmp_path: Path) -> None:
         file.write("[" + ",".join(json.dumps(listen(f"Song {n}", filler="x" * 500)) for n in range(20_000)) + "]")
     done: list[int] = []
     tracemalloc.start()
-    count = sum(1 for _ in histories.read_history([path], "auto", now=NOW, on_bytes=done.append))
+    selection = histories.select_files([path])
+    count = sum(1 for _ in selection.files[0].read(NOW, done.append))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 20_000
-    assert sum(done) == histories.total_bytes([path], "auto") == path.stat().st_size
+    assert sum(done) == selection.total_bytes == path.stat().st_size
     assert peak < 5 << 20

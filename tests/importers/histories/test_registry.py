@@ -25,8 +25,8 @@ def toy_importer() -> Iterator[HistoryImporter]:
     importer = HistoryImporter(
         "toy",
         read_titles,
-        includes_member=lambda member: member.endswith(".toy"),
         recognizes_text=lambda text: text.startswith("TOY"),
+        includes_member=lambda member: not member.endswith("draft.toy"),
     )
     register_history_importer(importer)
     yield importer
@@ -41,9 +41,11 @@ def test_a_registered_format_is_detected_and_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("toy_importer")
-def test_an_archive_is_recognized_by_the_names_of_its_members(tmp_path: Path) -> None:
-    path = archive(tmp_path / "history.zip", {"readme.txt": "TOY\nnot a title", "2024.toy": "toys\nBlue\n"})
-    assert read(path) == ([ListenRecord("Ann", "Blue", TIME, file="history.zip: 2024.toy", line=2)], [])
+def test_the_members_of_an_archive_are_recognized_by_content_unless_their_names_exclude_them(tmp_path: Path) -> None:
+    members = {"2023.toy": "toys\nRed\n", "2024.txt": "TOY\nBlue\n", "a draft.toy": "TOY\nGreen\n"}
+    path = archive(tmp_path / "history.zip", members)
+    assert read(path) == ([ListenRecord("Ann", "Blue", TIME, file="history.zip: 2024.txt", line=2)], [])
+    assert read(write(tmp_path, "the draft.toy", "TOY\nGreen\n"))[0][0].title == "Green"
 
 
 def test_a_name_that_is_taken_cannot_be_registered_again(toy_importer: HistoryImporter) -> None:

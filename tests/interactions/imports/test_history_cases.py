@@ -58,8 +58,45 @@ def test_private_sessions_of_spotify_are_refused_however_they_are_marked(alice: 
 
 
 @pytest.mark.parametrize("format", ["auto", "spotify"])
-def test_account_data_of_spotify_is_imported(alice: User, format: str) -> None:
-    assert counts(import_case(alice, "spotify_old_format.json", format=format)) == {"added": 1}
+def test_account_data_of_spotify_is_imported_with_a_sentence_on_what_it_lacks(alice: User, format: str) -> None:
+    report = import_case(alice, "spotify_old_format.json", format=format)
+    assert counts(report) == {"added": 1}
+    assert report.describe_problems() == (
+        "spotify_old_format.json: this is Spotify's account data: it has only the plays of the last year, and neither "
+        "albums, nor seconds, nor why a play ended, nor which plays belong to a private session; the extended "
+        "streaming history has all of these"
+    )
     assert stored_plays() == [("Song One", "2020-11-01 12:30:40")]
     [play] = Interaction.objects.all()
     assert (play.ms_played, play.milestone, play.is_completed, play.source) == (200_000, 100, True, "import:spotify")
+
+
+@pytest.mark.parametrize("format", ["auto", "lastfm"])
+def test_what_finder_adds_to_an_archive_is_left_out(alice: User, format: str) -> None:
+    report = import_case(alice, "lastfm_macos.zip", format=format)
+    assert (counts(report), report.describe_problems()) == ({"added": 1}, "")
+    assert stored_plays() == [("Song One", "2012-04-13 11:59:00")]
+
+
+@pytest.mark.parametrize("format", ["auto", "lastfm"])
+def test_a_file_without_listens_in_an_archive_is_skipped_and_reported(alice: User, format: str) -> None:
+    report = import_case(alice, "lastfm_with_other_csv.zip", format=format)
+    assert counts(report) == {"added": 1}
+    assert report.describe_problems().startswith("lastfm_with_other_csv.zip: a_loved.csv: ")
+    assert stored_plays() == [("Song One", "2012-04-15 11:59:00")]
+
+
+@pytest.mark.parametrize("format", ["auto", "spotify"])
+def test_a_renamed_file_in_an_archive_is_recognized_by_its_content(alice: User, format: str) -> None:
+    report = import_case(alice, "spotify_renamed_member.zip", format=format)
+    assert (counts(report), report.describe_problems()) == ({"added": 1}, "")
+    assert stored_plays() == [("Song One", "2023-05-06 07:04:49")]
+
+
+@pytest.mark.parametrize("format", ["auto", "spotify"])
+def test_the_files_after_a_truncated_one_are_imported(alice: User, format: str) -> None:
+    report = import_case(alice, "spotify_first_of_two_truncated.zip", format=format)
+    assert counts(report) == {"added": 1, "refused": 1}
+    name = "spotify_first_of_two_truncated.zip: Spotify Extended Streaming History/Streaming_History_Audio_2023_1.json"
+    assert report.describe_problems() == (f"{name}: item 1 is not valid JSON, or is cut off; download the export again")
+    assert stored_plays() == [("Song One", "2021-11-14 09:56:40")]

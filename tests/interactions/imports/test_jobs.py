@@ -93,6 +93,21 @@ def test_a_file_that_is_not_a_history_fails_with_a_reason(phone: APIClient, body
     assert list(upload_folder().iterdir()) == []
 
 
+@pytest.mark.usefixtures("pending", "fade")
+def test_the_report_of_a_job_counts_every_reason(phone: APIClient) -> None:
+    rows = [listen(at=1_700_000_000)] + [listen("")] * 30 + [listen(at=n) for n in range(25)] + [[7]]
+    response = upload(phone, rows)
+    run_pending_imports()
+    job = fetch_job(phone, response)
+    assert (job["status"], job["added"], job["refused"]) == ("done", 1, 56)
+    assert job["detail"].splitlines() == [
+        "30 rows: upload:2: track_name: empty, expected a text of 1 to 512 characters; also upload:3, upload:4, …",
+        "25 rows: upload:32: listened_at: '0' is not a UNIX second from October 2002 to today; "
+        "also upload:33, upload:34, …",
+        "upload:57: track_metadata: empty, expected an object with artist_name and track_name",
+    ]
+
+
 @pytest.mark.usefixtures("pending")
 def test_uploads_have_their_own_size_limit(phone: APIClient, settings: Any) -> None:
     assert upload(phone, b" " * 3_000_000).status_code == 202
@@ -142,15 +157,15 @@ def test_a_killed_job_is_restarted_and_stores_nothing_twice(phone: APIClient, mo
 
     update, update_count = jobs._update, 0
 
-    def die_after_four_updates(*args: Any, **columns: Any) -> None:
+    def die_after_three_updates(*args: Any, **columns: Any) -> None:
         nonlocal update_count
         update_count += 1
-        if update_count > 4:
+        if update_count > 3:
             raise SystemExit  # like a killed process, this leaves the row and the file
         update(*args, **columns)
 
     with monkeypatch.context() as context:
-        context.setattr(jobs, "_update", die_after_four_updates)
+        context.setattr(jobs, "_update", die_after_three_updates)
         with pytest.raises(SystemExit):
             run_pending_imports()
     job = fetch_job(phone, response)

@@ -103,9 +103,12 @@ def test_nothing_is_imported_without_consent(fade: Track, alice: User, tmp_path:
 
 def test_listens_before_the_damage_are_kept(fade: Track, alice: User, tmp_path: Path) -> None:
     path = write(tmp_path, "a.json", json.dumps([listen(), listen(at=1_700_000_500), listen()])[:-30])
-    with pytest.raises(FormatError):
-        import_history(alice.pk, [path])
+    report = import_history(alice.pk, [path])
+    assert (report.added, report.refused) == (2, 1)
+    assert report.describe_problems() == ("a.json: item 3 is not valid JSON, or is cut off; download the export again")
     assert Interaction.objects.count() == 2
+    with pytest.raises(FormatError, match=r"a\.json: item 1 is not valid JSON"):
+        import_history(alice.pk, [write(tmp_path, "a.json", json.dumps([listen()])[:-30])])
 
 
 def test_the_command_reports_what_it_stored_and_refused(fade: Track, alice: User, tmp_path: Path, capsys: Any) -> None:
