@@ -12,7 +12,12 @@ from engine.data.plays import Plays
 from engine.ensemble import EnsembleConfig
 from engine.training import TrainedVersion, TrainingConfig
 from recommendations.models import ModelArtifact
-from recommendations.training.quality_gate import is_worse_than_popular, rejection_reason, report_ndcg
+from recommendations.training.quality_gate import (
+    is_worse_than_popular,
+    missing_evidence,
+    rejection_reason,
+    report_ndcg,
+)
 from recommendations.version_store import current_pointer, version_in_service, version_store
 
 
@@ -67,7 +72,7 @@ def record_version(trained: TrainedVersion, fingerprint: str) -> ModelArtifact:
         algorithm=trained.bundle.algorithm,
         fingerprint=fingerprint,
         gate=ModelArtifact.Gate.HELD_BACK if reason else ModelArtifact.Gate.PASSED,
-        gate_reason=reason,
+        gate_reason=reason or (missing_evidence(manifest) if serving else ""),
         items=len(trained.bundle.items),
         users=len(trained.bundle.users),
         plays=trained.manifest["plays"],
@@ -76,8 +81,12 @@ def record_version(trained: TrainedVersion, fingerprint: str) -> ModelArtifact:
     )
 
 
-def summarize_training(trained: TrainedVersion) -> str:
-    """Return one line about a published version, for the operator."""
+def summarize_training(trained: TrainedVersion, gate_reason: str) -> str:
+    """Return one line about a published version, for the operator.
+
+    Args:
+        gate_reason: why the gate could not compare it with another version; "" if it could.
+    """
     bundle, manifest = trained.bundle, trained.manifest
     report = manifest["report"]
     ndcg, popular, in_service = (report_ndcg(report, model) for model in ("model", "most_popular", "in_service"))
@@ -89,5 +98,6 @@ def summarize_training(trained: TrainedVersion) -> str:
         summary += f"; NDCG@10 {ndcg:.4f} on a {report['split']} split, most popular {popular:.4f}"
         summary += f", the ensemble in service {in_service:.4f}" if in_service is not None else ""
     if is_worse_than_popular(manifest | {"algorithm": bundle.algorithm}):
-        summary += "; worse than most popular, and published only because nothing else could serve"
+        summary += "; worse than most popular, and published because nothing better could serve"
+    summary += f"; {gate_reason}" if gate_reason else ""
     return summary + (f"; {manifest['fallback']}" if manifest["fallback"] else "")

@@ -174,7 +174,7 @@ def _train_and_publish(
             raise_alarm("prune_failed", "", f"old versions could not be removed: {error}")
         else:
             resolve_alarms("prune_failed")
-    return Status.PUBLISHED, summarize_training(trained), artifact
+    return Status.PUBLISHED, summarize_training(trained, artifact.gate_reason), artifact
 
 
 def finish_interrupted_run() -> None:

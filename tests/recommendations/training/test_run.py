@@ -1,4 +1,4 @@
-import json
+import re
 from typing import Any
 
 import numpy as np
@@ -158,29 +158,35 @@ def test_the_task_runs_training(catalogue_with_plays: CatalogueFactory) -> None:
     assert TrainingRun.objects.get().trigger == "schedule"
 
 
-@pytest.mark.parametrize(
-    "perfect_report",
-    [
-        {"models": {"model": {"metrics": {"ndcg@10": {"mean": 1.0, "low": 0.9, "high": 1.0}}, "segments": {}}}},
-        {"model": {"ndcg@10": 1.0, "recall@10": 1.0}},  # as the first release wrote it
-    ],
-)
 def test_a_worse_version_is_held_back_and_can_be_published_by_hand(
-    catalogue_with_plays: CatalogueFactory, perfect_report: dict[str, Any]
+    catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    catalogue.checkerboard(60)
     first = train_version()
-    manifest = version_store().manifest(first)
-    better = manifest | {"report": {"split": manifest["report"]["split"]} | perfect_report}
-    (version_store().folder(first) / "manifest.json").write_text(json.dumps(better))
+
+    def fit_noise(self: IALS, matrix: Any, **options: Any) -> FittedModel:
+        rng = np.random.default_rng(0)
+        return FittedModel(tuple(rng.normal(size=(n, 2)).astype(np.float32) for n in matrix.shape))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(IALS, "fit", fit_noise)
     outcome = run_training("test", force=True)
     held_back = ModelArtifact.objects.latest("created_at")
     assert outcome.status == "Held back"
-    assert "worse than 1.0000 in service by more than the margin of 10%" in outcome.detail
+    assert "in service by more than the margin of 10% (difference -" in outcome.detail
     assert (held_back.gate, held_back.gate_reason) == ("held_back", outcome.detail)
     assert version_in_service() == first
     assert Alarm.objects.get().kind == "held_back"
     publish(held_back.version)
     assert version_in_service() == held_back.version
+
+
+def test_a_version_judged_on_too_few_listeners_is_published_and_says_so(catalogue_with_plays: CatalogueFactory) -> None:
+    train_version()
+    outcome = run_training("test", force=True)
+    assert outcome.status == "Published"
+    reason = re.search(r"too few judged listeners \(\d+\) to compare; the gate needs 50", outcome.detail)
+    assert reason is not None
+    assert ModelArtifact.objects.latest("created_at").gate_reason == reason[0]
 
 
 def test_old_versions_are_pruned_but_not_the_current_and_the_previous_one(
