@@ -2,13 +2,14 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 
 from access.listen_tokens import revoke_listen_tokens
 from access.models import ListenToken, ServiceKey, SignIn
 from access.services import revoke_service_keys
-from common.admin import ReadOnlyAdmin
+from common.admin import ReadOnlyAdmin, list_url
+from common.confirmation import Confirmation, confirmation_page, is_confirmed
 
 admin.site.unregister(Group)  # permissions are granted to users
 
@@ -35,11 +36,22 @@ class ServiceKeyAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     @admin.action(description="Revoke: refuse these keys from now on", permissions=["change"])
-    def revoke(self, request: HttpRequest, keys: QuerySet[ServiceKey]) -> None:
+    def revoke(self, request: HttpRequest, keys: QuerySet[ServiceKey]) -> HttpResponse | None:
         in_use = [key for key in keys if key.revoked_at is None]
+        if in_use and not is_confirmed(request):
+            confirmation = Confirmation(
+                question=f"Revoke {', '.join(key.name for key in in_use)}?",
+                button="Revoke",
+                consequences=[
+                    "Every back end that uses one of these keys is refused from its next request on.",
+                    "A key cannot be restored; `manage.py create_service_key` creates another one.",
+                ],
+            )
+            return confirmation_page(self, request, confirmation, list_url(self))
         self.message_user(request, f"{revoke_service_keys(in_use)} keys revoked.", messages.SUCCESS)
         for key in in_use:
             self.log_change(request, key, "Revoked.")
+        return None
 
 
 @admin.register(ListenToken)
@@ -58,11 +70,22 @@ class ListenTokenAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     @admin.action(description="Revoke: refuse these tokens from now on", permissions=["change"])
-    def revoke(self, request: HttpRequest, tokens: QuerySet[ListenToken]) -> None:
+    def revoke(self, request: HttpRequest, tokens: QuerySet[ListenToken]) -> HttpResponse | None:
         in_use = [token for token in tokens if token.revoked_at is None]
+        if in_use and not is_confirmed(request):
+            confirmation = Confirmation(
+                question=f"Revoke {len(in_use)} listen tokens?",
+                button="Revoke",
+                consequences=[
+                    f"Scrobblers with these tokens are refused from now on: {', '.join(map(str, in_use))}.",
+                    "A token cannot be restored; `manage.py create_listen_token` creates another one.",
+                ],
+            )
+            return confirmation_page(self, request, confirmation, list_url(self))
         self.message_user(request, f"{revoke_listen_tokens(in_use)} tokens revoked.", messages.SUCCESS)
         for token in in_use:
             self.log_change(request, token, "Revoked.")
+        return None
 
 
 @admin.register(LogEntry)

@@ -3,10 +3,14 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
+
+
+def list_url(model_admin: ModelAdmin) -> str:
+    return reverse(f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_changelist")
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
@@ -28,7 +32,7 @@ class ActionButtonAdmin(ReadOnlyAdmin):
     """A read-only list with a button above it, for superusers only.
 
     The button sends a POST, because following a link must not change anything. Subclasses set the three attributes and
-    implement `perform_action`.
+    implement `perform_action`, which may return a page that asks for a confirmation instead.
     """
 
     button_label = ""
@@ -36,7 +40,7 @@ class ActionButtonAdmin(ReadOnlyAdmin):
     button_view_name = ""
     list_before_template = "common/action_button.html"
 
-    def perform_action(self, request: HttpRequest) -> None:
+    def perform_action(self, request: HttpRequest) -> HttpResponse | None:
         raise NotImplementedError
 
     def get_urls(self) -> list[URLPattern]:
@@ -50,9 +54,10 @@ class ActionButtonAdmin(ReadOnlyAdmin):
             button = {"label": self.button_label, "hint": self.button_hint, "url": url}
         return super().changelist_view(request, {**(extra_context or {}), "button": button})
 
-    def _handle_button(self, request: HttpRequest) -> HttpResponseRedirect:
+    def _handle_button(self, request: HttpRequest) -> HttpResponse:
         if request.user.is_superuser:
-            self.perform_action(request)
+            if page := self.perform_action(request):
+                return page
             # The admin's history lists it without a link, because there is no object that it changed.
             LogEntry.objects.create(
                 user_id=int(request.user.pk or 0),
@@ -63,4 +68,4 @@ class ActionButtonAdmin(ReadOnlyAdmin):
             )
         else:
             self.message_user(request, "Only a superuser may do this.", messages.ERROR)
-        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
+        return HttpResponseRedirect(list_url(self))

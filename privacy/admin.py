@@ -3,15 +3,18 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.models import Erasure, User
 from access.sign_ins import sign_out_everywhere
-from common.admin import ReadOnlyAdmin
+from common.admin import ReadOnlyAdmin, list_url
+from common.confirmation import Confirmation, confirmation_page, is_confirmed
 from privacy.erasure import OperatorAccount
 from privacy.services import erase_listener
+
+MAX_NAMED_USERS = 5
 
 
 @admin.register(User)
@@ -31,11 +34,19 @@ class ListenerAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
     show_full_result_count = False
 
     @admin.action(description="Sign out everywhere: refuse their tokens from now on", permissions=["change"])
-    def sign_out_everywhere(self, request: HttpRequest, users: QuerySet[User]) -> None:
+    def sign_out_everywhere(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponse | None:
+        if not is_confirmed(request):
+            confirmation = Confirmation(
+                question=f"Sign out {_name_users(users)} everywhere?",
+                button="Sign out everywhere",
+                consequences=["Every device of theirs is signed out with its next request, and asks for the password."],
+            )
+            return confirmation_page(self, request, confirmation, list_url(self))
         ended = sign_out_everywhere(users)
         for user in users:
             self.log_change(request, user, "Signed out everywhere.")
         self.message_user(request, f"{ended} sign-ins of {len(users)} listeners have ended.", messages.SUCCESS)
+        return None
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """List the listeners alone for confirmation: the rows about one of them can be a hundred thousand."""
@@ -53,6 +64,10 @@ class ListenerAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in queryset:
             self.delete_model(request, user)
+
+
+def _name_users(users: QuerySet[User]) -> str:
+    return ", ".join(map(str, users)) if len(users) <= MAX_NAMED_USERS else f"{len(users):,} listeners"
 
 
 @admin.register(Erasure)

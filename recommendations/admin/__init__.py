@@ -1,9 +1,11 @@
 from recommendations.admin.operations import AlarmAdmin, TrainingRunAdmin, TuningStudyAdmin, UserFeaturesAdmin
+from recommendations.admin.schedule import PeriodicTaskAdmin
 from recommendations.admin.versions import ModelArtifactAdmin
 
 __all__ = [
     "AlarmAdmin",
     "ModelArtifactAdmin",
+    "PeriodicTaskAdmin",
     "TrainingRunAdmin",
     "TuningStudyAdmin",
     "UserFeaturesAdmin",

@@ -13,15 +13,17 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 from unfold.decorators import action
 
-from common.admin import ActionButtonAdmin
+from common.admin import ActionButtonAdmin, list_url
+from common.confirmation import confirmation_page, is_confirmed
 from recommendations.admin import formatting
+from recommendations.admin.change_of_version import confirm_publication, confirm_rollback
 from recommendations.admin.history import quality_history
 from recommendations.admin.report import MAIN_METRIC, Report
 from recommendations.admin.version_page import version_page
 from recommendations.models import ModelArtifact
 from recommendations.selectors import MapUnavailable, build_track_map, select_map_tracks
 from recommendations.services import CannotPublish, publish_version, roll_back
-from recommendations.version_store import version_in_service
+from recommendations.version_store import current_pointer, version_in_service
 
 RETRY_SECONDS = 2
 RECORDED_FIELDS = [
@@ -59,7 +61,7 @@ class ModelArtifactAdmin(ActionButtonAdmin):
     change_form_outer_before_template = "recommendations/version.html"
     button_label = "Roll back"
     button_view_name = "roll_back"
-    button_hint = "Puts the previous version back into service, in all processes within seconds."
+    button_hint = "Puts the previous version back into service. You will be asked to confirm."
 
     class Media:
         css = {"all": ["common/admin_pages.css"]}
@@ -74,11 +76,18 @@ class ModelArtifactAdmin(ActionButtonAdmin):
             *super().get_urls(),
         ]
 
-    def perform_action(self, request: HttpRequest) -> None:
+    def perform_action(self, request: HttpRequest) -> HttpResponse | None:
+        """Roll back, or return the page that asks whether to."""
+        pointer = current_pointer()
+        if pointer and pointer.previous:
+            confirmation = confirm_rollback(pointer.version, pointer.previous)
+            if not is_confirmed(request, confirmation.answer):
+                return confirmation_page(self, request, confirmation, list_url(self))
         try:
             self.message_user(request, f"Version {roll_back()} is in service again.", messages.SUCCESS)
         except CannotPublish as error:
             self.message_user(request, str(error), messages.ERROR)
+        return None
 
     def has_publish_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)
@@ -98,10 +107,11 @@ class ModelArtifactAdmin(ActionButtonAdmin):
         return self._publish(request, artifact) or _redirect_to(artifact)
 
     def _publish(self, request: HttpRequest, artifact: ModelArtifact) -> HttpResponse | None:
-        """Publish a version, or return the page that asks whether to override the gate. The result is a message."""
+        """Publish a version, or return the page that asks whether to. The result is a message."""
         overrides = artifact.gate == ModelArtifact.Gate.HELD_BACK
-        if overrides and "confirmed" not in request.POST:
-            return self._render(request, "override", artifact, "Override the gate?")
+        confirmation = confirm_publication(version_in_service(), artifact)
+        if artifact.pruned_at is None and not is_confirmed(request, confirmation.answer):
+            return confirmation_page(self, request, confirmation, _page_url(artifact))
         try:
             publish_version(artifact.version)
         except CannotPublish as error:
@@ -179,4 +189,8 @@ class ModelArtifactAdmin(ActionButtonAdmin):
 
 
 def _redirect_to(artifact: ModelArtifact) -> HttpResponseRedirect:
-    return HttpResponseRedirect(reverse("admin:recommendations_modelartifact_change", args=[artifact.pk]))
+    return HttpResponseRedirect(_page_url(artifact))
+
+
+def _page_url(artifact: ModelArtifact) -> str:
+    return reverse("admin:recommendations_modelartifact_change", args=[artifact.pk])

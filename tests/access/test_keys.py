@@ -131,7 +131,12 @@ def test_revoking_a_key_in_the_admin_is_logged(alice: User) -> None:
     key = create_service_key("shop", ["recommend"])
     browser = Client()
     browser.force_login(alice)
-    browser.post("/admin/access/servicekey/", {"action": "revoke", "_selected_action": ServiceKey.objects.get().pk})
+    action = {"action": "revoke", "_selected_action": ServiceKey.objects.get().pk}
+    page = browser.post("/admin/access/servicekey/", action).content.decode()
+    assert "Revoke shop?" in page
+    assert "A key cannot be restored" in page
+    assert status_with(key) == 200
+    browser.post("/admin/access/servicekey/", action | {"confirmed": "yes"})
     assert status_with(key) == 401
     assert LogEntry.objects.get().get_change_message() == "Revoked."
     pages = ["servicekey/", f"servicekey/{ServiceKey.objects.get().pk}/change/", "signin/", "erasure/", "listentoken/"]

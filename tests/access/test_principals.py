@@ -192,7 +192,7 @@ def test_the_view_permission_does_not_allow_revoking_keys(service: APIClient, bo
     bob.user_permissions.add(Permission.objects.get(codename="view_servicekey"))
     browser = Client()
     browser.force_login(bob)
-    action = {"action": "revoke", "_selected_action": ServiceKey.objects.get().pk}
+    action = {"action": "revoke", "_selected_action": ServiceKey.objects.get().pk, "confirmed": "yes"}
     browser.post("/admin/access/servicekey/", action)
     assert ServiceKey.objects.get().revoked_at is None
     bob.user_permissions.add(Permission.objects.get(codename="change_servicekey"))

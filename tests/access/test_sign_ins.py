@@ -154,10 +154,13 @@ def test_signing_out_everywhere_in_the_admin_is_logged(
     bob.user_permissions.add(*Permission.objects.filter(codename__in=codes))
     browser = Client()
     browser.force_login(bob)
-    action = {"action": "sign_out_everywhere", "_selected_action": alice.pk}
+    asked = {"action": "sign_out_everywhere", "_selected_action": alice.pk}
+    action = asked | {"confirmed": "yes"}
     browser.post("/admin/access/user/", action)
     assert status_with(tokens) == 200  # the view permission is not enough
     bob.user_permissions.add(Permission.objects.get(codename="change_user"))
+    assert "Sign out alice everywhere?" in browser.post("/admin/access/user/", asked).content.decode()
+    assert status_with(tokens) == 200
     browser.post("/admin/access/user/", action)
     assert status_with(tokens) == 401
     entry = LogEntry.objects.get()

@@ -158,9 +158,18 @@ def page_path(artifact: ModelArtifact, rest: str = "change/") -> str:
 def read_page(client: Client, path: str) -> str:
     """Return the text of a page; tags and the white space around them become `|`."""
     response = client.get(path)
+    return text_of(response)
+
+
+def text_of(response: Any) -> str:
     assert response.status_code == 200, response.content
     text = re.sub(r"<script.*?</script>|<style.*?</style>|<[^>]+>", "|", response.content.decode(), flags=re.DOTALL)
     return re.sub(r"[\s|]*\|[\s|]*", "|", html.unescape(text))
+
+
+def answer_of(page: str) -> dict[str, str]:
+    """Return the field by which the form of a confirmation page agrees."""
+    return {"confirmed": html.unescape(re.findall(r'name="confirmed" value="(.*?)"', page)[0])}
 
 
 def chart_configs(client: Client, path: str = QUALITY) -> list[dict[str, Any]]:
@@ -351,9 +360,15 @@ class TestPutIntoService:
         write_files(artifact, [1, 2, 3])
         return artifact
 
-    def test_a_button_puts_a_version_into_service(self, operator: Client, passing_version: ModelArtifact) -> None:
+    def test_a_button_puts_a_version_into_service_after_a_confirmation(
+        self, operator: Client, passing_version: ModelArtifact
+    ) -> None:
         assert "|Put into service|" in read_page(operator, page_path(passing_version))
-        response = operator.post(page_path(passing_version, "put-into-service"), follow=True)
+        path = page_path(passing_version, "put-into-service")
+        page = operator.post(path).content.decode()
+        assert f"Put {passing_version.version} into service?" in page
+        assert version_in_service() is None
+        response = operator.post(path, answer_of(page), follow=True)
         assert f"Version {passing_version.version} is in service." in response.content.decode()
         assert version_in_service() == passing_version.version
         assert LogEntry.objects.get().get_change_message() == "Put into service."
@@ -363,18 +378,25 @@ class TestPutIntoService:
         self, operator: Client, held_back_version: ModelArtifact, from_the_list: bool
     ) -> None:
         form = {"action": "put_into_service", "_selected_action": held_back_version.pk} if from_the_list else {}
-        response = operator.post(LIST if from_the_list else page_path(held_back_version, "put-into-service"), form)
-        assert "overriding the gate?" in response.content.decode()
-        assert held_back_version.gate_reason in response.content.decode()
+        path = LIST if from_the_list else page_path(held_back_version, "put-into-service")
+        page = operator.post(path, form).content.decode()
+        assert "overriding the gate?" in page
+        assert held_back_version.gate_reason in page
         assert version_in_service() is None
-        operator.post(page_path(held_back_version, "put-into-service"), {"confirmed": "yes"})
+        operator.post(path, form | answer_of(page))
         assert version_in_service() == held_back_version.version
         assert LogEntry.objects.get().get_change_message() == "Put into service, overriding the gate."
         assert "|In service, the gate overridden|" in read_page(operator, page_path(held_back_version))
 
-    def test_the_list_can_put_a_version_into_service(self, operator: Client, passing_version: ModelArtifact) -> None:
-        operator.post(LIST, {"action": "put_into_service", "_selected_action": passing_version.pk})
-        assert version_in_service() == passing_version.version
+    def test_an_answer_to_another_question_does_not_count(
+        self, operator: Client, passing_version: ModelArtifact, held_back_version: ModelArtifact
+    ) -> None:
+        path = page_path(passing_version, "put-into-service")
+        outdated = answer_of(operator.post(path).content.decode())
+        put_into_service(held_back_version)
+        for answer in (outdated, {"confirmed": "yes"}, {"confirmed": ""}):
+            assert f"In service: {held_back_version.version}" in operator.post(path, answer).content.decode()
+        assert version_in_service() == held_back_version.version
 
     def test_a_version_without_files_cannot_be_put_into_service(self, operator: Client) -> None:
         pruned = create_version(1, report(0.2), pruned_at=FIRST_NIGHT)
@@ -393,6 +415,51 @@ class TestPutIntoService:
         assert "Only a superuser may do this." in response.content.decode()
         assert operator.get(page_path(passing_version, "put-into-service")).status_code == 405
         assert version_in_service() is None
+
+
+class TestRollBack:
+    BUTTON = f"{LIST}press"
+
+    @pytest.fixture
+    def versions(self, db: None) -> list[ModelArtifact]:
+        """Return two versions that were put into service, the older one first."""
+        versions = [create_version(1, report(0.2)), create_version(2, report(0.25))]
+        for version in versions:
+            write_files(version, [1, 2, 3])
+            put_into_service(version)
+        return versions
+
+    def test_it_asks_first_and_says_what_changes(self, operator: Client, versions: list[ModelArtifact]) -> None:
+        previous, current = (artifact.version for artifact in versions)
+        page = operator.post(self.BUTTON)
+        text = text_of(page)
+        assert f"|Roll back from {current} to {previous}?|" in text
+        assert f"|In service: {current}|Then: {previous}|Trained|2026-03-03 03:00|2026-03-02 03:00|" in text
+        assert "|NDCG@10|0.2500|0.2000|" in text
+        assert f"All listeners get the recommendations of {previous} from their next request on" in text
+        assert version_in_service() == current
+        assert not LogEntry.objects.exists()
+        response = operator.post(self.BUTTON, answer_of(page.content.decode()), follow=True)
+        assert f"Version {previous} is in service again." in response.content.decode()
+        assert version_in_service() == previous
+        assert LogEntry.objects.get().get_change_message() == "Pressed “Roll back”."
+
+    def test_an_outdated_answer_is_asked_again(self, operator: Client, versions: list[ModelArtifact]) -> None:
+        answer = answer_of(operator.post(self.BUTTON).content.decode())
+        third = create_version(3, report(0.3))
+        write_files(third, [1, 2, 3])
+        put_into_service(third)
+        assert f"Roll back from {third.version}" in operator.post(self.BUTTON, answer).content.decode()
+        assert version_in_service() == third.version
+
+    def test_without_a_previous_version_it_says_so(self, operator: Client) -> None:
+        response = operator.post(self.BUTTON, follow=True)
+        assert "there is no version before the one in service" in response.content.decode()
+
+    def test_only_superusers_may(self, viewer: Client, versions: list[ModelArtifact]) -> None:
+        response = viewer.post(self.BUTTON, follow=True)
+        assert "Only a superuser may do this." in response.content.decode()
+        assert version_in_service() == versions[1].version
 
 
 class TestViewPermission:
