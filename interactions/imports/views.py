@@ -1,8 +1,10 @@
 """Upload a listener's own history, and follow the import."""
 
+import gzip
 import shutil
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -11,9 +13,9 @@ from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http import Http404
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import APIException, ParseError, ValidationError
+from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,6 +24,7 @@ from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
 from access.selectors import consent_by_user_id
 from common.background import BrokerUnavailable
+from common.http.json import PayloadTooLarge
 from common.http.query_parameters import ApiView, parse_parameters
 from engine.data.id_map import INT64_MAX
 from interactions.imports.jobs import upload_folder
@@ -37,6 +40,9 @@ from interactions.models import HistoryImport
 
 MAX_LISTED_IMPORTS = 100
 COPY_BUFFER_BYTES = 1 << 16
+CONTENT_ENCODING = OpenApiParameter(
+    "Content-Encoding", str, "header", enum=["gzip"], description="The body may be gzipped; a form may not."
+)
 
 
 class ImportConflict(APIException):
@@ -48,15 +54,22 @@ class ImportUnavailable(APIException):
 
 
 class FileBodyParser(BaseParser):
-    """Write the body to a file as it is; `request.data` is its path."""
+    """Write the body to a file, unpacked if its `Content-Encoding` is gzip; `request.data` is its path."""
 
     media_type = "*/*"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        request: Request = (parser_context or {})["request"]
+        content_length = int(request.META.get("CONTENT_LENGTH") or 0)
         path = _new_upload_path()
         try:
             with path.open("wb") as file:
-                shutil.copyfileobj(stream, file, COPY_BUFFER_BYTES)
+                if _content_encoding(request) == "gzip":
+                    _unpack_gzip(stream, file, settings.MUSICREC["IMPORT_MAX_BYTES"])
+                else:
+                    shutil.copyfileobj(stream, file, COPY_BUFFER_BYTES)
+                    if file.tell() < content_length:
+                        raise ParseError(f"the body has {file.tell()} of its {content_length} bytes")
         except BaseException:
             path.unlink()
             raise
@@ -79,7 +92,7 @@ class HistoryImportsView(ApiView):
 
     @extend_schema(
         operation_id="import_history",
-        parameters=[USER_ID],
+        parameters=[USER_ID, CONTENT_ENCODING],
         request={"application/octet-stream": OpenApiTypes.BINARY, "multipart/form-data": UploadSerializer},
         responses={202: HistoryImportSerializer},
     )
@@ -129,21 +142,42 @@ def _resolve_listener_id(request: Request, user_id: str) -> int:
 
 def _save_body(request: Request) -> Path:
     """Write the uploaded file into the upload folder, without holding it in memory, and return its path."""
+    encoding = _content_encoding(request)
+    is_form = request.content_type.startswith("multipart/")
+    if encoding not in ("", "identity") and (is_form or encoding != "gzip"):
+        remedy = "send the form without it" if is_form else "send gzip or none"
+        raise UnsupportedMediaType(encoding, f"Content-Encoding {encoding!r} is not supported; {remedy}")
     request._request.upload_handlers = [TemporaryFileUploadHandler(request._request)]
     data: Any = request.data
     if isinstance(data, Path):
-        path, expected_size = data, int(request.META.get("CONTENT_LENGTH") or 0)
+        path = data
     else:
         file = data.get("file")
         if not isinstance(file, TemporaryUploadedFile):
             raise ValidationError({"file": "is required: the export, as a file"})
-        path, expected_size = _new_upload_path(), 0
+        path = _new_upload_path()
         shutil.move(file.temporary_file_path(), path)
-    size = path.stat().st_size
-    if size and size >= expected_size:
+    if path.stat().st_size:
         return path
     path.unlink()
-    raise ParseError(f"the body has {size} of its {expected_size} bytes" if size else "the body is empty")
+    raise ParseError("the body is empty")
+
+
+def _content_encoding(request: Request) -> str:
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    return "gzip" if encoding == "x-gzip" else encoding
+
+
+def _unpack_gzip(stream: Any, file: IO[bytes], limit: int) -> None:
+    """Unpack a gzipped body into a file. Raises ParseError if it is damaged, PayloadTooLarge above the limit."""
+    try:
+        with gzip.GzipFile(fileobj=stream) as unpacked:
+            while block := unpacked.read(COPY_BUFFER_BYTES):
+                if file.tell() + len(block) > limit:
+                    raise PayloadTooLarge(f"the unpacked body may have {limit} bytes; upload smaller parts of it")
+                file.write(block)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ParseError(f"the body is not gzip, or is incomplete: {error}") from error
 
 
 def _new_upload_path() -> Path:

@@ -1,5 +1,6 @@
 """Histories that listeners upload, and the jobs that import them."""
 
+import gzip
 import json
 import time
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.importers.histories.test_spotify import play
 from tests.people import store_track
 from tests.stack import Stack, new_stack
 from tracks.models import Artist, Track
+
+CASES = Path(__file__).parents[2] / "cases" / "imports"
 
 
 @pytest.fixture
@@ -115,6 +118,41 @@ def test_uploads_have_their_own_size_limit(phone: APIClient, settings: Any) -> N
     assert_problem(upload(phone, b"x" * 11), 413)
     assert_problem(upload(phone, b""), 400)
     assert [path.suffix for path in upload_folder().iterdir()] == [""]
+
+
+@pytest.mark.usefixtures("pending")
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", ""])
+def test_a_gzipped_body_is_unpacked(phone: APIClient, encoding: str) -> None:
+    song = store_track(title="Song One", artist=Artist.objects.create(name="Test Band"), duration_ms=200_000)
+    body = (CASES / "upload_gzip.json.gz").read_bytes()
+    headers = {"Content-Encoding": encoding} if encoding else {}
+    response = phone.generic("POST", "/users/me/imports", body, "application/json", headers=headers)
+    run_pending_imports()
+    job = fetch_job(phone, response)
+    assert (job["status"], job["format"], job["added"], job["detail"]) == ("done", "spotify", 1, "")
+    assert job["bytes_done"] == job["bytes_total"] == len(gzip.decompress(body))
+    assert list(Interaction.objects.values_list("track", "ms_played")) == [(song.pk, 200_000)]
+
+
+@pytest.mark.usefixtures("pending")
+def test_a_body_that_cannot_be_unpacked_is_refused(phone: APIClient, settings: Any) -> None:
+    body = (CASES / "upload_gzip.json.gz").read_bytes()
+
+    def post(body: bytes, encoding: str, content_type: str = "application/json") -> Any:
+        headers = {"Content-Encoding": encoding}
+        return phone.generic("POST", "/users/me/imports", body, content_type, headers=headers)
+
+    for damaged in (body[:-9], body[:40], b"", b"[]", body[:30] + b"?" + body[31:]):
+        assert_problem(post(damaged, "gzip"), 400)
+    assert_problem(post(gzip.compress(b""), "gzip"), 400)
+    for encoding in ("br", "deflate", "zstd", "gzip, gzip"):
+        assert_problem(post(body, encoding), 415)
+    assert_problem(post(body, "gzip", "multipart/form-data; boundary=x"), 415)
+    settings.MUSICREC = settings.MUSICREC | {"IMPORT_MAX_BYTES": len(body) + 10}
+    assert len(gzip.decompress(body)) > len(body) + 10
+    assert_problem(post(body, "gzip"), 413)
+    assert not HistoryImport.objects.exists()
+    assert list(upload_folder().iterdir()) == []
 
 
 @pytest.mark.usefixtures("pending")
