@@ -25,7 +25,7 @@ MISSING_VALUES = frozenset(
     ("None", "nan", "NaN", "NAN", "NaT", "<NA>", "NULL", "Null", "null", "NA", "N/A", "n/a", "#N/A", "\\N", "undefined")
 )
 _WHOLE_FLOAT = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
-_ROUNDED_FLOAT = re.compile(r"-?\d\.\d+[eE]\+\d+", re.ASCII)
+_INEXACT_FLOAT = re.compile(r"-?(?:\d\.\d+[eE]\+\d+|inf)", re.ASCII)
 
 
 def parse_required_text(field: str, value: str, limit: int) -> str:
@@ -54,7 +54,7 @@ def parse_id(field: str, value: str, limit: int) -> str:
         value = whole[1]
     elif value in MISSING_VALUES:
         raise BadValue(field, value, "an id; programs write it for a missing value")
-    elif "e+" in value.lower() and _ROUNDED_FLOAT.fullmatch(value):
+    elif ("+" in value or value.endswith("inf")) and _INEXACT_FLOAT.fullmatch(value):
         raise BadValue(field, value, "a complete id; write ids as text or whole numbers")
     if not value or len(value) > limit:
         raise BadValue(field, value, f"a text of 1 to {limit} characters")

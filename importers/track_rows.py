@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 
 from importers.cell_parsers import (
@@ -26,6 +27,7 @@ from importers.errors import BadValue
 from importers.records import TagRecord, TrackRecord
 
 _TAG_KINDS = {"genre": "genre", "mood": "mood", "mood/theme": "mood", "instrument": "instrument", "other": "other"}
+_WRITTEN_LIST = re.compile(r"\[\s*['\"{(\[].*\]$|\{.*\}$", re.DOTALL)  # of JSON, Python or NumPy
 
 
 class TrackRowParser:
@@ -114,8 +116,14 @@ class TrackRowParser:
         return None if seconds is None else round(seconds * 1000)
 
     def _parse_tags(self, cells: list[str]) -> tuple[TagRecord, ...]:
-        written = [(text, "other") for text in strip_missing(self._cell(cells, "tags")).split("|")]
-        written += [(text, "genre") for text in strip_missing(self._cell(cells, "genres")).split("|")]
+        written: list[tuple[str, str]] = []
+        for field, default_kind in (("tags", "other"), ("genres", "genre")):
+            cell = strip_missing(self._cell(cells, field))
+            if cell in ("[]", "{}"):
+                continue
+            if _WRITTEN_LIST.match(cell):
+                raise BadValue(field, cell, "names separated by a bar; write rock|pop")
+            written += [(text, default_kind) for text in cell.split("|")]
         tags = (parse_tag(text.strip(), default_kind) for text, default_kind in written if text.strip())
         return tuple(dict.fromkeys(tags))
 

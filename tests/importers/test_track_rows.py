@@ -158,3 +158,16 @@ def test_a_title_or_a_name_may_be_a_word_for_missing_values_but_not_both(read_tr
 def test_ids_written_as_floats_are_whole_numbers(read_tracks):
     record = read_track(read_tracks, id="183456.0", artist_id="14.0", album="Sea", album_id="31.")
     assert (record.external_id, record.artist_id, record.album_id) == ("183456", "14", "31")
+
+
+@pytest.mark.parametrize("column", ["tags", "genres"])
+@pytest.mark.parametrize("cell", ["['rock' 'pop']", "[{'name': 'rock'}]", "[('rock'; 1)]", "{'rock': 1}"])
+def test_a_list_that_a_program_wrote_as_text_is_not_a_tag(read_tracks, column, cell):
+    assert read_track(read_tracks, **{column: cell}) == RefusedRow(
+        "tracks.csv", 2, f"{column}: {cell!r} is not names separated by a bar; write rock|pop"
+    )
+
+
+def test_a_tag_may_have_brackets(read_tracks):
+    assert read_track(read_tracks, tags="[unknown]|{x").tags == (TagRecord("[unknown]"), TagRecord("{x"))
+    assert read_track(read_tracks, tags="[]").tags == ()
