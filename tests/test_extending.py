@@ -202,6 +202,7 @@ def test_a_new_policy_with_a_new_reranker_is_served(
 class TestCommonListeners(PersonalFamilyContract):
     checkerboard_trainer = CommonListeners()
     taste_trainer = CommonListeners()
+    ignores_confidences = True  # it learns who played what, whatever the confidence
 
     @pytest.fixture(autouse=True)
     def _register(self, registries: None) -> None:

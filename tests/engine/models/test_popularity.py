@@ -4,3 +4,4 @@ from tests.engine.models.contract import FamilyContract
 
 class TestPopularity(FamilyContract):
     checkerboard_trainer = Popularity()
+    ignores_confidences = True
