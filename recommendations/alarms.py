@@ -2,10 +2,11 @@
 
 import logging
 
-from django.db import DatabaseError, transaction
+from django.db import Error, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from common.connections import release_connections
 from recommendations import metrics
 from recommendations.models import Alarm
 
@@ -19,18 +20,21 @@ def raise_alarm(kind: str, subject: str, message: str) -> None:
     """
     logger.error("alarm kind=%s subject=%s %s", kind, subject, message)
     metrics.alarms.labels(kind).inc()
-    try:
-        with transaction.atomic():
-            open_alarm = Alarm.objects.filter(kind=kind, subject=subject[:128], resolved_at=None)
-            if not open_alarm.update(count=F("count") + 1, message=message, last_at=timezone.now()):
-                Alarm.objects.create(kind=kind, subject=subject[:128], message=message)
-    except DatabaseError:  # another process has just created the same alarm, or the database is unavailable
-        logger.warning("alarm kind=%s could not be stored", kind, exc_info=True)
+    for is_last in (False, True):
+        try:
+            with transaction.atomic():
+                open_alarm = Alarm.objects.filter(kind=kind, subject=subject[:128], resolved_at=None)
+                if not open_alarm.update(count=F("count") + 1, message=message, last_at=timezone.now()):
+                    Alarm.objects.create(kind=kind, subject=subject[:128], message=message)
+            return
+        except Error as error:  # another process has just created the same alarm, or the connection was lost
+            logger.warning("alarm kind=%s could not be stored%s: %s", kind, "" if is_last else " yet", error)
+            release_connections()
 
 
 def resolve_alarms(kind: str) -> None:
     """Close all open alarms of a kind. Never raises."""
     try:
         Alarm.objects.filter(kind=kind, resolved_at=None).update(resolved_at=timezone.now())
-    except DatabaseError:
+    except Error:
         logger.warning("alarms kind=%s could not be resolved", kind, exc_info=True)

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
+from common.connections import release_connections
 from importers import histories
 from importers.errors import FormatError
 from interactions.imports.listening_history import HistoryImportReport, ImportNotAllowed, import_history
@@ -110,6 +111,7 @@ def _run_import(job: HistoryImport) -> None:
         _finish(job, Status.FAILED, str(error))
     except Exception:
         logger.exception("history import %s failed", job.pk)
+        release_connections()  # it may be what failed
         _finish(job, Status.FAILED, "the import failed because of an error in the server; its log has the details")
     upload_path(job.pk).unlink(missing_ok=True)
 

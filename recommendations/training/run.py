@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 from filelock import FileLock, Timeout
 
+from common.connections import release_connections, write_reliably
 from engine.data.plays import Plays
 from engine.ensemble import EnsembleConfig
 from engine.training import ProgressCallback, train
@@ -70,6 +71,7 @@ class RunProgress:
     def stage(self, name: str) -> Iterator[None]:
         TrainingRun.objects.filter(pk=self.run.pk).update(stage=name)
         logger.info("training run=%s stage=%s", self.run.pk, name)
+        release_connections()  # a stage may compute for an hour before its first query
         started = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - started, 3)
@@ -85,7 +87,8 @@ def run_training(
     """Train a version, evaluate it, and publish it if the gate lets it pass.
 
     A failure does not raise: it becomes a result, a row, an alarm and a log line. If the process is killed at any
-    point, the version in service keeps serving and the next run starts clean.
+    point, the version in service keeps serving and the next run starts clean. No stage holds a database connection
+    while it computes, and the result is stored through a new one.
 
     Args:
         trigger: what started the run, for its row.
@@ -112,13 +115,14 @@ def run_training(
             run.status, run.detail, run.artifact = _train_and_publish(stages, force, ensemble)
         except Exception as error:
             logger.exception("training run=%s failed", run.pk)
+            release_connections()  # it may be what failed
             raise_alarm("training_failed", "", f"{type(error).__name__}: {error}")
             run.status, run.detail = Status.FAILED, traceback.format_exc(limit=-8)
         else:
             resolve_alarms("training_failed")
         run.stage, run.seconds = "", stages.seconds
         run.finished_at, run.peak_memory_bytes = timezone.now(), _peak_memory_bytes()
-        run.save()
+        write_reliably(run.save)
         logger.info("training run=%s %s", run.pk, run.status)
         return TrainingResult(str(Status(run.status).label), run.detail, run)
     finally:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from common.connections import release_connections, write_reliably
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
 from engine.data.split import split_plays
@@ -85,16 +86,18 @@ def run_tuning(
             study.recipe, study.score, study.best_of = tuned.ensemble.to_dict(), tuned.score, tuned.best_scores
             study.score_in_use = data.mean_ndcg(config)
             study.save()
+            release_connections()
             status, detail, run = _train_if_better(study, tuned, config, train_best, progress)
             study.artifact = run.artifact if run else None
         except Exception as error:
             logger.exception("tuning study=%s failed", study.pk)
+            release_connections()  # it may be what failed
             raise_alarm("tuning_failed", "", f"{type(error).__name__}: {error}")
             status, detail = Status.FAILED, traceback.format_exc(limit=-8)
         else:
             resolve_alarms("tuning_failed")
         study.status, study.detail, study.finished_at = status, detail, timezone.now()
-        study.save()
+        write_reliably(study.save)
         logger.info("tuning study=%s %s", study.pk, status)
         return TuningResult(str(Status(status).label), detail, study)
     finally:
@@ -175,7 +178,9 @@ def _search(study: TuningStudy, data: TuningData, config: TrainingConfig, progre
             seconds=trial.seconds,
             note=trial.note[:512],
         )
+        release_connections()
 
+    release_connections()  # a trial may take minutes
     tuned = tune(
         data.past,
         data.future,
