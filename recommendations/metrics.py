@@ -1,10 +1,7 @@
 """Prometheus metrics of serving and training. docs/reference/metrics.md describes each."""
 
-from time import perf_counter
-
 from prometheus_client import Counter, Gauge, Histogram
 
-Spans = dict[str, float | str]
 _REQUEST_BUCKETS = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
 _LOAD_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -32,37 +29,6 @@ _model_processes = Gauge(
     multiprocess_mode="livesum",
 )
 _served_versions: list[str] = []
-
-
-class Timer:
-    """Context manager that observes the seconds spent inside, even if an exception ends them.
-
-    Args:
-        histogram: where to observe them.
-        spans: the timings of a request, to which they are added too.
-        name: their name in `spans`.
-
-    It costs 2 µs, or 4 with metric files shared by processes, so use it for blocks of 50 µs or more.
-    """
-
-    __slots__ = ("_histogram", "_name", "_spans", "_started")
-
-    def __init__(self, histogram: Histogram, spans: Spans | None = None, name: str = "") -> None:
-        self._histogram, self._spans, self._name = histogram, spans, name
-
-    def __enter__(self) -> None:
-        self._started = perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        seconds = perf_counter() - self._started
-        self._histogram.observe(seconds)
-        if self._spans is not None:
-            self._spans[self._name] = float(self._spans.get(self._name, 0.0)) + seconds
-
-
-def engine_timer(name: str) -> Timer:
-    """Return the timer for a step that the engine reports by name."""
-    return Timer({"fold_in": fold_in_seconds}[name])
 
 
 def set_served_version(version: str | None) -> None:

@@ -33,7 +33,7 @@ class Query:
             time and never write to it, because its ids are looked up only once.
         track_id: the track to which the candidates of "similar" are similar.
         personal_weight: share of the personal scores in "early", 0 to 1; the rest is popularity's.
-        time_step: returns the context manager that times a step, given its name ("fold_in").
+        time_fold_in: returns the context manager that times a fold-in.
     """
 
     limit: int
@@ -45,7 +45,7 @@ class Query:
     unavailable: NDArray[np.int64] = field(default_factory=_no_ids)
     track_id: int | None = None
     personal_weight: float = 1.0
-    time_step: Callable[[str], AbstractContextManager[object]] = nullcontext
+    time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 CandidateSource = Callable[[ModelBundle, Query, SearchWorkspace, int], TopK]

@@ -78,7 +78,7 @@ def _component_terms(
         vector = bundle.user_factors[query.user_row]
     else:
         confidence = bundle.ensemble.components[component].confidence
-        with query.time_step("fold_in"):
+        with query.time_fold_in():
             vector = fold_in(bundle, pairs.track, confidence.compute(pairs, bundle.popularity, bundle.statistics))
     return ScoreTerms(vector.astype(np.float64)) if vector.any() else None
 

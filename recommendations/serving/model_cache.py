@@ -146,7 +146,7 @@ class ModelCache:
     def _open(self, versions: VersionStore, version: str, problem: str | None = None) -> LoadedModel:
         files = mapped_files(versions.folder(version))
         stamps = _stamps(files)
-        with metrics.Timer(metrics.model_load_seconds):
+        with metrics.model_load_seconds.time():
             loaded = LoadedModel(versions.load(version), problem, files, stamps)
         metrics.model_loads.inc()
         logger.info("model version=%s in service, problem=%s", version, problem)

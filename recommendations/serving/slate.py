@@ -100,7 +100,7 @@ def plan_slate(
         forbidden=filters.forbidden,
         unavailable=filters.unavailable,
         personal_weight=min(1.0, history.interactions / cold_below),
-        time_step=metrics.engine_timer,
+        time_fold_in=metrics.fold_in_seconds.time,
     )
     if consent:
         query = replace(
@@ -114,7 +114,7 @@ def plan_slate(
 
 def rank(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
     """Ask the engine for a ranking, and observe how long it takes."""
-    with metrics.Timer(metrics.top_k_seconds):
+    with metrics.top_k_seconds.time():
         return rank_tracks(bundle, query, policy)
 
 
