@@ -1,6 +1,5 @@
 """The principals: listeners (rows of AUTH_USER_MODEL), with their sign-ins and tokens, and service keys."""
 
-import hashlib
 import uuid
 
 from django.conf import settings
@@ -79,10 +78,6 @@ class ServiceKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
-
-    @staticmethod
-    def digest_of(key: str) -> str:
-        return hashlib.sha256(key.encode()).hexdigest()
 
 
 class ListenToken(models.Model):

@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,12 @@ def find_service_key(key: str) -> ServiceKey | None:
 
     A key that was replaced is valid until its grace period ends.
     """
-    return usable_service_keys(ServiceKey.digest_of(key), timezone.now()).first()
+    return usable_service_keys(service_key_digest(key), timezone.now()).first()
+
+
+def service_key_digest(key: str) -> str:
+    """Return the SHA-256 that a service key is stored and found by."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def usable_service_keys(digest: Any, now: Any) -> QuerySet[ServiceKey]:

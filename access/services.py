@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from access.models import Scope, ServiceKey, User
-from access.selectors import erased_external_ids, user_ids_by_external_id
+from access.selectors import erased_external_ids, service_key_digest, user_ids_by_external_id
 from common.stale_listeners import add_stale_listeners
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def _new_key() -> str:
 
 def _key_columns(key: str) -> dict[str, str]:
     """Return the columns that identify a key, which itself is not stored."""
-    return {"prefix": key[:12], "digest": ServiceKey.digest_of(key)}
+    return {"prefix": key[:12], "digest": service_key_digest(key)}
 
 
 def _expiry(days: int | None) -> datetime | None:

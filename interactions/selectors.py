@@ -18,7 +18,6 @@ from django.db.models import (
     Value,
     When,
 )
-from numpy.typing import NDArray
 
 from access.models import User
 from access.selectors import LISTENER, NOW
@@ -55,31 +54,14 @@ class History:
 
     Attributes:
         pairs: one pair for each track; `pairs.track` holds track ids.
-        stamp: the number of interactions and the UNIX second of the latest. It equals the listener's stamp in a model
-            version if that version was trained on exactly these interactions.
+        interactions: their number.
+        newest: UNIX second of the latest. It and the number equal the listener's stamp in a model version if that
+            version was trained on exactly these interactions.
     """
 
     pairs: UserItemPairs = field(default_factory=UserItemPairs.empty)
-    stamp: tuple[int, int] = (0, 0)
-
-    @property
-    def interactions(self) -> int:
-        return self.stamp[0]
-
-    @property
-    def known_tracks(self) -> NDArray[np.int64]:
-        """Ids of the tracks that are not new to the listener: int64 (k,)."""
-        return self.pairs.track[self.pairs.is_positive | self.pairs.is_negative]
-
-    @property
-    def positive_tracks(self) -> NDArray[np.int64]:
-        """Ids of the tracks that the listener seems to like: int64 (k,)."""
-        return self.pairs.track[self.pairs.is_positive]
-
-    @property
-    def disliked_tracks(self) -> NDArray[np.int64]:
-        """Ids of the tracks that the listener dislikes: int64 (k,)."""
-        return self.pairs.track[self.pairs.disliked]
+    interactions: int = 0
+    newest: int = 0
 
 
 Blocks = frozenset[tuple[str, int]]
@@ -88,13 +70,9 @@ _HISTORY_COLUMNS = ("track_id", "signal", "row_count", "play_count", "qualified_
 
 
 def blocks_subquery(listener: Any = LISTENER, now: Any = NOW) -> RowsAsJson:
-    """Return a subquery for the blocks of a listener that are in force, to be parsed by `parse_blocks`."""
+    """Return a subquery for the blocks of a listener that are in force, as (kind, id) pairs."""
     in_force = Block.objects.filter(Q(until=None) | Q(until__gt=now), user=listener)
     return RowsAsJson(in_force.values("kind", "target_id"), ("kind", "target_id"))
-
-
-def parse_blocks(column: str | None) -> Blocks:
-    return frozenset((kind, target_id) for kind, target_id in orjson.loads(column or "[]"))
 
 
 def history_subquery(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJson:
@@ -134,7 +112,7 @@ def parse_history(column: str | None) -> History:
         time=newest,
         signal=signal.astype(np.int8),
     )
-    return History(UserItemPairs.from_listener(plays), (int(row_count.sum()), int(newest.max())))
+    return History(UserItemPairs.from_listener(plays), int(row_count.sum()), int(newest.max()))
 
 
 _HISTORY_QUERY = PreparedQuery(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))

@@ -50,7 +50,7 @@ def recommend_to_listeners(
             rankings[request] = rank(model.bundle, plan.query, plan.policy)
     if rankings:
         track_ids = {pick.track_id for ranking in rankings.values() for pick in ranking.picks}
-        track_card_cache.get_cards(track_ids, context.catalogue_revision)
+        track_card_cache.get_cards(track_ids, context.revisions.catalogue)
     return [recommend(r, contexts[r.listener_id or 0], ranking=rankings.get(r)) for r in requests]
 
 

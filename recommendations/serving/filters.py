@@ -55,11 +55,12 @@ def build_filters(request: RecommendationRequest, context: RequestContext, exclu
 
     The market of the request takes the place of the listener's own; explicit tracks need the consent of both.
     """
+    history = context.history.pairs
     audience = Audience(request.market or context.settings.market, context.settings.allow_explicit and request.explicit)
-    blocked = [_blocked_track_ids(context.catalogue_revision, *block) for block in context.blocks]
-    forbidden = np.concatenate([*blocked, context.history.disliked_tracks, exclude])
-    unavailable = unavailable_tracks.get(audience, context.catalogue_revision)
-    return Filters(forbidden, unavailable, audience, context.catalogue_revision)
+    blocked = [_blocked_track_ids(context.revisions.catalogue, *block) for block in context.blocks]
+    forbidden = np.concatenate([*blocked, history.track[history.disliked], exclude])
+    unavailable = unavailable_tracks.get(audience, context.revisions.catalogue)
+    return Filters(forbidden, unavailable, audience, context.revisions.catalogue)
 
 
 @ttl_cache(maxsize=1024, ttl=BLOCK_SECONDS)

@@ -79,6 +79,6 @@ def dependencies_of(model: LoadedModel, policy: Policy, context: RequestContext)
         model_cache.popularity_digest,
         context.settings,
         tuple(sorted(context.blocks)),
-        context.catalogue_revision,
+        context.revisions.catalogue,
         settings.MUSICREC["COLD_BELOW"],
     )

@@ -23,6 +23,7 @@ from access.selectors import (
     ListenerSettings,
     listener_settings_subquery,
     parse_listener_settings,
+    service_key_digest,
     signed_in_users,
     usable_service_keys,
 )
@@ -33,7 +34,6 @@ from interactions.selectors import (
     blocks_subquery,
     history_subquery,
     load_history,
-    parse_blocks,
     parse_history,
 )
 from tracks.models import Catalogue
@@ -74,11 +74,11 @@ class Revisions:
 
     Attributes:
         listener: changes with each interaction, block and setting of the listener.
-        catalogue: changes with each write to the catalogue.
+        catalogue: changes with each write to the catalogue; None while that has never been written.
     """
 
     listener: int = UNKNOWN
-    catalogue: int = UNKNOWN
+    catalogue: int | None = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class RequestContext:
         listener_id: the listener the answer is about; None for similar tracks asked by a service key.
         settings: the listener's consent, market and wish for explicit tracks.
         blocks: artists, albums, tracks and genres that the listener blocked.
-        catalogue_revision: None while the catalogue is empty.
+        revisions: the current ones.
         history_rows: the listener's history as JSON; left out if the current revisions are the cached ones.
         cached: the revisions for which the process has an answer.
         query_seconds: how long the query took.
@@ -98,16 +98,10 @@ class RequestContext:
     listener_id: int | None
     settings: ListenerSettings
     blocks: Blocks
-    catalogue_revision: int | None
+    revisions: Revisions
     history_rows: str | None = None
     cached: Revisions = Revisions()
     query_seconds: float = 0.0
-
-    @property
-    def revisions(self) -> Revisions:
-        return Revisions(
-            self.settings.revision, UNKNOWN if self.catalogue_revision is None else self.catalogue_revision
-        )
 
     @cached_property
     def history(self) -> History:
@@ -134,7 +128,7 @@ def load_context_by_key(
     """
     started = perf_counter()
     rows = _BY_KEY.fetch(
-        digest=ServiceKey.digest_of(key),
+        digest=service_key_digest(key),
         now=timezone.now(),
         listener=UNKNOWN if listener_id is None else listener_id,
         listener_revision=cached.listener,
@@ -173,18 +167,19 @@ def load_contexts(listener_ids: Collection[int]) -> dict[int, RequestContext]:
     )
     rows = User.objects.filter(pk__in=listener_ids, is_active=True).values_list("pk", *columns)
     contexts = {pk: _parse_context(pk, columns, Revisions()) for pk, *columns in rows}
-    revision = next(iter(contexts.values())).catalogue_revision if contexts else catalogue_revision()
+    revision = next(iter(contexts.values())).revisions.catalogue if contexts else catalogue_revision()
     unknown = (None, None, revision, None)
     return {i: contexts.get(i) or _parse_context(i, unknown, Revisions()) for i in listener_ids}
 
 
 def _parse_context(listener_id: int | None, columns: Any, cached: Revisions, seconds: float = 0.0) -> RequestContext:
-    settings, blocks, catalogue, history_rows = columns
+    settings_row, block_rows, catalogue, history_rows = columns
+    settings = parse_listener_settings(settings_row)
     return RequestContext(
         listener_id,
-        parse_listener_settings(settings),
-        parse_blocks(blocks),
-        None if catalogue is None else int(catalogue),
+        settings,
+        frozenset((kind, target_id) for kind, target_id in orjson.loads(block_rows or "[]")),
+        Revisions(settings.revision, catalogue),
         history_rows,
         cached,
         seconds,

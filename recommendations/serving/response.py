@@ -30,7 +30,7 @@ def render(
     time: the same tracks by the same version for the same reason are the same slate to a client that has it.
     """
     picks, strategy, version = slate.ranking.picks, slate.ranking.strategy, model.bundle.version
-    explanations = explain_picks(model.bundle, slate, context.catalogue_revision) if request.explain else {}
+    explanations = explain_picks(model.bundle, slate, context.revisions.catalogue) if request.explain else {}
     results = b",".join(
         b'%s,"score":%r,"position":%d,"source":"%s"%s}'
         % (

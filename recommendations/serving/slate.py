@@ -74,7 +74,7 @@ def plan_slate(
     filters = build_filters(request, context, exclude)
     if request.kind == "similar":
         track_id = request.track_id or 0
-        if track_id > INT64_MAX or not track_card_cache.get_cards([track_id], context.catalogue_revision):
+        if track_id > INT64_MAX or not track_card_cache.get_cards([track_id], context.revisions.catalogue):
             raise UnknownTrack(track_id)
         track = np.array([track_id], np.int64)
         query = Query(
@@ -87,7 +87,9 @@ def plan_slate(
         )
         return SlatePlan(model, policy, query, filters, None, track)
 
-    consent, history, cold_below = context.settings.consent, context.history, settings.MUSICREC["COLD_BELOW"]
+    consent, cold_below = context.settings.consent, settings.MUSICREC["COLD_BELOW"]
+    history, pairs = context.history, context.history.pairs
+    known_tracks, positive_tracks = pairs.track[pairs.is_positive | pairs.is_negative], pairs.track[pairs.is_positive]
     reason = None
     if request.kind == "personal" and not consent:
         reason = "no_consent"
@@ -105,11 +107,11 @@ def plan_slate(
     if consent:
         query = replace(
             query,
-            user_row=model.bundle.user_row(listener_id, history.stamp),
-            history=history.pairs,
-            exclude=history.known_tracks if request.exclude_played else NO_TRACKS,
+            user_row=model.bundle.user_row(listener_id, (history.interactions, history.newest)),
+            history=pairs,
+            exclude=known_tracks if request.exclude_played else NO_TRACKS,
         )
-    return SlatePlan(model, policy, query, filters, reason, history.positive_tracks)
+    return SlatePlan(model, policy, query, filters, reason, positive_tracks)
 
 
 def rank(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:

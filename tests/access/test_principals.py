@@ -9,6 +9,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from access.models import ServiceKey, User
+from access.selectors import service_key_digest
 from access.services import create_service_key, get_or_create_user_ids, revoke_service_keys
 from tests.conftest import assert_problem
 from tests.people import CatalogueFactory
@@ -99,7 +100,7 @@ def test_only_the_digest_of_a_key_is_stored() -> None:
 def test_the_command_prints_the_key_on_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("create_service_key", "shop", "--scope", "recommend", "--scope", "events")
     key = capsys.readouterr().out.splitlines()[-1]
-    stored = ServiceKey.objects.get(digest=ServiceKey.digest_of(key))
+    stored = ServiceKey.objects.get(digest=service_key_digest(key))
     assert (stored.name, stored.scopes) == ("shop", ["events", "recommend"])
 
 

@@ -31,7 +31,7 @@ def test_a_history_takes_one_query_and_has_one_pair_per_track(
     assert [c.dtype for c in (pairs.track, pairs.qualified, pairs.liked, pairs.count, pairs.newest)] == [
         *("int64", "bool", "bool", "float32", "int64")
     ]
-    assert loaded.stamp == (5, noon + 3600)
+    assert (loaded.interactions, loaded.newest) == (5, noon + 3600)
 
 
 @pytest.mark.usefixtures("db")
@@ -56,4 +56,5 @@ def test_training_and_serving_compute_the_same_stamp(alice: User, catalogue: Cat
     """Half seconds, and plays before 1970, are rounded alike by training and serving."""
     catalogue.play(alice, *catalogue.tracks(2), at=NOON + timedelta(microseconds=500_001))
     [chunk] = iter_play_chunks()
-    assert load_history(alice.pk).stamp == (2, int(chunk.time.max()))
+    history = load_history(alice.pk)
+    assert (history.interactions, history.newest) == (2, int(chunk.time.max()))
