@@ -1,5 +1,7 @@
 """Tables that training writes: versions, training runs, tuning studies, listener factors and alarms."""
 
+import uuid
+
 import numpy as np
 from django.conf import settings
 from django.db import models
@@ -7,6 +9,18 @@ from django.db.models import Q
 from numpy.typing import NDArray
 
 from recommendations.training.quality_gate import report_ndcg
+
+
+class Installation(models.Model):
+    """The single row with the id of this database, which the versions that were trained on it carry."""
+
+    identity = models.UUIDField(default=uuid.uuid4, editable=False)
+
+    class Meta:
+        db_table = "installation"
+
+    def __str__(self) -> str:
+        return str(self.identity)
 
 
 class ModelArtifact(models.Model):

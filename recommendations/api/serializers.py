@@ -82,6 +82,7 @@ class AnswerSerializer(serializers.Serializer[Any]):
         choices=[
             "no_model",
             "model_unavailable",
+            "foreign_model",
             "cold_user",
             "no_consent",
             "cold_track",

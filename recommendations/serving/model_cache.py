@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 from django.conf import settings
@@ -26,7 +27,7 @@ from interactions.selectors import load_popular_tracks
 from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.reload_message import wait_for_reload
-from recommendations.version_store import version_store
+from recommendations.version_store import find_installation_id, version_store, was_trained_elsewhere
 from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class LoadedModel:
     """A bundle in memory.
 
     Attributes:
-        problem: why it is not the one that should be served: "no_model" or "model_unavailable".
+        problem: why it is not the one that should be served: "no_model", "model_unavailable" or "foreign_model".
         files: the memory-mapped files.
         stamps: inode, size and modification time of these files when they were mapped.
     """
@@ -50,6 +51,10 @@ class LoadedModel:
     problem: str | None = None
     files: tuple[Path, ...] = ()
     stamps: tuple[FileStamp, ...] = ()
+
+
+class ForeignVersion(Exception):
+    """The version was trained on another database, and its ids of tracks and listeners mean others there."""
 
 
 class ModelCache:
@@ -70,6 +75,7 @@ class ModelCache:
         self._catalogue: ModelBundle | None = None
         self.popularity_digest = 0  # equal in all processes that have read the same tracks and popularity
         self._catalogue_until = 0.0
+        self._installation: UUID | None = None  # the id of the database for which the version was chosen
 
     def current(self) -> LoadedModel:
         """Return the model to serve.
@@ -80,7 +86,7 @@ class ModelCache:
             self._start()
         loaded = self._loaded
         if loaded is None or settings.MUSICREC["MODEL_POLL_SECONDS"] == 0 or _stamps(loaded.files) != loaded.stamps:
-            self.check_pointer()
+            self._bring_up_to_date()
             loaded = self._loaded
         assert loaded is not None
         return loaded if loaded.bundle.version else self.popularity_model(loaded.problem)
@@ -112,8 +118,8 @@ class ModelCache:
             if loaded and stamp == self._pointer_stamp and _stamps(loaded.files) == loaded.stamps and not due:
                 return False
             self._loaded = self._load(loaded)
-            if loaded and loaded.problem == "model_unavailable" and self._loaded.problem is None:
-                resolve_alarms("model_unavailable")
+            if loaded and loaded.problem and self._loaded.problem is None:
+                resolve_alarms(loaded.problem)
             if self._pid == os.getpid():
                 metrics.set_served_version(self._loaded.bundle.version)
             self._pointer_stamp = stamp
@@ -122,7 +128,14 @@ class ModelCache:
             return True
 
     def refresh_popularity(self) -> None:
-        """Read tracks and their popularity from the database."""
+        """Read tracks and their popularity from the database.
+
+        If that turns out to be another database, because a backup was restored, say, the next check of the pointer
+        decides again whether the version may serve.
+        """
+        if (installation := find_installation_id()) != self._installation:
+            with self._lock:
+                self._installation, self._retry_at = installation, float("-inf")
         ids, popular = load_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
         self._catalogue = catalogue_bundle(np.append(ids, np.fromiter(popular, np.int64)), popular)
         self.popularity_digest = _digest(self._catalogue)
@@ -140,10 +153,18 @@ class ModelCache:
             return LoadedModel(catalogue_bundle([]), "no_model")
         try:
             return self._open(versions, pointer.version)
+        except ForeignVersion as error:
+            metrics.model_load_failures.inc()
+            raise_alarm("foreign_model", pointer.version, str(error))
+            return LoadedModel(catalogue_bundle([]), "foreign_model")
         except LOAD_ERRORS as error:
             return self._unavailable(pointer.version, error, before, [pointer.previous] if pointer.previous else [])
 
     def _open(self, versions: VersionStore, version: str, problem: str | None = None) -> LoadedModel:
+        """Load a version. Raises ForeignVersion, or one of LOAD_ERRORS."""
+        self._installation = find_installation_id()
+        if was_trained_elsewhere(versions.manifest(version), self._installation):
+            raise ForeignVersion(f"version {version} was trained on another database; train a new one, or restore both")
         files = mapped_files(versions.folder(version))
         stamps = _stamps(files)
         with metrics.model_load_seconds.time():
@@ -161,7 +182,7 @@ class ModelCache:
         for version in others:
             try:
                 return self._open(self._versions(), version, "model_unavailable")
-            except LOAD_ERRORS:
+            except (*LOAD_ERRORS, ForeignVersion):
                 logger.exception("model version=%s could not be loaded either", version)
         return LoadedModel(catalogue_bundle([]), "model_unavailable")
 
@@ -184,9 +205,10 @@ class ModelCache:
     def _watch(self) -> None:
         for _ in wait_for_reload(settings.MUSICREC["MODEL_POLL_SECONDS"]):
             try:
-                self.check_pointer()
-                if time.monotonic() > self._catalogue_until:
+                changed = self.check_pointer()
+                if expired := time.monotonic() > self._catalogue_until:
                     self.refresh_popularity()
+                if changed or expired:
                     connection.close()  # nothing else closes the connection of this thread
             except DatabaseError:
                 logger.warning("the catalogue could not be refreshed", exc_info=True)

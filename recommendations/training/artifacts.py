@@ -18,7 +18,7 @@ from recommendations.training.quality_gate import (
     rejection_reason,
     report_ndcg,
 )
-from recommendations.version_store import current_pointer, version_in_service, version_store
+from recommendations.version_store import current_pointer, is_foreign, version_in_service, version_store
 
 
 def training_fingerprint(plays: Plays, track_ids: NDArray[np.int64], config: TrainingConfig) -> str:
@@ -33,11 +33,11 @@ def find_identical_version(fingerprint: str) -> ModelArtifact | None:
     """Return a version trained from the same input, so that training again would change nothing.
 
     Only the version in service, the one before it and versions that the gate held back count: an older one that was
-    replaced since may be trained again. None if the version in service cannot be read, for a damaged version must be
-    replaced even if nothing else changed.
+    replaced since may be trained again. None if the version in service cannot be read or is one of another database,
+    for it must be replaced even if nothing else changed.
     """
     pointer = current_pointer()
-    if pointer is None:
+    if pointer is None or is_foreign(pointer.version):
         return None
     try:
         version_store().load(pointer.version)

@@ -15,7 +15,7 @@ from engine.bundle.versions import LOAD_ERRORS, VersionStore
 from recommendations.alarms import resolve_alarms
 from recommendations.models import ModelArtifact, UserFeatures
 from recommendations.reload_message import send_reload
-from recommendations.version_store import version_in_service, version_store
+from recommendations.version_store import is_foreign, version_in_service, version_store
 
 LOCK_SECONDS = 30  # replacing the pointer takes milliseconds
 FEATURES_BATCH = 2_000
@@ -23,7 +23,7 @@ MAX_ATTEMPTS = 5
 
 
 class CannotPublish(Exception):
-    """The version does not exist or cannot be loaded."""
+    """The version does not exist, cannot be loaded, or was trained on another database."""
 
 
 def publish(version: str) -> None:
@@ -33,9 +33,13 @@ def publish(version: str) -> None:
     training run completes the remaining steps.
 
     Raises:
-        CannotPublish: the version does not exist or cannot be loaded; nothing has changed.
+        CannotPublish: the version does not exist, cannot be loaded or belongs to another database; nothing has changed.
     """
     store = version_store()
+    if is_foreign(version):
+        raise CannotPublish(
+            f"version {version} cannot be put into service: it was trained on another database; train a new one"
+        )
     try:
         with publish_lock(store):
             store.publish(version)
@@ -46,6 +50,7 @@ def publish(version: str) -> None:
     ModelArtifact.objects.filter(version=version).update(published_at=timezone.now(), projected_at=None)
     send_reload(version)
     resolve_alarms("model_unavailable")
+    resolve_alarms("foreign_model")
     resolve_alarms("held_back")
     store_user_features(version)
 

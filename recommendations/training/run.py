@@ -39,7 +39,7 @@ from recommendations.training.publish import (
     store_user_features,
     user_features_are_stored,
 )
-from recommendations.version_store import version_in_service, version_store
+from recommendations.version_store import get_installation_id, version_in_service, version_store
 from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
@@ -156,6 +156,7 @@ def _train_and_publish(
             progress=progress.callback,
         )
         trained.manifest["report"]["in_service"] = compared_with
+        trained.manifest["installation"] = str(get_installation_id())
         trained.manifest["peak_memory_bytes"] = _peak_memory_bytes()
 
     with progress.stage("write"):

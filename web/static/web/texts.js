@@ -12,6 +12,7 @@ const POPULAR_BASIS = {
   no_consent: "Popular right now: you asked us not to store what you play",
   no_model: "Popular right now: personal picks are still being prepared",
   model_unavailable: "Popular right now",
+  foreign_model: "Popular right now",
   no_known_tracks: "Popular right now: the tracks you played are too new for us to build on",
   nothing_new: "Popular right now: you have already heard everything we would recommend",
 };
@@ -23,7 +24,7 @@ export function picksBasis({ strategy, fallback_reason: reason }) {
 
 export function degradedNotice({ degraded, fallback_reason: reason }) {
   if (!degraded) return "";
-  return reason === "model_unavailable"
+  return ["model_unavailable", "foreign_model"].includes(reason)
     ? "Personal picks are unavailable for the moment, so this is a simpler list."
     : "This is a simpler list than usual.";
 }
