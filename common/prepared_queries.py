@@ -7,15 +7,29 @@ cached answer takes 0.4 ms.
 """
 
 import itertools
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DataError,
+    InterfaceError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+)
 from django.db.models import Expression, Field, QuerySet, Subquery, TextField
 
+logger = logging.getLogger(__name__)
 Row = tuple[Any, ...]
 _statement_numbers = itertools.count(1)
+# Errors of a prepared statement whose tables have been altered since, by PostgreSQL's order: the types of its columns
+# have changed ("cached plan must not change result type"), they cannot be compared with its parameters any more, or a
+# value fits the new type of a column and not the type that the parameter had.
+OUTDATED_STATEMENT_ERRORS = (NotSupportedError, ProgrammingError, DataError)
 
 
 class QueryParameter(Expression):
@@ -76,6 +90,11 @@ class PreparedQuery:
                 raise
             connection.close()
             return self._execute(connection, values)
+        except OUTDATED_STATEMENT_ERRORS as error:
+            if not self._forget_statement(connection):
+                raise
+            logger.warning("a prepared query failed and is prepared again: %s", error)
+            return self._execute(connection, values)
 
     def _execute(self, connection: Any, values: dict[str, Any]) -> list[Row]:
         with connection.cursor() as cursor:
@@ -101,6 +120,15 @@ class PreparedQuery:
                     ],
                 )
             return list(cursor.fetchall())
+
+    def _forget_statement(self, connection: Any) -> bool:
+        """Deallocate the statement; return False if there is none, or if a transaction must be rolled back first."""
+        statement = self._prepared.pop(connection.connection, None)
+        if statement is None or connection.in_atomic_block:
+            return False
+        with connection.cursor() as cursor:
+            cursor.execute(f"DEALLOCATE {statement.split()[1]}")
+        return True
 
     def _prepare(self, cursor: Any) -> str:
         """Prepare the query on the cursor's connection and return the statement that executes it."""

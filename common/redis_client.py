@@ -20,18 +20,24 @@ from redis.retry import Retry
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 TIMEOUT_SECONDS = 0.2  # to connect, and again for each response
+HEALTH_CHECK_SECONDS = 10
 PAUSE_SECONDS = 5.0  # Redis is not called again for this long after a failure
 WARNING_INTERVAL_SECONDS = 60.0
 
 
-def connection_options(timeout_seconds: float) -> dict[str, Any]:
-    """Return options for a Redis client that gives up after `timeout_seconds`, to connect and again to read."""
-    # Without `retry`, redis-py would try three more times, a second apart.
-    return {
-        "retry": Retry(NoBackoff(), 0),
-        "socket_connect_timeout": timeout_seconds,
-        "socket_timeout": timeout_seconds,
-    }
+def create_client(url: str, timeout_seconds: float) -> Redis:
+    """Return a new client that gives up after `timeout_seconds`: to connect, to write and to read.
+
+    Every client is created here, so that none waits without limit for a server that accepts connections and is silent.
+    A connection that was idle for longer than HEALTH_CHECK_SECONDS is tested by a PING before it is used.
+    """
+    return Redis.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),  # by default, redis-py would try three more times, a second apart
+        socket_connect_timeout=timeout_seconds,
+        socket_timeout=timeout_seconds,
+        health_check_interval=HEALTH_CHECK_SECONDS,
+    )
 
 
 def redis_client() -> Redis:
@@ -41,7 +47,7 @@ def redis_client() -> Redis:
 
 @lru_cache(maxsize=8)
 def _client_for(url: str) -> Redis:
-    return Redis.from_url(url, **connection_options(TIMEOUT_SECONDS))
+    return create_client(url, TIMEOUT_SECONDS)
 
 
 class CircuitBreaker:

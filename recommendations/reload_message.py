@@ -7,12 +7,14 @@ import logging
 import time
 from collections.abc import Iterator
 
-import redis
 from django.conf import settings
+from redis import RedisError
+
+from common.redis_client import create_client
 
 logger = logging.getLogger(__name__)
 CHANNEL = "musicrec:model"
-CONNECT_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0  # to connect, and again for each response
 
 
 def send_reload(version: str) -> None:
@@ -20,10 +22,10 @@ def send_reload(version: str) -> None:
     if not settings.REDIS_URL:
         return
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=CONNECT_SECONDS) as connection:
+        with create_client(settings.REDIS_URL, TIMEOUT_SECONDS) as connection:
             receivers = connection.publish(CHANNEL, version)
         logger.info("reload version=%s received by %s processes", version, receivers)
-    except redis.RedisError as error:
+    except RedisError as error:
         logger.warning("reload version=%s not sent (%s); processes notice the new pointer themselves", version, error)
 
 
@@ -35,14 +37,12 @@ def wait_for_reload(seconds: float) -> Iterator[None]:
             yield
             continue
         try:
-            with redis.Redis.from_url(
-                settings.REDIS_URL, socket_connect_timeout=CONNECT_SECONDS, health_check_interval=10
-            ) as connection:
+            with create_client(settings.REDIS_URL, TIMEOUT_SECONDS) as connection:
                 subscription = connection.pubsub(ignore_subscribe_messages=True)
                 subscription.subscribe(CHANNEL)
                 while True:
                     yield
                     subscription.get_message(timeout=seconds)
-        except (redis.RedisError, OSError):
+        except (RedisError, OSError):
             time.sleep(seconds)
             yield

@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from redis import Redis, RedisError
 
 from access.models import Erasure
-from common.redis_client import connection_options
+from common.redis_client import create_client
 from engine.bundle.files import MODEL_FILE
 from engine.bundle.versions import LOAD_ERRORS
 from interactions.models import HistoryImport
@@ -96,7 +96,7 @@ def _broker_client(url: str) -> "Redis | None":
     url = url.replace("redis+socket://", "unix://", 1)  # Celery's name for it
     if not url.startswith(("redis://", "rediss://", "unix://")):
         return None
-    return Redis.from_url(url, **connection_options(BROKER_TIMEOUT_SECONDS))
+    return create_client(url, BROKER_TIMEOUT_SECONDS)
 
 
 def _count_rows() -> Iterator[Metric]:

@@ -17,7 +17,7 @@ from access import throttles
 from access.models import User
 from access.services import create_service_key
 from access.throttles import count_requests
-from common.redis_client import CircuitBreaker, connection_options
+from common.redis_client import CircuitBreaker, create_client
 from tests.conftest import assert_problem
 from tests.postgres import free_port
 
@@ -134,8 +134,13 @@ def test_counting_starts_again_when_the_window_ends() -> None:
     assert count_requests(limit, "a") == 0
 
 
+def unreachable_storage() -> RedisStorage:
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    return RedisStorage(url, connection_pool=create_client(url, 0.2).connection_pool)
+
+
 def test_requests_are_neither_counted_nor_delayed_while_redis_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    unreachable = RedisStorage(f"redis://127.0.0.1:{free_port()}/0", **connection_options(0.2))
+    unreachable = unreachable_storage()
     monkeypatch.setattr(throttles, "limiter", lambda: FixedWindowRateLimiter(unreachable))
     monkeypatch.setattr(throttles, "call_redis", CircuitBreaker().call)
     started = time.monotonic()
@@ -179,7 +184,7 @@ def test_a_costly_request_is_not_refused_while_redis_is_unavailable(
     set_rates: Callable[..., None], monkeypatch: pytest.MonkeyPatch, service: APIClient
 ) -> None:
     set_rates(key="3/min")
-    unreachable = RedisStorage(f"redis://127.0.0.1:{free_port()}/0", **connection_options(0.2))
+    unreachable = unreachable_storage()
     monkeypatch.setattr(throttles, "limiter", lambda: FixedWindowRateLimiter(unreachable))
     monkeypatch.setattr(throttles, "call_redis", CircuitBreaker().call)
     assert service.post("/recommend/batch", {"users": [1, 2, 3, 4, 5, 6]}, format="json").status_code == 200

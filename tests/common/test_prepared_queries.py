@@ -1,11 +1,13 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+import psycopg2
 import pytest
-from django.db import connection
-from django.db.models import BigIntegerField, DateTimeField
+from django.db import DataError, NotSupportedError, connection, transaction
+from django.db.models import BigIntegerField, CharField, DateTimeField
 from django.test.utils import CaptureQueriesContext
 
 from access.models import User
@@ -74,3 +76,66 @@ def test_it_is_prepared_again_on_a_new_connection(names_query: PreparedQuery) ->
     if connection.vendor != "postgresql":  # SQLite's file is still there, so that Django does not notice
         connection.close()
     assert names_query.fetch(listener=alice.pk) == [("alice", "")]
+
+
+@pytest.fixture
+def alter_market(transactional_db: None) -> Iterator[Callable[[str], None]]:
+    """Change the type of a column as a migration does, by another connection; restored at the end."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no prepared statements of ours")
+    parameters = connection.get_connection_params()
+    with closing(psycopg2.connect(**parameters | {"cursor_factory": None})) as migration, migration.cursor() as cursor:
+        migration.autocommit = True
+        yield lambda new_type: cursor.execute(f"ALTER TABLE access_user ALTER market TYPE {new_type}")
+        connection.close()
+        cursor.execute("ALTER TABLE access_user ALTER market TYPE varchar(2) USING ''")
+
+
+def test_it_is_prepared_again_after_a_migration_changed_the_type_of_a_result(
+    alter_market: Callable[[str], None], names_query: PreparedQuery, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice: Any = User.objects.create_user("alice", market="SE")
+    assert names_query.fetch(listener=alice.pk) == [("alice", "SE")]
+    alter_market("text")
+    assert names_query.fetch(listener=alice.pk) == [("alice", "SE")]
+    assert "cached plan must not change result type" in caplog.text
+    caplog.clear()
+    assert names_query.fetch(listener=alice.pk) == [("alice", "SE")]
+    assert caplog.text == ""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'musicrec%'")
+        assert cursor.fetchone() == (1,)
+
+
+def test_it_is_prepared_again_after_a_migration_changed_the_type_of_a_parameter(
+    alter_market: Callable[[str], None],
+) -> None:
+    User.objects.create_user("alice", market="7")
+    market = QueryParameter("market", CharField())
+    names = PreparedQuery(lambda: User.objects.filter(market=market).values_list("username"))
+    assert names.fetch(market="7") == [("alice",)]
+    alter_market("integer USING market::integer")
+    assert names.fetch(market="7") == [("alice",)]
+
+
+def test_in_a_transaction_it_fails_once_and_is_prepared_again_in_the_next(
+    alter_market: Callable[[str], None], names_query: PreparedQuery
+) -> None:
+    alice: Any = User.objects.create_user("alice", market="SE")
+    names_query.fetch(listener=alice.pk)
+    alter_market("text")
+    with pytest.raises(NotSupportedError, match="must not change result type"), transaction.atomic():
+        names_query.fetch(listener=alice.pk)
+    with transaction.atomic():
+        assert names_query.fetch(listener=alice.pk) == [("alice", "SE")]
+
+
+def test_an_error_that_preparing_again_does_not_help_is_raised(
+    names_query: PreparedQuery, transactional_db: None
+) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no prepared statements of ours")
+    for _ in range(2):
+        with pytest.raises(DataError, match="out of range"):
+            names_query.fetch(listener=2**70)
+    assert names_query.fetch(listener=1) == []

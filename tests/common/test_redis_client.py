@@ -1,18 +1,26 @@
 import os
+import re
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
+from limits import RateLimitItemPerDay
+from limits.storage import RedisStorage
+from limits.strategies import FixedWindowRateLimiter
 from redis import Redis
 
 from common import redis_client
 from common.redis_client import FailSoftRedisCache, call_redis, circuit_breaker
+from common.stale_listeners import add_stale_listeners, pop_stale_listeners
+from musicrec.processes import ROOT
 from tests.postgres import free_port
+from tests.valkey import SilenceableValkey
 
+SILENT_SECONDS = 1.0  # a generous limit for calls that may take TIMEOUT_SECONDS twice: to connect and to read
 needs_redis = pytest.mark.skipif(os.environ.get("MUSICREC_TEST_STACK") != "production", reason="needs Valkey")
 
 
@@ -92,3 +100,54 @@ def test_other_errors_are_not_hidden() -> None:
 
     with pytest.raises(ZeroDivisionError):
         call_redis(fail, None, default=None)
+
+
+@pytest.fixture
+def silent_valkey() -> Iterator[SilenceableValkey]:
+    server = SilenceableValkey()
+    server.start()
+    server.silence()
+    yield server
+    server.stop()
+
+
+@needs_redis
+def test_a_silent_server_is_given_up_after_the_timeout_and_used_again_when_it_answers(
+    silent_valkey: SilenceableValkey, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REDIS_URL = url = silent_valkey.url
+    settings.MUSICREC = settings.MUSICREC | {"AHEAD_LISTENERS": 10}
+    cache = FailSoftRedisCache(url, {})
+    monkeypatch.setattr(redis_client, "PAUSE_SECONDS", 0.0)  # so that each of these calls waits for the server
+    storage = RedisStorage(url, connection_pool=redis_client.redis_client().connection_pool)
+    calls: dict[str, Callable[[], Any]] = {
+        "cache": lambda: cache.set("a", b"value", 60),
+        "limits": lambda: call_redis(
+            lambda: FixedWindowRateLimiter(storage).hit(RateLimitItemPerDay(1), "a"), default=0
+        ),
+        "add": lambda: add_stale_listeners([7]),
+        "pop": lambda: pop_stale_listeners(10),
+    }
+    for name, call in calls.items():
+        started = time.monotonic()
+        call()
+        assert time.monotonic() - started < SILENT_SECONDS, name
+    silent_valkey.resume()
+    cache.set("a", b"value", 60)
+    assert cache.get("a") == b"value"
+    add_stale_listeners([7])
+    assert pop_stale_listeners(10) == [7]
+
+
+@pytest.mark.one_stack
+def test_every_client_has_timeouts() -> None:
+    """A client of redis-py is created only where the timeouts are set."""
+    creates = re.compile(r"\bRedis\(|\bfrom_url\(|ConnectionPool\(")
+    packages = (folder for folder in ROOT.iterdir() if (folder / "__init__.py").exists() and folder.name != "tests")
+    files = [
+        str(file.relative_to(ROOT))
+        for package in packages
+        for file in package.rglob("*.py")
+        if creates.search(file.read_text())
+    ]
+    assert files == ["common/redis_client.py"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from recommendations.reload_message import send_reload, wait_for_reload
+from tests.valkey import SilenceableValkey
 
 
 def seconds_to_wake(poll_seconds: float, act: Any) -> float:
@@ -34,3 +35,23 @@ def test_without_redis_it_wakes_by_itself_and_sending_does_not_fail(settings: An
     assert list(islice(wait_for_reload(0.05), 3)) == [None] * 3
     assert 0.1 < time.monotonic() - began < 3
     send_reload("v1")
+
+
+def test_a_silent_server_delays_neither_publication_nor_polling(settings: Any) -> None:
+    """A stopped server accepts connections and never answers; one that resumes wakes the watcher again."""
+    if not settings.REDIS_URL:
+        pytest.skip("the embedded default has no Redis, and polls")
+    server = SilenceableValkey()
+    server.start()
+    settings.REDIS_URL = server.url
+    try:
+        subscribed_before = wait_for_reload(0.1)
+        next(subscribed_before)
+        server.silence()
+        began = time.monotonic()
+        send_reload("v1")
+        for watcher in (subscribed_before, wait_for_reload(0.1)):
+            assert list(islice(watcher, 2)) == [None] * 2
+        assert time.monotonic() - began < 8
+    finally:
+        server.stop()
