@@ -18,12 +18,17 @@ def application() -> Any:
     The parent process may have loaded its version weeks ago, so that the worker starts to follow the pointer here.
     """
     # Imported here and in main(), because main() must disable the garbage collector before the application is imported.
-    from musicrec.wsgi import application  # first, because the other import needs the app registry
+    from common.database_connections import close_connections_of_ended_threads
+    from musicrec.wsgi import application as django_application  # before the next import, which needs the app registry
     from recommendations.serving.model_cache import model_cache
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        close_connections_of_ended_threads()  # Granian ends threads that have been idle for half a minute
+        return django_application(environ, start_response)
 
     gc.enable()
     model_cache.start()
-    return application
+    return answer
 
 
 def main() -> None:

@@ -14,6 +14,10 @@ from rest_framework.renderers import BaseRenderer
 
 from common.http.gzip_body import decompress_gzip
 
+MAX_CONTAINERS = 50_000  # objects and arrays; a submission of 1,000 listens has about 10,000
+MAX_NAMES = 100  # in an object
+MAX_DEPTH = 16
+
 
 class OrjsonRenderer(BaseRenderer):
     """Render as UTF-8, with datetimes as RFC 3339 in UTC."""
@@ -37,6 +41,36 @@ class PayloadTooLarge(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
 
 
+def check_container_count(body: bytes) -> None:
+    """Check, before a body is decoded, that it does not consist of very many small objects and arrays.
+
+    Two megabytes of `[],[],…` would take longer to decode than any other request takes altogether. Brackets inside of
+    strings are counted as well.
+
+    Raises:
+        PayloadTooLarge: it may have more than MAX_CONTAINERS.
+    """
+    if body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
+        raise PayloadTooLarge(f"the body may have {MAX_CONTAINERS} objects and arrays; send less at once")
+
+
+def check_structure(value: Any, depth: int = 1) -> None:
+    """Check that a decoded body is nested at most MAX_DEPTH deep, with at most MAX_NAMES names in each object.
+
+    Raises:
+        ParseError: it exceeds a limit, which the message names.
+    """
+    if depth > MAX_DEPTH:
+        raise ParseError(f"the body is nested too deeply; it may have {MAX_DEPTH} levels of objects and arrays")
+    if isinstance(value, dict):
+        if len(value) > MAX_NAMES:
+            raise ParseError(f"an object in the body has {len(value)} names; it may have {MAX_NAMES}")
+        value = value.values()
+    for child in value:
+        if isinstance(child, dict | list):
+            check_structure(child, depth + 1)
+
+
 def decode_list_body(body: bytes) -> Any:
     """Decode a JSON body whose items are validated one by one, even if orjson refuses a value inside of an item.
 
@@ -46,7 +80,9 @@ def decode_list_body(body: bytes) -> Any:
 
     Raises:
         ValueError: the body is not JSON, or is nested too deeply.
+        PayloadTooLarge: it has more than MAX_CONTAINERS objects and arrays.
     """
+    check_container_count(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -61,11 +97,25 @@ def escape_unstorable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
+def decode_body(body: bytes) -> Any:
+    """Decode a JSON body with few names; orjson also refuses NaN.
+
+    Raises:
+        ValueError: the body is not JSON.
+        PayloadTooLarge, ParseError: it exceeds a limit of its size or structure.
+    """
+    check_container_count(body)
+    value = orjson.loads(body)
+    if isinstance(value, dict | list):
+        check_structure(value)
+    return value
+
+
 class OrjsonParser(BaseParser):
-    """Parse JSON that may be gzipped; orjson also refuses NaN and unlimited nesting."""
+    """Parse JSON that may be gzipped."""
 
     media_type = "application/json"
-    decode: Callable[[bytes], Any] = staticmethod(orjson.loads)
+    decode: Callable[[bytes], Any] = staticmethod(decode_body)
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         body: bytes = stream.read()

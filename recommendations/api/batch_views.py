@@ -27,6 +27,8 @@ class BatchView(ContextView):
     """Answers for many listeners, or many shelves of one listener's screen."""
 
     required_scope = Scope.RECOMMEND
+    _body: dict[str, Any] | None = None
+    _error: APIException | None = None
 
     @extend_schema(operation_id="recommend_batch", request=BatchSerializer, responses=BatchAnswerSerializer)
     def post(self, request: Request) -> HttpResponse:
@@ -69,11 +71,17 @@ class BatchView(ContextView):
         return _json_list("shelves", answers)
 
     def _validated_body(self, request: Request) -> dict[str, Any]:
-        """Raises ValidationError, or what parsing the body raises."""
-        if not hasattr(self, "_body"):
-            serializer = BatchSerializer(data=request.data)
-            serializer.is_valid(raise_exception=True)
-            self._body: dict[str, Any] = dict(serializer.validated_data)
+        """Raises ValidationError, or what parsing the body raises, each time it is called."""
+        if self._error:
+            raise self._error
+        if self._body is None:
+            try:
+                serializer = BatchSerializer(data=request.data)
+                serializer.is_valid(raise_exception=True)
+            except APIException as error:
+                self._error = error  # because `request.data` is empty after its first error
+                raise
+            self._body = dict(serializer.validated_data)
         return self._body
 
 
