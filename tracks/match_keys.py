@@ -1,8 +1,12 @@
 """Match keys: artist and title, normalised, by which a track is found if the client does not know its id."""
 
 import hashlib
+import html
 import re
+import string
 import unicodedata
+from functools import lru_cache
+from html.entities import html5
 
 MAX_KEY_LENGTH = 255  # characters: the column's width
 SEPARATOR = "\x1f"
@@ -17,6 +21,10 @@ _VERSION = (
 )
 _BRACKETED = re.compile(rf"[(\[{{]\s*(?:{_VERSION})\s*[)\]}}]")
 _AFTER_A_DASH = re.compile(rf"\s[-–—]\s+(?:{_VERSION})\s*$")
+_ENTITY = re.compile(r"&(#[0-9]{1,7};|#[xX][0-9a-fA-F]{1,6};|[a-zA-Z][a-zA-Z0-9]{1,31};)")
+# Characters that are invisible without being format characters: the rest of Unicode's Default_Ignorable_Code_Point.
+_IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+_ASCII_PUNCTUATION = str.maketrans(dict.fromkeys(set(string.punctuation) - set("$+<=>`"), " "))
 _GUESTS = re.compile(r"(?<=\S)\s(?:feat|ft|featuring)\s.*$")
 
 
@@ -32,16 +40,37 @@ def make_match_key(artist: str, title: str) -> str:
     return key if len(key) <= MAX_KEY_LENGTH else hashlib.sha256(key.encode()).hexdigest()
 
 
+@lru_cache(maxsize=5_000)  # a listener plays the same artists and tracks again and again
 def normalize_name(name: str) -> str:
     """Return a name without the parts that people omit or write differently.
 
-    Removed are capitals, diacritics, punctuation, guests ("feat.") and editions ("(Remastered 2011)"). A name that
-    consists of nothing else is only folded.
+    Removed are capitals, diacritics, punctuation, invisible marks, guests ("feat.") and editions ("(Remastered 2011)").
+    Characters that were escaped for HTML ("&amp;") are what they stand for. A name that consists of nothing else is
+    only folded.
     """
-    folded = " ".join(_fold("".join(map(_replace_invisible, name))).split())
-    without_edition = _AFTER_A_DASH.sub("", _BRACKETED.sub(" ", folded))
-    words = "".join(map(_replace_punctuation, _APOSTROPHES.sub("", without_edition).replace("&", " and "))).split()
+    name = _unescape(name)
+    if not name.isprintable():
+        name = "".join(map(_replace_invisible, name))
+    folded = " ".join(_fold(name).split())
+    without_edition = _APOSTROPHES.sub("", _AFTER_A_DASH.sub("", _BRACKETED.sub(" ", folded))).replace("&", " and ")
+    if without_edition.isascii():
+        words = without_edition.translate(_ASCII_PUNCTUATION).split()
+    else:
+        words = "".join(map(_replace_punctuation, without_edition)).split()
     return _GUESTS.sub("", " ".join(words)) or folded
+
+
+def _unescape(name: str) -> str:
+    """Replace the entities of HTML, also if they were escaped twice. "AT&T" and "R&B; live" have none."""
+    while "&" in name and (unescaped := _ENTITY.sub(_unescape_entity, name)) != name:
+        name = unescaped
+    return name
+
+
+def _unescape_entity(entity: re.Match[str]) -> str:
+    """Return the character of an entity, or the text itself if there is no entity of this name."""
+    is_known = entity[1].startswith("#") or entity[1] in html5
+    return html.unescape(entity[0]) if is_known else entity[0]
 
 
 def _fold(name: str) -> str:
@@ -49,6 +78,9 @@ def _fold(name: str) -> str:
 
     The marks of other scripts stay, because there they distinguish letters.
     """
+    if name.isascii():
+        return name.lower()
+    name = _IGNORABLE.sub("", name)
     while True:  # casefolding can produce characters that decompose further
         without_marks = _DIACRITICS.sub("", unicodedata.normalize("NFKD", name))
         folded = unicodedata.normalize("NFKC", without_marks.casefold().translate(_NOT_DECOMPOSED))

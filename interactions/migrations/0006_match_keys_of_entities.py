@@ -1,0 +1,27 @@
+"""Update the match keys of waiting listens whose names contain HTML entities or marks that are invisible."""
+
+from django.db import migrations
+from django.db.models import Q
+
+from tracks.match_keys import make_match_key
+
+AT_ONCE = 1000  # rows of a statement
+AFFECTED = ("&", "\ufe0e", "\ufe0f", "\u3164", "\uffa0")
+
+
+def update_match_keys(apps, schema_editor):
+    contains = Q()
+    for text in AFFECTED:
+        contains |= Q(title__contains=text) | Q(artist__contains=text)
+    listens = apps.get_model("interactions", "UnmatchedListen").objects
+    last = 0
+    while batch := list(listens.filter(contains, pk__gt=last).order_by("pk")[:AT_ONCE]):
+        for listen in batch:
+            listen.match_key = make_match_key(listen.artist, listen.title)
+        listens.bulk_update(batch, ["match_key"], batch_size=AT_ONCE // 2)
+        last = batch[-1].pk
+
+
+class Migration(migrations.Migration):
+    dependencies = [("interactions", "0005_help_texts")]
+    operations = [migrations.RunPython(update_match_keys, migrations.RunPython.noop, elidable=True)]
