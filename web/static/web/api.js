@@ -5,11 +5,22 @@ const REFRESH = "musicrec.refresh";
 const VISIT = "musicrec.visit";
 const TIMEOUT_MS = 15_000;
 
-/** An RFC 9457 problem, or a text of this page if no problem document arrived. */
+/**
+ * A request that failed. What the server wrote is for developers, so the page shows texts of its own (`describeError`).
+ *
+ * kind: "http" for an error status, "unreadable" for a response that is not JSON, "rejected" for an event that was not
+ * stored, "timeout", "offline" or "unreachable". retryAfter: seconds that the server asks to wait, if it does.
+ */
 export class ApiError extends Error {
-  constructor({ title, detail, status = 0, errors = [], request_id: requestId = "" }) {
-    super(detail || title);
-    Object.assign(this, { title, detail, status, errors, requestId });
+  constructor(kind, { status = 0, requestId = "", retryAfter = 0 } = {}) {
+    super(`${kind} ${status}`);
+    Object.assign(this, { kind, status, requestId, retryAfter });
+  }
+
+  /** Whether the same request may succeed later: not if the server refuses it as it is. */
+  get canRetry() {
+    if (this.kind === "http") return this.status >= 500 || [408, 425, 429].includes(this.status);
+    return this.kind !== "rejected";
   }
 }
 
@@ -60,12 +71,11 @@ export async function recordPlay(track, context) {
   try {
     receipt = await authorized("/events", { body: [event], keepalive: true });
   } catch (error) {
-    if (error.status >= 400 && error.status < 500) unconfirmedPlays.delete(event.track_id);
+    if (!error.canRetry) unconfirmedPlays.delete(event.track_id);
     throw error;
   }
   unconfirmedPlays.delete(event.track_id);
-  const [rejected] = receipt.rejected;
-  if (rejected) throw new ApiError({ title: "Not counted", detail: rejected.detail });
+  if (receipt.rejected.length > 0) throw new ApiError("rejected");
 }
 
 const playEndEvent = (track, context) => ({
@@ -114,8 +124,8 @@ async function refreshTokens() {
     storeTokens(await request("/token/refresh", { body: { refresh } }));
     return true;
   } catch (error) {
-    if (error.status === 401) return false;
-    throw error;
+    if (error.canRetry) throw error;
+    return false; // the server does not accept this refresh token, and will not later
   }
 }
 
@@ -142,14 +152,12 @@ async function request(path, { body, bearer, signal, keepalive = false }) {
 }
 
 function parseResponse(response, text) {
-  const body = parseJson(text);
-  if (response.ok && body !== null) return body;
-  throw new ApiError({
-    title: "Something went wrong",
-    detail: `The server sent a response that this page cannot read (${response.status}).`,
-    request_id: response.headers.get("X-Request-ID") ?? "",
-    ...(response.ok ? {} : body),
+  const body = response.ok ? parseJson(text) : null;
+  if (body !== null) return body;
+  throw new ApiError(response.ok ? "unreadable" : "http", {
     status: response.status,
+    requestId: response.headers.get("X-Request-ID") ?? "",
+    retryAfter: Number(response.headers.get("Retry-After")) || 0,
   });
 }
 
@@ -162,13 +170,8 @@ function parseJson(text) {
 }
 
 function connectionError(error) {
-  if (error.name === "TimeoutError") {
-    return new ApiError({ title: "This is taking too long", detail: "The server did not respond in time. Try again in a moment." });
-  }
-  const detail = navigator.onLine
-    ? "musicrec cannot be reached right now. Check your connection and try again."
-    : "You seem to be offline. Check your connection and try again.";
-  return new ApiError({ title: "No connection", detail });
+  if (error.name === "TimeoutError") return new ApiError("timeout");
+  return new ApiError(navigator.onLine ? "unreachable" : "offline");
 }
 
 function uuid() {

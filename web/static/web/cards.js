@@ -3,7 +3,7 @@
 import { SessionEnded, recordPlay } from "./api.js";
 import { cover } from "./cover.js";
 import { announce, el, icon } from "./dom.js";
-import { duration, sourceLabel } from "./texts.js";
+import { describeError, duration, sourceLabel } from "./texts.js";
 
 /** heading: the heading level of the cards; context: what the recorded plays name as their context. */
 export function cardList(slate, { labelledBy, heading, context, afterPlay }) {
@@ -36,7 +36,7 @@ export function playedButton(track, context, afterPlay) {
       announce(`Saved: you played “${track.title}”.`);
       afterPlay();
     } catch (error) {
-      if (!(error instanceof SessionEnded)) announce(`Not saved. ${error.message}`, "bad");
+      if (!(error instanceof SessionEnded)) announce(`Not saved. ${describeError(error)[1]}`, "bad");
     } finally {
       button.ariaDisabled = "false";
     }

@@ -1,9 +1,16 @@
-// A region of the page that one request fills: a placeholder, then the content, or an error with a retry button.
+// A region of the page that one request fills: a placeholder, then the content, or an error. Content stays if a refresh fails.
 
 import { SessionEnded } from "./api.js";
 import { el, hiddenText } from "./dom.js";
+import { describeError } from "./texts.js";
 
 const pendingRequests = new WeakMap();
+const filledRegions = new WeakSet();
+
+export function putContent(region, content) {
+  region.replaceChildren(content);
+  filledRegions.add(region);
+}
 
 /** Resolves to whether this request filled the region: a newer one, or leaving the page, cancels it. */
 export async function fill(region, pageSignal, { load, render, placeholder, onError = () => {} }) {
@@ -13,24 +20,35 @@ export async function fill(region, pageSignal, { load, render, placeholder, onEr
   const signal = AbortSignal.any([pageSignal, controller.signal]);
 
   region.setAttribute("aria-busy", "true");
-  // A list being refreshed stays readable; only an empty region shows placeholders.
-  if (!region.querySelector(".card:not(.ghost)")) region.replaceChildren(placeholder());
-  let content;
-  let filled = false;
+  // Content that is being refreshed stays readable.
+  if (!filledRegions.has(region)) region.replaceChildren(placeholder());
   try {
     const data = await load(signal);
     if (signal.aborted) return false;
-    content = render(data);
-    filled = true;
+    replaceKeepingFocus(region, render(data));
+    filledRegions.add(region);
+    return true;
   } catch (error) {
     if (signal.aborted || error instanceof SessionEnded) return false;
     const retry = () => fill(region, pageSignal, { load, render, placeholder, onError });
-    content = errorPanel(error, retry);
-    onError(error);
+    if (filledRegions.has(region)) showRefreshError(region, error, retry);
+    else {
+      replaceKeepingFocus(region, errorPanel(describeError(error), error, retry));
+      onError(error);
+    }
+    return false;
+  } finally {
+    if (!signal.aborted) region.setAttribute("aria-busy", "false");
   }
-  replaceKeepingFocus(region, content);
-  region.setAttribute("aria-busy", "false");
-  return filled;
+}
+
+function showRefreshError(region, error, retry) {
+  const panel = errorPanel(["This could not be refreshed", describeError(error)[1]], error, retry);
+  const earlier = region.querySelector(":scope > .panel-error");
+  const hadFocus = earlier?.contains(document.activeElement);
+  if (earlier) earlier.replaceWith(panel);
+  else region.prepend(panel);
+  if (hadFocus) panel.querySelector("button")?.focus({ preventScroll: true });
 }
 
 /** Keep the keyboard focus on the same card, instead of at the top of the page. */
@@ -47,18 +65,12 @@ export function emptyPanel(title, sentence) {
   return el("div", { class: "panel" }, el("p", { class: "panel-title" }, title), el("p", {}, sentence));
 }
 
-function errorPanel(error, retry) {
+function errorPanel([title, sentence], error, retry) {
   return el("div", { class: "panel panel-error", role: "alert" },
-    el("p", { class: "panel-title" }, error.title || "Something went wrong"),
-    error.detail && el("p", {}, error.detail),
-    ...problemPoints(error),
-    el("button", { class: "button strong", type: "button", click: retry }, "Try again"),
+    el("p", { class: "panel-title" }, title),
+    el("p", {}, sentence),
+    error.canRetry ? el("button", { class: "button strong", type: "button", click: retry }, "Try again") : null,
     error.requestId && el("p", { class: "small-print" }, "Request id: ", el("code", {}, error.requestId)));
-}
-
-export function problemPoints({ errors = [] }) {
-  return errors.map(({ pointer, detail }) =>
-    el("p", { class: "small-print" }, pointer ? `${pointer.replace(/^[#/]+/, "")}: ${detail}` : detail));
 }
 
 export function placeholderCards(count, context, sentence) {

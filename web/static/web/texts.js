@@ -1,4 +1,4 @@
-// Texts about a slate: what it is based on, and why it is simpler than usual.
+// Texts about a slate: what it is based on, and why it is simpler than usual; and texts about errors.
 
 const PICKS_BASIS = {
   personal: "From what you have been playing",
@@ -47,4 +47,39 @@ export function duration(ms) {
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
   const two = (n) => String(n).padStart(2, "0");
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+const CONNECTION_ERRORS = {
+  timeout: ["This is taking too long", "There was no answer in time. Try again in a moment."],
+  offline: ["No connection", "You seem to be offline. Check your connection and try again."],
+  unreachable: ["No connection", "musicrec cannot be reached right now. Check your connection and try again."],
+  unreadable: ["Something went wrong", "The answer cannot be read. Try again in a moment."],
+  rejected: ["Not counted", "This play cannot be counted."],
+};
+
+const HTTP_ERRORS = {
+  401: ["Please sign in", "Sign out and in again to go on."],
+  403: ["Not available", "This is not available to your account."],
+  404: ["Not found", "This is not in the catalogue, or no longer."],
+  503: ["Out of order for a moment", "musicrec is not available right now. Try again in a moment."],
+};
+
+/** Return a title and a sentence for a listener, who cannot do anything with the server's own words. */
+export function describeError({ kind, status, retryAfter }) {
+  if (kind !== "http") return CONNECTION_ERRORS[kind] ?? ["Something went wrong", "Reload the page and try again."];
+  if (status === 429) return ["Too much at once", `You are a little too fast. Try again ${waitingTime(retryAfter)}.`];
+  if (HTTP_ERRORS[status]) return HTTP_ERRORS[status];
+  if (status >= 500) return ["Something went wrong", "That was our fault. Try again in a moment."];
+  return ["Something went wrong", "This cannot be done. Reload the page; if that does not help, tell us the id below."];
+}
+
+function waitingTime(seconds) {
+  if (!seconds) return "in a moment";
+  return seconds < 90 ? `in ${seconds} ${seconds === 1 ? "second" : "seconds"}` : `in ${Math.ceil(seconds / 60)} minutes`;
+}
+
+export function describeSignInError(error) {
+  if (error.kind === "http" && error.status === 401) return "The username or the password is wrong.";
+  if (error.kind === "http" && error.status === 400) return "Enter your username and your password.";
+  return describeError(error)[1];
 }

@@ -4,8 +4,8 @@ import * as api from "./api.js";
 import { cardList, playedButton } from "./cards.js";
 import { cover, sleeve, tint } from "./cover.js";
 import { announce, el, icon, webAddress } from "./dom.js";
-import { emptyPanel, fill, placeholderCards, placeholderTrack, problemPoints } from "./region.js";
-import { degradedNotice, duration, picksBasis, similarBasis } from "./texts.js";
+import { emptyPanel, fill, placeholderCards, placeholderTrack, putContent } from "./region.js";
+import { degradedNotice, describeSignInError, duration, picksBasis, similarBasis } from "./texts.js";
 
 export function signInView({ notice, onSignedIn }) {
   const alert = el("div", { class: "form-alert", role: "alert", id: "sign-in-alert" }, notice);
@@ -23,7 +23,7 @@ export function signInView({ notice, onSignedIn }) {
       onSignedIn();
     } catch (error) {
       setBusy(false);
-      alert.replaceChildren(error.detail || error.title, ...problemPoints(error));
+      alert.replaceChildren(describeSignInError(error));
       password.input.select();
     }
   }
@@ -47,9 +47,11 @@ function field(name, label, attributes) {
   return { input, row: el("div", { class: "field" }, el("label", { for: name }, label), input) };
 }
 
-// The last shown slate and its scroll position, for the way back from a track. A play makes it outdated.
+// The last shown slate and its scroll position, for the way back from a track. A play makes it outdated: it is shown
+// until a newer one has arrived.
 let saved = null;
 export const forgetPicks = () => { saved = null; };
+const markPicksOutdated = () => { if (saved) saved.outdated = true; };
 export const savedScroll = () => saved?.scroll ?? 0;
 
 export function picksView(signal) {
@@ -59,21 +61,20 @@ export function picksView(signal) {
   const refresh = el("button", { class: "button quiet", type: "button", click: refreshPicks }, icon("refresh"), "Refresh");
 
   function render(slate) {
-    saved = { slate, scroll: 0 };
+    saved = { slate, scroll: 0, outdated: false };
     basis.textContent = picksBasis(slate);
     notice.textContent = degradedNotice(slate);
     notice.hidden = !slate.degraded;
     if (slate.results.length === 0) {
       return emptyPanel("Nothing here yet", "There are no tracks to recommend. Come back when the catalogue has some music in it.");
     }
-    return cardList(slate, { labelledBy: "page-title", heading: "h2", context: "picks", afterPlay: () => { forgetPicks(); load(); } });
+    return cardList(slate, { labelledBy: "page-title", heading: "h2", context: "picks", afterPlay: () => { markPicksOutdated(); load(); } });
   }
 
   const load = () => fill(region, signal, {
     load: api.fetchPicks,
     render,
     placeholder: () => placeholderCards(6, "picks", "Loading your picks…"),
-    onError: () => { forgetPicks(); basis.textContent = ""; notice.hidden = true; },
   });
 
   async function refreshPicks() {
@@ -81,9 +82,10 @@ export function picksView(signal) {
   }
 
   if (saved) {
-    const { slate, scroll } = saved;
-    region.append(render(slate));
-    saved.scroll = scroll;
+    const { slate, scroll, outdated } = saved;
+    putContent(region, render(slate));
+    saved = { slate, scroll, outdated };
+    if (outdated) load();
   } else load();
   signal.addEventListener("abort", () => { if (saved) saved.scroll = window.scrollY; });
 
@@ -109,7 +111,7 @@ export function trackView(signal, trackId) {
     render: (slate) => {
       basis.textContent = similarBasis(slate);
       if (slate.results.length === 0) return emptyPanel("Nothing similar yet", "We have not found a track like this one so far.");
-      return cardList(slate, { labelledBy: "similar-title", heading: "h3", context: "similar", afterPlay: forgetPicks });
+      return cardList(slate, { labelledBy: "similar-title", heading: "h3", context: "similar", afterPlay: markPicksOutdated });
     },
     placeholder: () => placeholderCards(4, "similar", "Loading similar tracks…"),
   });
@@ -134,7 +136,7 @@ function trackDetails(track) {
       track.tags.length ? el("ul", { class: "chips", role: "list", "aria-label": "Tags" },
         ...track.tags.map((tag) => el("li", { class: `chip chip-${tag.kind}`, dir: "auto" }, tag.name))) : null,
       preview ? player(preview, track.title) : null,
-      playedButton(track, "track", forgetPicks)));
+      playedButton(track, "track", markPicksOutdated)));
 }
 
 function facts(pairs) {
