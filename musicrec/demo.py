@@ -17,18 +17,21 @@ from pathlib import Path
 import django
 from django.conf import settings
 from django.core.management import call_command
+from filelock import FileLock, Timeout
 
 from musicrec.processes import (
     ROOT,
     ProcessExited,
     check_running,
-    port_is_free,
+    find_port_problem,
     run_processes,
     wait_until_ready,
     web_command,
     worker_command,
 )
 
+VAR_DIR = Path(os.environ.get("MUSICREC_VAR_DIR", ROOT / "var"))  # as in the settings, which are not loaded yet
+ROOT_WARNING = "ignore:You're running the worker with superuser privileges"
 LISTENER, OPERATOR = "listener", "operator"
 SCOPES = ("recommend", "events", "tracks", "metrics", "listeners")
 
@@ -38,22 +41,61 @@ def main() -> None:
     options.add_argument("--port", type=_parse_port, default=8000)
     options.add_argument("--data", default="", help="a folder or the name of a data set; synthetic data if empty")
     arguments = options.parse_args()
-    if not port_is_free(arguments.port):
-        sys.exit(f"demo: port {arguments.port} cannot be used; choose another: make demo PORT={arguments.port + 1}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        with _run_valkey() as redis_url:
-            _serve(redis_url, arguments.port, arguments.data)
+        with _lock_data_folder(arguments.port):
+            _check_port(arguments.port)
+            with _run_valkey() as redis_url:
+                _serve(redis_url, arguments.port, arguments.data)
     except KeyboardInterrupt:
         print()
     except ProcessExited as error:
         sys.exit(f"demo: {error}")
 
 
+@contextmanager
+def _lock_data_folder(port: int) -> Iterator[None]:
+    """Keep a second demo from writing to the same database, and from removing metrics of processes that run.
+
+    The kernel releases the lock when its holder ends, however that happens.
+    """
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
+    address, lock = VAR_DIR / "demo-address", FileLock(VAR_DIR / "demo.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        place = address.read_text() if address.exists() else "another port"
+        raise ProcessExited(
+            f"another demo is running, or starting, on {place} with the data in {os.path.relpath(VAR_DIR)}/. Use it, "
+            "or stop it with Ctrl-C. To run a second one, give it a data folder and a port of its own: "
+            f"make demo MUSICREC_VAR_DIR=var-2 PORT={_find_free_port(port)}"
+        ) from error
+    try:
+        address.write_text(f"http://127.0.0.1:{port}/")
+        yield
+    finally:
+        address.unlink(missing_ok=True)
+        lock.release()
+
+
+def _check_port(port: int) -> None:
+    if problem := find_port_problem(port):
+        raise ProcessExited(
+            f"port {port} cannot be used: {problem}. Choose another: make demo PORT={_find_free_port(port)}"
+        )
+
+
+def _find_free_port(port: int) -> int:
+    """Return the next port that can be used."""
+    candidates: list[int] = [*range(max(port, 1024) + 1, 65536), *range(1024, port)]
+    return next((candidate for candidate in candidates if not find_port_problem(candidate)), port)
+
+
 def _serve(redis_url: str, port: int, data: str) -> None:
     os.environ |= _environment(redis_url)
     django.setup()
     _prepare_data(data)
+    _check_port(port)  # again, because the data may have taken minutes
     _print_step(f"starting web on 127.0.0.1:{port}, worker and beat")
     commands = {"web": web_command(port), "worker": worker_command(_var_path("beat"))}
     with run_processes(commands, dict(os.environ)) as processes:
@@ -65,17 +107,21 @@ def _serve(redis_url: str, port: int, data: str) -> None:
 
 
 def _environment(redis_url: str) -> dict[str, str]:
-    metrics = Path(os.environ.get("MUSICREC_VAR_DIR", ROOT / "var")) / "metrics"
+    metrics = VAR_DIR / "metrics"
     metrics.mkdir(parents=True, exist_ok=True)
     for file in metrics.glob("*.db"):  # of the processes of earlier runs
         file.unlink()
     return {
         "DJANGO_SETTINGS_MODULE": "musicrec.settings",
+        "MUSICREC_VAR_DIR": str(VAR_DIR.resolve()),  # the processes run in another folder
         "REDIS_URL": redis_url,
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
         "OPENBLAS_NUM_THREADS": "1",  # requests run in parallel; each of their matrix products should not
         "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"),
         "PYTHONPATH": str(ROOT),
+        # The account of a container is often root. Celery's warning about that would hide the addresses, and matters
+        # only where strangers can send tasks: the broker of the demo listens on this machine alone.
+        "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), ROOT_WARNING])),
     }
 
 

@@ -78,11 +78,12 @@ def wait_until_ready(port: int, processes: Processes) -> None:
     raise ProcessExited(f"nothing answered on port {port} within {READY_SECONDS} seconds")
 
 
-def port_is_free(port: int) -> bool:
+def find_port_problem(port: int) -> str:
+    """Return why a server cannot listen on a port of this machine, or "" if it can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+        except OSError as error:
+            return os.strerror(error.errno or 0).lower()
+    return ""
