@@ -11,7 +11,6 @@ Values that differ from run to run (ids, versions, times, secrets) are replaced 
 """
 
 import argparse
-import json
 import os
 import re
 import signal
@@ -104,9 +103,6 @@ def generate_pages() -> dict[Path, str]:
                         output = shell.run(command.replace(f":{PORT}", f":{port}"))
                     if old_output is None:
                         return match[0]
-                    if match["language"] == "json" and output.count("\n") <= 1:
-                        output = json.dumps(json.loads(output), indent=2, ensure_ascii=False) + "\n"
-                        output = re.sub(r"\[\s+(\d+),\s+(\d+)\s+\]", r"[\1, \2]", output)
                     output = _replace_varying_values(output.replace(f":{port}", f":{PORT}"), versions)
                     return match[0].removesuffix(old_output) + output
 
