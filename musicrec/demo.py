@@ -41,7 +41,9 @@ def main() -> None:
     options.add_argument("--port", type=_parse_port, default=8000)
     options.add_argument("--data", default="", help="a folder or the name of a data set; synthetic data if empty")
     arguments = options.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the latter when the terminal is closed, unless under nohup
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: sys.exit(0))
     try:
         with _lock_data_folder(arguments.port):
             _check_port(arguments.port)

@@ -3,6 +3,7 @@ from typing import Any
 from rest_framework import serializers
 
 from access.models import Erasure, User
+from common.http.strict_serializer import StrictSerializer
 
 
 class AccountSerializer(serializers.Serializer[User]):
@@ -13,8 +14,10 @@ class AccountSerializer(serializers.Serializer[User]):
     allow_explicit = serializers.BooleanField(help_text="Off: explicit tracks are left out.")
 
 
-class AccountChangeSerializer(serializers.Serializer[Any]):
+class AccountChangeSerializer(StrictSerializer):
     """The settings to change. Fields that are not sent stay as they are."""
+
+    unknown_field_message = "cannot be changed; {fields} can be"
 
     consent = serializers.BooleanField(required=False)
     market = serializers.RegexField(
@@ -30,9 +33,6 @@ class AccountChangeSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):
             raise serializers.ValidationError({"": "the body must be a JSON object"})
-        if unknown := [name for name in data if name not in self.fields]:
-            message = f"cannot be changed; {', '.join(self.fields)} can be"
-            raise serializers.ValidationError(dict.fromkeys(unknown, message))
         return super().to_internal_value(data)
 
 

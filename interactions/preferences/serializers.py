@@ -3,10 +3,11 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from common.http.strict_serializer import StrictSerializer
 from interactions.models import Block
 
 
-class BlockSerializer(serializers.Serializer[Any]):
+class BlockSerializer(StrictSerializer):
     """The body of a block; it may be absent."""
 
     until = serializers.DateTimeField(

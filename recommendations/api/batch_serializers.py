@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from common.http.strict_serializer import StrictSerializer
 from engine.data.id_map import INT64_MAX
 from recommendations.api.serializers import MAX_LIMIT, AnswerSerializer, PersonalParameters
 
@@ -12,7 +13,9 @@ MAX_SHELVES = 20
 KINDS = {"personal": "personal", "similar": "similar", "popular": "legacy"}
 
 
-class ShelfSerializer(serializers.Serializer[Any]):
+class ShelfSerializer(StrictSerializer):
+    """A row of a listener's screen."""
+
     name = serializers.RegexField(r"^[\w.:-]{1,64}$", help_text="Letters, digits, _ . : -. The answer repeats it.")
     kind = serializers.ChoiceField(choices=list(KINDS))
     limit = serializers.IntegerField(default=20, min_value=1, max_value=MAX_LIMIT)
@@ -28,7 +31,7 @@ class ShelfSerializer(serializers.Serializer[Any]):
         return attributes
 
 
-class BatchSerializer(PersonalParameters):
+class BatchSerializer(StrictSerializer, PersonalParameters):
     """Either `users`, or the `shelves` of one listener."""
 
     users = serializers.ListField(

@@ -183,6 +183,20 @@ def test_a_list_stays_when_its_refresh_fails(page: Page, status: int, can_retry:
     assert picks_of(page) == picks
 
 
+def test_a_list_stays_without_a_network(page: Page) -> None:
+    sign_in(page, "ann")
+    expect(page.get_by_role("list", name="AI Picks for You")).to_be_visible()
+    picks = picks_of(page)
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_role("alert")).to_contain_text("You seem to be offline.")
+    assert picks_of(page) == picks
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert picks_of(page) == picks
+
+
 def test_a_failed_refresh_can_be_retried(page: Page) -> None:
     sign_in(page, "ann")
     picks = page.get_by_role("list", name="AI Picks for You")

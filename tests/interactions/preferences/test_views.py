@@ -86,6 +86,7 @@ def test_blocks_are_listed_while_they_are_in_force(api: APIClient, alice: User, 
     [
         ({"until": "2001-01-01T00:00:00Z"}, "is in the past"),
         ({"until": "tomorrow"}, "until"),
+        ({"untill": "2099-01-01T00:00:00Z"}, "#/untill: unknown field; this body accepts until"),
         ([], "dictionary"),
         (7, "dictionary"),
     ],

@@ -128,6 +128,8 @@ class TestShelves:
         ({"users": ["x"]}, "#/users/0"),
         ({"users": [0]}, "#/users/0"),
         ({"users": [1], "limit": 101}, "#/limit"),
+        ({"users": [1], "offset": 20}, "#/offset"),
+        ({"user_id": 1, "shelves": [{"name": "a", "kind": "popular", "page": 2}]}, "#/shelves/0/page"),
         ({"users": [1], "shelves": [{"name": "a", "kind": "personal"}]}, "#/users"),
         ({"user_id": 1, "shelves": [{"name": "a", "kind": "radio"}]}, "#/shelves/0/kind"),
         ({"user_id": 1, "shelves": [{"name": "a", "kind": "similar"}]}, "#/shelves/0/track_id"),

@@ -1,0 +1,17 @@
+from typing import Any
+
+from rest_framework import serializers
+
+from common.http.query_parameters import MAX_NAME_LENGTH, MAX_REPORTED
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A serializer of a body that refuses unknown fields: an option that is misspelled must not be ignored."""
+
+    unknown_field_message = "unknown field; this body accepts {fields}"
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := [name for name in data if name not in self.fields]):
+            message = self.unknown_field_message.format(fields=", ".join(self.fields))
+            raise serializers.ValidationError({name[:MAX_NAME_LENGTH]: message for name in unknown[:MAX_REPORTED]})
+        return super().to_internal_value(data)
