@@ -24,6 +24,7 @@ from limits import (
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 from prometheus_client import Counter
+from redis import ResponseError
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
@@ -51,6 +52,17 @@ refused_requests = Counter("musicrec_requests_refused", "Requests that exceeded 
 class RateLimitExceeded(Throttled):
     extra_detail_singular = "try again in {wait} second"
     extra_detail_plural = "try again in {wait} seconds"
+
+
+class CounterStorage(RedisStorage):
+    """Counters in Redis; one that holds something else than a number begins again at zero."""
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        try:
+            return super().incr(key, expiry, amount)
+        except ResponseError:
+            self.clear(key)
+            return super().incr(key, expiry, amount)
 
 
 class PrincipalThrottle(BaseThrottle):
@@ -171,7 +183,9 @@ def window_stats(limit: RateLimitItem, principal: str) -> WindowStats:
 def limiter() -> FixedWindowRateLimiter:
     """Return this process's rate limiter; created on first use, so that settings are read only then."""
     if settings.REDIS_URL:
-        return FixedWindowRateLimiter(RedisStorage(settings.REDIS_URL, connection_pool=redis_client().connection_pool))
+        return FixedWindowRateLimiter(
+            CounterStorage(settings.REDIS_URL, connection_pool=redis_client().connection_pool)
+        )
     return FixedWindowRateLimiter(MemoryStorage())
 
 

@@ -6,14 +6,15 @@ through `call_redis(function, ..., default=...)`, with the client from `redis_cl
 
 import logging
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
-from django.core.cache.backends.redis import RedisCache, RedisCacheClient
-from redis import Redis, RedisError
+from django.core.cache.backends.redis import RedisCache, RedisCacheClient, RedisSerializer
+from redis import Redis, RedisError, ResponseError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -23,6 +24,8 @@ TIMEOUT_SECONDS = 0.2  # to connect, and again for each response
 HEALTH_CHECK_SECONDS = 10
 PAUSE_SECONDS = 5.0  # Redis is not called again for this long after a failure
 WARNING_INTERVAL_SECONDS = 60.0
+CHECKSUM_BYTES = 4
+UNDECODABLE = object()
 
 
 def create_client(url: str, timeout_seconds: float) -> Redis:
@@ -61,39 +64,83 @@ class CircuitBreaker:
         self._paused_until = self._next_warning_at = float("-inf")  # of the monotonic clock
 
     def call(self, function: Callable[..., T], *args: Any, default: T) -> T:
-        """Return `function(*args)`, or the default if Redis does not answer."""
+        """Return `function(*args)`, or the default if Redis does not answer or refuses the command."""
         if time.monotonic() < self._paused_until:
             return default
         try:
             return function(*args)
+        except ResponseError as error:  # it answers at once; a key may hold a value of another type
+            self._warn("Redis refuses a command: %s", error)
         except (RedisError, OSError) as error:
-            now = time.monotonic()
-            self._paused_until = now + PAUSE_SECONDS
-            if now >= self._next_warning_at:
-                self._next_warning_at = now + WARNING_INTERVAL_SECONDS
-                logger.warning("Redis does not answer; requests are not counted and nothing is cached in it: %s", error)
-            return default
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
+            self._warn("Redis does not answer; requests are not counted and nothing is cached in it: %s", error)
+        return default
+
+    def _warn(self, message: str, error: Exception) -> None:
+        if (now := time.monotonic()) >= self._next_warning_at:
+            self._next_warning_at = now + WARNING_INTERVAL_SECONDS
+            logger.warning(message, error)
 
 
 circuit_breaker = CircuitBreaker()
 call_redis = circuit_breaker.call
 
 
+class ChecksummedSerializer(RedisSerializer):
+    """Django's serializer with a checksum in front of each pickle.
+
+    Whatever else is stored under a key – damaged, cut off, written by another program or in another format – is decoded
+    as UNDECODABLE: neither an error nor a wrong value.
+    """
+
+    def dumps(self, obj: Any) -> Any:
+        value = super().dumps(obj)
+        return value if isinstance(value, int) else _checksum(value) + value
+
+    def loads(self, data: Any) -> Any:
+        if data[:CHECKSUM_BYTES] == _checksum(data[CHECKSUM_BYTES:]):
+            try:
+                return super().loads(data[CHECKSUM_BYTES:])
+            except Exception:  # a class that this release does not have raises AttributeError, for example
+                logger.warning("a value in Redis cannot be decoded", exc_info=True)
+                return UNDECODABLE
+        try:
+            return int(data)
+        except ValueError:
+            return UNDECODABLE
+
+
+def _checksum(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(CHECKSUM_BYTES)
+
+
 class _SharedConnectionsClient(RedisCacheClient):
-    """A cache client that reuses one Redis client per process.
+    """A cache client for which undecodable values are missing, and that reuses one Redis client per process.
 
     Django's creates a new one for every command, which takes longer than the command.
     """
+
+    def get(self, key: Any, default: Any) -> Any:
+        value = super().get(key, default)
+        return default if value is UNDECODABLE else value
+
+    def get_many(self, keys: Any) -> dict[Any, Any]:
+        return {key: value for key, value in super().get_many(keys).items() if value is not UNDECODABLE}
 
     def get_client(self, key: Any = None, *, write: bool = False) -> Redis:
         return _client_for(self._servers[0])  # type: ignore[attr-defined]
 
 
 class FailSoftRedisCache(RedisCache):
-    """Django's Redis cache, except that keys are missing and nothing is stored while Redis is unavailable."""
+    """Django's Redis cache, except that keys are missing and nothing is stored while Redis is unavailable.
+
+    Values that cannot be decoded are missing as well.
+    """
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
-        super().__init__(server, params)
+        super().__init__(
+            server, params | {"OPTIONS": {"serializer": ChecksummedSerializer} | params.get("OPTIONS", {})}
+        )
         self._class = _SharedConnectionsClient
 
     def add(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:

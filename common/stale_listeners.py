@@ -10,7 +10,8 @@ from django.conf import settings
 
 from common.redis_client import call_redis, redis_client
 
-REDIS_KEY = "listeners:changed"
+REDIS_KEY = "listeners:changed:1"  # the number is the version of the format: ids in decimal digits
+MAX_DIGITS = 19  # beyond this it is not the id of a row
 MAX_LISTENERS = 100_000  # beyond this, arbitrary ids are dropped
 
 
@@ -33,4 +34,5 @@ def pop_stale_listeners(count: int) -> list[int]:
     if not settings.REDIS_URL:
         return []
     pop: Any = redis_client().spop  # typed as if it returned a single member
-    return sorted(map(int, call_redis(pop, REDIS_KEY, count, default=[])))
+    members: list[bytes] = call_redis(pop, REDIS_KEY, count, default=[])
+    return sorted(int(member) for member in members if member.isdigit() and len(member) < MAX_DIGITS)

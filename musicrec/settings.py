@@ -112,8 +112,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 REDIS_URL = env.url("REDIS_URL", "", schemes=["redis", "rediss", "unix"])
+CACHE_FORMAT = 2  # part of every key; increase it with any change of what is stored under a key, or how
 CACHES = {
-    "default": {"BACKEND": "common.redis_client.FailSoftRedisCache", "LOCATION": REDIS_URL}
+    "default": {"BACKEND": "common.redis_client.FailSoftRedisCache", "LOCATION": REDIS_URL, "VERSION": CACHE_FORMAT}
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 50_000}}
 }

@@ -93,7 +93,7 @@ def build_track_map(artifact: ModelArtifact) -> dict[str, Any] | None:
     """
     selected, key = select_map_tracks(artifact), f"track_layout:{artifact.version}"
     layout = cache.get(key)
-    if layout is None:
+    if not isinstance(layout, dict) or not layout.keys() >= {"method", "positions"}:
         if not cache.add(f"{key}:busy", True, LAYOUT_LOCK_SECONDS):
             return None
         try:

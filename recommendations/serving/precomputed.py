@@ -36,10 +36,10 @@ def load_ranking(request: RecommendationRequest, dependencies: Hashable) -> Rank
     usual = precomputed_request(request.listener_id)
     if request != usual._replace(limit=request.limit, explain=request.explain, placement=request.placement):
         return None
-    if (entry := cache.get(cache_key("ahead", request.listener_id, dependencies))) is None:
-        return None
-    repeats, picks = entry
-    return Ranking([Pick(*pick) for pick in picks[: request.limit]], repeats)
+    match cache.get(cache_key("ahead", request.listener_id, dependencies)):
+        case bool(repeats), list(picks) if all(len(pick) == len(Pick._fields) for pick in picks):
+            return Ranking([Pick(*pick) for pick in picks[: request.limit]], repeats)
+    return None
 
 
 def store_rankings(rankings: Mapping[tuple[int, tuple[Any, ...]], Ranking]) -> None:

@@ -74,12 +74,12 @@ class ResponseCache:
         """Return the answer that another process delivered, and keep it locally; None without Redis."""
         if not (settings.REDIS_URL and settings.MUSICREC["RESULTS_SECONDS"]):
             return None
-        entry = shared_cache.get(cache_key("result", request, dependencies))
-        if entry is None:
-            return None
-        response = CachedResponse(dependencies, revisions, *entry)
-        self.add(request, response)
-        return response
+        match shared_cache.get(cache_key("result", request, dependencies)):
+            case str(etag), str(strategy), bytes(body), float(expires_at):
+                response = CachedResponse(dependencies, revisions, etag, strategy, body, expires_at)
+                self.add(request, response)
+                return response
+        return None
 
     def add(self, request: Hashable, response: CachedResponse) -> None:
         """Keep an answer in the memory of this process."""
