@@ -5,6 +5,8 @@ Only names are required. Other values are left out if they cannot be read.
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +16,17 @@ from importers.errors import BadValue
 MAX_MS = 86_400_000  # a day
 _MAX_MILLISECONDS = 10**14  # of a time; the year 5138
 _FIRST_MILLISECONDS = 10**11  # read as seconds this is the year 5138, as milliseconds 1973
+_HTML_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def require_text(field: str, value: Any) -> str:
-    """Return a text of 1 to 512 characters, without white space around it. Raises BadValue for anything else."""
-    if not isinstance(value, str) or not (text := value.strip()) or len(text) > MAX_NAME_LENGTH:
+    """Return a text of 1 to 512 characters, without white space around it, and with HTML entities as characters.
+
+    Raises:
+        BadValue: the value is anything else.
+    """
+    if not isinstance(value, str) or not (text := unescape_html(value).strip()) or len(text) > MAX_NAME_LENGTH:
         text_of_value = "" if value is None else str(value)[:80]
         raise BadValue(field, text_of_value, f"a text of 1 to {MAX_NAME_LENGTH} characters")
     # JSON can spell out half of a surrogate pair, which UTF-8 cannot.
@@ -32,7 +39,15 @@ def text_or_empty(value: Any, limit: int) -> str:
     """Return the part of a text that can be stored; "" for anything else."""
     if not isinstance(value, str):
         return ""
-    return value.replace("\0", "").encode("utf-8", "ignore").decode().strip()[:limit]
+    return unescape_html(value).replace("\0", "").encode("utf-8", "ignore").decode().strip()[:limit]
+
+
+def unescape_html(text: str) -> str:
+    """Replace HTML entities, which exporters leave in names: `Guns N&#039; Roses`.
+
+    An entity without its semicolon is not replaced: `Drum&Bass` and `Q&not-A` are names.
+    """
+    return _HTML_ENTITY.sub(lambda match: html.unescape(match[0]), text) if "&" in text else text
 
 
 def integer_or_none(value: Any, high: int = MAX_INTEGER) -> int | None:

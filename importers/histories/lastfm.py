@@ -1,97 +1,33 @@
-"""lastfm: scrobbles as tools save them; CSV with or without a header, or the JSON of `user.getRecentTracks`."""
+"""lastfm: scrobbles as tools save them; CSV of any tool, or the JSON of `user.getRecentTracks`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from itertools import chain
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from importers.cell_parsers import EARLIEST_TIME, MAX_INTEGER, MAX_NAME_LENGTH, parse_time
-from importers.columns import ABSENT, ColumnNames, ColumnPositions, find_columns
-from importers.delimited_text import decode_lines, detect_separator, split_header, split_lines, split_rows
-from importers.errors import BadValue, FormatError
-from importers.histories.archive import HistoryFile, read_blocks
+from importers.cell_parsers import EARLIEST_TIME, MAX_NAME_LENGTH
+from importers.errors import BadValue
+from importers.histories import csv_scrobbles
+from importers.histories.archive import HistoryFile, read_beginning, read_blocks
 from importers.histories.json_stream import read_items
 from importers.histories.json_values import integer_or_none, require_text, text_or_empty, uuid_or_empty
-from importers.histories.registry import HistoryImporter
+from importers.histories.registry import HistoryImporter, HistoryRecord
 from importers.records import ListenRecord, RefusedRow
-
-_COLUMNS: ColumnNames = {
-    "artist": ("artist", "artist_name", "artist name"),
-    "title": ("track", "title", "name", "song", "track_name", "track name"),
-    "album": ("album", "album_name", "album name"),
-    "time": ("uts", "timestamp", "utc_time", "date", "time", "played_at", "datetime", "date_uts"),
-    "mbid": ("track_mbid", "mbid", "track mbid"),
-}
-_COLUMNS_WITHOUT_HEADER = ["artist", "album", "title", "time"]
-_TIME_FORMATS = ("%d %b %Y %H:%M", "%d %b %Y, %H:%M", "%d %b %Y %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
 
 
 def recognizes_text(text: str) -> bool:
-    if text.startswith(("[", "{")):
-        return '"recenttracks"' in text or '"#text"' in text
-    line = text.partition("\n")[0]
-    return "\0" not in line and any(line.count(separator) >= 2 for separator in ",;\t")
+    is_json = text.startswith(("[", "{")) and ('"recenttracks"' in text or '"#text"' in text)
+    return is_json or csv_scrobbles.recognizes_text(text)
 
 
-def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
+def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[HistoryRecord]:
     """Stream the listens of a file; see HistoryImporter."""
-    beginning = next(read_blocks(file), b"").removeprefix(b"\xef\xbb\xbf").lstrip()
-    is_json = beginning.startswith((b"[", b"{"))
-    return _read_json(file, latest, on_bytes) if is_json else _read_csv(file, latest, on_bytes)
+    beginning = read_beginning(file, 1 << 10).removeprefix(b"\xef\xbb\xbf").lstrip()
+    is_json = csv_scrobbles.is_json(beginning.decode("utf-8", "ignore"))
+    return _read_json(file, latest, on_bytes) if is_json else csv_scrobbles.read_csv(file, latest, on_bytes)
 
 
 IMPORTER = HistoryImporter("lastfm", read, recognizes_text)
-
-
-def _read_csv(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
-    lines = decode_lines(split_lines(read_blocks(file, on_bytes)), "utf-8")
-    first = next(lines, None)
-    if first is None or first[1] is None:
-        raise FormatError(f"{file}: the first line cannot be read; save the CSV as UTF-8")
-    separator = detect_separator(first[1])
-    header = split_header(first[1], separator)
-    columns = find_columns(header, _COLUMNS)
-    if ABSENT in (columns["artist"], columns["title"], columns["time"]):  # the first line is a row
-        if len(header) != len(_COLUMNS_WITHOUT_HEADER):
-            raise FormatError(f"{file}: a file without a header must have the columns artist, album, title and time")
-        columns = find_columns(_COLUMNS_WITHOUT_HEADER, _COLUMNS)
-        lines = chain([first], lines)
-    for line, cells, reason in split_rows(lines, separator, len(header)):
-        if cells is None:
-            yield RefusedRow(str(file), line, reason)
-            continue
-        try:
-            yield _parse_cells(cells, columns, latest)._replace(file=str(file), line=line)
-        except BadValue as error:
-            yield RefusedRow(str(file), line, str(error), error.kind)
-
-
-def _parse_cells(cells: Sequence[str], columns: ColumnPositions, latest: int) -> ListenRecord:
-    artist, title, album, time, mbid = (
-        "" if columns[field] == ABSENT else cells[columns[field]]
-        for field in ("artist", "title", "album", "time", "mbid")
-    )
-    return ListenRecord(
-        artist=require_text("artist", artist),
-        title=require_text("title", title),
-        time=_check_time(_parse_csv_time(time.strip()), latest),
-        album=text_or_empty(album, MAX_NAME_LENGTH),
-        mbid=uuid_or_empty(mbid.strip()),
-    )
-
-
-def _parse_csv_time(value: str) -> int:
-    """Return UNIX seconds, from UNIX seconds, UNIX milliseconds or a date in UTC. Raises BadValue."""
-    if value.isdecimal() and len(value) < 14:
-        return int(value) // (1000 if len(value) > 11 else 1)
-    for time_format in _TIME_FORMATS:
-        try:
-            return int(datetime.strptime(value, time_format).replace(tzinfo=UTC).timestamp())
-        except ValueError:
-            continue
-    return parse_time("time", value, MAX_INTEGER)
 
 
 def _check_time(time: int, latest: int) -> int:

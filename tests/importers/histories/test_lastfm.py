@@ -72,11 +72,12 @@ def test_json_pages_are_read_in_every_wrapping(tmp_path: Path, content: Any) -> 
 
 
 def test_bad_rows_are_refused_and_the_others_are_read(tmp_path: Path) -> None:
-    rows = ["A,B,C,01 Jan 2020 12:34", ",B,C,01 Jan 2020 12:34", "A,B,C,1 Foo 2020", "A,B", "A,B,C,01 Jan 1970 00:00",
+    rows = ["artist,album,title,date",
+            "A,B,C,01 Jan 2020 12:34", ",B,C,01 Jan 2020 12:34", "A,B,C,1 Foo 2020", "A,B", "A,B,C,01 Jan 1970 00:00",
             "A,B,C,", "A,B,C,01 Jan 2020 12:34"]  # fmt: skip
     listens, refused_rows = read(write(tmp_path, "a.csv", "\n".join(rows)))
-    assert [listen.line for listen in listens] == [1, 7]
-    assert [row.line for row in refused_rows] == [2, 3, 4, 5, 6]
+    assert [listen.line for listen in listens] == [2, 8]
+    assert [row.line for row in refused_rows] == [3, 4, 5, 6, 7]
     listens, refused_rows = read(
         write(tmp_path, "a.json", page(1, track(date=None), track(artist={}), track(date={"uts": "x"}), track()))
     )
@@ -90,9 +91,7 @@ def test_only_the_lines_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
     assert (len(listens), refused_row.line, "UTF-8" in refused_row.reason) == (1, 2, True)
 
 
-def test_a_file_without_the_required_columns_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="must have the columns artist, album, title and time"):
-        read(write(tmp_path, "a.csv", "a,b,c,d,e\n1,2,3,4,5\n"))
-    for content in (b"", b"\n", b"\x00\x01\x02", b"hello"):
-        with pytest.raises(FormatError):
-            read(write(tmp_path, "a.csv", content))
+@pytest.mark.parametrize("content", [b"", b"\n", b"\x00\x01\x02", b"hello"])
+def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(FormatError):
+        read(write(tmp_path, "a.csv", content))

@@ -100,3 +100,28 @@ def test_the_files_after_a_truncated_one_are_imported(alice: User, format: str) 
     name = "spotify_first_of_two_truncated.zip: Spotify Extended Streaming History/Streaming_History_Audio_2023_1.json"
     assert report.describe_problems() == (f"{name}: item 1 is not valid JSON, or is cut off; download the export again")
     assert stored_plays() == [("Song One", "2021-11-14 09:56:40")]
+
+
+@pytest.mark.parametrize(
+    ("name", "time", "problems"),
+    [
+        ("lastfm_header_title_first.csv", "2012-05-02 23:06:40", ""),
+        ("lastfmstats.csv", "2010-04-08 12:00:00", ""),
+        (
+            "scrubbler.csv",
+            "2010-04-09 12:00:00",
+            "scrubbler.csv: dates are read as day/month/year, since none of them shows the order of its parts",
+        ),
+    ],
+)
+def test_tables_of_common_tools_are_imported(alice: User, name: str, time: str, problems: str) -> None:
+    report = import_case(alice, name)
+    assert (counts(report), report.describe_problems()) == ({"added": 1}, problems)
+    assert stored_plays() == [("Song One", time)]
+    [play] = Interaction.objects.all()
+    assert (play.milestone, play.is_listen) == (50, True)
+
+
+def test_a_column_of_times_with_a_less_common_name_is_found(alice: User) -> None:
+    assert counts(import_case(alice, "lastfm_header_unknown_time.csv")) == {"added": 2}
+    assert stored_plays() == [("Song One", "2012-05-01 10:00:00"), ("Song Two", "2012-05-01 10:05:00")]
