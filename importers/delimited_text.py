@@ -63,9 +63,14 @@ def read_rows(
     path: Path, separator: str, column_count: int, on_bytes: Callable[[int], None], encoding: str = "utf-8"
 ) -> Iterator[CellRow]:
     """Yield the rows that follow the header line of a file."""
-    lines = decode_lines(split_lines(_read_file_blocks(path, on_bytes)), encoding)
+    lines = read_lines(path, on_bytes, encoding)
     next(lines)  # the header
     return split_rows(lines, separator, column_count)
+
+
+def read_lines(path: Path, on_bytes: Callable[[int], None], encoding: str = "utf-8") -> Iterator[TextLine]:
+    """Yield the lines of a file that are not blank."""
+    return decode_lines(split_lines(_read_file_blocks(path, on_bytes)), encoding)
 
 
 def _read_file_blocks(path: Path, on_bytes: Callable[[int], None]) -> Iterator[bytes]:

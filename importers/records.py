@@ -27,6 +27,7 @@ class TrackRecord(NamedTuple):
         tempo: beats per minute.
         energy, valence, danceability, acousticness: 0 to 1.
         has_placeholder_names: whether title or artist are made from ids because the file has no names.
+        is_placeholder: whether only the id is known. Such a record adds a track, but changes none that exists.
         file, line: where the record comes from.
     """
 
@@ -49,6 +50,7 @@ class TrackRecord(NamedTuple):
     cover_url: str = ""
     tags: tuple[TagRecord, ...] = ()
     has_placeholder_names: bool = False
+    is_placeholder: bool = False
     file: str = ""
     line: int = 0
 
@@ -125,6 +127,25 @@ class FileNote(NamedTuple):
 
     file: str
     text: str
+
+
+def placeholder_track(prefix: str, track: str) -> TrackRecord:
+    """Return the record of a track of which only the id is known.
+
+    It has an artist of its own, because tracks of unknown artists are not by the same artist.
+
+    Args:
+        prefix: the prefix of ids, with a colon; "" for none.
+        track: the id in the file.
+    """
+    return TrackRecord(
+        external_id=f"{prefix}{track}",
+        title=f"Track {track}",
+        artist=f"Artist of track {track}",
+        artist_id=f"{prefix}of-track:{track}",
+        has_placeholder_names=True,
+        is_placeholder=True,
+    )
 
 
 Record = TrackRecord | PlayRecord | RefusedRow

@@ -108,19 +108,25 @@ def interpret_header(path: Path, header: Sequence[str]) -> Table:
     return Table(header, {}, track_columns)
 
 
-def resolve_files(paths: Sequence[Path], known_names: Sequence[str]) -> list[Path]:
+def resolve_files(
+    paths: Sequence[Path], known_names: Sequence[str], shown_names: Sequence[str] | None = None
+) -> list[Path]:
     """Return the given files and, of each given folder, the files among `known_names`, in that order.
+
+    Args:
+        shown_names: the names that messages suggest, if not all of them.
 
     Raises:
         FormatError: a path does not exist, a folder has none of the files, or there are no paths at all.
     """
+    suggestion = " or ".join(shown_names or known_names)
     if not paths:
-        raise FormatError(f"no input: name a file, or a folder with {' or '.join(known_names)}")
+        raise FormatError(f"no input: name a file, or a folder with {suggestion}")
     files: list[Path] = []
     for path in paths:
         matches = [path / name for name in known_names if (path / name).is_file()] if path.is_dir() else [path]
         if not matches:
-            raise FormatError(f"{path}: this folder has no {' or '.join(known_names)}; name the files themselves")
+            raise FormatError(f"{path}: this folder has no {suggestion}; name the files themselves")
         files += matches
     for file in files:
         if not file.exists():

@@ -90,9 +90,10 @@ def upsert_tracks(records: Iterable[TrackRecord]) -> CatalogueChange:
     """
     change = CatalogueChange()
     batch = _refuse_duplicates(_merge_records(records), change)
+    existing = {t.external_id: t for t in Track.objects.filter(external_id__in=[r.external_id for r in batch])}
+    batch = [r for r in batch if not (r.is_placeholder and r.external_id in existing)]
     artists = _get_or_create_artists(batch)
     albums = _get_or_create_albums(batch, artists)
-    existing = {t.external_id: t for t in Track.objects.filter(external_id__in=[r.external_id for r in batch])}
     new_records = [r for r in batch if r.external_id not in existing]
     Track.objects.bulk_create(
         [Track(external_id=r.external_id, **_stated_fields(r, artists, albums)) for r in new_records],

@@ -9,7 +9,7 @@ from access.models import User
 from importers.records import RefusedRow
 from interactions.imports.data_set import import_data_set
 from interactions.models import Interaction
-from tracks.models import Track, TrackTag
+from tracks.models import Artist, Track, TrackTag
 
 CASES = Path(__file__).parents[2] / "cases" / "imports"
 NOW = 1_790_000_000
@@ -108,3 +108,20 @@ def test_uuids_of_tracks_are_text() -> None:
         (FIRST_UUID, "a", "A", UUID(FIRST_UUID)),
         (SECOND_UUID, "b", "A", UUID(SECOND_UUID)),
     ]
+
+
+def test_a_play_of_30music_as_published_is_stored() -> None:
+    assert import_case("30music", "30music_official_events.idomaar") == []
+    play = Interaction.objects.select_related("user", "track__artist").get()
+    assert (play.user.external_id, play.track.external_id, play.played_at.timestamp()) == ("7", "42", 1_421_050_065)
+    assert (play.ms_played, play.milestone, play.is_completed) == (176_000, 100, True)
+    assert stored_tracks() == [("42", "Track 42", "Artist of track 42")]
+
+
+def test_plays_without_names_do_not_change_tracks_that_have_names(tmp_path: Path) -> None:
+    catalogue = tmp_path / "tracks.csv"
+    catalogue.write_text("id,title,artist\n42,Blue,Ann\n")
+    import_data_set("csv", [catalogue], namespace="", as_of=NOW)
+    assert import_case("30music", "30music_official_events.idomaar") == []
+    assert stored_tracks() == [("42", "Blue", "Ann")]
+    assert list(Artist.objects.values_list("name", flat=True)) == ["Ann"]
