@@ -4,6 +4,7 @@ All processes count together in Redis; without Redis each process counts for its
 requests are not counted, so that its failure neither refuses nor delays requests.
 """
 
+import ipaddress
 import math
 import re
 import time
@@ -30,6 +31,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from access.models import ServiceKey
+from access.sign_ins import InvalidRefreshToken, RefreshClaims
 from common.redis_client import call_redis, redis_client
 
 UNITS: dict[str, type[RateLimitItem]] = {
@@ -89,10 +91,27 @@ class SignInThrottle(BaseThrottle):
         body = request.data if isinstance(request.data, dict) else {}
         if wait := count_sign_in_attempt(str(body.get("username", ""))):
             refuse_request("sign_in", limit, wait)
-        if address := _client_address(request):
-            address_limit = type(limit)(limit.amount * ADDRESS_LIMIT_FACTOR)
-            if wait := count_requests(address_limit, _hmac_key("address", address)):
-                refuse_request("sign_in", address_limit, wait)
+        _count_address(request, limit)
+        return True
+
+
+class RefreshThrottle(BaseThrottle):
+    """Limit requests with a refresh token: genuine tokens as requests of their listener, others by client address.
+
+    The many phones behind one address are not limited together, as long as their tokens are genuine.
+    """
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        body = request.data if isinstance(request.data, dict) else {}
+        try:
+            listener_id = RefreshClaims.read(str(body.get("refresh", ""))).user_id
+        except InvalidRefreshToken:
+            if limit := parse_rate(settings.MUSICREC["RATE_SIGN_IN"]):
+                _count_address(request, limit)
+            return True
+        limit = parse_rate(settings.MUSICREC["RATE_LISTENER"])
+        if limit and (wait := count_requests(limit, f"listener:{listener_id}")):
+            refuse_request("listener", limit, wait)
         return True
 
 
@@ -189,18 +208,44 @@ def limiter() -> FixedWindowRateLimiter:
     return FixedWindowRateLimiter(MemoryStorage())
 
 
+def _count_address(request: Request, limit: RateLimitItem) -> None:
+    """Count an attempt by the client's address, for which the limit is ADDRESS_LIMIT_FACTOR times as high.
+
+    Raises:
+        RateLimitExceeded: the address has reached it.
+    """
+    if address := _client_address(request):
+        address_limit = type(limit)(limit.amount * ADDRESS_LIMIT_FACTOR)
+        if wait := count_requests(address_limit, _hmac_key("address", address)):
+            refuse_request("sign_in", address_limit, wait)
+
+
 def _hmac_key(kind: str, value: str) -> str:
     return f"{kind}:{salted_hmac('access.throttles', value, algorithm='sha256').hexdigest()}"
 
 
 def _client_address(request: Request) -> str:
-    """Return the client's address, or "" if it is not certain.
+    """Return the client's network address in a form that the client cannot vary, or "" if it is not certain.
 
     Behind proxies it is the address that the outermost of our own proxies saw. Anybody can write addresses into
     `X-Forwarded-For`; only those that our proxies appended, the last ones, can be trusted.
     """
     if not settings.HTTPS:
-        return str(request.META.get("REMOTE_ADDR") or "")
+        return _network(str(request.META.get("REMOTE_ADDR") or ""))
     addresses = [a.strip() for a in request.headers.get("X-Forwarded-For", "").split(",") if a.strip()]
     proxies = settings.MUSICREC["PROXIES"]
-    return addresses[-proxies] if 0 < proxies <= len(addresses) else ""
+    return _network(addresses[-proxies]) if 0 < proxies <= len(addresses) else ""
+
+
+def _network(address: str) -> str:
+    """Return an IPv4 address without its port, or the /64 of an IPv6 address, all of which one client may use."""
+    host = address.partition("]")[0].lstrip("[") if address.startswith("[") else address
+    if host.count(":") == 1:  # an IPv4 address with a port, as some gateways write it
+        host = host.partition(":")[0]
+    try:
+        ip = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        return str(ip.ipv4_mapped or ipaddress.IPv6Network((int(ip), 64), strict=False))
+    return str(ip)

@@ -19,7 +19,7 @@ from access.serializers import (
     TokenSerializer,
 )
 from access.sign_ins import InvalidRefreshToken, refresh_tokens, sign_in, sign_out
-from access.throttles import SignInThrottle
+from access.throttles import RefreshThrottle, SignInThrottle
 from common.http.query_parameters import ApiView
 
 # Only this type is in the OpenAPI schema: generated clients use one class for both types of body, and mix them up.
@@ -53,6 +53,8 @@ class TokenView(CredentialsView):
 class TokenRefreshView(CredentialsView):
     """Exchange a refresh token for new tokens."""
 
+    throttle_classes = [RefreshThrottle]
+
     @extend_schema(operation_id="refresh_token", request={JSON: RefreshSerializer}, responses=TokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
         """Get new tokens. A refresh token can be used once; used again, it may be stolen, and the sign-in ends."""
@@ -66,6 +68,8 @@ class TokenRefreshView(CredentialsView):
 
 class TokenRevokeView(CredentialsView):
     """Sign out."""
+
+    throttle_classes = [RefreshThrottle]
 
     @extend_schema(operation_id="sign_out", request={JSON: SignOutSerializer}, responses={204: None}, auth=[])
     def post(self, request: Request) -> Response:

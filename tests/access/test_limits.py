@@ -16,6 +16,8 @@ from rest_framework.test import APIClient
 from access import throttles
 from access.models import User
 from access.services import create_service_key
+from access.sign_ins import TokenPair
+from access.sign_ins import sign_in as create_tokens
 from access.throttles import count_requests
 from common.redis_client import CircuitBreaker, create_client
 from tests.conftest import assert_problem
@@ -188,3 +190,71 @@ def test_a_costly_request_is_not_refused_while_redis_is_unavailable(
     monkeypatch.setattr(throttles, "limiter", lambda: FixedWindowRateLimiter(unreachable))
     monkeypatch.setattr(throttles, "call_redis", CircuitBreaker().call)
     assert service.post("/recommend/batch", {"users": [1, 2, 3, 4, 5, 6]}, format="json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded_for", "is_limited"),
+    [
+        (0, "{n}.0.0.1", False),  # the address is not certain, and everybody has that of the proxy
+        (1, "{n}.0.0.1, 192.0.2.1", True),
+        (1, "{n}.0.0.1, {n}.0.0.2, 192.0.2.1:5{n}", True),
+        (1, "192.0.2.1, {n}.0.0.1", False),
+        (2, "{n}.0.0.1, 192.0.2.1, 10.0.0.1", True),
+        (2, "192.0.2.1, {n}.0.0.1, 10.0.0.1", False),
+        (2, "{n}.0.0.1", False),  # the second proxy was bypassed
+        (1, "2001:db8:0:7::{n}", True),  # one client has all addresses of a /64
+        (1, "[2001:db8:0:7::{n}]:44{n}", True),
+        (1, "2001:db8:0:{n}::1", False),
+        (1, "::ffff:192.0.2.1", True),
+        (1, "unknown", True),
+    ],
+)
+def test_addresses_that_the_client_writes_do_not_avoid_the_limit(
+    set_rates: Callable[..., None], settings: Any, proxies: int, forwarded_for: str, is_limited: bool
+) -> None:
+    settings.HTTPS = True
+    settings.MUSICREC = settings.MUSICREC | {"PROXIES": proxies}
+    set_rates(sign_in="1/day")
+    seen = {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_PROTO": "https"}
+    statuses = [sign_in(f"a-{n}", HTTP_X_FORWARDED_FOR=forwarded_for.format(n=n), **seen) for n in range(10, 21)]
+    assert statuses == [401] * 10 + [429 if is_limited else 401]
+
+
+def test_without_https_the_header_is_ignored(set_rates: Callable[..., None]) -> None:
+    set_rates(sign_in="1/day")
+    statuses = [sign_in(f"a-{n}", HTTP_X_FORWARDED_FOR=f"{n}.0.0.1", REMOTE_ADDR="192.0.2.1") for n in range(11)]
+    assert statuses == [401] * 10 + [429]
+
+
+@pytest.mark.parametrize("path", ["/token/refresh", "/token/revoke"])
+def test_requests_with_wrong_refresh_tokens_are_limited_by_address(
+    set_rates: Callable[..., None], db: None, path: str
+) -> None:
+    set_rates(sign_in="1/day", listener="1/day")
+
+    def send(address: str, **body: Any) -> int:
+        status: int = APIClient().post(path, body, format="json", REMOTE_ADDR=address).status_code
+        return status
+
+    assert [send("192.0.2.1", refresh=f"wrong-{n}") for n in range(11)] == [401] * 10 + [429]
+    assert send("192.0.2.1") == 429  # without a token as well
+    assert [send("192.0.2.2", refresh="wrong"), send("192.0.2.2", refresh=[])] == [401, 400]
+    sign_in("another", REMOTE_ADDR="192.0.2.2")
+    assert [sign_in(f"name-{n}", REMOTE_ADDR="192.0.2.2") for n in range(8)] == [401] * 7 + [429]  # counted together
+
+
+def test_requests_with_genuine_refresh_tokens_are_limited_by_listener(
+    set_rates: Callable[..., None], alice: User, bob: User
+) -> None:
+    set_rates(sign_in="1/day", listener="12/day")
+    pair = create_tokens(alice)
+    statuses = []
+    for _ in range(13):  # more than the address may send of wrong ones
+        response = APIClient().post("/token/refresh", {"refresh": pair.refresh}, format="json")
+        statuses.append(response.status_code)
+        if response.status_code == 200:
+            pair = TokenPair(response.json()["access"], response.json()["refresh"], alice.pk)
+    assert statuses == [200] * 12 + [429]
+    revoke = APIClient().post("/token/revoke", {"refresh": pair.refresh}, format="json")
+    assert_problem(revoke, 429)
+    assert APIClient().post("/token/refresh", {"refresh": create_tokens(bob).refresh}, format="json").status_code == 200

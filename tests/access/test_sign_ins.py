@@ -1,14 +1,18 @@
 """Sign-ins: refreshing, theft, signing out."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
@@ -168,3 +172,41 @@ def test_signing_out_everywhere_in_the_admin_is_logged(
     page = browser.get("/admin/admin/logentry/").content.decode()
     assert "Signed out everywhere." in page
     assert browser.post(f"/admin/admin/logentry/{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+@pytest.fixture
+def hashed_passwords(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which each password is added when it is hashed, which is what takes long in a sign-in."""
+    hashed: list[str] = []
+    encode = MD5PasswordHasher.encode
+
+    def record(hasher: Any, password: str, salt: str) -> str:
+        hashed.append(password)
+        return encode(hasher, password, salt)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", record)
+    return hashed
+
+
+@pytest.mark.parametrize("path", ["/token", "/admin/login/"])
+def test_a_failed_sign_in_neither_says_nor_shows_by_its_time_whether_there_is_such_an_account(
+    alice: User, bob: User, hashed_passwords: list[str], path: str
+) -> None:
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+    User.objects.create(username="imported")  # as importers create them, with the empty text as their hash
+    User.objects.create_user("unusable")
+    attempts = {"alice": "wrong", "nobody": "wrong", "bob": "builder-77", "imported": "wrong", "unusable": "wrong"}
+    answers = []
+    for name, password in attempts.items():
+        hashed_passwords.clear()
+        with CaptureQueriesContext(connection) as queries:
+            if path == "/token":
+                response = post(path, username=name, password=password)
+                text = response.json() | {"request_id": ""}
+            else:
+                response = Client().post(path, {"username": name, "password": password})
+                text = re.findall("Please enter the correct username and password[^.]*", response.content.decode())
+        answers.append((response.status_code, text, len(queries), len(hashed_passwords)))
+    assert answers == [answers[0]] * len(attempts)
+    assert (answers[0][0], answers[0][3]) == (401 if path == "/token" else 200, 1)
+    assert answers[0][1]
