@@ -93,9 +93,15 @@ class _RefusedRowList:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.file = self.path.open("w")
             self.file.write("file\tline\treason\n")
-        self.file.write(f"{row.file}\t{row.line}\t{row.reason}\n")
+        self.file.write(f"{_spreadsheet_cell(row.file)}\t{row.line}\t{_spreadsheet_cell(row.reason)}\n")
         self.count += 1
         if self.count <= MAX_SHOWN_ROWS:
             tqdm.write(f"refused {row.file}:{row.line}: {row.reason}", file=self.stderr, end="")
         elif self.count == MAX_SHOWN_ROWS + 1:
             tqdm.write("further refused rows are in the list only", file=self.stderr, end="")
+
+
+def _spreadsheet_cell(text: str) -> str:
+    """Return a text that is one cell, and that spreadsheets do not take for a formula, even if it quotes a file."""
+    line = " ".join(text.split())
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

@@ -77,6 +77,16 @@ def test_bad_rows_are_reported_and_the_others_are_imported(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("db")
+def test_the_list_of_refused_rows_contains_no_formulas(tmp_path: Path) -> None:
+    path, listing = tmp_path / "=HYPERLINK(1).csv", tmp_path / "refused.tsv"
+    path.write_text("user_id,track_id,played_at\n=1+1,t1,yesterday\n")
+    call_command("import_plays", str(path), "--format", "csv", "--refused", str(listing))
+    [header, row] = [line.split("\t") for line in listing.read_text().splitlines()]
+    assert header == ["file", "line", "reason"]
+    assert row[:2] == ["'=HYPERLINK(1).csv", "2"]
+
+
+@pytest.mark.usefixtures("db")
 def test_the_command_lists_every_refused_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "plays.csv"
     path.write_text("user,track,title,artist,played_at\n" + "ann,t1,Song,Band,never\n" * 30)
