@@ -214,6 +214,7 @@ SPECTACULAR_SETTINGS = {
 }
 UNFOLD = {"SITE_TITLE": "musicrec", "SITE_HEADER": "musicrec", "SITE_SYMBOL": "graphic_eq", "SHOW_HISTORY": True}
 UNFOLD |= {"LOGIN": {"form": "access.forms.LimitedAuthenticationForm"}}
+UNFOLD |= {"STYLES": [f"{STATIC_URL}common/admin_theme.css"]}
 
 # --- Logging ---
 LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]

@@ -1,4 +1,4 @@
-"""The admin's schedule pages in a headless browser."""
+"""The admin's schedule and lists in a headless browser."""
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -46,6 +46,17 @@ def test_forms_have_the_theme_and_fit_the_window(browser: Browser, admin_stack: 
         assert (form, page.evaluate(UNSTYLED_FIELDS), page.evaluate(OVERFLOW)) == (form, [], 0)
     page.close()
     assert errors == []
+
+
+def test_long_texts_in_lists_are_not_cut_off(browser: Browser, admin_stack: Stack) -> None:
+    alarm = f"kind='held_back', subject='v1', message={'worse than before ' * 20!r}"
+    admin_stack.run_python(f"from recommendations.models import Alarm; Alarm.objects.create({alarm})")
+    page = sign_in(browser, admin_stack, "light", 390)
+    page.goto("/admin/recommendations/alarm/")
+    cell = page.locator("td.field-message").first
+    assert cell.evaluate("cell => cell.scrollHeight - cell.clientHeight") <= 0
+    assert page.evaluate(OVERFLOW) == 0
+    page.close()
 
 
 def test_the_time_of_the_training_can_be_changed(browser: Browser, admin_stack: Stack) -> None:
