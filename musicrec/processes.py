@@ -42,12 +42,20 @@ def worker_command(schedule: Path) -> list[str]:
 def run_processes(commands: dict[str, list[str]], environment: dict[str, str]) -> Iterator[Processes]:
     """Run Python modules as child processes by name, and stop them at the end.
 
-    Each has a session of its own, so that Ctrl-C reaches only the parent, which then stops them in order.
+    Each has a session of its own, so that Ctrl-C reaches only the parent, which then stops them in order. If the parent
+    is killed, another process stops them, so that they do not occupy ports and write to a database unattended.
     """
     processes = {
         name: subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment, start_new_session=True)
         for name, command in commands.items()
     }
+    # Isolated (-I), because the folder of the script has modules with names of the standard library and of packages.
+    stop_with_parent = [sys.executable, "-I", str(ROOT / "musicrec" / "stop_with_parent.py")]
+    watcher = subprocess.Popen(
+        [*stop_with_parent, *(str(process.pid) for process in processes.values())],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         yield processes
     finally:
@@ -58,6 +66,8 @@ def run_processes(commands: dict[str, list[str]], environment: dict[str, str]) -
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+        watcher.kill()
+        watcher.communicate()
 
 
 def check_running(processes: Processes) -> None:
