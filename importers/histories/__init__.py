@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from importers.cell_parsers import CLOCK_TOLERANCE
 from importers.errors import FormatError
-from importers.histories import lastfm, listenbrainz, spotify
+from importers.histories import lastfm, lastfmstats, listenbrainz, maloja, pano, rockbox, spotify
 from importers.histories.archive import MAX_MEMBERS, HistoryFile, is_system_file, list_files
 from importers.histories.recognition import recognize_format
 from importers.histories.registry import (
@@ -41,6 +41,10 @@ _MAX_SHOWN_FILES = 5
 # Detection takes the first format that recognizes a file, so the one that accepts most comes last.
 register_history_importer(spotify.IMPORTER)
 register_history_importer(listenbrainz.IMPORTER)
+register_history_importer(maloja.IMPORTER)
+register_history_importer(lastfmstats.IMPORTER)
+register_history_importer(rockbox.IMPORTER)
+register_history_importer(pano.IMPORTER)
 register_history_importer(lastfm.IMPORTER)
 
 

@@ -46,6 +46,7 @@ COLUMN_NAMES: dict[str, str] = {
     "duration_ms": "duration ms, track duration ms",
     "duration": "duration, length, Dauer, Länge, durée, duración, duração, czas trwania, длительность, 再生時間",
     "event": "event",
+    "device": "media player name, media player, media player package, device, platform",
 }
 
 COMMON_NAMES = {  # for messages

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from importers.cell_parsers import EARLIEST_TIME, MAX_NAME_LENGTH
+from importers.cell_parsers import EARLIEST_TIME, MAX_LABEL_LENGTH, MAX_NAME_LENGTH
 from importers.delimited_text import SEPARATORS, TextLine, decode_lines, split_lines, split_rows
 from importers.errors import MAX_SHOWN_LENGTH, BadValue, FormatError
 from importers.histories.archive import HistoryFile, read_beginning, read_blocks
@@ -47,8 +47,8 @@ _ARRANGEMENTS: tuple[tuple[str, ...], ...] = (
     ("artist", "album", "title", "time"),  # lastfm-to-csv
     ("artist", "album", "", "title", "time"),  # lastfmstats
     ("artist", "album", "title", "time", "album artist", "duration"),  # Last.fm-Scrubbler
-    ("", "time", "artist", "title", "album", "album artist", "duration_ms", ""),  # Pano Scrobbler
-    ("", "time", "artist", "title", "album", "album artist", "duration_ms", "", "", "", "event"),
+    ("", "time", "artist", "title", "album", "album artist", "duration_ms", "device"),  # Pano Scrobbler
+    ("", "time", "artist", "title", "album", "album artist", "duration_ms", "", "device", "", "event"),
 )
 _ADVICE = "add a first line with the names of the columns, such as artist,album,title,time"
 _EXPECTED_TIME = "a date and time, such as 2020-01-01 12:34, or UNIX seconds"
@@ -157,6 +157,7 @@ def _parse_cells(cells: Cells, table: Table, order: DateOrder | None, latest: in
         ms_played=ms_played,
         isrc=isrc_or_empty(table.cell(cells, "isrc")),
         mbid=uuid_or_empty(table.cell(cells, "mbid")),
+        device=text_or_empty(table.cell(cells, "device"), MAX_LABEL_LENGTH),
         duration_ms=_parse_duration(table, cells),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from importers.delimited_text import MAX_LINE_LENGTH, decode_lines, split_lines
@@ -19,22 +19,28 @@ from importers.histories.archive import HistoryFile, read_beginning
 from importers.records import RefusedRow
 
 MAX_ITEM_LENGTH = 16 << 20  # characters; a page of a thousand tracks has about one million
-_NUMBER_ENDS = tuple(" \t\r\n,]")
+_NUMBER_ENDS = tuple(" \t\r\n,]}")
 _SEPARATORS = re.compile(r"[\s,]*")
 
 
-def read_items(blocks: Iterable[bytes], file: str) -> Iterator[tuple[int, Any]]:
+def read_items(
+    blocks: Iterable[bytes], file: str, list_names: Collection[str] = frozenset()
+) -> Iterator[tuple[int, Any]]:
     """Yield `(number, item)` for the items of an array, or for values that follow each other; numbers start at 1.
 
     Args:
         blocks: the content of the file.
         file: the name of the file, for error messages.
+        list_names: if the file is an object, the items are those of its first list with one of these names.
 
     Raises:
         FormatError: the file is not JSON, or ends too early. The items before the fault are yielded first.
     """
     text = _TextBuffer(_decode_blocks(blocks, file))
     text.skip_separators()
+    is_in_object = bool(list_names) and text.starts_with("{")
+    if is_in_object:
+        text.enter_list(list_names, file)
     if is_array := text.starts_with("["):
         text.position += 1
     number = 0
@@ -44,7 +50,7 @@ def read_items(blocks: Iterable[bytes], file: str) -> Iterator[tuple[int, Any]]:
     if is_array and not text.starts_with("]"):
         raise FormatError(f"{file}: ends after item {number}, before the end of the list; download the export again")
     text.position += is_array
-    if text.skip_separators():
+    if text.skip_separators() and not is_in_object:
         raise FormatError(f"{file}: continues after the end of the list; download the export again")
 
 
@@ -75,6 +81,19 @@ class _TextBuffer:
     def starts_with(self, character: str) -> bool:
         return self.text.startswith(character, self.position)
 
+    def enter_list(self, names: Collection[str], file: str) -> None:
+        """Move from the beginning of an object to that of its first list with one of the names. Raises FormatError."""
+        self.position += 1
+        while self.skip_separators() and not self.starts_with("}"):
+            name = self.decode_item(f"{file}: the object")
+            if self.skip_separators() and self.starts_with(":"):
+                self.position += 1
+                self.skip_separators()
+            if name in names and self.starts_with("["):
+                return
+            self.decode_item(f"{file}: {name!r:.80}")
+        raise FormatError(f"{file}: has no list {' or '.join(sorted(names))}; download the export again")
+
     def decode_item(self, place: str) -> Any:
         """Return the item at the position. Raises FormatError with the `place`."""
         while True:
@@ -88,7 +107,7 @@ class _TextBuffer:
                     raise FormatError(f"{place} is not valid JSON, or is cut off; download the export again") from error
                 continue
             # A number at the end of the text may have further digits.
-            is_complete = isinstance(item, dict | list) or self.text[end : end + 1] in _NUMBER_ENDS
+            is_complete = isinstance(item, dict | list | str) or self.text[end : end + 1] in _NUMBER_ENDS
             if is_complete or not self.read_more():
                 self.position = min(end, len(self.text))
                 return item

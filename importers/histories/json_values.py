@@ -10,7 +10,7 @@ import re
 from typing import Any
 from uuid import UUID
 
-from importers.cell_parsers import MAX_INTEGER, MAX_NAME_LENGTH
+from importers.cell_parsers import EARLIEST_TIME, MAX_INTEGER, MAX_NAME_LENGTH
 from importers.errors import BadValue
 
 MAX_MS = 86_400_000  # a day
@@ -63,6 +63,15 @@ def unix_seconds_or_none(value: Any) -> int | None:
     """Return a time in UNIX seconds, from UNIX seconds or milliseconds."""
     time = integer_or_none(value, _MAX_MILLISECONDS)
     return time // 1000 if time is not None and time >= _FIRST_MILLISECONDS else time
+
+
+def require_unix_time(field: str, value: Any, latest: int) -> int:
+    """Return UNIX seconds from the year 2000 to `latest`, from seconds or milliseconds. Raises BadValue."""
+    time = unix_seconds_or_none(value)
+    if time is None or not EARLIEST_TIME <= time <= latest:
+        text = "" if value is None else str(value)[:80]
+        raise BadValue(field, text, "a UNIX time from the year 2000 to today (players without a clock write 0)")
+    return time
 
 
 def boolean_or_none(value: Any) -> bool | None:

@@ -27,7 +27,7 @@ def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Ite
     return _read_json(file, latest, on_bytes) if is_json else csv_scrobbles.read_csv(file, latest, on_bytes)
 
 
-IMPORTER = HistoryImporter("lastfm", read, recognizes_text)
+IMPORTER = HistoryImporter("lastfm", read, recognizes_text, lists_scrobbles=True)
 
 
 def _check_time(time: int, latest: int) -> int:

@@ -85,7 +85,7 @@ def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Ite
             yield RefusedRow(str(file), line, str(error), error.kind)
 
 
-IMPORTER = HistoryImporter("listenbrainz", read, recognizes_text, includes_member)
+IMPORTER = HistoryImporter("listenbrainz", read, recognizes_text, includes_member, lists_scrobbles=True)
 
 
 def _parse_exported_listen(item: Any, latest: int) -> ListenRecord:

@@ -28,12 +28,14 @@ class HistoryImporter:
         recognizes_text: whether a file that begins with this text, without white space before it, has this format.
         includes_member: whether a file of an archive or folder, by its name, may hold listens. Leaves out what looks
             like listens but is something else.
+        lists_scrobbles: whether the format has only plays of which half of the track, or four minutes, were heard.
     """
 
     name: str
     read: ReadListens
     recognizes_text: Callable[[str], bool]
     includes_member: Callable[[str], bool] = include_every_member
+    lists_scrobbles: bool = False
 
 
 HISTORY_IMPORTERS: dict[str, HistoryImporter] = {}

@@ -97,7 +97,7 @@ class HistoryImportsView(ApiView):
         responses={202: HistoryImportSerializer},
     )
     def post(self, request: Request, user_id: str) -> Response:
-        """Upload an export of ListenBrainz, Last.fm or Spotify. Uploading it again adds nothing."""
+        """Upload an export of Spotify, Last.fm, ListenBrainz or another scrobbler. Uploading it again adds nothing."""
         listener_id = _resolve_listener_id(request, user_id)
         format = parse_parameters(FormatParameter, request.META.get("QUERY_STRING", ""))["format"]
         file: Path | None = None

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from access.selectors import consent_by_user_id
 from importers.cell_parsers import MAX_NAME_LENGTH
+from importers.histories import HISTORY_IMPORTERS
 from importers.records import ListenRecord
 from interactions.bulk import NewInteraction, insert_interactions, retry_on_conflict
 from interactions.events.playback import SKIP_MS, Playback, derive_playback
@@ -19,7 +20,8 @@ from tracks.selectors import track_durations
 
 LISTENBRAINZ = "listenbrainz"
 # Sources that send a listen only if half of the track, or four minutes of it, were heard.
-LISTEN_SOURCES = frozenset({LISTENBRAINZ, "import:listenbrainz", "import:lastfm"})
+SCROBBLE_FORMATS = [importer.name for importer in HISTORY_IMPORTERS.values() if importer.lists_scrobbles]
+LISTEN_SOURCES = frozenset({LISTENBRAINZ, *(f"import:{name}" for name in SCROBBLE_FORMATS)})
 LISTEN_MILESTONE = 50  # percent
 EVENT_ID_NAMESPACE = UUID("5ee33b1a-9a8c-5c5f-9d3b-0a3f0b8e5a11")
 BATCH_SIZE = 1_000
@@ -134,14 +136,16 @@ def derive_listen_playback(listen: ListenRecord, duration_ms: int | None, source
     """Derive how much of the track was heard in one listen.
 
     As for any playback, the time played and the length of the track decide if both are known. Otherwise a track that
-    ended by itself was heard to its end, and a listen from one of `LISTEN_SOURCES` counts as half of the track.
+    ended by itself was heard to its end, and a listen from one of `LISTEN_SOURCES` that was not skipped counts as half
+    of the track.
     """
     if listen.ms_played is not None and duration_ms:
         return derive_playback(listen.ms_played, duration_ms, listen.end_reason)
     playback = derive_playback(listen.ms_played, None, listen.end_reason)
     if listen.end_reason == Interaction.EndReason.FINISHED and (listen.ms_played or 0) >= SKIP_MS:
         return playback._replace(milestone=100, is_completed=True, is_listen=True)
-    return playback._replace(milestone=LISTEN_MILESTONE, is_listen=True) if source in LISTEN_SOURCES else playback
+    is_listen = source in LISTEN_SOURCES and listen.end_reason != Interaction.EndReason.SKIPPED
+    return playback._replace(milestone=LISTEN_MILESTONE, is_listen=True) if is_listen else playback
 
 
 def _new_interaction(

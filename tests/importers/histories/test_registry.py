@@ -51,4 +51,13 @@ def test_the_members_of_an_archive_are_recognized_by_content_unless_their_names_
 def test_a_name_that_is_taken_cannot_be_registered_again(toy_importer: HistoryImporter) -> None:
     with pytest.raises(ValueError, match="a history importer named 'toy' is already registered"):
         register_history_importer(toy_importer)
-    assert list(HISTORY_IMPORTERS) == ["spotify", "listenbrainz", "lastfm", "toy"]
+    assert list(HISTORY_IMPORTERS) == [
+        "spotify",
+        "listenbrainz",
+        "maloja",
+        "lastfmstats",
+        "rockbox",
+        "pano",
+        "lastfm",
+        "toy",
+    ]

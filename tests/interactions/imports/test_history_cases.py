@@ -125,3 +125,47 @@ def test_tables_of_common_tools_are_imported(alice: User, name: str, time: str, 
 def test_a_column_of_times_with_a_less_common_name_is_found(alice: User) -> None:
     assert counts(import_case(alice, "lastfm_header_unknown_time.csv")) == {"added": 2}
     assert stored_plays() == [("Song One", "2012-05-01 10:00:00"), ("Song Two", "2012-05-01 10:05:00")]
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "time"),
+    [
+        ("lastfmstats.json", "lastfmstats", "2010-04-08 12:00:00"),
+        ("maloja_export.json", "maloja", "2010-04-15 02:53:20"),
+        ("rockbox_utc.scrobbler.log", "rockbox", "2010-04-10 12:00:00"),
+    ],
+)
+def test_exports_of_other_scrobblers_are_imported(alice: User, name: str, format: str, time: str) -> None:
+    report = import_case(alice, name)
+    assert (counts(report), report.describe_problems()) == ({"added": 1}, "")
+    assert stored_plays() == [("Song One", time)]
+    [play] = Interaction.objects.all()
+    assert (play.source, play.milestone, play.is_listen) == (f"import:{format}", 50, True)
+    assert counts(import_case(alice, name, format=format)) == {"known": 1}
+
+
+def test_a_log_of_rockbox_has_listened_and_skipped_tracks(alice: User) -> None:
+    report = import_case(alice, "rockbox.scrobbler.log")
+    assert counts(report) == {"added": 2, "refused": 1}
+    assert report.describe_problems().splitlines() == [
+        "rockbox.scrobbler.log: the player does not know its time zone, so the times are those of its clock, read as "
+        "UTC; they may be wrong by some hours",
+        "rockbox.scrobbler.log:7: time: '0' is not a UNIX time from the year 2000 to today (players without a clock "
+        "write 0)",
+    ]
+    assert stored_plays() == [("Song One", "2010-04-10 12:00:00"), ("Song Two", "2010-04-10 12:03:20")]
+    plays = Interaction.objects.order_by("played_at").values_list("end_reason", "milestone", "is_listen", "is_skip")
+    assert list(plays) == [("", 50, True, False), ("skipped", 0, False, False)]
+
+
+@pytest.mark.parametrize("name", ["pano.jsonl", "pano.csv"])
+def test_a_file_of_pano_scrobbler_has_scrobbles_and_loved_tracks(alice: User, name: str) -> None:
+    report = import_case(alice, name)
+    assert counts(report) == {"added": 1, "refused": 1}
+    line = {"pano.jsonl": 2, "pano.csv": 3}[name]
+    assert report.describe_problems() == (
+        f"{name}:{line}: event: 'love' is not a scrobble (loved tracks are not imported)"
+    )
+    assert stored_plays() == [("Song One", "2010-04-11 12:00:00")]
+    [play] = Interaction.objects.all()
+    assert (play.source, play.milestone, play.is_listen, play.device) == ("import:pano", 50, True, "Player")
