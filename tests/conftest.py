@@ -49,7 +49,7 @@ def _isolate_tests(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[N
     # The default hasher takes 0.3 s per listener.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     model_cache.reset()
-    unavailable_tracks.expire()
+    unavailable_tracks.clear()
     response_cache.clear()
     track_card_cache.clear()
     slate_log.clear()

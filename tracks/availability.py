@@ -1,6 +1,6 @@
 """Find the tracks that must not be recommended: unavailable in a country, taken down, explicit or blocked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from django.db.models import Q, QuerySet
@@ -30,6 +30,12 @@ def unavailable_track_ids(market: str, allow_explicit: bool) -> Ids:
     """Return the ids of the unavailable tracks, int64 (n,), ascending."""
     tracks = Track.objects.filter(unavailable_filter(market, allow_explicit)).order_by("pk")
     return _to_array(tracks.values_list("pk", flat=True))
+
+
+def iter_available_track_ids(market: str, allow_explicit: bool, after: int) -> Iterator[int]:
+    """Yield the ids of the available tracks in ascending order, from the first one that is greater than `after`."""
+    tracks = Track.objects.filter(~unavailable_filter(market, allow_explicit), pk__gt=after).order_by("pk")
+    return tracks.values_list("pk", flat=True).iterator(chunk_size=500)
 
 
 def blocked_track_ids(blocks: Iterable[tuple[str, int]]) -> Ids:

@@ -85,8 +85,11 @@ def content_neighbours(track_id: int) -> list[tuple[int, float]]:
     """Return tracks similar to one that nobody has played yet, as pairs of track id and score, best first.
 
     The score is 1 for the same artist, plus 1 for the same album, plus the share of the track's tags that both have.
+    A track that has just been deleted has none.
     """
-    track = Track.objects.get(pk=track_id)
+    track = Track.objects.filter(pk=track_id).first()
+    if track is None:
+        return []
     scores: dict[int, float] = {}
     related = Track.objects.filter(Q(artist=track.artist_id) | Q(album=track.album_id, album__isnull=False))
     same_album_first = Case(When(album=track.album_id, then=0), default=1), "pk"

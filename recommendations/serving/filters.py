@@ -1,7 +1,9 @@
 """The tracks that a listener must not be offered, whatever path the answer takes."""
 
 import math
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +11,14 @@ from cachetools.func import ttl_cache
 from numpy.typing import NDArray
 
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
-from tracks.availability import blocked_track_ids, unavailable_track_ids
+from tracks.availability import blocked_track_ids, iter_available_track_ids, unavailable_track_ids
 from tracks.card_cache import TrackCard, track_card_cache
+from tracks.selectors import load_track_ids
 
 Ids = NDArray[np.int64]
 MAX_AGE_SECONDS = 30.0  # of a list of unavailable tracks while the catalogue has the same revision
 MIN_AGE_SECONDS = 1.0  # of such a list while the catalogue keeps changing; `Filters.available` catches what it misses
+DELETED_SECONDS = 3600.0  # after which deleted tracks count as existing again, in case a backup brought them back
 MAX_AUDIENCES = 64  # lists kept at a time
 BLOCK_SECONDS = 60.0  # the age of a block's tracks, for changes that do not bump the revision, such as typed SQL
 
@@ -49,6 +53,14 @@ class Filters:
         market, allow_explicit = self.audience.market, self.audience.allow_explicit
         return {i: card for i, card in cards.items() if card.is_available(market, allow_explicit)}
 
+    def reload_unavailable(self, gone: list[int], track_ids: Ids) -> Ids:
+        """Return unavailable and deleted tracks as the database has them now; see `UnavailableTracks.reload`."""
+        return unavailable_tracks.reload(self.audience, self.catalogue_revision, gone, track_ids)
+
+    def iter_unlisted(self, after: int) -> Iterator[int]:
+        """Yield the ids of all available tracks that are greater than `after`, from the database."""
+        return iter_available_track_ids(self.audience.market, self.audience.allow_explicit, after)
+
 
 def build_filters(request: RecommendationRequest, context: RequestContext, exclude: Ids) -> Filters:
     """Collect dislikes, blocks, unavailable tracks and the tracks in `exclude`.
@@ -69,13 +81,19 @@ def _blocked_track_ids(catalogue_revision: int | None, kind: str, target_id: int
 
 
 class UnavailableTracks:
-    """Cache the ids of unavailable tracks of each audience.
+    """Cache the ids of unavailable tracks of each audience, and of deleted tracks.
 
     A list that did not change stays the same array: the engine recognizes an array and keeps its mask.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
         self._entries: dict[Audience, tuple[float, int | None, Ids]] = {}
+        self._deleted = np.zeros(0, np.int64)
+        self._deleted_read_at, self._checked_ids = -math.inf, self._deleted
 
     def get(self, audience: Audience, catalogue_revision: int | None) -> Ids:
         """Return the ids, int64 (k,), read again if they are too old."""
@@ -86,11 +104,35 @@ class UnavailableTracks:
         if ids is None and len(self._entries) >= MAX_AUDIENCES:
             self._entries = {}
         current = unavailable_track_ids(audience.market, audience.allow_explicit)
+        if len(self._deleted) and now - self._deleted_read_at < DELETED_SECONDS:
+            current = np.union1d(current, self._deleted)
         if ids is None or not np.array_equal(current, ids):
             ids = current
             ids.setflags(write=False)
         self._entries[audience] = now, catalogue_revision, ids
         return ids
+
+    def reload(self, audience: Audience, catalogue_revision: int | None, gone: list[int], track_ids: Ids) -> Ids:
+        """Return the ids as the database has them now, together with those of `track_ids` that were deleted.
+
+        Finding the deleted ones reads the ids of the whole catalogue, which takes a second for a million tracks. It is
+        done only if some of `gone` were deleted. Later requests get them as well.
+
+        Args:
+            gone: tracks that cannot be offered.
+            track_ids: all tracks of a bundle, int64 (n,), always the same array.
+        """
+        self.expire()
+        unavailable = self.get(audience, catalogue_revision)
+        if np.isin(gone, unavailable).all():
+            return unavailable
+        with self._lock:  # of many requests that notice a mass deletion, one reads the ids
+            is_recent = time.monotonic() - self._deleted_read_at < MIN_AGE_SECONDS
+            if not (is_recent and self._checked_ids is track_ids):
+                self._deleted = track_ids[np.isin(track_ids, load_track_ids(), invert=True)]
+                self._deleted_read_at, self._checked_ids = time.monotonic(), track_ids
+        self.expire()
+        return self.get(audience, catalogue_revision)
 
     def expire(self) -> None:
         """Read every list again at its next use, because a track turned out to be unavailable."""

@@ -28,7 +28,7 @@ from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.reload_message import wait_for_reload
 from recommendations.version_store import find_installation_id, version_store, was_trained_elsewhere
-from tracks.selectors import load_track_ids
+from tracks.selectors import catalogue_revision, load_track_ids
 
 logger = logging.getLogger(__name__)
 RETRY_SECONDS = 30.0  # until a version that could not be loaded is tried again: its disk may be back
@@ -73,6 +73,8 @@ class ModelCache:
         self._pointer_stamp: FileStamp = None
         self._retry_at = float("inf")
         self._catalogue: ModelBundle | None = None
+        self.catalogue_revision: int | None = None  # of the catalogue when its tracks and popularity were read
+        self.unlisted_after: int | None = None  # tracks with a greater id are not all in that bundle; None if all are
         self.popularity_digest = 0  # equal in all processes that have read the same tracks and popularity
         self._catalogue_until = 0.0
         self._installation: UUID | None = None  # the id of the database for which the version was chosen
@@ -136,7 +138,9 @@ class ModelCache:
         if (installation := find_installation_id()) != self._installation:
             with self._lock:
                 self._installation, self._retry_at = installation, float("-inf")
+        self.catalogue_revision = catalogue_revision()  # before the tracks, which may be newer, but not older
         ids, popular = load_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
+        self.unlisted_after = int(ids[-1]) if len(ids) == CATALOGUE_TRACKS else None
         self._catalogue = catalogue_bundle(np.append(ids, np.fromiter(popular, np.int64)), popular)
         self.popularity_digest = _digest(self._catalogue)
         self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)

@@ -1,6 +1,7 @@
 """Candidates → filters → ranking: a full slate of tracks that exist and may be offered."""
 
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from django.conf import settings
@@ -20,7 +21,7 @@ from tracks.selectors import content_neighbours
 
 NO_TRACKS = np.zeros(0, np.int64)
 SPARE_PICKS = 50  # asked for beyond the limit where the list of unavailable tracks may be half a minute old
-MAX_TRIES = 3  # tracks deleted or taken down since they were listed leave gaps; each try fills those seen so far
+MAX_ATTEMPTS = 3  # to rank without tracks that are deleted or taken down: as listed, with known gaps, with new lists
 
 
 class UnknownTrack(Exception):
@@ -140,28 +141,29 @@ def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> RankedSlate:
 
 
 def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCard]]:
-    """Replace picks that were deleted or taken down since the engine's lists were read.
+    """Replace picks that were deleted or taken down since this process read its lists.
 
-    Where the version knows hardly any track of the catalogue (another database, say), popular tracks fill the slate.
+    At first the ranking is repeated without them. If that offers such tracks again, there may be many: then the lists
+    are read again. Where the version knows too few tracks of the catalogue, popular ones fill the slate.
     """
-    query, policy = plan.query, plan.policy
-    for tries_left in reversed(range(MAX_TRIES)):
+    bundle, query, policy = plan.model.bundle, plan.query, plan.policy
+    for attempt in range(MAX_ATTEMPTS):
         cards = plan.filters.available([pick.track_id for pick in ranking.picks])
         gone = [pick.track_id for pick in ranking.picks if pick.track_id not in cards]
-        if not gone and (ranking.picks or not policy.may_repeat):
-            return ranking, cards
+        if not gone or attempt == MAX_ATTEMPTS - 1:
+            break
         unavailable_tracks.expire()
         query = _forbid(query, gone)
-        if tries_left:
-            ranking = rank(plan.model.bundle, query, policy)
-    picks = [pick for pick in ranking.picks if pick.track_id in cards]
-    if not policy.may_repeat:
-        return Ranking(picks, ranking.repeats), cards
-    rest = replace(_forbid(query, [pick.track_id for pick in picks]), limit=query.limit + SPARE_PICKS)
-    popular = _rank_popular(rest, may_repeat=not picks)
-    cards |= plan.filters.available([pick.track_id for pick in popular.picks])
-    picks += [pick for pick in popular.picks if pick.track_id in cards]
-    return Ranking(picks[: query.limit], popular.repeats), cards
+        if attempt:
+            if bundle.version is None:
+                model_cache.refresh_popularity()
+                bundle = model_cache.popularity_model().bundle
+            query = replace(query, unavailable=plan.filters.reload_unavailable(gone, bundle.items.ids))
+        ranking = rank(bundle, query, policy)
+    ranking = Ranking([pick for pick in ranking.picks if pick.track_id in cards], ranking.repeats)
+    if policy.may_repeat and len(ranking.picks) < query.limit:
+        return _fill_popular(plan, query, ranking, cards)
+    return ranking, cards
 
 
 def _fill_similar(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCard]]:
@@ -170,13 +172,40 @@ def _fill_similar(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int,
     assert track_id is not None
     taken = {track_id, *(pick.track_id for pick in ranking.picks), *query.forbidden.tolist()}
     content = [Pick(i, round(score, 6), "content") for i, score in content_neighbours(track_id) if i not in taken]
-    available = plan.filters.available([pick.track_id for pick in content])  # any number of them may be unavailable
-    picks = ranking.picks + [p for p in content if p.track_id in available][: query.limit + SPARE_PICKS]
-    taken |= {pick.track_id for pick in picks}
-    rest = replace(query, limit=query.limit + SPARE_PICKS, exclude=np.array(sorted(taken), np.int64))
-    picks += _rank_popular(rest, may_repeat=False).picks
-    cards = plan.filters.available([pick.track_id for pick in picks])
-    return Ranking([pick for pick in picks if pick.track_id in cards][: query.limit]), cards
+    cards = plan.filters.available([pick.track_id for pick in ranking.picks + content])
+    picks = [pick for pick in ranking.picks + content if pick.track_id in cards]
+    return _fill_popular(plan, query, Ranking(picks[: query.limit]), cards)
+
+
+def _fill_popular(
+    plan: SlatePlan, query: Query, ranking: Ranking, cards: dict[int, TrackCard]
+) -> tuple[Ranking, dict[int, TrackCard]]:
+    """Fill a short slate with tracks that the version does not know: popular ones, and then whatever there is."""
+    picks, filters = list(ranking.picks), plan.filters
+    for has_read_again in (False, True):
+        if len(picks) == query.limit:
+            return Ranking(picks, ranking.repeats), cards
+        query = _forbid(query, [pick.track_id for pick in picks])
+        popular = _rank_popular(replace(query, limit=query.limit + SPARE_PICKS), may_repeat=False)
+        cards |= filters.available([pick.track_id for pick in popular.picks])
+        picks = [*picks, *(pick for pick in popular.picks if pick.track_id in cards)][: query.limit]
+        gone = [pick.track_id for pick in popular.picks if pick.track_id not in cards]
+        if has_read_again or (not gone and model_cache.catalogue_revision == filters.catalogue_revision):
+            break
+        model_cache.refresh_popularity()
+        track_ids = model_cache.popularity_model().bundle.items.ids
+        query = replace(query, unavailable=filters.reload_unavailable(gone, track_ids))
+    if len(picks) < query.limit and model_cache.unlisted_after is not None:
+        left_out = {*query.forbidden.tolist(), *query.exclude.tolist()}
+        unlisted = (i for i in filters.iter_unlisted(model_cache.unlisted_after) if i not in left_out)
+        more = [Pick(track_id, 0.0, "random") for track_id in islice(unlisted, query.limit - len(picks))]
+        cards |= filters.available([pick.track_id for pick in more])
+        picks += [pick for pick in more if pick.track_id in cards]
+    if picks or not plan.policy.may_repeat:
+        return Ranking(picks, ranking.repeats), cards
+    popular = _rank_popular(query, may_repeat=True)
+    cards |= filters.available([pick.track_id for pick in popular.picks])
+    return Ranking([pick for pick in popular.picks if pick.track_id in cards], popular.repeats), cards
 
 
 def _forbid(query: Query, track_ids: list[int]) -> Query:

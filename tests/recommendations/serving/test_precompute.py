@@ -56,7 +56,7 @@ def test_a_precomputed_answer_equals_the_computed_one(
     users = list(User.objects.filter(username__startswith="listener"))
     before = {user: strategy_and_results(request_recommendations(service, user)) for user in users}
     precompute_all_active()
-    monkeypatch.setattr(slate, "rank_tracks", None)  # computing is an error from now on
+    monkeypatch.setattr(slate, "rank", None)  # computing is an error from now on
     for user in users:
         assert strategy_and_results(request_recommendations(service, user)) == before[user]
         assert strategy_and_results(request_recommendations(service, user, limit=3))[1] == before[user][1][:3]
@@ -102,7 +102,7 @@ def test_a_listener_with_a_new_play_is_precomputed_again(
     assert first not in [r["track_id"] for r in expected[1]]
     assert precompute_stale() == 1
     assert pop_stale_listeners(10) == []
-    monkeypatch.setattr(slate, "rank_tracks", None)
+    monkeypatch.setattr(slate, "rank", None)
     assert strategy_and_results(request_recommendations(service, user)) == expected
 
 
