@@ -138,11 +138,12 @@ class ModelCache:
         if (installation := find_installation_id()) != self._installation:
             with self._lock:
                 self._installation, self._retry_at = installation, float("-inf")
-        self.catalogue_revision = catalogue_revision()  # before the tracks, which may be newer, but not older
+        revision = catalogue_revision()
         ids, popular = load_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
-        self.unlisted_after = int(ids[-1]) if len(ids) == CATALOGUE_TRACKS else None
         self._catalogue = catalogue_bundle(np.append(ids, np.fromiter(popular, np.int64)), popular)
         self.popularity_digest = _digest(self._catalogue)
+        self.unlisted_after = int(ids[-1]) if len(ids) == CATALOGUE_TRACKS else None
+        self.catalogue_revision = revision  # read first and set last: the tracks may be newer than it says, never older
         self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)
 
     def _load(self, before: LoadedModel | None) -> LoadedModel:
