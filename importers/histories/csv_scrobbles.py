@@ -41,7 +41,7 @@ _MAX_SAMPLED_ROWS = 100
 _COMPLETE_TEXT_LENGTH = SAMPLE_LENGTH // 4  # characters; a text that is shorter was not cut off
 _DAY_AND_ZONES = 26 * 3_600  # seconds by which two columns with the time of one play may differ
 _JSON = re.compile(r"""[\[{]\s*["'\[{\]}]""")
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # for spreadsheets
+_SEPARATOR_LINE = re.compile(r'"?sep=([\t;,|])"?', re.IGNORECASE)  # for spreadsheets
 # The columns of files without a header, by tool.
 _ARRANGEMENTS: tuple[tuple[str, ...], ...] = (
     ("artist", "album", "title", "time"),  # lastfm-to-csv

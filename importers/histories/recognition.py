@@ -9,9 +9,8 @@ from importers.histories.archive import HistoryFile, read_beginning
 from importers.histories.registry import HISTORY_IMPORTERS, HistoryImporter
 
 _LENGTH = 1 << 16  # bytes of a file that its format is recognized from
-_WEB_PAGE = re.compile(
-    r"(<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
-)
+_PREAMBLE = re.compile(r"<\?xml[^>]{0,200}>|<!--.*?-->", re.DOTALL)
+_WEB_PAGE = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 
 
 def recognize_format(file: HistoryFile, *, is_alone: bool) -> HistoryImporter:
@@ -27,7 +26,7 @@ def recognize_format(file: HistoryFile, *, is_alone: bool) -> HistoryImporter:
     text = beginning.decode("utf-8", "ignore").removeprefix("\ufeff").lstrip(" \r\n")  # a tab may be an empty cell
     if not beginning.strip():
         raise FormatError("is empty; download the export again")
-    if _WEB_PAGE.match(text):
+    if _is_web_page(text):
         raise FormatError(
             "is a web page (HTML), not an export: perhaps the page on which the service asks you to sign in; "
             "sign in there and download the export again"
@@ -38,3 +37,9 @@ def recognize_format(file: HistoryFile, *, is_alone: bool) -> HistoryImporter:
         if importer.recognizes_text(text) and (is_alone or importer.includes_member(file.member or file.label)):
             return importer
     raise FormatError(f"has none of the formats {', '.join(HISTORY_IMPORTERS)}; give the file as it was exported")
+
+
+def _is_web_page(text: str) -> bool:
+    while preamble := _PREAMBLE.match(text):
+        text = text[preamble.end() :].lstrip()
+    return _WEB_PAGE.match(text) is not None

@@ -2,13 +2,18 @@
 
 import gzip
 import json
+import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from importers import histories
 from importers.errors import FormatError
+from importers.records import FileNote, ListenRecord, RefusedRow
 from tests.importers.histories.history_files import NOW, archive, read, write
 from tests.importers.histories.test_listenbrainz import listen
 from tests.importers.histories.test_spotify import play
@@ -102,7 +107,7 @@ def test_text_in_utf_16_is_read(tmp_path: Path) -> None:
         LOGIN_PAGE,
         "\ufeff  <html lang=en>;;\n",
         "<!-- cached, at, noon -->\n<!doctype HTML>\n",
-        '<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "a,b,c">',
+        '<?xml version="1.0"?>\n<!-- a --> <!-- b -->\n<!DOCTYPE html PUBLIC "a,b,c">',
     ],
 )
 def test_a_web_page_is_refused_with_a_hint_to_sign_in(tmp_path: Path, page: str, format: str) -> None:
@@ -127,6 +132,43 @@ def test_the_rows_before_bytes_that_are_not_utf_8_are_read(tmp_path: Path) -> No
     assert [next(records).line, next(records).line] == [1, 2]
     with pytest.raises(FormatError, match=r"a\.json: (is not UTF-8|item 3)"):
         next(records)
+
+
+WORDS = (
+    "scrobbles artist artists track title time date timeMs list A track_metadata listened_at recenttracks #text "
+    "endTime msPlayed trackName master_metadata_track_name"
+)
+FRAGMENTS = [
+    *(f'"{word}"'.encode() for word in WORDS.split()),
+    *(bytes([byte]) for byte in b'[]{},:;"\n\t\0\xff'),
+    *(
+        b"null",
+        b"NaN",
+        b"-1",
+        b"1e999",
+        b"\\ud800",
+        b"1577882040",
+        b"01/02/2020 10:00",
+        b"2020-01-01 12:34",
+        b"sep=;\n",
+    ),
+    *(b"artist,title,date\n", b"A,B,C,2020-01-01 12:34\n", b"timeHuman,timeMs,artist,track,event\n"),
+    *(b"#AUDIOSCROBBLER/1.1\n", b"#TZ/UTC\n", b"A\tB\tC\t1\t2\tL\t1577882040\t\n"),
+    *(b"<!--", b"-->", b"<html>", b"PK\x03\x04", b"\x1f\x8b", b"\xff\xfe"),
+]
+
+
+@settings(max_examples=1_000, deadline=1_000)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map(b"".join) | st.binary(max_size=100))
+@example(b"<!--a-->" * 500 + b"x")
+@example(b'{"scrobbles": 1, "artist": "track date"}')
+@example(b'{"scrobbles":[{"artist":"A","track":"B","date":1577882040}')
+def test_any_input_is_read_refused_or_an_error_of_its_format(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder), "any", content)
+        with suppress(FormatError):
+            for selected in histories.select_files([path]).files:
+                assert all(isinstance(record, ListenRecord | RefusedRow | FileNote) for record in selected.read(NOW))
 
 
 def test_names_that_occur_twice_in_an_archive_are_read_twice(tmp_path: Path) -> None:
