@@ -122,6 +122,51 @@ def test_the_command_reports_what_it_stored_and_refused(fade: Track, alice: User
             call_command("import_history", *arguments)
 
 
+def test_the_command_imports_a_folder_and_names_what_it_does_not_read(
+    fade: Track, alice: User, tmp_path: Path, capsys: Any
+) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    write(folder, "a.json", [play()])
+    write(folder, "b.csv", "Kanye West,,Fade,14 Nov 2022 22:13\n")
+    write(folder, "c.csv", "artist,title,when\nKanye West,Fade,14 Nov 2021 22:13\n")
+    write(folder, "d.html", "<!doctype html><title>Sign in</title>")
+    write(folder, "e.json", json.dumps([play(ts="2023-11-15T10:00:00Z"), play()])[:-10])
+    call_command("import_history", str(alice.pk), str(folder))
+    out, err = capsys.readouterr()
+    assert "3 listens added, 0 known already" in out
+    for message in (
+        "exports/c.csv: names no column for the time (not known: 'when')",
+        "exports/d.html: is a web page (HTML), not an export",
+        "exports/e.json: item 2 is not valid JSON, or is cut off",
+    ):
+        assert message in err
+    assert sorted(Interaction.objects.values_list("source", flat=True)) == [
+        "import:lastfm",
+        "import:spotify",
+        "import:spotify",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("page.json", "<!DOCTYPE html><title>Sign in</title>", r"page\.json: is a web page .* sign in there"),
+        ("table.csv", "foo,bar,baz\n1,2,3\n", r"table\.csv: names no column that is known in its first line \('foo', "),
+        ("damaged.json", '[{"track_metadata": ', r"damaged\.json: item 1 is not valid JSON, or is cut off"),
+        ("empty.csv", "", r"empty\.csv: is empty"),
+    ],
+)
+def test_the_command_fails_with_a_sentence_if_nothing_can_be_read(
+    alice: User, tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    path = write(tmp_path, name, content)
+    for arguments in ([], ["--format", "listenbrainz"]):
+        with pytest.raises(CommandError, match=message):
+            call_command("import_history", str(alice.pk), str(path), *arguments)
+    assert not Interaction.objects.exists()
+
+
 def test_the_admin_lists_missing_tracks_by_their_number_of_listens(
     admin_client: Any, alice: User, bob: User, tmp_path: Path
 ) -> None:
