@@ -50,6 +50,7 @@ def import_data_set(
     as_of: int,
     on_bytes: Callable[[int], None] = lambda n: None,
     on_refused_row: Callable[[RefusedRow], None] = lambda row: None,
+    on_batch: Callable[[ImportReport], None] = lambda report: None,
 ) -> ImportReport:
     """Import files of catalogues and plays, and return how many rows were stored.
 
@@ -60,11 +61,12 @@ def import_data_set(
         as_of: the UNIX second of plays that carry no time.
         on_bytes: called with the number of bytes read since its last call.
         on_refused_row: called with every row that is not stored.
+        on_batch: called with the report so far after each batch is stored.
 
     Raises:
         FormatError: a file cannot be read. What was read before it stays imported.
     """
-    data_set_import = _DataSetImport(f"import:{format}", on_refused_row)
+    data_set_import = _DataSetImport(f"import:{format}", on_refused_row, on_batch)
     records = IMPORTERS[format].read(paths, namespace=namespace, as_of=as_of, on_bytes=on_bytes)
     try:
         for record in records:
@@ -82,6 +84,7 @@ class _DataSetImport:
 
     source: str
     on_refused_row: Callable[[RefusedRow], None]
+    on_batch: Callable[[ImportReport], None]
     report: ImportReport = field(default_factory=ImportReport)
     tracks: list[TrackRecord] = field(default_factory=list)
     plays: list[PlayRecord] = field(default_factory=list)
@@ -111,6 +114,7 @@ class _DataSetImport:
             self.report.plays_added += added
             self.report.plays_known += len(interactions) - added
             self.plays = []
+        self.on_batch(self.report)
 
     def refuse(self, row: RefusedRow) -> None:
         self.report.refused += 1

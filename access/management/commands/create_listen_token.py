@@ -1,11 +1,12 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from access.listen_tokens import create_listen_token
+from common.commands import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Create a listener's token for clients that scrobble. It is shown once, as the last line."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,10 +1,11 @@
 from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from access.models import Scope
 from access.services import create_service_key
+from common.commands import DatabaseCommand
 
 MAX_DAYS = 3650
 
@@ -15,7 +16,7 @@ def parse_days(text: str) -> int:
     return int(text)
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Create a service key for a back end. The key is shown once, as the last line."
 
     def add_arguments(self, parser: CommandParser) -> None:

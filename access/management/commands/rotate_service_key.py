@@ -1,15 +1,16 @@
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from access.management.commands.create_service_key import parse_days
 from access.services import rotate_service_key
+from common.commands import DatabaseCommand
 
 MAX_HOURS = 24 * 90
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Replace a service key; the old one stays valid for a while. The new one is shown once, as the last line."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,12 +1,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from common.commands import DatabaseCommand
 from experiments.engagement.roll_up import DAYS, roll_up
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Count the engagement of the last days, and delete expired slates and events."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

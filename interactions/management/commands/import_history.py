@@ -1,18 +1,19 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
+from common.commands import DatabaseCommand, open_progress_bar
 from importers import histories
 from importers.errors import FormatError
 from importers.records import RefusedRow
-from interactions.imports.listening_history import ImportNotAllowed, import_history
+from interactions.imports.listening_history import HistoryImportReport, ImportNotAllowed, import_history
 
 MAX_SHOWN_ROWS = 20
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Import a listener's own history from another service. Safe to repeat: no listen is stored twice."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,13 +38,19 @@ class Command(BaseCommand):
 
         try:
             selection = histories.select_files(files, format)
-            with tqdm(total=selection.total_bytes, unit="B", unit_scale=True, desc="importing history") as bar:
+            with open_progress_bar("importing history:", selection.total_bytes) as bar:
+
+                def show_count(report: HistoryImportReport) -> None:
+                    count = report.added + report.known + report.unmatched
+                    bar.set_description_str(f"importing history: {count:,} listens")
+
                 report = import_history(
                     user_id,
                     files,
                     format,
                     on_bytes=bar.update,  # type: ignore[arg-type]
                     on_refused_row=show,
+                    on_batch=show_count,
                 )
         except (FormatError, ImportNotAllowed) as error:
             raise CommandError(str(error)) from error

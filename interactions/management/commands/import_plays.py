@@ -3,18 +3,19 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
+from common.commands import DatabaseCommand, open_progress_bar
 from importers import IMPORTERS, FormatError
 from importers.records import RefusedRow
-from interactions.imports.data_set import import_data_set
+from interactions.imports.data_set import ImportReport, import_data_set
 from interactions.imports.data_set_download import DownloadError, download_data_set
 
 MAX_SHOWN_ROWS = 20
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Import a catalogue and plays. Safe to repeat: nothing is stored twice."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -42,7 +43,12 @@ class Command(BaseCommand):
         with _RefusedRowList(refused, self.stderr) as refused_rows:
             try:
                 total = importer.total_bytes(resolved_paths)
-                with tqdm(total=total, unit="B", unit_scale=True, desc=f"importing {format}") as bar:
+                with open_progress_bar(f"importing {format}:", total) as bar:
+
+                    def show_count(report: ImportReport) -> None:
+                        count = report.plays_added + report.plays_known
+                        bar.set_description_str(f"importing {format}: {count:,} plays")
+
                     report = import_data_set(
                         format,
                         resolved_paths,
@@ -50,6 +56,7 @@ class Command(BaseCommand):
                         as_of=as_of,
                         on_bytes=bar.update,  # type: ignore[arg-type]
                         on_refused_row=refused_rows.add,
+                        on_batch=show_count,
                     )
             except FormatError as error:
                 raise CommandError(str(error)) from error

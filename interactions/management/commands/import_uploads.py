@@ -1,11 +1,10 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from common.commands import DatabaseCommand
 from interactions.imports.jobs import run_pending_imports
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Import the uploaded histories, and those that a killed process left. Each upload starts this by itself."
 
     def handle(self, *args: Any, **options: Any) -> None:

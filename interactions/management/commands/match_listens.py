@@ -1,12 +1,11 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from common.commands import DatabaseCommand
 from interactions.listenbrainz.services import match_waiting_listens
 from interactions.models import UnmatchedListen
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Store the waiting listens whose track the catalogue has now. Every import of tracks does this by itself."
 
     def handle(self, *args: Any, **options: Any) -> None:

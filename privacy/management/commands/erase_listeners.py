@@ -1,14 +1,15 @@
 import os
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from common.commands import DatabaseCommand
 from privacy.erasure import OperatorAccount, UnknownListener, finish_erasures, request_erasure
 
 WAIT_SECONDS = 3600
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Erase all listeners with a pending erasure, and the listeners named here."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -3,16 +3,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from common.commands import DatabaseCommand
 from engine.data.split import SPLITTERS
 from engine.ensemble import EnsembleConfig
 from recommendations.management.progress_bars import ProgressBars
 from recommendations.training.evaluate import CannotEvaluate, evaluate_ensemble, load_ensemble
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Evaluate an ensemble on held-out plays, next to most popular and the ensemble in service. Publishes nothing."
     )

@@ -1,11 +1,12 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from common.commands import DatabaseCommand
 from recommendations.services import CannotPublish, publish_version, roll_back
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Put a version into service: a named one, or with --previous the one before."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,13 +1,14 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from common.commands import DatabaseCommand
 from recommendations.management.progress_bars import ProgressBars
 from recommendations.services import train_model
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Train a new version and publish it, as the nightly run does."
 
     def add_arguments(self, parser: CommandParser) -> None:

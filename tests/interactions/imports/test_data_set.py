@@ -237,3 +237,12 @@ def test_records_before_the_damage_stay_imported(tmp_path: Path, monkeypatch: py
         import_files("csv", write_checkerboard_csv(tmp_path))
     assert Interaction.objects.count() == 180
     assert len(load_popular_tracks()) == 20
+
+
+@pytest.mark.usefixtures("db")
+def test_the_progress_bar_counts_plays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_plays(tmp_path / "plays.csv", 6_000)
+    call_command("import_plays", str(tmp_path / "plays.csv"), "--format", "csv")
+    progress = capsys.readouterr().err
+    assert "importing csv: 6,000 plays 100%" in progress
+    assert "B/s" not in progress
