@@ -92,6 +92,12 @@ def consent_by_user_id(user_ids: Collection[int]) -> dict[int, bool]:
     return dict(User.objects.filter(pk__in=user_ids, is_active=True).values_list("pk", "consent"))
 
 
+def consent_of_locked_listeners(user_ids: Collection[int]) -> dict[int, bool]:
+    """Return what `consent_by_user_id` does, and lock the listeners' rows until the end of the transaction."""
+    users = User.objects.select_for_update(no_key=True).filter(pk__in=user_ids, is_active=True).order_by("pk")
+    return dict(users.values_list("pk", "consent"))
+
+
 def external_id_digest(external_id: str) -> str:
     """Return the HMAC of an external id: all that is stored of it after an erasure. It cannot be reversed."""
     return salted_hmac("access.Erasure", external_id, algorithm="sha256").hexdigest()

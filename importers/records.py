@@ -91,6 +91,7 @@ class ListenRecord(NamedTuple):
         time: when the play began, in UNIX seconds.
         end_reason: finished, interrupted, skipped, replaced or stopped; "" if unknown.
         mbid: MusicBrainz id of the recording, a UUID as text; "" if unknown.
+        time_precision: seconds; 60 if the format has minutes only.
         file, line: where the record comes from.
     """
 
@@ -105,6 +106,7 @@ class ListenRecord(NamedTuple):
     device: str = ""
     context: str = ""
     duration_ms: int | None = None
+    time_precision: int = 1
     file: str = ""
     line: int = 0
 

@@ -36,6 +36,7 @@ class NewInteraction(NamedTuple):
     context: str = ""
     recommendation_id: UUID | None = None
     position: int | None = None
+    reports: list[list[Any]] | None = None
 
 
 class NewExposure(NamedTuple):
@@ -126,7 +127,12 @@ def _insert_new(table: str, rows: Sequence[NewInteraction] | Sequence[NewExposur
 
 
 def _sqlite_value(value: Any) -> Any:
-    """Return a value as Django stores it in SQLite: times in UTC without an offset, UUIDs as 32 hexadecimal digits."""
+    """Return a value as Django stores it in SQLite.
+
+    Times are in UTC without an offset, UUIDs 32 hexadecimal digits, and lists JSON.
+    """
     if isinstance(value, datetime):
         return str(value.astimezone(UTC).replace(tzinfo=None))
+    if isinstance(value, list):
+        return orjson.dumps(value).decode()
     return value.hex if isinstance(value, UUID) else value

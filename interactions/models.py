@@ -59,6 +59,11 @@ class Interaction(models.Model):
     event_id = models.UUIDField(
         default=uuid.uuid4, help_text="The client's id of the event. Sent twice, it is stored once."
     )
+    reports = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Who reported this play, and when it began according to them; empty if only the source did.",
+    )
 
     class Meta:
         db_table = "interactions"
@@ -191,11 +196,13 @@ class UnmatchedListen(models.Model):
     device = models.CharField(max_length=64, blank=True)
     context = models.CharField(max_length=64, blank=True)
     source = models.CharField(max_length=64)
+    reports = models.JSONField(null=True, blank=True, help_text="As for interactions.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         db_table = "unmatched_listens"
         constraints = [models.UniqueConstraint(fields=["user", "event_id"], name="unmatched_listen_once")]
+        indexes = [models.Index(fields=["user", "listened_at"], name="unmatched_of_listener")]
 
     def __str__(self) -> str:
         return f"{self.artist} – {self.title}"

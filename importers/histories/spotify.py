@@ -111,6 +111,7 @@ def _parse_account_data_item(item: dict[str, Any], latest: int) -> ListenRecord:
         title=require_text("trackName", item.get("trackName")),
         time=int(_parse_end_time("endTime", item, latest) - ms_played / 1000),
         ms_played=ms_played,
+        time_precision=60,
     )
 
 

@@ -17,6 +17,8 @@ from interactions.bulk import NewExposure, NewInteraction, insert_exposures, ins
 from interactions.events.playback import derive_playback
 from interactions.events.schema import Event, InvalidEvent, parse_event
 from interactions.models import EventBatch, Exposure
+from interactions.play_reports import APP
+from interactions.scrobbles import absorb_scrobbles
 from tracks.selectors import track_durations
 
 CLOCK_TOLERANCE = timedelta(minutes=5)  # the clocks of phones may be fast
@@ -163,7 +165,7 @@ def _store_events(events: Sequence[IndexedEvent], invalid: Sequence[Rejection]) 
                 track_id=event.track_id,
                 kind=event.type.kind,
                 played_at=occurred_at,
-                source="api",
+                source=APP,
                 event_id=event.event_id,
                 ms_played=ms_played,
                 end_reason=end_reason,
@@ -175,7 +177,10 @@ def _store_events(events: Sequence[IndexedEvent], invalid: Sequence[Rejection]) 
                 **playback._asdict(),
             )
         )
-    accepted = insert_interactions(interactions) + insert_exposures(exposures)
+    added = insert_interactions(interactions)
+    if added:
+        absorb_scrobbles(interactions, durations)
+    accepted = added + insert_exposures(exposures)
     duplicates = len(interactions) + len(exposures) - accepted
     for outcome, count in (("accepted", accepted), ("duplicate", duplicates), ("rejected", len(rejected))):
         events_counter.labels(outcome).inc(count)

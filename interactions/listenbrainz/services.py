@@ -1,27 +1,25 @@
 """Store listens whose tracks are named by text; a listen of an unknown track waits until the catalogue has it."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID, uuid5
 
-from access.selectors import consent_by_user_id
+from access.selectors import consent_of_locked_listeners
 from importers.cell_parsers import MAX_NAME_LENGTH
-from importers.histories import HISTORY_IMPORTERS
 from importers.records import ListenRecord
-from interactions.bulk import NewInteraction, insert_interactions, retry_on_conflict
+from interactions.bulk import NewInteraction, retry_on_conflict
 from interactions.events.playback import SKIP_MS, Playback, derive_playback
 from interactions.models import Interaction, PopularTrack, UnmatchedListen
+from interactions.play_reports import LISTEN_SOURCES, Play, PlayReport, make_report
+from interactions.scrobbles import read_reports, record_scrobbles, record_waiting_listens, waiting_key
 from interactions.services import refresh_popular_tracks
 from tracks.match_keys import make_match_key
 from tracks.matching import TrackQuery, match_tracks
 from tracks.selectors import track_durations
 
-LISTENBRAINZ = "listenbrainz"
-# Sources that send a listen only if half of the track, or four minutes of it, were heard.
-SCROBBLE_FORMATS = [importer.name for importer in HISTORY_IMPORTERS.values() if importer.lists_scrobbles]
-LISTEN_SOURCES = frozenset({LISTENBRAINZ, *(f"import:{name}" for name in SCROBBLE_FORMATS)})
 LISTEN_MILESTONE = 50  # percent
 EVENT_ID_NAMESPACE = UUID("5ee33b1a-9a8c-5c5f-9d3b-0a3f0b8e5a11")
 BATCH_SIZE = 1_000
@@ -46,45 +44,55 @@ def store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) ->
 
 
 def _store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) -> IngestReport:
-    if not consent_by_user_id([user_id]).get(user_id, False):
+    if not consent_of_locked_listeners([user_id]).get(user_id, False):
         return IngestReport()
-    queries = {
-        listen: TrackQuery(
+    queries = [
+        TrackQuery(
             UUID(str(listen.mbid)) if listen.mbid else None, listen.isrc, make_match_key(listen.artist, listen.title)
         )
         for listen in listens
-    }
-    matches = match_tracks(set(queries.values()), _count_listeners)
+    ]
+    matches = match_tracks(set(queries), _count_listeners)
     durations = track_durations(set(matches.values()))
-    rows: list[NewInteraction] = []
-    unmatched: list[UnmatchedListen] = []
-    for listen, query in queries.items():
+    scrobbles: list[Play] = []
+    waiting: list[Play] = []
+    for listen, query in zip(listens, queries, strict=True):
         event_id = listen_event_id(user_id, listen)
+        report = make_report(source, listen.device, listen.time, listen.time_precision)
         if (track_id := matches.get(query)) is not None:
-            rows.append(_new_interaction(user_id, event_id, listen, track_id, durations.get(track_id), source))
-        else:
-            unmatched.append(
-                UnmatchedListen(
-                    user_id=user_id,
-                    event_id=event_id,
-                    listened_at=datetime.fromtimestamp(listen.time, UTC),
-                    artist=listen.artist[:MAX_NAME_LENGTH],
-                    title=listen.title[:MAX_NAME_LENGTH],
-                    match_key=query.match_key,
-                    isrc=listen.isrc,
-                    mbid=query.mbid,
-                    ms_played=listen.ms_played,
-                    duration_ms=listen.duration_ms,
-                    end_reason=listen.end_reason,
-                    device=listen.device,
-                    context=listen.context,
-                    source=source,
-                )
+            scrobbles.append(_new_play(user_id, event_id, listen, track_id, durations.get(track_id), source, [report]))
+            continue
+        row = UnmatchedListen(
+            user_id=user_id,
+            event_id=event_id,
+            listened_at=datetime.fromtimestamp(listen.time, UTC),
+            artist=listen.artist[:MAX_NAME_LENGTH],
+            title=listen.title[:MAX_NAME_LENGTH],
+            match_key=query.match_key,
+            isrc=listen.isrc,
+            mbid=query.mbid,
+            ms_played=listen.ms_played,
+            duration_ms=listen.duration_ms,
+            end_reason=listen.end_reason,
+            device=listen.device,
+            context=listen.context,
+            source=source,
+        )
+        waiting.append(
+            Play.create(
+                waiting_key(row.match_key, row.artist, row.title),
+                event_id,
+                [report],
+                source=source,
+                ms_played=listen.ms_played,
+                end_reason=listen.end_reason,
+                duration_ms=listen.duration_ms,
+                row=row,
             )
-    added = insert_interactions(rows)
-    unmatched.sort(key=lambda listen: listen.event_id)  # one order of locks, as in insert_interactions()
-    UnmatchedListen.objects.bulk_create(unmatched, batch_size=BATCH_SIZE, ignore_conflicts=True)
-    return IngestReport(added, len(rows) - added, len(unmatched))
+        )
+    added = record_scrobbles(user_id, scrobbles)
+    record_waiting_listens(user_id, waiting)
+    return IngestReport(added, len(scrobbles) - added, len(waiting))
 
 
 def match_waiting_listens() -> int:
@@ -100,13 +108,16 @@ def match_waiting_listens() -> int:
 
 
 def _match_waiting_batch(ids: Collection[int]) -> int:
-    waiting = UnmatchedListen.objects.filter(user__consent=True, user__is_active=True, pk__in=ids).order_by("pk")
-    queries = {row: TrackQuery(row.mbid, row.isrc, row.match_key) for row in waiting.select_for_update()}
-    matches = match_tracks(set(queries.values()), _count_listeners)
+    waiting = UnmatchedListen.objects.filter(pk__in=ids)
+    # The listeners are locked before their listens, in the order of `store_listens`.
+    consents = consent_of_locked_listeners(set(waiting.values_list("user_id", flat=True)))
+    rows = [row for row in waiting.select_for_update().order_by("pk") if consents.get(row.user_id)]
+    queries = [TrackQuery(row.mbid, row.isrc, row.match_key) for row in rows]
+    matches = match_tracks(set(queries), _count_listeners)
     durations = track_durations(set(matches.values()))
-    rows: list[NewInteraction] = []
+    plays: dict[int, list[Play]] = defaultdict(list)
     matched_ids: list[int] = []
-    for row, query in queries.items():
+    for row, query in zip(rows, queries, strict=True):
         if (track_id := matches.get(query)) is None:
             continue
         matched_ids.append(row.pk)
@@ -121,8 +132,18 @@ def _match_waiting_batch(ids: Collection[int]) -> int:
             context=row.context,
         )
         # The stored event id, because the stored names may have been shortened.
-        rows.append(_new_interaction(row.user_id, row.event_id, listen, track_id, durations.get(track_id), row.source))
-    added = insert_interactions(rows)
+        plays[row.user_id].append(
+            _new_play(
+                row.user_id,
+                row.event_id,
+                listen,
+                track_id,
+                durations.get(track_id),
+                row.source,
+                read_reports(row.reports, row.source, row.device, listen.time),
+            )
+        )
+    added = sum(record_scrobbles(user_id, plays[user_id]) for user_id in sorted(plays))
     UnmatchedListen.objects.filter(pk__in=matched_ids).delete()
     return added
 
@@ -148,10 +169,16 @@ def derive_listen_playback(listen: ListenRecord, duration_ms: int | None, source
     return playback._replace(milestone=LISTEN_MILESTONE, is_listen=True) if is_listen else playback
 
 
-def _new_interaction(
-    user_id: int, event_id: UUID, listen: ListenRecord, track_id: int, duration_ms: int | None, source: str
-) -> NewInteraction:
-    return NewInteraction(
+def _new_play(
+    user_id: int,
+    event_id: UUID,
+    listen: ListenRecord,
+    track_id: int,
+    duration_ms: int | None,
+    source: str,
+    reports: list[PlayReport],
+) -> Play:
+    row = NewInteraction(
         user_id=user_id,
         track_id=track_id,
         kind=Interaction.Kind.PLAY.value,
@@ -163,6 +190,16 @@ def _new_interaction(
         device=listen.device,
         context=listen.context,
         **derive_listen_playback(listen, duration_ms or listen.duration_ms, source)._asdict(),
+    )
+    return Play.create(
+        track_id,
+        event_id,
+        reports,
+        source=source,
+        ms_played=listen.ms_played,
+        end_reason=listen.end_reason,
+        duration_ms=duration_ms,
+        row=row,
     )
 
 

@@ -21,7 +21,8 @@ from interactions.listenbrainz.serializers import (
     SubmissionStatusSerializer,
     ValiditySerializer,
 )
-from interactions.listenbrainz.services import LISTENBRAINZ, store_listens
+from interactions.listenbrainz.services import store_listens
+from interactions.play_reports import LISTENBRAINZ
 
 _ERRORS = dict.fromkeys((400, 401, 429, 503), ErrorSerializer)
 

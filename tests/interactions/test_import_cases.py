@@ -1,5 +1,6 @@
 """The events and scrobbles in tests/cases/imports, with the result that each must have."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ from rest_framework.test import APIClient
 
 from access.listen_tokens import create_listen_token
 from access.models import User
+from interactions.imports.listening_history import import_history
+from interactions.listenbrainz.services import match_waiting_listens
 from interactions.models import Interaction, UnmatchedListen
-from tests.people import CatalogueFactory
+from tests.people import CatalogueFactory, store_track
+from tracks.models import Artist
 
 CASES = Path(__file__).parents[1] / "cases" / "imports"
 
@@ -28,6 +32,38 @@ def test_a_listen_that_listenbrainz_accepts_is_stored(alice: User, name: str, du
     waiting = UnmatchedListen.objects.get()
     assert (waiting.user, waiting.artist, waiting.title) == (alice, "The Harbour Lights", "Low Tide")
     assert (int(waiting.listened_at.timestamp()), waiting.duration_ms) == (1_700_000_000, duration_ms)
+
+
+@pytest.mark.parametrize("is_in_catalogue", [True, False])
+def test_one_play_whose_names_are_spelt_in_four_ways_counts_once(alice: User, is_in_catalogue: bool) -> None:
+    if is_in_catalogue:
+        store_track(title="Brûlée à Zoé", artist=Artist.objects.create(name="Côté Jardin"))
+    assert submit_listens(alice, "lb_nfc_then_nfd.json").json() == {"status": "ok"}
+    table = Interaction if is_in_catalogue else UnmatchedListen
+    assert table.objects.get().user == alice
+
+
+@pytest.mark.parametrize("is_in_catalogue", [True, False])
+@pytest.mark.parametrize(
+    "names",
+    list(itertools.permutations(["spotify_then_lastfm_1_spotify.json", "spotify_then_lastfm_2_lastfm.csv"])),
+    ids=["Spotify first", "Last.fm first"],
+)
+def test_one_play_that_two_services_know_counts_once(
+    alice: User, names: tuple[str, str], is_in_catalogue: bool
+) -> None:
+    artist = Artist.objects.create(name="The Harbour Lights")
+    if is_in_catalogue:
+        store_track(title="Low Tide", artist=artist, duration_ms=241_900)
+    for name in (*names, *names):
+        import_history(alice.pk, [CASES / name])
+    if not is_in_catalogue:
+        assert UnmatchedListen.objects.get().source == "import:spotify"
+        store_track(title="Low Tide", artist=artist, duration_ms=241_900)
+        assert match_waiting_listens() == 1
+    row = Interaction.objects.get()
+    assert (row.source, int(row.played_at.timestamp()), row.is_completed) == ("import:spotify", 1_700_000_000, True)
+    assert sorted(row.reports) == [["import:lastfm", 1_699_999_999], ["import:spotify", 1_700_000_000]]
 
 
 def test_null_in_optional_fields_of_events_means_absent(

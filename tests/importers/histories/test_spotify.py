@@ -176,7 +176,9 @@ def test_account_data_is_read(tmp_path: Path) -> None:
     )
     listens, refused_rows = read(path)
     file = "my_spotify_data.zip: Spotify Account Data/StreamingHistory_music_0.json"
-    expected = ListenRecord("Kanye West", "Fade", 1_699_999_799, ms_played=180_500, file=file, line=1)
+    expected = ListenRecord(
+        "Kanye West", "Fade", 1_699_999_799, ms_played=180_500, time_precision=60, file=file, line=1
+    )
     assert listens == [expected]
     assert [(row.line, row.reason.partition(":")[0]) for row in refused_rows] == [
         (2, "msPlayed"),
