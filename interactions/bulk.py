@@ -36,6 +36,7 @@ class NewInteraction(NamedTuple):
     context: str = ""
     recommendation_id: UUID | None = None
     position: int | None = None
+    clock: str = ""
     reports: list[list[Any]] | None = None
 
 
@@ -52,6 +53,7 @@ class NewExposure(NamedTuple):
     context: str = ""
     recommendation_id: UUID | None = None
     position: int | None = None
+    clock: str = ""
 
 
 def retry_on_conflict(write: Callable[[], T]) -> T:

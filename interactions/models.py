@@ -23,6 +23,16 @@ class InteractionKind(models.TextChoices):
     PLAYLIST_REMOVE = "playlist_remove"
 
 
+class Clock(models.TextChoices):
+    """How the time of an event was found if the client's clock was wrong."""
+
+    CORRECTED = "corrected"  # by the difference between the clocks of client and server when the batch was sent
+    ARRIVAL = "arrival"  # the client's time was in the future: it is the time at which the event arrived
+
+
+CLOCK_HELP = "Empty if the time is the client's; else its clock was wrong."
+
+
 class Interaction(models.Model):
     """An event that recommenders learn from, or an imported total of `plays` plays."""
 
@@ -58,6 +68,9 @@ class Interaction(models.Model):
     source = models.CharField(max_length=64, help_text="api, listenbrainz, or import: and the format.")
     event_id = models.UUIDField(
         default=uuid.uuid4, help_text="The client's id of the event. Sent twice, it is stored once."
+    )
+    clock = models.CharField(
+        max_length=16, choices=Clock.choices, blank=True, default="", db_default="", help_text=CLOCK_HELP
     )
     reports = models.JSONField(
         null=True,
@@ -113,6 +126,9 @@ class Exposure(models.Model):
     position = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The position on that slate, from 1.")
     event_id = models.UUIDField(
         default=uuid.uuid4, help_text="The client's id of the event. Sent twice, it is stored once."
+    )
+    clock = models.CharField(
+        max_length=16, choices=Clock.choices, blank=True, default="", db_default="", help_text=CLOCK_HELP
     )
 
     class Meta:

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Q
 
 from interactions.bulk import NewInteraction, insert_interactions
-from interactions.models import Interaction, UnmatchedListen
+from interactions.models import Clock, Interaction, UnmatchedListen
 from interactions.play_reports import (
     APP,
     MINUTE_TOLERANCE_S,
@@ -79,7 +79,7 @@ def absorb_scrobbles(rows: Sequence[NewInteraction], durations: Mapping[int, int
         rows: the inserted rows, of several listeners.
         durations: lengths of their tracks in milliseconds.
     """
-    plays = [row for row in rows if row.kind == Interaction.Kind.PLAY]
+    plays = [row for row in rows if row.kind == Interaction.Kind.PLAY and row.clock != Clock.ARRIVAL]
     starts = [_app_start(row.played_at, row.ms_played, durations.get(row.track_id)) for row in plays]
     users = {row.user_id for row in plays}
     scrobbles: dict[tuple[int, Hashable], list[Play]] = defaultdict(list)
@@ -131,7 +131,7 @@ def _load_plays(user_id: int, plays: Sequence[Play]) -> Iterator[Play]:
     starts = [report.start for play in plays for report in play.reports]
     stored = Interaction.objects.filter(
         user_id=user_id, kind=Interaction.Kind.PLAY, plays=1, source__in=[APP, *SCROBBLE_SOURCES]
-    )
+    ).exclude(clock=Clock.ARRIVAL)  # nobody knows when those were played
     for window in _time_windows("played_at", starts, before=TOLERANCE_S, after=TOLERANCE_S + LONGEST_APP_PLAY_S):
         for columns in stored.filter(window).values_list(*_COLUMNS):
             yield _read_play(columns, durations)

@@ -25,6 +25,12 @@ Id = Annotated[int, Meta(ge=1, le=INT64_MAX)]
 Text = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")]  # PostgreSQL stores no null characters
 
 
+SentAt = Annotated[
+    Annotated[datetime, Meta(tz=True)] | None,
+    Meta(description="RFC 3339: the client's clock when it sends the batch. If it is wrong, all times are corrected."),
+]
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something a listener did in the app, or was shown."""
 
@@ -58,6 +64,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
+class EventsSentAt(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch of events with the time of the client's clock."""
+
+    events: Annotated[list[Event], Meta(min_length=1, max_length=MAX_EVENTS)]
+    sent_at: SentAt = None
+
+
 class InvalidEvent(Exception):
     """An item of a batch is not an event; the message names the field and what was expected."""
 
@@ -80,9 +93,20 @@ def parse_event(item: Any) -> Event:
         raise InvalidEvent(
             f"{_find_broken_field(item)}: is not valid Unicode (it contains half of a surrogate pair)"
         ) from error
-    if event.occurred_at < EARLIEST:
-        raise InvalidEvent("occurred_at: must not be before the year 2000")
     return event
+
+
+def parse_sent_at(value: Any) -> datetime | None:
+    """Return the time of the client's clock when it sent a batch; None if it did not say.
+
+    Raises:
+        InvalidEvent: the value is not a time.
+    """
+    try:
+        sent_at: datetime | None = msgspec.convert(value, SentAt)
+        return sent_at
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        raise InvalidEvent("must be a time in RFC 3339, with an offset") from None
 
 
 def _find_broken_field(item: dict[str, Any]) -> str:
@@ -112,5 +136,7 @@ def _rewrite_error(message: str) -> str:
 def event_batch_schema() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the JSON Schema of a batch, and the components it refers to, for the OpenAPI document."""
     batch = Annotated[list[Event], Meta(min_length=1, max_length=MAX_EVENTS)]
-    [schema], components = msgspec.json.schema_components([batch], ref_template="#/components/schemas/{name}")
+    [schema], components = msgspec.json.schema_components(
+        [batch | EventsSentAt], ref_template="#/components/schemas/{name}"
+    )
     return schema, components

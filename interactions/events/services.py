@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypedDict
 
 import orjson
@@ -15,8 +15,8 @@ from access.selectors import consent_by_user_id
 from common.http.json import escape_unstorable
 from interactions.bulk import NewExposure, NewInteraction, insert_exposures, insert_interactions, retry_on_conflict
 from interactions.events.playback import derive_playback
-from interactions.events.schema import Event, InvalidEvent, parse_event
-from interactions.models import EventBatch, Exposure
+from interactions.events.schema import EARLIEST, Event, InvalidEvent, parse_event
+from interactions.models import Clock, EventBatch, Exposure
 from interactions.play_reports import APP
 from interactions.scrobbles import absorb_scrobbles
 from tracks.selectors import track_durations
@@ -60,13 +60,18 @@ class Receipt:
     rejected: list[Rejection] = field(default_factory=list)
 
 
-def record_events(items: Sequence[Any], token_user_id: int | None) -> Receipt:
+def record_events(items: Sequence[Any], token_user_id: int | None, sent_at: datetime | None = None) -> Receipt:
     """Store each valid event of a batch once, and return the receipt. The events are committed when this returns.
 
     Args:
         items: the items of the JSON array, parsed but not validated.
         token_user_id: the listener of the token; None for a service key, whose events name their listeners.
+        sent_at: the time of the client's clock when it sent the batch, if it says so.
     """
+    arrived_at = timezone.now()
+    clock_error = timedelta(0) if sent_at is None else sent_at - arrived_at
+    if abs(clock_error) <= CLOCK_TOLERANCE:
+        clock_error = timedelta(0)
     events: list[IndexedEvent] = []
     rejected: list[Rejection] = []
     for index, item in enumerate(items):
@@ -83,13 +88,20 @@ def record_events(items: Sequence[Any], token_user_id: int | None) -> Receipt:
             rejected.append(Rejection(index=index, event_id=event_id, type=event_type, detail=detail))
         else:
             events.append(IndexedEvent(index, user_id, event))
-    return retry_on_conflict(lambda: _store_events(events, rejected))
+    return retry_on_conflict(lambda: _store_events(events, rejected, arrived_at, clock_error))
 
 
 def record_events_once(
-    items: Sequence[Any], token_user_id: int | None, *, principal: str, idempotency_key: str
+    items: Sequence[Any],
+    token_user_id: int | None,
+    sent_at: datetime | None = None,
+    *,
+    principal: str,
+    idempotency_key: str,
 ) -> Receipt:
     """Record a batch, or return the receipt of the first time if the principal has sent it under this key before.
+
+    A batch that is sent again may have another `sent_at`.
 
     Raises:
         IdempotencyKeyReused: another batch was recorded under this key within the last two days.
@@ -106,7 +118,7 @@ def record_events_once(
             batch.delete()
             batch = None
         if batch is None:
-            receipt = record_events(items, token_user_id)
+            receipt = record_events(items, token_user_id, sent_at)
             EventBatch.objects.create(
                 principal=principal, key=idempotency_key, digest=digest, receipt=asdict(receipt)
             )  # violates a constraint, and is retried, if the same batch was recorded at the same moment
@@ -118,28 +130,40 @@ def record_events_once(
     return retry_on_conflict(find_or_record)
 
 
-def _store_events(events: Sequence[IndexedEvent], invalid: Sequence[Rejection]) -> Receipt:
+def _store_events(
+    events: Sequence[IndexedEvent], invalid: Sequence[Rejection], arrived_at: datetime, clock_error: timedelta
+) -> Receipt:
+    """Store the events.
+
+    Args:
+        clock_error: how far the client's clock is ahead of the server's; zero if it is right, or unknown.
+    """
     durations = track_durations({indexed.event.track_id for indexed in events})
     consents = consent_by_user_id({indexed.user_id for indexed in events})
-    latest = timezone.now() + CLOCK_TOLERANCE
+    future_events = 0
     interactions: list[NewInteraction] = []
     exposures: list[NewExposure] = []
     rejected = list(invalid)
-    for index, user_id, event in events:
-        fault = ""
+    # In order of time, so that events from the future, which get the time of arrival, keep their order.
+    for index, user_id, event in sorted(events, key=lambda indexed: indexed.event.occurred_at):
+        fault, clock = "", Clock.CORRECTED.value if clock_error else ""
+        since_arrival = event.occurred_at - arrived_at - clock_error
+        if since_arrival > CLOCK_TOLERANCE:
+            since_arrival, clock = timedelta(microseconds=future_events), Clock.ARRIVAL.value
+            future_events += 1
         if user_id not in consents:
             fault = f"user_id: there is no listener {user_id}"
         elif not consents[user_id]:
             fault = "user_id: the listener does not consent to storing events (consent is off)"
         elif event.track_id not in durations:
             fault = f"track_id: there is no track {event.track_id} in the catalogue"
-        elif event.occurred_at > latest:
-            fault = f"occurred_at: {event.occurred_at.isoformat()} is in the future; check the clock of the client"
+        elif since_arrival < EARLIEST - arrived_at:
+            fault = "occurred_at: must not be before the year 2000"
         if fault:
             rejected.append(Rejection(index=index, event_id=str(event.event_id), type=event.type.value, detail=fault))
             continue
         # In UTC, because PostgreSQL parses no offset of 16 hours or more.
-        occurred_at = event.occurred_at.astimezone(UTC)
+        occurred_at = arrived_at + since_arrival
         if event.type.model is Exposure:
             exposures.append(
                 NewExposure(
@@ -153,6 +177,7 @@ def _store_events(events: Sequence[IndexedEvent], invalid: Sequence[Rejection]) 
                     context=event.context or "",
                     recommendation_id=event.recommendation_id,
                     position=event.position,
+                    clock=clock,
                 )
             )
             continue
@@ -174,6 +199,7 @@ def _store_events(events: Sequence[IndexedEvent], invalid: Sequence[Rejection]) 
                 context=event.context or "",
                 recommendation_id=event.recommendation_id,
                 position=event.position,
+                clock=clock,
                 **playback._asdict(),
             )
         )

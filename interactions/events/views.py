@@ -9,9 +9,9 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from access.models import Scope, ServiceKey
-from common.http.json import ListBodyParser
-from common.http.query_parameters import ApiView
-from interactions.events.schema import MAX_EVENTS, event_batch_schema
+from common.http.json import ListBodyParser, escape_unstorable
+from common.http.query_parameters import MAX_NAME_LENGTH, ApiView
+from interactions.events.schema import MAX_EVENTS, InvalidEvent, event_batch_schema, parse_sent_at
 from interactions.events.serializers import ReceiptSerializer
 from interactions.events.services import IdempotencyKeyReused, record_events, record_events_once
 
@@ -45,19 +45,31 @@ class EventViewSet(ApiView, ViewSet):
     )
     def create(self, request: Request) -> Response:
         """Record an array of 1 to 500 events. The receipt names each event that is rejected; the others are stored."""
-        items, token_user_id = request.data, request.user.pk
+        items, sent_at, token_user_id = request.data, None, request.user.pk
+        if isinstance(items, dict) and "events" in items:
+            if unknown := [escape_unstorable(name) for name in items if name not in ("events", "sent_at")]:
+                raise ValidationError(
+                    {unknown[0][:MAX_NAME_LENGTH]: "unknown field; this body accepts events, sent_at"}
+                )
+            try:
+                sent_at = parse_sent_at(items.get("sent_at"))
+            except InvalidEvent as error:
+                raise ValidationError({"sent_at": str(error)}) from error
+            items = items["events"]
         if not isinstance(items, list) or not 1 <= len(items) <= MAX_EVENTS:
-            raise ValidationError({"": f"the body must be a JSON array of 1 to {MAX_EVENTS} events"})
+            raise ValidationError(
+                {"": f"the body must be a JSON array of 1 to {MAX_EVENTS} events, or an object with it as events"}
+            )
         key = request.headers.get("Idempotency-Key")
         if key is None:
-            receipt = record_events(items, token_user_id)
+            receipt = record_events(items, token_user_id, sent_at)
         elif not re.fullmatch(IDEMPOTENCY_KEY, key):
             raise ValidationError({"Idempotency-Key": "must be 1 to 128 visible ASCII characters"})
         else:
             is_service = isinstance(request.auth, ServiceKey)
             principal = f"key:{request.auth.pk}" if is_service else f"user:{token_user_id}"
             try:
-                receipt = record_events_once(items, token_user_id, principal=principal, idempotency_key=key)
+                receipt = record_events_once(items, token_user_id, sent_at, principal=principal, idempotency_key=key)
             except IdempotencyKeyReused as error:
                 raise IdempotencyConflict from error
         return Response(asdict(receipt), status.HTTP_202_ACCEPTED)
