@@ -8,6 +8,7 @@ from rest_framework_simplejwt.settings import api_settings
 from access.models import User
 from access.sign_ins import TokenPair
 from common.http.query_parameters import parse_parameters
+from common.http.strict_serializer import BodySerializer
 
 
 class SignInSerializer(TokenObtainSerializer):
@@ -19,7 +20,7 @@ class SignInSerializer(TokenObtainSerializer):
         return {"user": self.user}
 
 
-class RefreshSerializer(serializers.Serializer[Any]):
+class RefreshSerializer(BodySerializer):
     refresh = serializers.CharField(max_length=4096, help_text="The newest refresh token. It can be used once.")
 
 

@@ -5,7 +5,17 @@ from rest_framework import serializers
 from common.http.query_parameters import MAX_NAME_LENGTH, MAX_REPORTED
 
 
-class StrictSerializer(serializers.Serializer[Any]):
+class BodySerializer(serializers.Serializer[Any]):
+    """A serializer of a JSON body: null in a field that is not required means that the field is absent."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and None in data.values():
+            optional = {name for name, field in self.fields.items() if not field.required}
+            data = {name: value for name, value in data.items() if value is not None or name not in optional}
+        return super().to_internal_value(data)
+
+
+class StrictSerializer(BodySerializer):
     """A serializer of a body that refuses unknown fields: an option that is misspelled must not be ignored."""
 
     unknown_field_message = "unknown field; this body accepts {fields}"
