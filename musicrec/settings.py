@@ -158,6 +158,17 @@ MUSICREC = {
 
 # --- Background work ---
 CELERY_BROKER_URL = env.url("CELERY_BROKER_URL", REDIS_URL)
+if CELERY_BROKER_URL.startswith(("redis", "sentinel")):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        # A broker that accepts connections and does not answer must not delay a publication for more than seconds.
+        "socket_connect_timeout": 1.0,
+        "socket_timeout": 3.0,
+        "max_retries": 0,
+        # A message that a worker has fetched and not begun is delivered again after this time. So it must be longer
+        # than a study and a training run together, behind which the message may wait.
+        "visibility_timeout": 24 * 3600,
+    }
+    CELERY_WORKER_DISABLE_PREFETCH = True  # fetch a message only when nothing else runs, so that none waits in a worker
 CELERY_TASK_ROUTES = {f"recommendations.{task}": {"queue": "training"} for task in ("train_model", "tune_model")}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # a training run that killed its worker must not be redelivered

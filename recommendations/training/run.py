@@ -39,17 +39,20 @@ from recommendations.training.publish import (
     store_user_features,
     user_features_are_stored,
 )
+from recommendations.training.schedule import SCHEDULE, duplicate_of_training
+from recommendations.training.watch import close_killed_rows
 from recommendations.version_store import get_installation_id, version_in_service, version_store
 from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
 Status = TrainingRun.Status
 NICENESS = 10
+LOCK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a training run ended; `run` is None if another run held the lock."""
+    """How a training run ended; `run` is None if it did not begin: another run was in progress, or it was not due."""
 
     status: str
     detail: str
@@ -99,16 +102,20 @@ def run_training(
     lower_priority()
     store = version_store()
     store.root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(store.root / "training.lock", timeout=0)  # the kernel releases it when its holder dies
+    # The kernel releases the lock when its holder dies. `notice_killed_runs` holds it for an instant.
+    lock = FileLock(store.root / "training.lock", timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except Timeout:
         return TrainingResult("Already running", "another training run has not finished")
     try:
         # This process holds the lock, so whatever still counts as running was killed.
-        TrainingRun.objects.filter(status=Status.RUNNING).update(
-            status=Status.FAILED, finished_at=timezone.now(), detail="the process was killed"
-        )
+        close_killed_rows(TrainingRun.objects.filter(status=Status.RUNNING), "training_failed", Status.FAILED)
+        if trigger == SCHEDULE and (duplicate := duplicate_of_training()):
+            return TrainingResult(
+                "Not due",
+                f"a scheduled run began at {duplicate.started_at:%Y-%m-%d %H:%M} UTC; use Train now for another",
+            )
         run = TrainingRun.objects.create(trigger=trigger[:32], host=socket.gethostname())
         stages = RunProgress(run, progress)
         try:

@@ -26,7 +26,9 @@ from engine.tuning.validation_metric import ValidationMetric
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.models import TrainingRun, TuningStudy, TuningTrial
 from recommendations.training.config import training_config
-from recommendations.training.run import TrainingResult, lower_priority, read_plays, run_training
+from recommendations.training.run import LOCK_SECONDS, TrainingResult, lower_priority, read_plays, run_training
+from recommendations.training.schedule import SCHEDULE, duplicate_of_tuning
+from recommendations.training.watch import close_killed_rows
 from recommendations.version_store import version_store
 from tracks.selectors import load_track_ids
 
@@ -69,12 +71,17 @@ def run_tuning(
     lower_priority()
     store = version_store()
     store.root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(store.root / "tuning.lock", timeout=0)  # the kernel releases it when its holder dies
+    lock = FileLock(store.root / "tuning.lock", timeout=LOCK_SECONDS)  # the kernel releases it when its holder dies
     try:
         lock.acquire()
     except Timeout:
         return TuningResult("Already running", "another tuning study has not finished")
     try:
+        if trigger == SCHEDULE and (duplicate := duplicate_of_tuning()):
+            return TuningResult(
+                "Not due",
+                f"a scheduled study began at {duplicate.started_at:%Y-%m-%d %H:%M} UTC; use Tune now for another",
+            )
         budget = seconds or settings.MUSICREC["TUNING_SECONDS"]
         study = TuningStudy(trigger=trigger[:32], budget_seconds=budget, host=socket.gethostname())
         try:
@@ -150,12 +157,15 @@ def sample_listeners(plays: Plays, seed: int) -> Plays:
 
 def _resume_or_save(study: TuningStudy, data: TuningData) -> TuningStudy:
     """Return the killed study over the same plays, or else `study`, saved. Close all other killed studies."""
+    newest = TuningStudy.objects.order_by("pk").last()
+    unfinished = [Status.RUNNING, Status.INTERRUPTED]
     killed = TuningStudy.objects.filter(status=Status.RUNNING)
-    resumable = killed.filter(fingerprint=data.fingerprint).order_by("pk").last()
-    not_resumed = killed.exclude(pk=resumable.pk) if resumable else killed
-    not_resumed.update(status=Status.INTERRUPTED, finished_at=timezone.now(), detail="the process was killed")
-    if resumable:
-        return resumable
+    if newest and newest.status in unfinished and newest.fingerprint == data.fingerprint:
+        close_killed_rows(killed.exclude(pk=newest.pk), "tuning_failed", Status.INTERRUPTED)
+        newest.status, newest.detail, newest.finished_at = Status.RUNNING, "", None
+        newest.save()
+        return newest
+    close_killed_rows(killed, "tuning_failed", Status.INTERRUPTED)
     study.fingerprint, study.split = data.fingerprint, data.split
     study.save()
     return study

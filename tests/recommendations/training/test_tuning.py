@@ -26,7 +26,7 @@ from engine.tuning import TunedEnsemble
 from interactions.models import Interaction
 from recommendations import tasks
 from recommendations.models import Alarm, ModelArtifact, TrainingRun, TuningStudy
-from recommendations.training import tuning
+from recommendations.training import run, tuning
 from recommendations.training.config import ensemble_from_settings, training_config
 from recommendations.training.run import run_training
 from recommendations.training.tuning import run_tuning
@@ -254,6 +254,7 @@ def test_a_study_waits_for_a_training_run_in_progress(
 ) -> None:
     search_result(NEIGHBOURS)
     sleeps: list[float] = []
+    monkeypatch.setattr(run, "LOCK_SECONDS", 0)
     with _hold_lock("training.lock") as lock:
         monkeypatch.setattr(tuning.time, "sleep", lambda seconds: (sleeps.append(seconds), lock.release()))
         assert run_tuning("test").status == "Adopted"

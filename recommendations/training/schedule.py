@@ -1,0 +1,79 @@
+"""Which scheduled runs should have begun: the tables of django-celery-beat compared with the runs that began.
+
+Beat forgets a run if the broker does not answer when it is due, and if beat itself returns more than two hours later.
+With a second beat every message is sent twice.
+"""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Q
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from recommendations.models import TrainingRun, TuningStudy
+
+SCHEDULE = "schedule"  # the trigger of scheduled runs
+TRAINING_TASK, TUNING_TASK = "recommendations.train_model", "recommendations.tune_model"
+CLOCK_TOLERANCE = timedelta(minutes=5)  # between the clocks of two hosts, and between the messages of two beats
+GRACE = timedelta(minutes=10)  # how long a message may be under way
+
+
+def duplicate_of_training() -> TrainingRun | None:
+    """Return the scheduled run that has begun since the schedule was last due, so that another one is not needed."""
+    newest = TrainingRun.objects.filter(trigger=SCHEDULE).order_by("-started_at").first()
+    return newest if newest and not _is_due_since(TRAINING_TASK, newest.started_at) else None
+
+
+def duplicate_of_tuning() -> TuningStudy | None:
+    """Return the finished scheduled study that has begun since the schedule was last due."""
+    newest = TuningStudy.objects.filter(trigger=SCHEDULE).order_by("-started_at").first()
+    if newest is None or newest.finished_at is None:  # one that was killed is resumed
+        return None
+    return newest if not _is_due_since(TUNING_TASK, newest.started_at) else None
+
+
+def missed_training_since() -> datetime | None:
+    """Return when a scheduled training run was due that has not begun; None if there is no such run.
+
+    A successful run with another trigger counts too. Nothing is missed while a run or a study is in progress, because
+    the message may wait behind it, nor without a broker, which means without a schedule.
+    """
+    if not settings.CELERY_BROKER_URL or _is_busy():
+        return None
+    counts = Q(trigger=SCHEDULE) | Q(status__in=[TrainingRun.Status.PUBLISHED, TrainingRun.Status.UNCHANGED])
+    newest = TrainingRun.objects.filter(counts).order_by("-started_at").first()
+    began_at = newest.started_at if newest else _installed_at()
+    due_at = _next_due(TRAINING_TASK, began_at) if began_at else None
+    return due_at if due_at and due_at + GRACE < timezone.now() else None
+
+
+def _is_busy() -> bool:
+    running_studies = TuningStudy.objects.filter(status=TuningStudy.Status.RUNNING)
+    return TrainingRun.objects.filter(status=TrainingRun.Status.RUNNING).exists() or running_studies.exists()
+
+
+def _is_due_since(task: str, began_at: datetime) -> bool:
+    """Return whether the schedule is due again since a run began; True if the schedule is not that of the database."""
+    due_at = _next_due(task, began_at)
+    return due_at is None or due_at <= timezone.now() + CLOCK_TOLERANCE
+
+
+def _next_due(task: str, began_at: datetime) -> datetime | None:
+    """Return when the task is due next after a run that began at this time; None if it is not scheduled."""
+    due_times = []
+    for row in PeriodicTask.objects.filter(task=task, enabled=True).select_related("crontab", "interval"):
+        after = began_at + CLOCK_TOLERANCE
+        if row.crontab:
+            after = after.astimezone(row.crontab.timezone)
+        due_at = timezone.now() + row.schedule.remaining_estimate(after)  # some microseconds before or after the second
+        due_times.append((due_at + timedelta(seconds=0.5)).replace(microsecond=0))
+    return min(due_times, default=None)
+
+
+def _installed_at() -> datetime | None:
+    """Return when the tables were made: before that, no run was due."""
+    migration = MigrationRecorder(connection).migration_qs.filter(app="recommendations", name="0001_initial").first()
+    return migration.applied if migration else None

@@ -1,0 +1,30 @@
+"""A thread in each web process that watches over training, because beat and the workers may be what is away."""
+
+import logging
+import threading
+import time
+
+from django.conf import settings
+
+from common.connections import release_connections
+from recommendations.tasks import watch_training
+
+logger = logging.getLogger(__name__)
+WATCH_SECONDS = 60.0
+
+
+def start_watching() -> None:
+    """Start the thread, unless threads are turned off by MUSICREC_MODEL_POLL_SECONDS."""
+    if settings.MUSICREC["MODEL_POLL_SECONDS"] > 0:
+        threading.Thread(target=_watch, name="training-watch", daemon=True).start()
+
+
+def _watch() -> None:
+    while True:
+        time.sleep(WATCH_SECONDS)
+        try:
+            watch_training()
+        except Exception:  # whatever it is, it must not end the thread
+            logger.warning("training could not be watched; the next attempt follows", exc_info=True)
+        finally:
+            release_connections()
