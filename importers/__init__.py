@@ -6,7 +6,7 @@ other services export it, are in `importers.histories`.
 
 from __future__ import annotations
 
-from importers import csv_files, hetrec2011, music30, parquet, synthetic
+from importers import csv_files, hetrec2011, music30, parquet, synthetic, yambda
 from importers.errors import BadValue, FormatError
 from importers.records import PlayRecord, Record, RefusedRow, TagRecord, TrackRecord
 from importers.registry import IMPORTERS, Importer, register_importer
@@ -28,4 +28,5 @@ register_importer(hetrec2011.IMPORTER)
 register_importer(music30.IMPORTER)
 register_importer(csv_files.IMPORTER)
 register_importer(parquet.IMPORTER)
+register_importer(yambda.IMPORTER)
 register_importer(synthetic.IMPORTER)

@@ -50,7 +50,8 @@ def read(paths: Sequence[Path], *, namespace: str, as_of: int, on_bytes: Callabl
 IMPORTER = Importer("parquet", read, total_bytes=lambda paths: total_size(resolve_files(paths, FILE_NAMES)))
 
 
-def _import_pyarrow() -> Any:
+def import_pyarrow() -> Any:
+    """Return pyarrow. Raises FormatError if it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -61,9 +62,9 @@ def _import_pyarrow() -> Any:
     return pyarrow
 
 
-def _open_file(path: Path) -> Any:
-    """Return the ParquetFile, a context manager."""
-    pyarrow = _import_pyarrow()
+def open_parquet(path: Path) -> Any:
+    """Return the ParquetFile, a context manager. Raises FormatError."""
+    pyarrow = import_pyarrow()
     try:
         return pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
@@ -73,8 +74,8 @@ def _open_file(path: Path) -> Any:
 
 def _open_table(path: Path) -> tuple[dict[str, ColumnReader], Table]:
     """Return the columns that are read, as the file names them, with their readers; and the table that they make."""
-    pyarrow = _import_pyarrow()
-    with _open_file(path) as file:
+    pyarrow = import_pyarrow()
+    with open_parquet(path) as file:
         fields = [field for field in file.schema_arrow if field.name.strip().lower() in _USED_NAMES]
     table = interpret_header(path, [field.name.strip().lower() for field in fields])
     # Columns that other columns take precedence of are not read, so their types do not matter.
@@ -88,13 +89,28 @@ def _open_table(path: Path) -> tuple[dict[str, ColumnReader], Table]:
 
 
 def _read_rows(path: Path, readers: Mapping[str, ColumnReader], on_bytes: Callable[[int], None]) -> Iterator[CellRow]:
-    pyarrow = _import_pyarrow()
-    row_number, names = 0, list(readers)
-    with _open_file(path) as file:
+    names, row_number = list(readers), 0
+    for batch in read_batches(path, names, on_bytes):
+        texts = [read_column(batch.column(name)) for name, read_column in readers.items()]
+        for cells in zip(*texts, strict=True):
+            row_number += 1
+            if reason := name_unreadable_cell(names, cells):
+                yield row_number, None, reason
+            else:
+                yield row_number, [cell or "" for cell in cells], ""
+
+
+def read_batches(
+    path: Path, columns: Sequence[str], on_bytes: Callable[[int], None], batch_size: int = BATCH_SIZE
+) -> Iterator[Any]:
+    """Yield Arrow record batches of the columns. Raises FormatError if the file turns out to be damaged."""
+    pyarrow = import_pyarrow()
+    row_number = 0
+    with open_parquet(path) as file:
         # pyarrow does not say how many bytes a batch took: every batch reports an equal share of the file.
-        size, batch_count = path.stat().st_size, max(1, -(-file.metadata.num_rows // BATCH_SIZE))
+        size, batch_count = path.stat().st_size, max(1, -(-file.metadata.num_rows // batch_size))
         shares = (after - before for before, after in pairwise(size * n // batch_count for n in range(batch_count + 1)))
-        batches = file.iter_batches(BATCH_SIZE, columns=names)
+        batches = file.iter_batches(batch_size, columns=columns)
         while True:
             try:
                 batch = next(batches, None)
@@ -106,12 +122,7 @@ def _read_rows(path: Path, readers: Mapping[str, ColumnReader], on_bytes: Callab
                 ) from error
             if batch is None:
                 break
-            texts = [read_column(batch.column(name)) for name, read_column in readers.items()]
-            for cells in zip(*texts, strict=True):
-                row_number += 1
-                if reason := name_unreadable_cell(names, cells):
-                    yield row_number, None, reason
-                else:
-                    yield row_number, [cell or "" for cell in cells], ""
+            row_number += batch.num_rows
+            yield batch
             on_bytes(next(shares, 0))
         on_bytes(sum(shares))

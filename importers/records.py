@@ -62,7 +62,7 @@ class PlayRecord(NamedTuple):
         user, track: external ids, as `namespace:id` if the import has a namespace.
         time: UNIX seconds.
         plays: 1, or the number of plays in a total.
-        kind: play or like.
+        kind: play, like, unlike, dislike or undislike.
         milestone: percent heard, 0 to 100.
         event_id: 16 bytes, equal whenever the same row is read, so that repeating an import adds nothing.
         file, line: where the record comes from.
@@ -161,7 +161,7 @@ def play_event_id(namespace: str, user: str, track: str, time: int | None, kind:
     Args:
         user, track: external ids, with the namespace.
         time: UNIX seconds; None if the file carries no times, so that a total keeps its id from import to import.
-        kind: play or like.
+        kind: the kind of the event.
     """
     identity = f"{namespace}\0{user}\0{track}\0{'' if time is None else time}\0{kind}"
     digest = _EMPTY_HASH.copy()

@@ -43,4 +43,4 @@ def test_a_registered_format_is_available_under_its_name(tmp_path: Path) -> None
 def test_a_name_that_is_taken_cannot_be_registered_again(toy_importer: Importer) -> None:
     with pytest.raises(ValueError, match="an importer named 'toy' is already registered"):
         register_importer(toy_importer)
-    assert list(IMPORTERS) == ["hetrec2011", "30music", "csv", "parquet", "synthetic", "toy"]
+    assert list(IMPORTERS) == ["hetrec2011", "30music", "csv", "parquet", "yambda", "synthetic", "toy"]

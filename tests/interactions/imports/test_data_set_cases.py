@@ -3,6 +3,8 @@
 from pathlib import Path
 from uuid import UUID
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from access.models import User
@@ -125,3 +127,14 @@ def test_plays_without_names_do_not_change_tracks_that_have_names(tmp_path: Path
     assert import_case("30music", "30music_official_events.idomaar") == []
     assert stored_tracks() == [("42", "Blue", "Ann")]
     assert list(Artist.objects.values_list("name", flat=True)) == ["Ann"]
+
+
+def test_likes_and_dislikes_of_yambda_are_stored(tmp_path: Path) -> None:
+    kinds = ["listen", "like", "unlike", "dislike", "undislike"]
+    table = {"uid": [10] * 5, "item_id": [7] * 5, "timestamp": range(5), "event_type": kinds}
+    pq.write_table(pa.table({name: list(cells) for name, cells in table.items()}), tmp_path / "multi_event.parquet")
+    for _ in range(2):
+        import_data_set("yambda", [tmp_path], namespace="yambda", as_of=NOW)
+    assert list(Interaction.objects.order_by("played_at").values_list("kind", "user__external_id")) == [
+        (kind, "yambda:10") for kind in ("play", "like", "unlike", "dislike", "undislike")
+    ]
