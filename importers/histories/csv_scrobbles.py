@@ -100,7 +100,7 @@ def is_json(text: str) -> bool:
 
 def read_csv(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[HistoryRecord]:
     """Stream the listens of a file; see HistoryImporter."""
-    table = find_table(read_beginning(file, SAMPLE_LENGTH).decode("utf-8", "ignore"))
+    table = find_table(read_beginning(file, SAMPLE_LENGTH).decode("utf-8", "replace"))
     if table is None:
         raise FormatError(f"{file}: is no table of listens; give the file as it was exported")
     order = _find_date_order(file, table, latest) if table.has_numeric_dates else None
@@ -196,6 +196,8 @@ def find_table(text: str) -> Table | None:
     ]
     if not candidates:
         return None
+    if "\ufffd" in numbered[0][1]:
+        raise FormatError("is not UTF-8 in its first line; save the file as UTF-8")
     unnamed = [_find_arrangement(numbered, separator, len(cells)) for separator, cells in candidates]
     if tables := [table for table in unnamed if table is not None]:
         if len(tables) > 1:
@@ -328,7 +330,7 @@ def _choose_time_columns(
 
     def columns_of(is_kind: Callable[[str], bool]) -> list[int]:
         filled = [(p, [cells[p] for cells in sample if cells[p].strip() not in ("", "0")]) for p in candidates]
-        return [p for p, cells in filled if cells and sum(map(is_kind, cells)) * 2 > len(cells)]
+        return [p for p, cells in filled if cells and sum(map(is_kind, cells)) * 2 >= len(cells)]
 
     moments, dates, times_of_day = columns_of(is_moment), columns_of(is_date), columns_of(is_time_of_day)
     if moments:

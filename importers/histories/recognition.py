@@ -23,7 +23,7 @@ def recognize_format(file: HistoryFile, *, is_alone: bool) -> HistoryImporter:
         FormatError: the file cannot be read, or has none of the formats.
     """
     beginning = read_beginning(file, _LENGTH)
-    text = beginning.decode("utf-8", "ignore").removeprefix("\ufeff").lstrip(" \r\n")  # a tab may be an empty cell
+    text = beginning.decode("utf-8", "replace").removeprefix("\ufeff").lstrip(" \r\n")  # a tab may be an empty cell
     if not beginning.strip():
         raise FormatError("is empty; download the export again")
     if _is_web_page(text):

@@ -147,6 +147,13 @@ def test_other_cells_decide_what_names_leave_open(tmp_path: Path, text: str, exp
     assert [title for _, title, _, _ in read_listens(tmp_path, text)] == expected
 
 
+def test_a_first_line_in_another_encoding_than_utf_8_is_refused(tmp_path: Path) -> None:
+    for encoding in ("latin-1", "cp1252"):
+        path = write(tmp_path, "a.csv", "Künstler;Titel;Datum\nA;B;2010-04-09 12:00\n".encode(encoding))
+        with pytest.raises(FormatError, match=r"a\.csv: is not UTF-8 in its first line; save the file as UTF-8"):
+            read(path)
+
+
 def test_date_and_time_of_day_may_have_columns_of_their_own(tmp_path: Path) -> None:
     text = f"artist,title,date,time\n{BAND},{SONG},2010-04-09,12:00:00\n"
     assert read_listens(tmp_path, text) == [(BAND, SONG, "", NOON)]
