@@ -184,19 +184,20 @@ def find_table(text: str) -> Table | None:
     lines = text.removeprefix("\ufeff").split("\n")
     if len(text) >= _COMPLETE_TEXT_LENGTH:
         lines.pop()  # it may be cut off
-    numbered = [(number, line.rstrip("\r"), "") for number, line in enumerate(lines, 1) if line.strip()]
+    numbered = list(decode_lines((line.encode() for line in lines), "utf-8"))
     header_lines = 0
     separators = SEPARATORS
-    if numbered and (match := _SEPARATOR_LINE.fullmatch(numbered[0][1].strip())):
+    if numbered and (match := _SEPARATOR_LINE.fullmatch((numbered[0][1] or "").strip())):
         numbered, header_lines, separators = numbered[1:], 1, match[1]
-    if not numbered or "\0" in numbered[0][1]:
+    first_line = numbered[0][1] if numbered else None
+    if first_line is None:  # it has null characters, or is too long for a table
         return None
     candidates = [
-        (separator, cells) for separator in separators if len(cells := _split_line(numbered[0][1], separator)) > 1
+        (separator, cells) for separator in separators if len(cells := _split_line(first_line, separator)) > 1
     ]
     if not candidates:
         return None
-    if "\ufffd" in numbered[0][1]:
+    if "\ufffd" in first_line:
         raise FormatError("is not UTF-8 in its first line; save the file as UTF-8")
     unnamed = [_find_arrangement(numbered, separator, len(cells)) for separator, cells in candidates]
     if tables := [table for table in unnamed if table is not None]:

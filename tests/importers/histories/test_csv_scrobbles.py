@@ -206,13 +206,15 @@ def test_html_entities_in_names_are_characters(tmp_path: Path) -> None:
 
 
 CELLS = st.sampled_from(
-    ["artist", "title", "album", "date", "time", "A", "B", TIME, str(NOON), "3:45", "", "12", '"', "name"]
+    ["artist", "title", "album", "date", "time", "A", "B", TIME, str(NOON), "3:45", "", "12", "name"]
 )
 
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.lists(CELLS, min_size=1, max_size=6), min_size=1, max_size=5), st.sampled_from(",;\t"))
 @example([["A", "B", "time", TIME], ["A", "B", "time", "3:45"]], ",")
+@example([["", ""], ["artist", "title", "time"]], "\t")
+@example([[""], ["artist", "title", "time"]], ",")
 def test_a_listen_has_its_time_from_the_column_that_its_table_names(rows: list[list[str]], separator: str) -> None:
     """Check any small table: it is refused, or its header or an arrangement says where everything is."""
     text = "\n".join(separator.join(row) for row in rows)
@@ -222,9 +224,9 @@ def test_a_listen_has_its_time_from_the_column_that_its_table_names(rows: list[l
         return
     if table is None:
         return
-    first = [cell.strip() for cell in rows[0]]
+    first = next([cell.strip() for cell in row] for row in rows if separator.join(row))
     if table.header_lines:
-        assert first[table.columns["artist"]] in ("artist", '"artist"')
+        assert first[table.columns["artist"]] == "artist"
         assert first[table.columns["title"]] in ("title", "name")
         assert first[table.columns["time"]] in ("date", "time")
     else:
