@@ -243,7 +243,9 @@ class HistoryImport(models.Model):
     known = models.PositiveIntegerField(default=0, help_text="Listens that were stored before.")
     unmatched = models.PositiveIntegerField(default=0, help_text="Listens of tracks that the catalogue does not have.")
     refused = models.PositiveIntegerField(default=0)
-    detail = models.TextField(blank=True, help_text="The error, or the first rows that were refused.")
+    detail = models.TextField(
+        blank=True, help_text="The error, or each reason for which rows or files were not imported, with its number."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
