@@ -1,12 +1,17 @@
-"""Closing the database connections of threads that have ended."""
+"""Close the database connections of threads that have ended and of long jobs, and replace broken ones."""
 
+import logging
 import threading
+import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+logger = logging.getLogger(__name__)
+RETRY_DELAYS = (0.0, 1.0, 4.0, 15.0, 40.0)  # seconds; a server that restarts is away for less than their sum
 _this_thread = threading.local()
 _connections_of_ended_threads: deque[BaseDatabaseWrapper] = deque()
 
@@ -32,3 +37,37 @@ def close_connections_of_ended_threads() -> None:
         connection = _connections_of_ended_threads.popleft()
         connection.inc_thread_sharing()  # allows this thread to close it
         connection.close()
+
+
+def release_connections() -> None:
+    """Close this thread's database connections; the next query opens a new one.
+
+    A connection that idles for the minutes of a computation may be ended by the server, a firewall or a restart, and
+    the query after it fails. Inside of a transaction nothing is closed.
+    """
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+def write_reliably(write: Callable[[], object]) -> bool:
+    """Call `write` through a new connection, and again through another one if that is lost, for about a minute.
+
+    Args:
+        write: may be called several times, so that it must not add anything twice.
+
+    Returns:
+        Whether it succeeded; if not, the error was logged.
+    """
+    for delay in RETRY_DELAYS:
+        if delay:
+            time.sleep(delay)
+        release_connections()
+        try:
+            write()
+        except (InterfaceError, OperationalError) as error:
+            logger.warning("the database did not answer: %s", error)
+        else:
+            return True
+    logger.error("a result could not be stored, because the database does not answer")
+    return False

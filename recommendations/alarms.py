@@ -6,7 +6,7 @@ from django.db import Error, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from common.connections import release_connections
+from common.database_connections import release_connections
 from recommendations import metrics
 from recommendations.models import Alarm
 

@@ -6,7 +6,7 @@ import time
 
 from django.conf import settings
 
-from common.connections import release_connections
+from common.database_connections import release_connections
 from recommendations.tasks import watch_training
 
 logger = logging.getLogger(__name__)

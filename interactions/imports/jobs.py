@@ -16,7 +16,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from common.connections import release_connections
+from common.database_connections import release_connections
 from importers import histories
 from importers.errors import FormatError
 from interactions.imports.listening_history import HistoryImportReport, ImportNotAllowed, import_history

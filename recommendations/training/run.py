@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 from filelock import FileLock, Timeout
 
-from common.connections import release_connections, write_reliably
+from common.database_connections import release_connections, write_reliably
 from engine.data.plays import Plays
 from engine.ensemble import EnsembleConfig
 from engine.training import ProgressCallback, train

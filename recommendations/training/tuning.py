@@ -13,7 +13,7 @@ from django.utils import timezone
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from common.connections import release_connections, write_reliably
+from common.database_connections import release_connections, write_reliably
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
 from engine.data.split import split_plays

@@ -102,3 +102,35 @@ def test_a_killed_run_is_noticed_by_web_alone(stack: Stack) -> None:
         assert result.returncode == -signal.SIGKILL
         assert stack.run_python(state) == "running"
         wait_until(lambda: stack.run_python(state) == "failed training_failed", 120)
+
+
+def test_a_missed_run_is_made_up_once_after_broker_and_worker_return(stack: Stack) -> None:
+    if "REDIS_URL" not in stack.environment:
+        pytest.skip("needs a broker")
+    stack.run_python(
+        "from datetime import timedelta; from django.utils import timezone; "
+        "from django_celery_beat.models import CrontabSchedule, PeriodicTask; "
+        "from recommendations.models import TrainingRun; "
+        "now = timezone.now(); due = now - timedelta(hours=4); "
+        "row, _ = CrontabSchedule.objects.get_or_create(minute=due.minute, hour=due.hour, timezone='UTC'); "
+        "PeriodicTask.objects.filter(name='Nightly training').update(crontab=row); "
+        "TrainingRun.objects.create(trigger='schedule', status='published', finished_at=now); "
+        "TrainingRun.objects.update(started_at=now - timedelta(days=1, hours=4))"
+    )
+    alarms = (
+        "from recommendations.models import Alarm; "
+        "print(*Alarm.objects.filter(kind='training_overdue', resolved_at=None).values_list('count', flat=True))"
+    )
+    runs = (
+        "from datetime import timedelta; from django.utils import timezone; "
+        "from recommendations.models import TrainingRun; since = timezone.now() - timedelta(hours=1); "
+        "print(TrainingRun.objects.filter(trigger='schedule', started_at__gt=since, finished_at__gt=since).count())"
+    )
+    with stack.run_servers():  # two web processes notice it, while nobody would take a message
+        wait_until(lambda: stack.run_python(alarms) != "", 150)
+        assert stack.run_python(runs) == "0"
+        beats = {name: worker_command(stack.var / name) for name in ("beat-1", "beat-2")}
+        with run_processes(beats, stack.environment):
+            wait_until(lambda: stack.run_python(runs) == "1", 60)
+            wait_until(lambda: stack.run_python(alarms) == "", 150)
+            assert stack.run_python(runs) == "1"
