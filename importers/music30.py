@@ -11,7 +11,7 @@ from importers.errors import FormatError
 from importers.idomaar import IdomaarReader, kind_of_file
 from importers.records import Record
 from importers.registry import Importer
-from importers.tables import Table, resolve_files, total_size
+from importers.tables import DataTable, resolve_files, total_size
 
 FILE_NAMES = (
     "events.tsv",
@@ -57,7 +57,7 @@ def _find_files(paths: Sequence[Path]) -> dict[Path, str]:
     return kinds
 
 
-def _interpret_header(path: Path) -> Table:
+def _interpret_header(path: Path) -> DataTable:
     header = split_header(read_header_line(path), "\t")
     play_columns, track_columns = find_columns(header, _PLAY_COLUMNS), find_columns(header, _TRACK_COLUMNS)
     missing = describe_missing_columns(play_columns, _PLAY_COLUMNS, _PLAY_COLUMNS)
@@ -67,7 +67,7 @@ def _interpret_header(path: Path) -> Table:
             f"{path}: no column {' and no column '.join(missing)}; give the tab-separated events.tsv, or "
             "the idomaar files as they are published"
         )
-    return Table(header, play_columns, track_columns)
+    return DataTable(header, play_columns, track_columns)
 
 
 IMPORTER = Importer(

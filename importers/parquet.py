@@ -17,7 +17,7 @@ from importers.delimited_text import CellRow
 from importers.errors import FormatError
 from importers.records import Record
 from importers.registry import Importer
-from importers.tables import Table, interpret_header, resolve_files, total_size
+from importers.tables import DataTable, interpret_header, resolve_files, total_size
 
 FILE_NAMES = ("tracks.parquet", "plays.parquet")
 BATCH_SIZE = 4096  # rows held at once
@@ -72,7 +72,7 @@ def open_parquet(path: Path) -> Any:
         raise FormatError(f"{path}: this is not a Parquet file ({reason}); give a Parquet file") from error
 
 
-def _open_table(path: Path) -> tuple[dict[str, ColumnReader], Table]:
+def _open_table(path: Path) -> tuple[dict[str, ColumnReader], DataTable]:
     """Return the columns that are read, as the file names them, with their readers; and the table that they make."""
     pyarrow = import_pyarrow()
     with open_parquet(path) as file:

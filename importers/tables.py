@@ -23,7 +23,7 @@ from importers.track_rows import TrackRowParser
 
 
 @dataclass(frozen=True)
-class Table:
+class DataTable:
     """The header of a file, interpreted.
 
     Attributes:
@@ -77,7 +77,7 @@ class Table:
                 yield play
 
 
-def interpret_header(path: Path, header: Sequence[str]) -> Table:
+def interpret_header(path: Path, header: Sequence[str]) -> DataTable:
     """Return the table of a file of plays, which has a column of users, or else of tracks.
 
     Raises:
@@ -94,7 +94,7 @@ def interpret_header(path: Path, header: Sequence[str]) -> Table:
         if missing := describe_missing_columns(play_columns, PLAY_COLUMNS, ["track"]):
             raise FormatError(f"{path}: a file of plays needs a column {missing[0]}; its header has {shown_header}")
         has_names = track_columns["title"] != ABSENT and track_columns["artist"] != ABSENT
-        return Table(header, play_columns, track_columns if has_names else {})
+        return DataTable(header, play_columns, track_columns if has_names else {})
 
     track_columns = find_columns(header, TRACK_COLUMNS)
     missing = describe_missing_columns(track_columns, TRACK_COLUMNS, ["id"])
@@ -105,7 +105,7 @@ def interpret_header(path: Path, header: Sequence[str]) -> Table:
             f"{path}: a file of tracks needs a column {' and a column '.join(missing)}, and one of plays a column user "
             f"({', '.join(PLAY_COLUMNS['user'])}); its header has {shown_header}"
         )
-    return Table(header, {}, track_columns)
+    return DataTable(header, {}, track_columns)
 
 
 def resolve_files(
