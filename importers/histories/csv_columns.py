@@ -11,7 +11,7 @@ COLUMN_NAMES: dict[str, str] = {
         Künstler, Kuenstler, Künstlername, Interpret, Interpreten, artiste, artistes, interprète, nom de l'artiste,
         artista, artistas, nombre del artista, nome do artista, intérprete, nome artista, wykonawca, artysta,
         исполнитель, артист, имя исполнителя, アーティスト, アーティスト名, 歌手, artiest, konstnär, umělec, interpret,
-        sanatçı, 艺术家, 艺人, 아티스트
+        Sänger, groupe, chanteur, cantante, banda, grupo, zespół, группа, バンド, sanatçı, 艺术家, 艺人, 아티스트
     """,
     "album artist": "album artist, album artist name, master_metadata_album_artist_name",
     "title": """
@@ -20,7 +20,8 @@ COLUMN_NAMES: dict[str, str] = {
         chanson, piste, título, titulo, canción, pista, tema, nombre de la canción, música, faixa, canção,
         nome da faixa, nome da música, tytuł, utwór, piosenka, nazwa utworu, название, трек, песня, композиция,
         название трека, название песни, 曲名, タイトル, トラック, トラック名, 曲, 楽曲, titolo, brano, canzone, traccia,
-        nummer, liedje, titulek, skladba, låt, şarkı, 歌曲, 曲目, 제목, 노래
+        titre du morceau, nom de la piste, título de la canción, título da música, tytuł utworu, имя трека,
+        nummer, liedje, skladba, låt, şarkı, 歌曲, 曲目, 제목, 노래
     """,
     "album": """
         album, album name, album title, release, release name, master_metadata_album_album_name, Albumname, Albumtitel,
@@ -28,7 +29,7 @@ COLUMN_NAMES: dict[str, str] = {
         アルバム名, 专辑, 앨범
     """,
     "time": """
-        uts, unix timestamp, unix time, epoch, timestamp, time ms, timestamp ms, utc time, date utc, date uts,
+        uts, unix timestamp, unix time, epoch, timestamp, time ms, timestamp ms, utc time, utc, date uts,
         played at, listened at, scrobbled at, scrobble time, scrobble date, scrobbled on, scrobbled, listened on,
         listen date, played on, date played, time played, play time, play date, played, listened, date time,
         date and time, datetime, date, time, started at, start time,
@@ -37,6 +38,9 @@ COLUMN_NAMES: dict[str, str] = {
         escuchado el, reproducido el, fecha de reproducción, data e hora, data, ouvido em, reproduzido em, tocado em,
         znacznik czasu, data i godzina, data odtworzenia, odtworzono, godzina, czas, дата и время, дата, время,
         прослушано, дата прослушивания, 再生日時, 日時, 日付, 時刻, 再生日, data e ora, ora, datum en tijd, tijd,
+        Datum Uhrzeit, gehört, gespielt, abgespielt, wiedergegeben am, gescrobbelt am, date heure, écouté, joué, lu le,
+        fecha hora, escuchado, reproducido, data hora, ouvido, reproduzido, tocado, odsłuchano, data odsłuchania,
+        прослушан, воспроизведено, スクロブル日時, 聴いた日時,
         datum a čas, tarih, 时间, 日期, 播放时间, 시간, 날짜
     """,
     "end time": "ts, end time, ended at, stopped at",
@@ -63,9 +67,14 @@ def normalize_column_name(cell: str) -> str:
     return "".join(character for character in decomposed if character.isalnum())
 
 
-FIELDS: dict[str, tuple[str, int]] = {}
-"""Field and rank among the field's names, by the normalized name of a column."""
+def find_field(cell: str) -> tuple[str, int] | None:
+    """Return the field that a column has, and the rank of its name among those of the field; None if it is unknown."""
+    name = normalize_column_name(cell)
+    return _FIELDS.get(name) or _FIELDS.get(name.removesuffix("utc"))
+
+
+_FIELDS: dict[str, tuple[str, int]] = {}  # field and rank, by the normalized name of a column
 
 for _field, _names in COLUMN_NAMES.items():
     for _rank, _name in enumerate(_names.split(",")):
-        FIELDS.setdefault(normalize_column_name(_name), (_field, _rank))
+        _FIELDS.setdefault(normalize_column_name(_name), (_field, _rank))

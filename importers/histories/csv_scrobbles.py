@@ -15,7 +15,7 @@ from importers.cell_parsers import EARLIEST_TIME, MAX_LABEL_LENGTH, MAX_NAME_LEN
 from importers.delimited_text import SEPARATORS, TextLine, decode_lines, split_lines, split_rows
 from importers.errors import MAX_SHOWN_LENGTH, BadValue, FormatError
 from importers.histories.archive import HistoryFile, read_beginning, read_blocks
-from importers.histories.csv_columns import COMMON_NAMES, FIELDS, normalize_column_name
+from importers.histories.csv_columns import COMMON_NAMES, find_field
 from importers.histories.json_values import (
     MAX_MS,
     integer_or_none,
@@ -277,7 +277,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _count_known_columns(header: Cells) -> int:
-    return sum(normalize_column_name(cell) in FIELDS for cell in header)
+    return sum(find_field(cell) is not None for cell in header)
 
 
 def _find_named_columns(header: Cells, sample: Sequence[Cells]) -> dict[str, int]:
@@ -287,7 +287,7 @@ def _find_named_columns(header: Cells, sample: Sequence[Cells]) -> dict[str, int
         FormatError: artist, title or time has no column, or several that differ.
     """
     positions: dict[str, list[int]] = {}
-    ranks = {position: FIELDS.get(normalize_column_name(cell)) for position, cell in enumerate(header)}
+    ranks = {position: find_field(cell) for position, cell in enumerate(header)}
     for position in sorted((p for p, rank in ranks.items() if rank), key=lambda p: ranks[p] or ("", 0)):
         field, _ = ranks[position] or ("", 0)
         positions.setdefault(field, []).append(position)

@@ -50,6 +50,13 @@ def read_listens(folder: Path, text: str) -> list[tuple[str, str, str, int]]:
         "アーティスト,曲名,アルバム,再生日時",
         "アーティスト名,トラック名,アルバム名,日時",
         "Artista,Brano,Album,Data e ora",
+        "Artist,Track,Album,Date (UTC)",
+        "Artist Name(s),Track Name,Album Name,Played At (UTC)",
+        "Interpret(en),Titel,Album,Gespielt",
+        "Grupo,Título de la canción,Álbum,Fecha/Hora",
+        "Zespół,Tytuł utworu,Album,Odsłuchano",
+        "Группа,Песня,Альбом,Прослушано",
+        "バンド,楽曲,アルバム,聴いた日時",
         "Artiest,Nummer,Album,Datum en tijd",
     ],
 )
