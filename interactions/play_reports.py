@@ -25,6 +25,7 @@ _SOURCES_OF_MANY_CLIENTS = frozenset({LISTENBRAINZ, "import:listenbrainz"})
 MINUTE_S = 60
 TOLERANCE_S, MINUTE_TOLERANCE_S = 60, 90
 BY_MINUTE = " by minute"
+MAX_REPORTS = 20  # of one play; further ones are not listed
 
 
 class PlayReport(NamedTuple):
@@ -133,19 +134,24 @@ class PlayIndex:
             index._add(play, play.reports)
         return index
 
-    def record(self, play: Play) -> bool:
-        """Add a play that is reported, or its reports to the play that they are of; return whether it is new."""
+    def record_all(self, plays: Iterable[Play]) -> None:
+        """Add plays that are reported, or their reports to the plays that they are of."""
+        for play in sorted(plays, key=lambda play: (play.reports[0].start, play.rank)):
+            self._record(play)
+
+    def _record(self, play: Play) -> None:
         target = self._by_event_id.get(play.event_id) or self._find(play)
         if target is None:
             self.new.append(play)
             self._add(play, play.reports)
-            return True
+            return
         if target.key != play.key:  # stored when the catalogue had another track for it
-            return False
+            return
         is_better = play.rank < target.rank
         best, other = (play, target) if is_better else (target, play)
         channels = {report.channel for report in best.reports}
         reports = best.reports + [report for report in other.reports if report.channel not in channels]
+        reports = reports[:MAX_REPORTS]
         if is_better:
             target.event_id, target.rank, target.is_brief, target.row = (
                 play.event_id,
@@ -157,7 +163,6 @@ class PlayIndex:
             self.changed.add(target)
         self._add(target, [report for report in reports if report not in target.reports])
         target.reports = reports
-        return False
 
     def _add(self, play: Play, reports: Iterable[PlayReport]) -> None:
         self._by_event_id[play.event_id] = play

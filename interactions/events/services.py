@@ -140,7 +140,7 @@ def _store_events(
     """
     durations = track_durations({indexed.event.track_id for indexed in events})
     consents = consent_by_user_id({indexed.user_id for indexed in events})
-    future_events = 0
+    earliest, future_events = EARLIEST - arrived_at, 0
     interactions: list[NewInteraction] = []
     exposures: list[NewExposure] = []
     rejected = list(invalid)
@@ -157,7 +157,7 @@ def _store_events(
             fault = "user_id: the listener does not consent to storing events (consent is off)"
         elif event.track_id not in durations:
             fault = f"track_id: there is no track {event.track_id} in the catalogue"
-        elif since_arrival < EARLIEST - arrived_at:
+        elif since_arrival < earliest:
             fault = "occurred_at: must not be before the year 2000"
         if fault:
             rejected.append(Rejection(index=index, event_id=str(event.event_id), type=event.type.value, detail=fault))

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 from uuid import UUID, uuid5
 
 from access.selectors import consent_of_locked_listeners
@@ -13,8 +14,8 @@ from importers.records import ListenRecord
 from interactions.bulk import NewInteraction, retry_on_conflict
 from interactions.events.playback import SKIP_MS, Playback, derive_playback
 from interactions.models import Interaction, PopularTrack, UnmatchedListen
-from interactions.play_reports import LISTEN_SOURCES, Play, PlayReport, make_report
-from interactions.scrobbles import read_reports, record_scrobbles, record_waiting_listens, waiting_key
+from interactions.play_reports import LISTEN_SOURCES, make_report
+from interactions.scrobbles import encode_reports, record_scrobbles, record_waiting_listens
 from interactions.services import refresh_popular_tracks
 from tracks.match_keys import make_match_key
 from tracks.matching import TrackQuery, match_tracks
@@ -54,43 +55,38 @@ def _store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) -
     ]
     matches = match_tracks(set(queries), _count_listeners)
     durations = track_durations(set(matches.values()))
-    scrobbles: list[Play] = []
-    waiting: list[Play] = []
+    scrobbles: list[NewInteraction] = []
+    waiting: list[UnmatchedListen] = []
     for listen, query in zip(listens, queries, strict=True):
         event_id = listen_event_id(user_id, listen)
-        report = make_report(source, listen.device, listen.time, listen.time_precision)
+        reports = None
+        if listen.time_precision > 1:
+            report = make_report(source, listen.device, listen.time, listen.time_precision)
+            reports = encode_reports([report], source, listen.device)
         if (track_id := matches.get(query)) is not None:
-            scrobbles.append(_new_play(user_id, event_id, listen, track_id, durations.get(track_id), source, [report]))
+            duration_ms = durations.get(track_id)
+            scrobbles.append(_new_interaction(user_id, event_id, listen, track_id, duration_ms, source, reports))
             continue
-        row = UnmatchedListen(
-            user_id=user_id,
-            event_id=event_id,
-            listened_at=datetime.fromtimestamp(listen.time, UTC),
-            artist=listen.artist[:MAX_NAME_LENGTH],
-            title=listen.title[:MAX_NAME_LENGTH],
-            match_key=query.match_key,
-            isrc=listen.isrc,
-            mbid=query.mbid,
-            ms_played=listen.ms_played,
-            duration_ms=listen.duration_ms,
-            end_reason=listen.end_reason,
-            device=listen.device,
-            context=listen.context,
-            source=source,
-        )
         waiting.append(
-            Play.create(
-                waiting_key(row.match_key, row.artist, row.title),
-                event_id,
-                [report],
-                source=source,
+            UnmatchedListen(
+                user_id=user_id,
+                event_id=event_id,
+                listened_at=datetime.fromtimestamp(listen.time, UTC),
+                artist=listen.artist[:MAX_NAME_LENGTH],
+                title=listen.title[:MAX_NAME_LENGTH],
+                match_key=query.match_key,
+                isrc=listen.isrc,
+                mbid=query.mbid,
                 ms_played=listen.ms_played,
-                end_reason=listen.end_reason,
                 duration_ms=listen.duration_ms,
-                row=row,
+                end_reason=listen.end_reason,
+                device=listen.device,
+                context=listen.context,
+                source=source,
+                reports=reports,
             )
         )
-    added = record_scrobbles(user_id, scrobbles)
+    added = record_scrobbles(user_id, scrobbles, durations)
     record_waiting_listens(user_id, waiting)
     return IngestReport(added, len(scrobbles) - added, len(waiting))
 
@@ -115,7 +111,7 @@ def _match_waiting_batch(ids: Collection[int]) -> int:
     queries = [TrackQuery(row.mbid, row.isrc, row.match_key) for row in rows]
     matches = match_tracks(set(queries), _count_listeners)
     durations = track_durations(set(matches.values()))
-    plays: dict[int, list[Play]] = defaultdict(list)
+    plays: dict[int, list[NewInteraction]] = defaultdict(list)
     matched_ids: list[int] = []
     for row, query in zip(rows, queries, strict=True):
         if (track_id := matches.get(query)) is None:
@@ -132,18 +128,11 @@ def _match_waiting_batch(ids: Collection[int]) -> int:
             context=row.context,
         )
         # The stored event id, because the stored names may have been shortened.
+        duration_ms = durations.get(track_id)
         plays[row.user_id].append(
-            _new_play(
-                row.user_id,
-                row.event_id,
-                listen,
-                track_id,
-                durations.get(track_id),
-                row.source,
-                read_reports(row.reports, row.source, row.device, listen.time),
-            )
+            _new_interaction(row.user_id, row.event_id, listen, track_id, duration_ms, row.source, row.reports)
         )
-    added = sum(record_scrobbles(user_id, plays[user_id]) for user_id in sorted(plays))
+    added = sum(record_scrobbles(user_id, plays[user_id], durations) for user_id in sorted(plays))
     UnmatchedListen.objects.filter(pk__in=matched_ids).delete()
     return added
 
@@ -169,16 +158,16 @@ def derive_listen_playback(listen: ListenRecord, duration_ms: int | None, source
     return playback._replace(milestone=LISTEN_MILESTONE, is_listen=True) if is_listen else playback
 
 
-def _new_play(
+def _new_interaction(
     user_id: int,
     event_id: UUID,
     listen: ListenRecord,
     track_id: int,
     duration_ms: int | None,
     source: str,
-    reports: list[PlayReport],
-) -> Play:
-    row = NewInteraction(
+    reports: list[list[Any]] | None,
+) -> NewInteraction:
+    return NewInteraction(
         user_id=user_id,
         track_id=track_id,
         kind=Interaction.Kind.PLAY.value,
@@ -189,17 +178,8 @@ def _new_play(
         end_reason=listen.end_reason,
         device=listen.device,
         context=listen.context,
+        reports=reports,
         **derive_listen_playback(listen, duration_ms or listen.duration_ms, source)._asdict(),
-    )
-    return Play.create(
-        track_id,
-        event_id,
-        reports,
-        source=source,
-        ms_played=listen.ms_played,
-        end_reason=listen.end_reason,
-        duration_ms=duration_ms,
-        row=row,
     )
 
 
