@@ -60,7 +60,9 @@ def integer_or_none(value: Any, high: int = MAX_INTEGER) -> int | None:
 
 
 def unix_seconds_or_none(value: Any) -> int | None:
-    """Return a time in UNIX seconds, from UNIX seconds or milliseconds."""
+    """Return a time in UNIX seconds, from UNIX seconds or milliseconds, which may have a fraction."""
+    if isinstance(value, float) and 0 <= value <= _MAX_MILLISECONDS:
+        value = int(value)
     time = integer_or_none(value, _MAX_MILLISECONDS)
     return time // 1000 if time is not None and time >= _FIRST_MILLISECONDS else time
 

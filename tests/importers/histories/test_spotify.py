@@ -144,6 +144,7 @@ def test_a_play_that_is_not_private_is_read(tmp_path: Path, value: Any) -> None:
         ({"offline": True, "offline_timestamp": 1_699_960_000_999}, 1_699_960_000),
         ({"offline": True, "offline_timestamp": "1699960000"}, 1_699_960_000),
         ({"offline": 1, "offline_timestamp": 1_699_960_000.0}, 1_699_960_000),
+        ({"offline": 1, "offline_timestamp": 1_699_960_000.75}, 1_699_960_000),
         ({"offline": "true", "offline_timestamp": 1_699_960_000}, 1_699_960_000),
         # Played with a connection, or at a time that cannot be right: `ts` counts.
         ({"offline": False, "offline_timestamp": 1_699_960_000}, 1_699_999_819),
