@@ -14,7 +14,7 @@ from interactions.services import delete_interactions, save_interaction
 class InteractionAdmin(ModelAdmin):  # type: ignore[misc]
     list_display = ["played_at", "user", "track", "kind", "plays", "milestone", "is_skip", "context", "source"]
     list_select_related = ["user", "track"]
-    list_filter = ["kind", "is_completed", "is_skip"]
+    list_filter = ["kind", "is_completed", "is_skip", "clock"]
     search_fields = ["user__username", "track__title"]
     autocomplete_fields = ["user", "track"]
     ordering = ["-played_at"]
@@ -34,7 +34,7 @@ class InteractionAdmin(ModelAdmin):  # type: ignore[misc]
 class ExposureAdmin(ReadOnlyAdmin):
     list_display = ["occurred_at", "user", "track", "kind", "position", "context", "recommendation_id"]
     list_select_related = ["user", "track"]
-    list_filter = ["kind"]
+    list_filter = ["kind", "clock"]
     search_fields = ["user__username", "track__title"]
     ordering = ["-occurred_at"]
 

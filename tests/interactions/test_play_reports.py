@@ -17,7 +17,7 @@ from importers.records import ListenRecord
 from interactions.events.services import record_events
 from interactions.listenbrainz.services import IngestReport, match_waiting_listens, store_listens
 from interactions.models import Interaction, UnmatchedListen
-from interactions.play_reports import APP, LISTENBRAINZ
+from interactions.play_reports import APP, LISTENBRAINZ, MAX_REPORTS
 from tests.people import store_track
 from tracks.models import Artist, Track
 
@@ -110,6 +110,12 @@ def test_two_scrobblers_of_one_listener_are_two_services(song: Track, alice: Use
     store(alice, LISTENBRAINZ, listen(START, device="Pano Scrobbler"))
     assert store(alice, LISTENBRAINZ, listen(START + 4, device="Web Scrobbler")) == IngestReport(known=1)
     assert store(alice, LISTENBRAINZ, listen(START + 8, device="Pano Scrobbler")) == IngestReport(added=1)
+
+
+def test_a_play_lists_a_bounded_number_of_reports(song: Track, alice: User) -> None:
+    for batch in range(2):
+        store(alice, LISTENBRAINZ, *(listen(START, device=f"player {batch} {n}") for n in range(MAX_REPORTS)))
+    assert len(Interaction.objects.get().reports) == MAX_REPORTS
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,18 @@ def test_an_event_that_is_still_in_the_future_gets_the_time_of_its_arrival(api: 
     assert (now <= time, time - now < timedelta(minutes=1), clock) == (True, True, "arrival")
 
 
+def test_the_admin_lists_events_by_what_was_wrong_with_their_clock(
+    api: APIClient, track: int, admin_client: Any
+) -> None:
+    now = timezone.now()
+    events = [new_event(track, type=kind, occurred_at=(now + HOUR).isoformat()) for kind in ("like", "click")]
+    send(api, *events)
+    for table in ("interaction", "exposure"):
+        for clock, count in (("arrival", 1), ("corrected", 0)):
+            page = admin_client.get(f"/admin/interactions/{table}/?clock__exact={clock}")
+            assert len(page.context["cl"].result_list) == count
+
+
 def test_events_from_the_future_keep_their_order(api: APIClient, track: int, alice: User) -> None:
     times = [(timezone.now() + n * HOUR).isoformat() for n in range(1, 7)]
     kinds = ["like", "unlike"] * 3
