@@ -61,13 +61,13 @@ def test_a_right_clock_corrects_nothing(api: APIClient, track: int) -> None:
 
 
 @pytest.mark.parametrize("sent_at", [{}, {"sent_at": None}])
-@pytest.mark.parametrize(
-    "occurred_at", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59", (timezone.now() + HOUR).isoformat()]
-)
+@pytest.mark.parametrize("occurred_at", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59", "in an hour"])
 def test_without_it_an_event_from_the_future_gets_the_time_of_its_arrival(
     api: APIClient, track: int, sent_at: dict[str, Any], occurred_at: str
 ) -> None:
     before = timezone.now()
+    if occurred_at == "in an hour":
+        occurred_at = (before + HOUR).isoformat()
     events = [new_event(track, type=kind, occurred_at=occurred_at) for kind in ("play_end", "impression")]
     assert send(api, *events, **sent_at)["accepted"] == 2
     for row in (Interaction.objects.get(), Exposure.objects.get()):
