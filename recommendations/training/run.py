@@ -151,19 +151,20 @@ def _train_and_publish(
         return Status.UNCHANGED, f"nothing new since version {identical.version}", identical
 
     with progress.stage("train"):
-        # Read this now: another version may be in service by the time the training ends.
-        compared_with = version_in_service()
+        # Read these now: another version may be in service by the time the training ends.
+        compared_with, in_service, installation = version_in_service(), ensemble_in_service(), get_installation_id()
+        release_connections()
         trained = train(
             plays,
             track_ids,
             config,
             # Names sort by time; the random suffix separates two of the same second.
             version=f"{timezone.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-            in_service=ensemble_in_service(),
+            in_service=in_service,
             progress=progress.callback,
         )
         trained.manifest["report"]["in_service"] = compared_with
-        trained.manifest["installation"] = str(get_installation_id())
+        trained.manifest["installation"] = str(installation)
         trained.manifest["peak_memory_bytes"] = _peak_memory_bytes()
 
     with progress.stage("write"):
