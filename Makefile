@@ -6,7 +6,7 @@ BIN := .venv/bin
 PORT ?= 8000
 DATA ?=
 
-.PHONY: help demo test check lint format docs clean bench load
+.PHONY: help demo test check lint format docs clean bench load drills
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -38,6 +38,9 @@ bench: .venv/dev.stamp  ## run the benchmarks and print their tables
 
 load: .venv/dev.stamp  ## run a load test of the production stack; the report is in var/load
 	$(BIN)/python -m benchmarks.load
+
+drills: .venv/dev.stamp  ## break an installation under load in many ways; the report is in var/drills.md
+	$(BIN)/python -m benchmarks.drills
 
 docs: .venv/dev.stamp  ## regenerate the output that the tutorial and the README show
 	$(BIN)/python -m docs.generate

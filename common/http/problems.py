@@ -1,5 +1,6 @@
 """Error responses as RFC 9457 `application/problem+json`, for DRF and for Django's own error handlers."""
 
+import errno
 import logging
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -17,6 +18,8 @@ from common.http.request_id import current_request_id
 logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "5"
+STORAGE_RETRY_AFTER_SECONDS = "300"  # somebody has to make room
+STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a full disk, an exhausted quota, a read-only folder
 Problem = dict[str, Any]
 
 
@@ -40,6 +43,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         logger.error("the database did not answer", exc_info=error)
         problem = build_problem(503, "the database does not answer; try again in a moment")
         return Response(problem, 503, content_type=CONTENT_TYPE, headers={"Retry-After": RETRY_AFTER_SECONDS})
+    if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
+        logger.error("a file could not be written", exc_info=error)
+        problem = build_problem(507, "the service cannot store files at the moment; try again later")
+        return Response(problem, 507, content_type=CONTENT_TYPE, headers={"Retry-After": STORAGE_RETRY_AFTER_SECONDS})
     response = drf_exception_handler(error, context)
     if response is None:
         return None

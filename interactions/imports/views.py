@@ -71,7 +71,7 @@ class FileBodyParser(BaseParser):
                     if file.tell() < content_length:
                         raise ParseError(f"the body has {file.tell()} of its {content_length} bytes")
         except BaseException:
-            path.unlink()
+            path.unlink(missing_ok=True)  # a read-only folder
             raise
         return path
 

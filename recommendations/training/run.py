@@ -101,13 +101,17 @@ def run_training(
     """
     lower_priority()
     store = version_store()
-    store.root.mkdir(parents=True, exist_ok=True)
     # The kernel releases the lock when its holder dies. `notice_killed_runs` holds it for an instant.
     lock = FileLock(store.root / "training.lock", timeout=LOCK_SECONDS)
     try:
+        store.root.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         return TrainingResult("Already running", "another training run has not finished")
+    except OSError as error:
+        detail = f"the model folder cannot be written: {error}"
+        raise_alarm("training_failed", "", detail)
+        return TrainingResult(str(Status.FAILED.label), detail)
     try:
         # This process holds the lock, so whatever still counts as running was killed.
         close_killed_rows(TrainingRun.objects.filter(status=Status.RUNNING), "training_failed", Status.FAILED)

@@ -1,9 +1,14 @@
+import errno
+import os
+import shutil
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 from rest_framework.test import APIClient
 
+from access.models import User
 from common.http.json import OrjsonRenderer
 from recommendations.serving import recommend
 from tests.conftest import assert_problem
@@ -60,3 +65,19 @@ def test_a_body_that_is_too_long_is_a_413(kind: str) -> None:
 @pytest.mark.usefixtures("db")
 def test_the_response_is_json_whatever_the_client_accepts() -> None:
     assert APIClient().get("/health/live", HTTP_ACCEPT="text/plain").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_disk_that_takes_no_files_is_a_507_and_leaves_none(
+    alice: User, as_listener: Callable[[User], APIClient], monkeypatch: pytest.MonkeyPatch, settings: Any, number: int
+) -> None:
+    def fail(*args: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(shutil, "copyfileobj", fail)
+    response = as_listener(alice).generic(
+        "POST", "/users/me/imports?format=lastfm", b"Artist,Album,Song,01 Jan 2024 10:00", content_type="text/csv"
+    )
+    assert_problem(response, 507)
+    assert response["Retry-After"] == "300"
+    assert not any((settings.VAR_DIR / "uploads").iterdir())

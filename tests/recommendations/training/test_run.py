@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,15 @@ def test_without_plays_a_run_fails_with_a_row_an_alarm_and_advice(catalogue: Cat
     with pytest.raises(CommandError, match="import plays first"):
         call_command("train_model")
     assert Alarm.objects.get().count == 2  # the alarm is counted, not repeated
+
+
+def test_a_model_folder_that_cannot_be_written_is_an_alarm(settings: Any, db: None, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings.MUSICREC = settings.MUSICREC | {"MODEL_DIR": tmp_path / "file" / "models"}
+    result = run_training("schedule")
+    assert (result.status, result.run) == ("Failed", None)
+    assert result.detail.startswith("the model folder cannot be written: ")
+    assert [(alarm.kind, alarm.message) for alarm in Alarm.objects.all()] == [("training_failed", result.detail)]
 
 
 def test_a_successful_run_resolves_the_alarm(catalogue: CatalogueFactory) -> None:
