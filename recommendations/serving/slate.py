@@ -196,7 +196,7 @@ def _fill_popular(
         track_ids = model_cache.popularity_model().bundle.items.ids
         query = replace(query, unavailable=filters.reload_unavailable(gone, track_ids))
     if len(picks) < query.limit and model_cache.unlisted_after is not None:
-        left_out = {*query.forbidden.tolist(), *query.exclude.tolist()}
+        left_out = {*query.forbidden.tolist(), *query.exclude.tolist(), *(pick.track_id for pick in picks)}
         unlisted = (i for i in filters.iter_unlisted(model_cache.unlisted_after) if i not in left_out)
         more = [Pick(track_id, 0.0, "random") for track_id in islice(unlisted, query.limit - len(picks))]
         cards |= filters.available([pick.track_id for pick in more])

@@ -146,6 +146,19 @@ def test_tracks_beyond_those_that_a_process_lists_fill_the_page(
     assert_full(pages(service, listeners), set(listed))
 
 
+def test_a_popular_track_beyond_those_that_a_process_lists_is_on_the_page_once(
+    listeners: list[User], service: APIClient, catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_training("test").status == "Published"
+    removed = list(Track.objects.values_list("pk", flat=True))
+    set_taken_down(removed, timezone.now())
+    new = [track.pk for track in catalogue.tracks(LIMIT + 1)]
+    monkeypatch.setattr(model_cache_module, "CATALOGUE_TRACKS", 50)
+    monkeypatch.setattr(model_cache_module, "load_popular_tracks", lambda: dict.fromkeys(new[:2], 1.0))
+    model_cache.reset()
+    assert_full(pages(service, listeners), set(removed))
+
+
 def test_a_precomputed_ranking_of_removed_tracks_is_replaced(
     listeners: list[User], service: APIClient, settings: Any
 ) -> None:
