@@ -75,7 +75,7 @@ def decode_list_body(body: bytes) -> Any:
     """Decode a JSON body whose items are validated one by one, even if orjson refuses a value inside of an item.
 
     Halves of surrogate pairs (half an emoji, as `text.slice(0, n)` leaves it), text that is not UTF-8, NaN, Infinity
-    and numbers above 1e308 are decoded as well, so that only the items that contain them are rejected. Bytes that are
+    and numbers above 1e308, however many digits they have, are decoded as well, so that only the items that contain them are rejected. Bytes that are
     not UTF-8 become lone surrogates, so every text of such a body has to be checked before it is stored.
 
     Raises:
@@ -87,9 +87,14 @@ def decode_list_body(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         try:
-            return json.loads(body.decode("utf-8-sig", "surrogateescape"))
+            return json.loads(body.decode("utf-8-sig", "surrogateescape"), parse_int=_parse_int)
         except (ValueError, RecursionError):
             raise error from None
+
+
+def _parse_int(digits: str) -> int | float:
+    """Return a float for what exceeds 64 bits, as orjson does; Python refuses to read integers of very many digits."""
+    return int(digits) if len(digits) < 20 else float(digits)
 
 
 def escape_unstorable(text: str) -> str:

@@ -123,6 +123,7 @@ def test_an_invalid_event_is_reported_and_the_others_are_stored(
         (b'"ms_played": NaN', "ms_played: expected `int | null`, got `float`"),
         (b'"ms_played": -Infinity', "ms_played: expected `int | null`, got `float`"),
         (b'"ms_played": 1e999', "ms_played: expected `int | null`, got `float`"),
+        (b'"ms_played": ' + b"1" * 5000, "ms_played: expected `int | null`, got `float`"),
         (b'"track_id": 1e30', "track_id: expected `int` <= 9223372036854775807"),
         (b'"position": 1.5', "position: expected `int | null`, got `float`"),
     ],
