@@ -25,3 +25,12 @@ class StrictSerializer(BodySerializer):
             message = self.unknown_field_message.format(fields=", ".join(self.fields))
             raise serializers.ValidationError({name[:MAX_NAME_LENGTH]: message for name in unknown[:MAX_REPORTED]})
         return super().to_internal_value(data)
+
+
+class BoundedListField(serializers.ListField):
+    """A list whose length is validated before its items are, so that a very long one costs no time."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, list):
+            self.run_validators(data)
+        return super().to_internal_value(data)

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from common.http.strict_serializer import StrictSerializer
+from common.http.strict_serializer import BoundedListField, StrictSerializer
 from engine.data.id_map import INT64_MAX
 from recommendations.api.serializers import MAX_LIMIT, AnswerSerializer, PersonalParameters
 
@@ -34,7 +34,7 @@ class ShelfSerializer(StrictSerializer):
 class BatchSerializer(StrictSerializer, PersonalParameters):
     """Either `users`, or the `shelves` of one listener."""
 
-    users = serializers.ListField(
+    users = BoundedListField(
         child=serializers.IntegerField(min_value=1, max_value=INT64_MAX),
         required=False,
         min_length=1,
@@ -47,7 +47,7 @@ class BatchSerializer(StrictSerializer, PersonalParameters):
         max_value=INT64_MAX,
         help_text="For service keys: the listener whose shelves these are.",
     )
-    shelves = serializers.ListField(
+    shelves = BoundedListField(
         child=ShelfSerializer(),
         required=False,
         min_length=1,

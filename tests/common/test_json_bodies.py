@@ -66,6 +66,16 @@ def test_a_body_of_very_many_arrays_or_objects_is_refused_before_it_is_decoded(
     assert problem["detail"] == f"the body may have {MAX_CONTAINERS} objects and arrays; send less at once"
 
 
+@pytest.mark.parametrize("name", ["users", "shelves"])
+def test_a_very_long_list_is_refused_quickly(send: Callable[[str, str], Any], name: str) -> None:
+    item = 1 if name == "users" else {"name": "a", "kind": "personal"}
+    body = json.dumps({name: [item] * (1_000_000 if name == "users" else 40_000)}, separators=(",", ":"))
+    started = time.process_time()
+    problem = assert_problem(send("POST /recommend/batch", body), 400)
+    assert time.process_time() - started < SECONDS
+    assert [error["pointer"] for error in problem["errors"]] == [f"#/{name}"]
+
+
 def test_names_that_an_account_does_not_have_are_still_named(send: Callable[[str, str], Any]) -> None:
     problem = assert_problem(send("PATCH /users/me", '{"nickname": "Al"}'), 400)
     assert [error["pointer"] for error in problem["errors"]] == ["#/nickname"]
