@@ -1,4 +1,4 @@
-"""Which scheduled runs should have begun: the tables of django-celery-beat compared with the runs that began.
+"""Compare the schedule, in the tables of django-celery-beat, with the scheduled runs that have begun.
 
 Beat forgets a run if the broker does not answer when it is due, and if beat itself returns more than two hours later.
 With a second beat every message is sent twice.
@@ -65,9 +65,9 @@ def _next_due(task: str, began_at: datetime) -> datetime | None:
     """Return when the task is due next after a run that began at this time; None if it is not scheduled."""
     due_times = []
     for row in PeriodicTask.objects.filter(task=task, enabled=True).select_related("crontab", "interval"):
-        after = began_at + CLOCK_TOLERANCE
-        if row.crontab:
-            after = after.astimezone(row.crontab.timezone)
+        after = began_at
+        if row.crontab:  # the run of 3:00 may have begun a moment before 3:00
+            after = (began_at + CLOCK_TOLERANCE).astimezone(row.crontab.timezone)
         due_at = timezone.now() + row.schedule.remaining_estimate(after)  # some microseconds before or after the second
         due_times.append((due_at + timedelta(seconds=0.5)).replace(microsecond=0))
     return min(due_times, default=None)
