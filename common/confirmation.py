@@ -13,7 +13,7 @@ CONFIRMED = "confirmed"
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What is asked, and what the answer leads to.
+    """The texts of a page that asks for a confirmation.
 
     Attributes:
         consequences: sentences for the operator.

@@ -1,4 +1,4 @@
-"""What an operator is asked before another version is put into service."""
+"""The questions that an operator answers before another version is put into service."""
 
 from common.confirmation import Confirmation
 from recommendations.admin.formatting import UNKNOWN, format_count, format_time
