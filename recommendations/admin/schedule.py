@@ -60,12 +60,12 @@ class ScheduleAdmin(ModelAdmin):  # type: ignore[misc]
 
 @admin.register(CrontabSchedule)
 class CrontabScheduleAdmin(ScheduleAdmin, BaseCrontabScheduleAdmin):  # type: ignore[misc]
-    inlines = [PeriodicTaskInline]
+    pass
 
 
 @admin.register(ClockedSchedule)
 class ClockedScheduleAdmin(ScheduleAdmin, BaseClockedScheduleAdmin):  # type: ignore[misc]
-    inlines = [PeriodicTaskInline]
+    pass
 
 
 admin.site.register([IntervalSchedule, SolarSchedule], ScheduleAdmin)
