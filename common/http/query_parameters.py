@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 MAX_REPORTED = 10
 MAX_NAME_LENGTH = 100
+MAX_QUERY_LENGTH = 4096  # characters; query strings are keys of caches in memory
 
 
 class NoParameters(Serializer[Any]):
@@ -50,11 +51,13 @@ class ApiSchema(AutoSchema):
 
 @lru_cache(maxsize=4096)
 def check_names(serializer_class: type[Serializer[Any]], query_string: str) -> None:
-    """Check that a query string, as in the WSGI environment, has no unknown and no repeated parameters.
+    """Check that a query string, as in the WSGI environment, is short and has no unknown or repeated parameters.
 
     Raises:
         ValidationError: naming each of them as `?name`, with what is allowed.
     """
+    if len(query_string) > MAX_QUERY_LENGTH:
+        raise ValidationError(f"the query string has {len(query_string)} characters; it may have {MAX_QUERY_LENGTH}")
     allowed = list(serializer_class().fields)
     errors: dict[str, str] = {}
     for name, values in QueryDict(query_string.encode("latin-1")).lists():

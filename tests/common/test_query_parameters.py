@@ -8,7 +8,8 @@ from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
 from access.models import User
-from common.http.query_parameters import ApiView
+from common.http.query_parameters import ApiView, check_names
+from recommendations.api.query_parameters import parse_query
 from tests.conftest import as_service, assert_problem
 
 PATH_VALUES = {
@@ -84,9 +85,17 @@ def test_repeated_and_misspelled_parameters_are_refused(
 
 
 def test_long_and_many_unknown_names_are_cut_off(service: APIClient, alice: User) -> None:
-    query = "&".join(f"{'x' * 300}{n}=1" for n in range(50))
+    query = "&".join(f"{'x' * 200}{n}=1" for n in range(15))
     body = assert_problem(service.generic("GET", f"/recommend/user/{alice.pk}", QUERY_STRING=query), 400)
     assert [error["pointer"] for error in body["errors"]] == ["?" + "x" * 100]
+
+
+def test_a_very_long_query_string_is_refused_and_not_cached(service: APIClient, alice: User) -> None:
+    cached = check_names.cache_info().currsize + parse_query.cache_info().currsize
+    query = "placement=" + "+" * 5000  # only spaces, which do not belong to a value
+    body = assert_problem(service.generic("GET", f"/recommend/user/{alice.pk}", QUERY_STRING=query), 400)
+    assert [e["detail"] for e in body["errors"]] == ["the query string has 5010 characters; it may have 4096"]
+    assert check_names.cache_info().currsize + parse_query.cache_info().currsize == cached
 
 
 def test_access_is_checked_first(alice: User) -> None:
