@@ -4,7 +4,7 @@ import logging
 import os
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -46,7 +46,7 @@ class ReadyView(APIView):
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
             loaded = model_cache.current()
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("not ready: %s", error)
             return Response({"status": "unavailable", "problem": "database", "pid": os.getpid()}, 503)
         return Response(

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import numpy as np
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from engine.bundle.files import mapped_files
 from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
@@ -215,7 +215,7 @@ class ModelCache:
                     self.refresh_popularity()
                 if changed or expired:
                     connection.close()  # nothing else closes the connection of this thread
-            except DatabaseError:
+            except Error:  # including InterfaceError, of a connection whose loss another call has hidden
                 logger.warning("the catalogue could not be refreshed", exc_info=True)
                 connection.close()
             except Exception:
@@ -229,7 +229,7 @@ class ModelCache:
 def _at_start(work: Callable[[], None]) -> None:
     try:
         work()
-    except DatabaseError:
+    except Error:
         logger.warning("the database did not answer at start", exc_info=True)
     finally:
         connection.close()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import InterfaceError, connection
 from rest_framework.test import APIClient
 
 from access.models import User
@@ -12,6 +13,7 @@ from engine.bundle.index_files import IndexConfig
 from engine.pipeline import SIMILAR, recommend
 from engine.retrieval.candidates import Query
 from recommendations.models import Alarm
+from recommendations.serving import model_cache as model_cache_module
 from recommendations.serving.model_cache import model_cache
 from recommendations.training.publish import publish
 from recommendations.training.run import run_training
@@ -188,6 +190,18 @@ def test_a_version_that_can_be_read_again_resolves_the_alarm(
 
 
 @pytest.mark.usefixtures("db")
+def test_the_watch_closes_a_connection_that_turns_out_to_be_lost(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> bool:
+        raise InterfaceError("connection already closed")
+
+    closed: list[str] = []
+    monkeypatch.setattr(model_cache_module, "wait_for_reload", lambda seconds: iter([None]))
+    monkeypatch.setattr(model_cache, "check_pointer", fail)
+    monkeypatch.setattr(connection, "close", lambda: closed.append("closed"))
+    model_cache._watch()
+    assert closed == ["closed"]
+
+
 def test_an_index_truncated_while_in_use_is_not_read_again() -> None:
     pytest.importorskip("faiss")
     versions = version_store()
