@@ -189,7 +189,6 @@ def test_a_version_that_can_be_read_again_resolves_the_alarm(
     assert not Alarm.objects.filter(resolved_at=None).exists()
 
 
-@pytest.mark.usefixtures("db")
 def test_the_watch_closes_a_connection_that_turns_out_to_be_lost(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> bool:
         raise InterfaceError("connection already closed")
@@ -202,6 +201,7 @@ def test_the_watch_closes_a_connection_that_turns_out_to_be_lost(db: None, monke
     assert closed == ["closed"]
 
 
+@pytest.mark.usefixtures("db")
 def test_an_index_truncated_while_in_use_is_not_read_again() -> None:
     pytest.importorskip("faiss")
     versions = version_store()
