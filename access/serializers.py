@@ -7,8 +7,8 @@ from rest_framework_simplejwt.settings import api_settings
 
 from access.models import User
 from access.sign_ins import TokenPair
+from common.http.body_serializers import BodySerializer
 from common.http.query_parameters import parse_parameters
-from common.http.strict_serializer import BodySerializer
 
 
 class SignInSerializer(TokenObtainSerializer):

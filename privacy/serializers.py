@@ -3,7 +3,7 @@ from typing import Any
 from rest_framework import serializers
 
 from access.models import Erasure, User
-from common.http.strict_serializer import StrictSerializer
+from common.http.body_serializers import StrictSerializer
 
 
 class AccountSerializer(serializers.Serializer[User]):

@@ -3,7 +3,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from common.http.strict_serializer import StrictSerializer
+from common.http.body_serializers import StrictSerializer
 from interactions.models import Block
 
 

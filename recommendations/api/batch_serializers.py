@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from common.http.strict_serializer import BoundedListField, StrictSerializer
+from common.http.body_serializers import BoundedListField, StrictSerializer
 from engine.data.id_map import INT64_MAX
 from recommendations.api.serializers import MAX_LIMIT, AnswerSerializer, PersonalParameters
 

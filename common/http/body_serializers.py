@@ -1,3 +1,5 @@
+"""Base classes of the serializers of JSON bodies."""
+
 from typing import Any
 
 from rest_framework import serializers
