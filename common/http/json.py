@@ -75,8 +75,9 @@ def decode_list_body(body: bytes) -> Any:
     """Decode a JSON body whose items are validated one by one, even if orjson refuses a value inside of an item.
 
     Halves of surrogate pairs (half an emoji, as `text.slice(0, n)` leaves it), text that is not UTF-8, NaN, Infinity
-    and numbers above 1e308, however many digits they have, are decoded as well, so that only the items that contain them are rejected. Bytes that are
-    not UTF-8 become lone surrogates, so every text of such a body has to be checked before it is stored.
+    and numbers above 1e308, however many digits they have, are decoded as well, so that only the items that contain
+    them are rejected. Bytes that are not UTF-8 become lone surrogates, so every text of such a body has to be checked
+    before it is stored.
 
     Raises:
         ValueError: the body is not JSON, or is nested too deeply.
