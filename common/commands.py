@@ -32,7 +32,7 @@ class DatabaseCommand(BaseCommand):
 
 
 def open_progress_bar(description: str, total_bytes: int) -> "tqdm[Any]":
-    """Return a bar that is filled by bytes read, with a description that says how much that was."""
+    """Return a progress bar over bytes; the caller updates its description with the number of plays."""
     return tqdm(
         total=total_bytes, desc=description, bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     )

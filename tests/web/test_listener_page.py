@@ -134,7 +134,7 @@ FAILURES = [
     (0, "No connection", True),
     (429, "Too much at once", True),
     (500, "Something went wrong", True),
-    (503, "Out of order for a moment", True),
+    (503, "Temporarily unavailable", True),
     (400, "Something went wrong", False),
     (403, "Not available", False),
     (404, "Not found", False),
@@ -284,7 +284,7 @@ def test_an_unknown_track_shows_an_error(page: Page) -> None:
     sign_in(page, "ann")
     expect(page.get_by_role("list", name="AI Picks for You")).to_be_visible()
     page.goto("/#/track/999999")
-    expect(page.get_by_role("alert")).to_contain_text("This is not in the catalogue, or no longer.")
+    expect(page.get_by_role("alert")).to_contain_text("This is not in the catalogue, or not any more.")
     expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 

@@ -60,8 +60,8 @@ const CONNECTION_ERRORS = {
 const HTTP_ERRORS = {
   401: ["Please sign in", "Sign out and in again to go on."],
   403: ["Not available", "This is not available to your account."],
-  404: ["Not found", "This is not in the catalogue, or no longer."],
-  503: ["Out of order for a moment", "musicrec is not available right now. Try again in a moment."],
+  404: ["Not found", "This is not in the catalogue, or not any more."],
+  503: ["Temporarily unavailable", "musicrec is not available right now. Try again in a moment."],
 };
 
 /** Return a title and a sentence for a listener, who cannot do anything with the server's own words. */
