@@ -13,10 +13,10 @@ COLUMN_NAMES: dict[str, str] = {
         исполнитель, артист, имя исполнителя, アーティスト, アーティスト名, 歌手, artiest, konstnär, umělec, interpret,
         Sänger, groupe, chanteur, cantante, banda, grupo, zespół, группа, バンド, sanatçı, 艺术家, 艺人, 아티스트
     """,
-    "album artist": "album artist, album artist name, master_metadata_album_artist_name",
+    "album artist": "album artist, album artist name",
     "title": """
         title, track title, track name, song title, song name, track, song, name, recording, recording name,
-        master_metadata_track_name, Titel, Titelname, Songtitel, Musiktitel, Lied, Stück, titre, nom du titre, morceau,
+        Titel, Titelname, Songtitel, Musiktitel, Lied, Stück, titre, nom du titre, morceau,
         chanson, piste, título, titulo, canción, pista, tema, nombre de la canción, música, faixa, canção,
         nome da faixa, nome da música, tytuł, utwór, piosenka, nazwa utworu, название, трек, песня, композиция,
         название трека, название песни, 曲名, タイトル, トラック, トラック名, 曲, 楽曲, titolo, brano, canzone, traccia,
@@ -24,7 +24,7 @@ COLUMN_NAMES: dict[str, str] = {
         nummer, liedje, skladba, låt, şarkı, 歌曲, 曲目, 제목, 노래
     """,
     "album": """
-        album, album name, album title, release, release name, master_metadata_album_album_name, Albumname, Albumtitel,
+        album, album name, album title, release, release name, Albumname, Albumtitel,
         nom de l'album, álbum, nombre del álbum, nome do álbum, nazwa albumu, альбом, название альбома, アルバム,
         アルバム名, 专辑, 앨범
     """,

@@ -53,7 +53,8 @@ def unescape_html(text: str) -> str:
 def integer_or_none(value: Any, high: int = MAX_INTEGER) -> int | None:
     """Return a whole number from 0 to `high`, which may be written as text or as a float."""
     if isinstance(value, str) and len(value) <= 20:
-        value = int(value) if value.strip().isdecimal() else None
+        whole, _, fraction = value.strip().partition(".")
+        value = int(whole) if whole.isdecimal() and not fraction.strip("0") else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= high else None

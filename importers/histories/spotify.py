@@ -1,5 +1,6 @@
 """spotify: the "extended streaming history" that Spotify sends its listeners on request, and its "account data".
 
+The extended history may also be a table with the same names of columns, as tools make it.
 The account data has the last year only, and names neither albums nor seconds nor why a play ended.
 """
 
@@ -11,8 +12,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from importers.cell_parsers import EARLIEST_TIME, MAX_LABEL_LENGTH, MAX_NAME_LENGTH
+from importers.delimited_text import decode_lines, detect_separator, split_header, split_lines, split_rows
 from importers.errors import BadValue
-from importers.histories.archive import HistoryFile, read_blocks
+from importers.histories.archive import HistoryFile, read_beginning, read_blocks
 from importers.histories.json_stream import read_items
 from importers.histories.json_values import (
     MAX_MS,
@@ -28,6 +30,7 @@ from importers.records import FileNote, ListenRecord, RefusedRow
 TITLE = "master_metadata_track_name"
 ARTIST = "master_metadata_album_artist_name"
 ALBUM = "master_metadata_album_album_name"
+_MAX_HEADER_LENGTH = 1 << 12  # bytes; the names of all columns have about 400
 _EXPECTED_TRACK = "the name of a track (podcasts, audiobooks and videos are not imported)"
 _ACCOUNT_DATA_NOTE = (
     "this is Spotify's account data: it has only the plays of the last year, and neither albums, nor seconds, nor why "
@@ -55,14 +58,18 @@ def includes_member(member: str) -> bool:
 
 
 def recognizes_text(text: str) -> bool:
-    is_account_data = '"endTime"' in text and '"msPlayed"' in text
-    return text.startswith(("[", "{")) and (f'"{TITLE}"' in text or is_account_data)
+    if not text.startswith(("[", "{")):
+        return _is_header(text.partition("\n")[0])
+    return f'"{TITLE}"' in text or ('"endTime"' in text and '"msPlayed"' in text)
 
 
 def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[HistoryRecord]:
     """Stream the listens of a file; see HistoryImporter."""
     is_account_data = False
-    for number, item in read_items(read_blocks(file, on_bytes), str(file)):
+    for number, item in _read_items(file, on_bytes):
+        if isinstance(item, RefusedRow):
+            yield item
+            continue
         if not is_account_data and isinstance(item, dict) and "endTime" in item:
             is_account_data = True
             yield FileNote(str(file), _ACCOUNT_DATA_NOTE)
@@ -73,6 +80,29 @@ def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Ite
 
 
 IMPORTER = HistoryImporter("spotify", read, recognizes_text, includes_member)
+
+
+def _is_header(line: str) -> bool:
+    """Return whether this is the first line of a table that a tool has made of the extended history."""
+    return {TITLE, ARTIST, "ts"} <= set(split_header(line, detect_separator(line)))
+
+
+def _read_items(file: HistoryFile, on_bytes: Callable[[int], None]) -> Iterator[tuple[int, Any]]:
+    """Yield the numbers and plays of a list of JSON, or the lines and rows of a table as objects or RefusedRow."""
+    beginning = read_beginning(file, _MAX_HEADER_LENGTH).decode("utf-8", "ignore").removeprefix("\ufeff").lstrip()
+    first_line = beginning.partition("\n")[0]
+    if not _is_header(first_line):
+        yield from read_items(read_blocks(file, on_bytes), str(file))
+        return
+    separator = detect_separator(first_line)
+    header = split_header(first_line, separator)
+    lines = decode_lines(split_lines(read_blocks(file, on_bytes)), "utf-8")
+    next(lines)
+    for line, cells, reason in split_rows(lines, separator, len(header)):
+        if cells is None:
+            yield line, RefusedRow(str(file), line, reason)
+        else:
+            yield line, {name: cell.strip() or None for name, cell in zip(header, cells, strict=True)}
 
 
 def _parse_item(item: Any, latest: int) -> ListenRecord:

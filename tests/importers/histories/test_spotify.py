@@ -131,6 +131,34 @@ def test_a_play_that_may_be_private_is_refused(tmp_path: Path, value: Any) -> No
     assert (listens, "private session" in refused_row.reason) == ([], True)
 
 
+def test_a_table_made_of_the_extended_history_is_read_like_it(tmp_path: Path) -> None:
+    plays = [
+        play(skipped="", offline_timestamp="1699999000.0"),  # pandas writes floats when other values are missing
+        play(ts="2023-11-14T23:00:00Z", incognito_mode=True),
+        play(ts="2023-11-15T00:00:00Z", ms_played="3000.0", reason_end="fwdbtn", skipped=True),
+        play(ts="2023-11-15T01:00:00Z", offline=True, offline_timestamp="1699999000.0"),
+        play(ts="2023-11-15T02:00:00Z", master_metadata_track_name="", episode_name="News"),
+    ]
+    names = [*plays[0]]
+    for separator in ",;\t":
+        rows = [names, *([row.get(name) for name in names] for row in plays)]
+        text = "\n".join(separator.join("" if cell is None else str(cell) for cell in row) for row in rows)
+        path = write(tmp_path, "history.csv", f"\ufeff{text}\n{separator}\n")
+        assert histories.detect_format(path) == "spotify"
+        listens, refused_rows = read(path)
+        assert [(listen.line, listen.time, listen.ms_played, listen.end_reason) for listen in listens] == [
+            (2, 1_700_000_000 - 181, 180_500, "finished"),
+            (4, 1_700_006_400 - 3, 3_000, "skipped"),
+            (5, 1_699_999_000, 180_500, "finished"),
+        ]
+        assert listens[0].device == "Android OS 13 API 33"
+        assert [(row.line, row.reason.partition(":")[0]) for row in refused_rows] == [
+            (3, "incognito_mode"),
+            (6, "master_metadata_track_name"),
+            (7, "fields"),
+        ]
+
+
 @pytest.mark.parametrize("value", [False, 0, 0.0, "0", "false", "False", "no", "", None])
 def test_a_play_that_is_not_private_is_read(tmp_path: Path, value: Any) -> None:
     path = write(tmp_path, "Streaming_History_Audio_2023_0.json", [play(incognito_mode=value)])
