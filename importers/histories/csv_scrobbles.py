@@ -38,6 +38,7 @@ from importers.records import FileNote, ListenRecord, RefusedRow
 
 SAMPLE_LENGTH = 1 << 16  # bytes
 _MAX_SAMPLED_ROWS = 100
+_MIN_COMPARED_ROWS = 10  # of a file without names of columns; fewer say nothing about their order
 _COMPLETE_TEXT_LENGTH = SAMPLE_LENGTH // 4  # characters; a text that is shorter was not cut off
 _DAY_AND_ZONES = 26 * 3_600  # seconds by which two columns with the time of one play may differ
 _JSON = re.compile(r"""[\[{]\s*["'\[{\]}]""")
@@ -260,6 +261,14 @@ def _find_arrangement(lines: Sequence[TextLine], separator: str, width: int) -> 
     for field in ("artist", "title"):
         if all(_is_number(proven[0].cell(row, field)) for row in (first_row, *rows)):
             raise FormatError(f"has no names of columns, and only numbers where the {field} would be; {_ADVICE}")
+    for field in ("artist", "album"):
+        # An artist or album has several titles, and few titles have several artists or albums.
+        names, titles = ({proven[0].cell(row, f) for row in (first_row, *rows)} for f in (field, "title"))
+        if len(rows) >= _MIN_COMPARED_ROWS and len(names) > len(titles):
+            raise FormatError(
+                f"has no names of columns, and the column where the {field} would be has more different names than "
+                f"that of the title, so they may be in another order; {_ADVICE}"
+            )
     return proven[0]
 
 

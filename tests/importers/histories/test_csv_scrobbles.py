@@ -154,6 +154,28 @@ def test_other_cells_decide_what_names_leave_open(tmp_path: Path, text: str, exp
     assert [title for _, title, _, _ in read_listens(tmp_path, text)] == expected
 
 
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ("title artist album", "where the artist would be has more different names than that of the title"),
+        ("artist title album", "where the album would be has more different names than that of the title"),
+        ("album title artist", "where the artist would be has more different names"),
+        ("title album artist", "where the artist would be has more different names"),
+    ],
+)
+def test_a_table_without_names_whose_titles_seem_to_be_elsewhere_is_refused(
+    tmp_path: Path, order: str, message: str
+) -> None:
+    def write_rows(order: str) -> Path:
+        cells = [{"title": f"Song {n}", "artist": f"Band {n % 5}", "album": f"Album {n % 7}"} for n in range(12)]
+        rows = [",".join([*(row[name] for name in order.split()), TIME]) for row in cells]
+        return write(tmp_path, "a.csv", "\n".join(rows))
+
+    assert [listen.title for listen in read(write_rows("artist album title"))[0]] == [f"Song {n}" for n in range(12)]
+    with pytest.raises(FormatError, match=rf"^a\.csv: has no names of columns, and the column {message}.* add a first"):
+        read(write_rows(order))
+
+
 def test_a_first_line_in_another_encoding_than_utf_8_is_refused(tmp_path: Path) -> None:
     for encoding in ("latin-1", "cp1252"):
         path = write(tmp_path, "a.csv", "Künstler;Titel;Datum\nA;B;2010-04-09 12:00\n".encode(encoding))
