@@ -76,16 +76,24 @@ def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Ite
     """Stream the listens of a file; see HistoryImporter."""
     read_listens = read_json_lines if is_json_lines(file) else read_items
     for line, item in read_listens(read_blocks(file, on_bytes), str(file)):
-        if isinstance(item, RefusedRow):
-            yield item
-            continue
-        try:
-            yield _parse_exported_listen(item, latest)._replace(file=str(file), line=line)
-        except BadValue as error:
-            yield RefusedRow(str(file), line, str(error), error.kind)
+        for listen in _list_listens(item):
+            if isinstance(listen, RefusedRow):
+                yield listen
+                continue
+            try:
+                yield _parse_exported_listen(listen, latest)._replace(file=str(file), line=line)
+            except BadValue as error:
+                yield RefusedRow(str(file), line, str(error), error.kind)
 
 
 IMPORTER = HistoryImporter("listenbrainz", read, recognizes_text, includes_member, lists_scrobbles=True)
+
+
+def _list_listens(item: Any) -> list[Any]:
+    """Return the listens of an answer of the API, or of a submission to it; or the item itself."""
+    payload = item.get("payload") if isinstance(item, dict) else None
+    listens = payload.get("listens") if isinstance(payload, dict) else payload
+    return listens if isinstance(listens, list) else [item]
 
 
 def _parse_exported_listen(item: Any, latest: int) -> ListenRecord:

@@ -68,6 +68,19 @@ def test_the_older_export_with_a_single_array_is_read(tmp_path: Path, name: str)
     assert refused_rows == []
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("page", [lambda listens: {"payload": {"count": 3, "listens": listens}},
+                                  lambda listens: {"listen_type": "import", "payload": listens}])  # fmt: skip
+def test_pages_of_the_api_are_read(tmp_path: Path, end: str, page: Any) -> None:
+    pages = [page([listen("One"), {"listened_at": 1}, listen("Two")]), page([]), page([listen("Three")])]
+    for number, content in enumerate([json.dumps(pages), "\n".join(map(json.dumps, pages))]):
+        listens, [refused_row] = read(write(tmp_path, f"{number}.json", content + end))
+        assert [entry.title for entry in listens] == ["One", "Two", "Three"]
+        assert refused_row.reason.startswith("track_metadata: empty")
+    listens, _ = read(write(tmp_path, "page.json", json.dumps(pages[2]) + end))
+    assert [entry.title for entry in listens] == ["Three"]
+
+
 def test_a_bad_row_is_refused_with_its_line_and_the_others_are_read(tmp_path: Path) -> None:
     bad = [
         b"{",
