@@ -32,10 +32,14 @@ def recognize_format(file: HistoryFile, *, is_alone: bool) -> HistoryImporter:
             "sign in there and download the export again"
         )
     if beginning.startswith(b"PK\x03\x04"):
-        raise FormatError("is an archive inside of an archive, or a damaged one; unpack it and give its files")
+        if file.member:
+            raise FormatError("is an archive inside of an archive; unpack it and give its files")
+        raise FormatError("is a damaged archive, or only the beginning of one; download the export again")
     for importer in HISTORY_IMPORTERS.values():
-        if importer.recognizes_text(text) and (is_alone or importer.includes_member(file.member or file.label)):
-            return importer
+        if importer.recognizes_text(text):
+            if is_alone or importer.includes_member(file.member or file.label):
+                return importer
+            raise FormatError(f"is left out: by its name, {importer.name} has something else than plays of music in it")
     raise FormatError(f"has none of the formats {', '.join(HISTORY_IMPORTERS)}; give the file as it was exported")
 
 

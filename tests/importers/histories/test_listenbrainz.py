@@ -126,7 +126,7 @@ def test_damaged_and_dangerous_archives_are_refused(tmp_path: Path) -> None:
     good = archive(tmp_path / "good.zip", {"listens/2024/1.jsonl": json.dumps(listen()) * 1000})
     cut = write(tmp_path, "cut.zip", good.read_bytes()[:-60])
     cases = {
-        cut: "inside of an archive, or a damaged one",
+        cut: "is a damaged archive, or only the beginning of one; download the export again",
         highly_compressed_archive(tmp_path / "bomb.zip", 200 << 20): "times its size",
         encrypted_archive(tmp_path / "secret.zip"): "encrypted",
         archive(tmp_path / "up.zip", {"../../etc/listens/1.jsonl": "{}"}): "outside of the archive",

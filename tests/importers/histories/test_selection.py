@@ -60,9 +60,19 @@ def test_every_member_of_an_archive_has_a_format_of_its_own(tmp_path: Path) -> N
 
 def test_the_members_of_an_archive_that_look_like_listens_are_left_out(tmp_path: Path) -> None:
     spotify = {"Streaming_History_Video_2022.json": json.dumps([play()]), "endsong_0.json": json.dumps([play()])}
-    assert selected_and_skipped(archive(tmp_path / "a.zip", spotify))[0] == [("a.zip: endsong_0.json", "spotify")]
     listenbrainz = {name: json.dumps(listen()) for name in ("feedback.jsonl", "pinned_recordings.jsonl", "1.jsonl")}
-    assert selected_and_skipped(archive(tmp_path / "b.zip", listenbrainz))[0] == [("b.zip: 1.jsonl", "listenbrainz")]
+    for format, members, listens in (("spotify", spotify, "endsong_0.json"), ("listenbrainz", listenbrainz, "1.jsonl")):
+        path = archive(tmp_path / "a.zip", members)
+        assert selected_and_skipped(path)[0] == [(f"a.zip: {listens}", format)]
+        reason = f"is left out: by its name, {format} has something else than plays of music in it"
+        assert {entry.reason for entry in histories.select_files([path]).skipped} == {reason}
+
+
+def test_an_archive_inside_of_an_archive_is_no_damaged_one(tmp_path: Path) -> None:
+    inner = archive(tmp_path / "inner.zip", {"a.csv": CSV}).read_bytes()
+    path = archive(tmp_path / "a.zip", {"a.csv": CSV, "inner.zip": inner})
+    [entry] = histories.select_files([path]).skipped
+    assert entry == ("a.zip: inner.zip", "is an archive inside of an archive; unpack it and give its files")
 
 
 def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
