@@ -146,15 +146,16 @@ def derive_listen_playback(listen: ListenRecord, duration_ms: int | None, source
     """Derive how much of the track was heard in one listen.
 
     As for any playback, the time played and the length of the track decide if both are known. Otherwise a track that
-    ended by itself was heard to its end, and a listen from one of `LISTEN_SOURCES` that was not skipped counts as half
-    of the track.
+    ended by itself was heard to its end, and a listen from one of `LISTEN_SOURCES` that was not skipped, and of which
+    not less than 30 seconds were heard, counts as half of the track.
     """
     if listen.ms_played is not None and duration_ms:
         return derive_playback(listen.ms_played, duration_ms, listen.end_reason)
     playback = derive_playback(listen.ms_played, None, listen.end_reason)
     if listen.end_reason == Interaction.EndReason.FINISHED and (listen.ms_played or 0) >= SKIP_MS:
         return playback._replace(milestone=100, is_completed=True, is_listen=True)
-    is_listen = source in LISTEN_SOURCES and listen.end_reason != Interaction.EndReason.SKIPPED
+    is_brief = listen.ms_played is not None and listen.ms_played < SKIP_MS
+    is_listen = source in LISTEN_SOURCES and listen.end_reason != Interaction.EndReason.SKIPPED and not is_brief
     return playback._replace(milestone=LISTEN_MILESTONE, is_listen=True) if is_listen else playback
 
 

@@ -89,6 +89,13 @@ def test_a_listen_counts_as_half_of_the_track_unless_the_client_says_more(
     assert (row.milestone, row.is_listen, row.is_completed) == (milestone, is_listen, is_completed)
 
 
+def test_a_brief_play_of_a_track_of_unknown_length_is_no_listen(submit: Submit, song: Track) -> None:
+    Track.objects.update(duration_ms=None)
+    submit(new_listen(ms_played=29_999), new_listen(at=NOW - 5_000, ms_played=30_000))
+    rows = Interaction.objects.order_by("-played_at").values_list("ms_played", "milestone", "is_listen", "is_skip")
+    assert list(rows) == [(29_999, 0, False, False), (30_000, 50, True, False)]
+
+
 @pytest.mark.usefixtures("song")
 def test_a_track_is_found_by_mbid_then_isrc_then_names(submit: Submit) -> None:
     band = Artist.objects.get()
