@@ -1,12 +1,12 @@
 """Match keys: artist and title, normalised, by which a track is found if the client does not know its id."""
 
 import hashlib
-import html
 import re
 import string
 import unicodedata
 from functools import lru_cache
-from html.entities import html5
+
+from importers.html_entities import unescape_html
 
 MAX_KEY_LENGTH = 255  # characters: the column's width
 SEPARATOR = "\x1f"
@@ -21,7 +21,6 @@ _VERSION = (
 )
 _BRACKETED = re.compile(rf"[(\[{{]\s*(?:{_VERSION})\s*[)\]}}]")
 _AFTER_A_DASH = re.compile(rf"\s[-–—]\s+(?:{_VERSION})\s*$")
-_ENTITY = re.compile(r"&(#[0-9]{1,7};|#[xX][0-9a-fA-F]{1,6};|[a-zA-Z][a-zA-Z0-9]{1,31};)")
 # Characters that are invisible without being format characters: the rest of Unicode's Default_Ignorable_Code_Point.
 _IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _ASCII_PUNCTUATION = str.maketrans(dict.fromkeys(set(string.punctuation) - set("$+<=>`"), " "))
@@ -48,7 +47,8 @@ def normalize_name(name: str) -> str:
     Characters that were escaped for HTML ("&amp;") are what they stand for. A name that consists of nothing else is
     only folded.
     """
-    name = _unescape(name)
+    while (unescaped := unescape_html(name)) != name:  # some services escape names twice
+        name = unescaped
     if not name.isprintable():
         name = "".join(map(_replace_invisible, name))
     folded = " ".join(_fold(name).split())
@@ -58,19 +58,6 @@ def normalize_name(name: str) -> str:
     else:
         words = "".join(map(_replace_punctuation, without_edition)).split()
     return _GUESTS.sub("", " ".join(words)) or folded
-
-
-def _unescape(name: str) -> str:
-    """Replace the entities of HTML, also if they were escaped twice. "AT&T" and "R&B; live" have none."""
-    while "&" in name and (unescaped := _ENTITY.sub(_unescape_entity, name)) != name:
-        name = unescaped
-    return name
-
-
-def _unescape_entity(entity: re.Match[str]) -> str:
-    """Return the character of an entity, or the text itself if there is no entity of this name."""
-    is_known = entity[1].startswith("#") or entity[1] in html5
-    return html.unescape(entity[0]) if is_known else entity[0]
 
 
 def _fold(name: str) -> str:

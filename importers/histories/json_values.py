@@ -5,18 +5,16 @@ Only names are required. Other values are left out if they cannot be read.
 
 from __future__ import annotations
 
-import html
-import re
 from typing import Any
 from uuid import UUID
 
 from importers.cell_parsers import EARLIEST_TIME, MAX_INTEGER, MAX_NAME_LENGTH
 from importers.errors import BadValue
+from importers.html_entities import unescape_html
 
 MAX_MS = 86_400_000  # a day
 _MAX_MILLISECONDS = 10**14  # of a time; the year 5138
 _FIRST_MILLISECONDS = 10**11  # read as seconds this is the year 5138, as milliseconds 1973
-_HTML_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -40,14 +38,6 @@ def text_or_empty(value: Any, limit: int) -> str:
     if not isinstance(value, str):
         return ""
     return unescape_html(value).replace("\0", "").encode("utf-8", "ignore").decode().strip()[:limit]
-
-
-def unescape_html(text: str) -> str:
-    """Replace HTML entities, which exporters leave in names: `Guns N&#039; Roses`.
-
-    An entity without its semicolon is not replaced: `Drum&Bass` and `Q&not-A` are names.
-    """
-    return _HTML_ENTITY.sub(lambda match: html.unescape(match[0]), text) if "&" in text else text
 
 
 def integer_or_none(value: Any, high: int = MAX_INTEGER) -> int | None:
