@@ -52,6 +52,10 @@ _ARRANGEMENTS: tuple[tuple[str, ...], ...] = (
     ("", "time", "artist", "title", "album", "album artist", "duration_ms", "", "device", "", "event"),
 )
 _ADVICE = "add a first line with the names of the columns, such as artist,album,title,time"
+_DATES_NOTE = (
+    "dates have no times of day, so plays are stored at midnight, and a track that was played several times on a day "
+    "counts once"
+)
 _EXPECTED_TIME = "a date and time, such as 2020-01-01 12:34, or UNIX seconds"
 
 Cells = Sequence[str]
@@ -66,6 +70,7 @@ class Table(NamedTuple):
         columns: the position of each field.
         header_lines: number of lines before the first row.
         has_numeric_dates: whether the order of day and month in its dates is open.
+        has_only_dates: whether its dates have no times of day.
     """
 
     separator: str
@@ -73,6 +78,7 @@ class Table(NamedTuple):
     columns: Mapping[str, int]
     header_lines: int = 0
     has_numeric_dates: bool = False
+    has_only_dates: bool = False
 
     def cell(self, cells: Cells, field: str) -> str:
         """Return the cell of a field; "" if the file has no such column."""
@@ -108,6 +114,8 @@ def read_csv(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) ->
     if order is not None and not order.is_proven:
         parts = "day/month/year" if order.is_day_first else "month/day/year"
         yield FileNote(str(file), f"dates are read as {parts}, since none of them shows the order of its parts")
+    if table.has_only_dates:
+        yield FileNote(str(file), _DATES_NOTE)
     for line, cells, reason in _read_rows(file, table, on_bytes):
         if cells is None:
             yield RefusedRow(str(file), line, reason)
@@ -206,14 +214,13 @@ def find_table(text: str) -> Table | None:
             raise FormatError(f"has no names of columns, and can be divided in several ways; {_ADVICE}")
         table = tables[0]
         sample = _sample_rows(numbered, table.separator, table.width)
-        return table._replace(header_lines=header_lines, has_numeric_dates=_has_numeric_dates(table, sample))
+        return _add_time_format(table._replace(header_lines=header_lines), sample)
     separator, header = max(candidates, key=lambda candidate: _count_known_columns(candidate[1]))
     if not _count_known_columns(header):
         raise FormatError(f"names no column that is known in its first line ({_shorten(header)}); {_ADVICE}")
     sample = _sample_rows(numbered[1:], separator, len(header))
     columns = _find_named_columns(header, sample)
-    table = Table(separator, len(header), columns, header_lines + 1)
-    return table._replace(has_numeric_dates=_has_numeric_dates(table, sample))
+    return _add_time_format(Table(separator, len(header), columns, header_lines + 1), sample)
 
 
 def _split_line(line: str, separator: str) -> list[str]:
@@ -230,8 +237,11 @@ def _sample_rows(lines: Iterable[TextLine], separator: str, width: int) -> list[
     return [cells for cells, _ in zip(rows, range(_MAX_SAMPLED_ROWS), strict=False)]
 
 
-def _has_numeric_dates(table: Table, sample: Iterable[Cells]) -> bool:
-    return any(has_numeric_date(table.time_cell(cells)) for cells in sample)
+def _add_time_format(table: Table, sample: Iterable[Cells]) -> Table:
+    times = [time for cells in sample if (time := table.time_cell(cells)) not in ("", "0")]
+    return table._replace(
+        has_numeric_dates=any(map(has_numeric_date, times)), has_only_dates=bool(times) and all(map(is_date, times))
+    )
 
 
 def _find_arrangement(lines: Sequence[TextLine], separator: str, width: int) -> Table | None:

@@ -223,6 +223,19 @@ def test_dates_whose_order_nothing_proves_are_reported(tmp_path: Path) -> None:
     assert listen.time == NOON
 
 
+@pytest.mark.parametrize(
+    ("date", "has_note"), [("2010-04-09", True), ("9.4.2010", True), (TIME, False), ("1270814400", False)]
+)
+def test_dates_without_times_of_day_are_reported(tmp_path: Path, date: str, has_note: bool) -> None:
+    path = write(tmp_path, "a.csv", f"artist,title,date\n{BAND},Song Two,\n{BAND},{SONG},{date}\n")
+    *notes, _, listen = histories.select_files([path]).files[0].read(NOW)
+    assert isinstance(listen, ListenRecord)
+    assert listen.time == NOON - (43_200 if has_note else 0)
+    assert [note.text[:29] for note in notes if isinstance(note, FileNote)] == [
+        "dates have no times of day, s"
+    ] * has_note
+
+
 def test_dates_in_another_form_than_the_first_rows_have_are_refused(tmp_path: Path) -> None:
     rows = [f"{BAND},{SONG},2010-04-09 12:00"] * 150 + [f"{BAND},{SONG},09/04/2010 12:00"]
     listens, [refused_row] = read(write(tmp_path, "a.csv", "\n".join(["artist,title,date", *rows])))
