@@ -151,6 +151,8 @@ def _save_body(request: Request) -> Path:
     data: Any = request.data
     if isinstance(data, Path):
         path = data
+    elif not is_form:  # REST framework parses no empty body
+        raise ParseError("the body is empty; send the export as the body, or as the field file of a form")
     else:
         file = data.get("file")
         if not isinstance(file, TemporaryUploadedFile):

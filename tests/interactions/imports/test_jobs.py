@@ -116,6 +116,7 @@ def test_uploads_have_their_own_size_limit(phone: APIClient, settings: Any) -> N
     assert upload(phone, b" " * 3_000_000).status_code == 202
     settings.MUSICREC = settings.MUSICREC | {"IMPORT_MAX_BYTES": 10}
     assert_problem(upload(phone, b"x" * 11), 413)
+    assert upload(phone, b"").json()["detail"].startswith("the body is empty; send the export as the body")
     assert_problem(upload(phone, b""), 400)
     assert [path.suffix for path in upload_folder().iterdir()] == [""]
 
