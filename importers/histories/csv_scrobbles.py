@@ -24,7 +24,7 @@ from importers.histories.json_values import (
     text_or_empty,
     uuid_or_empty,
 )
-from importers.histories.registry import HistoryRecord
+from importers.histories.registry import HistoryRecord, parse_items
 from importers.histories.time_cells import (
     DateOrder,
     find_date_order,
@@ -116,14 +116,11 @@ def read_csv(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) ->
         yield FileNote(str(file), f"dates are read as {parts}, since none of them shows the order of its parts")
     if table.has_only_dates:
         yield FileNote(str(file), _DATES_NOTE)
-    for line, cells, reason in _read_rows(file, table, on_bytes):
-        if cells is None:
-            yield RefusedRow(str(file), line, reason)
-            continue
-        try:
-            yield _parse_cells(cells, table, order, latest)._replace(file=str(file), line=line)
-        except BadValue as error:
-            yield RefusedRow(str(file), line, str(error), error.kind)
+    rows = (
+        (line, RefusedRow(str(file), line, reason) if cells is None else cells)
+        for line, cells, reason in _read_rows(file, table, on_bytes)
+    )
+    yield from parse_items(rows, str(file), lambda cells: _parse_cells(cells, table, order, latest))
 
 
 def _read_rows(

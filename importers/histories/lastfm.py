@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from importers.cell_parsers import EARLIEST_TIME, MAX_NAME_LENGTH
+from importers.cell_parsers import MAX_NAME_LENGTH
 from importers.errors import BadValue
 from importers.histories import csv_scrobbles
 from importers.histories.archive import HistoryFile, read_beginning, read_blocks
 from importers.histories.json_stream import read_items
-from importers.histories.json_values import integer_or_none, require_text, text_or_empty, uuid_or_empty
-from importers.histories.registry import HistoryImporter, HistoryRecord
+from importers.histories.json_values import require_text, require_unix_time, text_or_empty, uuid_or_empty
+from importers.histories.registry import HistoryImporter, HistoryRecord, parse_items
 from importers.records import ListenRecord, RefusedRow
 
 
@@ -30,24 +31,12 @@ def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Ite
 IMPORTER = HistoryImporter("lastfm", read, recognizes_text, lists_scrobbles=True)
 
 
-def _check_time(time: int, latest: int) -> int:
-    if not EARLIEST_TIME <= time <= latest:
-        raise BadValue("time", str(time), "a time from the year 2000 to today")
-    return time
-
-
 def _read_json(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
     """Stream the tracks of all pages. The line of a record is the number of the track in the file."""
-    number = 0
-    for _, page in read_items(read_blocks(file, on_bytes), str(file)):
-        for track in _list_tracks(page):
-            number += 1
-            if _is_playing_now(track):
-                continue
-            try:
-                yield _parse_track(track, latest)._replace(file=str(file), line=number)
-            except BadValue as error:
-                yield RefusedRow(str(file), number, str(error), error.kind)
+    pages = read_items(read_blocks(file, on_bytes), str(file))
+    tracks = enumerate((track for _, page in pages for track in _list_tracks(page)), 1)
+    played = ((number, track) for number, track in tracks if not _is_playing_now(track))
+    return parse_items(played, str(file), partial(_parse_track, latest=latest))
 
 
 def _list_tracks(page: Any) -> list[Any]:
@@ -68,13 +57,10 @@ def _parse_track(track: Any, latest: int) -> ListenRecord:
     if not isinstance(track, dict):
         raise BadValue("track", repr(track)[:80], "an object with artist, name and date")
     date = track.get("date")
-    time = integer_or_none(date.get("uts") if isinstance(date, dict) else date)
-    if time is None:
-        raise BadValue("date", "", "an object with uts, the UNIX second")
     return ListenRecord(
         artist=require_text("artist", _unwrap_text(track.get("artist"))),
         title=require_text("name", track.get("name")),
-        time=_check_time(time, latest),
+        time=require_unix_time("date", date.get("uts") if isinstance(date, dict) else date, latest),
         album=text_or_empty(_unwrap_text(track.get("album")), MAX_NAME_LENGTH),
         mbid=uuid_or_empty(track.get("mbid")),
     )

@@ -6,6 +6,7 @@ An export is an archive with listens by month, one such file, or the older singl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -21,7 +22,7 @@ from importers.histories.json_values import (
     text_or_empty,
     uuid_or_empty,
 )
-from importers.histories.registry import HistoryImporter
+from importers.histories.registry import HistoryImporter, parse_items
 from importers.records import ListenRecord, RefusedRow
 
 EARLIEST_LISTEN = 1_033_430_400  # 2002-10-01; nothing scrobbled before it, and ListenBrainz has the same limit
@@ -75,15 +76,9 @@ def recognizes_text(text: str) -> bool:
 def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[ListenRecord | RefusedRow]:
     """Stream the listens of a file; see HistoryImporter."""
     read_listens = read_json_lines if is_json_lines(file) else read_items
-    for line, item in read_listens(read_blocks(file, on_bytes), str(file)):
-        for listen in _list_listens(item):
-            if isinstance(listen, RefusedRow):
-                yield listen
-                continue
-            try:
-                yield _parse_exported_listen(listen, latest)._replace(file=str(file), line=line)
-            except BadValue as error:
-                yield RefusedRow(str(file), line, str(error), error.kind)
+    items = read_listens(read_blocks(file, on_bytes), str(file))
+    listens = ((line, listen) for line, item in items for listen in _list_listens(item))
+    return parse_items(listens, str(file), partial(_parse_exported_listen, latest=latest))
 
 
 IMPORTER = HistoryImporter("listenbrainz", read, recognizes_text, includes_member, lists_scrobbles=True)

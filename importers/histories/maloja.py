@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from importers.cell_parsers import MAX_NAME_LENGTH
@@ -16,8 +17,8 @@ from importers.histories.json_values import (
     require_unix_time,
     text_or_empty,
 )
-from importers.histories.registry import HistoryImporter, HistoryRecord
-from importers.records import ListenRecord, RefusedRow
+from importers.histories.registry import HistoryImporter, HistoryRecord, parse_items
+from importers.records import ListenRecord
 
 
 def recognizes_text(text: str) -> bool:
@@ -27,11 +28,8 @@ def recognizes_text(text: str) -> bool:
 
 def read(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[HistoryRecord]:
     """Stream the listens of a file; see HistoryImporter."""
-    for number, item in read_items(read_blocks(file, on_bytes), str(file), {"scrobbles", "list"}):
-        try:
-            yield _parse_scrobble(item, latest)._replace(file=str(file), line=number)
-        except BadValue as error:
-            yield RefusedRow(str(file), number, str(error), error.kind)
+    items = read_items(read_blocks(file, on_bytes), str(file), {"scrobbles", "list"})
+    return parse_items(items, str(file), partial(_parse_scrobble, latest=latest))
 
 
 IMPORTER = HistoryImporter("maloja", read, recognizes_text, lists_scrobbles=True)

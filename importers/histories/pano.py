@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from importers.cell_parsers import MAX_LABEL_LENGTH, MAX_NAME_LENGTH
@@ -17,8 +18,8 @@ from importers.histories.json_values import (
     require_unix_time,
     text_or_empty,
 )
-from importers.histories.registry import HistoryImporter, HistoryRecord
-from importers.records import ListenRecord, RefusedRow
+from importers.histories.registry import HistoryImporter, HistoryRecord, parse_items
+from importers.records import ListenRecord
 
 
 def recognizes_text(text: str) -> bool:
@@ -37,14 +38,9 @@ IMPORTER = HistoryImporter("pano", read, recognizes_text, lists_scrobbles=True)
 
 def _read_json(file: HistoryFile, latest: int, on_bytes: Callable[[int], None]) -> Iterator[HistoryRecord]:
     read_entries = read_json_lines if is_json_lines(file) else read_items
-    for number, item in read_entries(read_blocks(file, on_bytes), str(file)):
-        if isinstance(item, RefusedRow):
-            yield item
-            continue
-        try:
-            yield _parse_entry(item, latest)._replace(file=str(file), line=number)
-        except BadValue as error:
-            yield RefusedRow(str(file), number, str(error), error.kind)
+    return parse_items(
+        read_entries(read_blocks(file, on_bytes), str(file)), str(file), partial(_parse_entry, latest=latest)
+    )
 
 
 def _parse_entry(item: Any, latest: int) -> ListenRecord:

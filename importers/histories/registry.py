@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
+from importers.errors import BadValue
 from importers.histories.archive import HistoryFile
 from importers.records import FileNote, ListenRecord, RefusedRow
 
+Item = TypeVar("Item")
 HistoryRecord = ListenRecord | RefusedRow | FileNote
 
 ReadListens = Callable[[HistoryFile, int, Callable[[int], None]], Iterator[HistoryRecord]]
@@ -36,6 +39,25 @@ class HistoryImporter:
     recognizes_text: Callable[[str], bool]
     includes_member: Callable[[str], bool] = include_every_member
     lists_scrobbles: bool = False
+
+
+def parse_items(
+    items: Iterable[tuple[int, Item | RefusedRow]], file: str, parse: Callable[[Item], ListenRecord]
+) -> Iterator[ListenRecord | RefusedRow]:
+    """Yield the listen of each item, or why it is refused.
+
+    Args:
+        items: the items, or refused rows, with their lines.
+        parse: returns the listen of an item, without its place. Raises BadValue to refuse it.
+    """
+    for line, item in items:
+        if isinstance(item, RefusedRow):
+            yield item
+            continue
+        try:
+            yield parse(item)._replace(file=file, line=line)
+        except BadValue as error:
+            yield RefusedRow(file, line, str(error), error.kind)
 
 
 HISTORY_IMPORTERS: dict[str, HistoryImporter] = {}
