@@ -96,9 +96,10 @@ class SignInThrottle(BaseThrottle):
 
 
 class RefreshThrottle(BaseThrottle):
-    """Limit requests with a refresh token: genuine tokens as requests of their listener, others by client address.
+    """Limit requests with a refresh token: genuine tokens by listener, others by client address.
 
-    The many phones behind one address are not limited together, as long as their tokens are genuine.
+    The many phones behind one address are not limited together, as long as their tokens are genuine. A token that was
+    used or revoked still counts as genuine here, so these requests do not use up the listener's other requests.
     """
 
     def allow_request(self, request: Request, view: Any) -> bool:
@@ -110,7 +111,7 @@ class RefreshThrottle(BaseThrottle):
                 _count_address(request, limit)
             return True
         limit = parse_rate(settings.MUSICREC["RATE_LISTENER"])
-        if limit and (wait := count_requests(limit, f"listener:{listener_id}")):
+        if limit and (wait := count_requests(limit, f"refresh:{listener_id}")):
             refuse_request("listener", limit, wait)
         return True
 

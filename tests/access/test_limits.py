@@ -258,3 +258,6 @@ def test_requests_with_genuine_refresh_tokens_are_limited_by_listener(
     revoke = APIClient().post("/token/revoke", {"refresh": pair.refresh}, format="json")
     assert_problem(revoke, 429)
     assert APIClient().post("/token/refresh", {"refresh": create_tokens(bob).refresh}, format="json").status_code == 200
+    api = APIClient()
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {pair.access}")
+    assert api.get("/users/me").status_code == 200  # whoever has an old token cannot use up the listener's requests
