@@ -68,6 +68,8 @@ class ModelCache:
     def reset(self) -> None:
         """Forget everything, as in a process that has just started."""
         self._lock = threading.RLock()
+        self._popularity_lock = threading.Lock()  # nothing else is locked while it is held
+        self._popularity_read_at = float("-inf")
         self._pid: int | None = None
         self._loaded: LoadedModel | None = None
         self._pointer_stamp: FileStamp = None
@@ -133,18 +135,24 @@ class ModelCache:
         """Read tracks and their popularity from the database.
 
         If that turns out to be another database, because a backup was restored, say, the next check of the pointer
-        decides again whether the version may serve.
+        decides again whether the version may serve. A thread that waits for another one takes what that has read, if
+        the reading began after the call: after a mass deletion, many requests call this at once.
         """
+        called_at = time.monotonic()
         if (installation := find_installation_id()) != self._installation:
             with self._lock:
                 self._installation, self._retry_at = installation, float("-inf")
-        revision = catalogue_revision()
-        ids, popular = load_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
-        self._catalogue = catalogue_bundle(np.append(ids, np.fromiter(popular, np.int64)), popular)
-        self.popularity_digest = _digest(self._catalogue)
-        self.unlisted_after = int(ids[-1]) if len(ids) == CATALOGUE_TRACKS else None
-        self.catalogue_revision = revision  # read first and set last: the tracks may be newer than it says, never older
-        self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)
+        with self._popularity_lock:
+            if self._popularity_read_at > called_at:
+                return
+            began_at, revision = time.monotonic(), catalogue_revision()
+            ids, popular = load_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
+            self._catalogue = catalogue_bundle(np.append(ids, np.fromiter(popular, np.int64)), popular)
+            self.popularity_digest = _digest(self._catalogue)
+            self.unlisted_after = int(ids[-1]) if len(ids) == CATALOGUE_TRACKS else None
+            self.catalogue_revision = revision  # read first, set last: the tracks may be newer, but never older
+            self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)
+            self._popularity_read_at = began_at
 
     def _load(self, before: LoadedModel | None) -> LoadedModel:
         versions = self._versions()
@@ -222,8 +230,8 @@ class ModelCache:
                 logger.exception("checking for a new model version failed; the next check follows")
 
     def _after_fork(self) -> None:
-        """Keep the mapped model in a child process; replace the lock, which another thread may have held."""
-        self._lock, self._pid = threading.RLock(), None
+        """Keep the mapped model in a child process; replace the locks, which other threads may have held."""
+        self._lock, self._popularity_lock, self._pid = threading.RLock(), threading.Lock(), None
 
 
 def _at_start(work: Callable[[], None]) -> None:

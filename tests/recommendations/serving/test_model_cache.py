@@ -1,9 +1,12 @@
 """How a serving process handles a missing, damaged or unreadable version."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.db import InterfaceError, connection
 from rest_framework.test import APIClient
@@ -14,7 +17,7 @@ from engine.pipeline import SIMILAR, recommend
 from engine.retrieval.candidates import Query
 from recommendations.models import Alarm
 from recommendations.serving import model_cache as model_cache_module
-from recommendations.serving.model_cache import model_cache
+from recommendations.serving.model_cache import ModelCache, model_cache
 from recommendations.training.publish import publish
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
@@ -212,3 +215,24 @@ def test_an_index_truncated_while_in_use_is_not_read_again() -> None:
     now = model_cache.current()
     assert (now.bundle.ann_indexes.keys(), now.problem) == ({"personal"}, None)
     assert recommend(now.bundle, Query(5, track_id=1), SIMILAR).picks
+
+
+def test_many_requests_at_once_read_the_popularity_again_once_or_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[float] = []
+
+    def load_track_ids(limit: int) -> Any:
+        began.append(time.monotonic())
+        time.sleep(0.05)
+        return np.array([1, 2])
+
+    monkeypatch.setattr(model_cache_module, "find_installation_id", lambda: None)
+    monkeypatch.setattr(model_cache_module, "catalogue_revision", lambda: 1)
+    monkeypatch.setattr(model_cache_module, "load_popular_tracks", dict)
+    monkeypatch.setattr(model_cache_module, "load_track_ids", load_track_ids)
+    cache = ModelCache()
+    with ThreadPoolExecutor(8) as pool:
+        called = [pool.submit(cache.refresh_popularity) for _ in range(8)]
+    assert [call.exception() for call in called] == [None] * 8
+    assert len(began) in (1, 2)  # the second for those that came while the first was under way
+    cache.refresh_popularity()
+    assert len(began) in (2, 3)
