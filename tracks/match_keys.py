@@ -10,6 +10,7 @@ from importers.html_entities import unescape_html
 
 MAX_KEY_LENGTH = 255  # characters: the column's width
 SEPARATOR = "\x1f"
+MAX_ESCAPES = 3  # times that a name may have been escaped; some services do it twice
 _NOT_DECOMPOSED = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ı": "i", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th"}
 )
@@ -47,8 +48,8 @@ def normalize_name(name: str) -> str:
     Characters that were escaped for HTML ("&amp;") are what they stand for. A name that consists of nothing else is
     only folded.
     """
-    while (unescaped := unescape_html(name)) != name:  # some services escape names twice
-        name = unescaped
+    for _ in range(MAX_ESCAPES):
+        name = unescape_html(name)
     if not name.isprintable():
         name = "".join(map(_replace_invisible, name))
     folded = " ".join(_fold(name).split())
