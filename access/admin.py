@@ -3,6 +3,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import pluralize
 from unfold.admin import ModelAdmin
 
 from access.listen_tokens import revoke_listen_tokens
@@ -74,7 +75,7 @@ class ListenTokenAdmin(ModelAdmin):  # type: ignore[misc]
         in_use = [token for token in tokens if token.revoked_at is None]
         if in_use and not is_confirmed(request):
             confirmation = Confirmation(
-                question=f"Revoke {len(in_use)} listen tokens?",
+                question=f"Revoke {len(in_use)} listen token{pluralize(len(in_use))}?",
                 button="Revoke",
                 consequences=[
                     f"Scrobblers with these tokens are refused from now on: {', '.join(map(str, in_use))}.",
