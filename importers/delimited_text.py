@@ -154,7 +154,7 @@ def _split_quoted_row(
         continuation: list[TextLine] = []
         lines_of_row = _take_lines(first, lines, pushed_back, continuation)
         if skip_after:  # csv.reader skips the spaces before a quoted field only
-            lines_of_row = (re.sub(rf'" +(?={separator}|$)', '"', text) for text in lines_of_row)
+            lines_of_row = (re.sub(rf'" +(?={re.escape(separator)}|$)', '"', text) for text in lines_of_row)
         reader = csv.reader(lines_of_row, delimiter=separator, skipinitialspace=skip_before, strict=True)
         try:
             cells = next(reader)

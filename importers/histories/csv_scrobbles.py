@@ -1,4 +1,4 @@
-"""Listens as comma, semicolon or tab separated text.
+"""Listens as text that is separated by commas, semicolons, tabs or bars.
 
 Columns are found by their names. A file without names is read only if it has one of a few known arrangements, and the
 place of the time proves which: nothing is guessed.
@@ -187,12 +187,14 @@ def find_table(text: str) -> Table | None:
     Raises:
         FormatError: it is a table, but it is not certain which of its columns are artist, title and time.
     """
+    if "\n" not in text and "\r" in text.strip() and "\0" not in text:
+        raise FormatError("has lines that end with a carriage return only; save the file as CSV UTF-8")
     lines = text.removeprefix("\ufeff").split("\n")
     if len(text) >= _COMPLETE_TEXT_LENGTH:
         lines.pop()  # it may be cut off
     numbered = list(decode_lines((line.encode() for line in lines), "utf-8"))
     header_lines = 0
-    separators = SEPARATORS
+    separators = f"{SEPARATORS}|"
     if numbered and (match := _SEPARATOR_LINE.fullmatch((numbered[0][1] or "").strip())):
         numbered, header_lines, separators = numbered[1:], 1, match[1]
     first_line = numbered[0][1] if numbered else None

@@ -63,7 +63,7 @@ def read_listens(folder: Path, text: str) -> list[tuple[str, str, str, int]]:
 def test_columns_are_found_by_their_names(tmp_path: Path, header: str) -> None:
     expected = [(BAND, SONG, ALBUM, NOON)]
     assert read_listens(tmp_path, f"{header}\n{BAND},{SONG},{ALBUM},{TIME}\n") == expected
-    for separator in (";", "\t"):
+    for separator in (";", "\t", "|"):
         text = f"{header}\n{BAND},{SONG},{ALBUM},{TIME}\n".replace(",", separator)
         if not (separator == "\t" and '"' in header):
             assert read_listens(tmp_path, text) == expected
@@ -86,6 +86,21 @@ def test_the_separator_is_the_one_that_divides_the_header(tmp_path: Path) -> Non
     assert read_listens(tmp_path, text) == [("One, Two, Three, Four", SONG, "", NOON)]
     text = f'"One, Two, Three, Four, Five";"{ALBUM}";"{SONG}, again";"{TIME}"\n'
     assert read_listens(tmp_path, text) == [("One, Two, Three, Four, Five", f"{SONG}, again", ALBUM, NOON)]
+
+
+def test_cells_between_bars_may_be_quoted(tmp_path: Path) -> None:
+    for first_line in ("", "sep=|\n"):
+        text = f'{first_line}artist|title|date\n"A | B" |"{SONG}" |{TIME}\nA, B|The "One" | {TIME}\n'
+        assert read_listens(tmp_path, text) == [("A | B", SONG, "", NOON), ("A, B", 'The "One"', "", NOON)]
+
+
+def test_a_table_with_lines_of_old_macintoshes_is_refused_with_the_reason(tmp_path: Path) -> None:
+    for count in (1, 5_000):
+        path = write(tmp_path, "a.csv", "\r".join(["artist,title,date", *[f"{BAND},{SONG},{TIME}"] * count, ""]))
+        with pytest.raises(
+            FormatError, match=r"^a\.csv: has lines that end with a carriage return only; save the file"
+        ):
+            read(path)
 
 
 def test_an_empty_name_of_a_column_is_no_name(tmp_path: Path) -> None:
