@@ -24,7 +24,7 @@ from engine.ranking.rerankers import RERANKERS, Pick, register_reranker
 from engine.retrieval.candidates import SOURCES, Query, register_source
 from engine.retrieval.exact_search import TopK
 from engine.tuning.space import search_shares
-from importers import IMPORTERS, Importer, PlayRecord, Record, TrackRecord, histories, register_importer
+from importers import IMPORTERS, Importer, PlayRecord, Record, TrackRecord, register_importer
 from importers.histories.archive import HistoryFile, read_blocks
 from importers.histories.registry import HISTORY_IMPORTERS, HistoryImporter, register_history_importer
 from importers.records import ListenRecord, RefusedRow, play_event_id
@@ -39,6 +39,7 @@ from recommendations.serving.model_cache import model_cache
 from recommendations.training.run import run_training
 from tests.engine.factories import train_checkerboard
 from tests.engine.models.contract import PersonalFamilyContract
+from tests.importers.histories.history_files import detect_format
 from tests.people import CatalogueFactory, store_track
 from tracks.models import Track
 
@@ -255,7 +256,7 @@ def test_a_new_format_of_listening_histories_is_detected_and_imported(
     track = store_track(title="Dawn", artist=catalogue.artist)
     path = tmp_path / "my.txt"
     path.write_text("DIARY\n1700000000|The Testers|Dawn\n1700000000|Nobody|Unknown\n99999999999|The Testers|Dawn\n")
-    assert histories.detect_format(path) == "diary"
+    assert detect_format(path) == "diary"
     report = import_history(alice.pk, [path])
     assert (report.added, report.unmatched, report.refused) == (1, 1, 1)
     assert Interaction.objects.filter(user=alice, track=track, source="import:diary").count() == 1

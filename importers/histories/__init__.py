@@ -30,7 +30,6 @@ __all__ = [
     "SelectedFile",
     "Selection",
     "SkippedFile",
-    "detect_format",
     "register_history_importer",
     "select_files",
 ]
@@ -116,11 +115,6 @@ def select_files(paths: Sequence[Path], format: str = AUTO) -> Selection:
     if not selected:
         raise FormatError(_describe_skipped_files(skipped))
     return Selection(selected, skipped)
-
-
-def detect_format(path: Path) -> str:
-    """Return the format of a file, or of the first file with listens. Raises FormatError if there is none."""
-    return select_files([path]).files[0].importer.name
 
 
 def _expand_folders(paths: Sequence[Path]) -> list[tuple[Path, str]]:

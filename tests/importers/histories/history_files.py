@@ -29,6 +29,11 @@ def write(folder: Path, name: str, content: Any) -> Path:
     return path
 
 
+def detect_format(path: Path) -> str:
+    """Return the format of a file, or of the first file with listens."""
+    return histories.select_files([path]).files[0].importer.name
+
+
 def read(*paths: Path, format: str = "auto") -> tuple[list[ListenRecord], list[RefusedRow]]:
     """Return the listens and the refused rows of the files."""
     records = [record for selected in histories.select_files(paths, format).files for record in selected.read(NOW)]

@@ -3,9 +3,8 @@ from typing import Any
 
 import pytest
 
-from importers import histories
 from importers.errors import FormatError
-from tests.importers.histories.history_files import read, write
+from tests.importers.histories.history_files import detect_format, read, write
 
 MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
 NEW_YEAR = 1_577_882_040  # 2020-01-01T12:34:00Z
@@ -32,7 +31,7 @@ def read_listens(path: Path) -> list[tuple[str, str, str, int]]:
 )
 def test_csv_files_of_common_tools_are_read(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, "scrobbles.csv", text)
-    assert histories.detect_format(path) == "lastfm"
+    assert detect_format(path) == "lastfm"
     assert read_listens(path) == [("Kanye West", "The Life of Pablo", "Fade", NEW_YEAR)]
 
 

@@ -7,7 +7,7 @@ import pytest
 from importers import histories
 from importers.errors import FormatError
 from importers.records import ListenRecord
-from tests.importers.histories.history_files import NOW, read, write
+from tests.importers.histories.history_files import NOW, detect_format, read, write
 
 
 def scrobble(**fields: Any) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def export(*scrobbles: Any) -> dict[str, Any]:
 
 def test_scrobbles_are_read(tmp_path: Path) -> None:
     path = write(tmp_path, "any.json", export(scrobble(album="The Life of Pablo"), scrobble(date=1_577_882_040)))
-    assert histories.detect_format(path) == "lastfmstats"
+    assert detect_format(path) == "lastfmstats"
     listen = ListenRecord("Kanye West", "Fade", 1_577_882_040, file="any.json", line=1)
     assert read(path) == ([listen._replace(album="The Life of Pablo"), listen._replace(line=2)], [])
 

@@ -11,6 +11,7 @@ from importers.records import ListenRecord
 from tests.importers.histories.history_files import (
     NOW,
     archive,
+    detect_format,
     encrypted_archive,
     highly_compressed_archive,
     read,
@@ -38,7 +39,7 @@ def test_an_archive_with_listens_by_month_is_read(tmp_path: Path) -> None:
             "listens/2024/1.jsonl": json.dumps(listen("Three")),
         },
     )
-    assert histories.detect_format(path) == "listenbrainz"
+    assert detect_format(path) == "listenbrainz"
     listens, refused_rows = read(path)
     assert refused_rows == []
     assert listens[0] == ListenRecord(

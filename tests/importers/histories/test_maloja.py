@@ -7,7 +7,7 @@ import pytest
 from importers import histories
 from importers.errors import FormatError
 from importers.records import ListenRecord
-from tests.importers.histories.history_files import NOW, read, write
+from tests.importers.histories.history_files import NOW, detect_format, read, write
 
 TIME = 1_577_882_040
 
@@ -24,7 +24,7 @@ def export(*scrobbles: Any) -> dict[str, Any]:
 def test_scrobbles_are_read(tmp_path: Path) -> None:
     album = {"artists": ["Kanye West"], "albumtitle": "The Life of Pablo"}
     path = write(tmp_path, "any.json", export(scrobble(), scrobble(album=album, length=194, duration=100)))
-    assert histories.detect_format(path) == "maloja"
+    assert detect_format(path) == "maloja"
     listen = ListenRecord("Kanye West", "Fade", TIME, file="any.json", line=1)
     full = listen._replace(album="The Life of Pablo", ms_played=100_000, duration_ms=194_000, line=2)
     assert read(path) == ([listen, full], [])

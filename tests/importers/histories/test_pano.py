@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from importers import histories
 from importers.records import ListenRecord
-from tests.importers.histories.history_files import NOW, read, write
+from tests.importers.histories.history_files import NOW, detect_format, read, write
 
 HEADER = "timeHuman,timeMs,artist,track,album,albumArtist,durationMs,mediaPlayerPackage"
 
@@ -32,7 +31,7 @@ EXPECTED = ListenRecord("Kanye West", "Fade", 1_577_882_040, device="org.example
 def test_lines_of_json_are_read(tmp_path: Path, separator: str) -> None:
     lines = [json.dumps(entry()), json.dumps(entry(album="Pablo", mediaPlayerName="Player", durationMs=None)), ""]
     path = write(tmp_path, "scrobbles", separator.join(lines))
-    assert histories.detect_format(path) == "pano"
+    assert detect_format(path) == "pano"
     first = EXPECTED._replace(file="scrobbles")
     assert read(path) == ([first, first._replace(album="Pablo", device="Player", duration_ms=None, line=2)], [])
     assert len(read(write(tmp_path, "one.jsonl", json.dumps(entry())))[0]) == 1
@@ -50,7 +49,7 @@ def test_csv_is_read_with_and_without_a_header(tmp_path: Path, rest: str, has_he
         ("Fade", "Pablo", 1_577_882_040, 194_000)
     ] * 2
     assert refused_rows == []
-    assert histories.detect_format(path) == ("pano" if has_header else "lastfm")
+    assert detect_format(path) == ("pano" if has_header else "lastfm")
 
 
 def test_what_is_no_scrobble_is_refused(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from importers.histories import HISTORY_IMPORTERS, HistoryImporter, detect_format, register_history_importer
+from importers.histories import HISTORY_IMPORTERS, HistoryImporter, register_history_importer
 from importers.histories.archive import HistoryFile, read_blocks
 from importers.records import ListenRecord
-from tests.importers.histories.history_files import archive, read, write
+from tests.importers.histories.history_files import archive, detect_format, read, write
 
 TIME = 1_600_000_000
 

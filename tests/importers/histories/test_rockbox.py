@@ -4,7 +4,7 @@ import pytest
 
 from importers import histories
 from importers.records import FileNote, ListenRecord
-from tests.importers.histories.history_files import NOW, read, write
+from tests.importers.histories.history_files import NOW, detect_format, read, write
 
 MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
 HEADER = "#AUDIOSCROBBLER/1.1\n#TZ/UTC\n#CLIENT/Rockbox\n"
@@ -14,7 +14,7 @@ EXPECTED = ListenRecord("Kanye West", "Fade", 1_577_882_040, "Pablo", mbid=MBID,
 
 def test_listened_and_skipped_tracks_are_read(tmp_path: Path) -> None:
     path = write(tmp_path, ".scrobbler.log", HEADER + ROW + ROW.replace("L", "S"))
-    assert histories.detect_format(path) == "rockbox"
+    assert detect_format(path) == "rockbox"
     listen = EXPECTED._replace(file=".scrobbler.log")
     assert read(path) == ([listen, listen._replace(end_reason="skipped", line=5)], [])
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from importers import histories
 from importers.errors import FormatError
 from importers.records import FileNote, ListenRecord, RefusedRow
-from tests.importers.histories.history_files import NOW, archive, read, write
+from tests.importers.histories.history_files import NOW, archive, detect_format, read, write
 from tests.importers.histories.test_listenbrainz import listen
 from tests.importers.histories.test_spotify import play
 
@@ -94,7 +94,7 @@ def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
 
 def test_a_file_that_is_compressed_by_gzip_is_unpacked(tmp_path: Path) -> None:
     path = write(tmp_path, "endsong_0.json.gz", gzip.compress(json.dumps([play(), play()]).encode()))
-    assert histories.detect_format(path) == "spotify"
+    assert detect_format(path) == "spotify"
     assert len(read(path)[0]) == 2
     assert histories.select_files([path]).total_bytes == len(json.dumps([play(), play()]))
     with pytest.raises(FormatError, match=r"cut\.gz: cannot be opened"):

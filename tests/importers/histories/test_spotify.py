@@ -7,7 +7,7 @@ import pytest
 from importers import histories
 from importers.errors import FormatError
 from importers.records import ListenRecord
-from tests.importers.histories.history_files import NOW, archive, read, write
+from tests.importers.histories.history_files import NOW, archive, detect_format, read, write
 
 
 def play(**fields: Any) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_format_is_detected_from_the_content(tmp_path: Path) -> None:
-    assert histories.detect_format(write(tmp_path, "x.json", [play()])) == "spotify"
+    assert detect_format(write(tmp_path, "x.json", [play()])) == "spotify"
     with pytest.raises(FormatError, match="has none of the formats"):
         read(write(tmp_path, "Playlist1.json", [{"trackName": "Fade", "artistName": "Kanye West"}]))
 
@@ -144,7 +144,7 @@ def test_a_table_made_of_the_extended_history_is_read_like_it(tmp_path: Path) ->
         rows = [names, *([row.get(name) for name in names] for row in plays)]
         text = "\n".join(separator.join("" if cell is None else str(cell) for cell in row) for row in rows)
         path = write(tmp_path, "history.csv", f"\ufeff{text}\n{separator}\n")
-        assert histories.detect_format(path) == "spotify"
+        assert detect_format(path) == "spotify"
         listens, refused_rows = read(path)
         assert [(listen.line, listen.time, listen.ms_played, listen.end_reason) for listen in listens] == [
             (2, 1_700_000_000 - 181, 180_500, "finished"),
