@@ -18,7 +18,7 @@ EARLIEST_TIME = 946_684_800  # 2000-01-01; an earlier time means that the unit o
 CLOCK_TOLERANCE = 86_400  # seconds that a play may lie in the future, since clocks and time zones differ
 _FIRST_MILLISECONDS = 100_000_000_000  # read as seconds this is the year 5138, as milliseconds 1973
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
-_BOOLEANS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
+BOOLEANS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
 # What pandas, NumPy, R, spreadsheets, JavaScript and database dumps write for a value that is missing. Titles and names
 # are not compared with these, since there are tracks called None and artists called NULL.
 MISSING_VALUES = frozenset(
@@ -114,7 +114,7 @@ def parse_boolean(field: str, value: str) -> bool | None:
     value = strip_missing(value)
     if not value:
         return None
-    if (parsed := _BOOLEANS.get(value.lower())) is None:
+    if (parsed := BOOLEANS.get(value.lower())) is None:
         raise BadValue(field, value, "true, false, 1, 0, yes or no")
     return parsed
 

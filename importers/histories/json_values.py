@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from importers.cell_parsers import EARLIEST_TIME, MAX_INTEGER, MAX_NAME_LENGTH
+from importers.cell_parsers import BOOLEANS, EARLIEST_TIME, MAX_INTEGER, MAX_NAME_LENGTH
 from importers.errors import BadValue
 from importers.html_entities import unescape_html
 
 MAX_MS = 86_400_000  # a day
 _MAX_MILLISECONDS = 10**14  # of a time; the year 5138
 _FIRST_MILLISECONDS = 10**11  # read as seconds this is the year 5138, as milliseconds 1973
-_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def require_text(field: str, value: Any) -> str:
@@ -71,7 +70,7 @@ def boolean_or_none(value: Any) -> bool | None:
     """Return a truth value, which may be written as a number or as text; None for anything else."""
     if isinstance(value, bool | int | float) and value in (0, 1):
         return bool(value)
-    return _BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else None
+    return BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else None
 
 
 def isrc_or_empty(value: Any) -> str:

@@ -124,7 +124,7 @@ def test_the_format_is_detected_from_the_content(tmp_path: Path) -> None:
         read(write(tmp_path, "Playlist1.json", [{"trackName": "Fade", "artistName": "Kanye West"}]))
 
 
-@pytest.mark.parametrize("value", [True, 1, 1.0, "1", "true", "True", " TRUE ", "yes", "maybe", 2, [False]])
+@pytest.mark.parametrize("value", [True, 1, 1.0, "1", "1.0", "true", "True", " TRUE ", "yes", "maybe", 2, [False]])
 def test_a_play_that_may_be_private_is_refused(tmp_path: Path, value: Any) -> None:
     path = write(tmp_path, "Streaming_History_Audio_2023_0.json", [play(incognito_mode=value)])
     listens, [refused_row] = read(path)
@@ -159,7 +159,7 @@ def test_a_table_made_of_the_extended_history_is_read_like_it(tmp_path: Path) ->
         ]
 
 
-@pytest.mark.parametrize("value", [False, 0, 0.0, "0", "false", "False", "no", "", None])
+@pytest.mark.parametrize("value", [False, 0, 0.0, "0", "0.0", "false", "False", "no", "", None])
 def test_a_play_that_is_not_private_is_read(tmp_path: Path, value: Any) -> None:
     path = write(tmp_path, "Streaming_History_Audio_2023_0.json", [play(incognito_mode=value)])
     assert len(read(path)[0]) == 1
