@@ -21,7 +21,7 @@ def application() -> Any:
     from common.database_connections import close_connections_of_ended_threads
     from musicrec.wsgi import application as django_application  # before the next import, which needs the app registry
     from recommendations.serving.model_cache import model_cache
-    from recommendations.training_watch import start_watching
+    from recommendations.watch_thread import start_watching
 
     def answer(environ: Any, start_response: Any) -> Any:
         close_connections_of_ended_threads()  # Granian ends threads that have been idle for half a minute

@@ -1,4 +1,4 @@
-"""Train, tune, publish and roll back: the use cases that the commands, the tasks and the admin call.
+"""Train, tune, watch, publish and roll back: the use cases that the commands, the tasks and the admin call.
 
 The training package does not import serving. Therefore the precomputation of rankings, which follows each publication,
 is started here.
@@ -6,6 +6,7 @@ is started here.
 
 import logging
 
+from celery import Task
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
@@ -16,9 +17,12 @@ from recommendations.serving.tasks import precompute_active
 from recommendations.training import publish
 from recommendations.training.publish import CannotPublish
 from recommendations.training.run import TrainingResult, run_training
+from recommendations.training.schedule import SCHEDULE
 from recommendations.training.tuning import TuningResult, run_tuning
+from recommendations.training.watch import claim_missed_training, notice_killed_runs
 
 logger = logging.getLogger(__name__)
+EXPIRY_SECONDS = 3600  # of the message that makes up for a missed run
 
 
 def train_model(
@@ -45,6 +49,20 @@ def tune_model(
     return result
 
 
+def watch_training(training_task: Task) -> None:
+    """Raise alarms for runs that were killed or missed, and start those that were missed.
+
+    Args:
+        training_task: the Celery task that trains. The module of the tasks imports this one, not the reverse.
+    """
+    notice_killed_runs()
+    if claim_missed_training():
+        try:
+            training_task.apply_async([SCHEDULE], retry=False, expires=EXPIRY_SECONDS)
+        except OperationalError as error:
+            logger.warning("the missed training run is not started yet: %s", error)
+
+
 def publish_version(version: str) -> None:
     """Put a version into service. Raises CannotPublish, and then nothing has changed."""
     publish.publish(version)
@@ -68,4 +86,12 @@ def start_precomputation(version: str) -> None:
         logger.warning("no rankings are precomputed for version=%s: %s", version, error)
 
 
-__all__ = ["CannotPublish", "publish_version", "roll_back", "start_precomputation", "train_model", "tune_model"]
+__all__ = [
+    "CannotPublish",
+    "publish_version",
+    "roll_back",
+    "start_precomputation",
+    "train_model",
+    "tune_model",
+    "watch_training",
+]

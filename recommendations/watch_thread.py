@@ -7,7 +7,8 @@ import time
 from django.conf import settings
 
 from common.database_connections import release_connections
-from recommendations.tasks import watch_training
+from recommendations import services
+from recommendations.tasks import train_model
 
 logger = logging.getLogger(__name__)
 WATCH_SECONDS = 60.0
@@ -23,7 +24,7 @@ def _watch() -> None:
     while True:
         time.sleep(WATCH_SECONDS)
         try:
-            watch_training()
+            services.watch_training(train_model)
         except Exception:  # whatever it is, it must not end the thread
             logger.warning("training could not be watched; the next attempt follows", exc_info=True)
         finally:
