@@ -28,9 +28,12 @@ def duplicate_of_training() -> TrainingRun | None:
 
 
 def duplicate_of_tuning() -> TuningStudy | None:
-    """Return the finished scheduled study that has begun since the schedule was last due."""
+    """Return the scheduled study that has begun since the schedule was last due, unless it was killed.
+
+    The caller holds the lock of studies, so that the process of a study that says *running* was killed too.
+    """
     newest = TuningStudy.objects.filter(trigger=SCHEDULE).order_by("-started_at").first()
-    if newest is None or newest.finished_at is None:  # one that was killed is resumed
+    if newest is None or newest.status in (TuningStudy.Status.RUNNING, TuningStudy.Status.INTERRUPTED):
         return None
     return newest if not _is_due_since(TUNING_TASK, newest.started_at) else None
 

@@ -30,6 +30,7 @@ from recommendations.training import run, tuning
 from recommendations.training.config import ensemble_from_settings, training_config
 from recommendations.training.run import run_training
 from recommendations.training.tuning import run_tuning
+from recommendations.training.watch import notice_killed_runs
 from recommendations.version_store import version_in_service, version_store
 from tests.engine import taste_groups
 from tests.people import CatalogueFactory
@@ -110,13 +111,18 @@ def test_a_better_ensemble_is_trained_published_and_used_from_then_on(taste_grou
     assert {line.split()[0] for line in output[1:]} == set(study.best_of)
 
 
-def test_a_killed_study_is_resumed_with_its_trials(taste_groups_in_database: None) -> None:
-    run_tuning("test", seconds=1, train_best=False)
+@pytest.mark.parametrize("is_noticed", [False, True])
+def test_a_killed_study_is_resumed_with_its_trials(taste_groups_in_database: None, is_noticed: bool) -> None:
+    import_module("recommendations.migrations.0004_weekly_tuning").add(apps, None)
+    run_tuning("schedule", seconds=1, train_best=False)
     killed = get_study()
     assert killed.status == "tried"
     trials = list(killed.trials.values_list("number", "parameters", "at"))
     TuningStudy.objects.update(status="running", finished_at=None, score=None, recipe=None)
-    outcome = run_tuning("test", seconds=50, train_best=False)
+    if is_noticed:
+        assert notice_killed_runs() == 1
+        assert get_study().status == "interrupted"
+    outcome = run_tuning("schedule", seconds=50, train_best=False)
     study = get_study()  # the same row
     assert outcome.study == study == killed
     assert (study.status, study.budget_seconds) == ("tried", 1)
