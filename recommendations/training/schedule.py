@@ -41,10 +41,10 @@ def duplicate_of_tuning() -> TuningStudy | None:
 def missed_training_since() -> datetime | None:
     """Return when a scheduled training run was due that has not begun; None if there is no such run.
 
-    A successful run with another trigger counts too. Nothing is missed while a run or a study is in progress, because
-    the message may wait behind it, nor without a broker, which means without a schedule.
+    A successful run with another trigger counts too. Without a broker there is no schedule. A run that should happen
+    once is not counted: beat sends its message whenever it returns.
     """
-    if not settings.CELERY_BROKER_URL or _is_busy():
+    if not settings.CELERY_BROKER_URL:
         return None
     counts = Q(trigger=SCHEDULE) | Q(status__in=[TrainingRun.Status.PUBLISHED, TrainingRun.Status.UNCHANGED])
     newest = TrainingRun.objects.filter(counts).order_by("-started_at").first()
@@ -53,26 +53,38 @@ def missed_training_since() -> datetime | None:
     return due_at if due_at and due_at + GRACE < timezone.now() else None
 
 
-def _is_busy() -> bool:
+def is_training_or_tuning() -> bool:
+    """Return whether a run or a study is in progress, behind which the message of a scheduled run may wait."""
     running_studies = TuningStudy.objects.filter(status=TuningStudy.Status.RUNNING)
     return TrainingRun.objects.filter(status=TrainingRun.Status.RUNNING).exists() or running_studies.exists()
 
 
 def _is_due_since(task: str, began_at: datetime) -> bool:
     """Return whether the schedule is due again since a run began; True if the schedule is not that of the database."""
+    due_by = timezone.now() + CLOCK_TOLERANCE
     due_at = _next_due(task, began_at)
-    return due_at is None or due_at <= timezone.now() + CLOCK_TOLERANCE
+    if due_at is None or due_at <= due_by:
+        return True
+    # The message of a one-off task looks like a duplicate. Beat disables the row after it has sent the message.
+    is_due_once = Q(clocked__clocked_time__range=(began_at + CLOCK_TOLERANCE, due_by)) | (
+        Q(clocked=None) & (Q(enabled=True) | Q(date_changed__gt=began_at))
+    )
+    one_off_is_due: bool = PeriodicTask.objects.filter(is_due_once, task=task, one_off=True).exists()
+    return one_off_is_due
 
 
 def _next_due(task: str, began_at: datetime) -> datetime | None:
-    """Return when the task is due next after a run that began at this time; None if it is not scheduled."""
+    """Return when the task is due next after a run that began at this time; None if it has no recurring schedule."""
+    now = timezone.now()
+    rows = PeriodicTask.objects.filter(Q(expires=None) | Q(expires__gt=now), task=task, enabled=True, one_off=False)
     due_times = []
-    for row in PeriodicTask.objects.filter(task=task, enabled=True).select_related("crontab", "interval"):
-        after = began_at
-        if row.crontab:  # the run of 3:00 may have begun a moment before 3:00
-            after = (began_at + CLOCK_TOLERANCE).astimezone(row.crontab.timezone)
+    for row in rows.select_related("crontab", "interval"):
+        after, start_time = began_at, row.start_time or began_at
+        if row.crontab:  # the run of 3:00 may have begun a moment before 3:00; one that starts at 3:00 is due then
+            after = max(began_at + CLOCK_TOLERANCE, start_time - timedelta(seconds=1)).astimezone(row.crontab.timezone)
         due_at = timezone.now() + row.schedule.remaining_estimate(after)  # some microseconds before or after the second
-        due_times.append((due_at + timedelta(seconds=0.5)).replace(microsecond=0))
+        due_at = (due_at + timedelta(seconds=0.5)).replace(microsecond=0)
+        due_times.append(max(due_at, start_time))
     return min(due_times, default=None)
 
 

@@ -1,20 +1,21 @@
 """Notice runs that were killed, and scheduled runs that were missed."""
 
 import logging
-from typing import Any
 
 from django.core.cache import cache
+from django.db.models import QuerySet
 from django.utils import timezone
 from filelock import FileLock, Timeout
 
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.models import Alarm, TrainingRun, TuningStudy
-from recommendations.training.schedule import missed_training_since
+from recommendations.training.schedule import is_training_or_tuning, missed_training_since
 from recommendations.version_store import version_store
 
 logger = logging.getLogger(__name__)
 OVERDUE = "training_overdue"
 REPEAT_SECONDS = 600  # a message may be lost with the broker: how long to wait before sending another one
+RunningRows = QuerySet[TrainingRun] | QuerySet[TuningStudy]
 
 
 def notice_killed_runs() -> int:
@@ -36,7 +37,7 @@ def notice_killed_runs() -> int:
     )
 
 
-def _notice_killed(running: Any, lock_name: str, alarm: str, status: str) -> int:
+def _notice_killed(running: RunningRows, lock_name: str, alarm: str, status: str) -> int:
     # The rows are listed before the lock is tried: a run that begins later is not among them.
     rows = list(running)
     if not rows:
@@ -52,7 +53,7 @@ def _notice_killed(running: Any, lock_name: str, alarm: str, status: str) -> int
     return close_killed_rows(running.filter(pk__in=[row.pk for row in rows]), alarm, status)
 
 
-def close_killed_rows(running: Any, alarm: str, status: str) -> int:
+def close_killed_rows(running: RunningRows, alarm: str, status: str) -> int:
     """Close the rows of killed processes, with one alarm for each; return their number."""
     killed = 0
     for row in running:
@@ -75,11 +76,14 @@ def claim_missed_training() -> bool:
     """Raise an alarm if a scheduled training run was missed; return whether the caller should start it now.
 
     Of several callers within REPEAT_SECONDS one is told to start it. A run that is started twice nevertheless does
-    nothing the second time, see `duplicate_of_training`.
+    nothing the second time, see `duplicate_of_training`. While another run or a study is in progress, the message may
+    wait behind it: then an alarm is neither raised nor resolved.
     """
     due_at = missed_training_since()
     if due_at is None:
         resolve_alarms(OVERDUE)
+        return False
+    if is_training_or_tuning():
         return False
     if not Alarm.objects.filter(kind=OVERDUE, resolved_at=None).exists():
         raise_alarm(

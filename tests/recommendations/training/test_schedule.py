@@ -11,7 +11,7 @@ import pytest
 from django.apps import apps
 from django.core.cache import cache
 from django.utils import timezone
-from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from musicrec.processes import ROOT
 from recommendations import tasks
@@ -19,7 +19,7 @@ from recommendations.models import Alarm, TrainingRun, TuningStudy
 from recommendations.training.run import run_training
 from recommendations.training.schedule import missed_training_since
 from recommendations.training.tuning import run_tuning
-from recommendations.training.watch import notice_killed_runs
+from recommendations.training.watch import claim_missed_training, notice_killed_runs
 from tests.people import CatalogueFactory
 from tests.play_files import write_checkerboard_csv
 from tests.stack import Stack, new_stack
@@ -107,18 +107,44 @@ def test_a_successful_run_with_another_trigger_replaces_a_scheduled_one(
     assert (missed_training_since() is not None) is is_missed
 
 
-def test_nothing_is_missed_without_a_schedule_without_a_broker_or_while_a_run_is_in_progress(settings: Any) -> None:
+def test_nothing_is_missed_without_a_schedule_or_without_a_broker(settings: Any) -> None:
     schedule_training_at(NOW - timedelta(hours=1))
     create_run(NOW - timedelta(hours=25))
     assert missed_training_since() is not None
-    study = TuningStudy.objects.create(trigger="admin", budget_seconds=1)
-    assert missed_training_since() is None
-    study.delete()
     PeriodicTask.objects.filter(name="Nightly training").update(enabled=False)
     assert missed_training_since() is None
     PeriodicTask.objects.filter(name="Nightly training").update(enabled=True)
     settings.CELERY_BROKER_URL = ""
     assert missed_training_since() is None
+
+
+@pytest.mark.parametrize(
+    ("period", "is_missed"),
+    [
+        pytest.param({"expires": NOW - timedelta(minutes=1)}, False, id="expired"),
+        pytest.param({"expires": NOW + timedelta(hours=1)}, True, id="expires later"),
+        pytest.param({"start_time": NOW - timedelta(minutes=30)}, False, id="started after it would have been due"),
+        pytest.param({"start_time": NOW - timedelta(hours=1)}, True, id="started when it was due"),
+        pytest.param({"start_time": NOW + timedelta(days=2)}, False, id="starts later"),
+        pytest.param({"one_off": True}, False, id="one-off"),
+    ],
+)
+def test_a_run_is_missed_only_between_the_start_and_the_end_of_its_schedule(
+    period: dict[str, Any], is_missed: bool
+) -> None:
+    schedule_training_at(NOW - timedelta(hours=1))
+    PeriodicTask.objects.filter(name="Nightly training").update(**period)
+    create_run(NOW - timedelta(days=9))
+    assert (missed_training_since() is not None) is is_missed
+
+
+@pytest.mark.parametrize(("starts_ago", "is_missed"), [(timedelta(minutes=30), True), (-timedelta(hours=1), False)])
+def test_an_interval_is_due_at_its_start_time(starts_ago: timedelta, is_missed: bool) -> None:
+    hourly, _ = IntervalSchedule.objects.get_or_create(every=1, period="hours")
+    start_time = NOW - starts_ago
+    PeriodicTask.objects.filter(name="Nightly training").update(crontab=None, interval=hourly, start_time=start_time)
+    create_run(NOW - timedelta(days=1))
+    assert missed_training_since() == (start_time if is_missed else None)
 
 
 def test_nothing_was_missed_before_the_installation() -> None:
@@ -153,6 +179,24 @@ def test_a_missed_run_is_an_alarm_and_is_started_once_whoever_notices(plays: Non
     assert TrainingRun.objects.filter(started_at__gte=NOW - timedelta(hours=24)).count() == 1
 
 
+def test_the_alarm_stays_open_during_a_study() -> None:
+    cache.clear()
+    schedule_training_at(NOW - timedelta(hours=1))
+    create_run(NOW - timedelta(hours=25))
+    study = TuningStudy.objects.create(trigger="admin", budget_seconds=1)
+    assert claim_missed_training() is False
+    assert Alarm.objects.count() == 0  # the message may wait behind the study
+    study.delete()
+    assert claim_missed_training() is True
+    TuningStudy.objects.create(trigger="admin", budget_seconds=1)
+    assert claim_missed_training() is False
+    alarm = Alarm.objects.get()
+    assert (alarm.kind, alarm.count, alarm.resolved_at) == ("training_overdue", 1, None)
+    create_run(NOW, Status.FAILED)  # the scheduled run has begun
+    assert claim_missed_training() is False
+    assert Alarm.objects.get().resolved_at is not None
+
+
 def test_a_run_is_due_again_on_the_next_night(plays: None) -> None:
     schedule_training_at(NOW)
     create_run(NOW - timedelta(days=1))
@@ -167,6 +211,33 @@ def test_other_schedules_are_respected(plays: None) -> None:
     create_run(timezone.now() - timedelta(minutes=59, seconds=58))  # its message was under way for two seconds longer
     TrainingRun.objects.filter(started_at__gte=NOW - timedelta(minutes=31)).delete()
     assert tasks.train_model("schedule").startswith("Published: ")
+
+
+@pytest.mark.parametrize("is_disabled_already", [False, True])
+@pytest.mark.parametrize("kind", ["clocked", "crontab"])
+def test_a_one_off_run_is_no_duplicate_of_the_nightly_one(plays: None, kind: str, is_disabled_already: bool) -> None:
+    schedule_training_at(NOW - timedelta(hours=2))
+    create_run(NOW - timedelta(hours=2))
+    clocked, _ = ClockedSchedule.objects.get_or_create(clocked_time=NOW)
+    crontab, _ = CrontabSchedule.objects.get_or_create(minute=NOW.minute, hour=NOW.hour, timezone="UTC")
+    PeriodicTask.objects.create(
+        name="Once",
+        task="recommendations.train_model",
+        one_off=True,
+        enabled=not is_disabled_already,
+        **({"clocked": clocked} if kind == "clocked" else {"crontab": crontab}),
+    )
+    assert tasks.train_model("schedule").startswith("Published: ")
+
+
+@pytest.mark.parametrize("clocked_ago", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_clocked_task_that_has_begun_or_is_due_later_does_not_make_others_due(clocked_ago: timedelta) -> None:
+    schedule_training_at(NOW - timedelta(hours=2))
+    clocked, _ = ClockedSchedule.objects.get_or_create(clocked_time=NOW - clocked_ago)
+    PeriodicTask.objects.create(name="Once", task="recommendations.train_model", one_off=True, clocked=clocked)
+    create_run(NOW - timedelta(minutes=59))
+    assert tasks.train_model("schedule").startswith("Not due: ")
+    assert missed_training_since() is None
 
 
 def test_runs_by_command_and_from_the_admin_are_always_due(plays: None) -> None:
