@@ -17,6 +17,7 @@ from common.http.gzip_body import decompress_gzip
 MAX_CONTAINERS = 50_000  # objects and arrays; a submission of 1,000 listens has about 10,000
 MAX_NAMES = 100  # in an object
 MAX_DEPTH = 16
+TOO_DEEP = f"objects and arrays are nested too deeply; at most {MAX_DEPTH} levels are allowed"
 
 
 class OrjsonRenderer(BaseRenderer):
@@ -55,16 +56,16 @@ def check_container_count(body: bytes) -> None:
 
 
 def check_structure(value: Any, depth: int = 1) -> None:
-    """Check that a decoded body is nested at most MAX_DEPTH deep, with at most MAX_NAMES names in each object.
+    """Check that a body, or an item of one, has at most MAX_DEPTH levels, and MAX_NAMES names in each object.
 
     Raises:
         ParseError: it exceeds a limit, which the message names.
     """
     if depth > MAX_DEPTH:
-        raise ParseError(f"the body is nested too deeply; it may have {MAX_DEPTH} levels of objects and arrays")
+        raise ParseError(TOO_DEEP)
     if isinstance(value, dict):
         if len(value) > MAX_NAMES:
-            raise ParseError(f"an object in the body has {len(value)} names; it may have {MAX_NAMES}")
+            raise ParseError(f"an object has {len(value)} names; it may have {MAX_NAMES}")
         value = value.values()
     for child in value:
         if isinstance(child, dict | list):
@@ -134,7 +135,9 @@ class OrjsonParser(BaseParser):
         try:
             return self.decode(body)
         except ValueError as error:
-            raise ParseError(f"the body is not JSON: {error}") from error
+            # orjson decodes no more than 1,024 levels.
+            detail = TOO_DEEP if str(error).startswith("depth limit") else f"the body is not JSON: {error}"
+            raise ParseError(detail) from error
 
     def _decompress(self, body: bytes) -> bytes:
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE

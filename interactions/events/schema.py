@@ -7,7 +7,9 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Meta
+from rest_framework.exceptions import ParseError
 
+from common.http.json import check_structure
 from engine.data.id_map import INT64_MAX
 from interactions.events.event_types import EventType
 from interactions.models import Interaction
@@ -81,6 +83,10 @@ def parse_event(item: Any) -> Event:
     Raises:
         InvalidEvent: a field is missing, or its value is not allowed.
     """
+    try:
+        check_structure(item if isinstance(item, dict | list) else [])
+    except ParseError as error:
+        raise InvalidEvent(str(error.detail)) from error
     if isinstance(item, dict) and any(type(item.get(field)) is float for field in _INTEGER_FIELDS):
         # Clients whose language has floats only write 183456.0 for a whole number.
         item = {name: int(v) if type(v) is float and v.is_integer() else v for name, v in item.items()}
@@ -90,9 +96,8 @@ def parse_event(item: Any) -> Event:
     except msgspec.ValidationError as error:
         raise InvalidEvent(_rewrite_error(str(error))) from error
     except UnicodeEncodeError as error:
-        raise InvalidEvent(
-            f"{_find_broken_field(item)}: is not valid Unicode (it contains half of a surrogate pair)"
-        ) from error
+        reason = "it contains half of a surrogate pair, or bytes that are not UTF-8"
+        raise InvalidEvent(f"{_find_broken_field(item)}: is not valid Unicode: {reason}") from error
     return event
 
 

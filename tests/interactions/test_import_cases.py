@@ -87,7 +87,8 @@ def test_half_an_emoji_costs_its_event_only(service: APIClient, alice: User, cat
                     "index": 1,
                     "event_id": "5d0f6c1e-0000-4000-8000-000000000012",
                     "type": "play_end",
-                    "detail": "context: is not valid Unicode (it contains half of a surrogate pair)",
+                    "detail": "context: is not valid Unicode: it contains half of a surrogate pair, "
+                    "or bytes that are not UTF-8",
                 }
             ],
         },
