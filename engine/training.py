@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
-from engine.data.plays import Plays
+from engine.data.plays import InsufficientPlays, Plays
 from engine.data.split import Split, split_plays
 from engine.data.user_item_pairs import UserItemPairs, binary_matrix, count_listeners
 from engine.ensemble import EnsembleConfig
@@ -84,12 +84,12 @@ def train(
         progress: see `ProgressCallback`.
 
     Raises:
-        ValueError: there are no plays of these tracks.
+        InsufficientPlays: there are no plays of these tracks.
     """
     items, users = IdMap.from_ids(track_ids), IdMap.from_ids(plays.user)
     pairs = UserItemPairs.from_plays(plays, users, items)
     if not len(pairs):
-        raise ValueError("there are no plays to learn from; import plays first")
+        raise InsufficientPlays("there are no plays to learn from; import plays first")
 
     started = time.perf_counter()
     report = evaluate_on_holdout(plays, users, items, config, in_service=in_service, progress=progress)

@@ -11,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class InsufficientPlays(ValueError):
+    """The plays do not suffice to train or to choose a model; the message says why, and what to do."""
+
+
 class Signal(IntEnum):
     """The kind of an interaction.
 

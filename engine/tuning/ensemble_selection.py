@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from operator import attrgetter, itemgetter
 
+from engine.data.plays import InsufficientPlays
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.fitting import ComponentScorer
 from engine.tuning.blend_weights import ValidationPool, learn_weights
@@ -69,7 +70,7 @@ def _refit_best(runner: TrialRunner, trials: Iterable[Trial], deadline: float) -
     """
     ranked = sorted((t for t in trials if t.score is not None), key=lambda trial: -(trial.score or 0))
     if not ranked:
-        raise ValueError("no family could learn from these plays; the trials' notes give the reasons")
+        raise InsufficientPlays("no family could learn from these plays; the trials' notes give the reasons")
     best_score = ranked[0].score or 0.0
     reseeded = replace(runner, seed=runner.seed + 1)
     refits: dict[str, list[_Candidate]] = {}

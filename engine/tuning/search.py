@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.data.plays import InsufficientPlays
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import EnsembleConfig
 from engine.models import FAMILIES
@@ -68,12 +69,12 @@ def tune(
         progress: called with the seconds spent and their total.
 
     Raises:
-        ValueError: there are no plays to learn from or to score on, or no family could be fitted.
+        InsufficientPlays: there are no plays to learn from or to score on, or no family could be fitted.
     """
     from engine.tuning.family_search import FamilySearch  # loads Optuna, which only a search needs
 
     if not len(past):
-        raise ValueError("there are no plays to learn from; import plays first")
+        raise InsufficientPlays("there are no plays to learn from; import plays first")
     runner = TrialRunner(past, shape, ValidationMetric.from_pairs(past, future, shape, seed, threads), seed, threads)
     searches = {family: FamilySearch(family, search_space(family, past), seed) for family in search_shares()}
     for trial in previous_trials:

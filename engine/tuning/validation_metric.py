@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.data.plays import InsufficientPlays
 from engine.data.user_item_pairs import UserItemPairs, binary_matrix
 from engine.evaluation.ground_truth import GroundTruth, known_users_only
 from engine.evaluation.metrics import ndcg
@@ -34,13 +35,13 @@ class ValidationMetric:
             threads: 0 for all cores.
 
         Raises:
-            ValueError: no user of the past has a new item in the future.
+            InsufficientPlays: no user of the past has a new item in the future.
         """
         history = binary_matrix(past, shape)
         known_future = known_users_only(history, binary_matrix(future, shape))
         ground_truth = GroundTruth.from_matrices(history, known_future, MAX_USERS, seed)
         if not len(ground_truth.users):
-            raise ValueError(
+            raise InsufficientPlays(
                 "no ensemble can be chosen: no listener with plays before the split played a new track after it; "
                 "import plays over a longer time"
             )

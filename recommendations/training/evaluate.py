@@ -31,8 +31,11 @@ def load_ensemble(version: str | None) -> EnsembleConfig:
         return ensemble_in_service() or training_config().ensemble
     try:
         return EnsembleConfig.from_dict(version_store().manifest(version)["config"])
-    except (*LOAD_ERRORS, KeyError, ValueError) as error:
-        raise CannotEvaluate(f"version {version}: its ensemble cannot be read ({error!r})") from error
+    except FileNotFoundError as error:
+        raise CannotEvaluate(f"version {version} cannot be evaluated: its files do not exist") from error
+    except (*LOAD_ERRORS, KeyError) as error:
+        reason = f"{error} is missing in its manifest" if isinstance(error, KeyError) else error
+        raise CannotEvaluate(f"version {version} cannot be evaluated: {reason}") from error
 
 
 def evaluate_ensemble(

@@ -16,7 +16,7 @@ from django.utils import timezone
 from filelock import FileLock, Timeout
 
 from common.database_connections import release_connections, write_reliably
-from engine.data.plays import Plays
+from engine.data.plays import InsufficientPlays, Plays
 from engine.ensemble import EnsembleConfig
 from engine.training import ProgressCallback, train
 from interactions.selectors import count_interactions
@@ -33,6 +33,7 @@ from recommendations.training.artifacts import (
 )
 from recommendations.training.config import index_config, training_config
 from recommendations.training.publish import (
+    CannotPublish,
     prune_versions,
     publish,
     publish_lock,
@@ -125,17 +126,16 @@ def run_training(
         try:
             run.status, run.detail, run.artifact = _train_and_publish(stages, force, ensemble)
         except Exception as error:
-            logger.exception("training run=%s failed", run.pk)
-            release_connections()  # it may be what failed
-            raise_alarm("training_failed", "", f"{type(error).__name__}: {error}")
-            run.status, run.detail = Status.FAILED, traceback.format_exc(limit=-8)
+            run.status = Status.FAILED
+            run.detail, answer = report_failure(error, "training_failed", "Training runs")
         else:
+            answer = run.detail
             resolve_alarms("training_failed")
         run.stage, run.seconds = "", stages.seconds
         run.finished_at, run.peak_memory_bytes = timezone.now(), _peak_memory_bytes()
         write_reliably(run.save)
         logger.info("training run=%s %s", run.pk, run.status)
-        return TrainingResult(str(Status(run.status).label), run.detail, run)
+        return TrainingResult(str(Status(run.status).label), answer, run)
     finally:
         lock.release()
 
@@ -208,6 +208,28 @@ def finish_interrupted_run() -> None:
     if serving and not user_features_are_stored(serving):
         ModelArtifact.objects.filter(version=serving, published_at=None).update(published_at=timezone.now())
         store_user_features(serving)
+
+
+def report_failure(error: Exception, alarm: str, admin_page: str) -> tuple[str, str]:
+    """Log a failure and raise an alarm.
+
+    Args:
+        error: what ended the run. The errors that tell the operator what to do are reported without a traceback.
+        alarm: the kind of the alarm.
+        admin_page: the list in the admin that has the row of the run.
+
+    Returns:
+        The text for the row, with the reason in its first line, and the answer in one line for whoever started it.
+    """
+    release_connections()  # it may be what failed
+    if isinstance(error, (InsufficientPlays, CannotPublish)):
+        raise_alarm(alarm, "", str(error))
+        return str(error), str(error)
+    reason = " ".join(f"{type(error).__name__}: {error}".split())  # messages of databases have several lines
+    logger.error("%s", alarm, exc_info=error)
+    raise_alarm(alarm, "", reason)
+    end_of_traceback = "".join(traceback.format_exception(error, limit=-8))
+    return f"{reason}\n\n{end_of_traceback}", f"{reason} (the traceback is in the log and in the admin, {admin_page})"
 
 
 def read_plays(progress: ProgressCallback) -> Plays:

@@ -4,7 +4,6 @@ import hashlib
 import logging
 import socket
 import time
-import traceback
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +22,17 @@ from engine.fitting import fit_ensemble
 from engine.training import ProgressCallback, TrainingConfig
 from engine.tuning import Trial, TunedEnsemble, tune
 from engine.tuning.validation_metric import ValidationMetric
-from recommendations.alarms import raise_alarm, resolve_alarms
+from recommendations.alarms import resolve_alarms
 from recommendations.models import TrainingRun, TuningStudy, TuningTrial
 from recommendations.training.config import training_config
-from recommendations.training.run import LOCK_SECONDS, TrainingResult, lower_priority, read_plays, run_training
+from recommendations.training.run import (
+    LOCK_SECONDS,
+    TrainingResult,
+    lower_priority,
+    read_plays,
+    report_failure,
+    run_training,
+)
 from recommendations.training.schedule import SCHEDULE, duplicate_of_tuning
 from recommendations.training.watch import close_killed_rows
 from recommendations.version_store import version_store
@@ -94,19 +100,18 @@ def run_tuning(
             study.score_in_use = data.mean_ndcg(config)
             study.save()
             release_connections()
-            status, detail, run = _train_if_better(study, tuned, config, train_best, progress)
+            status, answer, run = _train_if_better(study, tuned, config, train_best, progress)
             study.artifact = run.artifact if run else None
         except Exception as error:
-            logger.exception("tuning study=%s failed", study.pk)
-            release_connections()  # it may be what failed
-            raise_alarm("tuning_failed", "", f"{type(error).__name__}: {error}")
-            status, detail = Status.FAILED, traceback.format_exc(limit=-8)
+            status = Status.FAILED
+            study.detail, answer = report_failure(error, "tuning_failed", "Tuning studies")
         else:
+            study.detail = answer
             resolve_alarms("tuning_failed")
-        study.status, study.detail, study.finished_at = status, detail, timezone.now()
+        study.status, study.finished_at = status, timezone.now()
         write_reliably(study.save)
         logger.info("tuning study=%s %s", study.pk, status)
-        return TuningResult(str(Status(status).label), detail, study)
+        return TuningResult(str(Status(status).label), answer, study)
     finally:
         lock.release()
 

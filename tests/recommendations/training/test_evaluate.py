@@ -85,7 +85,8 @@ def test_the_ensemble_of_a_version_can_be_evaluated(trained_catalogue: Catalogue
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nonsense"], "nonsense: its ensemble cannot be read"),
+        (["nonsense"], "^version nonsense cannot be evaluated: its files do not exist$"),
+        (["../../etc"], "^version ../../etc cannot be evaluated: '../../etc' is not a version name$"),
         (["--recipe", "nowhere.json"], "--recipe: .*nowhere.json"),
         (["--holdout", "1"], "--holdout must be between 0 and 1, not 1.0"),
         (["--k", "0"], "--k must be 1 or more, not 0"),

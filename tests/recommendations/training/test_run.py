@@ -121,14 +121,31 @@ def test_a_failing_family_is_replaced_by_svd_and_reported(
 
 def test_without_plays_a_run_fails_with_a_row_an_alarm_and_advice(catalogue: CatalogueFactory) -> None:
     catalogue.tracks(3)
-    outcome = run_training("test")
-    assert outcome.status == "Failed"
-    assert "import plays first" in outcome.detail
-    assert TrainingRun.objects.get().status == "failed"
-    assert Alarm.objects.get().kind == "training_failed"
-    with pytest.raises(CommandError, match="import plays first"):
+    reason = "there are no plays to learn from; import plays first"
+    assert str(run_training("test")) == f"Failed: {reason}"
+    training_run, alarm = TrainingRun.objects.get(), Alarm.objects.get()
+    assert (training_run.status, training_run.detail) == ("failed", reason)
+    assert (alarm.kind, alarm.message) == ("training_failed", reason)
+    with pytest.raises(CommandError, match=f"^Failed: {reason}$"):
         call_command("train_model")
     assert Alarm.objects.get().count == 2  # the alarm is counted, not repeated
+
+
+def test_an_unexpected_error_is_one_line_of_output_with_its_traceback_in_the_row(
+    catalogue_with_plays: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise ValueError("no memory\nat all")
+
+    monkeypatch.setattr(run, "train", fail)
+    with pytest.raises(CommandError) as error:
+        call_command("train_model")
+    reason = "ValueError: no memory at all"
+    assert str(error.value) == f"Failed: {reason} (the traceback is in the log and in the admin, Training runs)"
+    first, second, third, *_, last_but_one, last = TrainingRun.objects.get().detail.splitlines()
+    assert (first, second, third) == (reason, "", "Traceback (most recent call last):")
+    assert (last_but_one, last) == ("ValueError: no memory", "at all")
+    assert Alarm.objects.get().message == reason
 
 
 def test_a_model_folder_that_cannot_be_written_is_an_alarm(settings: Any, db: None, tmp_path: Path) -> None:
