@@ -32,7 +32,8 @@ class ActionButtonAdmin(ReadOnlyAdmin):
     """A read-only list with a button above it, for superusers only.
 
     The button sends a POST, because following a link must not change anything. Subclasses set the three attributes and
-    implement `perform_action`, which may return a page that asks for a confirmation instead.
+    implement `perform_action`, which calls `log_action` when it has changed something, and which may return a page that
+    asks for a confirmation instead.
     """
 
     button_label = ""
@@ -42,6 +43,16 @@ class ActionButtonAdmin(ReadOnlyAdmin):
 
     def perform_action(self, request: HttpRequest) -> HttpResponse | None:
         raise NotImplementedError
+
+    def log_action(self, request: HttpRequest, change_message: str) -> None:
+        """Add an entry to the log of the admin, which lists it without a link: there is no object that was changed."""
+        LogEntry.objects.create(
+            user_id=int(request.user.pk or 0),
+            content_type=ContentType.objects.get_for_model(self.model),
+            object_repr=self.button_label,
+            action_flag=CHANGE,
+            change_message=change_message,
+        )
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_POST(self._handle_button))
@@ -58,14 +69,6 @@ class ActionButtonAdmin(ReadOnlyAdmin):
         if request.user.is_superuser:
             if page := self.perform_action(request):
                 return page
-            # The admin's history lists it without a link, because there is no object that it changed.
-            LogEntry.objects.create(
-                user_id=int(request.user.pk or 0),
-                content_type=ContentType.objects.get_for_model(self.model),
-                object_repr=self.button_label,
-                action_flag=CHANGE,
-                change_message=f"Pressed “{self.button_label}”.",
-            )
         else:
             self.message_user(request, "Only a superuser may do this.", messages.ERROR)
         return HttpResponseRedirect(list_url(self))

@@ -28,6 +28,7 @@ class StartTaskAdmin(ActionButtonAdmin):
         except BrokerUnavailable as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
+            self.log_action(request, f"Pressed “{self.button_label}”.")
             self.message_user(request, self.started_message, messages.SUCCESS)
 
 

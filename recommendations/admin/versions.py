@@ -84,9 +84,12 @@ class ModelArtifactAdmin(ActionButtonAdmin):
             if not is_confirmed(request, confirmation.answer):
                 return confirmation_page(self, request, confirmation, list_url(self))
         try:
-            self.message_user(request, f"Version {roll_back()} is in service again.", messages.SUCCESS)
+            version = roll_back()
         except CannotPublish as error:
             self.message_user(request, str(error), messages.ERROR)
+        else:
+            self.log_action(request, f"Rolled back from {pointer.version if pointer else 'none'} to {version}.")
+            self.message_user(request, f"Version {version} is in service again.", messages.SUCCESS)
         return None
 
     def has_publish_permission(self, request: HttpRequest) -> bool:
@@ -108,8 +111,8 @@ class ModelArtifactAdmin(ActionButtonAdmin):
 
     def _publish(self, request: HttpRequest, artifact: ModelArtifact) -> HttpResponse | None:
         """Publish a version, or return the page that asks whether to. The result is a message."""
-        overrides = artifact.gate == ModelArtifact.Gate.HELD_BACK
-        confirmation = confirm_publication(version_in_service(), artifact)
+        overrides, current = artifact.gate == ModelArtifact.Gate.HELD_BACK, version_in_service()
+        confirmation = confirm_publication(current, artifact)
         if artifact.pruned_at is None and not is_confirmed(request, confirmation.answer):
             return confirmation_page(self, request, confirmation, _page_url(artifact))
         try:
@@ -117,7 +120,9 @@ class ModelArtifactAdmin(ActionButtonAdmin):
         except CannotPublish as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            self.log_change(request, artifact, "Put into service" + (", overriding the gate." if overrides else "."))
+            replaced = f" in place of {current}" if current else ""
+            gate = ", overriding the gate" if overrides else ""
+            self.log_change(request, artifact, f"Put into service{replaced}{gate}.")
             self.message_user(request, f"Version {artifact.version} is in service.", messages.SUCCESS)
         return None
 

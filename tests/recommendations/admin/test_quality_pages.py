@@ -4,6 +4,7 @@ import html
 import json
 import re
 import secrets
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -397,6 +398,11 @@ class TestPutIntoService:
         for answer in (outdated, {"confirmed": "yes"}, {"confirmed": ""}):
             assert f"In service: {held_back_version.version}" in operator.post(path, answer).content.decode()
         assert version_in_service() == held_back_version.version
+        answer = answer_of(operator.post(path).content.decode())
+        operator.post(path, answer)
+        entry = LogEntry.objects.get()
+        assert entry.get_change_message() == f"Put into service in place of {held_back_version.version}."
+        assert entry.object_repr == str(passing_version)
 
     def test_a_version_without_files_cannot_be_put_into_service(self, operator: Client) -> None:
         pruned = create_version(1, report(0.2), pruned_at=FIRST_NIGHT)
@@ -442,7 +448,7 @@ class TestRollBack:
         response = operator.post(self.BUTTON, answer_of(page.content.decode()), follow=True)
         assert f"Version {previous} is in service again." in response.content.decode()
         assert version_in_service() == previous
-        assert LogEntry.objects.get().get_change_message() == "Pressed “Roll back”."
+        assert LogEntry.objects.get().get_change_message() == f"Rolled back from {current} to {previous}."
 
     def test_an_outdated_answer_is_asked_again(self, operator: Client, versions: list[ModelArtifact]) -> None:
         answer = answer_of(operator.post(self.BUTTON).content.decode())
@@ -455,6 +461,18 @@ class TestRollBack:
     def test_without_a_previous_version_it_says_so(self, operator: Client) -> None:
         response = operator.post(self.BUTTON, follow=True)
         assert "there is no version before the one in service" in response.content.decode()
+        assert not LogEntry.objects.exists()
+
+    def test_a_rollback_to_a_version_without_files_is_not_logged(
+        self, operator: Client, versions: list[ModelArtifact]
+    ) -> None:
+        previous, current = (artifact.version for artifact in versions)
+        shutil.rmtree(version_store().folder(previous))
+        answer = answer_of(operator.post(self.BUTTON).content.decode())
+        response = operator.post(self.BUTTON, answer, follow=True)
+        assert "its files do not exist" in response.content.decode()
+        assert version_in_service() == current
+        assert not LogEntry.objects.exists()
 
     def test_only_superusers_may(self, viewer: Client, versions: list[ModelArtifact]) -> None:
         response = viewer.post(self.BUTTON, follow=True)
