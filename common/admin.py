@@ -5,7 +5,6 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
 
@@ -55,7 +54,7 @@ class ActionButtonAdmin(ReadOnlyAdmin):
         )
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(require_POST(self._handle_button))
+        view = self.admin_site.admin_view(self._handle_button)
         return [path("press", view, name=self.button_view_name), *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
@@ -66,6 +65,8 @@ class ActionButtonAdmin(ReadOnlyAdmin):
         return super().changelist_view(request, {**(extra_context or {}), "button": button})
 
     def _handle_button(self, request: HttpRequest) -> HttpResponse:
+        if request.method != "POST":  # the address of a confirmation, opened again
+            return HttpResponseRedirect(list_url(self))
         if request.user.is_superuser:
             if page := self.perform_action(request):
                 return page

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 from unfold.decorators import action
 
 from common.admin import ActionButtonAdmin, list_url
@@ -68,7 +68,7 @@ class ModelArtifactAdmin(ActionButtonAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         name = "recommendations_modelartifact"
-        publish_view = self.admin_site.admin_view(require_POST(self._publish_view))
+        publish_view = self.admin_site.admin_view(self._publish_view)
         map_data_view = self.admin_site.admin_view(require_safe(self._map_data_view))
         return [
             path("<int:pk>/put-into-service", publish_view, name=f"{name}_put_into_service"),
@@ -104,6 +104,8 @@ class ModelArtifactAdmin(ActionButtonAdmin):
 
     def _publish_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         artifact = self._get_artifact(request, pk)
+        if request.method != "POST":  # the address of a confirmation, opened again
+            return _redirect_to(artifact)
         if not self.has_publish_permission(request):
             self.message_user(request, "Only a superuser may do this.", messages.ERROR)
             return _redirect_to(artifact)

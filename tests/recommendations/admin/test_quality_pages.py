@@ -419,7 +419,8 @@ class TestPutIntoService:
         assert "|Put into service|" not in read_page(viewer, page_path(passing_version))
         response = viewer.post(page_path(passing_version, "put-into-service"), follow=True)
         assert "Only a superuser may do this." in response.content.decode()
-        assert operator.get(page_path(passing_version, "put-into-service")).status_code == 405
+        response = operator.get(page_path(passing_version, "put-into-service"))
+        assert (response.status_code, response["Location"]) == (302, page_path(passing_version))
         assert version_in_service() is None
 
 
@@ -478,6 +479,15 @@ class TestRollBack:
         response = viewer.post(self.BUTTON, follow=True)
         assert "Only a superuser may do this." in response.content.decode()
         assert version_in_service() == versions[1].version
+
+    @pytest.mark.parametrize("model", ["modelartifact", "trainingrun", "tuningstudy"])
+    def test_the_address_of_the_button_leads_back_to_the_list(
+        self, operator: Client, versions: list[ModelArtifact], model: str
+    ) -> None:
+        response = operator.get(f"/admin/recommendations/{model}/press")
+        assert (response.status_code, response["Location"]) == (302, f"/admin/recommendations/{model}/")
+        assert version_in_service() == versions[1].version
+        assert not LogEntry.objects.exists()
 
 
 class TestViewPermission:
