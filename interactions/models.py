@@ -240,8 +240,12 @@ class HistoryImport(models.Model):
     bytes_total = models.PositiveBigIntegerField(default=0)
     bytes_done = models.PositiveBigIntegerField(default=0)
     added = models.PositiveIntegerField(default=0)
-    known = models.PositiveIntegerField(default=0, help_text="Listens that were stored before.")
-    unmatched = models.PositiveIntegerField(default=0, help_text="Listens of tracks that the catalogue does not have.")
+    known = models.PositiveIntegerField(
+        default=0, help_text="Listens that were stored or waited before, or are listed twice."
+    )
+    unmatched = models.PositiveIntegerField(
+        default=0, help_text="Listens that wait from now on, because the catalogue does not have their tracks."
+    )
     refused = models.PositiveIntegerField(default=0)
     detail = models.TextField(
         blank=True, help_text="The error, or each reason for which rows or files were not imported, with its number."

@@ -57,13 +57,13 @@ def record_scrobbles(user_id: int, rows: Sequence[NewInteraction], durations: Ma
     return insert_interactions([*single, *map(_row_with_reports, index.new)])
 
 
-def record_waiting_listens(user_id: int, rows: Sequence[UnmatchedListen]) -> None:
-    """Store the listens of one listener that wait for their tracks, each once.
+def record_waiting_listens(user_id: int, rows: Sequence[UnmatchedListen]) -> int:
+    """Store the listens of one listener that have to wait for their tracks and do not wait yet, and return how many.
 
     The listener's row must be locked, as for `record_scrobbles`.
     """
     if not rows:
-        return
+        return 0
     stored = list(_load_waiting_listens(user_id, rows))
     single, crowded = _separate_neighbours(rows, stored, _waiting_key, attrgetter("listened_at"))
     index = PlayIndex.of(stored)
@@ -77,6 +77,7 @@ def record_waiting_listens(user_id: int, rows: Sequence[UnmatchedListen]) -> Non
     new_rows = [*single, *(play.row for play in (*index.new, *replaced))]
     new_rows.sort(key=attrgetter("event_id"))  # one order of locks, as in insert_interactions()
     UnmatchedListen.objects.bulk_create(new_rows, batch_size=WAITING_BATCH_SIZE, ignore_conflicts=True)
+    return len(single) + len(index.new)
 
 
 def absorb_scrobbles(rows: Sequence[NewInteraction], durations: Mapping[int, int | None]) -> None:

@@ -30,7 +30,8 @@ class HistoryImportReport:
     """How many rows of a history were stored, were stored already, or were refused, and why.
 
     Attributes:
-        unmatched: listens that wait until the catalogue has their tracks.
+        known: listens that were stored or waited before, or that the history has twice.
+        unmatched: listens that wait from now on, until the catalogue has their tracks.
         refused: rows, including the place from which on a damaged file cannot be read.
         refusals: the reasons for refused rows.
         skipped_files: the reasons for files that are not read.
@@ -51,8 +52,8 @@ class HistoryImportReport:
 
     def __str__(self) -> str:
         return (
-            f"{self.added:,} listens added, {self.known:,} known already, {self.unmatched:,} of tracks that the "
-            f"catalogue does not have; {self.refused:,} rows refused"
+            f"{self.added:,} listens added, {self.known:,} known already, {self.unmatched:,} newly waiting for "
+            f"tracks that the catalogue does not have; {self.refused:,} rows refused"
         )
 
 

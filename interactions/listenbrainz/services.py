@@ -28,7 +28,13 @@ BATCH_SIZE = 1_000
 
 @dataclass
 class IngestReport:
-    """The numbers of listens that were added, were stored before, or wait for a track that the catalogue lacks."""
+    """How many of the reported listens are new.
+
+    Attributes:
+        added: listens that are stored as interactions now.
+        known: listens that were stored or waited before, or are further reports of a play in the same batch.
+        unmatched: listens that wait from now on, because the catalogue lacks their tracks.
+    """
 
     added: int = 0
     known: int = 0
@@ -87,8 +93,8 @@ def _store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) -
             )
         )
     added = record_scrobbles(user_id, scrobbles, durations)
-    record_waiting_listens(user_id, waiting)
-    return IngestReport(added, len(scrobbles) - added, len(waiting))
+    unmatched = record_waiting_listens(user_id, waiting)
+    return IngestReport(added, len(listens) - added - unmatched, unmatched)
 
 
 def match_waiting_listens() -> int:

@@ -211,7 +211,7 @@ def test_waiting_listens_of_one_play_wait_once_and_become_one_play(alice: User) 
     names = [("Lights", "Low Tide"), ("LIGHTS", "Low\u200b Tide"), ("Lights", "Lów Tide".replace("ó", "o\u0301"))]
     for n, (source, (artist, title)) in enumerate(itertools.product([LASTFM, LISTENBRAINZ], names)):
         report = store(alice, source, listen(START + n // 3)._replace(artist=artist, title=title))
-        assert report == IngestReport(unmatched=1)
+        assert report == (IngestReport(known=1) if n else IngestReport(unmatched=1))
     waiting = UnmatchedListen.objects.get()
     assert sorted(map(tuple, waiting.reports)) == [(LASTFM, START), (LISTENBRAINZ, START + 1)]
     store_track(title="Low Tide", artist=Artist.objects.create(name="Lights"))
@@ -219,6 +219,25 @@ def test_waiting_listens_of_one_play_wait_once_and_become_one_play(alice: User) 
     assert not UnmatchedListen.objects.exists()
     assert store(alice, LASTFM, listen(START)) == IngestReport(known=1)
     assert Interaction.objects.get().reports is not None
+
+
+def test_listens_of_one_batch_that_wait_are_counted_once(alice: User) -> None:
+    brief = listen(START + 30, ms_played=5_000, end_reason="skipped")
+    unnamed = listen(START)._replace(artist="!!!", title="???")  # nothing is left of these names when normalised
+    batch = [listen(START), listen(START), brief, listen(START + 3_600, device="phone"), brief, unnamed, unnamed]
+    assert store(alice, SPOTIFY, *batch) == IngestReport(known=3, unmatched=4)
+    assert store(alice, SPOTIFY, *batch, listen(START + 7_200)) == IngestReport(known=7, unmatched=1)
+    # A report that says more replaces the one that waits, which is not a new listen.
+    assert store(alice, SPOTIFY, listen(START, ms_played=190_000)) == IngestReport(known=1)
+    assert UnmatchedListen.objects.count() == 5
+
+
+def test_one_batch_may_have_listens_of_every_kind(song: Track, alice: User) -> None:
+    unknown = listen(START)._replace(title="High Tide")
+    batch = [listen(START), listen(START), unknown, unknown, listen(START + 3_600)]
+    assert store(alice, LASTFM, *batch) == IngestReport(added=2, known=2, unmatched=1)
+    assert store(alice, LISTENBRAINZ, *batch) == IngestReport(known=5)
+    assert (Interaction.objects.count(), UnmatchedListen.objects.count()) == (2, 1)
 
 
 def test_a_waiting_listen_of_a_play_that_is_stored_already_adds_nothing(alice: User) -> None:
@@ -281,8 +300,39 @@ def test_the_same_plays_are_stored_in_whatever_order_their_reports_arrive(
     assert results[0] == results[1]
 
 
-def deliver(user: User, track: Track, order: Iterable[Arrival], batch_size: int) -> None:
-    """Send the reports in this order, those of one source that follow each other in batches."""
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=arrivals(), batch_size=st.integers(1, 4), is_in_catalogue=st.booleans())
+def test_each_listen_is_counted_as_new_or_known_in_whatever_order_it_arrives(
+    alice: User, drawn: tuple[int, list[Arrival], list[Arrival]], batch_size: int, is_in_catalogue: bool
+) -> None:
+    _, *orders = drawn
+    results = []
+    for order, size in zip(orders, (1, batch_size), strict=True):
+        listens = [arrival for arrival in order if arrival.source != APP]
+        with transaction.atomic():
+            track = Track()
+            if is_in_catalogue:
+                artist = Artist.objects.create(name="Lights")
+                track = store_track(title="Low Tide", artist=artist, duration_ms=DURATION_S * 1000)
+            table = Interaction if is_in_catalogue else UnmatchedListen
+            report = deliver(alice, track, listens, size)
+            stored = table.objects.count()
+            results.append(report)
+            new = {"added": stored} if is_in_catalogue else {"unmatched": stored}
+            assert report == IngestReport(known=len(listens) - stored, **new)
+            assert deliver(alice, track, reversed(listens), size) == IngestReport(known=len(listens))
+            assert table.objects.count() == stored
+            transaction.set_rollback(True)
+    assert results[0] == results[1]
+
+
+def deliver(user: User, track: Track, order: Iterable[Arrival], batch_size: int) -> IngestReport:
+    """Send the reports in this order, those of one source that follow each other in batches.
+
+    Returns:
+        The sums of the numbers of those that are not of the app.
+    """
+    total = IngestReport()
     for source, group in itertools.groupby(order, key=lambda arrival: arrival.source):
         batch = list(group)
         for first in range(0, len(batch), batch_size):
@@ -291,7 +341,11 @@ def deliver(user: User, track: Track, order: Iterable[Arrival], batch_size: int)
                     send_play(user, track, arrival.start, arrival.ms_played)
             else:
                 listens = [listen(a.start, ms_played=a.ms_played) for a in batch[first : first + batch_size]]
-                store(user, source, *listens)
+                report = store(user, source, *listens)
+                total.added += report.added
+                total.known += report.known
+                total.unmatched += report.unmatched
+    return total
 
 
 @pytest.mark.django_db(transaction=True)

@@ -74,6 +74,10 @@ def test_an_upload_creates_a_job_that_reports_progress(phone: APIClient, fade: T
     assert job["detail"].startswith("upload:3: track_name")
     assert phone.get("/users/me/imports").json() == {"imports": [job]}
     assert list(upload_folder().iterdir()) == []
+    response = upload(phone, [listen(), listen("Unknown"), listen("")])
+    run_pending_imports()
+    job = fetch_job(phone, response)
+    assert [job[name] for name in ("added", "known", "unmatched", "refused")] == [0, 2, 0, 1]
 
 
 @pytest.mark.usefixtures("pending", "fade")

@@ -50,7 +50,7 @@ def test_a_second_import_adds_nothing_even_in_another_format(fade: Track, alice:
     # The CSV has minutes only, but its listen is the same play.
     assert (report.added, report.known, report.unmatched) == (1, 2, 1)
     report = import_history(alice.pk, [first])
-    assert (report.added, report.known, report.unmatched) == (0, 1, 1)
+    assert (report.added, report.known, report.unmatched) == (0, 2, 0)
     assert (Interaction.objects.count(), UnmatchedListen.objects.count()) == (1, 1)
 
 
@@ -115,11 +115,30 @@ def test_the_command_reports_what_it_stored_and_refused(fade: Track, alice: User
     path = write(tmp_path, "a.json", [listen(), listen("")])
     call_command("import_history", str(alice.pk), str(path))
     out, err = capsys.readouterr()
-    assert "1 listens added, 0 known already, 0 of tracks that the catalogue does not have; 1 rows refused" in out
+    assert (
+        "1 listens added, 0 known already, 0 newly waiting for tracks that the catalogue does not have; 1 rows refused"
+    ) in out
     assert "refused a.json:2: track_name" in err
     for arguments in ([str(alice.pk), str(tmp_path / "none")], ["99999", str(path)]):
         with pytest.raises(CommandError):
             call_command("import_history", *arguments)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2_000])
+def test_a_play_that_waits_is_counted_once_however_often_it_is_imported(
+    alice: User, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
+    monkeypatch.setattr("interactions.imports.listening_history.BATCH_SIZE", batch_size)
+    path = write(tmp_path, "a.json", [listen(), listen(), listen("Unknown", at=1_700_000_500)])
+    for numbers in ("0 listens added, 1 known already, 2 newly", "0 listens added, 3 known already, 0 newly"):
+        call_command("import_history", str(alice.pk), str(path))
+        sentence = f"{numbers} waiting for tracks that the catalogue does not have; 0 rows refused\n"
+        assert capsys.readouterr().out == sentence
+    assert UnmatchedListen.objects.count() == 2
+    # A repeated import of a damaged file has listens, although all of them are known.
+    damaged = write(tmp_path, "b.json", json.dumps([listen(), listen()])[:-10])
+    report = import_history(alice.pk, [damaged])
+    assert (report.added, report.known, report.unmatched, report.refused) == (0, 1, 0, 1)
 
 
 def test_the_command_imports_a_folder_and_names_what_it_does_not_read(
