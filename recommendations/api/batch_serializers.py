@@ -16,8 +16,14 @@ KINDS = {"personal": "personal", "similar": "similar", "popular": "legacy"}
 class ShelfSerializer(StrictSerializer):
     """A row of a listener's screen."""
 
-    name = serializers.RegexField(r"^[\w.:-]{1,64}$", help_text="Letters, digits, _ . : -. The answer repeats it.")
-    kind = serializers.ChoiceField(choices=list(KINDS))
+    name = serializers.RegexField(
+        r"^[\w.:-]{1,64}$",
+        error_messages=dict.fromkeys(("invalid", "blank"), "must be 1 to 64 letters, digits, _ . : -"),
+        help_text="Letters, digits, _ . : -. The answer repeats it.",
+    )
+    kind = serializers.ChoiceField(
+        choices=list(KINDS), error_messages={"invalid_choice": f"must be one of {', '.join(KINDS)}"}
+    )
     limit = serializers.IntegerField(default=20, min_value=1, max_value=MAX_LIMIT)
     track_id = serializers.IntegerField(
         required=False, min_value=1, max_value=INT64_MAX, help_text="The track that a `similar` shelf resembles."

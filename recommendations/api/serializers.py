@@ -32,12 +32,14 @@ class _Parameters(serializers.Serializer[Any]):
         r"^[\w.:-]{1,64}$",
         default="",
         allow_blank=True,
+        error_messages={"invalid": "must be 1 to 64 letters, digits, _ . : -, or empty"},
         help_text="Where in the app the answer is shown, for the engagement figures: letters, digits, _ . : -",
     )
     market = serializers.RegexField(
         r"^[A-Z]{2}$",
         default="",
         allow_blank=True,
+        error_messages={"invalid": "must be two capital letters, as in ISO 3166-1, or empty"},
         help_text="A country code such as DE; by default the market of the listener.",
     )
     explicit = serializers.BooleanField(default=True, help_text="If false, leave out tracks marked as explicit.")

@@ -144,3 +144,23 @@ class TestShelves:
 def test_an_invalid_body_is_a_400_that_points_to_the_field(service: APIClient, body: Any, pointer: str) -> None:
     problem = assert_problem(service.post(PATH, body, format="json"), 400)
     assert pointer in [e["pointer"] for e in problem["errors"]], problem
+
+
+def test_the_message_for_an_invalid_text_says_what_is_allowed(service: APIClient, db: None) -> None:
+    market = "must be two capital letters, as in ISO 3166-1, or empty"
+    characters = "must be 1 to 64 letters, digits, _ . : -"
+    for value in ("de", "DEU", "D1"):
+        problem = assert_problem(service.get(f"/recommend/similar/1?market={value}"), 400)
+        assert problem["errors"] == [{"pointer": "?market", "detail": market}]
+    for value in ("a b", "x" * 65, "<b>"):
+        problem = assert_problem(service.get("/recommend/user/1/ml", {"placement": value}), 400)
+        assert problem["errors"] == [{"pointer": "?placement", "detail": f"{characters}, or empty"}]
+    options = {"market": "de", "placement": True}
+    for name in ("", "a b", True, {}):
+        problem = assert_problem(send(service, user_id=1, shelves=[{"name": name, "kind": "radio"}], **options), 400)
+        assert {error["pointer"]: error["detail"] for error in problem["errors"]} == {
+            "#/market": market,
+            "#/placement": f"{characters}, or empty",
+            "#/shelves/0/name": characters,
+            "#/shelves/0/kind": "must be one of personal, similar, popular",
+        }
