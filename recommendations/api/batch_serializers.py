@@ -45,13 +45,13 @@ class BatchSerializer(StrictSerializer, PersonalParameters):
         required=False,
         min_length=1,
         max_length=MAX_LISTENERS,
-        help_text=f"Ids of up to {MAX_LISTENERS} listeners, for service keys; with a token only the listener's own id.",
+        help_text=f"Ids of up to {MAX_LISTENERS} listeners; with a token only the listener's own id.",
     )
     user_id = serializers.IntegerField(
         required=False,
         min_value=1,
         max_value=INT64_MAX,
-        help_text="For service keys: the listener whose shelves these are.",
+        help_text="The listener whose shelves these are. Needed with a service key; a token implies its own listener.",
     )
     shelves = BoundedListField(
         child=ShelfSerializer(),

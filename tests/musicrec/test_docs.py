@@ -167,6 +167,13 @@ def test_every_endpoint_is_described() -> None:
             assert f"`{method.upper()} {path}`" in described
 
 
+def test_the_table_of_endpoints_has_every_path() -> None:
+    table = (REFERENCE / "api.md").read_text().partition("\n## Endpoints\n")[2].partition("\n`{user_id}`")[0]
+    abbreviated = re.compile(r"/users/{user_id}/(likes|dislikes|blocks)/")  # as `…/likes`
+    paths = [path for path in SchemaGenerator().get_schema(public=True)["paths"] if not abbreviated.match(path)]
+    assert [path for path in paths if f" {path}`" not in table and f"`{path}`" not in table] == []
+
+
 def test_every_field_and_value_of_a_recommendation_is_described() -> None:
     described = set(re.findall(r"`(\w+)`", read_prose(REFERENCE / "api.md")))
     answer, result = AnswerSerializer().fields, ResultSerializer().fields

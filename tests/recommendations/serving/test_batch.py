@@ -116,6 +116,8 @@ class TestShelves:
     ) -> None:
         shelves = [{"name": "a", "kind": "personal"}]
         assert_problem(send(as_listener(alice), user_id=bob.pk, shelves=shelves), 404)
+        named, unnamed = (send(as_listener(alice), shelves=shelves, **user) for user in ({"user_id": alice.pk}, {}))
+        assert (named.status_code, unnamed.status_code) == (200, 200)
 
 
 @pytest.mark.parametrize(
