@@ -124,6 +124,7 @@ MUSICREC = {
     "MODEL_DIR": env.folder("MUSICREC_MODEL_DIR", VAR_DIR / "models"),
     "MODEL_KEEP": env.int("MUSICREC_MODEL_KEEP", 5),
     "MODEL_POLL_SECONDS": env.float("MUSICREC_MODEL_POLL_SECONDS", 2.0),
+    "WATCH_SECONDS": env.float("MUSICREC_WATCH_SECONDS", 60.0),
     "FAMILY": env.str("MUSICREC_FAMILY", "ials"),
     "FACTORS": env.int("MUSICREC_FACTORS", 128),
     "ITERATIONS": env.int("MUSICREC_ITERATIONS", 12),

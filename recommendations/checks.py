@@ -41,6 +41,7 @@ SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "COLD_BELOW": (lambda v: v >= 1, "1 or more"),
     "MODEL_KEEP": (lambda v: v >= 2, "2 or more: the version in service and the one before"),
     "MODEL_POLL_SECONDS": (lambda v: 0 <= v <= 60, "between 0 (check at every request) and 60"),
+    "WATCH_SECONDS": (lambda v: 1 <= v <= 3600, "between 1 and 3600"),
     "TRAINING_SEED": (lambda v: 0 <= v < 2**32, "between 0 and 4294967295"),
     "IMPORT_MAX_BYTES": (lambda v: v >= 1, "1 or more"),
     "TRAINING_THREADS": (lambda v: v >= 0, "0 (all cores) or more"),

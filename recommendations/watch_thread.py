@@ -11,7 +11,6 @@ from recommendations import services
 from recommendations.tasks import train_model
 
 logger = logging.getLogger(__name__)
-WATCH_SECONDS = 60.0
 
 
 def start_watching() -> None:
@@ -22,7 +21,7 @@ def start_watching() -> None:
 
 def _watch() -> None:
     while True:
-        time.sleep(WATCH_SECONDS)
+        time.sleep(settings.MUSICREC["WATCH_SECONDS"])
         try:
             services.watch_training(train_model)
         except Exception:  # whatever it is, it must not end the thread

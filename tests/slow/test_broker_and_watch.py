@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    stack = new_stack(tmp_path_factory.mktemp("broker"))
+    stack = new_stack(tmp_path_factory.mktemp("broker"), MUSICREC_WATCH_SECONDS="3")
     stack.manage("import_plays", str(write_checkerboard_csv(stack.var)), "--format", "csv")
     stack.manage("train_model")
     return stack

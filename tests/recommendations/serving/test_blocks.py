@@ -204,7 +204,7 @@ def test_no_sequence_of_changes_gets_a_track_past_a_block(
 ) -> None:
     assert run_training("test").status == "Published"
 
-    @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
     @given(changes=st.lists(st.sampled_from([*CHANGES, "train", "delete"]), min_size=2, max_size=6))
     def check_sequence(changes: list[str]) -> None:
         with transaction.atomic():
