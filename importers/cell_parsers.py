@@ -16,7 +16,7 @@ MAX_INTEGER = 2**31 - 1  # of a PostgreSQL integer column
 MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_LABEL_LENGTH, MAX_URL_LENGTH = 128, 512, 64, 512  # characters, as in the tables
 EARLIEST_TIME = 946_684_800  # 2000-01-01; an earlier time means that the unit or the column is wrong
 CLOCK_TOLERANCE = 86_400  # seconds that a play may lie in the future, since clocks and time zones differ
-_FIRST_MILLISECONDS = 100_000_000_000  # read as seconds this is the year 5138, as milliseconds 1973
+FIRST_MILLISECONDS = 100_000_000_000  # read as seconds this is the year 5138, as milliseconds 1973
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 BOOLEANS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
 # What pandas, NumPy, R, spreadsheets, JavaScript and database dumps write for a value that is missing. Titles and names
@@ -173,7 +173,7 @@ def parse_time(field: str, value: str, latest: int) -> int:
         time = int(value)
     except ValueError:
         time = _parse_fractional_or_iso_time(field, value.strip())
-    if time >= _FIRST_MILLISECONDS:
+    if time >= FIRST_MILLISECONDS:
         time //= 1000
     if EARLIEST_TIME <= time <= latest:
         return time

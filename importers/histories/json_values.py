@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from importers.cell_parsers import BOOLEANS, EARLIEST_TIME, MAX_INTEGER, MAX_NAME_LENGTH
+from importers.cell_parsers import BOOLEANS, EARLIEST_TIME, FIRST_MILLISECONDS, MAX_INTEGER, MAX_NAME_LENGTH
 from importers.errors import BadValue
 from importers.html_entities import unescape_html
 
 MAX_MS = 86_400_000  # a day
 _MAX_MILLISECONDS = 10**14  # of a time; the year 5138
-_FIRST_MILLISECONDS = 10**11  # read as seconds this is the year 5138, as milliseconds 1973
 
 
 def require_text(field: str, value: Any) -> str:
@@ -54,7 +53,7 @@ def unix_seconds_or_none(value: Any) -> int | None:
     if isinstance(value, float) and 0 <= value <= _MAX_MILLISECONDS:
         value = int(value)
     time = integer_or_none(value, _MAX_MILLISECONDS)
-    return time // 1000 if time is not None and time >= _FIRST_MILLISECONDS else time
+    return time // 1000 if time is not None and time >= FIRST_MILLISECONDS else time
 
 
 def require_unix_time(field: str, value: Any, latest: int) -> int:

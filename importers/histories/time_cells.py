@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
-from importers.cell_parsers import EARLIEST_TIME
+from importers.cell_parsers import EARLIEST_TIME, FIRST_MILLISECONDS
 
-_FIRST_MICROSECONDS, _FIRST_MILLISECONDS = 10**14, 10**11  # read as seconds these are far in the future
+_FIRST_MICROSECONDS = 10**14  # read as milliseconds this is the year 5138, as microseconds 1973
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -140,7 +140,7 @@ def parse_moment(cell: str, order: DateOrder | None) -> int:
         number = int(match[1])
         if number >= _FIRST_MICROSECONDS:
             return number // 1_000_000
-        return number // 1_000 if number >= _FIRST_MILLISECONDS else number
+        return number // 1_000 if number >= FIRST_MILLISECONDS else number
     match = _match_moment(cell)
     if match is None:
         raise ValueError(cell)
