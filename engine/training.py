@@ -22,6 +22,7 @@ from engine.data.user_item_pairs import UserItemPairs, binary_matrix, count_list
 from engine.ensemble import EnsembleConfig
 from engine.evaluation.evaluate import MAX_USERS, evaluate
 from engine.evaluation.ground_truth import known_users_only
+from engine.evaluation.questions import NEW
 from engine.evaluation.ranking import Scorer
 from engine.fitting import FittedEnsemble, fit_ensemble
 from engine.retrieval.candidates import Query
@@ -41,6 +42,7 @@ class TrainingConfig:
         ensemble: the models and their weights.
         split: how plays are held out for the report, one of `engine.data.split.SPLITTERS`.
         holdout: the share that is held out, in 0..1.
+        question: what the version is chosen for, one of `engine.evaluation.questions.QUESTIONS`.
         seed: of the split, the models and the evaluation.
         threads: 0 for all cores.
     """
@@ -48,12 +50,18 @@ class TrainingConfig:
     ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
     split: str = "time"
     holdout: float = 0.2
+    question: str = NEW
     seed: int = 2009
     threads: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return what decides the result, JSON-ready. The number of threads does not."""
-        return self.ensemble.to_dict() | {"split": self.split, "holdout": self.holdout, "seed": self.seed}
+        return self.ensemble.to_dict() | {
+            "split": self.split,
+            "holdout": self.holdout,
+            "question": self.question,
+            "seed": self.seed,
+        }
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from engine.evaluation.beyond_accuracy import item_vectors
 from engine.evaluation.bootstrap import draw_resamples
 from engine.evaluation.ground_truth import GroundTruth
 from engine.evaluation.metrics import Hits
+from engine.evaluation.questions import NEW
 from engine.evaluation.ranking import Scorer, rank_top_k
 from engine.evaluation.report import ReportBuilder
 from engine.evaluation.segments import COLD_THRESHOLD, HEAD_SHARE, item_segments, user_segments
@@ -26,6 +27,7 @@ def evaluate(
     future: sp.csr_matrix,
     scorers: Mapping[str, Scorer],
     *,
+    question: str = NEW,
     ks: Sequence[int] = (5, 10, 20),
     seed: int = 0,
     max_users: int | None = MAX_USERS,
@@ -34,16 +36,17 @@ def evaluate(
     threads: int = 0,
     progress: ProgressCallback = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Evaluate models, and the baseline "most popular", on the new items that users played in the future.
+    """Evaluate models, and the baseline "most popular", on the items that users played in the future.
 
-    The whole catalogue is ranked, without sampled negatives. Items of a user's past are neither recommended nor
-    relevant, and users with no relevant item are left out. Users without a past are included; the scorer decides what
+    The whole catalogue is ranked, without sampled negatives. By default items of a user's past are neither recommended
+    nor relevant. Users with no relevant item are left out. Users without a past are included; the scorer decides what
     to recommend to them.
 
     Args:
         past: CSR (users, items); any stored entry counts as a play, whatever its value.
         future: the same, for the plays that were held out.
         scorers: models by name; the first is compared with each of the others.
+        question: one of `QUESTIONS`, which says what lists may hold and what is relevant.
         ks: cut-offs, at least 1.
         seed: of the sample of users, the bootstrap and the sample of lists whose diversity is measured.
         max_users: evaluate a seeded sample of at most this many users; None for all.
@@ -59,12 +62,13 @@ def evaluate(
         any user to evaluate, all models are absent.
 
     Raises:
-        ValueError: a cut-off is below 1 or there is none; the shapes of past, future and scores do not match.
+        ValueError: a cut-off is below 1 or there is none; the shapes of past, future and scores do not match; the
+            question is unknown.
     """
     ks = sorted(set(map(int, ks)))
     if not ks or ks[0] < 1:
         raise ValueError(f"ks: expected one or more cut-offs of at least 1, not {ks}")
-    ground_truth = GroundTruth.from_matrices(past, future, max_users, seed)
+    ground_truth = GroundTruth.from_matrices(past, future, max_users, seed, question)
     users = len(ground_truth.users)
     report = {"listeners": users, "tracks": past.shape[1], "ks": ks, "max_k": ks[-1], "models": {}, "differences": {}}
     if not users:
@@ -86,7 +90,15 @@ def evaluate(
         def count_users(done: int, previous: int = len(hits) * users) -> None:
             progress(previous + done, len(all_scorers) * users)
 
-        lists = rank_top_k(scorer, ground_truth.users, ground_truth.past, ks[-1], threads=threads, progress=count_users)
+        lists = rank_top_k(
+            scorer,
+            ground_truth.users,
+            ground_truth.past,
+            ks[-1],
+            question=question,
+            threads=threads,
+            progress=count_users,
+        )
         hits[name] = ground_truth.mark_hits(lists)
         report["models"][name] = builder.report_model(lists, hits[name])
     first, *others = hits

@@ -8,45 +8,52 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from engine.evaluation.questions import NEW, relevant_items
+
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The evaluated users, the items of their past, and the new items of their future.
+    """The evaluated users, the items of their past, and the items of their future that answer the question.
 
     Attributes:
-        past: CSR bool (users, items), the plays that models may learn from; never recommended again.
+        past: CSR bool (users, items), the plays that models may learn from.
         users: int64 (n,), ascending rows of the evaluated users.
         relevant: CSR bool (n, items), at least one relevant item for each of them.
         popularity: float32 (items,), listeners of each item in the past.
+        question: one of `engine.evaluation.questions.QUESTIONS`, which says what lists may hold and what is relevant.
     """
 
     past: sp.csr_matrix
     users: NDArray[np.int64]
     relevant: sp.csr_matrix
     popularity: NDArray[np.float32]
+    question: str = NEW
 
     @classmethod
-    def from_matrices(cls, past: sp.csr_matrix, future: sp.csr_matrix, max_users: int | None, seed: int) -> GroundTruth:
-        """Build the ground truth from a split: relevant are the items of the future that are not in the past.
+    def from_matrices(
+        cls, past: sp.csr_matrix, future: sp.csr_matrix, max_users: int | None, seed: int, question: str = NEW
+    ) -> GroundTruth:
+        """Build the ground truth from a split.
 
         Args:
             past: CSR (users, items); any stored entry counts as a play, whatever its value.
             future: the same, for the plays that were held out.
             max_users: evaluate a seeded sample of at most this many users; None for all with a relevant item.
             seed: of the sample.
+            question: one of `QUESTIONS`; by default relevant are the items of the future that are not in the past.
 
         Raises:
-            ValueError: the shapes of past and future differ.
+            ValueError: the shapes of past and future differ, or the question is unknown.
         """
         if past.shape != future.shape:
             raise ValueError(f"past and future must have the same shape, not {past.shape} and {future.shape}")
         past, future = _to_bool(past), _to_bool(future)
-        relevant = (future > past).tocsr()
+        relevant = relevant_items(past, future, question)
         users = np.flatnonzero(np.diff(relevant.indptr))
         if max_users is not None and len(users) > max_users:
             users = np.sort(np.random.default_rng(seed).choice(users, max_users, replace=False))
         popularity = np.bincount(past.indices, minlength=past.shape[1]).astype(np.float32)
-        return cls(past, users, relevant[users], popularity)
+        return cls(past, users, relevant[users], popularity, question)
 
     def mark_hits(self, lists: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return whether the item at each rank is relevant: bool (n, k).

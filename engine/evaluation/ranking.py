@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from engine.evaluation.questions import NEW, mask_scores
 from engine.retrieval.exact_search import top_k
 
 Rows = NDArray[np.int64]
@@ -28,16 +29,18 @@ def rank_top_k(
     past: sp.csr_matrix,
     k: int,
     *,
+    question: str = NEW,
     threads: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Rows:
-    """Return each user's k best items out of all but those of their past, as serving would rank them.
+    """Return each user's k best items out of those that answer the question.
 
     Args:
         scorer: see `Scorer`.
         users: int64 (n,), rows of the users.
         past: CSR bool (users, items).
         k: length of the lists.
+        question: one of `QUESTIONS`; by default the items of the past are left out.
         threads: 0 for all cores.
         progress: called with the number of users done.
 
@@ -45,7 +48,7 @@ def rank_top_k(
         int64 (n, k), best first, equal scores in the order of their rows; -1 where fewer than k items qualify.
 
     Raises:
-        ValueError: the scores have the wrong shape.
+        ValueError: the scores have the wrong shape, or the question is unknown.
     """
     items = past.shape[1]
     block_size = max(1, BLOCK_BYTES // (4 * max(items, 1)))
@@ -59,7 +62,7 @@ def rank_top_k(
                     f"the scorer returned scores of shape {scores.shape}; expected {(len(users[block]), items)}, "
                     "one row per user and one column per item"
                 )
-            scores[past[users[block]].nonzero()] = -np.inf
+            mask_scores(scores, past[users[block]], question)
             chunks = (np.array_split(array, _CHUNKS_PER_BLOCK) for array in (lists[block], scores))
             list(pool.map(_fill_lists, *chunks))
             progress(block.stop)

@@ -45,7 +45,7 @@ class ValidationPool:
     def build(
         cls, metric: ValidationMetric, scorers: Sequence[Scorer], recommendable: NDArray[np.bool_]
     ) -> ValidationPool:
-        """Pool the best items of several components.
+        """Pool the best items of several components that answer the question of the metric.
 
         Args:
             metric: whose users are evaluated.
@@ -60,7 +60,14 @@ class ValidationPool:
                 return np.where(recommendable, scorer(users), np.float32(-np.inf))
 
             lists.append(
-                rank_top_k(score_recommendable, truth.users, truth.past, _POOLED_PER_COMPONENT, threads=metric.threads)
+                rank_top_k(
+                    score_recommendable,
+                    truth.users,
+                    truth.past,
+                    _POOLED_PER_COMPONENT,
+                    question=truth.question,
+                    threads=metric.threads,
+                )
             )
         items = np.sort(np.concatenate(lists, axis=1), axis=1)
         unused = items < 0

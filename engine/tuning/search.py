@@ -12,6 +12,7 @@ import numpy as np
 from engine.data.plays import InsufficientPlays
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import EnsembleConfig
+from engine.evaluation.questions import NEW
 from engine.models import FAMILIES
 from engine.tuning.ensemble_selection import select_ensemble
 from engine.tuning.space import search_shares, search_space
@@ -47,6 +48,7 @@ def tune(
     shape: tuple[int, int],
     *,
     seconds: float,
+    question: str = NEW,
     initial: EnsembleConfig | None = None,
     previous_trials: Sequence[Trial] = (),
     seed: int = 2009,
@@ -61,6 +63,7 @@ def tune(
         future: the pairs that were held out, to score on.
         shape: (users, items).
         seconds: how long to search.
+        question: what the ensemble is chosen for, one of `engine.evaluation.questions.QUESTIONS`.
         initial: the ensemble in service; its components are tried first.
         previous_trials: trials of an interrupted search, which continues from them without repeating them.
         seed: of the models, the search and the sample of users.
@@ -75,7 +78,8 @@ def tune(
 
     if not len(past):
         raise InsufficientPlays("there are no plays to learn from; import plays first")
-    runner = TrialRunner(past, shape, ValidationMetric.from_pairs(past, future, shape, seed, threads), seed, threads)
+    metric = ValidationMetric.from_pairs(past, future, shape, seed, threads, question)
+    runner = TrialRunner(past, shape, metric, seed, threads)
     searches = {family: FamilySearch(family, search_space(family, past), seed) for family in search_shares()}
     for trial in previous_trials:
         if search := searches.get(trial.component.trainer.family):

@@ -8,10 +8,12 @@ from engine.data.plays import InsufficientPlays
 from engine.data.user_item_pairs import UserItemPairs, binary_matrix
 from engine.evaluation.ground_truth import GroundTruth, known_users_only
 from engine.evaluation.metrics import ndcg
+from engine.evaluation.questions import ALL, NEW, REPEATS
 from engine.evaluation.ranking import Scorer, rank_top_k
 
 CUTOFF = 10
 MAX_USERS = 5_000
+_RELEVANT = {NEW: "a new track", ALL: "a track", REPEATS: "one of them again"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,13 @@ class ValidationMetric:
 
     @classmethod
     def from_pairs(
-        cls, past: UserItemPairs, future: UserItemPairs, shape: tuple[int, int], seed: int, threads: int = 0
+        cls,
+        past: UserItemPairs,
+        future: UserItemPairs,
+        shape: tuple[int, int],
+        seed: int,
+        threads: int = 0,
+        question: str = NEW,
     ) -> ValidationMetric:
         """Build the metric from a split.
 
@@ -33,22 +41,24 @@ class ValidationMetric:
             shape: (users, items).
             seed: of the sample, where there are more than MAX_USERS users.
             threads: 0 for all cores.
+            question: one of `engine.evaluation.questions.QUESTIONS`.
 
         Raises:
-            InsufficientPlays: no user of the past has a new item in the future.
+            InsufficientPlays: no user of the past has a relevant item in the future.
+            ValueError: for an unknown question.
         """
         history = binary_matrix(past, shape)
         known_future = known_users_only(history, binary_matrix(future, shape))
-        ground_truth = GroundTruth.from_matrices(history, known_future, MAX_USERS, seed)
+        ground_truth = GroundTruth.from_matrices(history, known_future, MAX_USERS, seed, question)
         if not len(ground_truth.users):
             raise InsufficientPlays(
-                "no ensemble can be chosen: no listener with plays before the split played a new track after it; "
-                "import plays over a longer time"
+                "no ensemble can be chosen: no listener with plays before the split played "
+                f"{_RELEVANT[question]} after it; import plays over a longer time"
             )
         return cls(ground_truth, threads)
 
     def mean_ndcg(self, scorer: Scorer) -> float:
         """Return the mean NDCG@10 of a model."""
         truth = self.ground_truth
-        lists = rank_top_k(scorer, truth.users, truth.past, CUTOFF, threads=self.threads)
+        lists = rank_top_k(scorer, truth.users, truth.past, CUTOFF, question=truth.question, threads=self.threads)
         return float(ndcg(truth.mark_hits(lists), truth.relevant_counts(), [CUTOFF])[:, 0].mean())
