@@ -33,11 +33,13 @@ class ThreeWaySplit:
     def with_validation_in_training(self) -> ThreeWaySplit:
         """Return a split to fit the chosen configuration on: the validation data is added to the training data."""
         both = (self.train, self.valid)
-        users, items = (np.concatenate([getattr(pairs, name) for pairs in both]) for name in ("user", "track"))
+        users, items, oldest = (
+            np.concatenate([getattr(p, name) for p in both]) for name in ("user", "track", "oldest")
+        )
         plays = Plays.concatenate(
             Plays(p.user, p.track, p.count, p.qualified, p.newest, np.zeros(len(p), np.int8)) for p in both
         )
-        return ThreeWaySplit(UserItemPairs.merge(users, items, plays), self.valid, self.test, self.shape)
+        return ThreeWaySplit(UserItemPairs.merge(users, items, plays, oldest), self.valid, self.test, self.shape)
 
 
 def read_split(train: Path, valid: Path, test: Path) -> ThreeWaySplit:

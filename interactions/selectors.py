@@ -12,6 +12,7 @@ from django.db.models import (
     Func,
     IntegerField,
     Max,
+    Min,
     OuterRef,
     Q,
     Sum,
@@ -66,7 +67,7 @@ class History:
 
 Blocks = frozenset[tuple[str, int]]
 """The (kind, id) pairs that a listener has blocked at the moment."""
-_HISTORY_COLUMNS = ("track_id", "signal", "row_count", "play_count", "qualified_count", "newest")
+_HISTORY_COLUMNS = ("track_id", "signal", "row_count", "play_count", "qualified_count", "oldest", "newest")
 
 
 def blocks_subquery(listener: Any = LISTENER, now: Any = NOW) -> RowsAsJson:
@@ -91,6 +92,7 @@ def history_subquery(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJ
             row_count=Count("*"),
             play_count=Sum("plays"),
             qualified_count=Count("plays", filter=QUALIFIED),
+            oldest=Min(UnixSeconds("played_at")),
             newest=Max(UnixSeconds("played_at")),
         )
         .alias(last=Max("played_at"))
@@ -103,7 +105,8 @@ def parse_history(column: str | None) -> History:
     rows = orjson.loads(column or "[]")
     if not rows:
         return History()
-    track, signal, row_count, play_count, qualified_count, newest = np.array([*zip(*rows, strict=True)], np.int64)
+    columns = np.array([*zip(*rows, strict=True)], np.int64)
+    track, signal, row_count, play_count, qualified_count, oldest, newest = columns
     plays = Plays(
         user=np.zeros(len(track), np.int64),
         track=track,
@@ -112,7 +115,7 @@ def parse_history(column: str | None) -> History:
         time=newest,
         signal=signal.astype(np.int8),
     )
-    return History(UserItemPairs.from_listener(plays), int(row_count.sum()), int(newest.max()))
+    return History(UserItemPairs.from_listener(plays, oldest), int(row_count.sum()), int(newest.max()))
 
 
 _HISTORY_QUERY = PreparedQuery(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))

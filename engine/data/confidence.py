@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
 
-TRANSFORMS = ("none", "log", "capped", "bm25")
+TRANSFORMS = ("none", "log", "capped", "bm25", "activation")
+HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400
 MIN_DECAY = 0.1  # without a lower bound, everything a quiet listener ever played would fade away
 _MIN_POSITIVE = 1e-6  # keeps every positive pair in the sparse matrix
@@ -55,7 +56,7 @@ class ConfidenceWeights:
     - f(plays) depends on `transform`: `none` is 0; `log` is ln(1 + plays) (Hu, Koren & Volinsky, "Collaborative
       Filtering for Implicit Feedback Datasets", 2008, eq. 6); `capped` is min(plays, cap) / cap; `bm25` saturates with
       `k1` and normalizes by the listener's total with `b` (Robertson & Zaragoza, "The Probabilistic Relevance
-      Framework: BM25 and Beyond", 2009).
+      Framework: BM25 and Beyond", 2009); `activation` is the `base_level_activation` with `activation_decay`.
     - rarity is ln(1 + listeners / listeners of the track) if `rare`, else 1.
     - decay falls from 1 towards `MIN_DECAY` with the age of the newest interaction, half of the way in every
       `half_life` days; 0 days means no decay. An interaction newer than the training data has age 0.
@@ -71,6 +72,7 @@ class ConfidenceWeights:
     b: float = 0.75
     rare: bool = False
     half_life: float = 0.0
+    activation_decay: float = 0.4
     added: float = 2.0
     shared: float = 2.0
     skipped: float = 1.0
@@ -79,7 +81,7 @@ class ConfidenceWeights:
     def __post_init__(self) -> None:
         if self.transform not in TRANSFORMS:
             raise ValueError(f"transform: {self.transform!r} is not one of {', '.join(TRANSFORMS)}")
-        for name in ("base", "cap"):
+        for name in ("base", "cap", "activation_decay"):
             if not getattr(self, name) > 0:  # unlike "<= 0", this rejects NaN too
                 raise ValueError(f"{name}: must be above 0, not {getattr(self, name)}")
         for name in ("bonus", "liked", "scale", "k1", "b", "half_life", "added", "shared", "skipped", "disliked"):
@@ -111,6 +113,8 @@ class ConfidenceWeights:
                 total = np.bincount(pairs.user, plays)[pairs.user]
                 saturation = self.k1 * (1 - self.b + self.b * total / max(statistics.plays, 1e-9))
                 c = c + self.scale * (plays * (self.k1 + 1) / (plays + saturation))
+            case "activation":
+                c = c + self.scale * base_level_activation(pairs, self.activation_decay)
         c = np.maximum(c, _MIN_POSITIVE)
         c = np.where(pairs.is_positive, c, -np.where(pairs.disliked, self.disliked, self.skipped * pairs.skipped))
         if self.rare:
@@ -123,6 +127,41 @@ class ConfidenceWeights:
     def to_dict(self) -> dict[str, Any]:
         """Return the weights, ready for JSON."""
         return asdict(self)
+
+
+def base_level_activation(pairs: UserItemPairs, exponent: float) -> NDArray[np.float64]:
+    """Compute how present each track is in a listener's memory: Σ age^−exponent over their plays of it.
+
+    This is the base-level activation of ACT-R (Anderson & Schooler, "Reflections of the Environment in Memory", 1991),
+    without the logarithm. Of the plays of a pair only the first and the last time are known; the others are taken to be
+    spread evenly between them, so that their sum is an integral (Petrov, "Computationally Efficient Approximation of
+    the Base-Level Learning Equation in ACT-R", 2006). For an imported total, all of whose plays have one time, that is
+    the number of plays times age^−exponent.
+
+    Ages are hours before the listener's newest positive interaction in these pairs, at least one. They need no clock,
+    and are the same when a model is trained and when it serves.
+
+    Args:
+        pairs: k pairs.
+        exponent: how fast a play is forgotten, above 0.
+
+    Returns:
+        float64 (k,).
+    """
+    positive = pairs.is_positive
+    now = np.full(int(pairs.user.max(initial=-1)) + 1, pairs.newest.min() if len(pairs) else 0)
+    np.maximum.at(now, pairs.user[positive], pairs.newest[positive])
+    last, first = (np.maximum((now[pairs.user] - time) / HOUR_SECONDS, 1.0) for time in (pairs.newest, pairs.oldest))
+    span = first - last
+    # The mean of age^-exponent over the ages between the last and the first play; the limit where they are equal.
+    if exponent == 1:
+        integral = np.log(first / last)
+    else:
+        integral = (first ** (1 - exponent) - last ** (1 - exponent)) / (1 - exponent)
+    mean = np.divide(integral, span, out=last**-exponent, where=span > 1e-6 * first)
+    plays = pairs.count.astype(np.float64)
+    ends = np.minimum(plays, 1) * last**-exponent + np.clip(plays - 1, 0, 1) * first**-exponent
+    return np.asarray(ends + np.maximum(plays - 2, 0) * mean)
 
 
 def confidence_matrix(

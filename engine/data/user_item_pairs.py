@@ -27,7 +27,7 @@ class UserItemPairs:
         user, track: int64, row numbers; in the pairs of a single listener, `track` may hold ids instead.
         qualified: bool, whether any play qualified.
         count: float32, the number of plays.
-        newest: int64, UNIX second of the last interaction.
+        oldest, newest: int64, UNIX second of the first and of the last interaction.
         liked, disliked: bool, the listener's last opinion of the track.
         added: bool, whether the track is in a playlist of the listener.
         shared, skipped: bool, whether that ever happened.
@@ -37,6 +37,7 @@ class UserItemPairs:
     track: Rows
     qualified: Flags
     count: NDArray[np.float32]
+    oldest: NDArray[np.int64]
     newest: NDArray[np.int64]
     liked: Flags
     disliked: Flags
@@ -65,27 +66,40 @@ class UserItemPairs:
         return cls.from_listener(Plays.empty())
 
     @classmethod
-    def from_listener(cls, plays: Plays) -> UserItemPairs:
-        """Aggregate the plays of one listener, positive or not; `track` holds the track ids."""
+    def from_listener(cls, plays: Plays, oldest: NDArray[np.int64] | None = None) -> UserItemPairs:
+        """Aggregate the plays of one listener, positive or not; `track` holds the track ids.
+
+        Args:
+            oldest: see `merge`.
+        """
         user_rows = np.zeros_like(plays.track)
         if plays.signal.any() or not (plays.track[1:] > plays.track[:-1]).all():
-            return cls.merge(user_rows, plays.track, plays)
+            return cls.merge(user_rows, plays.track, plays, oldest)
         # Most histories are plays only, one row per track in the order of the tracks: nothing to merge, which takes a
         # tenth of the time.
         all_false = np.zeros_like(plays.qualified)
         flags = (all_false,) * 5  # liked, disliked, added, shared, skipped
-        return cls(user_rows, plays.track, plays.qualified, plays.count, plays.time, *flags)
+        oldest = plays.time if oldest is None else oldest
+        return cls(user_rows, plays.track, plays.qualified, plays.count, oldest, plays.time, *flags)
 
     @classmethod
-    def merge(cls, user_rows: Rows, track_rows: Rows, plays: Plays) -> UserItemPairs:
+    def merge(
+        cls, user_rows: Rows, track_rows: Rows, plays: Plays, oldest: NDArray[np.int64] | None = None
+    ) -> UserItemPairs:
         """Aggregate the interactions of each listener with each track to one pair.
 
         Args:
             user_rows, track_rows: int64 (n,), used instead of the ids in `plays`.
+            oldest: int64 (n,), the UNIX second of the first interaction of rows that stand for several; by default
+                their time. Without it, the plays of an imported total all have the same time.
         """
         order, is_start = sort_into_groups(user_rows, track_rows, plays.time)
         starts, group, signal = np.flatnonzero(is_start), np.cumsum(is_start) - 1, plays.signal[order]
         firsts, lasts = order[starts], order[np.append(starts[1:], len(order))[: len(starts)] - 1]
+        if oldest is not None and len(starts):  # the row with the earliest time may not begin first
+            first_times = np.minimum.reduceat(oldest[order], starts)
+        else:
+            first_times = plays.time[firsts]
         opinion, playlist_change = (
             _last_signal_per_group(signal, group, len(starts), is_relevant)
             for is_relevant in (_IS_OPINION, _IS_PLAYLIST_CHANGE)
@@ -96,6 +110,7 @@ class UserItemPairs:
             track_rows[firsts],
             _any_per_group(plays.qualified[order] & is_play, group, len(starts)),
             np.bincount(group, plays.count[order] * is_play, minlength=len(starts)).astype(np.float32),
+            first_times,
             plays.time[lasts],
             opinion == Signal.LIKE,
             opinion == Signal.DISLIKE,

@@ -27,8 +27,9 @@ def test_a_history_takes_one_query_and_has_one_pair_per_track(
     assert pairs.liked.tolist() == [False, False, True]
     assert pairs.count.tolist() == [2, 6, 0]
     noon = int(NOON.timestamp())
+    assert pairs.oldest.tolist() == [noon, noon, noon]
     assert pairs.newest.tolist() == [noon + 60, noon + 3600, noon]
-    assert [c.dtype for c in (pairs.track, pairs.qualified, pairs.liked, pairs.count, pairs.newest)] == [
+    assert [c.dtype for c in (pairs.track, pairs.qualified, pairs.liked, pairs.count, pairs.oldest)] == [
         *("int64", "bool", "bool", "float32", "int64")
     ]
     assert (loaded.interactions, loaded.newest) == (5, noon + 3600)

@@ -1,11 +1,20 @@
 from collections.abc import Callable
+from dataclasses import fields, replace
 from math import log, log1p
 from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.data.confidence import DAY_SECONDS, ConfidenceWeights, PlayStatistics, confidence_matrix
+from engine.data.confidence import (
+    DAY_SECONDS,
+    HOUR_SECONDS,
+    TRANSFORMS,
+    ConfidenceWeights,
+    PlayStatistics,
+    base_level_activation,
+    confidence_matrix,
+)
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays, Signal
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
@@ -24,7 +33,8 @@ PLAY, SKIP, LIKE, UNLIKE, DISLIKE, UNDISLIKE, SHARE, ADD, REMOVE = Signal
 def some_pairs() -> UserItemPairs:
     user, track, count, qualified, liked, day = (np.array(column) for column in zip(*PAIRS, strict=True))
     no = np.zeros(len(user), bool)
-    return UserItemPairs(user, track, qualified, count.astype(np.float32), day * DAY_SECONDS, liked, no, no, no, no)
+    time = day * DAY_SECONDS
+    return UserItemPairs(user, track, qualified, count.astype(np.float32), time, time, liked, no, no, no, no)
 
 
 def no_pairs() -> UserItemPairs:
@@ -86,6 +96,59 @@ def test_interactions_newer_than_the_model_do_not_decay() -> None:
     np.testing.assert_allclose(values, [0.1 + 0.9 * share for share in (1, 1, 1 / 2, 1 / 4)], rtol=1e-6)
 
 
+def pairs_of_plays(hours_ago: list[list[float]], latest: int = NEWEST) -> UserItemPairs:
+    """Return the pairs of one listener who played track i so many hours before `latest`."""
+    rows = [(1, i, 1, True, latest - int(h * HOUR_SECONDS)) for i, ages in enumerate(hours_ago) for h in ages]
+    return UserItemPairs.from_listener(Plays.from_rows(rows))
+
+
+@pytest.mark.parametrize("exponent", [0.3, 0.5, 1.0, 1.7])
+def test_the_activation_of_one_or_two_plays_is_the_exact_sum_of_their_powers(exponent: float) -> None:
+    values = base_level_activation(pairs_of_plays([[0], [50], [3, 700], [24, 24]]), exponent)
+    expected = [1, 50**-exponent, 3**-exponent + 700**-exponent, 2 * 24**-exponent]  # no age is below an hour
+    np.testing.assert_allclose(values, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("exponent", [0.3, 0.5, 1.0])
+def test_the_activation_of_many_plays_is_close_to_their_exact_sum(exponent: float) -> None:
+    rng = np.random.default_rng(4)
+    ages = [sorted(rng.uniform(2, 2_000, rng.integers(3, 60))) for _ in range(200)]
+    exact = [sum(hours**-exponent for hours in track) for track in ages]
+    values = base_level_activation(pairs_of_plays([[0], *ages]), exponent)[1:]
+    errors = values / exact - 1
+    assert abs(errors.mean()) < 0.05
+    assert np.abs(errors).mean() < 0.15
+
+
+def test_an_imported_total_counts_as_so_many_plays_at_its_time() -> None:
+    rows = [(1, 5, 1, True, NEWEST), (1, 6, 30, False, NEWEST - 9 * HOUR_SECONDS), (1, 7, 2, False, NEWEST)]
+    values = base_level_activation(UserItemPairs.from_listener(Plays.from_rows(rows)), 0.5)
+    np.testing.assert_allclose(values, [1, 30 / 3, 2])
+
+
+def test_activation_does_not_depend_on_the_clock_or_on_other_listeners() -> None:
+    ages = [[0.0], [5, 60, 200], [30]]
+    early, late = pairs_of_plays(ages), pairs_of_plays(ages, NEWEST + 90 * DAY_SECONDS)
+    both = UserItemPairs(*(np.concatenate([getattr(p, f.name) for p in (early, late)]) for f in fields(UserItemPairs)))
+    user = np.repeat([0, 1], 3)
+    values = base_level_activation(replace(both, user=user), 0.5)
+    assert values[:3].tolist() == values[3:].tolist() == base_level_activation(early, 0.5).tolist()
+
+
+def test_what_a_listener_dislikes_does_not_age_the_other_tracks() -> None:
+    signals = np.array([PLAY, PLAY, DISLIKE], np.int8)
+    time = NEWEST + HOUR_SECONDS * np.array([-4, 0, 5000])
+    plays = Plays(np.zeros(3, int), np.arange(3), np.ones(3, np.float32), np.ones(3, bool), time, signals)
+    np.testing.assert_allclose(base_level_activation(UserItemPairs.from_listener(plays), 0.5), [0.5, 1, 0])
+
+
+def test_activation_is_one_of_the_functions_of_the_plays() -> None:
+    pairs = pairs_of_plays([[0], [16], [4, 4]])
+    confidence = ConfidenceWeights(base=1, bonus=0, transform="activation", scale=2, activation_decay=0.5)
+    values = confidence.compute(pairs, np.ones(3, np.float32), PlayStatistics())
+    np.testing.assert_allclose(values, [1 + 2 * 1, 1 + 2 * 0.25, 1 + 2 * 1])
+
+
 def test_tracks_with_few_listeners_have_a_higher_confidence() -> None:
     confidence = ConfidenceWeights(base=2, bonus=0, liked=0, rare=True)
     values = confidence.compute(some_pairs(), np.array([50, 5, 0], np.float32), PlayStatistics(users=100))
@@ -98,7 +161,7 @@ def test_statistics_are_means_over_listeners_with_plays() -> None:
     assert PlayStatistics.from_pairs(no_pairs()) == PlayStatistics()
 
 
-@pytest.mark.parametrize("transform", ["none", "log", "capped", "bm25"])
+@pytest.mark.parametrize("transform", TRANSFORMS)
 def test_every_positive_pair_has_a_confidence_above_zero_at_any_age(transform: str) -> None:
     confidence = ConfidenceWeights(transform=transform, half_life=0.001, rare=True)
     matrix = confidence_matrix(some_pairs(), (3, 4), confidence)
@@ -110,11 +173,15 @@ def test_every_positive_pair_has_a_confidence_above_zero_at_any_age(transform: s
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ConfidenceWeights(transform="cube"), "transform: 'cube' is not one of none, log, capped, bm25"),
+        (
+            lambda: ConfidenceWeights(transform="cube"),
+            "transform: 'cube' is not one of none, log, capped, bm25, activation",
+        ),
         (lambda: ConfidenceWeights(base=0), "base: must be above 0"),
         (lambda: ConfidenceWeights(half_life=-1), "half_life: must be 0 or above"),
         (lambda: ConfidenceWeights(transform="capped", cap=0), "cap"),
         (lambda: ConfidenceWeights(base=float("nan")), "base"),
+        (lambda: ConfidenceWeights(activation_decay=0), "activation_decay: must be above 0"),
     ],
 )
 def test_it_names_a_weight_that_is_out_of_range(build: Callable[[], ConfidenceWeights], message: str) -> None:

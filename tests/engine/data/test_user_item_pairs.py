@@ -30,8 +30,20 @@ def test_several_plays_of_a_track_by_a_listener_become_one_pair() -> None:
     assert list(zip(merged.user.tolist(), merged.track.tolist(), strict=True)) == [(0, 3), (0, 9), (1, 3), (1, 7)]
     assert merged.count.tolist() == [1, 1, 1, 7]
     assert merged.qualified.tolist() == [False, False, False, True]
+    assert merged.oldest.tolist() == [10, 20, 30, 40]
     assert merged.newest.tolist() == [10, 20, 30, 50]
     assert len(UserItemPairs.merge(user[:0], track[:0], Plays.empty())) == 0
+
+
+def test_rows_that_stand_for_several_interactions_begin_with_the_first_of_them() -> None:
+    track, signal = np.array([7, 7, 9]), np.array([Signal.PLAY, Signal.LIKE, Signal.PLAY], np.int8)
+    plays = Plays(
+        np.zeros(3, int), track, np.array([3, 1, 2], np.float32), np.ones(3, bool), np.array([60, 50, 40]), signal
+    )
+    pairs = UserItemPairs.from_listener(plays, oldest=np.array([10, 50, 20]))
+    assert (pairs.oldest.tolist(), pairs.newest.tolist()) == ([10, 20], [60, 40])
+    of_plays = UserItemPairs.from_listener(plays.where(signal == Signal.PLAY), oldest=np.array([10, 20]))
+    assert (of_plays.oldest.tolist(), of_plays.newest.tolist()) == ([10, 20], [60, 40])
 
 
 def test_only_positive_pairs_are_learned_from() -> None:
