@@ -127,9 +127,13 @@ def fit_ensemble(
         except Exception as error:  # libraries raise all kinds of errors, and none may stop the training
             errors.append(f"{component.trainer.family} could not run ({type(error).__name__}: {error})")
         else:
-            fitted.append(number)
-            models.append(model)
-            matrices.append(matrix)
+            if model.factors is not None and any(other.factors is not None for other in models):
+                # A bundle has room for the factors of one; the evaluation must not use what is not served.
+                errors.append(f"{component.trainer.family} is left out: only one component can have factors")
+            else:
+                fitted.append(number)
+                models.append(model)
+                matrices.append(matrix)
         report_step(1, 1)
     reasons = "; ".join(errors) or None
     if not fitted:

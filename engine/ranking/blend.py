@@ -10,14 +10,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.retrieval.exact_search import MIN_DEVIATION
+
 Scores = NDArray[np.float32]
 NEVER = np.float32(-np.inf)
 
 
 def standardize_scores(scores: Scores, offered: NDArray[np.bool_]) -> Scores:
-    """Shift and scale each row to mean 0 and deviation 1 over the offered items; a constant row becomes zeros.
+    """Shift and scale each row to mean 0 and deviation 1 over the offered items; a row of equal scores becomes zeros.
 
-    Scores of different components have different scales, and those of different listeners too.
+    Scores of different components have different scales, and those of different listeners too. Scores are equal if they
+    differ by rounding only, see `MIN_DEVIATION`.
 
     Args:
         scores: float32 (listeners, items).
@@ -26,9 +29,11 @@ def standardize_scores(scores: Scores, offered: NDArray[np.bool_]) -> Scores:
     offered_scores = scores[:, offered]
     if not offered_scores.shape[1]:
         return np.zeros_like(scores)
-    centred: Scores = scores - offered_scores.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    deviation = offered_scores.std(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    return np.asarray(np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-12))
+    mean = offered_scores.mean(axis=1, keepdims=True, dtype=np.float64)
+    deviation = offered_scores.std(axis=1, keepdims=True, dtype=np.float64)
+    centred: Scores = scores - mean.astype(np.float32)
+    differs = deviation > MIN_DEVIATION * np.hypot(mean, deviation)
+    return np.asarray(np.divide(centred, deviation.astype(np.float32), out=np.zeros_like(centred), where=differs))
 
 
 def blend_scores(

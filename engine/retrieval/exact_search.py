@@ -26,11 +26,17 @@ Floats = NDArray[np.float64]
 TopK = tuple[Rows, Floats]
 """Rows int64 (k,), best first, and their scores float64 (k,)."""
 
+MIN_DEVIATION = 1e-5
+"""Deviation of scores, relative to their root mean square, up to which they count as equal.
+
+It must be relative, and well above the rounding errors of float32 products: where everybody has played the same tracks,
+scores differ by rounding only, and scaling that to a deviation of 1 would rank tracks by it.
+"""
+
 # Sizes of the first and the largest block of rows, and how much longer each is than the one before it. A block costs as
 # much as a thousand of its rows, and most searches end early.
 _FIRST, _LARGEST, _GROWTH = 512, 65_536, 16
 _FLOAT32_ERROR = 2e-6  # bound on the error of a float32 product of 100-200 factors, relative to that of the norms
-_MIN_DEVIATION = 1e-12  # a smaller deviation is rounding: all scores are the same
 
 _no_rows: Callable[[], Rows] = partial(np.zeros, 0, np.int64)  # type: ignore[assignment]
 _no_scores: Callable[[], Floats] = partial(np.zeros, 0)
@@ -72,7 +78,7 @@ class ScoreTerms:
         Scores of different components have different scales, and those of different listeners too.
         """
         mean, deviation = self._moments(bundle)
-        if deviation <= _MIN_DEVIATION:
+        if deviation <= MIN_DEVIATION * math.hypot(mean, deviation):
             return ScoreTerms(np.zeros_like(self.vector))
         scaled = self.scale(1 / deviation)
         return replace(scaled, constant=scaled.constant - mean / deviation)

@@ -10,6 +10,7 @@ from engine.models.ials import IALS
 from engine.models.item_knn import ItemKNN
 from engine.models.rp3beta import RP3Beta
 from engine.models.slim import SLIM
+from engine.models.svd import SVD
 from tests.engine.taste_groups import taste_group_split
 
 ONE = np.ones((2, 3), np.float32)
@@ -45,3 +46,11 @@ def test_a_component_with_numbers_that_are_not_finite_is_left_out(trainer: Train
     assert fitted.fallback is not None
     assert fitted.fallback.startswith(f"{trainer.family} could not run (FloatingPointError: the ")
     assert np.isfinite(fitted.build_scorer()(np.array([0, 1]))).any(axis=1).all()
+
+
+def test_the_factors_of_a_second_component_are_left_out() -> None:
+    past, _, shape = taste_group_split()
+    components = tuple(ComponentConfig(trainer) for trainer in (SVD(factors=2), IALS(factors=2), RP3Beta()))
+    fitted = fit_ensemble(past, shape, EnsembleConfig(components), seed=1, threads=1)
+    assert fitted.ensemble.algorithm == "svd+rp3beta"
+    assert fitted.fallback == "ials is left out: only one component can have factors"

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,15 @@ def test_scores_are_standardized_over_the_offered_tracks() -> None:
     page = standardize_scores(np.array([[1, 2, 3, 99], [5, 5, 5, 5]], np.float32), offered)
     np.testing.assert_allclose(page[0, :3], [-1.2247, 0, 1.2247], atol=1e-4)
     assert page[1].tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e20])
+def test_scores_that_differ_by_rounding_only_become_zeros(scale: float) -> None:
+    one_step = np.nextafter(np.float32(1), np.float32(2))
+    scores = np.array([[1, one_step, 1, 1], [1, 1.001, 1, 1]], np.float32) * np.float32(scale)
+    page = standardize_scores(scores, ALL)
+    assert page[0].tolist() == [0, 0, 0, 0]
+    np.testing.assert_allclose(page[1], [-0.577, 1.732, -0.577, -0.577], atol=0.01)
 
 
 def test_a_single_component_keeps_its_scale_and_never_offers_zeros() -> None:
