@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,16 +77,21 @@ class FittedEnsemble:
             ComponentScorer.from_model(component, model, matrix)
             for component, model, matrix in zip(self.ensemble.components, self.models, self.matrices, strict=True)
         ]
-        weights, track_counts = self.ensemble.weights, np.diff(self.matrices[0].indptr)
-        is_recommendable = scorers[0].popularity > 0
+        return blend_scorer(scorers, self.ensemble.weights)
 
-        def score(users: Rows) -> Scores:
-            component_scores = [scorer(users) for scorer in scorers]
-            blend = blend_scores(component_scores, weights.for_listeners(track_counts[users]), is_recommendable)
-            assert blend is not None  # every component of a training matrix has scores
-            return blend
 
-        return score
+def blend_scorer(scorers: Sequence[ComponentScorer], weights: BlendWeights) -> Callable[[Rows], Scores]:
+    """Return a function that blends the scores of components exactly as serving does, see `build_scorer`."""
+    track_counts = np.diff(scorers[0].matrix.indptr)
+    is_recommendable = scorers[0].popularity > 0
+
+    def score(users: Rows) -> Scores:
+        component_scores = [scorer(users) for scorer in scorers]
+        blend = blend_scores(component_scores, weights.for_listeners(track_counts[users]), is_recommendable)
+        assert blend is not None  # every component of a training matrix has scores
+        return blend
+
+    return score
 
 
 def fit_ensemble(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.data.plays import InsufficientPlays
 from engine.data.user_item_pairs import UserItemPairs, binary_matrix
 from engine.evaluation.ground_truth import GroundTruth, known_users_only
@@ -32,6 +35,7 @@ class ValidationMetric:
         seed: int,
         threads: int = 0,
         question: str = NEW,
+        max_users: int = MAX_USERS,
     ) -> ValidationMetric:
         """Build the metric from a split.
 
@@ -39,9 +43,10 @@ class ValidationMetric:
             past: the pairs that models are fitted on.
             future: the pairs that were held out.
             shape: (users, items).
-            seed: of the sample, where there are more than MAX_USERS users.
+            seed: of the sample, where there are more than `max_users` users.
             threads: 0 for all cores.
             question: one of `engine.evaluation.questions.QUESTIONS`.
+            max_users: how many users to evaluate at most.
 
         Raises:
             InsufficientPlays: no user of the past has a relevant item in the future.
@@ -49,7 +54,7 @@ class ValidationMetric:
         """
         history = binary_matrix(past, shape)
         known_future = known_users_only(history, binary_matrix(future, shape))
-        ground_truth = GroundTruth.from_matrices(history, known_future, MAX_USERS, seed, question)
+        ground_truth = GroundTruth.from_matrices(history, known_future, max_users, seed, question)
         if not len(ground_truth.users):
             raise InsufficientPlays(
                 "no ensemble can be chosen: no listener with plays before the split played "
@@ -59,6 +64,10 @@ class ValidationMetric:
 
     def mean_ndcg(self, scorer: Scorer) -> float:
         """Return the mean NDCG@10 of a model."""
+        return float(self.ndcg_per_user(scorer).mean())
+
+    def ndcg_per_user(self, scorer: Scorer) -> NDArray[np.float64]:
+        """Return the NDCG@10 of a model for each user of the ground truth: float64 (n,)."""
         truth = self.ground_truth
         lists = rank_top_k(scorer, truth.users, truth.past, CUTOFF, question=truth.question, threads=self.threads)
-        return float(ndcg(truth.mark_hits(lists), truth.relevant_counts(), [CUTOFF])[:, 0].mean())
+        return np.asarray(ndcg(truth.mark_hits(lists), truth.relevant_counts(), [CUTOFF])[:, 0])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from common.database_connections import release_connections, write_reliably
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
+from engine.data.sample import sample_listeners
 from engine.data.split import split_plays
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig
@@ -138,26 +139,13 @@ def _split_tuning_data(plays: Plays, track_ids: NDArray[np.int64], config: Train
 
     `new_users` becomes `ratio` here: trials only score listeners that the fitted models have seen.
     """
-    sample = sample_listeners(split_plays(plays, config.split, config.holdout, config.seed).past, config.seed)
+    older_plays = split_plays(plays, config.split, config.holdout, config.seed).past
+    sample = sample_listeners(older_plays, settings.MUSICREC["TUNING_PAIRS"], config.seed)
     split = split_plays(sample, "ratio" if config.split == "new_users" else config.split, config.holdout, config.seed)
     users, items = IdMap.from_ids(sample.user), IdMap.from_ids(track_ids)
     past, future = (UserItemPairs.from_plays(plays, users, items) for plays in (split.past, split.future))
     digest = hashlib.blake2b(sample.fingerprint().encode() + track_ids.tobytes() + split.kind.encode(), digest_size=16)
     return TuningData(past, future, (len(users), len(items)), split.kind, digest.hexdigest())
-
-
-def sample_listeners(plays: Plays, seed: int) -> Plays:
-    """Return all plays of random listeners, with at most MUSICREC_TUNING_PAIRS listener–track pairs if possible."""
-    max_pairs = settings.MUSICREC["TUNING_PAIRS"]
-    if len(plays) <= max_pairs:
-        return plays
-    users, rows = np.unique(plays.user, return_inverse=True)
-    tracks, columns = np.unique(plays.track, return_inverse=True)
-    pairs_per_user = np.bincount(np.unique(rows * len(tracks) + columns) // len(tracks))
-    order = np.random.default_rng(seed).permutation(len(users))
-    is_sampled = np.zeros(len(users), np.bool_)
-    is_sampled[order[: max(1, np.searchsorted(np.cumsum(pairs_per_user[order]), max_pairs, "right"))]] = True
-    return plays.where(is_sampled[rows])
 
 
 def _resume_or_save(study: TuningStudy, data: TuningData) -> TuningStudy:

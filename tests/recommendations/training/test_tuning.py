@@ -8,7 +8,6 @@ from importlib import import_module
 from io import StringIO
 from typing import Any
 
-import numpy as np
 import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
@@ -16,7 +15,6 @@ from django_celery_beat.models import PeriodicTask
 from filelock import FileLock
 
 from access.models import User
-from engine.data.plays import Plays
 from engine.data.split import split_plays
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.ials import IALS
@@ -171,18 +169,6 @@ def test_the_search_uses_the_same_split_as_the_gate(
     assert run_tuning("test").status == "Adopted"
     assert get_study().split == ("ratio" if kind == "new_users" else kind)
     assert get_study().artifact.manifest["report"]["split"] == kind
-
-
-def test_a_sample_has_all_plays_of_some_listeners(taste_groups_in_database: None, settings: Any) -> None:
-    plays = tuning.read_plays(lambda *args: None)
-    settings.MUSICREC = settings.MUSICREC | {"TUNING_PAIRS": 1000}
-    sample = tuning.sample_listeners(plays, seed=1)
-    assert 900 < len(set(zip(sample.user, sample.track, strict=True))) <= 1000
-    assert len(sample) == np.isin(plays.user, sample.user).sum()
-    assert tuning.sample_listeners(plays, seed=1).fingerprint() == sample.fingerprint()
-    settings.MUSICREC = settings.MUSICREC | {"TUNING_PAIRS": len(plays)}
-    repeated = Plays.concatenate([plays, plays])  # twice the plays but the same pairs
-    assert len(tuning.sample_listeners(repeated, seed=1)) == len(repeated)
 
 
 @pytest.mark.parametrize("result", ["the ensemble in use", "a worse one"])
