@@ -1,10 +1,14 @@
-"""One version on disk: a folder with `model.npz`, `manifest.json` and possibly index files."""
+"""One version on disk: a folder with `model.npz`, `judged.npz`, `manifest.json` and possibly index files.
+
+`judged.npz` is the model with which the report of the version was made. It was fitted on the older plays only, and is
+evaluated again, on newer plays, when the next version is compared with this one. It is not loaded by serving.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,7 @@ from engine.models.base import FoldInConfig
 FORMAT = "musicrec-bundle"
 FORMAT_VERSION = 3
 READABLE_VERSIONS = (2, 3)  # version 2 has no sorted items: they are computed when it is loaded
-MODEL_FILE, MANIFEST_FILE = "model.npz", "manifest.json"
+MODEL_FILE, JUDGED_FILE, MANIFEST_FILE = "model.npz", "judged.npz", "manifest.json"
 # The arrays of model.npz named like an attribute of the bundle: dtype and number of dimensions.
 BUNDLE_ARRAYS: dict[str, tuple[type[np.generic], int]] = {
     "parameters": (np.uint8, 1),
@@ -55,15 +59,35 @@ class UnsupportedFormat(Exception):
 
 
 def write_bundle(
-    folder: Path, bundle: ModelBundle, manifest: dict[str, Any], index_config: IndexConfig | None = None
+    folder: Path,
+    bundle: ModelBundle,
+    manifest: dict[str, Any],
+    index_config: IndexConfig | None = None,
+    judged: ModelBundle | None = None,
 ) -> None:
     """Write the files of a version into an existing folder, and fsync them.
 
     Args:
         manifest: JSON-ready, added to what every manifest contains.
+        judged: the model with which the report was made; its listeners are not stored.
     """
     indexes = write_indexes(folder, bundle, index_config or IndexConfig())
-    # Everything that determines recommendations is in model.npz, under its checksum; the manifest is for people.
+    _write_model(folder / MODEL_FILE, bundle, indexes)
+    content = {"format": FORMAT, "format_version": FORMAT_VERSION, "version": bundle.version}
+    content |= {"algorithm": bundle.algorithm, **_sizes(bundle), "indexes": indexes}
+    if judged is not None:
+        item_side = replace(judged.without_listeners(), version=bundle.version)
+        _write_model(folder / JUDGED_FILE, item_side, {})
+        content["judged"] = _sizes(item_side)
+    write_json(folder / MANIFEST_FILE, content | manifest)
+
+
+def _sizes(bundle: ModelBundle) -> dict[str, int]:
+    return {"items": len(bundle.items), "users": len(bundle.users), "factors": bundle.factors}
+
+
+def _write_model(path: Path, bundle: ModelBundle, indexes: dict[str, Any]) -> None:
+    # Everything that determines recommendations is in the file, under its checksum; the manifest is for people.
     parameters = {
         "version": bundle.version,
         "algorithm": bundle.algorithm,
@@ -85,21 +109,7 @@ def write_bundle(
             arrays |= {_neighbours_name(component, name): getattr(neighbours, name) for name in NEIGHBOURS_ARRAYS}
     items = bundle.norm_sorted_items
     arrays |= {name: getattr(items, attribute) for attribute, (name, _) in SORTED_ITEMS_ARRAYS.items()}
-    save_npz(folder / MODEL_FILE, arrays)
-    write_json(
-        folder / MANIFEST_FILE,
-        {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "version": bundle.version,
-            "algorithm": bundle.algorithm,
-            "items": len(bundle.items),
-            "users": len(bundle.users),
-            "factors": bundle.factors,
-            "indexes": indexes,
-        }
-        | manifest,
-    )
+    save_npz(path, arrays)
 
 
 def mapped_files(folder: Path) -> tuple[Path, ...]:
@@ -140,17 +150,32 @@ def read_bundle(folder: Path, *, verify: bool = True) -> ModelBundle:
         FileNotFoundError, DamagedFile, UnsupportedFormat: as `read_manifest` and `map_npz` do; the message names the
             file and the fault.
     """
-    manifest = read_manifest(folder)
-    arrays = map_npz(folder / MODEL_FILE, verify=verify)
+    return _read_model(folder / MODEL_FILE, read_manifest(folder), verify)
+
+
+def read_judged(folder: Path) -> ModelBundle:
+    """Load the model with which the report of a version was made: the version without its listeners.
+
+    Raises:
+        FileNotFoundError, DamagedFile, UnsupportedFormat: as `read_bundle` does. Versions of older releases, and those
+            that were not evaluated, have no such file.
+    """
+    return _read_model(folder / JUDGED_FILE, read_manifest(folder).get("judged", {}), verify=True)
+
+
+def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
+    """Load the arrays of one file, whose shapes must be those of `sizes`."""
+    arrays = map_npz(path, verify=verify)
+    folder = path.parent
     try:
         parameters = json.loads(arrays.pop("parameters").tobytes())
         if parameters["version"] != folder.name:
-            raise DamagedFile(f"{MODEL_FILE}: is version {parameters['version']}, in the folder of {folder.name}")
+            raise DamagedFile(f"{path.name}: is version {parameters['version']}, in the folder of {folder.name}")
         ensemble = EnsembleConfig.from_dict(parameters["recipe"])
         item_count = len(arrays["item_ids"])
-        neighbours = tuple(_pop_neighbours(arrays, i, item_count) for i in range(parameters["parts"]))
-        stored_items = _pop_sorted_items(arrays)
-        _check_shapes(arrays, manifest)
+        neighbours = tuple(_pop_neighbours(path.name, arrays, i, item_count) for i in range(parameters["parts"]))
+        stored_items = _pop_sorted_items(path.name, arrays)
+        _check_shapes(path.name, arrays, sizes)
         bundle = ModelBundle(
             version=parameters["version"],
             algorithm=parameters["algorithm"],
@@ -166,7 +191,7 @@ def read_bundle(folder: Path, *, verify: bool = True) -> ModelBundle:
             **arrays,
         )
     except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise DamagedFile(f"{MODEL_FILE}: {error!r}") from error
+        raise DamagedFile(f"{path.name}: {error!r}") from error
     _ = bundle.norm_sorted_items.block_bounds  # compute them now rather than in the first request
     return bundle
 
@@ -183,7 +208,7 @@ def _neighbours_name(component: int, name: str) -> str:
     return f"neighbours{component}_{name}"
 
 
-def _pop_neighbours(arrays: dict[str, NDArray[Any]], component: int, item_count: int) -> Neighbours | None:
+def _pop_neighbours(file: str, arrays: dict[str, NDArray[Any]], component: int, item_count: int) -> Neighbours | None:
     """Take the arrays of one component out of `arrays`; None if it has no neighbours."""
     if _neighbours_name(component, "indptr") not in arrays:
         return None
@@ -191,15 +216,15 @@ def _pop_neighbours(arrays: dict[str, NDArray[Any]], component: int, item_count:
     for name, dtype in NEIGHBOURS_ARRAYS.items():
         if popped[name].dtype != dtype or popped[name].ndim != 1:
             full_name = _neighbours_name(component, name)
-            raise DamagedFile(f"{MODEL_FILE}: {full_name} is {popped[name].dtype} {popped[name].shape}")
+            raise DamagedFile(f"{file}: {full_name} is {popped[name].dtype} {popped[name].shape}")
     neighbours = Neighbours(**popped)
     entries = len(neighbours.indices)
     if len(neighbours.indptr) != item_count + 1 or not neighbours.indptr[-1] == entries == len(neighbours.weights):
-        raise DamagedFile(f"{MODEL_FILE}: the neighbours of component {component} do not fit {item_count} tracks")
+        raise DamagedFile(f"{file}: the neighbours of component {component} do not fit {item_count} tracks")
     return neighbours
 
 
-def _pop_sorted_items(arrays: dict[str, NDArray[Any]]) -> NormSortedItems | None:
+def _pop_sorted_items(file: str, arrays: dict[str, NDArray[Any]]) -> NormSortedItems | None:
     """Take the arrays of the sorted items out of `arrays`; None for a version written without them."""
     if not any(name in arrays for name, _ in SORTED_ITEMS_ARRAYS.values()):
         return None
@@ -210,22 +235,22 @@ def _pop_sorted_items(arrays: dict[str, NDArray[Any]]) -> NormSortedItems | None
     for attribute, (name, dtype) in SORTED_ITEMS_ARRAYS.items():
         array = popped[attribute]
         if array.dtype != dtype or array.shape != shapes.get(attribute, (k,)):
-            raise DamagedFile(f"{MODEL_FILE}: {name} is {array.dtype} {array.shape}")
+            raise DamagedFile(f"{file}: {name} is {array.dtype} {array.shape}")
     item_count = len(arrays["item_ids"])
     if k and not 0 <= int(popped["rows"].min()) <= int(popped["rows"].max()) < item_count:
-        raise DamagedFile(f"{MODEL_FILE}: searched_rows has rows beyond its {item_count} tracks")
+        raise DamagedFile(f"{file}: searched_rows has rows beyond its {item_count} tracks")
     return NormSortedItems(**popped)
 
 
-def _check_shapes(arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> None:
+def _check_shapes(file: str, arrays: dict[str, NDArray[Any]], sizes: dict[str, Any]) -> None:
     expected_names = BUNDLE_ARRAYS.keys() - {"parameters"}
     if arrays.keys() != expected_names:
-        raise DamagedFile(f"{MODEL_FILE}: arrays {sorted(arrays)}, expected {sorted(expected_names)}")
+        raise DamagedFile(f"{file}: arrays {sorted(arrays)}, expected {sorted(expected_names)}")
     for name in expected_names:
         dtype, dimensions = BUNDLE_ARRAYS[name]
         if arrays[name].dtype != dtype or arrays[name].ndim != dimensions:
-            raise DamagedFile(f"{MODEL_FILE}: {name} is {arrays[name].dtype} {arrays[name].shape}")
-    n, m, f = manifest.get("items"), manifest.get("users"), manifest.get("factors")
+            raise DamagedFile(f"{file}: {name} is {arrays[name].dtype} {arrays[name].shape}")
+    n, m, f = sizes.get("items"), sizes.get("users"), sizes.get("factors")
     shapes: dict[str, tuple[int | None, ...]] = {
         "item_factors": (n, f),
         "user_factors": (m, f),
@@ -235,4 +260,4 @@ def _check_shapes(arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> 
     shapes |= {"item_ids": (n,), "user_ids": (m,), "item_norms": (n,), "popularity": (n,), "popular_rows": (n,)}
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
-            raise DamagedFile(f"{MODEL_FILE}: {name} has shape {arrays[name].shape}, {MANIFEST_FILE} says {shape}")
+            raise DamagedFile(f"{file}: {name} has shape {arrays[name].shape}, {MANIFEST_FILE} says {shape}")

@@ -110,6 +110,11 @@ class ModelBundle:
     def factor_damping(self) -> float:
         return 0.0 if self.factor_component is None else self.ensemble.components[self.factor_component].damping
 
+    def without_listeners(self) -> ModelBundle:
+        """Return the bundle without listeners, all of whom are then folded in."""
+        no_factors, no_stamps = np.zeros((0, self.factors), np.float32), np.zeros((0, 2), np.int64)
+        return replace(self, users=IdMap.from_ids([]), user_factors=no_factors, user_stamps=no_stamps)
+
     def item_row(self, track_id: int) -> int | None:
         """Return the row of a track; None if it is unknown or nobody played it."""
         row = self.items.row(track_id)

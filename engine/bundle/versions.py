@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.bundle.files import UnsupportedFormat, read_bundle, read_manifest, write_bundle, write_json
+from engine.bundle.files import UnsupportedFormat, read_bundle, read_judged, read_manifest, write_bundle, write_json
 from engine.bundle.index_files import IndexConfig
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.npz import DamagedFile
@@ -47,13 +47,25 @@ class VersionStore:
             raise ValueError(f"{version!r} is not a version name")
         return self.root / version
 
-    def write(self, bundle: ModelBundle, manifest: dict[str, Any], index_config: IndexConfig | None = None) -> Path:
-        """Write the folder of `bundle.version` completely or not at all: under another name, fsynced, then renamed."""
+    def write(
+        self,
+        bundle: ModelBundle,
+        manifest: dict[str, Any],
+        index_config: IndexConfig | None = None,
+        judged: ModelBundle | None = None,
+    ) -> Path:
+        """Write the folder of `bundle.version` completely or not at all: under another name, fsynced, then renamed.
+
+        Args:
+            manifest: see `write_bundle`.
+            index_config: which index files to write.
+            judged: the model with which the report was made, see `write_bundle`.
+        """
         final = self.folder(str(bundle.version))
         temporary = final.with_name(final.name + _TEMPORARY)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        write_bundle(temporary, bundle, manifest, index_config)
+        write_bundle(temporary, bundle, manifest, index_config, judged)
         _fsync_folder(temporary)
         os.rename(temporary, final)
         _fsync_folder(self.root)
@@ -66,6 +78,14 @@ class VersionStore:
             FileNotFoundError, DamagedFile, UnsupportedFormat: the message names the file and the fault.
         """
         return read_bundle(self.folder(version), verify=verify)
+
+    def load_judged(self, version: str) -> ModelBundle:
+        """Load the model with which the report of a version was made, without listeners.
+
+        Raises:
+            FileNotFoundError, DamagedFile, UnsupportedFormat: see `read_judged`.
+        """
+        return read_judged(self.folder(version))
 
     def manifest(self, version: str) -> dict[str, Any]:
         return read_manifest(self.folder(version))

@@ -83,6 +83,28 @@ def test_an_ensemble_is_loaded_with_the_neighbours_of_each_component(store: Vers
     assert [getattr(loaded, name) for name in steering] == [getattr(bundle, name) for name in steering]
 
 
+def test_the_judged_model_is_loaded_without_its_listeners(store: VersionStore) -> None:
+    judged = replace(make_ensemble_bundle(), version=None)
+    store.write(replace(TRAINED.bundle, version="v1"), TRAINED.manifest, judged=judged)
+    loaded = store.load_judged("v1")
+    assert have_same_arrays(loaded, judged.without_listeners())
+    assert (loaded.version, len(loaded.users), loaded.ensemble) == ("v1", 0, judged.ensemble)
+    assert have_same_arrays(store.load("v1"), TRAINED.bundle)
+
+
+def test_a_missing_or_damaged_judged_model_is_refused_and_the_version_still_loads(store: VersionStore) -> None:
+    write(store, "v1")
+    with pytest.raises(FileNotFoundError, match=r"judged\.npz"):
+        store.load_judged("v1")
+    folder = store.write(replace(TRAINED.bundle, version="v2"), {}, judged=make_ensemble_bundle())
+    content = bytearray((folder / "judged.npz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "judged.npz").write_bytes(content)
+    with pytest.raises(DamagedFile, match=r"judged\.npz"):
+        store.load_judged("v2")
+    assert have_same_arrays(store.load("v2"), TRAINED.bundle)
+
+
 def test_neighbours_with_a_flipped_bit_are_refused(store: VersionStore) -> None:
     bundle = make_ensemble_bundle()
     model = store.write(bundle, {}) / "model.npz"
