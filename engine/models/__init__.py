@@ -9,6 +9,7 @@ from engine.models.linear_autoencoder import LinearAutoencoder
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.models.slim import SLIM
+from engine.models.spectral import Spectral
 from engine.models.svd import SVD
 
 FAMILIES: dict[str, type[Trainer]] = {}
@@ -34,4 +35,5 @@ register(RP3Beta)
 register(ItemKNN)
 register(SLIM)
 register(LinearAutoencoder)
+register(Spectral)
 register(Popularity)

@@ -17,16 +17,33 @@ _BLOCK_PRODUCTS = 8_000_000  # products of a block of rows, about 100 MB
 def top_k_per_dense_row(weights: NDArray[Any], k: int) -> sp.csr_matrix:
     """Keep the k entries of greatest absolute value in each row of a dense block.
 
+    A threshold from a sample of the columns leaves a few more than k entries of most rows; the k greatest of these
+    are selected: that takes a fifth of the time of partitioning whole rows.
+
     Args:
         weights: float (rows, items).
 
     Returns:
-        CSR float32 (rows, items), columns ascending.
+        CSR float32 (rows, items), columns ascending, without zeros.
     """
-    k = min(k, weights.shape[1])
-    columns = np.sort(np.argpartition(-np.abs(weights), k - 1, axis=1)[:, :k], axis=1)
-    values = np.take_along_axis(weights, columns, axis=1).astype(np.float32)
-    return sp.csr_matrix((values.ravel(), columns.ravel(), np.arange(0, columns.size + 1, k)), weights.shape)
+    rows, items = weights.shape
+    magnitudes, k = np.abs(weights), min(k, items)
+    stride = max(1, items // (8 * k))
+    sample = magnitudes[:, ::stride]
+    rank = k if stride == 1 else min(3 * k // (2 * stride) + 8, sample.shape[1])
+    thresholds = _kth_greatest(sample, rank)
+    if (too_high := np.count_nonzero(magnitudes >= thresholds, axis=1) < k).any():
+        thresholds[too_high] = _kth_greatest(magnitudes[too_high], k)
+    # Written so that NaN passes: a model with NaN must be refused, not repaired.
+    entries = np.flatnonzero(~(magnitudes < thresholds) & (magnitudes != 0))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(entries // items, minlength=rows))])
+    return top_k_per_row(sp.csr_matrix((weights.ravel()[entries], entries % items, indptr), weights.shape), k)
+
+
+def _kth_greatest(values: NDArray[Any], k: int) -> NDArray[Any]:
+    """Return the k-th greatest value of each row, float (rows, 1)."""
+    position = values.shape[1] - k
+    return np.asarray(np.partition(values, position, axis=1)[:, position, None])
 
 
 def top_k_per_row(weights: sp.csr_matrix, k: int) -> sp.csr_matrix:
