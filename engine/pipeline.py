@@ -30,6 +30,7 @@ __all__ = [
     "PERSONAL",
     "POLICIES",
     "POPULAR",
+    "REPEATS",
     "SIMILAR",
     "Pick",
     "Policy",
@@ -82,6 +83,7 @@ PERSONAL = register_policy(Policy("personal", ("personal", "neighbours", "popula
 EARLY = register_policy(Policy("early", ("early", "popular", "random")))
 POPULAR = register_policy(Policy("popular", ("popular", "random")))
 SIMILAR = register_policy(Policy("similar", ("similar",), may_repeat=False))
+REPEATS = register_policy(Policy("repeats", ("repeat",), may_repeat=False))
 
 
 @dataclass

@@ -115,6 +115,14 @@ class ModelBundle:
         no_factors, no_stamps = np.zeros((0, self.factors), np.float32), np.zeros((0, 2), np.int64)
         return replace(self, users=IdMap.from_ids([]), user_factors=no_factors, user_stamps=no_stamps)
 
+    @property
+    def item_item_component(self) -> int | None:
+        """The index of the first component with neighbours that are other tracks; None without one."""
+        for number, (component, lists) in enumerate(zip(self.ensemble.components, self.neighbours, strict=False)):
+            if lists is not None and not component.trainer.own_tracks_only:
+                return number
+        return None
+
     def item_row(self, track_id: int) -> int | None:
         """Return the row of a track; None if it is unknown or nobody played it."""
         row = self.items.row(track_id)

@@ -7,6 +7,7 @@ from engine.models.ials import IALS
 from engine.models.item_knn import ItemKNN
 from engine.models.linear_autoencoder import LinearAutoencoder
 from engine.models.popularity import Popularity
+from engine.models.repeat import Repeat
 from engine.models.rp3beta import RP3Beta
 from engine.models.slim import SLIM
 from engine.models.spectral import Spectral
@@ -36,4 +37,5 @@ register(ItemKNN)
 register(SLIM)
 register(LinearAutoencoder)
 register(Spectral)
+register(Repeat)
 register(Popularity)

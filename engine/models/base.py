@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from engine.data.confidence import ConfidenceWeights
 from engine.models.search_space import SearchSpace
 
 Factors = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -109,11 +110,15 @@ class Trainer(ABC):
         family: the name in settings and stored configurations; unique, and never changed once it has been stored.
         search_space: the hyperparameters that the search varies. A family without any is tried once, as it is.
         search_share: its share of the time of a search, relative to the other families; 0 leaves it out.
+        default_confidence: the confidences that a search tries first; by default those of all pairs are equal.
+        own_tracks_only: whether it scores only tracks that the listener has played, so that it cannot find new ones.
     """
 
     family: ClassVar[str]
     search_space: ClassVar[SearchSpace] = {}
     search_share: ClassVar[float] = 0.0
+    default_confidence: ClassVar[ConfidenceWeights] = ConfidenceWeights(bonus=0.0, liked=0.0)
+    own_tracks_only: ClassVar[bool] = False
 
     @abstractmethod
     def fit(

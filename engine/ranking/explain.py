@@ -25,7 +25,8 @@ def explain_by_history(bundle: ModelBundle, track_id: int, played: NDArray[np.in
     rows = bundle.items.known_rows(played)
     if row is None or not len(rows):
         return []
-    neighbours = next((lists for lists in bundle.neighbours if lists is not None), None)
+    component = bundle.item_item_component
+    neighbours = None if component is None else bundle.neighbours[component]
     if bundle.factors:
         norms = bundle.item_norms[rows]
         dots = bundle.item_factors[rows] @ bundle.item_factors[row]

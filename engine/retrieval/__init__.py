@@ -7,10 +7,12 @@ from engine.retrieval.candidates import register_source
 from engine.retrieval.neighbours import neighbours, similar
 from engine.retrieval.personal import early, personal
 from engine.retrieval.popularity import popular, random
+from engine.retrieval.repeat import repeat
 
 register_source("personal", personal)
 register_source("early", early)
 register_source("neighbours", neighbours)
 register_source("similar", similar)
+register_source("repeat", repeat)
 register_source("popular", popular)
 register_source("random", random)

@@ -111,6 +111,13 @@ class ScoreTerms:
             scores += bundle.item_factors[rows] @ self.vector
         return scores
 
+    def scores_of_rows(self, bundle: ModelBundle, rows: Rows) -> Floats:
+        """Compute the scores of some rows, distinct, int64 (k,): float64 (k,)."""
+        scores = self.scores_without_votes(bundle, rows)
+        _, positions, of_votes = np.intersect1d(rows, self.rows, assume_unique=True, return_indices=True)
+        scores[positions] += self.votes[of_votes]
+        return scores
+
     def all_scores(self, bundle: ModelBundle) -> Vector:
         """Compute the scores of all tracks: float32 (n,), -inf for those that are not offered."""
         scores = bundle.item_factors @ self.vector.astype(np.float32) + np.float32(self.constant)

@@ -18,7 +18,7 @@ Votes = tuple[Rows, NDArray[np.float64]]
 
 def neighbours(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
     """Rank tracks by the first item-item component alone, from the current plays; only those with positive votes."""
-    component = next((i for i, lists in enumerate(bundle.neighbours) if lists is not None), None)
+    component = bundle.item_item_component
     if component is None:
         return empty_top_k()
     rows, votes = component_votes(bundle, component, bundle.known_pairs(query.history), workspace)
@@ -35,7 +35,8 @@ def similar(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: in
         return empty_top_k()
     if bundle.item_norms[row] > 0:
         return search_similar(bundle, row, workspace, k)
-    lists = next((lists for lists in bundle.neighbours if lists is not None), None)
+    component = bundle.item_item_component
+    lists = None if component is None else bundle.neighbours[component]
     if lists is None:
         return empty_top_k()
     return _top_k_of_votes(*lists.row(row), workspace, k)

@@ -80,7 +80,7 @@ def tune(
         raise InsufficientPlays("there are no plays to learn from; import plays first")
     metric = ValidationMetric.from_pairs(past, future, shape, seed, threads, question)
     runner = TrialRunner(past, shape, metric, seed, threads)
-    searches = {family: FamilySearch(family, search_space(family, past), seed) for family in search_shares()}
+    searches = {family: FamilySearch(family, search_space(family, past), seed) for family in search_shares(question)}
     for trial in previous_trials:
         if search := searches.get(trial.component.trainer.family):
             search.record(trial)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.data.confidence import DAY_SECONDS, ConfidenceWeights
+from engine.data.confidence import DAY_SECONDS
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig
+from engine.evaluation.questions import NEW
 from engine.models import FAMILIES
 from engine.models.search_space import Choice, Dimension, NumberRange, SearchSpace
 
@@ -23,25 +24,33 @@ _CONFIDENCE_PREFIX = "confidence."
 _STEP_SIZE = 0.12  # standard deviation of a random step, as a share of the dimension's width
 
 
-def search_shares() -> dict[str, float]:
-    """Return the share of the search time of each family that takes part, the greatest first."""
-    shares = {name: family.search_share for name, family in FAMILIES.items() if family.search_share > 0}
+def search_shares(question: str = NEW) -> dict[str, float]:
+    """Return the share of the search time of each family that takes part, the greatest first.
+
+    Args:
+        question: one of `engine.evaluation.questions.QUESTIONS`. Families that score only the listener's own tracks do
+            not take part in a search for new ones.
+    """
+    shares = {
+        name: family.search_share
+        for name, family in FAMILIES.items()
+        if family.search_share > 0 and not (family.own_tracks_only and question == NEW)
+    }
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def search_space(family: str, pairs: UserItemPairs) -> SearchSpace:
     """Return the dimensions of a family for these pairs; none for a family without hyperparameters to search."""
     family_space = FAMILIES[family].search_space
-    if not family_space:
-        return {}
+    if not family_space or FAMILIES[family].own_tracks_only:  # the order of own tracks has its own confidence weights
+        return dict(family_space)
     return {**family_space, **_confidence_space(pairs)}
 
 
 def build_component(family: str, point: Point) -> ComponentConfig:
     """Build the component at a point.
 
-    Hyperparameters that are not in the point have the family's defaults. Without confidence weights in the point, all
-    pairs have the same confidence.
+    Hyperparameters and confidence weights that are not in the point have the family's defaults.
     """
     confidence = {
         name.removeprefix(_CONFIDENCE_PREFIX): value
@@ -49,9 +58,8 @@ def build_component(family: str, point: Point) -> ComponentConfig:
         if name.startswith(_CONFIDENCE_PREFIX)
     }
     hyperparameters = {n: v for n, v in point.items() if not n.startswith(_CONFIDENCE_PREFIX) and n != "damping"}
-    equal_confidence = ConfidenceWeights(bonus=0.0, liked=0.0)
-    damping = point.get("damping", 0.0)
-    return ComponentConfig(FAMILIES[family](**hyperparameters), replace(equal_confidence, **confidence), damping)
+    trainer = FAMILIES[family](**hyperparameters)
+    return ComponentConfig(trainer, replace(trainer.default_confidence, **confidence), point.get("damping", 0.0))
 
 
 def find_point(component: ComponentConfig, space: SearchSpace) -> dict[str, Any] | None:

@@ -66,6 +66,8 @@ def ensemble_from_settings() -> EnsembleConfig:
     }
     accepted = {field.name for field in fields(family)}
     trainer = family(**{name: value for name, value in hyperparameters.items() if name in accepted})
+    if family.own_tracks_only:  # the settings describe confidences to learn from
+        return EnsembleConfig((ComponentConfig(trainer, family.default_confidence),))
     confidence = ConfidenceWeights(
         base=options["CONFIDENCE_BASE"],
         bonus=options["CONFIDENCE_BONUS"],

@@ -9,7 +9,18 @@ from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
 from engine.models.base import Trainer
 from engine.models.item_knn import ItemKNN
 from engine.models.rp3beta import RP3Beta
-from engine.pipeline import EARLY, PERSONAL, POLICIES, POPULAR, SIMILAR, Pick, Policy, recommend, register_policy
+from engine.pipeline import (
+    EARLY,
+    PERSONAL,
+    POLICIES,
+    POPULAR,
+    REPEATS,
+    SIMILAR,
+    Pick,
+    Policy,
+    recommend,
+    register_policy,
+)
 from engine.ranking.rerankers import RERANKERS
 from engine.retrieval import candidates
 from engine.retrieval.candidates import Query
@@ -126,7 +137,8 @@ def test_a_policy_must_name_registered_sources_and_re_rankers_and_have_a_name_of
     ):
         with pytest.raises(ValueError, match=message):
             register_policy(policy)
-    assert POLICIES == {"personal": PERSONAL, "early": EARLY, "popular": POPULAR, "similar": SIMILAR}
+    assert list(POLICIES.values()) == [PERSONAL, EARLY, POPULAR, SIMILAR, REPEATS]
+    assert all(name == policy.name for name, policy in POLICIES.items())
 
 
 def test_re_rankers_choose_from_more_candidates_than_the_slate_has_places(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,12 +255,13 @@ def assert_well_formed(model: FittedModel, matrix: csr_matrix, trainer: Trainer)
     if (neighbours := model.neighbours) is not None:
         hyperparameters = asdict(trainer)
         limit = hyperparameters.get("neighbours", hyperparameters.get("candidates"))
+        own_tracks_only = trainer.own_tracks_only
         assert neighbours.shape == (matrix.shape[1], matrix.shape[1])
         assert neighbours.dtype == np.float32
         assert np.isfinite(neighbours.data).all()
         assert (neighbours.data != 0).all()
-        assert not neighbours.diagonal().any()
-        assert (np.diff(neighbours.indptr) <= limit).all()
+        assert bool(neighbours.diagonal().any()) == own_tracks_only
+        assert (np.diff(neighbours.indptr) <= (1 if own_tracks_only else limit)).all()
         assert has_ascending_rows(neighbours.indptr, neighbours.indices)
         assert not np.diff(neighbours.indptr)[unplayed].any()
         assert not unplayed[neighbours.indices].any()

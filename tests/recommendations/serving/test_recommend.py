@@ -6,6 +6,9 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import User
+from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
+from engine.models.repeat import Repeat
+from engine.models.rp3beta import RP3Beta
 from importers.records import TagRecord, TrackRecord
 from interactions.models import Interaction
 from interactions.services import refresh_popular_tracks
@@ -205,6 +208,23 @@ def test_results_are_explained_on_request(service: APIClient, checkerboard: tupl
     assert first["text"].startswith("Because you played Song ")
     popular = service.get("/recommend/user/999/ml?limit=1&explain=true").json()["results"][0]["explanation"]
     assert popular == {"text": "Popular with 9 listeners", "because_track_ids": []}
+
+
+def test_a_version_that_knows_repeats_ranks_own_tracks_by_how_often_and_how_recently_they_were_played(
+    service: APIClient, catalogue: CatalogueFactory
+) -> None:
+    users, tracks = catalogue.checkerboard()
+    parts = (ComponentConfig(Repeat(), Repeat.default_confidence), ComponentConfig(RP3Beta()))
+    run_training("test", force=True, ensemble=EnsembleConfig(parts, BlendWeights((0.9, 0.1), (0.9, 0.1))))
+    assert model_cache.current().bundle.algorithm == "repeat+rp3beta"
+    # Two plays since the training, a day after the others, count at once.
+    catalogue.play(users[0], tracks[6], tracks[6], tracks[8], at=NOON + timedelta(days=1))
+    path = f"/recommend/user/{users[0].pk}/ml?limit=2&explain=true"
+    own = service.get(f"{path}&exclude_played=false").json()
+    assert track_ids(own) == [tracks[6].pk, tracks[8].pk]
+    assert own["strategy"] == "personal"
+    assert own["results"][0]["explanation"] == {"text": "You have played this track before", "because_track_ids": []}
+    assert track_ids(service.get(path).json())[0] == tracks[0].pk  # new tracks, as without the component
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "abc", "", "1.5", "9" * 4000, "1e3", "٣x", "\x00"])
