@@ -1,5 +1,5 @@
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -75,6 +75,12 @@ def parse_listener_settings(column: str | None) -> ListenerSettings:
         return ListenerSettings()
     consent, market, allow_explicit, revision = rows[0]
     return ListenerSettings(True, bool(consent), market, bool(allow_explicit), revision)
+
+
+def other_audiences() -> Iterator[tuple[int, str, bool]]:
+    """Yield the id, the market and the wish for explicit tracks of the listeners who do not have the default ones."""
+    others = User.objects.exclude(market="", allow_explicit=True)
+    return others.values_list("pk", "market", "allow_explicit").iterator()
 
 
 def user_ids_by_external_id(external_ids: Collection[str]) -> dict[str, int]:

@@ -16,17 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
-from engine.data.plays import InsufficientPlays, Plays
-from engine.data.split import Split, split_plays
-from engine.data.user_item_pairs import UserItemPairs, binary_matrix, count_listeners
+from engine.data.plays import InsufficientPlays, Plays, user_stamps
+from engine.data.split import split_plays
+from engine.data.user_item_pairs import UserItemPairs, count_listeners
 from engine.ensemble import EnsembleConfig
-from engine.evaluation.evaluate import MAX_USERS, evaluate
-from engine.evaluation.ground_truth import known_users_only
-from engine.evaluation.questions import NEW
-from engine.evaluation.ranking import Scorer
+from engine.evaluation.bundles import MAX_USERS, Restrictions, evaluate_bundles
+from engine.evaluation.questions import NEW, QUESTIONS, empty_report
 from engine.fitting import FittedEnsemble, fit_ensemble
-from engine.retrieval.candidates import Query
-from engine.retrieval.personal import personal_score_terms
+from engine.listener_query import COLD_BELOW
 
 ProgressCallback = Callable[[str, int, int], None]
 """Called with a stage, the steps done and their total: "judge" fits on the past, "evaluate" ranks, "fit" fits all."""
@@ -79,6 +76,8 @@ def train(
     *,
     version: str,
     in_service: EnsembleConfig | None = None,
+    cold_below: int = COLD_BELOW,
+    restrictions: Restrictions | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainedVersion:
     """Evaluate a configuration on held-out plays, then fit it on all plays.
@@ -89,6 +88,8 @@ def train(
         config: what to train.
         version: name of the new version.
         in_service: the ensemble that serves now; evaluated on the same plays if it is a different one.
+        cold_below: see `evaluate_bundles`.
+        restrictions: see `evaluate_bundles`.
         progress: see `ProgressCallback`.
 
     Raises:
@@ -100,7 +101,15 @@ def train(
         raise InsufficientPlays("there are no plays to learn from; import plays first")
 
     started = time.perf_counter()
-    report = evaluate_on_holdout(plays, users, items, config, in_service=in_service, progress=progress)
+    report = evaluate_on_holdout(
+        plays,
+        items,
+        config,
+        in_service=in_service,
+        cold_below=cold_below,
+        restrictions=restrictions,
+        progress=progress,
+    )
     evaluated = time.perf_counter()
     fitted = fit_ensemble(
         pairs,
@@ -121,68 +130,77 @@ def train(
         "seconds": {"judge": round(evaluated - started, 3), "fit": round(time.perf_counter() - evaluated, 3)},
         "libraries": {name: _library_version(name) for name in ("numpy", "scipy", "implicit", "numba")},
     }
-    bundle = _assemble(fitted, pairs, users, items, version=version, user_stamps=_user_stamps(plays, users))
+    bundle = _assemble(fitted, pairs, users, items, version=version, user_stamps=user_stamps(plays, users))
     return TrainedVersion(bundle, manifest)
 
 
 def evaluate_on_holdout(
     plays: Plays,
-    users: IdMap,
     items: IdMap,
     config: TrainingConfig,
     *,
     in_service: EnsembleConfig | None = None,
     ks: Sequence[int] = (5, 10, 20),
     max_users: int | None = MAX_USERS,
+    cold_below: int = COLD_BELOW,
+    restrictions: Restrictions | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """Hold out part of the plays, fit on the rest, and evaluate on the held-out part.
+    """Hold out part of the plays, fit on the rest, and evaluate what the versions would serve on the held-out part.
 
     Args:
         plays: all plays.
-        users: every user of the plays.
         items: the catalogue.
-        config: what to evaluate, and how to split.
+        config: what to evaluate, how to split, and the question that decides.
         in_service: another ensemble to compare with.
         ks: cut-offs of the metrics.
-        max_users: see `evaluate`.
+        max_users: see `evaluate_bundles`.
+        cold_below: see `evaluate_bundles`.
+        restrictions: see `evaluate_bundles`.
         progress: see `ProgressCallback`.
 
     Returns:
-        The report of `evaluate`, whose models are "model", "in_service" and "most_popular", plus "split", "holdout"
-        and "algorithm". No models where the split leaves nothing to learn from or to evaluate on.
+        The report of `evaluate_bundles`, whose models are "model", "in_service" and "most_popular", plus "split",
+        "holdout" and "algorithm". No models where the split leaves nothing to learn from or to evaluate on.
     """
     split = split_plays(plays, config.split, config.holdout, config.seed)
-    past, future = (UserItemPairs.from_plays(part, users, items) for part in (split.past, split.future))
+    users = IdMap.from_ids(split.past.user)
+    pairs = UserItemPairs.from_plays(split.past, users, items)
     report: dict[str, Any] = {"split": split.kind, "holdout": config.holdout}
-    if not len(past) or not len(future):
-        return report | {"listeners": 0, "models": {}, "differences": {}}
+    if not len(pairs) or not len(split.future):
+        return report | {"question": config.question, "questions": {name: empty_report() for name in QUESTIONS}}
 
     ensembles = {MODEL: config.ensemble}
     if in_service is not None and in_service != config.ensemble:
         ensembles[IN_SERVICE] = in_service
-    shape = (len(users), len(items))
-    has_new_users = len(split.fold_in_plays) > 0
-    scorers: dict[str, Scorer] = {}
+    bundles = {}
     for name, ensemble in ensembles.items():
         fitted = fit_ensemble(
-            past, shape, ensemble, seed=config.seed, threads=config.threads, progress=partial(progress, "judge")
+            pairs,
+            (len(users), len(items)),
+            ensemble,
+            seed=config.seed,
+            threads=config.threads,
+            progress=partial(progress, "judge"),
         )
-        scorers[name] = _fold_in_scorer(fitted, split, users, items) if has_new_users else fitted.build_scorer()
-        if name == MODEL:
-            report["algorithm"] = fitted.ensemble.algorithm
-
-    history = binary_matrix(
-        UserItemPairs.from_plays(split.fold_in_plays, users, items) if has_new_users else past, shape
-    )
-    return report | evaluate(
-        history,
-        known_users_only(history, binary_matrix(future, shape)),
-        scorers,
-        ks=ks,
-        seed=config.seed,
-        max_users=max_users,
-        progress=partial(progress, "evaluate"),
+        bundles[name] = _assemble(fitted, pairs, users, items, user_stamps=user_stamps(split.past, users))
+    del pairs, fitted  # their memory is free before the evaluation needs its own
+    return (
+        report
+        | {"algorithm": bundles[MODEL].algorithm}
+        | evaluate_bundles(
+            bundles,
+            Plays.concatenate([split.past, split.fold_in_plays]),
+            split.future,
+            items,
+            question=config.question,
+            ks=ks,
+            seed=config.seed,
+            max_users=max_users,
+            cold_below=cold_below,
+            restrictions=restrictions,
+            progress=partial(progress, "evaluate"),
+        )
     )
 
 
@@ -206,39 +224,6 @@ def _assemble(
         user_stamps=user_stamps,
         statistics=PlayStatistics.from_pairs(pairs),
     )
-
-
-def _fold_in_scorer(fitted: FittedEnsemble, split: Split, users: IdMap, items: IdMap) -> Scorer:
-    """Return a scorer for users whom the models have not seen; it folds in their plays by the code that serves them."""
-    bundle = _assemble(fitted, UserItemPairs.from_plays(split.past, users, items), users, items)
-    rows, _ = users.rows(split.fold_in_plays.user)
-    order = np.lexsort((split.fold_in_plays.track, rows))  # pairs are built fastest from plays in order of their tracks
-    histories = split.fold_in_plays.where(order)
-    starts = np.searchsorted(rows[order], np.arange(len(users) + 1))
-
-    def score(user_rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        scores = np.full((len(user_rows), len(items)), -np.inf, np.float32)
-        for position, user in enumerate(user_rows):
-            history = histories.where(slice(starts[user], starts[user + 1]))
-            query = Query(limit=0, history=UserItemPairs.from_listener(history))
-            with bundle.workspaces.borrow() as workspace:
-                terms = personal_score_terms(bundle, query, workspace)
-            if terms is not None:
-                scores[position] = terms.all_scores(bundle)
-        return scores
-
-    return score
-
-
-def _user_stamps(plays: Plays, users: IdMap) -> NDArray[np.int64]:
-    """Return the number of interactions and the newest UNIX second of each user: int64 (users, 2).
-
-    Serving compares them with the listener's interactions to tell whether the stored factors are out of date.
-    """
-    rows, _ = users.rows(plays.user)
-    newest = np.full(len(users), np.iinfo(np.int64).min)
-    np.maximum.at(newest, rows, plays.time)
-    return np.stack([np.bincount(rows, minlength=len(users)), newest], axis=1).astype(np.int64)
 
 
 def _library_version(name: str) -> str | None:

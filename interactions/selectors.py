@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from django.db.models import (
     Value,
     When,
 )
+from django.utils import timezone
 
 from access.models import User
 from access.selectors import LISTENER, NOW
@@ -74,6 +76,12 @@ def blocks_subquery(listener: Any = LISTENER, now: Any = NOW) -> RowsAsJson:
     """Return a subquery for the blocks of a listener that are in force, as (kind, id) pairs."""
     in_force = Block.objects.filter(Q(until=None) | Q(until__gt=now), user=listener)
     return RowsAsJson(in_force.values("kind", "target_id"), ("kind", "target_id"))
+
+
+def blocks_in_force() -> Iterator[tuple[int, str, int]]:
+    """Yield the listener, the kind and the target of every block that is in force."""
+    in_force = Block.objects.filter(Q(until=None) | Q(until__gt=timezone.now()))
+    return in_force.values_list("user_id", "kind", "target_id").iterator()
 
 
 def history_subquery(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJson:

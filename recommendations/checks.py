@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from engine.bundle.index_files import INDEX_KINDS
 from engine.data.confidence import TRANSFORMS
 from engine.data.split import SPLITTERS
+from engine.evaluation.questions import QUESTIONS
 from engine.models import FAMILIES
 
 SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -30,6 +31,7 @@ SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "TUNING_SECONDS": (lambda v: v >= 1, "1 or more"),
     "TUNING_PAIRS": (lambda v: v >= 1000, "1000 or more"),
     "SPLIT": (lambda v: v in SPLITTERS, f"one of {', '.join(SPLITTERS)}"),
+    "QUESTION": (lambda v: v in QUESTIONS, f"one of {', '.join(QUESTIONS)}"),
     "HOLDOUT": (lambda v: 0 < v <= 0.5, "more than 0 and at most 0.5"),
     "GATE_MARGIN": (lambda v: 0 <= v <= 1, "between 0 and 1"),
     "RESULTS_SECONDS": (lambda v: v >= 0, "0 (cache no responses) or more"),

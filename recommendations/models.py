@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from numpy.typing import NDArray
 
+from engine.evaluation.questions import question_report
 from recommendations.training.quality_gate import report_ndcg
 
 
@@ -58,8 +59,8 @@ class ModelArtifact(models.Model):
 
     @property
     def ndcg(self) -> float | None:
-        """NDCG@10 on the held-out plays; None if there were none."""
-        return report_ndcg(self.manifest.get("report", {}))
+        """NDCG@10 on the held-out plays, for the question that decides; None if there were none."""
+        return report_ndcg(question_report(self.manifest.get("report", {})))
 
 
 class TrainingRun(models.Model):

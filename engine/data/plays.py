@@ -10,6 +10,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.id_map import IdMap
+
 
 class InsufficientPlays(ValueError):
     """The plays do not suffice to train or to choose a model; the message says why, and what to do."""
@@ -87,3 +89,14 @@ class Plays:
         for f in fields(self):
             digest.update(np.ascontiguousarray(getattr(self, f.name)).tobytes())
         return digest.hexdigest()
+
+
+def user_stamps(plays: Plays, users: IdMap) -> NDArray[np.int64]:
+    """Return the number of interactions and the newest UNIX second of each user: int64 (users, 2).
+
+    Serving compares them with the listener's interactions to tell whether the stored factors are out of date.
+    """
+    rows, _ = users.rows(plays.user)
+    newest = np.full(len(users), np.iinfo(np.int64).min)
+    np.maximum.at(newest, rows, plays.time)
+    return np.stack([np.bincount(rows, minlength=len(users)), newest], axis=1).astype(np.int64)

@@ -132,8 +132,8 @@ class UserItemPairs:
         """bool (k,): the listener dislikes the track, or skipped it and did nothing that makes the pair positive."""
         return self.disliked | (self.skipped & ~self.is_positive)
 
-    def where(self, selection: Flags | Rows) -> UserItemPairs:
-        """Return the pairs that a mask bool (k,) or indices int64 (j,) select."""
+    def where(self, selection: Flags | Rows | slice) -> UserItemPairs:
+        """Return the pairs that a mask bool (k,), indices int64 (j,) or a slice select."""
         return UserItemPairs(*(getattr(self, f.name)[selection] for f in fields(self)))
 
 

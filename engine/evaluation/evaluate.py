@@ -1,58 +1,60 @@
-"""Evaluate several models on the same ground truth: the items that each user played after the split."""
+"""Evaluate the lists of several models on the same ground truth: what each user played after the split."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from engine.evaluation.beyond_accuracy import item_vectors
 from engine.evaluation.bootstrap import draw_resamples
 from engine.evaluation.ground_truth import GroundTruth
 from engine.evaluation.metrics import Hits
-from engine.evaluation.questions import NEW
-from engine.evaluation.ranking import Scorer, rank_top_k
 from engine.evaluation.report import ReportBuilder
 from engine.evaluation.segments import COLD_THRESHOLD, HEAD_SHARE, item_segments, user_segments
 
-MOST_POPULAR = "most_popular"
-MAX_USERS = 10_000  # a sample of this many users puts NDCG within about ±.003
+Rows = NDArray[np.int64]
 ProgressCallback = Callable[[int, int], None]
 
 
+class RankedLists(NamedTuple):
+    """What a model recommends to n users.
+
+    Attributes:
+        items: int64 (n, k), item rows, best first; -1 where a list is shorter.
+        is_personal: bool (n,), whether the model knows something about the user, rather than offer popular items.
+    """
+
+    items: Rows
+    is_personal: NDArray[np.bool_]
+
+
+Ranker = Callable[[Rows, int, Callable[[int], None]], RankedLists]
+"""(user rows int64 (n,), k, called with the number of users done) -> a list of k items for each."""
+
+
 def evaluate(
-    past: sp.csr_matrix,
-    future: sp.csr_matrix,
-    scorers: Mapping[str, Scorer],
+    ground_truth: GroundTruth,
+    rankers: Mapping[str, Ranker],
     *,
-    question: str = NEW,
     ks: Sequence[int] = (5, 10, 20),
     seed: int = 0,
-    max_users: int | None = MAX_USERS,
-    cold_threshold: int = COLD_THRESHOLD,
+    is_cold: NDArray[np.bool_] | None = None,
     head_share: float = HEAD_SHARE,
-    threads: int = 0,
     progress: ProgressCallback = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Evaluate models, and the baseline "most popular", on the items that users played in the future.
-
-    The whole catalogue is ranked, without sampled negatives. By default items of a user's past are neither recommended
-    nor relevant. Users with no relevant item are left out. Users without a past are included; the scorer decides what
-    to recommend to them.
+    """Evaluate the lists of models against the items that users played in the future.
 
     Args:
-        past: CSR (users, items); any stored entry counts as a play, whatever its value.
-        future: the same, for the plays that were held out.
-        scorers: models by name; the first is compared with each of the others.
-        question: one of `QUESTIONS`, which says what lists may hold and what is relevant.
+        ground_truth: the users, and what is relevant to them.
+        rankers: models by name; the first is compared with each of the others.
         ks: cut-offs, at least 1.
-        seed: of the sample of users, the bootstrap and the sample of lists whose diversity is measured.
-        max_users: evaluate a seeded sample of at most this many users; None for all.
-        cold_threshold: see `user_segments`.
+        seed: of the bootstrap and the sample of lists whose diversity is measured.
+        is_cold: bool (n,), which users of the ground truth are cold; by default those with fewer than COLD_THRESHOLD
+            items in their past.
         head_share: see `item_segments`.
-        threads: 0 for all cores.
         progress: called with the users done, over all models, and their total.
 
     Returns:
@@ -62,50 +64,35 @@ def evaluate(
         any user to evaluate, all models are absent.
 
     Raises:
-        ValueError: a cut-off is below 1 or there is none; the shapes of past, future and scores do not match; the
-            question is unknown.
+        ValueError: a cut-off is below 1 or there is none.
     """
     ks = sorted(set(map(int, ks)))
     if not ks or ks[0] < 1:
         raise ValueError(f"ks: expected one or more cut-offs of at least 1, not {ks}")
-    ground_truth = GroundTruth.from_matrices(past, future, max_users, seed, question)
-    users = len(ground_truth.users)
-    report = {"listeners": users, "tracks": past.shape[1], "ks": ks, "max_k": ks[-1], "models": {}, "differences": {}}
+    users, items = len(ground_truth.users), ground_truth.past.shape[1]
+    report = {"listeners": users, "tracks": items, "ks": ks, "max_k": ks[-1], "models": {}, "differences": {}}
     if not users:
         return report
 
+    history_lengths = ground_truth.history_lengths()
     builder = ReportBuilder(
         ground_truth=ground_truth,
         ks=ks,
         resamples=draw_resamples(users, seed),
         item_vectors=item_vectors(ground_truth.past),
-        user_segments=user_segments(ground_truth.history_lengths(), cold_threshold),
+        user_segments=user_segments(history_lengths, history_lengths < COLD_THRESHOLD if is_cold is None else is_cold),
         item_segments=item_segments(ground_truth.popularity, head_share),
         seed=seed,
     )
-    all_scorers = dict(scorers) | {MOST_POPULAR: most_popular_scorer(ground_truth)}
     hits: dict[str, Hits] = {}
-    for name, scorer in all_scorers.items():
+    for name, rank in rankers.items():
 
         def count_users(done: int, previous: int = len(hits) * users) -> None:
-            progress(previous + done, len(all_scorers) * users)
+            progress(previous + done, len(rankers) * users)
 
-        lists = rank_top_k(
-            scorer,
-            ground_truth.users,
-            ground_truth.past,
-            ks[-1],
-            question=question,
-            threads=threads,
-            progress=count_users,
-        )
-        hits[name] = ground_truth.mark_hits(lists)
-        report["models"][name] = builder.report_model(lists, hits[name])
+        lists = rank(ground_truth.users, ks[-1], count_users)
+        hits[name] = ground_truth.mark_hits(lists.items)
+        report["models"][name] = builder.report_model(lists.items, hits[name], lists.is_personal)
     first, *others = hits
     report["differences"] = {name: builder.report_difference(hits[first], hits[name]) for name in others}
     return report
-
-
-def most_popular_scorer(ground_truth: GroundTruth) -> Scorer:
-    """Return a baseline with the same scores for everybody: how many users each item has in the past."""
-    return lambda users: np.tile(ground_truth.popularity, (len(users), 1))

@@ -31,7 +31,13 @@ class GroundTruth:
 
     @classmethod
     def from_matrices(
-        cls, past: sp.csr_matrix, future: sp.csr_matrix, max_users: int | None, seed: int, question: str = NEW
+        cls,
+        past: sp.csr_matrix,
+        future: sp.csr_matrix,
+        max_users: int | None,
+        seed: int,
+        question: str = NEW,
+        known: sp.csr_matrix | None = None,
     ) -> GroundTruth:
         """Build the ground truth from a split.
 
@@ -41,6 +47,8 @@ class GroundTruth:
             max_users: evaluate a seeded sample of at most this many users; None for all with a relevant item.
             seed: of the sample.
             question: one of `QUESTIONS`; by default relevant are the items of the future that are not in the past.
+            known: CSR (users, items), the items that are not new to a user: those of the past by default, or these and
+                the ones that they only skipped.
 
         Raises:
             ValueError: the shapes of past and future differ, or the question is unknown.
@@ -48,7 +56,7 @@ class GroundTruth:
         if past.shape != future.shape:
             raise ValueError(f"past and future must have the same shape, not {past.shape} and {future.shape}")
         past, future = _to_bool(past), _to_bool(future)
-        relevant = relevant_items(past, future, question)
+        relevant = relevant_items(past if known is None or question != NEW else _to_bool(known), future, question)
         users = np.flatnonzero(np.diff(relevant.indptr))
         if max_users is not None and len(users) > max_users:
             users = np.sort(np.random.default_rng(seed).choice(users, max_users, replace=False))

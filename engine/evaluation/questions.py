@@ -79,7 +79,8 @@ def question_report(report: Mapping[str, Any], question: str | None = None) -> d
     """
     question = question or report.get("question", NEW)
     if "questions" in report:
-        return dict(report["questions"].get(question) or empty_report())
+        answer = report["questions"].get(question)
+        return dict(answer) if isinstance(answer, Mapping) else empty_report()
     return dict(report) if question == NEW else empty_report()
 
 

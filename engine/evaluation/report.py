@@ -43,15 +43,17 @@ class ReportBuilder:
     item_segments: Mapping[str, Mask]
     seed: int
 
-    def report_model(self, lists: Lists, hits: Hits) -> dict[str, Any]:
+    def report_model(self, lists: Lists, hits: Hits, is_personal: Mask) -> dict[str, Any]:
         """Report one model's metrics, for all users and by segment: `{"metrics": {…}, "segments": {…}}`.
 
         Args:
             lists: int64 (n, max(ks)), recommended item rows, best first, -1 where a list is shorter.
             hits: bool (n, max(ks)), whether each of them is relevant.
+            is_personal: bool (n,), who got a personal list.
         """
         relevant_counts = self.ground_truth.relevant_counts()
-        per_user = accuracy_metrics(hits, relevant_counts, self.ks) | self._metrics_beyond_accuracy(lists)
+        per_user = accuracy_metrics(hits, relevant_counts, self.ks) | {"personalised": is_personal.astype(np.float64)}
+        per_user |= self._metrics_beyond_accuracy(lists)
         by_user_segment = {
             name: self._report_segment(hits, relevant_counts * mask) for name, mask in self.user_segments.items()
         }
@@ -79,12 +81,11 @@ class ReportBuilder:
             "diversity": intra_list_diversity(self.item_vectors, lists, self.ks, self.seed),
             "popularity": list_means(popularity, lists, self.ks),
         }
-        at_k = {
+        return {
             f"{name}@{k}": column
             for name, columns in metrics.items()
             for k, column in zip(self.ks, columns.T, strict=True)
         }
-        return {"personalised": (lists[:, 0] >= 0).astype(np.float64)} | at_k
 
     def _aggregate_intervals(self, lists: Lists) -> dict[str, Interval]:
         """Return coverage and Gini, which are properties of all lists together."""

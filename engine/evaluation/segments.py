@@ -10,17 +10,16 @@ COLD_THRESHOLD = 5
 HEAD_SHARE = 0.5
 
 
-def user_segments(history_lengths: NDArray[np.int64], cold_threshold: int = COLD_THRESHOLD) -> dict[str, Mask]:
+def user_segments(history_lengths: NDArray[np.int64], cold: Mask) -> dict[str, Mask]:
     """Divide the users into "cold", "light" and "heavy" ones.
 
     Args:
         history_lengths: int64 (users,), how many items each has in the past.
-        cold_threshold: users with fewer items are cold; of the others, those below the median are light.
+        cold: bool (users,), the cold ones; of the others, those below the median are light.
 
     Returns:
         bool (users,) by segment; every user is in exactly one.
     """
-    cold = history_lengths < cold_threshold
     median = np.median(history_lengths[~cold]) if not cold.all() else 0
     return {
         "cold": cold,

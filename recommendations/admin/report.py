@@ -7,6 +7,7 @@ A version that was trained without held-out plays has no evaluation at all.
 from dataclasses import dataclass
 from typing import Any
 
+from engine.evaluation.questions import NEW, QUESTIONS, question_report
 from recommendations.models import ModelArtifact
 
 
@@ -105,18 +106,38 @@ class MetricValue:
 
 @dataclass(frozen=True)
 class Report:
-    """The report of a version. `models` has "model", "most_popular" and sometimes "in_service"."""
+    """The report of a version, as far as it answers one question.
+
+    Attributes:
+        content: the whole report.
+        question: one of `engine.evaluation.questions.QUESTIONS`.
+        answer: the part of the report that answers it.
+        models: of the answer: "model", "most_popular" and sometimes "in_service".
+    """
 
     content: dict[str, Any]
+    question: str
+    answer: dict[str, Any]
     models: dict[str, dict[str, Any]]
 
     @classmethod
-    def from_artifact(cls, artifact: ModelArtifact) -> "Report":
+    def from_artifact(cls, artifact: ModelArtifact, question: str = "") -> "Report":
+        """Read the report of a version.
+
+        Args:
+            question: one of `QUESTIONS`; by default the one that the version was chosen for.
+        """
         content = _as_dict(_as_dict(artifact.manifest).get("report"))
+        if question not in QUESTIONS:
+            decides = content.get("question")
+            question = decides if decides in QUESTIONS else NEW
+        if "questions" in content:
+            content = content | {"questions": _as_dict(content["questions"])}
+        answer = question_report(content, question)
         # Reports of the first release had the metrics of both models at the top level.
-        flat = {n: {"metrics": content[n]} for n in ("model", "most_popular") if isinstance(content.get(n), dict)}
-        models = _as_dict(content.get("models", flat))
-        return cls(content, {name: _as_dict(evaluation) for name, evaluation in models.items()})
+        flat = {n: {"metrics": answer[n]} for n in ("model", "most_popular") if isinstance(answer.get(n), dict)}
+        models = _as_dict(answer.get("models", flat))
+        return cls(content, question, answer, {name: _as_dict(evaluation) for name, evaluation in models.items()})
 
     def metrics(self, model: str = "model", segment: str = "") -> dict[str, MetricValue]:
         """Return the metrics of a model by key, of all listeners or of one segment."""
@@ -127,7 +148,7 @@ class Report:
 
     def differences(self, other: str) -> dict[str, MetricValue]:
         """Return the mean differences per listener between the model and `other`, by metric key."""
-        return _parse_values(_as_dict(self.content.get("differences")).get(other))
+        return _parse_values(_as_dict(self.answer.get("differences")).get(other))
 
     @property
     def compared_with(self) -> str:
@@ -143,8 +164,8 @@ class Report:
 
     @property
     def listeners(self) -> float:
-        """The number of listeners that the version was evaluated on."""
-        return _as_number(self.content.get("listeners")) or 0
+        """The number of listeners of whom the question was asked."""
+        return _as_number(self.answer.get("listeners")) or 0
 
     @property
     def split(self) -> str:

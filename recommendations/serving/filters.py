@@ -36,7 +36,7 @@ class Filters:
     """What one answer must leave out.
 
     Attributes:
-        forbidden: int64 (k,), ids of tracks that the listener dislikes or blocks.
+        forbidden: int64 (k,), ids of tracks that the listener blocks, and of those to leave out for another reason.
         unavailable: int64 (k,), ids of tracks that the audience must not be offered; one array shared by its requests.
         audience: checked again when the cards of the picked tracks are read.
         catalogue_revision: the revision that the request saw.
@@ -63,14 +63,13 @@ class Filters:
 
 
 def build_filters(request: RecommendationRequest, context: RequestContext, exclude: Ids) -> Filters:
-    """Collect dislikes, blocks, unavailable tracks and the tracks in `exclude`.
+    """Collect blocks, unavailable tracks and the tracks in `exclude`; dislikes are a part of the listener's history.
 
     The market of the request takes the place of the listener's own; explicit tracks need the consent of both.
     """
-    history = context.history.pairs
     audience = Audience(request.market or context.settings.market, context.settings.allow_explicit and request.explicit)
     blocked = [_blocked_track_ids(context.revisions.catalogue, *block) for block in context.blocks]
-    forbidden = np.concatenate([*blocked, history.track[history.disliked], exclude])
+    forbidden = np.concatenate([*blocked, exclude])
     unavailable = unavailable_tracks.get(audience, context.revisions.catalogue)
     return Filters(forbidden, unavailable, audience, context.revisions.catalogue)
 

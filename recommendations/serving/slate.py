@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.data.id_map import INT64_MAX
+from engine.listener_query import ListenerState, plan_query
 from engine.pipeline import POLICIES, Pick, Policy, Ranking
 from engine.pipeline import recommend as rank_tracks
 from engine.retrieval.candidates import Query
@@ -66,13 +67,12 @@ def plan_slate(
 ) -> SlatePlan:
     """Turn a request into a query for the engine.
 
-    Listeners with few interactions get a policy that leans on popularity. The history of a listener who withdrew
-    consent counts only where it is a dislike.
+    Which query and which policy a listener gets is decided by `plan_query`, as in the evaluation.
 
     Raises:
         UnknownTrack: for tracks similar to one that does not exist.
     """
-    filters = build_filters(request, context, exclude)
+    filters, history = build_filters(request, context, exclude), context.history
     if request.kind == "similar":
         track_id = request.track_id or 0
         if track_id > INT64_MAX or not track_card_cache.get_cards([track_id], context.revisions.catalogue):
@@ -83,36 +83,35 @@ def plan_slate(
             seed=track_id,
             track_id=track_id,
             exclude=track,
-            forbidden=filters.forbidden,
+            forbidden=np.append(filters.forbidden, history.pairs.track[history.pairs.disliked]),
             unavailable=filters.unavailable,
         )
         return SlatePlan(model, policy, query, filters, None, track)
 
-    consent, cold_below = context.settings.consent, settings.MUSICREC["COLD_BELOW"]
-    history, pairs = context.history, context.history.pairs
-    known_tracks, positive_tracks = pairs.track[pairs.is_positive | pairs.is_negative], pairs.track[pairs.is_positive]
-    reason = None
-    if request.kind == "personal" and not consent:
-        reason = "no_consent"
-    elif request.kind == "personal" and history.interactions < cold_below:
-        reason, policy = "cold_user", POLICIES["early" if history.interactions else "popular"]
-    listener_id = request.listener_id or 0
-    query = Query(
-        request.limit,
-        seed=listener_id,
-        forbidden=filters.forbidden,
-        unavailable=filters.unavailable,
-        personal_weight=min(1.0, history.interactions / cold_below),
+    listener = ListenerState(
+        request.listener_id or 0,
+        history.pairs,
+        history.interactions,
+        history.newest,
+        filters.forbidden,
+        filters.unavailable,
+        context.settings.consent,
+    )
+    query, planned_policy = plan_query(
+        model.bundle,
+        listener,
+        policy,
+        limit=request.limit,
+        exclude_played=request.exclude_played,
+        cold_below=settings.MUSICREC["COLD_BELOW"],
         time_fold_in=metrics.fold_in_seconds.time,
     )
-    if consent:
-        query = replace(
-            query,
-            user_row=model.bundle.user_row(listener_id, (history.interactions, history.newest)),
-            history=pairs,
-            exclude=known_tracks if request.exclude_played else NO_TRACKS,
-        )
-    return SlatePlan(model, policy, query, filters, reason, positive_tracks)
+    reason = None
+    if request.kind == "personal" and not listener.consent:
+        reason = "no_consent"
+    elif planned_policy is not policy:
+        reason = "cold_user"
+    return SlatePlan(model, planned_policy, query, filters, reason, history.pairs.track[history.pairs.is_positive])
 
 
 def rank(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:

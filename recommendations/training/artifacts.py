@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.bundle.versions import LOAD_ERRORS
 from engine.data.plays import Plays
 from engine.ensemble import EnsembleConfig
+from engine.evaluation.questions import question_report
 from engine.training import TrainedVersion, TrainingConfig
 from recommendations.models import ModelArtifact
 from recommendations.training.quality_gate import (
@@ -89,7 +90,9 @@ def summarize_training(trained: TrainedVersion, gate_reason: str) -> str:
     """
     bundle, manifest = trained.bundle, trained.manifest
     report = manifest["report"]
-    ndcg, popular, in_service = (report_ndcg(report, model) for model in ("model", "most_popular", "in_service"))
+    ndcg, popular, in_service = (
+        report_ndcg(question_report(report), model) for model in ("model", "most_popular", "in_service")
+    )
     summary = (
         f"version {bundle.version} by {bundle.algorithm}: {len(bundle.users):,} listeners, {len(bundle.items):,} "
         f"tracks, {manifest['plays']:,} interactions"

@@ -31,6 +31,7 @@ def training_config(ensemble: EnsembleConfig | None = None) -> TrainingConfig:
         ensemble=ensemble or tuned_ensemble() or ensemble_from_settings(),
         split=options["SPLIT"],
         holdout=options["HOLDOUT"],
+        question=options["QUESTION"],
         seed=options["TRAINING_SEED"],
         threads=options["TRAINING_THREADS"],
     )

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
+
 from engine.bundle.versions import LOAD_ERRORS
 from engine.data.id_map import IdMap
 from engine.ensemble import EnsembleConfig
 from engine.training import ProgressCallback, evaluate_on_holdout
 from recommendations.training.artifacts import ensemble_in_service
 from recommendations.training.config import training_config
+from recommendations.training.restrictions import load_restrictions
 from recommendations.training.run import read_plays
 from recommendations.version_store import version_store
 from tracks.selectors import load_track_ids
@@ -67,11 +70,12 @@ def evaluate_ensemble(
         raise CannotEvaluate("there are no plays to evaluate on; import plays first")
     return evaluate_on_holdout(
         plays,
-        IdMap.from_ids(plays.user),
         IdMap.from_ids(load_track_ids()),
         replace(training_config(ensemble), split=split, holdout=holdout),
         in_service=ensemble_in_service(),
         ks=ks,
         max_users=max_listeners,
+        cold_below=settings.MUSICREC["COLD_BELOW"],
+        restrictions=load_restrictions(),
         progress=progress,
     )

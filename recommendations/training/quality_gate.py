@@ -3,6 +3,8 @@
 from math import hypot
 from typing import Any
 
+from engine.evaluation.questions import NEW, question_report
+
 METRIC = "ndcg@10"
 MIN_LISTENERS = 50  # with fewer, bootstrap intervals are too narrow, and with one they have no width at all
 
@@ -29,11 +31,14 @@ def rejection_reason(candidate: dict[str, Any], serving: dict[str, Any] | None, 
     """
     if serving is None or missing_evidence(candidate):
         return ""
-    report = candidate["report"]
+    report = question_report(candidate["report"])
+    question = candidate["report"].get("question", NEW)
+    serving_report = serving.get("report", {})
     if paired := report.get("differences", {}).get("in_service", {}).get(METRIC):
         serving_ndcg, difference, basis = report_ndcg(report, "in_service"), paired, ", on the same plays"
     else:
-        serving_ndcg, difference, basis = report_ndcg(serving.get("report", {})), _difference(report, serving), ""
+        serving_ndcg = report_ndcg(question_report(serving_report, question))
+        difference, basis = _difference(candidate["report"], serving_report), ""
     if serving_ndcg is not None and difference and difference["high"] < -margin * serving_ndcg:
         return (
             f"NDCG@10 {report_ndcg(report):.4f} is worse than {serving_ndcg:.4f} in service by more than the margin of "
@@ -50,7 +55,7 @@ def rejection_reason(candidate: dict[str, Any], serving: dict[str, Any] | None, 
 
 def missing_evidence(candidate: dict[str, Any]) -> str:
     """Return why nothing can be said about the candidate's quality, or "" if it was evaluated on enough listeners."""
-    listeners = candidate["report"].get("listeners", 0)
+    listeners = question_report(candidate["report"]).get("listeners", 0)
     if listeners >= MIN_LISTENERS:
         return ""
     return f"too few judged listeners ({listeners}) to compare; the gate needs {MIN_LISTENERS}"
@@ -61,23 +66,26 @@ def is_worse_than_popular(manifest: dict[str, Any]) -> bool:
 
     A popularity model itself is never worse than popularity.
     """
-    report = manifest.get("report", {})
+    report = question_report(manifest.get("report", {}))
     difference = report.get("differences", {}).get("most_popular", {}).get(METRIC)
     if not difference or report.get("listeners", 0) < MIN_LISTENERS:
         return False
     return bool(difference["high"] < 0 and manifest.get("algorithm") != "popularity")
 
 
-def _difference(report: dict[str, Any], serving: dict[str, Any]) -> dict[str, float] | None:
+def _difference(report: dict[str, Any], serving_report: dict[str, Any]) -> dict[str, float] | None:
     """Return the difference of two independent estimates with its 95 % interval; None if they cannot be compared.
+
+    Both answer the question of the candidate's report.
 
     Each bound is as far from the difference as the root of the sum of the squared distances of the two estimates from
     their own bounds (Zou & Donner, "Construction of confidence limits about effect measures", 2008).
     """
-    serving_report = serving.get("report", {})
-    new, old = _interval(report), _interval(serving_report)
+    new_answer = question_report(report)
+    old_answer = question_report(serving_report, report.get("question", NEW))
+    new, old = _interval(new_answer), _interval(old_answer)
     same_split = report.get("split") == serving_report.get("split")
-    if not (new and old and same_split and serving_report.get("listeners", 0) >= MIN_LISTENERS):
+    if not (new and old and same_split and old_answer.get("listeners", 0) >= MIN_LISTENERS):
         return None
     mean = new["mean"] - old["mean"]
     return {

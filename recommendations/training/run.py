@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.utils import timezone
 from filelock import FileLock, Timeout
 
@@ -40,6 +41,7 @@ from recommendations.training.publish import (
     store_user_features,
     user_features_are_stored,
 )
+from recommendations.training.restrictions import load_restrictions
 from recommendations.training.schedule import SCHEDULE, duplicate_of_training
 from recommendations.training.watch import close_killed_rows
 from recommendations.version_store import get_installation_id, version_in_service, version_store
@@ -157,6 +159,7 @@ def _train_and_publish(
     with progress.stage("train"):
         # Read these now: another version may be in service by the time the training ends.
         compared_with, in_service, installation = version_in_service(), ensemble_in_service(), get_installation_id()
+        restrictions = load_restrictions()
         release_connections()
         trained = train(
             plays,
@@ -165,6 +168,8 @@ def _train_and_publish(
             # Names sort by time; the random suffix separates two of the same second.
             version=f"{timezone.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
             in_service=in_service,
+            cold_below=settings.MUSICREC["COLD_BELOW"],
+            restrictions=restrictions,
             progress=progress.callback,
         )
         trained.manifest["report"]["in_service"] = compared_with

@@ -130,7 +130,9 @@ class TuningData:
     def mean_ndcg(self, config: TrainingConfig) -> float:
         """Return NDCG@10 of the ensemble of `config`, measured as the search measures it."""
         fitted = fit_ensemble(self.past, self.shape, config.ensemble, seed=config.seed, threads=config.threads)
-        metric = ValidationMetric.from_pairs(self.past, self.future, self.shape, config.seed, config.threads)
+        metric = ValidationMetric.from_pairs(
+            self.past, self.future, self.shape, config.seed, config.threads, config.question
+        )
         return round(metric.mean_ndcg(fitted.build_scorer()), 5)
 
 
@@ -144,7 +146,9 @@ def _split_tuning_data(plays: Plays, track_ids: NDArray[np.int64], config: Train
     split = split_plays(sample, "ratio" if config.split == "new_users" else config.split, config.holdout, config.seed)
     users, items = IdMap.from_ids(sample.user), IdMap.from_ids(track_ids)
     past, future = (UserItemPairs.from_plays(plays, users, items) for plays in (split.past, split.future))
-    digest = hashlib.blake2b(sample.fingerprint().encode() + track_ids.tobytes() + split.kind.encode(), digest_size=16)
+    digest = hashlib.blake2b(
+        sample.fingerprint().encode() + track_ids.tobytes() + f"{split.kind} {config.question}".encode(), digest_size=16
+    )
     return TuningData(past, future, (len(users), len(items)), split.kind, digest.hexdigest())
 
 
@@ -189,6 +193,7 @@ def _search(study: TuningStudy, data: TuningData, config: TrainingConfig, progre
         data.future,
         data.shape,
         seconds=max(study.budget_seconds - spent, 1.0),
+        question=config.question,
         initial=config.ensemble,
         previous_trials=previous_trials,
         seed=config.seed,

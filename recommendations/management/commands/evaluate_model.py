@@ -12,6 +12,8 @@ from engine.ensemble import EnsembleConfig
 from recommendations.management.progress_bars import ProgressBars
 from recommendations.training.evaluate import CannotEvaluate, evaluate_ensemble, load_ensemble
 
+NAME, INTERVAL, COLUMN = 18, 17, 14  # widths of the columns of the table
+
 
 class Command(DatabaseCommand):
     help = (
@@ -66,26 +68,40 @@ def _ensemble(options: dict[str, Any]) -> EnsembleConfig:
 
 
 def _format_report(report: dict[str, Any]) -> Iterator[str]:
-    """Yield a table: a row for each metric, the 95 % interval of the first model, and a column of means per model."""
-    models = report["models"]
-    yield f"{report['listeners']:,} listeners, {report['split']} split, {report['holdout']:.0%} held out"
-    if not models:
+    """Yield a table: a row for each metric, and for each question a column of means per model.
+
+    The first column has the 95 % interval of the first model, for the question that decides.
+    """
+    yield f"{report['split']} split, {report['holdout']:.0%} held out; the gate asks for {report['question']!r}"
+    answers = {name: answer for name, answer in report["questions"].items() if answer["models"]}
+    if not answers:
         yield "no listeners to evaluate on"
         return
-    yield f"{'':24}{'':20}" + "".join(f"{name:>14}" for name in models)
-    for metric, value in models["model"]["metrics"].items():
-        yield _format_row(metric, value, [_mean(model["metrics"].get(metric)) for model in models.values()])
-    for name, segment in models["model"]["segments"].items():
-        for metric, value in segment["metrics"].items():
+    columns = [(answer["models"][model], model) for answer in answers.values() for model in answer["models"]]
+    deciding = answers.get(report["question"], {"models": {"model": {"metrics": {}, "segments": {}}}})["models"][
+        "model"
+    ]
+    headings = [f"{name} ({answer['listeners']:,} listeners)" for name, answer in answers.items()]
+    widths = [COLUMN * len(answer["models"]) for answer in answers.values()]
+    yield " " * (NAME + INTERVAL) + "".join(f"{h:>{width}}" for h, width in zip(headings, widths, strict=True))
+    yield " " * (NAME + INTERVAL) + "".join(f"{model:>{COLUMN}}" for _, model in columns)
+    first = next(iter(answers.values()))["models"]["model"]
+    for metric in first["metrics"]:
+        values = [model["metrics"].get(metric) for model, _ in columns]
+        yield _format_row(metric, deciding["metrics"].get(metric), values)
+    for name, segment in first["segments"].items():
+        for metric in segment["metrics"]:
             if metric.startswith("ndcg@"):
-                means = [_mean(m["segments"].get(name, {}).get("metrics", {}).get(metric)) for m in models.values()]
-                yield _format_row(f"{metric} {name} ({segment['listeners']:,})", value, means)
+                values = [_segment_metrics(model, name).get(metric) for model, _ in columns]
+                yield _format_row(f"{metric} {name}", _segment_metrics(deciding, name).get(metric), values)
 
 
-def _format_row(name: str, value: dict[str, float], means: list[float | None]) -> str:
-    interval = f"{value['low']:.4f} … {value['high']:.4f}"
-    return f"{name:24}{interval:20}" + "".join(f"{'—' if m is None else f'{m:.4f}':>14}" for m in means)
+def _segment_metrics(model: dict[str, Any], name: str) -> dict[str, Any]:
+    metrics: dict[str, Any] = model["segments"].get(name, {}).get("metrics", {})
+    return metrics
 
 
-def _mean(value: dict[str, float] | None) -> float | None:
-    return value["mean"] if value else None
+def _format_row(name: str, interval: dict[str, float] | None, values: list[dict[str, float] | None]) -> str:
+    bounds = f"{interval['low']:.4f} … {interval['high']:.4f}" if interval else ""
+    means = [f"{value['mean']:.4f}" if value else "—" for value in values]
+    return f"{name:{NAME}}{bounds:{INTERVAL}}" + "".join(f"{mean:>{COLUMN}}" for mean in means)

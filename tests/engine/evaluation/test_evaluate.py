@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from engine.evaluation import ranking
-from engine.evaluation.evaluate import evaluate
+from engine.evaluation.evaluate import RankedLists, Ranker
+from engine.evaluation.evaluate import evaluate as evaluate_lists
+from engine.evaluation.ground_truth import GroundTruth
 from engine.evaluation.metrics import METRICS
 from engine.evaluation.ranking import Scorer, rank_top_k
 
@@ -20,6 +22,33 @@ def scorer_of(scores: Any) -> Scorer:
     """Return a scorer that looks its scores up in a table."""
     table = np.asarray(scores, np.float32)
     return lambda users: table[users]
+
+
+def evaluate(
+    past: csr_matrix,
+    future: csr_matrix,
+    scorers: dict[str, Scorer],
+    *,
+    max_users: int | None = None,
+    seed: int = 0,
+    cold_threshold: int = 5,
+    threads: int = 1,
+    **options: Any,
+) -> dict[str, Any]:
+    """Evaluate the lists of scorers, and of popularity, on the new items of the future."""
+    truth = GroundTruth.from_matrices(past, future, max_users, seed)
+
+    def ranker_of(scorer: Scorer) -> Ranker:
+        def rank(users: NDArray[np.int64], k: int, progress: Any) -> RankedLists:
+            lists = rank_top_k(scorer, users, truth.past, k, threads=threads, progress=progress)
+            return RankedLists(lists, lists[:, 0] >= 0)
+
+        return rank
+
+    everybody = scorers | {"most_popular": lambda users: np.tile(truth.popularity, (len(users), 1))}
+    is_cold = truth.history_lengths() < cold_threshold
+    rankers = {name: ranker_of(scorer) for name, scorer in everybody.items()}
+    return evaluate_lists(truth, rankers, seed=seed, is_cold=is_cold, **options)
 
 
 def matrix(*histories: set[int], items: int = 5) -> csr_matrix:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.evaluation.questions import question_report
 from engine.models import FAMILIES
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
@@ -33,7 +34,7 @@ def first_version() -> str:
 def ensembles_compared_with(ensemble: EnsembleConfig | None) -> set[str]:
     """Return the names of the ensembles that a new version is evaluated next to, without most popular."""
     run_training("test", force=True, ensemble=ensemble)
-    report = ModelArtifact.objects.latest("created_at").manifest["report"]
+    report = question_report(ModelArtifact.objects.latest("created_at").manifest["report"])
     return set(report["models"]) - {"model", "most_popular"}
 
 
@@ -44,9 +45,11 @@ def test_another_ensemble_is_evaluated_next_to_the_one_in_service_on_the_same_pl
     outcome = run_training("test", ensemble=NEIGHBOURS)
     artifact = ModelArtifact.objects.latest("created_at")
     report = artifact.manifest["report"]
-    assert report["models"].keys() == {"model", "in_service", "most_popular"}
     assert report["in_service"] == first
-    assert "ndcg@10" in report["differences"]["in_service"]
+    for question in ("new", "all"):
+        answer = question_report(report, question)
+        assert answer["models"].keys() == {"model", "in_service", "most_popular"}
+        assert "ndcg@10" in answer["differences"]["in_service"]
     assert (artifact.algorithm, outcome.run.artifact) == ("rp3beta", artifact)
     assert "the ensemble in service" in outcome.detail or "on the same plays" in outcome.detail
 
@@ -81,7 +84,7 @@ def test_a_version_worse_than_most_popular_is_published_only_if_nothing_better_s
     def train_with_difference(*args: Any, **kwargs: Any) -> Any:
         candidate = original(*args, **kwargs)
         bounds = {"mean": difference, "low": difference - 0.1, "high": difference + 0.1}
-        candidate.manifest["report"]["differences"]["most_popular"]["ndcg@10"] = bounds
+        candidate.manifest["report"]["questions"]["new"]["differences"]["most_popular"]["ndcg@10"] = bounds
         return candidate
 
     original = run.train

@@ -41,18 +41,25 @@ def evaluate_model(*arguments: str) -> list[str]:
 
 
 def test_the_ensemble_in_service_is_evaluated_next_to_most_popular(trained_catalogue: CatalogueFactory) -> None:
-    first, columns, *lines = evaluate_model()
-    assert first.endswith(" listeners, time split, 20% held out")
-    assert columns.split() == ["model", "most_popular"]
+    first, headings, columns, *lines = evaluate_model()
+    assert first == "time split, 20% held out; the gate asks for 'new'"
+    report = ModelArtifact.objects.get().manifest["report"]
+    assert headings.split() == [
+        word for name in ("new", "all") for word in (name, f"({report['questions'][name]['listeners']}", "listeners)")
+    ]
+    assert columns.split() == ["model", "most_popular"] * 2
     names = [line.split()[0] for line in lines]
     assert {f"{metric}@{k}" for metric in ("ndcg", "recall", "coverage", "diversity") for k in (5, 10, 20)} <= set(
         names
     )
-    assert any(line.startswith("ndcg@10 heavy (") for line in lines)
-    models = ModelArtifact.objects.get().manifest["report"]["models"]
+    assert any(line.startswith("ndcg@10 heavy ") for line in lines)
     ndcg = next(line for line in lines if line.startswith("ndcg@10 ")).split()
-    assert ndcg[-2:] == [f"{models[name]['metrics']['ndcg@10']['mean']:.4f}" for name in ("model", "most_popular")]
-    assert f"{models['model']['metrics']['ndcg@10']['low']:.4f} …" in " ".join(ndcg)
+    assert ndcg[-4:] == [
+        f"{report['questions'][question]['models'][name]['metrics']['ndcg@10']['mean']:.4f}"
+        for question in ("new", "all")
+        for name in ("model", "most_popular")
+    ]
+    assert f"{report['questions']['new']['models']['model']['metrics']['ndcg@10']['low']:.4f} …" in " ".join(ndcg)
 
 
 def test_another_ensemble_is_evaluated_next_to_both_and_nothing_changes(
@@ -63,23 +70,25 @@ def test_another_ensemble_is_evaluated_next_to_both_and_nothing_changes(
     lines = evaluate_model(
         "--recipe", recipe, "--split", "ratio", "--k", "3", "--listeners", "7", "--json", str(report)
     )
-    assert lines[0] == "7 listeners, ratio split, 20% held out"
-    assert lines[1].split() == ["model", "in_service", "most_popular"]
+    assert lines[0] == "ratio split, 20% held out; the gate asks for 'new'"
+    assert lines[1].split() == ["new", "(7", "listeners)", "all", "(7", "listeners)"]
+    assert lines[2].split() == ["model", "in_service", "most_popular"] * 2
     written = json.loads(report.read_text())
-    assert (written["algorithm"], written["ks"]) == ("rp3beta", [3])
-    assert written["models"].keys() == {"model", "in_service", "most_popular"}
+    assert written["algorithm"] == "rp3beta"
+    assert written["questions"]["all"]["ks"] == [3]
+    assert written["questions"]["all"]["models"].keys() == {"model", "in_service", "most_popular"}
     assert (version_in_service(), ModelArtifact.objects.count()) == before
 
 
 @pytest.mark.parametrize("split", ["ratio", "leave_last", "new_users"])
 def test_other_splits_can_be_chosen(trained_catalogue: CatalogueFactory, split: str) -> None:
-    assert f" listeners, {split} split" in evaluate_model("--split", split, "--listeners", "0")[0]
+    assert evaluate_model("--split", split, "--listeners", "0")[0].startswith(f"{split} split, ")
 
 
 def test_the_ensemble_of_a_version_can_be_evaluated(trained_catalogue: CatalogueFactory) -> None:
     first = version_in_service()
     assert run_training("test", ensemble=NEIGHBOURS).status == "Published"
-    assert evaluate_model(str(first))[1].split() == ["model", "in_service", "most_popular"]
+    assert evaluate_model(str(first))[2].split() == ["model", "in_service", "most_popular"] * 2
 
 
 @pytest.mark.parametrize(

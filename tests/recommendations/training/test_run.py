@@ -45,7 +45,10 @@ def test_a_run_publishes_a_version_and_records_itself(catalogue_with_plays: Cata
     assert (artifact.gate, artifact.users, artifact.items, artifact.plays) == ("passed", 20, 20, 180)
     assert artifact.size_bytes == version_store().size(artifact.version)
     assert artifact.manifest["config"]["parts"][0]["factors"] == 2
-    assert artifact.ndcg == artifact.manifest["report"]["models"]["model"]["metrics"]["ndcg@10"]["mean"]
+    assert (
+        artifact.ndcg
+        == artifact.manifest["report"]["questions"]["new"]["models"]["model"]["metrics"]["ndcg@10"]["mean"]
+    )
     assert 10_000_000 < artifact.manifest["peak_memory_bytes"] <= run.peak_memory_bytes
     assert None not in (artifact.published_at, artifact.projected_at)
 

@@ -17,6 +17,7 @@ from filelock import FileLock
 from access.models import User
 from engine.data.split import split_plays
 from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.evaluation.questions import question_report
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
@@ -93,7 +94,7 @@ def test_a_better_ensemble_is_trained_published_and_used_from_then_on(taste_grou
 
     run = TrainingRun.objects.get(trigger="tuning")
     assert version_in_service() == run.artifact.version == study.artifact.version != before
-    report = run.artifact.manifest["report"]
+    report = question_report(run.artifact.manifest["report"])
     assert report["models"].keys() == {"model", "in_service", "most_popular"}
     assert report["differences"].keys() == {"in_service", "most_popular"}
     assert (

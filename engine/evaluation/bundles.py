@@ -1,0 +1,272 @@
+"""Evaluate bundles as they serve: listener by listener, by the query, the policy and the pipeline of serving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from engine.bundle.model_bundle import ModelBundle
+from engine.bundle.workspace import FORBIDDEN
+from engine.data.id_map import IdMap
+from engine.data.plays import Plays, user_stamps
+from engine.data.user_item_pairs import UserItemPairs, binary_matrix
+from engine.evaluation.evaluate import RankedLists, evaluate
+from engine.evaluation.ground_truth import GroundTruth
+from engine.evaluation.questions import NEW, QUESTIONS, REPEATS, check_question
+from engine.listener_query import COLD_BELOW, ListenerState, plan_query
+from engine.pipeline import PERSONAL, POPULAR, Policy, recommend
+from engine.pipeline import REPEATS as REPEAT_POLICY
+from engine.retrieval.candidates import Query
+from engine.retrieval.exact_search import top_k_of_rows
+
+MOST_POPULAR = "most_popular"
+MAX_USERS = 10_000  # a sample of this many listeners puts NDCG within about ±.003
+MAX_USERS_OF_OTHER_QUESTIONS = 2_500  # of the questions that decide nothing; within about ±.006
+_PERSONAL_SOURCES = ("personal", "early", "neighbours", "repeat")
+_PROGRESS_STEP = 250  # listeners
+Ids = NDArray[np.int64]
+Rows = NDArray[np.int64]
+_NO_IDS = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Restrictions:
+    """The tracks that listeners must not be offered, besides those that they dislike.
+
+    Attributes:
+        blocked: ids of the tracks that a listener blocks, int64 (k,), by listener id; a missing listener blocks none.
+        unavailable: ids of the tracks that most listeners must not be offered, int64 (k,).
+        unavailable_to: the same for listeners for whom others are unavailable, by listener id. Listeners with the same
+            tracks should share the array.
+    """
+
+    blocked: Mapping[int, Ids] = field(default_factory=dict)
+    unavailable: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    unavailable_to: Mapping[int, Ids] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ListenerHistories:
+    """What each of n listeners had done when the future began.
+
+    Attributes:
+        users: the listeners.
+        pairs: a pair for each track that a listener played, skipped or had an opinion of, by listener, then track; with
+            listener rows and track ids.
+        starts: where the pairs of each listener start, int64 (n + 1,).
+        interactions: number of interactions, int64 (n,).
+        newest: UNIX second of the latest, int64 (n,).
+        restrictions: what they must not be offered.
+    """
+
+    users: IdMap
+    pairs: UserItemPairs
+    starts: Rows
+    interactions: NDArray[np.int64]
+    newest: NDArray[np.int64]
+    restrictions: Restrictions
+
+    @classmethod
+    def from_plays(cls, plays: Plays, restrictions: Restrictions) -> ListenerHistories:
+        users = IdMap.from_ids(plays.user)
+        rows, _ = users.rows(plays.user)
+        pairs = UserItemPairs.merge(rows, plays.track, plays)
+        starts = np.searchsorted(pairs.user, np.arange(len(users) + 1))
+        interactions, newest = user_stamps(plays, users).T
+        return cls(users, pairs, starts, interactions, newest, restrictions)
+
+    def state(self, row: int) -> ListenerState:
+        """Return what decides the slate of one listener."""
+        listener_id = int(self.users.ids[row])
+        pairs = self.pairs.where(slice(self.starts[row], self.starts[row + 1]))
+        return ListenerState(
+            listener_id,
+            pairs,
+            int(self.interactions[row]),
+            int(self.newest[row]),
+            self.restrictions.blocked.get(listener_id, _NO_IDS),
+            self.restrictions.unavailable_to.get(listener_id, self.restrictions.unavailable),
+        )
+
+    def matrix(self, selection: NDArray[np.bool_], items: IdMap) -> sp.csr_matrix:
+        """Return CSR float32 (n, items) with a 1 for each selected pair, bool (pairs,), of a track in `items`."""
+        rows, is_known = items.rows(self.pairs.track)
+        selection = selection & is_known
+        users = self.pairs.user[selection]
+        values = np.ones(len(users), np.float32)
+        return sp.csr_matrix((values, (users, rows[selection])), (len(self.users), len(items)))
+
+    def remove_refused(self, future: sp.csr_matrix, items: IdMap) -> sp.csr_matrix:
+        """Return CSR bool (n, items): `future` without the tracks that must not be offered to the listener."""
+        future = future.copy()
+        track_ids = items.ids[future.indices]
+        is_allowed = np.isin(track_ids, self.restrictions.unavailable, invert=True)
+        for listener_id, unavailable in self.restrictions.unavailable_to.items():
+            row = self.users.row(listener_id)
+            if row is not None:
+                entries = slice(future.indptr[row], future.indptr[row + 1])
+                is_allowed[entries] = np.isin(track_ids[entries], unavailable, invert=True)
+        for listener_id, blocked in self.restrictions.blocked.items():
+            row = self.users.row(listener_id)
+            if row is not None:
+                entries = slice(future.indptr[row], future.indptr[row + 1])
+                is_allowed[entries] &= np.isin(track_ids[entries], blocked, invert=True)
+        future.data = is_allowed.astype(np.float32)
+        future.eliminate_zeros()
+        return sp.csr_matrix(future > self.matrix(self.pairs.disliked, items))
+
+
+@dataclass(frozen=True)
+class BundleRanker:
+    """A `Ranker` that ranks as serving does.
+
+    Attributes:
+        bundle: the version that answers; its catalogue may be an older one.
+        histories: the listeners.
+        items: the catalogue of the evaluation. Tracks that it lacks were deleted, and are not offered.
+        question: one of `QUESTIONS`.
+        cold_below: see `plan_query`.
+        policy: see `plan_query`.
+    """
+
+    bundle: ModelBundle
+    histories: ListenerHistories
+    items: IdMap
+    question: str
+    cold_below: int
+    policy: Policy
+    _unavailable: dict[int, tuple[Ids, Ids]] = field(default_factory=dict)
+
+    def __call__(self, users: Rows, k: int, count_users: Callable[[int], None]) -> RankedLists:
+        """Return lists for rows of `histories`, of rows of `items`."""
+        track_ids = np.full((len(users), k), -1)
+        is_personal = np.zeros(len(users), np.bool_)
+        for number, user in enumerate(users):
+            ranked, is_personal[number] = self._rank(self.histories.state(int(user)), k)
+            track_ids[number, : len(ranked)] = ranked
+            if (number + 1) % _PROGRESS_STEP == 0 or number + 1 == len(users):
+                count_users(number + 1)
+        rows, is_known = self.items.rows(track_ids)
+        return RankedLists(np.where(is_known, rows, -1), is_personal)
+
+    def _rank(self, listener: ListenerState, k: int) -> tuple[list[int], bool]:
+        """Return the ids of at most k tracks, and whether the list is personal."""
+        query, policy = plan_query(
+            self.bundle,
+            replace(listener, unavailable=self._add_deleted(listener.unavailable)),
+            self.policy,
+            limit=k,
+            exclude_played=self.question == NEW,
+            cold_below=self.cold_below,
+        )
+        if self.question == REPEATS and policy is POPULAR:
+            return _own_tracks_by_popularity(self.bundle, query), False
+        ranking = recommend(self.bundle, query, policy)
+        return [pick.track_id for pick in ranking.picks], ranking.strategy in _PERSONAL_SOURCES
+
+    def _add_deleted(self, unavailable: Ids) -> Ids:
+        """Return the ids and those of deleted tracks: the same array for the same array, see `Query.unavailable`."""
+        if id(unavailable) not in self._unavailable:
+            deleted = np.setdiff1d(self.bundle.items.ids, self.items.ids, assume_unique=True)
+            both = np.union1d(unavailable, deleted) if len(deleted) else unavailable
+            self._unavailable[id(unavailable)] = unavailable, both  # the key stays unique while its array is kept
+        return self._unavailable[id(unavailable)][1]
+
+
+def evaluate_bundles(
+    bundles: Mapping[str, ModelBundle],
+    past: Plays,
+    future: Plays,
+    items: IdMap,
+    *,
+    question: str = NEW,
+    ks: Sequence[int] = (5, 10, 20),
+    seed: int = 0,
+    max_users: int | None = MAX_USERS,
+    cold_below: int = COLD_BELOW,
+    restrictions: Restrictions | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Evaluate bundles, and most popular, on what listeners played in the future, for each of the `QUESTIONS`.
+
+    Every list is made as serving makes it, see `engine.listener_query.plan_query`: short lists are filled, cold
+    listeners get their own policies, and skipped, disliked, blocked and unavailable tracks are left out. A bundle that
+    was not trained on exactly the past of a listener folds it in. The whole catalogue is ranked.
+
+    Evaluated are listeners with a past and something relevant in the future, or a seeded sample of them. Listeners
+    without any past would get the same popular tracks from all bundles. A track that a listener must not be offered is
+    not relevant to them either.
+
+    Args:
+        bundles: by name, such as "model" and "in_service"; the first is compared with the others. Each must have been
+            trained without the future, and may have another catalogue.
+        past: all interactions until the future begins, of all listeners.
+        future: the plays that were held out.
+        items: the current catalogue.
+        question: the one that decides; for the others, at most MAX_USERS_OF_OTHER_QUESTIONS listeners are evaluated.
+        ks: cut-offs, at least 1.
+        seed: of the samples.
+        max_users: evaluate at most this many listeners; None for all, whatever the question.
+        cold_below: listeners with fewer interactions are cold.
+        restrictions: tracks that must not be offered; none by default.
+        progress: called with the rankings done and their total.
+
+    Returns:
+        `{"question": question, "questions": {"new": …, "all": …, "repeats": …}}` with a report of `evaluate` for each;
+        read it by `engine.evaluation.questions.question_report`. Its models are the bundles and "most_popular", the
+        policy "popular" over the first bundle. For "repeats" that ranks the listener's own tracks by popularity.
+
+    Raises:
+        ValueError: a cut-off is below 1, there is none, or the question is unknown.
+    """
+    check_question(question)
+    histories = ListenerHistories.from_plays(past, restrictions or Restrictions())
+    pairs, shape = histories.pairs, (len(histories.users), len(items))
+    played = histories.matrix(pairs.is_positive, items)
+    known = histories.matrix(pairs.is_positive | pairs.is_negative, items)
+    future_pairs = UserItemPairs.from_plays(future, histories.users, items)
+    relevant = histories.remove_refused(binary_matrix(future_pairs, shape), items)
+    samples = {name: max_users and min(max_users, MAX_USERS_OF_OTHER_QUESTIONS) for name in QUESTIONS}
+    samples[question] = max_users
+    truths = {
+        name: GroundTruth.from_matrices(played, relevant, sample, seed, name, known) for name, sample in samples.items()
+    }
+    rankings = [len(truth.users) * (len(bundles) + 1) for truth in truths.values()]
+    baseline = next(iter(bundles.values()))
+    reports = {}
+    for number, (name, truth) in enumerate(truths.items()):
+        policy = REPEAT_POLICY if name == REPEATS else PERSONAL
+        rankers = {
+            model: BundleRanker(bundle, histories, items, name, cold_below, policy) for model, bundle in bundles.items()
+        }
+        rankers[MOST_POPULAR] = BundleRanker(baseline, histories, items, name, cold_below, POPULAR)
+
+        def count_rankings(done: int, total: int, previous: int = sum(rankings[:number])) -> None:
+            progress(previous + done, sum(rankings))
+
+        reports[name] = evaluate(
+            truth,
+            rankers,
+            ks=ks,
+            seed=seed,
+            is_cold=histories.interactions[truth.users] < cold_below,
+            progress=count_rankings,
+        )
+    return {"question": question, "questions": reports}
+
+
+def _own_tracks_by_popularity(bundle: ModelBundle, query: Query) -> list[int]:
+    """Return the ids of the most popular tracks that the listener played, at most `query.limit`."""
+    with bundle.workspaces.borrow() as workspace:
+        workspace.mask = bundle.workspaces.mask(query.unavailable)
+        workspace.exclude(bundle.items.known_rows(query.forbidden), FORBIDDEN)
+        pairs = bundle.known_pairs(query.history)
+        rows = pairs.track[pairs.is_positive]
+        rows = rows[workspace.available(rows)]
+    best, _ = top_k_of_rows(rows, bundle.popularity[rows].astype(np.float64), query.limit)
+    return [int(track_id) for track_id in bundle.items.ids[best]]

@@ -1,0 +1,88 @@
+"""Turn what is known about a listener into a query and a policy, for serving and for evaluation alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.bundle.model_bundle import ModelBundle
+from engine.data.user_item_pairs import UserItemPairs
+from engine.pipeline import EARLY, PERSONAL, POPULAR, Policy
+from engine.retrieval.candidates import Query
+
+COLD_BELOW = 5
+Ids = NDArray[np.int64]
+_no_ids: Callable[[], Ids] = partial(np.zeros, 0, np.int64)  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class ListenerState:
+    """Everything about a listener that decides what a bundle recommends to them.
+
+    Attributes:
+        listener_id: their id.
+        history: a pair for each track that they played, skipped or had an opinion of, with track ids.
+        interactions: how many interactions the history is made of.
+        newest: UNIX second of the latest of them.
+        forbidden: ids of tracks that they must never be offered, besides those that they dislike, int64 (k,).
+        unavailable: further forbidden tracks, see `Query.unavailable`.
+        consent: whether their history counts; without consent only its dislikes do.
+    """
+
+    listener_id: int
+    history: UserItemPairs = field(default_factory=UserItemPairs.empty)
+    interactions: int = 0
+    newest: int = 0
+    forbidden: Ids = field(default_factory=_no_ids)
+    unavailable: Ids = field(default_factory=_no_ids)
+    consent: bool = True
+
+
+def plan_query(
+    bundle: ModelBundle,
+    listener: ListenerState,
+    policy: Policy = PERSONAL,
+    *,
+    limit: int,
+    exclude_played: bool = True,
+    cold_below: int = COLD_BELOW,
+    time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> tuple[Query, Policy]:
+    """Return the query that recommends tracks to a listener, and the policy to answer it by.
+
+    Args:
+        bundle: the version that is going to answer.
+        listener: the listener.
+        policy: the policy for a listener with enough interactions. One with personal candidates is replaced by `EARLY`
+            for listeners with fewer than `cold_below` interactions, and by `POPULAR` for those with none. Without
+            consent it is always `POPULAR`.
+        limit: the length of the slate.
+        exclude_played: leave out the tracks that the listener knows, skipped ones included.
+        cold_below: the number of interactions from which on a listener is no longer cold, at least 1.
+        time_fold_in: see `Query`.
+    """
+    history = listener.history
+    forbidden = np.concatenate([listener.forbidden, history.track[history.disliked]])
+    if not listener.consent:
+        query = Query(limit, seed=listener.listener_id, forbidden=forbidden, unavailable=listener.unavailable)
+        return query, POPULAR
+    if "personal" in policy.sources and listener.interactions < cold_below:
+        policy = EARLY if listener.interactions else POPULAR
+    known = history.track[history.is_positive | history.is_negative] if exclude_played else _no_ids()
+    query = Query(
+        limit,
+        seed=listener.listener_id,
+        user_row=bundle.user_row(listener.listener_id, (listener.interactions, listener.newest)),
+        history=history,
+        exclude=known,
+        forbidden=forbidden,
+        unavailable=listener.unavailable,
+        personal_weight=min(1.0, listener.interactions / cold_below),
+        time_fold_in=time_fold_in,
+    )
+    return query, policy
