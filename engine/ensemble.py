@@ -25,27 +25,36 @@ class ComponentConfig:
         trainer: the model family with its hyperparameters.
         confidence: how interactions become the confidences that it is fitted on.
         damping: the scores are divided by (listeners of the track)^damping, so that popular tracks rank lower.
+        recency: how much more the latest tracks of a listener vote than older ones when they are scored, see
+            `engine.data.confidence.recency`; 0 is not at all. Factors do not depend on it.
     """
 
     trainer: Trainer = field(default_factory=ALS)
     confidence: ConfidenceWeights = field(default_factory=ConfidenceWeights)
     damping: float = 0.0
+    recency: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.recency >= 0:  # unlike "< 0", this rejects NaN too
+            raise ValueError(f"recency: must be 0 or above, not {self.recency}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the component, ready for JSON; `from_dict` reads it."""
         hyperparameters = {"family": self.trainer.family, **asdict(self.trainer)}
-        return hyperparameters | {"confidence": self.confidence.to_dict(), "damping": self.damping}
+        other = {"confidence": self.confidence.to_dict(), "damping": self.damping, "recency": self.recency}
+        return hyperparameters | other
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ComponentConfig:
         """Read a component. Raises ValueError that names the wrong field."""
         hyperparameters = dict(values)
         family, confidence = hyperparameters.pop("family", None), hyperparameters.pop("confidence", {})
-        damping = hyperparameters.pop("damping", 0.0)
+        damping, recency = hyperparameters.pop("damping", 0.0), hyperparameters.pop("recency", 0.0)
         if family not in FAMILIES:
             raise ValueError(f"family: {family!r} is not one of {', '.join(FAMILIES)}")
         try:
-            return cls(FAMILIES[family](**hyperparameters), ConfidenceWeights(**confidence), float(damping))
+            weights = ConfidenceWeights(**confidence)
+            return cls(FAMILIES[family](**hyperparameters), weights, float(damping), float(recency))
         except TypeError as error:
             raise ValueError(f"{family}: {error}") from error
 

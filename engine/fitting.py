@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import apply_popularity_damping
-from engine.data.confidence import PlayStatistics, confidence_matrix
+from engine.data.confidence import PlayStatistics, confidence_matrix, recency
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
 from engine.models.base import FitCallbacks, FittedModel
@@ -26,7 +26,7 @@ class ComponentScorer:
     """Scores of one fitted component for the listeners of its training matrix.
 
     Attributes:
-        matrix: CSR float32 (users, items), the confidences that the model was fitted on.
+        matrix: CSR float32 (users, items), the weights of the votes of each listener's tracks, see `weight_votes`.
         model: the fitted model with popularity damping applied.
         popularity: float32 (items,), how many listeners played each track.
     """
@@ -37,7 +37,7 @@ class ComponentScorer:
 
     @classmethod
     def from_model(cls, component: ComponentConfig, model: FittedModel, matrix: sp.csr_matrix) -> ComponentScorer:
-        """Build the scorer of a model without damping, fitted on `matrix`."""
+        """Build the scorer of a model without damping; `matrix` as in the attributes."""
         popularity = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)
         return cls(matrix, apply_popularity_damping(model, component.damping, popularity), popularity)
 
@@ -59,7 +59,7 @@ class FittedEnsemble:
     Attributes:
         ensemble: the configuration that was fitted, which may have fewer components than the requested one.
         models: the fitted model of each component, without popularity damping.
-        matrices: CSR float32 (users, items), the confidences that each component was fitted on.
+        matrices: CSR float32 (users, items), the weights of the votes for each component, see `weight_votes`.
         fallback: why the requested configuration could not be fitted; None if it was.
     """
 
@@ -92,6 +92,20 @@ def blend_scorer(scorers: Sequence[ComponentScorer], weights: BlendWeights) -> C
         return blend
 
     return score
+
+
+def weight_votes(matrix: sp.csr_matrix, pairs: UserItemPairs, component: ComponentConfig) -> sp.csr_matrix:
+    """Multiply the confidences of `pairs` by their recency, as when a listener is served.
+
+    Args:
+        matrix: CSR float32 (users, items) of `confidence_matrix`, with an entry for each pair in their order.
+
+    Returns:
+        CSR float32 (users, items); the matrix itself for a component without recency.
+    """
+    if not component.recency:
+        return matrix
+    return sp.csr_matrix((matrix.data * recency(pairs, component.recency), matrix.indices, matrix.indptr), matrix.shape)
 
 
 def fit_ensemble(
@@ -138,7 +152,7 @@ def fit_ensemble(
             else:
                 fitted.append(number)
                 models.append(model)
-                matrices.append(matrix)
+                matrices.append(weight_votes(matrix, pairs, component))
         report_step(1, 1)
     reasons = "; ".join(errors) or None
     if not fitted:

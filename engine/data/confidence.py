@@ -15,6 +15,7 @@ TRANSFORMS = ("none", "log", "capped", "bm25", "activation")
 HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400
 MIN_DECAY = 0.1  # without a lower bound, everything a quiet listener ever played would fade away
+MIN_RECENCY_AGE = 300  # seconds; the tracks of the last minutes count alike
 _MIN_POSITIVE = 1e-6  # keeps every positive pair in the sparse matrix
 
 
@@ -148,10 +149,8 @@ def base_level_activation(pairs: UserItemPairs, exponent: float) -> NDArray[np.f
     Returns:
         float64 (k,).
     """
-    positive = pairs.is_positive
-    now = np.full(int(pairs.user.max(initial=-1)) + 1, pairs.newest.min() if len(pairs) else 0)
-    np.maximum.at(now, pairs.user[positive], pairs.newest[positive])
-    last, first = (np.maximum((now[pairs.user] - time) / HOUR_SECONDS, 1.0) for time in (pairs.newest, pairs.oldest))
+    now = _newest_positive(pairs)
+    last, first = (np.maximum((now - time) / HOUR_SECONDS, 1.0) for time in (pairs.newest, pairs.oldest))
     span = first - last
     # The mean of age^-exponent over the ages between the last and the first play; the limit where they are equal.
     if exponent == 1:
@@ -162,6 +161,30 @@ def base_level_activation(pairs: UserItemPairs, exponent: float) -> NDArray[np.f
     plays = pairs.count.astype(np.float64)
     ends = np.minimum(plays, 1) * last**-exponent + np.clip(plays - 1, 0, 1) * first**-exponent
     return np.asarray(ends + np.maximum(plays - 2, 0) * mean)
+
+
+def recency(pairs: UserItemPairs, exponent: float) -> NDArray[np.float32]:
+    """Compute how much each pair counts for what the listener plays next: (age / 5 minutes)^−exponent, at most 1.
+
+    As in `base_level_activation`, the age of a pair is the time from its newest interaction to the newest positive one
+    of the listener.
+
+    Args:
+        pairs: k pairs.
+        exponent: 0 or above; with 0 all pairs count alike.
+
+    Returns:
+        float32 (k,).
+    """
+    age = np.maximum((_newest_positive(pairs) - pairs.newest) / MIN_RECENCY_AGE, 1.0)
+    return np.asarray(age**-exponent, np.float32)
+
+
+def _newest_positive(pairs: UserItemPairs) -> NDArray[np.int64]:
+    """Return the UNIX second of the newest positive interaction of the listener of each pair, int64 (k,)."""
+    newest = np.full(int(pairs.user.max(initial=-1)) + 1, pairs.newest.min() if len(pairs) else 0)
+    np.maximum.at(newest, pairs.user[pairs.is_positive], pairs.newest[pairs.is_positive])
+    return newest[pairs.user]
 
 
 def confidence_matrix(

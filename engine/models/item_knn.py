@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
-from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
+from engine.models.search_space import POPULARITY_DAMPING, VOTE_RECENCY, Choice, NumberRange, SearchSpace
 from engine.models.sparse_top_k import top_k_products
 from engine.models.validation import require_choice, require_non_negative, require_positive
 
@@ -35,6 +35,7 @@ class ItemKNN(Trainer):
         "shrink": NumberRange(0.1, 300, log=True),
         "normalization": Choice(("tf-idf", "bm25", "cosine")),
         "damping": POPULARITY_DAMPING,
+        "recency": VOTE_RECENCY,
     }
     search_share: ClassVar[float] = 1.0
     shrink: float = 10.0

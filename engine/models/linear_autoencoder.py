@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
-from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
+from engine.models.search_space import POPULARITY_DAMPING, VOTE_RECENCY, Choice, NumberRange, SearchSpace
 from engine.models.sparse_top_k import stack_row_blocks, top_k_per_dense_row
 from engine.models.validation import require_between, require_choice, require_positive
 
@@ -48,6 +48,7 @@ class LinearAutoencoder(Trainer):
         "dropout": NumberRange(0.1, 0.9),
         "diagonal": Choice(("free", "relaxed", "zero")),
         "damping": POPULARITY_DAMPING,
+        "recency": VOTE_RECENCY,
     }
     search_share: ClassVar[float] = 2.0
     l2: float = 50.0

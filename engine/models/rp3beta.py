@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
-from engine.models.search_space import NumberRange, SearchSpace
+from engine.models.search_space import VOTE_RECENCY, NumberRange, SearchSpace
 from engine.models.sparse_top_k import top_k_products
 from engine.models.validation import require_non_negative, require_positive
 
@@ -29,7 +29,11 @@ class RP3Beta(Trainer):
     """
 
     family: ClassVar[str] = "rp3beta"
-    search_space: ClassVar[SearchSpace] = {"alpha": NumberRange(0.5, 1.6), "beta": NumberRange(0.0, 1.0)}
+    search_space: ClassVar[SearchSpace] = {
+        "alpha": NumberRange(0.5, 1.6),
+        "beta": NumberRange(0.0, 1.0),
+        "recency": VOTE_RECENCY,
+    }
     search_share: ClassVar[float] = 1.5
     alpha: float = 1.0
     beta: float = 0.3

@@ -33,7 +33,9 @@ class Choice:
 
 Dimension = NumberRange | Choice
 SearchSpace = Mapping[str, Dimension]
-"""Dimensions by the name of the hyperparameter; `damping` stands for the component's popularity damping."""
+"""Dimensions by the name of the hyperparameter; `damping` and `recency` stand for those of the component."""
 
 POPULARITY_DAMPING = NumberRange(-0.1, 0.4)
 """The usual range of `ComponentConfig.damping`; below zero, popular tracks are preferred."""
+VOTE_RECENCY = NumberRange(0.0, 2.5)
+"""The usual range of `ComponentConfig.recency`, for families with neighbours."""

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
 from engine.models.item_knn import ItemKNN
 from engine.models.numba_kernels import lazy_njit, numba_threads, prange
-from engine.models.search_space import POPULARITY_DAMPING, NumberRange, SearchSpace
+from engine.models.search_space import POPULARITY_DAMPING, VOTE_RECENCY, NumberRange, SearchSpace
 from engine.models.sparse_top_k import top_k_per_row
 from engine.models.validation import require_non_negative, require_positive
 
@@ -34,6 +34,7 @@ class SLIM(Trainer):
         "l1": NumberRange(0.01, 10, log=True),
         "l2": NumberRange(0.1, 300, log=True),
         "damping": POPULARITY_DAMPING,
+        "recency": VOTE_RECENCY,
     }
     search_share: ClassVar[float] = 0.7
     l1: float = 0.1

@@ -16,7 +16,7 @@ from scipy.sparse.linalg import ArpackError, svds
 from threadpoolctl import threadpool_limits
 
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
-from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
+from engine.models.search_space import POPULARITY_DAMPING, VOTE_RECENCY, Choice, NumberRange, SearchSpace
 from engine.models.sparse_top_k import stack_row_blocks, top_k_per_dense_row
 from engine.models.validation import require_between, require_non_negative, require_positive
 
@@ -52,6 +52,7 @@ class Spectral(Trainer):
         "item_exponent": NumberRange(0.0, 0.6),
         "tilt": NumberRange(0.0, 0.6),
         "damping": POPULARITY_DAMPING,
+        "recency": VOTE_RECENCY,
     }
     search_share: ClassVar[float] = 1.5
     factors: int = 128

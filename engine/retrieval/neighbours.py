@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle, Neighbours
 from engine.bundle.workspace import SearchWorkspace
+from engine.data.confidence import recency
 from engine.data.user_item_pairs import UserItemPairs
 from engine.retrieval.candidates import Query
 from engine.retrieval.exact_search import TopK, empty_top_k, search_similar, top_k_of_rows
@@ -51,7 +52,10 @@ def component_votes(bundle: ModelBundle, component: int, pairs: UserItemPairs, w
     """
     lists = bundle.neighbours[component]
     assert lists is not None
-    confidence = bundle.ensemble.components[component].confidence.compute(pairs, bundle.popularity, bundle.statistics)
+    config = bundle.ensemble.components[component]
+    confidence = config.confidence.compute(pairs, bundle.popularity, bundle.statistics)
+    if config.recency:
+        confidence *= recency(pairs, config.recency)
     rows, votes = neighbour_votes(lists, pairs.track, confidence, workspace)
     played = bundle.popularity[rows] > 0
     return (rows, votes) if played.all() else (rows[played], votes[played])

@@ -18,6 +18,7 @@ from engine.tuning.trial_runner import Trial
 
 _FAR_BEHIND = 0.75  # share of the leader's score; a family below it after a few trials gets no more of the time
 _TRIALS_BEFORE_DROPPING = 3
+_LIKELY_RECENCY = 1.0
 _EXPLORATION_TRIALS = 6  # trials of a family before it is searched near its best
 _LOCAL_SHARE = 0.6  # of the later trials: the good regions are narrow, and the defaults lie close to them
 _MAX_SUGGESTIONS = 20  # a resumed estimator starts its random sequence anew, and suggests what has been tried
@@ -32,7 +33,9 @@ class FamilySearch:
         self.family = family
         self.space = space
         self.trials: list[Trial] = []
-        self._queue = [build_component(family, {})]
+        # Where listeners move on quickly, recency makes the greatest difference, so each family is tried with it too.
+        self._queue = [build_component(family, {"recency": _LIKELY_RECENCY})] if "recency" in space else []
+        self._queue.append(build_component(family, {}))
         self._rng = np.random.default_rng(seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `multivariate` is experimental

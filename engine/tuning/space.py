@@ -1,7 +1,7 @@
 """The search space: the hyperparameters of a family, and the confidence weights that make a difference in the data.
 
 A point of a space is a dict of hyperparameters. Names that begin with "confidence." are fields of `ConfidenceWeights`,
-and "damping" is `ComponentConfig.damping`; all others are fields of the family's dataclass.
+and "damping" and "recency" are fields of `ComponentConfig`; all others are fields of the family's dataclass.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from engine.models.search_space import Choice, Dimension, NumberRange, SearchSpa
 
 Point = Mapping[str, Any]
 _CONFIDENCE_PREFIX = "confidence."
+_OF_COMPONENT = ("damping", "recency")
 _STEP_SIZE = 0.12  # standard deviation of a random step, as a share of the dimension's width
 
 
@@ -44,7 +45,10 @@ def search_space(family: str, pairs: UserItemPairs) -> SearchSpace:
     family_space = FAMILIES[family].search_space
     if not family_space or FAMILIES[family].own_tracks_only:  # the order of own tracks has its own confidence weights
         return dict(family_space)
-    return {**family_space, **_confidence_space(pairs)}
+    space = {**family_space, **_confidence_space(pairs)}
+    if not (len(pairs) and np.ptp(pairs.newest)):  # imported totals, all of the same age
+        space.pop("recency", None)
+    return space
 
 
 def build_component(family: str, point: Point) -> ComponentConfig:
@@ -57,9 +61,12 @@ def build_component(family: str, point: Point) -> ComponentConfig:
         for name, value in point.items()
         if name.startswith(_CONFIDENCE_PREFIX)
     }
-    hyperparameters = {n: v for n, v in point.items() if not n.startswith(_CONFIDENCE_PREFIX) and n != "damping"}
+    hyperparameters = {
+        n: v for n, v in point.items() if not n.startswith(_CONFIDENCE_PREFIX) and n not in _OF_COMPONENT
+    }
+    of_component = {name: value for name, value in point.items() if name in _OF_COMPONENT}
     trainer = FAMILIES[family](**hyperparameters)
-    return ComponentConfig(trainer, replace(trainer.default_confidence, **confidence), point.get("damping", 0.0))
+    return ComponentConfig(trainer, replace(trainer.default_confidence, **confidence), **of_component)
 
 
 def find_point(component: ComponentConfig, space: SearchSpace) -> dict[str, Any] | None:
@@ -68,7 +75,7 @@ def find_point(component: ComponentConfig, space: SearchSpace) -> dict[str, Any]
     Returns:
         None if one of its values is not among the choices of the space.
     """
-    values = {**asdict(component.trainer), "damping": component.damping}
+    values = {**asdict(component.trainer), "damping": component.damping, "recency": component.recency}
     values |= {_CONFIDENCE_PREFIX + name: value for name, value in component.confidence.to_dict().items()}
     point: dict[str, Any] = {}
     for name, dimension in space.items():

@@ -11,7 +11,7 @@ from engine.data.confidence import PlayStatistics, confidence_matrix
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig
 from engine.evaluation.ranking import Rows, Scorer
-from engine.fitting import ComponentScorer
+from engine.fitting import ComponentScorer, weight_votes
 from engine.models.base import NO_CALLBACKS, CannotTrain, Factors, FitCallbacks
 from engine.ranking.blend import Scores, blend_scores
 from engine.tuning.validation_metric import ValidationMetric
@@ -60,7 +60,7 @@ class TrialRunner:
     def fit(self, component: ComponentConfig, callbacks: FitCallbacks = NO_CALLBACKS) -> ComponentScorer:
         matrix = confidence_matrix(self.past, self.shape, component.confidence, self.statistics)
         model = component.trainer.fit(matrix, seed=self.seed, threads=self.threads, callbacks=callbacks)
-        return ComponentScorer.from_model(component, model, matrix)
+        return ComponentScorer.from_model(component, model, weight_votes(matrix, self.past, component))
 
     def run_trial(self, component: ComponentConfig, leader_score: float) -> Trial:
         """Fit and score a component; one that cannot be fitted gives a trial without a score.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.bundle.model_bundle import ModelBundle, Neighbours
+from engine.data.confidence import recency
 from engine.ranking.blend import NEVER, Scores, blend_scores
 from engine.retrieval.candidates import Query
 from engine.retrieval.exact_search import top_k
@@ -91,7 +92,8 @@ def _component_scores(bundle: ModelBundle, number: int, query: Query) -> Scores 
         return None
     confidence = bundle.ensemble.components[number].confidence.compute(pairs, bundle.popularity, bundle.statistics)
     if item_neighbours is not None:
-        scores = neighbour_scores(item_neighbours, pairs.track, confidence)
+        votes = confidence * recency(pairs, bundle.ensemble.components[number].recency)
+        scores = neighbour_scores(item_neighbours, pairs.track, votes)
         if len(bundle.neighbours) == 1 and pairs.is_negative.any():
             scores = np.maximum(scores, 0)
         return scores if scores.any() else None

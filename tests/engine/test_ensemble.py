@@ -13,7 +13,7 @@ from engine.models.rp3beta import RP3Beta
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_configuration_can_be_stored_as_json(family: str) -> None:
     component = ComponentConfig(
-        FAMILIES[family](), ConfidenceWeights(bonus=0.5, transform="log", half_life=30), damping=0.2
+        FAMILIES[family](), ConfidenceWeights(bonus=0.5, transform="log", half_life=30), damping=0.2, recency=0.7
     )
     ensemble = EnsembleConfig((component, ComponentConfig(RP3Beta(beta=0.7))), BlendWeights((0.2, 0.8), (0.6, 0.4), 30))
     assert EnsembleConfig.from_dict(json.loads(json.dumps(ensemble.to_dict()))) == ensemble
@@ -28,11 +28,18 @@ def test_a_configuration_can_be_stored_as_json(family: str) -> None:
         ({"flavour": 1}, "ials: .*flavour"),
         ({"confidence": {"transform": "cube"}}, "'cube' is not one of none, log, capped, bm25"),
         ({"confidence": {"base": 0}}, "base: must be above 0"),
+        ({"recency": -0.1}, "recency: must be 0 or above, not -0.1"),
     ],
 )
 def test_it_names_what_is_wrong_in_a_configuration(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ComponentConfig.from_dict(ComponentConfig(IALS()).to_dict() | change)
+
+
+def test_a_configuration_of_an_older_release_has_no_recency() -> None:
+    stored = ComponentConfig(RP3Beta(), recency=0.5).to_dict()
+    del stored["recency"]
+    assert ComponentConfig.from_dict(stored) == ComponentConfig(RP3Beta())
 
 
 def test_without_weights_all_components_weigh_the_same() -> None:

@@ -14,6 +14,7 @@ from engine.data.confidence import (
     PlayStatistics,
     base_level_activation,
     confidence_matrix,
+    recency,
 )
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays, Signal
@@ -140,6 +141,13 @@ def test_what_a_listener_dislikes_does_not_age_the_other_tracks() -> None:
     time = NEWEST + HOUR_SECONDS * np.array([-4, 0, 5000])
     plays = Plays(np.zeros(3, int), np.arange(3), np.ones(3, np.float32), np.ones(3, bool), time, signals)
     np.testing.assert_allclose(base_level_activation(UserItemPairs.from_listener(plays), 0.5), [0.5, 1, 0])
+
+
+def test_recency_falls_with_the_time_until_the_newest_track_beyond_five_minutes() -> None:
+    pairs = pairs_of_plays([[0], [3 / 60], [20 / 60, 90], [5]])
+    np.testing.assert_allclose(recency(pairs, 0.5), [1, 1, 4**-0.5, 60**-0.5], rtol=1e-6)
+    assert recency(pairs, 0.0).tolist() == [1, 1, 1, 1]
+    assert recency(pairs, 0.5).dtype == np.float32
 
 
 def test_activation_is_one_of_the_functions_of_the_plays() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -14,6 +16,7 @@ from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
 from engine.fitting import fit_ensemble
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
+from engine.models.repeat import Repeat
 from engine.models.rp3beta import RP3Beta
 from engine.pipeline import Policy, recommend
 from engine.ranking.blend import blend_scores, standardize_scores
@@ -75,14 +78,16 @@ def test_votes_equal_the_product_with_the_matrix_of_neighbours(seed: int) -> Non
 def test_serving_scores_equal_those_of_the_evaluation() -> None:
     """Scoring one listener at a time by their current plays equals `build_scorer()` for all listeners."""
     plays = checkerboard(30)
+    plays = replace(plays, time=1_700_000_000 + 3_600 * (plays.time - plays.time.min()))  # an hour apart
     users, items = IdMap.from_ids(plays.user), IdMap.from_ids(np.arange(100, 130))
     pairs = UserItemPairs.from_plays(plays, users, items)
     parts = (
         ComponentConfig(IALS(factors=4, iterations=40, unobserved=0.3), ConfidenceWeights(bonus=2), damping=0.1),
-        ComponentConfig(RP3Beta(beta=0.2), ConfidenceWeights(transform="log"), damping=0.3),
+        ComponentConfig(RP3Beta(beta=0.2), ConfidenceWeights(transform="log"), damping=0.3, recency=0.8),
         ComponentConfig(Popularity()),
+        ComponentConfig(Repeat(), Repeat.default_confidence),
     )
-    recipe = EnsembleConfig(parts, BlendWeights((0.3, 0.6, 0.1), (0.6, 0.3, 0.1), 14))
+    recipe = EnsembleConfig(parts, BlendWeights((0.3, 0.4, 0.1, 0.2), (0.5, 0.3, 0.1, 0.1), 14))
     fitted = fit_ensemble(pairs, (30, 30), recipe, seed=1, threads=1)
     bundle = assemble_bundle(
         version="v",

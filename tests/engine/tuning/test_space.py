@@ -19,7 +19,7 @@ def test_every_point_of_a_space_gives_a_component_that_leads_back_to_it(family: 
         assert find_point(build_component(family, point), space) == point
 
 
-def test_confidence_weights_are_searched_only_for_signals_that_differ_between_pairs() -> None:
+def test_confidence_weights_and_recency_are_searched_only_where_pairs_differ() -> None:
     assert {"confidence.transform", "confidence.bonus", "confidence.half_life"} <= set(search_space("ials", PAIRS))
     n = len(PAIRS)
     single_plays = Plays(
@@ -30,5 +30,7 @@ def test_confidence_weights_are_searched_only_for_signals_that_differ_between_pa
         time=np.zeros(n, int),
         signal=np.zeros(n, np.int8),
     )
+    assert "recency" in search_space("rp3beta", PAIRS)
+    assert "recency" not in search_space("rp3beta", UserItemPairs.merge(PAIRS.user, PAIRS.track, single_plays))
     space = search_space("ials", UserItemPairs.merge(PAIRS.user, PAIRS.track, single_plays))
     assert [name for name in space if name.startswith("confidence")] == ["confidence.rare"]
