@@ -40,7 +40,7 @@ TRANSFORMS: dict[str, list[ConfidenceWeights]] = {
 HALF_LIVES = {
     f"half-life {days:g} days" if days else "no decay": [replace(EQUAL, half_life=days)] for days in (0, 10, 30, 90)
 }
-UNOBSERVED_WEIGHTS = (0.05, 0.15, 0.4)
+UNOBSERVED_RATIOS = (10.0, 30.0, 90.0)
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def print_table(title: str, rows: dict[str, list[ConfidenceWeights]], splits: li
         mean = float(np.mean([score for score, _ in results]))
         baseline = baseline or mean
         component = results[0][1]
-        chosen = f"scale {component.confidence.scale:g}, unobserved {component.trainer.unobserved:g}"  # type: ignore[attr-defined]
+        chosen = f"scale {component.confidence.scale:g}, unobserved ratio {component.trainer.unobserved_ratio:g}"  # type: ignore[attr-defined]
         print(f"| {name} | {mean:.4f} | {mean / baseline:.3f} | {chosen} |", flush=True)
 
 
@@ -96,8 +96,8 @@ def measure_best(confidences: list[ConfidenceWeights], split: ThreeWaySplit) -> 
     validation = ValidationMetric.from_pairs(split.train, split.valid, split.shape, 0)
     test = ValidationMetric.from_pairs(split.train, split.test, split.shape, 0)
     candidates = []
-    for confidence, unobserved in product(confidences, UNOBSERVED_WEIGHTS):
-        component = ComponentConfig(IALS(factors=64, iterations=10, unobserved=unobserved), confidence)
+    for confidence, ratio in product(confidences, UNOBSERVED_RATIOS):
+        component = ComponentConfig(IALS(factors=64, iterations=10, unobserved_ratio=ratio), confidence)
         fitted = fit_ensemble(split.train, split.shape, EnsembleConfig((component,)), seed=1)
         candidates.append((fitted.build_scorer(), component))
     scorer, component = max(candidates, key=lambda candidate: validation.mean_ndcg(candidate[0]))

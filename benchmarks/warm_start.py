@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from engine.models.base import Factors
-from engine.models.ials import IALS, half_step, scale_confidences
+from engine.models.ials import IALS, half_step
 
 NEW_TRACKS = 10  # of each listener since yesterday; the last is to be predicted
 SEEDS = range(5)
@@ -84,16 +84,13 @@ def draw_factors(shape: tuple[int, int], factors: int, seed: int) -> Factors:
 def fit_in_place(matrix: sp.csr_matrix, factors: Factors, iterations: int) -> None:
     """Do what `IALS.fit` does, but start from these factors."""
     x, y = factors
-    model = IALS(factors=x.shape[1])
-    fold_in = model.fold_in_config(matrix)
-    by_user = scale_confidences(matrix, fold_in)
-    by_item = by_user.T.tocsr()
-    user_ridge, item_ridge = (
-        fold_in.ridge(np.diff(side.indptr), side.shape[1]).astype(np.float32) for side in (by_user, by_item)
-    )
+    transposed = matrix.T.tocsr()
+    user_config, item_config = IALS(factors=x.shape[1]).side_configs(matrix, transposed)
+    user_scale = user_config.confidence_scale(np.diff(matrix.indptr)).astype(np.float32)
+    item_scale = np.ones(matrix.shape[1], np.float32)
     for _ in range(iterations):
-        half_step(by_user, y, x, user_ridge, model.unobserved)
-        half_step(by_item, x, y, item_ridge, model.unobserved)
+        half_step(matrix, user_scale, y, x, user_config)
+        half_step(transposed, item_scale, x, y, item_config)
 
 
 def mean_ndcg(

@@ -16,7 +16,7 @@ from engine.models import FAMILIES
 SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FACTORS": (lambda v: 1 <= v <= 1024, "between 1 and 1024"),
     "ITERATIONS": (lambda v: 1 <= v <= 1000, "between 1 and 1000"),
-    "REGULARIZATION": (lambda v: v > 0, "more than 0"),
+    "REGULARIZATION": (lambda v: v >= 0, "0 (the default of the family) or more"),
     "CONFIDENCE_BASE": (lambda v: v > 0, "more than 0"),
     "FAMILY": (lambda v: v in FAMILIES, f"one of {', '.join(FAMILIES)}"),
     "CONFIDENCE_BONUS": (lambda v: v >= 0, "0 or more"),

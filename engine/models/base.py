@@ -27,8 +27,9 @@ class FoldInConfig:
     """How the vector x of a user is computed from their confidences c and the item factors Y ("fold-in").
 
     - kind `solve`: solve (unobserved·YᵀY + Σ (c − offset)·y yᵀ + λI) x = Σ c·y over the user's k items, with
-      λ = regularization · (k + unobserved · items)^exponent. With offset 1, unobserved 1 and exponent 0 this is eq. 4
-      of Hu, Koren & Volinsky (2008); with offset 0 the user update of Rendle et al. (2021), see `engine.models.ials`.
+      λ = regularization · (k + smoothing · unobserved · items)^exponent. With offset 1, unobserved 1 and exponent 0
+      this is eq. 4 of Hu, Koren & Volinsky (2008); with offset 0 and smoothing 1 the user update of Rendle et al.
+      (2021), see `engine.models.ials`.
     - kind `project`: x = Σ c·y.
 
     Beforehand the confidences are multiplied by (k / mean_pairs)^activity / mean_confidence.
@@ -38,6 +39,7 @@ class FoldInConfig:
     regularization: float = 0.01
     unobserved: float = 1.0
     exponent: float = 0.0
+    smoothing: float = 1.0
     offset: float = 1.0
     activity: float = 0.0
     mean_pairs: float = 1.0
@@ -45,7 +47,7 @@ class FoldInConfig:
 
     def ridge(self, k: NDArray[np.int64] | int, others: int) -> Any:
         """Return λ of a user with k of `others` items, or of an item with k of `others` users; shaped like k."""
-        return self.regularization * np.power(k + self.unobserved * others, self.exponent)
+        return self.regularization * np.power(k + self.smoothing * self.unobserved * others, self.exponent)
 
     def confidence_scale(self, k: NDArray[np.int64] | int) -> Any:
         """Return the multiplier of the confidences of a user with k items; float64, shaped like k."""

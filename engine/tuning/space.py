@@ -73,8 +73,12 @@ def find_point(component: ComponentConfig, space: SearchSpace) -> dict[str, Any]
     """Return the point of a component, moved to the nearest bound where it lies outside a range.
 
     Returns:
-        None if one of its values is not among the choices of the space.
+        None if one of its values is not among the choices of the space, or if a hyperparameter that the space does not
+        have differs from its default.
     """
+    trainer, defaults = component.trainer, type(component.trainer)()
+    if any(getattr(trainer, name) != getattr(defaults, name) for name in asdict(trainer).keys() - space.keys()):
+        return None
     values = {**asdict(component.trainer), "damping": component.damping, "recency": component.recency}
     values |= {_CONFIDENCE_PREFIX + name: value for name, value in component.confidence.to_dict().items()}
     point: dict[str, Any] = {}

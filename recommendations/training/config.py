@@ -60,12 +60,11 @@ def ensemble_from_settings() -> EnsembleConfig:
     """
     options = settings.MUSICREC
     family = FAMILIES[options["FAMILY"]]
-    hyperparameters = {
-        "factors": options["FACTORS"],
-        "iterations": options["ITERATIONS"],
-        "regularization": options["REGULARIZATION"],
-    }
     accepted = {field.name for field in fields(family)}
+    hyperparameters = {"factors": options["FACTORS"], "iterations": options["ITERATIONS"]}
+    if options["REGULARIZATION"]:
+        name = "regularization_ratio" if "regularization_ratio" in accepted else "regularization"
+        hyperparameters[name] = options["REGULARIZATION"]
     trainer = family(**{name: value for name, value in hyperparameters.items() if name in accepted})
     if family.own_tracks_only:  # the settings describe confidences to learn from
         return EnsembleConfig((ComponentConfig(trainer, family.default_confidence),))

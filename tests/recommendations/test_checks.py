@@ -19,7 +19,7 @@ def test_the_defaults_are_accepted() -> None:
         ("GATE_MARGIN", -1),
         ("CONFIDENCE_BASE", 0),
         ("FAMILY", "crystal_ball"),
-        ("REGULARIZATION", 0),
+        ("REGULARIZATION", -0.1),
         ("CONFIDENCE_LIKED", -1),
         ("CONFIDENCE_TRANSFORM", "cube"),
         ("CONFIDENCE_SCALE", -1),

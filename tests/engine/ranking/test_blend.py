@@ -82,7 +82,7 @@ def test_serving_scores_equal_those_of_the_evaluation() -> None:
     users, items = IdMap.from_ids(plays.user), IdMap.from_ids(np.arange(100, 130))
     pairs = UserItemPairs.from_plays(plays, users, items)
     parts = (
-        ComponentConfig(IALS(factors=4, iterations=40, unobserved=0.3), ConfidenceWeights(bonus=2), damping=0.1),
+        ComponentConfig(IALS(factors=4, iterations=40, unobserved_ratio=0.6), ConfidenceWeights(bonus=2), damping=0.1),
         ComponentConfig(RP3Beta(beta=0.2), ConfidenceWeights(transform="log"), damping=0.3, recency=0.8),
         ComponentConfig(Popularity()),
         ComponentConfig(Repeat(), Repeat.default_confidence),

@@ -36,7 +36,7 @@ def solve_normal_equations(config: FoldInConfig, confidence: NDArray[np.float32]
     c = confidence * (k / config.mean_pairs) ** config.activity
     weight[ROWS] += np.where(c > 0, c - config.offset, -c)
     target[ROWS] = np.maximum(c, 0)
-    ridge = config.regularization * (k + config.unobserved * 9) ** config.exponent
+    ridge = config.regularization * (k + config.smoothing * config.unobserved * 9) ** config.exponent
     return np.linalg.solve(y.T @ np.diag(weight) @ y + ridge * np.eye(3), y.T @ target)
 
 
@@ -47,6 +47,7 @@ def solve_normal_equations(config: FoldInConfig, confidence: NDArray[np.float32]
         FoldInConfig(regularization=2.0),
         FoldInConfig(unobserved=0.1, offset=0.0),
         FoldInConfig(unobserved=0.3, offset=0.0, regularization=0.05, exponent=1.0),
+        FoldInConfig(unobserved=0.3, offset=0.0, regularization=0.05, exponent=1.0, smoothing=0.0),
         FoldInConfig(unobserved=0.3, offset=0.0, exponent=0.5, activity=-0.7, mean_pairs=11.5),
     ],
 )
@@ -91,8 +92,9 @@ def test_it_equals_the_fold_in_of_the_implicit_library() -> None:
 @pytest.mark.parametrize(
     "trainer",
     [
-        IALS(factors=3, iterations=150, regularization=0.05),
-        IALS(factors=3, iterations=150, regularization=0.05, exponent=0.4, activity=-0.5, unobserved=0.5),
+        IALS(factors=3, iterations=150, regularization_ratio=0.05),
+        IALS(factors=3, iterations=150, regularization_ratio=0.05, exponent=0.4, activity=-0.5, unobserved_ratio=2.0),
+        IALS(factors=3, iterations=150, regularization=0.05, unobserved=0.5, exponent=0.4, activity=-0.5),
         SVD(factors=3),
     ],
 )

@@ -31,7 +31,7 @@ def test_an_interrupted_search_continues_without_repeating_trials() -> None:
 
 
 def test_the_ensemble_in_service_is_among_the_first_to_be_tried() -> None:
-    in_service = ComponentConfig(IALS(factors=32, iterations=7, regularization=0.02))
+    in_service = ComponentConfig(IALS(factors=32, iterations=7, regularization_ratio=0.02))
     tuned = tune(PAST, FUTURE, SHAPE, seconds=0.5, threads=1, initial=EnsembleConfig((in_service,)))
     assert in_service in [trial.component for trial in tuned.trials]
 

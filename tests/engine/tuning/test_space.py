@@ -3,6 +3,8 @@ import pytest
 
 from engine.data.plays import Plays
 from engine.data.user_item_pairs import UserItemPairs
+from engine.ensemble import ComponentConfig
+from engine.models.ials import IALS
 from engine.tuning.space import build_component, find_point, perturb_point, search_shares, search_space
 from tests.engine.taste_groups import taste_group_split
 
@@ -34,3 +36,10 @@ def test_confidence_weights_and_recency_are_searched_only_where_pairs_differ() -
     assert "recency" not in search_space("rp3beta", UserItemPairs.merge(PAIRS.user, PAIRS.track, single_plays))
     space = search_space("ials", UserItemPairs.merge(PAIRS.user, PAIRS.track, single_plays))
     assert [name for name in space if name.startswith("confidence")] == ["confidence.rare"]
+
+
+def test_a_component_with_a_hyperparameter_that_is_not_searched_has_no_point() -> None:
+    space = search_space("ials", PAIRS)
+    old = ComponentConfig(IALS(regularization=0.01, unobserved=0.1))
+    assert find_point(ComponentConfig(IALS()), space) is not None
+    assert find_point(old, space) is None

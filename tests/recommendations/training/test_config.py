@@ -8,6 +8,7 @@ from django.conf import settings as configured
 from engine.data.confidence import ConfidenceWeights
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models import FAMILIES
+from engine.models.als import ALS
 from engine.models.bpr import BPR
 from engine.models.ials import IALS
 from engine.models.rp3beta import RP3Beta
@@ -36,7 +37,7 @@ def test_without_a_study_the_ensemble_comes_from_the_settings(settings: Any) -> 
         "TRAINING_SEED": 5,
     }
     config = training_config()
-    trainer = IALS(factors=7, iterations=3, regularization=0.5)
+    trainer = IALS(factors=7, iterations=3, regularization_ratio=0.5)
     confidence = ConfidenceWeights(1.5, 2.5, 4.0, "log", scale=0.5, half_life=30.0)
     assert config.ensemble == EnsembleConfig((ComponentConfig(trainer, confidence),))
     assert (config.split, config.holdout, config.seed, config.threads) == ("leave_last", 0.3, 5, 1)
@@ -62,16 +63,23 @@ def test_every_family_can_be_chosen(settings: Any, family: str) -> None:
     assert ensemble_from_settings().algorithm == family
 
 
+def test_the_regularization_is_that_of_the_chosen_family(settings: Any) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"FAMILY": "als", "REGULARIZATION": 0.5, "FACTORS": 64, "ITERATIONS": 15}
+    [part] = ensemble_from_settings().components
+    assert part.trainer == ALS(regularization=0.5)
+    settings.MUSICREC = settings.MUSICREC | {"REGULARIZATION": 0.0}
+    [part] = ensemble_from_settings().components
+    assert part.trainer == ALS()
+
+
 def test_a_given_ensemble_takes_precedence() -> None:
     recipe = EnsembleConfig((ComponentConfig(RP3Beta(beta=0.9)),))
     assert training_config(recipe).ensemble == recipe
 
 
 def test_the_defaults_are_those_of_the_engine() -> None:
-    with_defaults = configured.MUSICREC | {"FACTORS": 128}
-    assert (with_defaults["ITERATIONS"], with_defaults["REGULARIZATION"]) == (IALS().iterations, IALS().regularization)
     [part] = ensemble_from_settings().components
-    assert part.confidence == ConfidenceWeights()
+    assert part == ComponentConfig(IALS(factors=configured.MUSICREC["FACTORS"]), ConfidenceWeights())
 
 
 def test_settings_can_take_precedence_over_tuning(settings: Any) -> None:
