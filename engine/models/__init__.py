@@ -10,6 +10,7 @@ from engine.models.popularity import Popularity
 from engine.models.repeat import Repeat
 from engine.models.rp3beta import RP3Beta
 from engine.models.slim import SLIM
+from engine.models.sparse_autoencoder import SparseAutoencoder
 from engine.models.spectral import Spectral
 from engine.models.svd import SVD
 
@@ -36,6 +37,7 @@ register(RP3Beta)
 register(ItemKNN)
 register(SLIM)
 register(LinearAutoencoder)
+register(SparseAutoencoder)
 register(Spectral)
 register(Repeat)
 register(Popularity)

@@ -40,7 +40,8 @@ def test_the_message_for_an_invalid_value_states_what_is_allowed(settings: Any, 
     [
         (
             "FAMILY",
-            "one of als, ials, bpr, svd, rp3beta, item_knn, slim, linear_autoencoder, spectral, repeat, popularity",
+            "one of als, ials, bpr, svd, rp3beta, item_knn, slim, linear_autoencoder, sparse_autoencoder, spectral, "
+            "repeat, popularity",
         ),
         ("CONFIDENCE_TRANSFORM", "one of none, log, capped, bm25, activation"),
         ("SPLIT", "one of time, ratio, leave_last, new_users"),
