@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,14 +21,19 @@ from engine.data.split import split_plays
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
 from engine.ensemble import EnsembleConfig
 from engine.evaluation.bundles import MAX_USERS, Restrictions, evaluate_bundles
-from engine.evaluation.questions import NEW, QUESTIONS, empty_report
+from engine.evaluation.questions import NEW, QUESTIONS, empty_report, question_report
 from engine.fitting import FittedEnsemble, fit_ensemble
 from engine.listener_query import COLD_BELOW
+from engine.tuning.first_night import Choice, choose_ensemble
+from engine.tuning.paired_windows import compare_in_windows
 
 ProgressCallback = Callable[[str, int, int], None]
 """Called with a stage, the steps done and their total: "judge" fits on the past, "evaluate" ranks, "fit" fits all."""
 
 MODEL, IN_SERVICE = "model", "in_service"
+# What "in_service" is in a report: the ensemble in service, fitted on the same past, or the version in service itself.
+RECIPE, VERSION = "recipe", "version"
+WINDOWS_BELOW = 500  # with fewer listeners than this to judge on, two ensembles are compared in several windows
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class TrainingConfig:
 
     Attributes:
         ensemble: the models and their weights.
+        candidates: if there are any, the ensemble is chosen among these and the one in service, see
+            `choose_ensemble`. `ensemble` is not used then.
         split: how plays are held out for the report, one of `engine.data.split.SPLITTERS`.
         holdout: the share that is held out, in 0..1.
         question: what the version is chosen for, one of `engine.evaluation.questions.QUESTIONS`.
@@ -45,6 +52,7 @@ class TrainingConfig:
     """
 
     ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
+    candidates: tuple[EnsembleConfig, ...] = ()
     split: str = "time"
     holdout: float = 0.2
     question: str = NEW
@@ -53,7 +61,9 @@ class TrainingConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what decides the result, JSON-ready. The number of threads does not."""
-        return self.ensemble.to_dict() | {
+        candidates = {"candidates": [ensemble.to_dict() for ensemble in self.candidates]} if self.candidates else {}
+        ensemble = candidates or self.ensemble.to_dict()
+        return ensemble | {
             "split": self.split,
             "holdout": self.holdout,
             "question": self.question,
@@ -63,10 +73,24 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TrainedVersion:
-    """A trained bundle and its manifest: configuration, report, sizes, seconds, library versions; JSON-ready."""
+    """The result of a training run.
+
+    Attributes:
+        bundle: the trained version.
+        manifest: its configuration, report, sizes, seconds and library versions, JSON-ready.
+        judged: the model with which the report was made, without listeners; None without an evaluation.
+    """
 
     bundle: ModelBundle
     manifest: dict[str, Any]
+    judged: ModelBundle | None = None
+
+
+class Evaluation(NamedTuple):
+    """A report, and the model that it is about, without listeners; None if there was nothing to evaluate on."""
+
+    report: dict[str, Any]
+    model: ModelBundle | None
 
 
 def train(
@@ -76,6 +100,7 @@ def train(
     *,
     version: str,
     in_service: EnsembleConfig | None = None,
+    judged: ModelBundle | None = None,
     cold_below: int = COLD_BELOW,
     restrictions: Restrictions | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
@@ -88,6 +113,8 @@ def train(
         config: what to train.
         version: name of the new version.
         in_service: the ensemble that serves now; evaluated on the same plays if it is a different one.
+        judged: the model with which the report of the version in service was made; evaluated on the same plays if the
+            ensemble is the same.
         cold_below: see `evaluate_bundles`.
         restrictions: see `evaluate_bundles`.
         progress: see `ProgressCallback`.
@@ -101,15 +128,34 @@ def train(
         raise InsufficientPlays("there are no plays to learn from; import plays first")
 
     started = time.perf_counter()
-    report = evaluate_on_holdout(
+    choice = None
+    if config.candidates:
+        choice = _choose_on_older_plays(plays, items, config, in_service)
+        config = replace(config, ensemble=choice.ensemble, candidates=())
+    chosen = time.perf_counter()
+    evaluation = evaluate_on_holdout(
         plays,
         items,
         config,
         in_service=in_service,
+        judged=judged,
         cold_below=cold_below,
         restrictions=restrictions,
         progress=progress,
     )
+    report = evaluation.report
+    listeners = question_report(report)["listeners"]
+    if in_service is not None and in_service != config.ensemble and listeners < WINDOWS_BELOW:
+        report["windows"] = compare_in_windows(
+            plays,
+            items,
+            config.ensemble,
+            in_service,
+            holdout=config.holdout,
+            question=config.question,
+            seed=config.seed,
+            threads=config.threads,
+        )
     evaluated = time.perf_counter()
     fitted = fit_ensemble(
         pairs,
@@ -121,17 +167,39 @@ def train(
     )
     manifest = {
         "config": config.to_dict(),
+        "choice": choice and choice.to_dict(),
         "report": report,
         "fallback": fitted.fallback,
         "plays": len(plays),
         "pairs": len(pairs),
         "plays_from": int(plays.time.min()),
         "plays_to": int(plays.time.max()),
-        "seconds": {"judge": round(evaluated - started, 3), "fit": round(time.perf_counter() - evaluated, 3)},
+        "seconds": {
+            "choose": round(chosen - started, 3),
+            "judge": round(evaluated - chosen, 3),
+            "fit": round(time.perf_counter() - evaluated, 3),
+        },
         "libraries": {name: _library_version(name) for name in ("numpy", "scipy", "implicit", "numba")},
     }
     bundle = _assemble(fitted, pairs, users, items, version=version, user_stamps=user_stamps(plays, users))
-    return TrainedVersion(bundle, manifest)
+    return TrainedVersion(bundle, manifest, evaluation.model)
+
+
+def _choose_on_older_plays(
+    plays: Plays, items: IdMap, config: TrainingConfig, in_service: EnsembleConfig | None
+) -> Choice:
+    """Choose among the candidates, without the plays on which the chosen one is evaluated."""
+    return choose_ensemble(
+        split_plays(plays, config.split, config.holdout, config.seed).past,
+        items,
+        config.candidates,
+        incumbent=in_service,
+        split=config.split,
+        holdout=config.holdout,
+        question=config.question,
+        seed=config.seed,
+        threads=config.threads,
+    )
 
 
 def evaluate_on_holdout(
@@ -140,19 +208,23 @@ def evaluate_on_holdout(
     config: TrainingConfig,
     *,
     in_service: EnsembleConfig | None = None,
+    judged: ModelBundle | None = None,
     ks: Sequence[int] = (5, 10, 20),
     max_users: int | None = MAX_USERS,
     cold_below: int = COLD_BELOW,
     restrictions: Restrictions | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Hold out part of the plays, fit on the rest, and evaluate what the versions would serve on the held-out part.
 
     Args:
         plays: all plays.
         items: the catalogue.
         config: what to evaluate, how to split, and the question that decides.
-        in_service: another ensemble to compare with.
+        in_service: the ensemble to compare with, if it is another one.
+        judged: the model of the ensemble in service that an earlier report was made with, to compare with if the
+            ensemble is the same. It must not have seen the plays that are held out here: it is left out if it knows
+            newer plays than the past, and for splits other than by time.
         ks: cut-offs of the metrics.
         max_users: see `evaluate_bundles`.
         cold_below: see `evaluate_bundles`.
@@ -161,17 +233,21 @@ def evaluate_on_holdout(
 
     Returns:
         The report of `evaluate_bundles`, whose models are "model", "in_service" and "most_popular", plus "split",
-        "holdout" and "algorithm". No models where the split leaves nothing to learn from or to evaluate on.
+        "holdout", "algorithm" and "comparison": what "in_service" is, `RECIPE`, `VERSION` or "". No models where the
+        split leaves nothing to learn from or to evaluate on.
     """
     split = split_plays(plays, config.split, config.holdout, config.seed)
     users = IdMap.from_ids(split.past.user)
     pairs = UserItemPairs.from_plays(split.past, users, items)
+    is_other_recipe = in_service is not None and in_service != config.ensemble
     report: dict[str, Any] = {"split": split.kind, "holdout": config.holdout}
+    report["comparison"] = RECIPE if is_other_recipe else ""
     if not len(pairs) or not len(split.future):
-        return report | {"question": config.question, "questions": {name: empty_report() for name in QUESTIONS}}
+        no_answers = {"question": config.question, "questions": {name: empty_report() for name in QUESTIONS}}
+        return Evaluation(report | no_answers, None)
 
     ensembles = {MODEL: config.ensemble}
-    if in_service is not None and in_service != config.ensemble:
+    if in_service is not None and is_other_recipe:
         ensembles[IN_SERVICE] = in_service
     bundles = {}
     for name, ensemble in ensembles.items():
@@ -185,23 +261,24 @@ def evaluate_on_holdout(
         )
         bundles[name] = _assemble(fitted, pairs, users, items, user_stamps=user_stamps(split.past, users))
     del pairs, fitted  # their memory is free before the evaluation needs its own
-    return (
-        report
-        | {"algorithm": bundles[MODEL].algorithm}
-        | evaluate_bundles(
-            bundles,
-            Plays.concatenate([split.past, split.fold_in_plays]),
-            split.future,
-            items,
-            question=config.question,
-            ks=ks,
-            seed=config.seed,
-            max_users=max_users,
-            cold_below=cold_below,
-            restrictions=restrictions,
-            progress=partial(progress, "evaluate"),
-        )
+    is_same_recipe = judged is not None and in_service == config.ensemble and split.kind == "time"
+    if judged is not None and is_same_recipe and judged.statistics.newest < int(split.future.time.min()):
+        bundles[IN_SERVICE], report["comparison"] = judged, VERSION
+    report["algorithm"] = bundles[MODEL].algorithm
+    answers = evaluate_bundles(
+        bundles,
+        Plays.concatenate([split.past, split.fold_in_plays]),
+        split.future,
+        items,
+        question=config.question,
+        ks=ks,
+        seed=config.seed,
+        max_users=max_users,
+        cold_below=cold_below,
+        restrictions=restrictions,
+        progress=partial(progress, "evaluate"),
     )
+    return Evaluation(report | answers, bundles[MODEL].without_listeners())
 
 
 def _assemble(

@@ -1,22 +1,25 @@
 """The database row of a version: what it was trained with, how good it is, and whether it may serve."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.db.models import Q
 from numpy.typing import NDArray
 
+from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.versions import LOAD_ERRORS
 from engine.data.plays import Plays
 from engine.ensemble import EnsembleConfig
-from engine.evaluation.questions import question_report
 from engine.training import TrainedVersion, TrainingConfig
 from recommendations.models import ModelArtifact
 from recommendations.training.quality_gate import (
-    is_worse_than_popular,
-    missing_evidence,
-    rejection_reason,
+    MAX_VERSIONS,
+    Decision,
+    Difference,
+    decide,
+    earlier_difference,
     report_ndcg,
 )
 from recommendations.version_store import current_pointer, is_foreign, version_in_service, version_store
@@ -58,49 +61,66 @@ def ensemble_in_service() -> EnsembleConfig | None:
         return None
 
 
-def record_version(trained: TrainedVersion, fingerprint: str) -> ModelArtifact:
-    """Create the row of a version that is on disk, with the decision of the gate."""
-    store, serving = version_store(), version_in_service()
-    version = str(trained.bundle.version)
-    manifest = store.manifest(version)
+def judged_model(version: str | None) -> ModelBundle | None:
+    """Return the model with which the report of a version was made; None if it has none that can be read."""
     try:
-        serving_manifest = store.manifest(serving) if serving else None
+        return version_store().load_judged(version) if version else None
+    except LOAD_ERRORS:
+        return None
+
+
+def decide_about_version(trained: TrainedVersion) -> Decision:
+    """Return the decision of the gate about a new version, compared with the one in service when its training began."""
+    serving = trained.manifest["report"]["in_service"]
+    try:
+        serving_manifest = version_store().manifest(serving) if serving else None
     except LOAD_ERRORS:
         serving_manifest = None
-    reason = rejection_reason(manifest, serving_manifest, settings.MUSICREC["GATE_MARGIN"])
+    manifest = trained.manifest | {"algorithm": trained.bundle.algorithm}
+    margin = settings.MUSICREC["GATE_MARGIN"]
+    return decide(manifest, serving_manifest, margin, earlier_differences(serving_manifest))
+
+
+def earlier_differences(manifest: dict[str, Any] | None) -> list[Difference]:
+    """Return the differences of a version and of those before it, each to the version before, the newest first.
+
+    They end where the recipe changed, or where two versions were not compared on the same plays.
+    """
+    differences: list[Difference] = []
+    while manifest and len(differences) < MAX_VERSIONS and (difference := earlier_difference(manifest)):
+        differences.append(difference)
+        rows = ModelArtifact.objects.filter(version=manifest["gate"]["version"])
+        manifest = rows.values_list("manifest", flat=True).first()
+    return differences
+
+
+def record_version(trained: TrainedVersion, fingerprint: str, decision: Decision) -> ModelArtifact:
+    """Create the row of a version that is on disk, with the decision of the gate."""
+    store, version = version_store(), str(trained.bundle.version)
     return ModelArtifact.objects.create(
         version=version,
         algorithm=trained.bundle.algorithm,
         fingerprint=fingerprint,
-        gate=ModelArtifact.Gate.HELD_BACK if reason else ModelArtifact.Gate.PASSED,
-        gate_reason=reason or (missing_evidence(manifest) if serving else ""),
+        gate=ModelArtifact.Gate.PASSED if decision.passed else ModelArtifact.Gate.HELD_BACK,
+        gate_reason=decision.reason,
         items=len(trained.bundle.items),
         users=len(trained.bundle.users),
         plays=trained.manifest["plays"],
         size_bytes=store.size(version),
-        manifest=manifest,
+        manifest=store.manifest(version),
     )
 
 
-def summarize_training(trained: TrainedVersion, gate_reason: str) -> str:
-    """Return one line about a published version, for the operator.
-
-    Args:
-        gate_reason: why the gate could not compare it with another version; "" if it could.
-    """
+def summarize_training(trained: TrainedVersion, decision: Decision) -> str:
+    """Return one line about a version that passed the gate, for the operator."""
     bundle, manifest = trained.bundle, trained.manifest
     report = manifest["report"]
-    ndcg, popular, in_service = (
-        report_ndcg(question_report(report), model) for model in ("model", "most_popular", "in_service")
-    )
+    ndcg, popular = (report_ndcg(report, model) for model in ("model", "most_popular"))
     summary = (
         f"version {bundle.version} by {bundle.algorithm}: {len(bundle.users):,} listeners, {len(bundle.items):,} "
         f"tracks, {manifest['plays']:,} interactions"
     )
     if ndcg is not None and popular is not None:
         summary += f"; NDCG@10 {ndcg:.4f} on a {report['split']} split, most popular {popular:.4f}"
-        summary += f", the ensemble in service {in_service:.4f}" if in_service is not None else ""
-    if is_worse_than_popular(manifest | {"algorithm": bundle.algorithm}):
-        summary += "; worse than most popular, and published because nothing better could serve"
-    summary += f"; {gate_reason}" if gate_reason else ""
+    summary += f"; {decision.reason}"
     return summary + (f"; {manifest['fallback']}" if manifest["fallback"] else "")

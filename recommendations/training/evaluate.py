@@ -68,7 +68,7 @@ def evaluate_ensemble(
     plays = read_plays(progress)
     if not len(plays):
         raise CannotEvaluate("there are no plays to evaluate on; import plays first")
-    return evaluate_on_holdout(
+    evaluation = evaluate_on_holdout(
         plays,
         IdMap.from_ids(load_track_ids()),
         replace(training_config(ensemble), split=split, holdout=holdout),
@@ -79,3 +79,4 @@ def evaluate_ensemble(
         restrictions=load_restrictions(),
         progress=progress,
     )
+    return evaluation.report

@@ -1,64 +1,133 @@
 """The gate: decides whether a newly trained version may go into service by itself."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from math import hypot
 from typing import Any
 
-from engine.evaluation.questions import NEW, question_report
+from engine.evaluation.questions import question_report
+from engine.training import RECIPE, VERSION
 
 METRIC = "ndcg@10"
 MIN_LISTENERS = 50  # with fewer, bootstrap intervals are too narrow, and with one they have no width at all
+REQUIRED_ERRORS = 2.0  # by so many standard errors another recipe must win; `benchmarks.gate` compares other numbers
+MAX_VERSIONS = 14  # a slow decline is looked for over so many versions of the same recipe
+INTERVAL_ERRORS = 1.96  # half the width of a 95 % interval, in standard errors
+POPULAR, REPORT = "popular", "report"
 
 
-def rejection_reason(candidate: dict[str, Any], serving: dict[str, Any] | None, margin: float) -> str:
-    """Return why the candidate is held back, or "" if it passes.
+@dataclass(frozen=True)
+class Difference:
+    """A difference in NDCG@10 between two models, with its standard error and 95 % interval."""
 
-    A candidate passes unless the numbers show that it is worse: the whole 95 % interval of the difference must lie
-    below what the margin allows. NDCG@10 of a small installation varies by a third from night to night. If a single
-    number decided, a version that was lucky on the night it was trained would keep its successors out for weeks.
+    mean: float
+    standard_error: float
+    low: float
+    high: float
 
-    - If the candidate's ensemble differs from the one in service, its report has both, fitted on the same past and
-      evaluated on the same listeners; the interval is that of their paired difference.
-    - If the ensemble is the same, the two versions were evaluated on different nights and listeners; the interval is
-      computed from those of the two reports, provided that both used the same kind of split.
-    - A candidate that is worse than most popular does not replace a version that is not.
+    @classmethod
+    def from_interval(cls, interval: dict[str, float]) -> Difference:
+        """Read a difference of a report, whose 95 % interval also gives the standard error."""
+        mean, low, high = interval["mean"], interval["low"], interval["high"]
+        return cls(mean, round((high - low) / (2 * INTERVAL_ERRORS), 6), low, high)
 
-    Nothing is compared on fewer than MIN_LISTENERS listeners, see `missing_evidence`.
+    @classmethod
+    def from_error(cls, mean: float, standard_error: float) -> Difference:
+        width = INTERVAL_ERRORS * standard_error
+        return cls(*(round(value, 6) for value in (mean, standard_error, mean - width, mean + width)))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.mean:+.4f}, standard error {self.standard_error:.4f}, "
+            f"95 % between {self.low:+.4f} and {self.high:+.4f}"
+        )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate decided about a version, and why; the manifest of the version keeps it as "gate".
+
+    Attributes:
+        passed: whether the version may go into service by itself.
+        reason: one sentence with the numbers.
+        compared_with: what the difference is to: `POPULAR`, `RECIPE` in service, fitted on the same past, the `VERSION`
+            in service itself, on the same plays, or its `REPORT` about other plays; "" if nothing was compared.
+        version: the version in service.
+        listeners: how many listeners the difference is the mean of.
+        difference: to what it was compared with.
+        versions: the number of versions of the same recipe in `sum`, this one included.
+        sum: the sum of their differences, each to the version before it.
+    """
+
+    passed: bool
+    reason: str
+    compared_with: str = ""
+    version: str | None = None
+    listeners: int = 0
+    difference: Difference | None = None
+    versions: int = 0
+    sum: Difference | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the decision, ready for JSON."""
+        return asdict(self)
+
+
+def decide(
+    candidate: dict[str, Any], serving: dict[str, Any] | None, margin: float, earlier: Sequence[Difference] = ()
+) -> Decision:
+    """Decide whether a version may go into service by itself.
+
+    - A version that is worse than most popular is held back, the first one included: popular tracks serve until
+      something is better.
+    - A version with another recipe than the one in service is held back unless it wins: its report has both, fitted on
+      the same past and evaluated on the same listeners, and the mean difference must be above REQUIRED_ERRORS standard
+      errors. A search that tries many recipes always finds one that looks better by chance.
+    - A version with the same recipe passes unless it is worse: it is held back if the whole 95 % interval of the
+      difference lies below what the margin allows. The version in service is evaluated on the same plays as the new
+      one; for a slow decline, the differences of the last versions are added up. Without such an evaluation, the
+      difference is computed from the reports of the two versions, provided that both used the same kind of split.
+
+    Nothing is compared on fewer than MIN_LISTENERS listeners. The same recipe then passes, another one does not.
 
     Args:
         candidate: the manifest of the new version.
         serving: the manifest of the version in service, None if there is none.
-        margin: the share of NDCG@10 by which the candidate may be worse.
+        margin: the share of NDCG@10 by which the candidate may be worse. With 1, only versions that are worse than most
+            popular are held back.
+        earlier: the differences of the version in service and of those before it, see `earlier_difference`, each to the
+            version before, as long as they have the same recipe; the newest first.
     """
-    if serving is None or missing_evidence(candidate):
-        return ""
     report = question_report(candidate["report"])
-    question = candidate["report"].get("question", NEW)
-    serving_report = serving.get("report", {})
-    if paired := report.get("differences", {}).get("in_service", {}).get(METRIC):
-        serving_ndcg, difference, basis = report_ndcg(report, "in_service"), paired, ", on the same plays"
-    else:
-        serving_ndcg = report_ndcg(question_report(serving_report, question))
-        difference, basis = _difference(candidate["report"], serving_report), ""
-    if serving_ndcg is not None and difference and difference["high"] < -margin * serving_ndcg:
-        return (
-            f"NDCG@10 {report_ndcg(report):.4f} is worse than {serving_ndcg:.4f} in service by more than the margin of "
-            f"{margin:.0%}{basis}{_difference_text(difference)}"
-        )
-    if is_worse_than_popular(candidate) and not is_worse_than_popular(serving):
-        popular = report_ndcg(report, "most_popular")
-        return (
-            f"NDCG@10 {report_ndcg(report):.4f} is worse than {popular:.4f} of most popular"
-            f"{_difference_text(report['differences']['most_popular'][METRIC])}"
-        )
-    return ""
+    listeners, ndcg = report.get("listeners", 0), report_ndcg(candidate["report"])
+    if is_worse_than_popular(candidate):
+        popular, difference = report_ndcg(candidate["report"], "most_popular"), _difference(report, "most_popular")
+        reason = f"NDCG@10 {ndcg:.4f} is worse than {popular:.4f} of most popular (difference {difference})"
+        return Decision(False, reason, POPULAR, None, listeners, difference)
+    if serving is None:
+        return Decision(True, "there was no version in service to compare with")
+    version, is_other_recipe = serving.get("version"), _compares_recipes(candidate["report"])
+    if listeners < MIN_LISTENERS:
+        reason = f"too few judged listeners ({listeners}) to compare; the gate needs {MIN_LISTENERS}"
+        if is_other_recipe and margin < 1:
+            reason += ". Another recipe than the one in service is published only if it is better, or by an operator"
+            return Decision(False, reason, RECIPE, version, listeners)
+        return Decision(True, reason, version=version, listeners=listeners)
+    if is_other_recipe:
+        return _decide_about_other_recipe(report, candidate["report"].get("windows", []), version, margin)
+    if difference := _difference(report, "in_service"):
+        return _decide_about_same_recipe(report, difference, version, margin, earlier)
+    return _decide_from_reports(candidate["report"], serving, margin)
 
 
-def missing_evidence(candidate: dict[str, Any]) -> str:
-    """Return why nothing can be said about the candidate's quality, or "" if it was evaluated on enough listeners."""
-    listeners = question_report(candidate["report"]).get("listeners", 0)
-    if listeners >= MIN_LISTENERS:
-        return ""
-    return f"too few judged listeners ({listeners}) to compare; the gate needs {MIN_LISTENERS}"
+def earlier_difference(manifest: dict[str, Any]) -> Difference | None:
+    """Return the difference of a version to the one before it, if they have the same recipe and were compared."""
+    gate = manifest.get("gate") or {}
+    if gate.get("compared_with") != VERSION or not gate.get("difference"):
+        return None
+    return Difference(**gate["difference"])
 
 
 def is_worse_than_popular(manifest: dict[str, Any]) -> bool:
@@ -67,32 +136,139 @@ def is_worse_than_popular(manifest: dict[str, Any]) -> bool:
     A popularity model itself is never worse than popularity.
     """
     report = question_report(manifest.get("report", {}))
-    difference = report.get("differences", {}).get("most_popular", {}).get(METRIC)
+    difference = _difference(report, "most_popular")
     if not difference or report.get("listeners", 0) < MIN_LISTENERS:
         return False
-    return bool(difference["high"] < 0 and manifest.get("algorithm") != "popularity")
+    return difference.high < 0 and manifest.get("algorithm") != "popularity"
 
 
-def _difference(report: dict[str, Any], serving_report: dict[str, Any]) -> dict[str, float] | None:
+def report_ndcg(report: dict[str, Any], model: str = "model") -> float | None:
+    """Return NDCG@10 of one of the models of a report, for the question that the version was chosen for.
+
+    Reports of the first release had one number per metric, without intervals and segments; they are read too.
+    """
+    judged = question_report(report)
+    models = judged.get("models", judged)
+    evaluation = models.get(model, {})
+    value = evaluation.get("metrics", evaluation).get(METRIC)
+    return value.get("mean") if isinstance(value, dict) else value
+
+
+def _compares_recipes(report: dict[str, Any]) -> bool:
+    """Return whether the report has the recipe in service because it is another one.
+
+    Reports of older releases never had the version in service for another reason.
+    """
+    is_compared = bool(_difference(question_report(report), "in_service"))
+    return bool(report.get("comparison", RECIPE if is_compared else "") == RECIPE)
+
+
+def _decide_about_other_recipe(
+    report: dict[str, Any], windows: Sequence[dict[str, Any]], version: str | None, margin: float
+) -> Decision:
+    difference, listeners = _difference(report, "in_service"), report["listeners"]
+    assert difference is not None  # it was evaluated on enough listeners
+    where = f"on the same {listeners:,} listeners"
+    if windows:
+        difference = pool_windows(windows)
+        where += f", in {len(windows)} windows of their plays"
+    ndcg, serving_ndcg = report_ndcg(report), report_ndcg(report, "in_service")
+    numbers = (
+        f"NDCG@10 {ndcg:.4f} against {serving_ndcg:.4f} of the recipe in service, {where} (difference {difference})"
+    )
+    if wins(difference) or margin >= 1:
+        return Decision(True, numbers, RECIPE, version, listeners, difference)
+    reason = (
+        f"another recipe must win by more than {REQUIRED_ERRORS:g} standard errors, and this one does not: {numbers}"
+    )
+    return Decision(False, reason, RECIPE, version, listeners, difference)
+
+
+def wins(difference: Difference) -> bool:
+    """Return whether a recipe is better than the one in service beyond chance."""
+    return difference.mean > REQUIRED_ERRORS * difference.standard_error
+
+
+def pool_windows(windows: Sequence[dict[str, float]]) -> Difference:
+    """Return the mean difference over several windows of plays, see `compare_in_windows`.
+
+    Listeners have plays in several windows. Treating these as independent made the standard error at most 2 % too small
+    in `benchmarks.gate`.
+    """
+    total = sum(window["listeners"] for window in windows)
+    mean = sum(window["listeners"] * window["mean"] for window in windows) / total
+    error = hypot(*(window["listeners"] * window["standard_error"] / total for window in windows))
+    return Difference.from_error(mean, error)
+
+
+def _decide_about_same_recipe(
+    report: dict[str, Any], difference: Difference, version: str | None, margin: float, earlier: Sequence[Difference]
+) -> Decision:
+    ndcg, serving_ndcg, listeners = report_ndcg(report), report_ndcg(report, "in_service"), report["listeners"]
+    assert ndcg is not None
+    assert serving_ndcg is not None
+    sums = _cumulative_sums([difference, *earlier[: MAX_VERSIONS - 1]])
+    losses = [total for total in enumerate(sums, 1) if total[1].high < -margin * serving_ndcg]
+    versions, total = losses[0] if losses else (len(sums), sums[-1])
+    numbers = (
+        f"NDCG@10 {ndcg:.4f} against {serving_ndcg:.4f} of the version in service, on the same {listeners:,} listeners "
+        f"(difference {difference})"
+    )
+    decision = Decision(not losses, numbers, VERSION, version, listeners, difference, versions, total)
+    if not losses:
+        return decision
+    if versions == 1:
+        reason = f"worse than the version in service by more than the margin of {margin:.0%}: {numbers}"
+    else:
+        reason = (
+            f"worse by more than the margin of {margin:.0%} over the last {versions} versions of this recipe, each "
+            f"compared with the one before it on the same plays (sum of the differences: {total})"
+        )
+    return replace(decision, reason=reason)
+
+
+def _cumulative_sums(differences: Sequence[Difference]) -> list[Difference]:
+    """Return the sum of the first difference, of the first two, and so on, with the variances added."""
+    sums = []
+    for number in range(1, len(differences) + 1):
+        mean = sum(difference.mean for difference in differences[:number])
+        sums.append(Difference.from_error(mean, hypot(*(d.standard_error for d in differences[:number]))))
+    return [differences[0], *sums[1:]]
+
+
+def _decide_from_reports(report: dict[str, Any], serving: dict[str, Any], margin: float) -> Decision:
+    difference, version = _difference_of_reports(report, serving), serving.get("version")
+    listeners, ndcg = question_report(report)["listeners"], report_ndcg(report)
+    serving_ndcg = report_ndcg(serving.get("report", {}))
+    if difference is None or serving_ndcg is None:
+        return Decision(True, "the report of the version in service cannot be compared with this one", version=version)
+    numbers = f"{serving_ndcg:.4f} in the report of the version in service, about other plays (difference {difference})"
+    if difference.high < -margin * serving_ndcg:
+        reason = f"NDCG@10 {ndcg:.4f} is worse, by more than the margin of {margin:.0%}, than {numbers}"
+        return Decision(False, reason, REPORT, version, listeners, difference)
+    return Decision(True, f"NDCG@10 {ndcg:.4f} against {numbers}", REPORT, version, listeners, difference)
+
+
+def _difference_of_reports(report: dict[str, Any], serving: dict[str, Any]) -> Difference | None:
     """Return the difference of two independent estimates with its 95 % interval; None if they cannot be compared.
-
-    Both answer the question of the candidate's report.
 
     Each bound is as far from the difference as the root of the sum of the squared distances of the two estimates from
     their own bounds (Zou & Donner, "Construction of confidence limits about effect measures", 2008).
     """
-    new_answer = question_report(report)
-    old_answer = question_report(serving_report, report.get("question", NEW))
-    new, old = _interval(new_answer), _interval(old_answer)
+    serving_report = serving.get("report", {})
+    judged, serving_judged = question_report(report), question_report(serving_report, report.get("question"))
+    new, old = _interval(judged), _interval(serving_judged)
     same_split = report.get("split") == serving_report.get("split")
-    if not (new and old and same_split and old_answer.get("listeners", 0) >= MIN_LISTENERS):
+    if not (new and old and same_split and serving_judged.get("listeners", 0) >= MIN_LISTENERS):
         return None
     mean = new["mean"] - old["mean"]
-    return {
-        "mean": mean,
-        "low": mean - hypot(new["mean"] - new["low"], old["high"] - old["mean"]),
-        "high": mean + hypot(new["high"] - new["mean"], old["mean"] - old["low"]),
-    }
+    return Difference.from_interval(
+        {
+            "mean": mean,
+            "low": mean - hypot(new["mean"] - new["low"], old["high"] - old["mean"]),
+            "high": mean + hypot(new["high"] - new["mean"], old["mean"] - old["low"]),
+        }
+    )
 
 
 def _interval(report: dict[str, Any]) -> dict[str, float] | None:
@@ -101,18 +277,7 @@ def _interval(report: dict[str, Any]) -> dict[str, float] | None:
     return value if isinstance(value, dict) else None
 
 
-def report_ndcg(report: dict[str, Any], model: str = "model") -> float | None:
-    """Return NDCG@10 of one of the models of a report.
-
-    Reports of the first release had one number per metric, without intervals and segments; they are read too.
-    """
-    models = report.get("models", report)
-    evaluation = models.get(model, {})
-    value = evaluation.get("metrics", evaluation).get(METRIC)
-    return value.get("mean") if isinstance(value, dict) else value
-
-
-def _difference_text(difference: dict[str, float]) -> str:
-    return (
-        f" (difference {difference['mean']:+.4f}, 95 % between {difference['low']:+.4f} and {difference['high']:+.4f})"
-    )
+def _difference(report: dict[str, Any], other: str) -> Difference | None:
+    """Return the paired difference of a report to another model."""
+    interval = report.get("differences", {}).get(other, {}).get(METRIC)
+    return Difference.from_interval(interval) if interval else None

@@ -10,24 +10,28 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 from django.conf import settings
 from django.utils import timezone
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from common.database_connections import release_connections, write_reliably
 from engine.data.plays import InsufficientPlays, Plays
 from engine.ensemble import EnsembleConfig
-from engine.training import ProgressCallback, train
+from engine.training import RECIPE, ProgressCallback, TrainedVersion, TrainingConfig, train
 from interactions.selectors import count_interactions
 from interactions.services import refresh_popular_tracks
 from interactions.training_data import iter_play_chunks
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.training.artifacts import (
+    decide_about_version,
     ensemble_in_service,
     find_identical_version,
+    judged_model,
     record_version,
     summarize_training,
     training_fingerprint,
@@ -41,6 +45,7 @@ from recommendations.training.publish import (
     store_user_features,
     user_features_are_stored,
 )
+from recommendations.training.quality_gate import Decision
 from recommendations.training.restrictions import load_restrictions
 from recommendations.training.schedule import SCHEDULE, duplicate_of_training
 from recommendations.training.watch import close_killed_rows
@@ -80,7 +85,7 @@ class RunProgress:
         release_connections()  # a stage may compute for an hour before its first query
         started = time.perf_counter()
         yield
-        self.seconds[name] = round(time.perf_counter() - started, 3)
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
 
 
 def run_training(
@@ -152,38 +157,21 @@ def _train_and_publish(
         plays = read_plays(progress.callback)
         track_ids = load_track_ids()
         config = training_config(ensemble)
-        fingerprint = training_fingerprint(plays, track_ids, config)
-    if not force and (identical := find_identical_version(fingerprint)):
+    if not force and (identical := find_identical_version(training_fingerprint(plays, track_ids, config))):
         return Status.UNCHANGED, f"nothing new since version {identical.version}", identical
 
-    with progress.stage("train"):
-        # Read these now: another version may be in service by the time the training ends.
-        compared_with, in_service, installation = version_in_service(), ensemble_in_service(), get_installation_id()
-        restrictions = load_restrictions()
-        release_connections()
-        trained = train(
-            plays,
-            track_ids,
-            config,
-            # Names sort by time; the random suffix separates two of the same second.
-            version=f"{timezone.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-            in_service=in_service,
-            cold_below=settings.MUSICREC["COLD_BELOW"],
-            restrictions=restrictions,
-            progress=progress.callback,
-        )
-        trained.manifest["report"]["in_service"] = compared_with
-        trained.manifest["installation"] = str(installation)
-        trained.manifest["peak_memory_bytes"] = _peak_memory_bytes()
-
-    with progress.stage("write"):
-        version_store().write(trained.bundle, trained.manifest, index_config())
-
-    with progress.stage("judge"):
-        artifact = record_version(trained, fingerprint)
-    if artifact.gate == ModelArtifact.Gate.HELD_BACK:
-        raise_alarm("held_back", artifact.version, artifact.gate_reason)
-        return Status.HELD_BACK, artifact.gate_reason, artifact
+    trained, decision, artifact = _train_version(progress, plays, track_ids, config)
+    note = ""
+    if not decision.passed and decision.compared_with == RECIPE and ensemble is None:
+        # No night is lost to a recipe that does not win: the one in service is trained on the new plays too.
+        note = f"; version {artifact.version} with another recipe was held back: {decision.reason}"
+        in_service = ensemble_in_service()
+        assert in_service is not None  # it was compared with the new one
+        config = replace(config, ensemble=in_service, candidates=())
+        trained, decision, artifact = _train_version(progress, plays, track_ids, config)
+    if not decision.passed:
+        raise_alarm("held_back", artifact.version, decision.reason)
+        return Status.HELD_BACK, decision.reason + note, artifact
 
     with progress.stage("publish"):
         refresh_popular_tracks()
@@ -196,7 +184,43 @@ def _train_and_publish(
             raise_alarm("prune_failed", "", f"old versions could not be removed: {error}")
         else:
             resolve_alarms("prune_failed")
-    return Status.PUBLISHED, summarize_training(trained, artifact.gate_reason), artifact
+    return Status.PUBLISHED, summarize_training(trained, decision) + note, artifact
+
+
+def _train_version(
+    progress: RunProgress, plays: Plays, track_ids: NDArray[np.int64], config: TrainingConfig
+) -> tuple[TrainedVersion, Decision, ModelArtifact]:
+    """Train a version, let the gate decide about it, and write its files and its row."""
+    with progress.stage("train"):
+        # Read these now: another version may be in service by the time the training ends.
+        compared_with, in_service, installation = version_in_service(), ensemble_in_service(), get_installation_id()
+        judged = judged_model(compared_with)
+        restrictions = load_restrictions()
+        release_connections()
+        trained = train(
+            plays,
+            track_ids,
+            config,
+            # Names sort by time; the random suffix separates two of the same second.
+            version=f"{timezone.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
+            in_service=in_service,
+            judged=judged,
+            cold_below=settings.MUSICREC["COLD_BELOW"],
+            restrictions=restrictions,
+            progress=progress.callback,
+        )
+        trained.manifest["report"]["in_service"] = compared_with
+        trained.manifest["installation"] = str(installation)
+        trained.manifest["peak_memory_bytes"] = _peak_memory_bytes()
+
+    with progress.stage("judge"):
+        decision = decide_about_version(trained)
+        trained.manifest["gate"] = decision.to_dict()
+
+    with progress.stage("write"):
+        version_store().write(trained.bundle, trained.manifest, index_config(), trained.judged)
+        artifact = record_version(trained, training_fingerprint(plays, track_ids, config), decision)
+    return trained, decision, artifact
 
 
 def finish_interrupted_run() -> None:

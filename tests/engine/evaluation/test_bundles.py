@@ -169,7 +169,7 @@ def test_the_questions_that_do_not_decide_are_asked_of_fewer_listeners(monkeypat
 
 def test_a_popularity_recipe_is_judged_as_it_serves_new_listeners() -> None:
     config = make_config(Popularity(), split="new_users")
-    report = evaluate_on_holdout(taste_group_plays(), IdMap.from_ids(range(N_TRACKS)), config)
+    report = evaluate_on_holdout(taste_group_plays(), IdMap.from_ids(range(N_TRACKS)), config).report
     assert report["split"] == "new_users"
     models = report["questions"]["new"]["models"]
     assert models[MODEL]["metrics"]["ndcg@10"] == models["most_popular"]["metrics"]["ndcg@10"]
@@ -178,7 +178,7 @@ def test_a_popularity_recipe_is_judged_as_it_serves_new_listeners() -> None:
 
 def test_a_holdout_without_anything_to_evaluate_has_empty_answers() -> None:
     plays = Plays.from_rows([(1, 5, 1, True, 0)])
-    report = evaluate_on_holdout(plays, IdMap.from_ids([5]), TrainingConfig(question="all"))
+    report = evaluate_on_holdout(plays, IdMap.from_ids([5]), TrainingConfig(question="all")).report
     empty = {"listeners": 0, "models": {}, "differences": {}}
     assert report["question"] == "all"
     assert report["questions"] == {"new": empty, "all": empty, "repeats": empty}

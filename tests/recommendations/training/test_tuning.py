@@ -25,7 +25,7 @@ from engine.tuning import TunedEnsemble
 from interactions.models import Interaction
 from recommendations import tasks
 from recommendations.models import Alarm, ModelArtifact, TrainingRun, TuningStudy
-from recommendations.training import run, tuning
+from recommendations.training import quality_gate, run, tuning
 from recommendations.training.config import ensemble_from_settings, training_config
 from recommendations.training.run import run_training
 from recommendations.training.tuning import run_tuning
@@ -187,17 +187,18 @@ def test_a_search_without_a_better_ensemble_changes_nothing(
 
 
 def test_an_ensemble_that_the_gate_holds_back_is_not_used(
-    taste_groups_in_database: None, search_result: Any, settings: Any
+    taste_groups_in_database: None, search_result: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_training("test")
     serving = version_in_service()
-    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": -99}
+    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 0.1}
+    monkeypatch.setattr(quality_gate, "REQUIRED_ERRORS", 99)
     search_result(NEIGHBOURS)
     outcome = run_tuning("test")
     study = get_study()
     assert (outcome.status, study.artifact.gate) == ("Held back", "held_back")
-    assert "in service by more than the margin" in study.detail
-    assert "on the same plays (difference " in study.artifact.gate_reason
+    assert "another recipe must win by more than 99 standard errors, and this one does not" in study.detail
+    assert "listeners, in 4 windows of their plays (difference " in study.artifact.gate_reason
     assert Alarm.objects.get().kind == "held_back"
     assert (version_in_service(), training_config().ensemble) == (serving, ensemble_from_settings())
 
