@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.data.plays import Plays
+from engine.data.split import hold_out_count
 from engine.data.user_item_pairs import UserItemPairs
 
 WEIGHT_COLUMNS = {"weight", "count", "plays", "rating", "playcount"}
@@ -30,16 +31,33 @@ class ThreeWaySplit:
     test: UserItemPairs
     shape: tuple[int, int]
 
+    def with_validation_like_test(self, seed: int) -> ThreeWaySplit:
+        """Return a split to choose on, with about as many validation tracks per listener as there are test tracks.
+
+        Missing ones are moved from the training data: the newest tracks if they are dated, otherwise random ones.
+        Of the test data, only the number of tracks per listener is used.
+        """
+        tracks_per_listener = len(self.test) / max(len(np.unique(self.test.user)), 1)
+        missing = tracks_per_listener * len(np.unique(self.train.user)) - len(self.valid)
+        moved = hold_out_count(_to_plays(self.train), "time", missing, seed).future
+        pair_ids = (pairs.user * self.shape[1] + pairs.track for pairs in (self.train, moved))
+        is_moved = np.isin(*pair_ids)
+        valid = _merge(self.valid, self.train.where(is_moved))
+        return ThreeWaySplit(self.train.where(~is_moved), valid, self.test, self.shape)
+
     def with_validation_in_training(self) -> ThreeWaySplit:
         """Return a split to fit the chosen configuration on: the validation data is added to the training data."""
-        both = (self.train, self.valid)
-        users, items, oldest = (
-            np.concatenate([getattr(p, name) for p in both]) for name in ("user", "track", "oldest")
-        )
-        plays = Plays.concatenate(
-            Plays(p.user, p.track, p.count, p.qualified, p.newest, np.zeros(len(p), np.int8)) for p in both
-        )
-        return ThreeWaySplit(UserItemPairs.merge(users, items, plays, oldest), self.valid, self.test, self.shape)
+        return ThreeWaySplit(_merge(self.train, self.valid), self.valid, self.test, self.shape)
+
+
+def _to_plays(pairs: UserItemPairs) -> Plays:
+    signal = np.zeros(len(pairs), np.int8)
+    return Plays(pairs.user, pairs.track, pairs.count, pairs.qualified, pairs.newest, signal)
+
+
+def _merge(*parts: UserItemPairs) -> UserItemPairs:
+    plays, oldest = Plays.concatenate(map(_to_plays, parts)), np.concatenate([pairs.oldest for pairs in parts])
+    return UserItemPairs.merge(plays.user, plays.track, plays, oldest)
 
 
 def read_split(train: Path, valid: Path, test: Path) -> ThreeWaySplit:

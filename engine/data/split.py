@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from engine.data.plays import Plays
 from engine.hashing import hash_pairs_to_unit_interval, hash_to_unit_interval
 
+_MAX_SHARE_BY_COUNT = 0.5  # models must have something to learn from
+
 
 class Split(NamedTuple):
     """Plays split into parts.
@@ -45,6 +47,23 @@ def split_plays(plays: Plays, kind: str, share: float, seed: int) -> Split:
     if not 0 < share < 1:
         raise ValueError(f"share to hold out: must be between 0 and 1; not {share}")
     return SPLITTERS[kind](plays, share, seed)
+
+
+def hold_out_count(plays: Plays, kind: str, count: float, seed: int) -> Split:
+    """Hold out about `count` plays, but at most half of all, in one of the ways of `SPLITTERS`.
+
+    A choice between models is sound if it is made on about as many held-out plays per listener as the models are judged
+    on afterwards: with fewer, families rank in another order. Holding out the same *share* of what is left after plays
+    were held out for the judgement gives fewer.
+
+    Args:
+        kind: a key of `SPLITTERS`; with `leave_last` the count makes no difference.
+        count: how many to hold out; none if it is not above 0.
+        seed: of the random kinds.
+    """
+    if not len(plays) or count <= 0:
+        return Split(kind, plays, Plays.empty())
+    return split_plays(plays, kind, min(count / len(plays), _MAX_SHARE_BY_COUNT), seed)
 
 
 def split_by_time(plays: Plays, share: float, seed: int) -> Split:

@@ -16,7 +16,7 @@ from common.database_connections import release_connections, write_reliably
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
 from engine.data.sample import sample_listeners
-from engine.data.split import split_plays
+from engine.data.split import hold_out_count, split_plays
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig
 from engine.fitting import fit_ensemble
@@ -137,17 +137,29 @@ class TuningData:
 
 
 def _split_tuning_data(plays: Plays, track_ids: NDArray[np.int64], config: TrainingConfig) -> TuningData:
-    """Split off the plays that training will hold out, and split the rest again in the same way.
+    """Split off the plays that training will hold out, and hold out about as many of the rest in the same way.
 
     `new_users` becomes `ratio` here: trials only score listeners that the fitted models have seen.
     """
-    older_plays = split_plays(plays, config.split, config.holdout, config.seed).past
-    sample = sample_listeners(older_plays, settings.MUSICREC["TUNING_PAIRS"], config.seed)
-    split = split_plays(sample, "ratio" if config.split == "new_users" else config.split, config.holdout, config.seed)
+    for_gate = split_plays(plays, config.split, config.holdout, config.seed)
+    sample = sample_listeners(for_gate.past, settings.MUSICREC["TUNING_PAIRS"], config.seed)
+    if config.split == "new_users":  # the share of their own plays that new listeners are judged on
+        split = split_plays(sample, "ratio", config.holdout, config.seed)
+    else:
+        count = len(for_gate.future) * len(sample) / max(len(for_gate.past), 1)
+        split = hold_out_count(sample, for_gate.kind, count, config.seed)
     users, items = IdMap.from_ids(sample.user), IdMap.from_ids(track_ids)
     past, future = (UserItemPairs.from_plays(plays, users, items) for plays in (split.past, split.future))
     digest = hashlib.blake2b(
-        sample.fingerprint().encode() + track_ids.tobytes() + f"{split.kind} {config.question}".encode(), digest_size=16
+        b"".join(
+            (
+                split.past.fingerprint().encode(),
+                split.future.fingerprint().encode(),
+                track_ids.tobytes(),
+                f"{split.kind} {config.question}".encode(),
+            )
+        ),
+        digest_size=16,
     )
     return TuningData(past, future, (len(users), len(items)), split.kind, digest.hexdigest())
 

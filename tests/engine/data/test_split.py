@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data.plays import Plays
-from engine.data.split import SPLITTERS, Split, split_plays
+from engine.data.split import SPLITTERS, Split, hold_out_count, split_plays
 
 _play = st.tuples(
     st.integers(1, 6), st.integers(1, 8), st.integers(1, 3), st.booleans(), st.integers(1, 40) | st.just(7)
@@ -157,3 +157,24 @@ def test_a_new_play_does_not_change_what_is_held_out_for_other_listeners(kind: s
     before, after = (split_plays(p, kind, 0.2, seed=3).future for p in (plays, more))
     others = [{(u, t) for u, t in zip(p.user, p.track, strict=True) if u != 7} for p in (before, after)]
     assert others[0] == others[1]
+
+
+@pytest.mark.parametrize("kind", ["time", "ratio"])
+def test_two_splits_in_a_row_hold_out_the_same_number_of_plays_per_listener(kind: str) -> None:
+    rng = np.random.default_rng(2)
+    plays = Plays.from_rows((u, t, 1, True, rng.integers(10**6)) for u in range(40) for t in range(100))
+    for_gate = split_plays(plays, kind, 0.2, seed=3)
+    for_choice = hold_out_count(for_gate.past, kind, len(for_gate.future), seed=3)
+    assert (for_choice.kind, len(for_gate.future), len(for_choice.future)) == (kind, 800, 800)
+    assert len(for_choice.past) == 2400
+    counts = (np.bincount(split.future.user) for split in (for_gate, for_choice))
+    if kind == "ratio":
+        assert [count.tolist() for count in counts] == [[20] * 40] * 2
+
+
+def test_at_most_half_of_the_plays_are_held_out_by_count() -> None:
+    plays = Plays.from_rows((u, t, 1, True, 10 * t + u) for u in range(4) for t in range(10))
+    assert [len(hold_out_count(plays, "ratio", count, seed=3).future) for count in (-1, 0, 8, 39, 80)] == [
+        *(0, 0, 8, 20, 20)
+    ]
+    assert len(hold_out_count(Plays.empty(), "ratio", 5, seed=3).future) == 0

@@ -148,15 +148,14 @@ def test_the_search_does_not_see_the_plays_of_the_gate(
     search_input: dict[str, Any] = {}
 
     def tune(past: Any, future: Any, shape: Any, **options: Any) -> TunedEnsemble:
-        search_input.update(
-            pairs=len(past) + len(future), newest=future.newest.max(), oldest=future.newest.min(), past=past
-        )
+        search_input.update(future=len(future), newest=future.newest.max(), oldest=future.newest.min(), past=past)
         return TunedEnsemble(NEIGHBOURS, 0.9, ())
 
     monkeypatch.setattr(tuning, "tune", tune)
     run_tuning("test", train_best=False)
     held_out = split_plays(tuning.read_plays(lambda *args: None), "time", 0.2, 2009).future
     assert search_input["newest"] < held_out.time.min()
+    assert search_input["future"] == pytest.approx(len(held_out), rel=0.02)
     assert search_input["past"].newest.max() < search_input["oldest"]
     assert get_study().split == "time"
 
