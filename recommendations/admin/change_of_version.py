@@ -64,10 +64,14 @@ def _gate_warning(artifact: ModelArtifact | None) -> str:
 def _facts(current: str | None, new: str) -> dict[str, list[str]]:
     artifacts = ModelArtifact.objects.filter(version__in=[current, new]).in_bulk(field_name="version")
     columns = [artifacts.get(version or "") for version in (current, new)]
-    reports = [Report.from_artifact(artifact).metrics().get(MAIN_METRIC) if artifact else None for artifact in columns]
+    question = Report.from_artifact(columns[1]).question if columns[1] else ""
+    ndcg = [
+        Report.from_artifact(artifact, question).metrics().get(MAIN_METRIC) if artifact else None
+        for artifact in columns
+    ]
     return {
         "Trained": [format_time(artifact.created_at) if artifact else UNKNOWN for artifact in columns],
         "Plays": [format_count(artifact.plays) if artifact else UNKNOWN for artifact in columns],
         "Tracks": [format_count(artifact.items) if artifact else UNKNOWN for artifact in columns],
-        metric_label(MAIN_METRIC): [f"{report.mean:.4f}" if report else UNKNOWN for report in reports],
+        metric_label(MAIN_METRIC): [f"{value.mean:.4f}" if value else UNKNOWN for value in ndcg],
     }

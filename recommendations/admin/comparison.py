@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import NamedTuple
 
 from recommendations.admin.formatting import format_count
 from recommendations.admin.report import (
@@ -15,6 +16,11 @@ from recommendations.admin.report import (
 )
 from recommendations.models import ModelArtifact
 
+QUESTION_TITLES = {
+    "new": ("New tracks", "that the listener had not played before"),
+    "all": ("All tracks", "that they played next, repeats included"),
+    "repeats": ("Repeats", "tracks of their past that they played again"),
+}
 SEGMENTS = {
     "": ("All listeners", ""),
     "cold": ("Cold listeners", "almost no plays yet"),
@@ -58,9 +64,9 @@ class Baseline:
             return cls(title, note, report, "in_service", report.differences("in_service"))
         if other is None:
             return None
-        other_report = Report.from_artifact(other)
+        other_report = Report.from_artifact(other, report.question)
         if not report.models or not other_report.models:
-            note = "One of the two has no evaluation, so there is nothing to compare."
+            note = "One of the two has no evaluation for this question, so there is nothing to compare."
         elif report.content.get("split") != other_report.content.get("split"):
             note = "The two were evaluated on different kinds of split: their numbers must not be compared."
         else:
@@ -192,8 +198,8 @@ def segment_title(segment: str) -> str:
 
 
 @dataclass(frozen=True)
-class SegmentSummary:
-    """The main metric of a segment, drawn on a scale that all segments share."""
+class MetricSummary:
+    """The main metric of a question or a segment, drawn on a scale that all of them share."""
 
     name: str
     title: str
@@ -205,27 +211,82 @@ class SegmentSummary:
     popular_at: float | None
 
 
-def segment_summaries(report: Report, baseline: Baseline | None) -> list[SegmentSummary]:
-    """Return the main metric of all listeners and of each segment; empty if the report has no segments."""
-    values = {}
-    for name in ("", *report.segments):
-        value = report.metrics("model", name).get(MAIN_METRIC)
-        if value:
-            compared = baseline.report.metrics(baseline.model, name).get(MAIN_METRIC) if baseline else None
-            values[name] = value, compared, report.metrics("most_popular", name).get(MAIN_METRIC)
-    if len(values) < 2:
+def question_summaries(report: Report, other: ModelArtifact | None, requested: str) -> list[MetricSummary]:
+    """Return the main metric for each question; empty if the report answers only one.
+
+    Args:
+        other: see `Baseline.choose`.
+        requested: see `Baseline.choose`.
+    """
+    reports = report.answers()
+    if len(reports) < 2:
         return []
-    highest = max(max(v.high or v.mean, v.mean) for compared_values in values.values() for v in compared_values if v)
+    entries = []
+    for question, answer in reports.items():
+        baseline = Baseline.choose(answer, other, requested)
+        titles = QUESTION_TITLES[question]
+        entries.append(_SummaryEntry(question, *titles, format_count(answer.listeners), answer, baseline))
+    return _summarize(entries)
+
+
+def segment_summaries(report: Report, baseline: Baseline | None) -> list[MetricSummary]:
+    """Return the main metric of all listeners and of each segment; empty if the report has no segments."""
+    sizes = {"": report.listeners, **report.segments}
+    summaries = _summarize(
+        [
+            _SummaryEntry(name, *SEGMENTS.get(name, (name, "")), format_count(size), report, baseline, name)
+            for name, size in sizes.items()
+        ]
+    )
+    return summaries if len(summaries) > 1 else []
+
+
+class _SummaryEntry(NamedTuple):
+    """What a row of a summary is made of."""
+
+    name: str
+    title: str
+    meaning: str
+    size: str
+    report: Report
+    baseline: Baseline | None
+    segment: str = ""
+
+    def value(self, model: str) -> MetricValue | None:
+        return self.report.metrics(model, self.segment).get(MAIN_METRIC)
+
+    @property
+    def compared(self) -> MetricValue | None:
+        """The value of the baseline."""
+        if self.baseline is None:
+            return None
+        return self.baseline.report.metrics(self.baseline.model, self.segment).get(MAIN_METRIC)
+
+    @property
+    def paired(self) -> MetricValue | None:
+        """The difference per listener, where both were evaluated together; reports have it for all listeners only."""
+        return self.baseline.differences.get(MAIN_METRIC) if self.baseline and not self.segment else None
+
+
+def _summarize(entries: list[_SummaryEntry]) -> list[MetricSummary]:
+    """Return a row for each entry that has the main metric."""
+    rows = [
+        (entry, value, entry.compared, entry.value("most_popular"))
+        for entry in entries
+        if (value := entry.value("model"))
+    ]
+    highest = max((max(v.high or v.mean, v.mean) for _, *values in rows for v in values if v), default=0)
     pixels = SEGMENT_PIXELS / highest if highest else 0
     return [
-        SegmentSummary(
-            name,
-            *SEGMENTS.get(name, (name, "")),
-            format_count(report.segments[name] if name else report.listeners),
-            _metric_row(MAIN_METRIC, value, compared, popular),
+        MetricSummary(
+            entry.name,
+            entry.title,
+            entry.meaning,
+            entry.size,
+            _metric_row(MAIN_METRIC, value, compared, popular, entry.paired),
             PixelInterval.scale(value, pixels),
             round(compared.mean * pixels, 1) if compared else None,
             round(popular.mean * pixels, 1) if popular else None,
         )
-        for name, (value, compared, popular) in values.items()
+        for entry, value, compared, popular in rows
     ]

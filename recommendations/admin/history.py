@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.urls import reverse
 
 from common.charts import COUNT, NUMBER, SHARE, Chart, PointStyle, Series, Unit
+from engine.evaluation.questions import QUESTIONS
+from recommendations.admin.comparison import QUESTION_TITLES
 from recommendations.admin.formatting import UNKNOWN, format_count, format_duration, format_size, format_time
 from recommendations.admin.report import MAIN_METRIC, METRICS, MetricValue, Report, metric_info, metric_label
 from recommendations.admin.version_facts import TrainingFacts, VersionStatus, version_status
@@ -71,14 +74,16 @@ CHARTS = [
 ]
 
 
-def quality_history(metric: str) -> dict[str, Any]:
+def quality_history(metric: str, question: str) -> dict[str, Any]:
     """Return the context of the page.
 
     Args:
         metric: the key of the metric of the first chart, like "recall@10"; NDCG@10 if no version has that metric.
+        question: one of `QUESTIONS`; MUSICREC_QUESTION if it is not one.
     """
     artifacts, serving = recent_versions(), version_in_service()
-    reports = [Report.from_artifact(artifact) for artifact in artifacts]
+    question = question if question in QUESTIONS else settings.MUSICREC["QUESTION"]
+    reports = [Report.from_artifact(artifact, question) for artifact in artifacts]
     keys = {key for report in reports for key in report.metrics()}
     choices = [key for name in METRICS for key in (f"{name}@10", name) if key in keys]
     metric = metric if metric in choices else MAIN_METRIC
@@ -98,6 +103,10 @@ def quality_history(metric: str) -> dict[str, Any]:
         "rows": rows[::-1],  # the newest first
         "metrics": [{"key": key, "label": metric_label(key), "selected": key == metric} for key in choices],
         "metric": metric_info(metric),
+        "questions": [
+            {"key": key, "label": title, "meaning": meaning, "selected": key == question}
+            for key, (title, meaning) in QUESTION_TITLES.items()
+        ],
     }
 
 

@@ -127,7 +127,11 @@ class Report:
         Args:
             question: one of `QUESTIONS`; by default the one that the version was chosen for.
         """
-        content = _as_dict(_as_dict(artifact.manifest).get("report"))
+        return cls.from_content(_as_dict(_as_dict(artifact.manifest).get("report")), question)
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any], question: str = "") -> "Report":
+        """Read a report, see `from_artifact`."""
         if question not in QUESTIONS:
             decides = content.get("question")
             question = decides if decides in QUESTIONS else NEW
@@ -166,6 +170,11 @@ class Report:
     def listeners(self) -> float:
         """The number of listeners of whom the question was asked."""
         return _as_number(self.answer.get("listeners")) or 0
+
+    def answers(self) -> dict[str, "Report"]:
+        """Return the report by question, for all questions that it answers."""
+        reports = {question: Report.from_content(self.content, question) for question in QUESTIONS}
+        return {question: report for question, report in reports.items() if report.models}
 
     @property
     def split(self) -> str:

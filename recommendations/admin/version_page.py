@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from recommendations.admin.comparison import Baseline, metric_tables, segment_summaries, segment_title
+from recommendations.admin.comparison import (
+    QUESTION_TITLES,
+    Baseline,
+    metric_tables,
+    question_summaries,
+    segment_summaries,
+    segment_title,
+)
 from recommendations.admin.report import Report
 from recommendations.admin.version_facts import compare_settings, version_facts, version_status
 from recommendations.models import ModelArtifact
@@ -12,16 +19,18 @@ from recommendations.version_store import version_in_service
 MAX_CHOICES = 30
 
 
-def version_page(pk: int, requested: str, segment: str) -> dict[str, Any]:
+def version_page(pk: int, requested: str, question: str, segment: str) -> dict[str, Any]:
     """Return the context of the page.
 
     Args:
         pk: the version to show.
         requested: the name of the version to compare it with, or "".
+        question: the question that segments and tables answer; by default the one that the version was chosen for.
         segment: the segment whose metrics the tables show, "" for all listeners.
     """
     artifact, serving = versions_with_runs().get(pk=pk), version_in_service()
-    report = Report.from_artifact(artifact)
+    decisive = Report.from_artifact(artifact)
+    report = Report.from_artifact(artifact, question)
     other = comparison_version(artifact, requested, report.compared_with)
     baseline = Baseline.choose(report, other, requested)
     segment = segment if segment in report.segments else ""
@@ -33,8 +42,12 @@ def version_page(pk: int, requested: str, segment: str) -> dict[str, Any]:
         "other": other,
         "other_status": version_status(other, serving) if other else None,
         "choices": ModelArtifact.objects.exclude(pk=pk).values_list("version", flat=True)[:MAX_CHOICES],
-        "is_evaluated": bool(report.models),
-        "split": report.split,
+        "is_evaluated": bool(report.answers()),
+        "split": decisive.split or report.split,
+        "questions": question_summaries(report, other, requested),
+        "question": report.question,
+        "question_title": QUESTION_TITLES[report.question][0],
+        "decisive_title": QUESTION_TITLES[decisive.question][0],
         "baseline": baseline,
         "segments": segment_summaries(report, baseline),
         "segment": segment,

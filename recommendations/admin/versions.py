@@ -130,7 +130,7 @@ class ModelArtifactAdmin(ActionButtonAdmin):
 
     @action(description="Quality over time", url_path="quality", icon="monitoring", permissions=["view"])  # type: ignore[untyped-decorator]
     def quality(self, request: HttpRequest) -> HttpResponse:
-        context = quality_history(request.GET.get("metric", ""))
+        context = quality_history(request.GET.get("metric", ""), request.GET.get("question", ""))
         return self._render(request, "quality", None, "Quality over time", **context)
 
     @action(description="Map of tracks", url_path="map", icon="scatter_plot", permissions=["view"])  # type: ignore[untyped-decorator]
@@ -158,7 +158,8 @@ class ModelArtifactAdmin(ActionButtonAdmin):
         artifact = self.get_object(request, object_id)
         context: dict[str, Any] = {"may_publish": self.has_publish_permission(request), **(extra_context or {})}
         if artifact:
-            context |= version_page(artifact.pk, request.GET.get("with", ""), request.GET.get("segment", ""))
+            requested, question, segment = (request.GET.get(name, "") for name in ("with", "question", "segment"))
+            context |= version_page(artifact.pk, requested, question, segment)
         response: HttpResponse = super().change_view(request, object_id, form_url, context)
         return response
 

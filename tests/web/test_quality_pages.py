@@ -14,7 +14,7 @@ from tests.recommendations.admin.test_quality_pages import (
     NO_REPORT,
     create_version,
     put_into_service,
-    report,
+    report_of_questions,
     write_files,
 )
 from tests.stack import PASSWORD, Stack
@@ -60,7 +60,7 @@ def create_versions(nights: int = 24, tracks: int = 600) -> None:
         held_back = night in (6, 15, nights - 1)
         before, quality = quality, quality + chance.uniform(-0.003, 0.006) + (0.03 if night == 14 else 0)
         ndcg = quality - 0.045 if held_back else quality
-        night_report = report(ndcg, before, serving) if night else NO_REPORT
+        night_report = report_of_questions(ndcg, before, serving) if night else NO_REPORT
         reason = f"NDCG@10 {ndcg:.4f} is worse than {before:.4f} in service by more than the margin of 10%"
         gate = {"gate": "held_back", "gate_reason": reason} if held_back else {"published_at": FIRST_NIGHT}
         artifact = create_version(night, night_report, **gate)
@@ -125,10 +125,13 @@ def test_the_charts_lead_to_a_version_and_to_its_map(page: Page, tmp_path: Path)
     name = title
     chart.click(position=point)
     expect(page.get_by_role("link", name=str(name))).to_be_visible()
-    expect(page.get_by_role("heading", name="All metrics: All listeners")).to_be_visible()
+    expect(page.get_by_role("heading", name="All metrics: All listeners, new tracks")).to_be_visible()
     page.screenshot(path=tmp_path / "version.png", full_page=True)
     page.get_by_role("link", name="Tail of the catalogue").click()
-    expect(page.get_by_role("heading", name="All metrics: Tail of the catalogue")).to_be_visible()
+    expect(page.get_by_role("heading", name="All metrics: Tail of the catalogue, new tracks")).to_be_visible()
+    page.get_by_role("link", name="Repeats").click()
+    expect(page.get_by_role("heading", name="All metrics: All listeners, repeats")).to_be_visible()
+    page.screenshot(path=tmp_path / "repeats.png", full_page=True)
     page.get_by_role("link", name="Map of tracks").click()
     expect(page.get_by_text("The files of this version cannot be read")).to_be_visible()
 

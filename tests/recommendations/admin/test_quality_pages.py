@@ -63,7 +63,7 @@ def evaluated_model(ndcg: float) -> dict[str, Any]:
 
 
 def report(ndcg: float, before: float | None = None, in_service: str = "", split: str = "time") -> dict[str, Any]:
-    """Return the report of a version.
+    """Return the report of a version of a release that asked for new tracks only.
 
     Args:
         ndcg: its NDCG@10.
@@ -79,6 +79,16 @@ def report(ndcg: float, before: float | None = None, in_service: str = "", split
         differences["in_service"] = {key: interval(ndcg - before, 0.006) for key in keys}
     header = {"split": split, "holdout": 0.2, "algorithm": "als", "listeners": 1800, "tracks": 5000, "ks": [5, 10, 20]}
     return header | {"models": models, "differences": differences} | ({"in_service": in_service} if in_service else {})
+
+
+def report_of_questions(
+    ndcg: float, before: float | None = None, in_service: str = "", question: str = "new"
+) -> dict[str, Any]:
+    """Return a report whose answers are better for all tracks and best for repeats; see `report` for the arguments."""
+    factors = {"new": 1.0, "all": 1.5, "repeats": 2.0}
+    answers = {name: report(f * ndcg, None if before is None else f * before) for name, f in factors.items()}
+    header = {"split": "time", "holdout": 0.2, "algorithm": "als", "question": question, "questions": answers}
+    return header | ({"in_service": in_service} if in_service else {})
 
 
 def create_version(number: int, report: dict[str, Any], *, gate: str = "passed", **fields: Any) -> ModelArtifact:
@@ -229,6 +239,18 @@ class TestQualityOverTime:
         assert charted_values(operator, f"{QUALITY}?metric=coverage@10")["quality"] == [0.4]
         assert charted_values(operator, f"{QUALITY}?metric=nonsense")["quality"] == [0.25]
 
+    def test_another_question_can_be_chosen(self, operator: Client, settings: Any) -> None:
+        create_version(1, report(0.25))
+        create_version(2, report_of_questions(0.2))
+        assert charted_values(operator)["quality"] == [0.25, 0.2]
+        assert charted_values(operator, f"{QUALITY}?question=repeats")["quality"] == [None, 0.4]
+        settings.MUSICREC = settings.MUSICREC | {"QUESTION": "all"}
+        assert charted_values(operator)["quality"] == [None, pytest.approx(0.3)]
+        assert charted_values(operator, f"{QUALITY}?question=nonsense")["quality"] == [None, pytest.approx(0.3)]
+        page = operator.get(f"{QUALITY}?question=new&metric=recall@10").content.decode()
+        assert 'href="?question=repeats&amp;metric=recall%4010"' in page
+        assert 'href="?question=new&amp;metric=ndcg%4010"' in page
+
     def test_old_reports_have_no_interval_and_missing_ones_no_point(self, operator: Client) -> None:
         create_version(1, OLD_REPORT)
         create_version(2, NO_REPORT)
@@ -290,6 +312,42 @@ class TestVersionPage:
         assert f"|{before.version}|Difference|" in page
         assert "|Put into service|" not in page
 
+    def test_the_three_questions_are_shown_side_by_side_and_each_can_be_chosen(self, operator: Client) -> None:
+        before = create_version(1, report_of_questions(0.2))
+        write_files(before, [1, 2, 3])
+        put_into_service(before)
+        artifact = create_version(2, report_of_questions(0.25, 0.21, before.version, question="all"))
+        page = read_page(operator, page_path(artifact))
+        assert "|NDCG@10 by question|The gate and the search look at: All tracks." in page
+        rows = (
+            "|New tracks|that the listener had not played before|1,800|0.2500|",
+            "|All tracks|that they played next, repeats included|1,800|0.3750|",
+            "|Repeats|tracks of their past that they played again|1,800|0.5000|",
+        )
+        assert all(row in page for row in rows)
+        assert "|All metrics: All listeners, all tracks|" in page
+        assert "|Recall|Share of the held-out tracks that is recommended|0.3000|" in page
+        page = read_page(operator, page_path(artifact, "change/?question=repeats&segment=tail"))
+        assert "|All metrics: Tail of the catalogue, repeats|" in page
+        assert "|Recall|Share of the held-out tracks that is recommended|0.1800|" in page
+        assert (
+            f'href="?question=new&amp;with={before.version}"'
+            in operator.get(
+                page_path(artifact, f"change/?question=repeats&segment=tail&with={before.version}")
+            ).content.decode()
+        )
+
+    def test_versions_are_compared_for_the_same_question(self, operator: Client) -> None:
+        old, other = create_version(1, report(0.2)), create_version(2, report_of_questions(0.21))
+        artifact = create_version(3, report_of_questions(0.25, question="all"))
+        page = read_page(operator, page_path(artifact, f"change/?with={other.version}"))
+        assert "|0.3750|0.3630 to 0.3870|" in page
+        assert "|0.3150|+0.0600|" in page
+        page = read_page(operator, page_path(artifact, f"change/?with={old.version}"))
+        assert "One of the two has no evaluation for this question" in page
+        page = read_page(operator, page_path(artifact, f"change/?with={old.version}&question=new"))
+        assert "|0.2000|+0.0500|" in page
+
     def test_segments_have_a_summary_and_tables_of_their_own(self, operator: Client) -> None:
         artifact = create_version(1, report(0.2))
         page = read_page(operator, page_path(artifact))
@@ -333,6 +391,8 @@ class TestVersionPage:
             {},
             {"report": None, "config": None, "seconds": None, "plays_from": "monday", "libraries": []},
             {"report": {"models": []}},
+            {"report": {"question": "old", "questions": None}},
+            {"report": {"question": "all", "questions": {"all": {"models": {"model": 1}}, "new": [], "repeats": None}}},
             {"report": {"models": {"model": None}, "differences": []}},
             {"report": {"models": {"model": {"metrics": {"ndcg@10": "?", "new@10": 1, "ndcg@x": {}}, "segments": []}}}},
         ],
