@@ -50,7 +50,7 @@ class LinearAutoencoder(Trainer):
         "damping": POPULARITY_DAMPING,
         "recency": VOTE_RECENCY,
     }
-    search_share: ClassVar[float] = 2.0
+    search_share: ClassVar[float] = 1.5
     l2: float = 50.0
     dropout: float = 0.5
     diagonal: str = "free"

@@ -47,7 +47,7 @@ class SparseAutoencoder(Trainer):
         "diagonal": Choice(("free", "relaxed", "zero")),
         "damping": POPULARITY_DAMPING,
     }
-    search_share: ClassVar[float] = 1.5
+    search_share: ClassVar[float] = 2.0
     l2: float = 10.0
     dropout: float = 0.5
     diagonal: str = "free"

@@ -13,7 +13,6 @@ from engine.data.plays import InsufficientPlays
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import EnsembleConfig
 from engine.evaluation.questions import NEW
-from engine.models import FAMILIES
 from engine.tuning.ensemble_selection import select_ensemble
 from engine.tuning.space import search_shares, search_space
 from engine.tuning.trial_runner import Trial, TrialRunner
@@ -115,13 +114,13 @@ def _choose_search(searches: Collection[FamilySearch], seconds_left: float) -> F
     leader_score = _leader_score(searches)
 
     def takes_part(search: FamilySearch) -> bool:
-        if search.is_finished(leader_score):
+        if search.is_finished():
             return False
         return not search.trials or float(np.median([trial.seconds for trial in search.trials])) < seconds_left
 
     return min(
         filter(takes_part, searches),
-        key=lambda search: (bool(search.trials), search.seconds / FAMILIES[search.family].search_share),
+        key=lambda search: (bool(search.trials), search.seconds / search.time_share(leader_score)),
         default=None,
     )
 
