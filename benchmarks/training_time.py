@@ -4,8 +4,9 @@
                                        [--iterations 5] [--rounds 2]
 
 The matrix is generated: popularity and activity follow power laws, seeded. Each fit runs in a process of its own, and
-the trainers take turns. A first fit of a small matrix, which compiles, is not counted. Peak memory is that of the
-process; what the process had before the fit is printed separately.
+the trainers take turns. A first fit of a small matrix, which loads the compiled code, is not counted. Peak memory is
+that of the process during the fit; how much of it the fit added to what the process had before is printed separately.
+It is read from /proc, so that this runs on Linux only.
 """
 
 import argparse
@@ -21,18 +22,22 @@ import numpy as np
 import scipy.sparse as sp
 
 FIT_SCRIPT = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 import scipy.sparse as sp
 from engine.models import ALS, IALS
+def read_kilobytes(name):
+    return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text()).group(1))
 name, path, factors, iterations = sys.argv[1:5]
 matrix = sp.load_npz(path)
 trainer = {"ials": IALS, "als": ALS}[name](factors=int(factors), iterations=int(iterations))
 trainer.fit(matrix[:200, :], seed=0)  # imports and compiles
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+Path("/proc/self/clear_refs").write_text("5")  # the peak of before is forgotten
+before = read_kilobytes("VmRSS")
 started = time.perf_counter()
 trainer.fit(matrix, seed=0)
 seconds = time.perf_counter() - started
-print(json.dumps({"seconds": seconds, "before": before, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+print(json.dumps({"seconds": seconds, "before": before, "peak": read_kilobytes("VmHWM")}))
 """
 
 
