@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.confidence import ConfidenceWeights
+from engine.data.confidence import MAX_WEIGHT, ConfidenceWeights
 from engine.models import FAMILIES
 from engine.models.als import ALS
 from engine.models.base import Trainer
+from engine.models.validation import MAX_EXPONENT
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,13 @@ class ComponentConfig:
     recency: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.recency >= 0:  # unlike "< 0", this rejects NaN too
+        # The comparisons are written so that NaN fails too.
+        if not self.recency >= 0:
             raise ValueError(f"recency: must be 0 or above, not {self.recency}")
+        if self.recency > MAX_WEIGHT:
+            raise ValueError(f"recency: must be at most {MAX_WEIGHT:g}, not {self.recency}")
+        if not -MAX_EXPONENT <= self.damping <= MAX_EXPONENT:
+            raise ValueError(f"damping: must be from {-MAX_EXPONENT:g} to {MAX_EXPONENT:g}, not {self.damping}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the component, ready for JSON; `from_dict` reads it."""
@@ -71,6 +77,11 @@ class BlendWeights:
     few: tuple[float, ...]
     many: tuple[float, ...]
     boundary: int = 0
+
+    def __post_init__(self) -> None:
+        for name, weights in (("few", self.few), ("many", self.many)):
+            if not all(abs(weight) <= MAX_WEIGHT for weight in weights):
+                raise ValueError(f"weights: those of `{name}` must be numbers up to {MAX_WEIGHT:g}, not {weights}")
 
     @classmethod
     def equal(cls, components: int) -> BlendWeights:

@@ -8,26 +8,27 @@ from django.core.checks import Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 from engine.bundle.index_files import INDEX_KINDS
-from engine.data.confidence import TRANSFORMS
+from engine.data.confidence import MAX_WEIGHT, TRANSFORMS
 from engine.data.split import SPLITTERS
 from engine.evaluation.questions import QUESTIONS
 from engine.models import FAMILIES
+from engine.models.validation import MAX_VALUE
 
 SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FACTORS": (lambda v: 1 <= v <= 1024, "between 1 and 1024"),
     "ITERATIONS": (lambda v: 1 <= v <= 1000, "between 1 and 1000"),
-    "REGULARIZATION": (lambda v: v >= 0, "0 (the default of the family) or more"),
-    "CONFIDENCE_BASE": (lambda v: v > 0, "more than 0"),
+    "REGULARIZATION": (lambda v: 0 <= v <= MAX_VALUE, f"between 0 (the default of the family) and {MAX_VALUE:g}"),
+    "CONFIDENCE_BASE": (lambda v: 0 < v <= MAX_WEIGHT, f"more than 0 and at most {MAX_WEIGHT:g}"),
     "FAMILY": (lambda v: v in FAMILIES, f"one of {', '.join(FAMILIES)}"),
-    "CONFIDENCE_BONUS": (lambda v: v >= 0, "0 or more"),
-    "CONFIDENCE_LIKED": (lambda v: v >= 0, "0 or more"),
-    "CONFIDENCE_ADDED": (lambda v: v >= 0, "0 or more"),
-    "CONFIDENCE_SHARED": (lambda v: v >= 0, "0 or more"),
-    "CONFIDENCE_SKIPPED": (lambda v: v >= 0, "0 or more"),
-    "CONFIDENCE_DISLIKED": (lambda v: v >= 0, "0 or more"),
+    "CONFIDENCE_BONUS": (lambda v: 0 <= v <= MAX_WEIGHT, f"between 0 and {MAX_WEIGHT:g}"),
+    "CONFIDENCE_LIKED": (lambda v: 0 <= v <= MAX_WEIGHT, f"between 0 and {MAX_WEIGHT:g}"),
+    "CONFIDENCE_ADDED": (lambda v: 0 <= v <= MAX_WEIGHT, f"between 0 and {MAX_WEIGHT:g}"),
+    "CONFIDENCE_SHARED": (lambda v: 0 <= v <= MAX_WEIGHT, f"between 0 and {MAX_WEIGHT:g}"),
+    "CONFIDENCE_SKIPPED": (lambda v: 0 <= v <= MAX_WEIGHT, f"between 0 and {MAX_WEIGHT:g}"),
+    "CONFIDENCE_DISLIKED": (lambda v: 0 <= v <= MAX_WEIGHT, f"between 0 and {MAX_WEIGHT:g}"),
     "CONFIDENCE_TRANSFORM": (lambda v: v in TRANSFORMS, f"one of {', '.join(TRANSFORMS)}"),
-    "CONFIDENCE_SCALE": (lambda v: v >= 0, "0 or more"),
-    "CONFIDENCE_HALF_LIFE": (lambda v: v >= 0, "0 (no decay) or more days"),
+    "CONFIDENCE_SCALE": (lambda v: 0 <= v <= MAX_WEIGHT, f"between 0 and {MAX_WEIGHT:g}"),
+    "CONFIDENCE_HALF_LIFE": (lambda v: 0 <= v <= MAX_WEIGHT, f"between 0 (no decay) and {MAX_WEIGHT:g} days"),
     "TUNING_SECONDS": (lambda v: v >= 1, "1 or more"),
     "TUNING_PAIRS": (lambda v: v >= 1000, "1000 or more"),
     "SPLIT": (lambda v: v in SPLITTERS, f"one of {', '.join(SPLITTERS)}"),

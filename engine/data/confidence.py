@@ -16,6 +16,8 @@ HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400
 MIN_DECAY = 0.1  # without a lower bound, everything a quiet listener ever played would fade away
 MIN_RECENCY_AGE = 300  # seconds; the tracks of the last minutes count alike
+MAX_WEIGHT = 1e6  # beyond it, sums and squares of confidences lose the smaller terms in float32, or overflow
+MAX_ACTIVATION_DECAY = 4.0  # beyond it, only the newest play counts
 _MIN_POSITIVE = 1e-6  # keeps every positive pair in the sparse matrix
 
 
@@ -88,6 +90,10 @@ class ConfidenceWeights:
         for name in ("bonus", "liked", "scale", "k1", "b", "half_life", "added", "shared", "skipped", "disliked"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: must be 0 or above, not {getattr(self, name)}")
+        limits = {"b": 1.0, "activation_decay": MAX_ACTIVATION_DECAY}
+        for name, value in asdict(self).items():
+            if name != "transform" and value > limits.get(name, MAX_WEIGHT):
+                raise ValueError(f"{name}: must be at most {limits.get(name, MAX_WEIGHT):g}, not {value}")
 
     def compute(
         self, pairs: UserItemPairs, listeners: NDArray[np.float32], statistics: PlayStatistics

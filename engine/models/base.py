@@ -128,7 +128,9 @@ class Trainer(ABC):
     ) -> FittedModel:
         """Fit the model; `matrix` is not changed, and the same seed on one thread gives the same result.
 
-        On several threads every family but `bpr` gives the same result too, up to rounding.
+        That holds for every process on the same kind of CPU; BLAS and Numba choose their instructions by it, so that
+        another kind may round differently. On several threads every family but `bpr` gives the same result up to
+        rounding.
 
         Args:
             matrix: CSR float32 (users, items) of confidences, all above 0. Rows and columns may be empty.

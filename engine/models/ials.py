@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, FoldInConfig, Trainer
 from engine.models.numba_kernels import lazy_njit, numba_threads, prange
 from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
-from engine.models.validation import require_non_negative, require_positive
+from engine.models.validation import MAX_EXPONENT, require_between, require_non_negative, require_positive
 
 _CG_STEPS = 3  # enough for the loss of exact solves on every data set tried
 
@@ -65,7 +65,9 @@ class IALS(Trainer):
 
     def __post_init__(self) -> None:
         require_positive(self, "factors", "iterations", "regularization_ratio", "unobserved_ratio")
-        require_non_negative(self, "exponent", "regularization", "unobserved")
+        require_non_negative(self, "regularization", "unobserved")
+        require_between(self, 0, MAX_EXPONENT, "exponent")
+        require_between(self, -MAX_EXPONENT, MAX_EXPONENT, "activity")
         if (self.regularization > 0) != (self.unobserved > 0):
             raise ValueError("ials: regularization must be above 0 if unobserved is, and 0 otherwise")
 

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
 from engine.models.search_space import VOTE_RECENCY, NumberRange, SearchSpace
 from engine.models.sparse_top_k import top_k_products
-from engine.models.validation import require_non_negative, require_positive
+from engine.models.validation import MAX_EXPONENT, require_non_negative, require_positive
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class RP3Beta(Trainer):
     neighbours: int = 400
 
     def __post_init__(self) -> None:
-        require_positive(self, "alpha", "neighbours")
-        require_non_negative(self, "beta")
+        require_positive(self, "neighbours")
+        require_positive(self, "alpha", at_most=MAX_EXPONENT)
+        require_non_negative(self, "beta", at_most=MAX_EXPONENT)
 
     def fit(
         self, matrix: sp.csr_matrix, *, seed: int, threads: int = 0, callbacks: FitCallbacks = NO_CALLBACKS

@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -29,6 +30,8 @@ def test_a_configuration_can_be_stored_as_json(family: str) -> None:
         ({"confidence": {"transform": "cube"}}, "'cube' is not one of none, log, capped, bm25"),
         ({"confidence": {"base": 0}}, "base: must be above 0"),
         ({"recency": -0.1}, "recency: must be 0 or above, not -0.1"),
+        *(({"recency": value}, "recency: must be") for value in (math.nan, math.inf, 1e30)),
+        *(({"damping": value}, "damping: must be from -4 to 4") for value in (math.nan, math.inf, -math.inf, 5)),
     ],
 )
 def test_it_names_what_is_wrong_in_a_configuration(change: dict[str, object], message: str) -> None:
@@ -49,6 +52,9 @@ def test_without_weights_all_components_weigh_the_same() -> None:
         EnsembleConfig((ComponentConfig(),), BlendWeights.equal(2))
     with pytest.raises(ValueError, match="at least one"):
         EnsembleConfig(())
+    for value in (math.nan, math.inf, -math.inf):
+        with pytest.raises(ValueError, match="those of `many` must be numbers up to 1e"):
+            BlendWeights((1.0,), (value,))
 
 
 def test_listeners_with_few_tracks_have_their_own_weights() -> None:

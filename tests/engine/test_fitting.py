@@ -1,8 +1,12 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from engine.data.confidence import ConfidenceWeights
+from engine import fitting
+from engine.data.confidence import ConfidenceWeights, confidence_matrix
+from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.fitting import fit_ensemble
 from engine.models.base import FittedModel, FoldInConfig, Trainer
@@ -32,14 +36,19 @@ def test_neighbours_and_a_fold_in_that_are_not_finite_are_refused(value: float) 
         FittedModel((ONE, ONE), FoldInConfig(mean_confidence=value))
 
 
-# A sum of confidences overflows float32.
-OVERFLOW = ConfidenceWeights(base=3e38, bonus=3e38)
-
-
 @pytest.mark.parametrize("trainer", [IALS(factors=2), SLIM(), RP3Beta(), ItemKNN()])
-def test_a_component_with_numbers_that_are_not_finite_is_left_out(trainer: Trainer) -> None:
+def test_a_component_with_numbers_that_are_not_finite_is_left_out(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     past, _, shape = taste_group_split()
-    ensemble = EnsembleConfig((ComponentConfig(trainer, OVERFLOW), ComponentConfig(RP3Beta())))
+    infinite = ConfidenceWeights(base=2.0)
+
+    def overflow(pairs: UserItemPairs, shape: tuple[int, int], confidence: ConfidenceWeights, *rest: Any) -> Any:
+        matrix = confidence_matrix(pairs, shape, confidence, *rest)
+        return matrix * np.float32(np.inf) if confidence == infinite else matrix
+
+    monkeypatch.setattr(fitting, "confidence_matrix", overflow)
+    ensemble = EnsembleConfig((ComponentConfig(trainer, infinite), ComponentConfig(RP3Beta())))
     with np.errstate(all="ignore"):
         fitted = fit_ensemble(past, shape, ensemble, seed=1, threads=1)
     assert fitted.ensemble.algorithm == "rp3beta"

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from django.conf import settings as configured
 
 from recommendations.checks import SETTING_RULES, check_settings
 
@@ -33,6 +34,13 @@ def test_the_message_for_an_invalid_value_states_what_is_allowed(settings: Any, 
     settings.MUSICREC = settings.MUSICREC | {name: value}
     [error] = check_settings(None)
     assert error.msg == f"MUSICREC_{name} is {value}; it must be {SETTING_RULES[name][1]}."
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30])
+@pytest.mark.parametrize("name", sorted(name for name in SETTING_RULES if isinstance(configured.MUSICREC[name], float)))
+def test_a_number_that_is_not_finite_or_absurdly_large_is_refused(settings: Any, name: str, value: float) -> None:
+    settings.MUSICREC = settings.MUSICREC | {name: value}
+    assert [error.msg.split()[0] for error in check_settings(None)] == [f"MUSICREC_{name}"]
 
 
 @pytest.mark.parametrize(

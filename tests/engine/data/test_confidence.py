@@ -232,3 +232,10 @@ def test_the_newest_opinion_decides(signals: list[tuple[int, Signal]], expected:
     values = weights.compute(pairs, np.ones(8, np.float32), PlayStatistics())
     assert values.tolist() == [expected]
     assert (pairs.is_positive.tolist(), pairs.is_negative.tolist()) == ([expected > 0], [expected < 0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("name", [name for name, v in ConfidenceWeights().to_dict().items() if type(v) is float])
+def test_a_weight_that_is_not_finite_or_absurdly_large_is_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{name}: must be"):
+        ConfidenceWeights(**{name: value})

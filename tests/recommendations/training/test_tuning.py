@@ -207,7 +207,7 @@ def test_an_ensemble_worse_than_popularity_is_held_back(
 ) -> None:
     search_result(EnsembleConfig((ComponentConfig(Popularity()),)))
     assert run_tuning("test").status == "Adopted"  # most popular is not worse than itself
-    search_result(EnsembleConfig((ComponentConfig(IALS(factors=1, iterations=1), damping=5.0),)))
+    search_result(EnsembleConfig((ComponentConfig(IALS(factors=1, iterations=1), damping=4.0),)))
     TuningStudy.objects.update(score_in_use=0)
     outcome = run_tuning("test")
     assert outcome.status == "Held back"
