@@ -137,13 +137,16 @@ def top_k(scores: NDArray[np.floating], k: int) -> Rows:
 
     A score of -inf means "never", so there may be fewer than k. A longer list begins with the shorter one.
     """
-    k = min(k, len(scores))
     if k < 1:
         return np.zeros(0, np.int64)
-    kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-    candidates = np.flatnonzero(scores >= kth) if kth > -np.inf else np.flatnonzero(scores > -np.inf)
-    best_first = np.lexsort((candidates, -scores[candidates]))
-    return candidates[best_first[:k]]
+    # Of many equal scores np.partition is slow, and most of the scores of an item-item model are -inf.
+    candidates = np.flatnonzero(scores > -np.inf)
+    offered = scores[candidates]
+    surplus = len(candidates) - k
+    if surplus > 0:
+        is_candidate = offered >= np.partition(offered, surplus)[surplus]
+        candidates, offered = candidates[is_candidate], offered[is_candidate]
+    return candidates[np.lexsort((candidates, -offered))[:k]]
 
 
 def top_k_of_rows(rows: Rows, scores: Floats, k: int) -> TopK:
