@@ -24,7 +24,7 @@ from engine.evaluation.bundles import MAX_USERS, Restrictions, evaluate_bundles
 from engine.evaluation.questions import NEW, QUESTIONS, empty_report, question_report
 from engine.fitting import FittedEnsemble, fit_ensemble
 from engine.listener_query import COLD_BELOW
-from engine.tuning.first_night import Choice, choose_ensemble
+from engine.tuning.first_night import ChosenEnsemble, choose_ensemble
 from engine.tuning.paired_windows import compare_in_windows
 
 ProgressCallback = Callable[[str, int, int], None]
@@ -187,7 +187,7 @@ def train(
 
 def _choose_on_older_plays(
     plays: Plays, items: IdMap, config: TrainingConfig, in_service: EnsembleConfig | None
-) -> Choice:
+) -> ChosenEnsemble:
     """Choose among the candidates, without the plays on which the chosen one is evaluated."""
     return choose_ensemble(
         split_plays(plays, config.split, config.holdout, config.seed).past,

@@ -47,7 +47,7 @@ class TriedEnsemble:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenEnsemble:
     """The ensemble that was chosen, and what it was chosen from.
 
     Attributes:
@@ -88,7 +88,7 @@ def choose_ensemble(
     question: str = NEW,
     seed: int = 2009,
     threads: int = 0,
-) -> Choice:
+) -> ChosenEnsemble:
     """Fit each candidate on the older plays and choose the one that predicts the newer ones best.
 
     The plays are split as for an evaluation. If that leaves fewer than MIN_LISTENERS listeners with both a past and a
@@ -125,7 +125,7 @@ def choose_ensemble(
             break
     listeners = len(metric.ground_truth.users) if metric else 0
     if metric is None or listeners < MIN_LISTENERS:
-        return Choice(
+        return ChosenEnsemble(
             default,
             f"{default.algorithm}, without trying others: {listeners} listeners can be judged, and telling which is "
             f"better takes {MIN_LISTENERS}",
@@ -173,20 +173,22 @@ class _Trials:
         return EnsembleConfig(tuple(best.values())[:2]) if len(best) > 1 else None
 
 
-def _choose(trials: _Trials, default: EnsembleConfig, incumbent: EnsembleConfig | None, split: str) -> Choice:
+def _choose(trials: _Trials, default: EnsembleConfig, incumbent: EnsembleConfig | None, split: str) -> ChosenEnsemble:
     scores, tried, listeners = trials.scores, tuple(trials.tried), len(trials.runner.metric.ground_truth.users)
     if not scores:
-        return Choice(default, f"{default.algorithm}: none of the candidates could be fitted", listeners, split, tried)
+        return ChosenEnsemble(
+            default, f"{default.algorithm}: none of the candidates could be fitted", listeners, split, tried
+        )
     best = max(scores, key=lambda ensemble: scores[ensemble].mean())
     numbers = f"NDCG@10 {scores[best].mean():.4f} on {listeners:,} listeners, the best of {len(scores)}"
     if incumbent is None or incumbent not in scores or best == incumbent:
-        return Choice(best, f"{best.algorithm}: {numbers}", listeners, split, tried)
+        return ChosenEnsemble(best, f"{best.algorithm}: {numbers}", listeners, split, tried)
     difference = scores[best] - scores[incumbent]
     error = float(difference.std(ddof=1) / np.sqrt(listeners))
     margin = f"{difference.mean():+.4f} with a standard error of {error:.4f}"
     if difference.mean() > REQUIRED_ERRORS * error:
-        return Choice(
+        return ChosenEnsemble(
             best, f"{best.algorithm}: {numbers}; {margin} against the one in service", listeners, split, tried
         )
     reason = f"{incumbent.algorithm} stays in service: the best other, {best.algorithm}, has {margin}"
-    return Choice(incumbent, reason, listeners, split, tried)
+    return ChosenEnsemble(incumbent, reason, listeners, split, tried)

@@ -10,7 +10,7 @@ from engine.models.base import CannotTrain, FittedModel
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
-from engine.tuning.first_night import Choice, choose_ensemble
+from engine.tuning.first_night import ChosenEnsemble, choose_ensemble
 from tests.engine.taste_groups import N_TRACKS, taste_group_plays
 
 PLAYS, ITEMS = taste_group_plays(), IdMap.from_ids(np.arange(N_TRACKS))
@@ -19,7 +19,9 @@ POPULAR, FACTORS, WALKS = (
 )
 
 
-def choose(plays: Plays = PLAYS, *candidates: EnsembleConfig, incumbent: EnsembleConfig | None = None) -> Choice:
+def choose(
+    plays: Plays = PLAYS, *candidates: EnsembleConfig, incumbent: EnsembleConfig | None = None
+) -> ChosenEnsemble:
     return choose_ensemble(plays, ITEMS, candidates, incumbent=incumbent, threads=1)
 
 
@@ -62,7 +64,7 @@ def test_the_one_in_service_stays_unless_another_is_better_beyond_chance() -> No
 
 def test_with_too_few_listeners_nothing_is_tried() -> None:
     few = PLAYS.where(PLAYS.user < 40)
-    assert choose(few, FACTORS, WALKS) == Choice(
+    assert choose(few, FACTORS, WALKS) == ChosenEnsemble(
         FACTORS,
         "ials, without trying others: 40 listeners can be judged, and telling which is better takes 50",
         40,
