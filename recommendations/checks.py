@@ -13,13 +13,14 @@ from engine.data.split import SPLITTERS
 from engine.evaluation.questions import QUESTIONS
 from engine.models import FAMILIES
 from engine.models.validation import MAX_VALUE
+from recommendations.training.config import AUTO
 
 SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FACTORS": (lambda v: 1 <= v <= 1024, "between 1 and 1024"),
     "ITERATIONS": (lambda v: 1 <= v <= 1000, "between 1 and 1000"),
     "REGULARIZATION": (lambda v: 0 <= v <= MAX_VALUE, f"between 0 (the default of the family) and {MAX_VALUE:g}"),
     "CONFIDENCE_BASE": (lambda v: 0 < v <= MAX_WEIGHT, f"more than 0 and at most {MAX_WEIGHT:g}"),
-    "FAMILY": (lambda v: v in FAMILIES, f"one of {', '.join(FAMILIES)}"),
+    "FAMILY": (lambda v: v == AUTO or v in FAMILIES, f"{AUTO} or one of {', '.join(FAMILIES)}"),
     "CONFIDENCE_BONUS": (lambda v: 0 <= v <= MAX_WEIGHT, f"between 0 and {MAX_WEIGHT:g}"),
     "CONFIDENCE_LIKED": (lambda v: 0 <= v <= MAX_WEIGHT, f"between 0 and {MAX_WEIGHT:g}"),
     "CONFIDENCE_ADDED": (lambda v: 0 <= v <= MAX_WEIGHT, f"between 0 and {MAX_WEIGHT:g}"),

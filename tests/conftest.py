@@ -40,7 +40,8 @@ def _isolate_tests(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[N
         yield
         return
     settings = request.getfixturevalue("settings")
-    settings.MUSICREC = settings.MUSICREC | {"MODEL_DIR": tmp_path / "models", "FACTORS": 2, "TRAINING_THREADS": 1}
+    quick = {"FAMILY": "ials", "FACTORS": 2, "TRAINING_THREADS": 1}
+    settings.MUSICREC = settings.MUSICREC | quick | {"MODEL_DIR": tmp_path / "models"}
     settings.MUSICREC |= {"RATE_LISTENER": "", "RATE_KEY": "", "RATE_SIGN_IN": ""}  # tests of rate limits set them
     settings.MUSICREC |= {"AHEAD_LISTENERS": 0}  # tests of precomputed rankings set it
     # A prefix of its own, because Redis would otherwise return answers of earlier tests with the same ids.

@@ -23,7 +23,12 @@ from tests.postgres import create_database, free_port
 
 PASSWORD = "secret-77"
 # One thread, because with two each step of a fit would wait for the core that is busy with another test.
-QUICK_SETTINGS = {"MUSICREC_FACTORS": "2", "MUSICREC_TRAINING_THREADS": "1", "MUSICREC_MODEL_POLL_SECONDS": "0.5"}
+QUICK_SETTINGS = {
+    "MUSICREC_FAMILY": "ials",
+    "MUSICREC_FACTORS": "2",
+    "MUSICREC_TRAINING_THREADS": "1",
+    "MUSICREC_MODEL_POLL_SECONDS": "0.5",
+}
 
 
 @dataclass

@@ -20,6 +20,7 @@ from engine.evaluation.questions import NEW
 from engine.fitting import ComponentScorer, blend_scorer
 from engine.models.base import CannotTrain
 from engine.models.popularity import Popularity
+from engine.tuning.space import build_component
 from engine.tuning.trial_runner import TrialRunner
 from engine.tuning.validation_metric import ValidationMetric
 
@@ -28,6 +29,12 @@ MAX_LISTENERS = 1_000  # enough to tell families apart, and ranking for more tak
 MAX_PAIRS = 3_000_000  # with more, families are compared on a sample of the listeners
 REQUIRED_ERRORS = 2.0  # by so many standard errors another ensemble must beat the one in service
 _FALLBACK_SPLIT = "leave_last"
+_CANDIDATE_FAMILIES = ("rp3beta", "item_knn", "sparse_autoencoder", "popularity")
+
+
+def default_candidates() -> tuple[EnsembleConfig, ...]:
+    """Return what to try besides the factors of `ials`: families that are fitted fast, with their usual settings."""
+    return tuple(EnsembleConfig((build_component(family, {}),)) for family in _CANDIDATE_FAMILIES)
 
 
 @dataclass(frozen=True)

@@ -122,5 +122,7 @@ def summarize_training(trained: TrainedVersion, decision: Decision) -> str:
     )
     if ndcg is not None and popular is not None:
         summary += f"; NDCG@10 {ndcg:.4f} on a {report['split']} split, most popular {popular:.4f}"
+    if manifest["choice"]:
+        summary += f"; chosen: {manifest['choice']['reason']}"
     summary += f"; {decision.reason}"
     return summary + (f"; {manifest['fallback']}" if manifest["fallback"] else "")

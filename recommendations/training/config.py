@@ -10,10 +10,13 @@ from engine.bundle.index_files import IndexConfig
 from engine.data.confidence import ConfidenceWeights
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models import FAMILIES
+from engine.models.ials import IALS
 from engine.training import TrainingConfig
+from engine.tuning.first_night import default_candidates
 from recommendations.models import TuningStudy
 
 logger = logging.getLogger(__name__)
+AUTO = "auto"  # the family, if the training run is to choose it
 
 
 def index_config() -> IndexConfig:
@@ -24,11 +27,13 @@ def index_config() -> IndexConfig:
 def training_config(ensemble: EnsembleConfig | None = None) -> TrainingConfig:
     """Return the configuration of the next training run.
 
-    Without `ensemble`, the tuned one is used, and without a tuned one that of the settings.
+    Without `ensemble`, the tuned one is used, and without a tuned one that of the settings. If these leave the family
+    to the training run, it chooses among candidates.
     """
-    options = settings.MUSICREC
+    options, decided = settings.MUSICREC, ensemble or tuned_ensemble()
     return TrainingConfig(
-        ensemble=ensemble or tuned_ensemble() or ensemble_from_settings(),
+        ensemble=decided or ensemble_from_settings(),
+        candidates=() if decided or options["FAMILY"] != AUTO else (ensemble_from_settings(), *default_candidates()),
         split=options["SPLIT"],
         holdout=options["HOLDOUT"],
         question=options["QUESTION"],
@@ -56,10 +61,11 @@ def tuned_ensemble() -> EnsembleConfig | None:
 def ensemble_from_settings() -> EnsembleConfig:
     """Return an ensemble of the one component that the settings describe.
 
-    Settings that are not hyperparameters of the chosen family are ignored.
+    Settings that are not hyperparameters of the chosen family are ignored. If the training run chooses the family, this
+    is what it takes where there are too few listeners to choose by.
     """
     options = settings.MUSICREC
-    family = FAMILIES[options["FAMILY"]]
+    family = IALS if options["FAMILY"] == AUTO else FAMILIES[options["FAMILY"]]
     accepted = {field.name for field in fields(family)}
     hyperparameters = {"factors": options["FACTORS"], "iterations": options["ITERATIONS"]}
     if options["REGULARIZATION"]:

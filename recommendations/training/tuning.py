@@ -4,7 +4,7 @@ import hashlib
 import logging
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from django.conf import settings
@@ -25,6 +25,7 @@ from engine.tuning import Trial, TunedEnsemble, tune
 from engine.tuning.validation_metric import ValidationMetric
 from recommendations.alarms import resolve_alarms
 from recommendations.models import TrainingRun, TuningStudy, TuningTrial
+from recommendations.training.artifacts import ensemble_in_service
 from recommendations.training.config import training_config
 from recommendations.training.run import (
     LOCK_SECONDS,
@@ -92,7 +93,7 @@ def run_tuning(
         budget = seconds or settings.MUSICREC["TUNING_SECONDS"]
         study = TuningStudy(trigger=trigger[:32], budget_seconds=budget, host=socket.gethostname())
         try:
-            config = training_config()
+            config = _config_in_use()
             # The plays have no variable here, so that their memory is free before the search begins.
             data = _split_tuning_data(read_plays(progress), load_track_ids(), config)
             study = _resume_or_save(study, data)
@@ -115,6 +116,13 @@ def run_tuning(
         return TuningResult(str(Status(status).label), answer, study)
     finally:
         lock.release()
+
+
+def _config_in_use() -> TrainingConfig:
+    """Return the configuration to improve: where training runs choose among candidates, with what serves now."""
+    config = training_config()
+    in_service = ensemble_in_service() if config.candidates else None
+    return replace(config, ensemble=in_service or config.ensemble, candidates=())
 
 
 @dataclass(frozen=True)

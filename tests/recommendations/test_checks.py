@@ -48,8 +48,8 @@ def test_a_number_that_is_not_finite_or_absurdly_large_is_refused(settings: Any,
     [
         (
             "FAMILY",
-            "one of als, ials, bpr, svd, rp3beta, item_knn, slim, linear_autoencoder, sparse_autoencoder, spectral, "
-            "repeat, popularity",
+            "auto or one of als, ials, bpr, svd, rp3beta, item_knn, slim, linear_autoencoder, sparse_autoencoder, "
+            "spectral, repeat, popularity",
         ),
         ("CONFIDENCE_TRANSFORM", "one of none, log, capped, bm25, activation"),
         ("SPLIT", "one of time, ratio, leave_last, new_users"),

@@ -63,6 +63,22 @@ def test_every_family_can_be_chosen(settings: Any, family: str) -> None:
     assert ensemble_from_settings().algorithm == family
 
 
+def test_auto_leaves_the_family_to_the_training_run(settings: Any) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"FAMILY": "auto", "CONFIDENCE_BONUS": 2.0}
+    config = training_config()
+    assert config.ensemble == config.candidates[0] == ensemble_from_settings()
+    assert config.ensemble.components[0].trainer == IALS(factors=2)
+    assert [candidate.algorithm for candidate in config.candidates[1:]] == [
+        "rp3beta",
+        "item_knn",
+        "sparse_autoencoder",
+        "popularity",
+    ]
+    assert training_config(NEIGHBOURS).candidates == ()
+    TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe=NEIGHBOURS.to_dict())
+    assert (training_config().ensemble, training_config().candidates) == (NEIGHBOURS, ())
+
+
 def test_the_regularization_is_that_of_the_chosen_family(settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"FAMILY": "als", "REGULARIZATION": 0.5, "FACTORS": 64, "ITERATIONS": 15}
     [part] = ensemble_from_settings().components

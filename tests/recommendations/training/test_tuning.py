@@ -1,9 +1,7 @@
 """Tuning studies: their rows, the training that follows, and how an interrupted study is resumed."""
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib import import_module
 from io import StringIO
 from typing import Any
@@ -14,7 +12,6 @@ from django.core.management import CommandError, call_command
 from django_celery_beat.models import PeriodicTask
 from filelock import FileLock
 
-from access.models import User
 from engine.data.split import split_plays
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.evaluation.questions import question_report
@@ -22,7 +19,6 @@ from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.tuning import TunedEnsemble
-from interactions.models import Interaction
 from recommendations import tasks
 from recommendations.models import Alarm, ModelArtifact, TrainingRun, TuningStudy
 from recommendations.training import quality_gate, run, tuning
@@ -31,33 +27,9 @@ from recommendations.training.run import run_training
 from recommendations.training.tuning import run_tuning
 from recommendations.training.watch import notice_killed_runs
 from recommendations.version_store import version_in_service, version_store
-from tests.engine import taste_groups
 from tests.people import CatalogueFactory
 
 NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
-
-
-@pytest.fixture
-def taste_groups_in_database(catalogue: CatalogueFactory, settings: Any) -> None:
-    """Create listeners with tastes: a tuned ensemble is far better than that of the settings, and passes the gate."""
-    plays = taste_groups.taste_group_plays()
-    tracks = catalogue.tracks(taste_groups.N_TRACKS)
-    users = User.objects.bulk_create(User(username=f"listener-{n}") for n in range(taste_groups.N_LISTENERS))
-    Interaction.objects.bulk_create(
-        Interaction(
-            user=users[user],
-            track=tracks[track],
-            plays=int(count),
-            milestone=100 if qualified else 10,
-            played_at=datetime.fromtimestamp(int(time), UTC),
-            source="test",
-            event_id=uuid.uuid4(),
-        )
-        for user, track, count, qualified, time in zip(
-            plays.user, plays.track, plays.count, plays.qualified, plays.time, strict=True
-        )
-    )
-    settings.MUSICREC = settings.MUSICREC | {"GATE_MARGIN": 1, "TUNING_SECONDS": 1}
 
 
 @pytest.fixture
