@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle.ann_index import FOR_LISTENERS, FOR_TRACKS
-from engine.bundle.model_bundle import ModelBundle, Vector
+from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.norm_sorted_items import BLOCK, NormSortedItems
 from engine.bundle.workspace import VOTED, SearchWorkspace
 
@@ -117,15 +117,6 @@ class ScoreTerms:
         _, positions, of_votes = np.intersect1d(rows, self.rows, assume_unique=True, return_indices=True)
         scores[positions] += self.votes[of_votes]
         return scores
-
-    def all_scores(self, bundle: ModelBundle) -> Vector:
-        """Compute the scores of all tracks: float32 (n,), -inf for those that are not offered."""
-        scores = bundle.item_factors @ self.vector.astype(np.float32) + np.float32(self.constant)
-        if self.popularity_weight:
-            scores += np.float32(self.popularity_weight) * np.log1p(bundle.popularity)
-        scores[self.rows] += self.votes.astype(np.float32)
-        offered = bundle.popularity > 0
-        return np.where(offered & (scores != 0) if self.omit_zeros else offered, scores, np.float32(-np.inf))
 
 
 def empty_top_k() -> TopK:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.data.plays import Plays, Signal
@@ -10,6 +11,7 @@ from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.als import ALS
 from engine.models.base import Trainer
+from engine.retrieval.exact_search import ScoreTerms
 from engine.training import TrainedVersion, TrainingConfig, train
 
 TWO_FACTORS = ALS(factors=2, iterations=10)
@@ -45,6 +47,14 @@ def listener_history(track_ids: Any, *, disliked: Any = ()) -> UserItemPairs:
             signal=np.array(signals, np.int8),
         )
     )
+
+
+def all_scores(terms: ScoreTerms, bundle: ModelBundle) -> NDArray[np.float32]:
+    """Return the scores of all tracks, float32 (n,), -inf for those that are not offered."""
+    scores = terms.scores_of_rows(bundle, np.arange(len(bundle.items)))
+    offered = bundle.popularity > 0
+    offered &= (scores != 0) | (not terms.omit_zeros)
+    return np.where(offered, scores, -np.inf).astype(np.float32)
 
 
 def make_config(*trainers: Trainer, **options: Any) -> TrainingConfig:

@@ -16,6 +16,7 @@ from engine.models import FAMILIES
 from engine.pipeline import PERSONAL, recommend
 from engine.retrieval.candidates import Query
 from engine.retrieval.personal import personal_score_terms
+from tests.engine.factories import all_scores
 
 WORLDS = {
     "one listener, one track": [[0]],
@@ -75,5 +76,5 @@ def test_served_scores_equal_evaluated_ones(families: tuple[str, ...], world: st
             assert (np.diff(evaluated[user][popular][np.isfinite(evaluated[user][popular])]) >= 0).all()
         else:
             # A single component does not offer tracks without a score; others may have one as small as rounding.
-            served = np.nan_to_num(terms.all_scores(bundle), neginf=0)
+            served = np.nan_to_num(all_scores(terms, bundle), neginf=0)
             np.testing.assert_allclose(served, np.nan_to_num(evaluated[user], neginf=0), rtol=1e-3, atol=1e-4)

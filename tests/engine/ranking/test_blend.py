@@ -23,7 +23,7 @@ from engine.ranking.blend import blend_scores, standardize_scores
 from engine.retrieval.candidates import Query
 from engine.retrieval.neighbours import neighbour_votes
 from engine.retrieval.personal import personal_score_terms
-from tests.engine.factories import checkerboard, listener_history
+from tests.engine.factories import all_scores, checkerboard, listener_history
 
 ALL = np.ones(4, bool)
 
@@ -132,4 +132,4 @@ def test_a_version_with_neighbours_only_answers_every_source() -> None:
 def scores_of(bundle: ModelBundle, query: Query) -> NDArray[np.float32] | None:
     with bundle.workspaces.borrow() as marks:
         answer = personal_score_terms(bundle, query, marks)
-    return None if answer is None else answer.all_scores(bundle)
+    return None if answer is None else all_scores(answer, bundle)

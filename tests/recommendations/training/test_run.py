@@ -53,6 +53,17 @@ def test_a_run_publishes_a_version_and_records_itself(catalogue_with_plays: Cata
     assert None not in (artifact.published_at, artifact.projected_at)
 
 
+def test_the_question_of_the_settings_decides(catalogue_with_plays: CatalogueFactory, settings: Any) -> None:
+    settings.MUSICREC = settings.MUSICREC | {"QUESTION": "all"}
+    outcome = run_training("test")
+    [artifact] = ModelArtifact.objects.all()
+    report = artifact.manifest["report"]
+    assert (report["question"], artifact.manifest["config"]["question"]) == ("all", "all")
+    ndcg = report["questions"]["all"]["models"]["model"]["metrics"]["ndcg@10"]["mean"]
+    assert artifact.ndcg == ndcg != report["questions"]["new"]["models"]["model"]["metrics"]["ndcg@10"]["mean"]
+    assert f"NDCG@10 {ndcg:.4f}" in outcome.detail
+
+
 def test_user_features_are_the_factors_of_the_version(catalogue_with_plays: CatalogueFactory) -> None:
     version = train_version()
     bundle = version_store().load(version)
