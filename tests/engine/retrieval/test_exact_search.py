@@ -137,6 +137,15 @@ def test_top_k_equals_sorting_everything(s: np.ndarray, k: int) -> None:
     assert top_k(s, k).tolist() == expected
 
 
+@given(st.integers(0, 10_000), st.integers(1, 9), st.sampled_from([0.001, 0.05, 1.0]), st.sampled_from([-np.inf, 0.0]))
+def test_top_k_of_many_scores_equals_sorting_everything(seed: int, k: int, share: float, others: float) -> None:
+    """Many scores are searched by the maxima of segments; those of a listener are mostly equal, or -inf."""
+    rng = np.random.default_rng(seed)
+    scores = np.where(rng.random(1_500) < share, rng.integers(-3, 30, 1_500), others).astype(np.float32)
+    expected = [row for row in np.argsort(-scores, kind="stable").tolist() if scores[row] > -np.inf][:k]
+    assert top_k(scores, k).tolist() == expected
+
+
 @given(score_arrays, st.integers(1, 50))
 def test_a_longer_top_k_begins_with_the_shorter(s: np.ndarray, k: int) -> None:
     assert top_k(s, k + 1)[:k].tolist() == top_k(s, k).tolist()
