@@ -1,12 +1,14 @@
 """Compare the accuracy of the service's own choice with single models, other libraries and published results.
 
     python -m benchmarks.accuracy TRAIN VALID TEST [--json OUT] [--seconds 480] [--refit] [--known] [--each] [--peers]
+        [--question new]
 
 The files are TSV with a header line: user, item, and optionally weight (plays) and time (UNIX seconds). Everything is
 chosen on VALID and fitted on TRAIN (with --refit on both, as the nightly training does). Where VALID has fewer tracks
 per listener than TEST, tracks of TRAIN are moved to it until the choice is made, since the best of several families may
-depend on the number of held-out tracks. For each listener of TEST all tracks are ranked except those fitted on.
-"default" is what the service would publish after tuning for --seconds.
+depend on the number of held-out tracks. For each listener of TEST all tracks are ranked except those fitted on; with
+"--question all" these too, and with "repeats" no others. "default" is what the service would publish after tuning for
+--seconds. Models are measured; what the service adds for cold listeners is not a part of them.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from engine.data.user_item_pairs import binary_matrix
 from engine.ensemble import EnsembleConfig
 from engine.evaluation.ground_truth import GroundTruth, known_users_only
 from engine.evaluation.metrics import ndcg, recall
+from engine.evaluation.questions import NEW, QUESTIONS
 from engine.evaluation.ranking import Scorer, rank_top_k
 from engine.fitting import fit_ensemble
 from engine.tuning import Trial, tune
@@ -58,6 +61,7 @@ def main() -> None:
     parser.add_argument("--refit", action="store_true", help="after the choice, fit on TRAIN and VALID together")
     parser.add_argument("--peers", action="store_true", help="also measure implicit and LensKit")
     parser.add_argument("--peer-seconds", type=float, default=180, help="how long to tune implicit")
+    parser.add_argument("--question", choices=QUESTIONS, default=NEW, help="what is relevant; by default new tracks")
     parser.add_argument("--recipe", type=Path, help="also measure the ensemble in this JSON file")
     parser.add_argument("--known", action="store_true", help="evaluate on listeners with plays to learn from only")
     parser.add_argument("--each", action="store_true", help="also measure the best trial of each family")
@@ -77,6 +81,7 @@ def measure(split: ThreeWaySplit, options: argparse.Namespace) -> Iterator[dict[
             to_choose_on.valid,
             split.shape,
             seconds=options.seconds,
+            question=options.question,
             seed=SEED,
             progress=lambda done, total: bar.update(done - bar.n),
         )
@@ -88,7 +93,7 @@ def measure(split: ThreeWaySplit, options: argparse.Namespace) -> Iterator[dict[
     past, future = binary_matrix(final.train, final.shape), binary_matrix(final.test, final.shape)
     if options.known:
         future = known_users_only(past, future)
-    ground_truth = GroundTruth.from_matrices(past, future, None, SEED)
+    ground_truth = GroundTruth.from_matrices(past, future, None, SEED, options.question)
     print(f"{len(ground_truth.users):,} listeners to evaluate on, {final.shape[1]:,} tracks", file=sys.stderr)
     extra = {"tune_seconds": round(seconds, 1), "recipe": chosen.to_dict(), "valid_ndcg@10": tuned.score}
     yield measure_ensemble("default", chosen, final, ground_truth) | extra
@@ -104,7 +109,9 @@ def measure(split: ThreeWaySplit, options: argparse.Namespace) -> Iterator[dict[
         for family, trial in sorted(best.items(), key=lambda item: -(item[1].score or 0.0)):
             yield measure_ensemble(f"{family}, tuned", EnsembleConfig((trial.component,)), final, ground_truth)
     if options.peers:
-        metric = ValidationMetric.from_pairs(to_choose_on.train, to_choose_on.valid, split.shape, SEED)
+        metric = ValidationMetric.from_pairs(
+            to_choose_on.train, to_choose_on.valid, split.shape, SEED, question=options.question
+        )
         train = binary_matrix(to_choose_on.train, split.shape)
         for peer in (
             peers.fit_implicit_with_tutorial_settings(past),
@@ -131,15 +138,24 @@ def measure_ensemble(
 def measure_scorer(name: str, scorer: Scorer, fit_seconds: float, ground_truth: GroundTruth) -> dict[str, Any]:
     """Return the mean metrics over all listeners with relevant tracks.
 
-    As when serving, tracks that the model does not recommend are ranked by popularity, after all those it does.
+    As when serving, tracks that the model does not recommend are ranked by popularity, after all those it does, and
+    listeners without a past get popular tracks.
     """
+    has_past = np.diff(ground_truth.past.indptr) > 0
     popularity = ground_truth.popularity.astype(np.float64) / (ground_truth.popularity.max() + 1) - 1e6
 
     def with_popularity_fallback(users: np.ndarray) -> np.ndarray:
         scores = scorer(users)
-        return np.where(np.isfinite(scores), scores.astype(np.float64), popularity)
+        is_recommended = np.isfinite(scores) & has_past[users, None]
+        return np.where(is_recommended, scores.astype(np.float64), popularity)
 
-    lists = rank_top_k(with_popularity_fallback, ground_truth.users, ground_truth.past, CUTOFFS[-1])
+    lists = rank_top_k(
+        with_popularity_fallback,
+        ground_truth.users,
+        ground_truth.past,
+        CUTOFFS[-1],
+        question=ground_truth.question,
+    )
     hits, relevant = ground_truth.mark_hits(lists), ground_truth.relevant_counts()
     means = {"recall": recall(hits, relevant, CUTOFFS), "ndcg": ndcg(hits, relevant, CUTOFFS)}
     metrics = {
