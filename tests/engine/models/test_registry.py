@@ -1,7 +1,5 @@
 """A model family that is registered anywhere is usable everywhere."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,24 +81,3 @@ def test_numbers_that_are_not_finite_or_absurdly_large_are_refused_by_name(famil
     for name in names:
         with pytest.raises(ValueError, match=f"{family}: {name} must"):
             FAMILIES[family](**{name: value})
-
-
-FINGERPRINTS = """
-import hashlib, json
-import numpy as np
-import scipy.sparse as sp
-from engine.models import FAMILIES
-from tests.engine.models.contract import model_arrays
-rng = np.random.default_rng(0)
-matrix = sp.random(200, 90, 0.1, "csr", np.float32, rng)
-matrix.data = (1 + rng.random(matrix.nnz) * 3).astype(np.float32)
-for name, family in FAMILIES.items():
-    arrays = model_arrays(family().fit(matrix, seed=1, threads=1))
-    print(name, hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest())
-"""
-
-
-def test_every_process_fits_the_same_models() -> None:
-    first, second = (subprocess.check_output([sys.executable, "-c", FINGERPRINTS], text=True) for _ in range(2))
-    assert first == second
-    assert [line.split()[0] for line in first.splitlines()] == list(FAMILIES)
