@@ -5,10 +5,11 @@
 
 The files are TSV with a header line: user, item, and optionally weight (plays) and time (UNIX seconds). Everything is
 chosen on VALID and fitted on TRAIN (with --refit on both, as the nightly training does). Where VALID has fewer tracks
-per listener than TEST, tracks of TRAIN are moved to it until the choice is made, since the best of several families may
-depend on the number of held-out tracks. For each listener of TEST all tracks are ranked except those fitted on; with
-"--question all" these too, and with "repeats" no others. "default" is what the service would publish after tuning for
---seconds. Models are measured; what the service adds for cold listeners is not a part of them.
+per listener than TEST, tracks of TRAIN are moved to it until the choice is made, so that it is made on as many held-out
+tracks as the models are judged on; --valid-as-given does without. For each listener of TEST all tracks are ranked
+except those fitted on; with "--question all" these too, and with "repeats" no others. "default" is what the service
+would publish after tuning for --seconds. Models are measured; what the service adds for cold listeners is not a part of
+them.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the results")
     parser.add_argument("--seconds", type=float, default=480, help="how long to tune")
     parser.add_argument("--refit", action="store_true", help="after the choice, fit on TRAIN and VALID together")
+    parser.add_argument("--valid-as-given", action="store_true", help="choose on VALID without moving tracks of TRAIN")
     parser.add_argument("--peers", action="store_true", help="also measure implicit and LensKit")
     parser.add_argument("--peer-seconds", type=float, default=180, help="how long to tune implicit")
     parser.add_argument("--question", choices=QUESTIONS, default=NEW, help="what is relevant; by default new tracks")
@@ -74,7 +76,8 @@ def main() -> None:
 
 def measure(split: ThreeWaySplit, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield one row of results for each model, the default first."""
-    start, to_choose_on = time.perf_counter(), split.with_validation_like_test(SEED)
+    start = time.perf_counter()
+    to_choose_on = split if options.valid_as_given else split.with_validation_like_test(SEED)
     with tqdm(total=int(options.seconds), desc="tuning", unit="s", file=sys.stderr) as bar:
         tuned = tune(
             to_choose_on.train,
