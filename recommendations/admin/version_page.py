@@ -10,6 +10,7 @@ from recommendations.admin.comparison import (
     segment_summaries,
     segment_title,
 )
+from recommendations.admin.gate_decision import choice_reason, gate_numbers, tried_families
 from recommendations.admin.report import Report
 from recommendations.admin.version_facts import compare_settings, version_facts, version_status
 from recommendations.models import ModelArtifact
@@ -39,6 +40,9 @@ def version_page(pk: int, requested: str, question: str, segment: str) -> dict[s
         "version": artifact,
         "status": version_status(artifact, serving),
         "fallback": artifact.manifest.get("fallback"),
+        "gate_numbers": gate_numbers(artifact),
+        "choice_reason": choice_reason(artifact),
+        "tried_families": tried_families(artifact),
         "other": other,
         "other_status": version_status(other, serving) if other else None,
         "choices": ModelArtifact.objects.exclude(pk=pk).values_list("version", flat=True)[:MAX_CHOICES],

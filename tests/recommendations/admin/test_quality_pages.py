@@ -391,6 +391,7 @@ class TestVersionPage:
             {},
             {"report": None, "config": None, "seconds": None, "plays_from": "monday", "libraries": []},
             {"report": {"models": []}},
+            {"gate": {"difference": {"mean": None}}, "choice": {"tried": None}},
             {"report": {"question": "old", "questions": None}},
             {"report": {"question": "all", "questions": {"all": {"models": {"model": 1}}, "new": [], "repeats": None}}},
             {"report": {"models": {"model": None}, "differences": []}},
@@ -402,6 +403,43 @@ class TestVersionPage:
         ModelArtifact.objects.filter(pk=artifact.pk).update(manifest=manifest)
         for path in (LIST, QUALITY, page_path(artifact), page_path(artifact, "map/")):
             assert read_page(operator, path)
+
+    def test_the_decision_of_the_gate_is_shown_with_its_numbers(self, operator: Client) -> None:
+        artifact = create_version(
+            2, report(0.24, 0.236, "20260301T030000Z-abcdef"), gate_reason="NDCG@10 0.2400 against …"
+        )
+        numbers = {"mean": 0.004, "standard_error": 0.0031, "low": -0.0021, "high": 0.0101}
+        artifact.manifest["gate"] = {
+            "passed": True,
+            "compared_with": "version",
+            "listeners": 1812,
+            "difference": numbers,
+            "versions": 3,
+            "sum": numbers | {"mean": -0.012, "low": -0.02, "high": -0.004},
+        }
+        artifact.save()
+        page = read_page(operator, page_path(artifact))
+        assert "|Gate: passed|Passed: NDCG@10 0.2400 against …|" in page
+        assert (
+            "|What the gate compared|Compared with|the version in service, on the same plays|Listeners|1,812|"
+            "Difference in NDCG@10|+0.0040|Standard error|0.0031|95 % interval|-0.0021 to +0.0101|"
+            "Sum over the last 3 versions of this recipe|-0.0120|Its 95 % interval|-0.0200 to -0.0040|" in page
+        )
+
+    def test_what_was_tried_is_shown_with_its_scores(self, operator: Client) -> None:
+        artifact = create_version(2, report(0.24))
+        tried = [
+            {"algorithm": "ials", "score": 0.21, "seconds": 61, "note": ""},
+            {"algorithm": "rp3beta", "score": 0.24, "seconds": 2.5, "note": ""},
+            {"algorithm": "slim", "score": None, "seconds": 1, "note": "CannotTrain: slim: too large"},
+        ]
+        artifact.manifest["choice"] = {"reason": "rp3beta: the best of 2", "listeners": 900, "tried": tried}
+        artifact.save()
+        assert (
+            "|How the ensemble was chosen|rp3beta: the best of 2|Tried|NDCG@10|Time|rp3beta|0.2400|2.5 s|"
+            "ials|0.2100|1 min 1 s|slim|—|1.0 s|CannotTrain: slim: too large|"
+            in read_page(operator, page_path(artifact))
+        )
 
     def test_an_unknown_version_redirects_to_the_list(self, operator: Client) -> None:
         assert operator.get(f"{LIST}999/change/").status_code == 302
