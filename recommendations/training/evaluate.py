@@ -46,6 +46,7 @@ def evaluate_ensemble(
     *,
     split: str,
     holdout: float,
+    question: str,
     ks: Sequence[int],
     max_listeners: int | None,
     progress: ProgressCallback = lambda stage, done, total: None,
@@ -58,6 +59,7 @@ def evaluate_ensemble(
         ensemble: the models to fit.
         split: one of `engine.data.split.SPLITTERS`.
         holdout: the share of plays held out.
+        question: the decisive one, one of `engine.evaluation.questions.QUESTIONS`.
         ks: cut-offs of the metrics.
         max_listeners: evaluate a sample of this many listeners; None for all.
         progress: called with the stage, the steps done and the steps in all.
@@ -71,7 +73,7 @@ def evaluate_ensemble(
     evaluation = evaluate_on_holdout(
         plays,
         IdMap.from_ids(load_track_ids()),
-        replace(training_config(ensemble), split=split, holdout=holdout),
+        replace(training_config(ensemble), split=split, holdout=holdout, question=question),
         in_service=ensemble_in_service(),
         ks=ks,
         max_users=max_listeners,

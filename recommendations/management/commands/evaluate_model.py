@@ -3,12 +3,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from common.commands import DatabaseCommand
 from engine.data.split import SPLITTERS
 from engine.ensemble import EnsembleConfig
+from engine.evaluation.questions import QUESTIONS
 from recommendations.management.progress_bars import ProgressBars
 from recommendations.training.evaluate import CannotEvaluate, evaluate_ensemble, load_ensemble
 
@@ -26,6 +28,9 @@ class Command(DatabaseCommand):
         group.add_argument("--recipe", type=Path, help="a JSON file with an ensemble, instead of a version")
         parser.add_argument("--split", choices=list(SPLITTERS), default="time", help="how plays are held out")
         parser.add_argument("--holdout", type=float, default=0.2, help="the share of plays held out")
+        parser.add_argument(
+            "--question", choices=QUESTIONS, help="the one that most listeners are asked; by default MUSICREC_QUESTION"
+        )
         parser.add_argument("--k", type=int, action="append", help="a cut-off; repeatable, by default 5, 10 and 20")
         parser.add_argument("--listeners", type=int, default=10_000, help="evaluate a sample of this size; 0 for all")
         parser.add_argument("--json", type=Path, help="a file for the complete report")
@@ -43,6 +48,7 @@ class Command(DatabaseCommand):
                     _ensemble(options),
                     split=options["split"],
                     holdout=options["holdout"],
+                    question=options["question"] or settings.MUSICREC["QUESTION"],
                     ks=options["k"] or (5, 10, 20),
                     max_listeners=options["listeners"] or None,
                     progress=bars.show,
@@ -72,7 +78,7 @@ def _format_report(report: dict[str, Any]) -> Iterator[str]:
 
     The first column has the 95 % interval of the first model, for the question that decides.
     """
-    yield f"{report['split']} split, {report['holdout']:.0%} held out; the gate asks for {report['question']!r}"
+    yield f"{report['split']} split, {report['holdout']:.0%} held out; decisive question: {report['question']}"
     answers = {name: answer for name, answer in report["questions"].items() if answer["models"]}
     if not answers:
         yield "no listeners to evaluate on"

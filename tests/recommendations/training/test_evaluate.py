@@ -42,7 +42,7 @@ def evaluate_model(*arguments: str) -> list[str]:
 
 def test_the_ensemble_in_service_is_evaluated_next_to_most_popular(trained_catalogue: CatalogueFactory) -> None:
     first, headings, columns, *lines = evaluate_model()
-    assert first == "time split, 20% held out; the gate asks for 'new'"
+    assert first == "time split, 20% held out; decisive question: new"
     report = ModelArtifact.objects.get().manifest["report"]
     assert headings.split() == [
         word for name in ("new", "all") for word in (name, f"({report['questions'][name]['listeners']}", "listeners)")
@@ -70,7 +70,7 @@ def test_another_ensemble_is_evaluated_next_to_both_and_nothing_changes(
     lines = evaluate_model(
         "--recipe", recipe, "--split", "ratio", "--k", "3", "--listeners", "7", "--json", str(report)
     )
-    assert lines[0] == "ratio split, 20% held out; the gate asks for 'new'"
+    assert lines[0] == "ratio split, 20% held out; decisive question: new"
     assert lines[1].split() == ["new", "(7", "listeners)", "all", "(7", "listeners)"]
     assert lines[2].split() == ["model", "in_service", "most_popular"] * 2
     written = json.loads(report.read_text())
@@ -78,6 +78,10 @@ def test_another_ensemble_is_evaluated_next_to_both_and_nothing_changes(
     assert written["questions"]["all"]["ks"] == [3]
     assert written["questions"]["all"]["models"].keys() == {"model", "in_service", "most_popular"}
     assert (version_in_service(), ModelArtifact.objects.count()) == before
+
+
+def test_another_question_can_be_chosen(trained_catalogue: CatalogueFactory) -> None:
+    assert evaluate_model("--question", "all")[0] == "time split, 20% held out; decisive question: all"
 
 
 @pytest.mark.parametrize("split", ["ratio", "leave_last", "new_users"])
@@ -101,6 +105,7 @@ def test_the_ensemble_of_a_version_can_be_evaluated(trained_catalogue: Catalogue
         (["--k", "0"], "--k must be 1 or more, not 0"),
         (["--listeners", "-1"], "--listeners must be 0 or more, not -1"),
         (["--split", "by_moon"], "invalid choice"),
+        (["--question", "why"], "invalid choice"),
         (["--json", "/nowhere/report.json"], "--json: .*No such file"),
         (["version", "--recipe", "x.json"], "not allowed with"),
     ],
