@@ -267,6 +267,6 @@ def test_a_new_chart_appears_on_the_page_of_versions() -> None:
     history.CHARTS.append(
         HistoryChart("density", "Plays per listener", NUMBER, {"Plays per listener": lambda v: v.artifact.plays / 20})
     )
-    chart = next(chart for chart in quality_history("ndcg@10")["charts"] if chart.name == "density")
+    chart = next(chart for chart in quality_history("ndcg@10", "new")["charts"] if chart.name == "density")
     assert chart.title == "Plays per listener"
     assert [list(series.values) for series in chart.series] == [[9.0]]
