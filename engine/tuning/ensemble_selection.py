@@ -9,6 +9,7 @@ from operator import attrgetter, itemgetter
 
 from engine.data.plays import InsufficientPlays
 from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.evaluation.questions import REPEATS
 from engine.fitting import ComponentScorer
 from engine.tuning.blend_weights import ValidationPool, learn_weights
 from engine.tuning.trial_runner import Trial, TrialRunner, single_component_scorer
@@ -34,6 +35,8 @@ class _Candidate:
 def select_ensemble(runner: TrialRunner, trials: Iterable[Trial], deadline: float) -> tuple[EnsembleConfig, float]:
     """Start from the best component, and add others greedily as long as each improves the blend.
 
+    For the question of repeats, the best component of own tracks is the start.
+
     Args:
         runner: fits the best trials again.
         trials: all trials of the search.
@@ -46,6 +49,9 @@ def select_ensemble(runner: TrialRunner, trials: Iterable[Trial], deadline: floa
         ValueError: no trial has a score.
     """
     candidates = _refit_best(runner, trials, deadline)
+    if runner.metric.ground_truth.question == REPEATS:
+        # Lists of repeats are ranked by the blend only if it has such a component, see engine.retrieval.repeat.
+        candidates.sort(key=lambda candidate: not candidate.component.trainer.own_tracks_only)
     leader = candidates[0]
     ensemble, score = EnsembleConfig((leader.component,)), leader.refit_score
     if len(candidates) == 1:
