@@ -18,6 +18,7 @@ from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.evaluation.questions import NEW
 from engine.fitting import ComponentScorer, blend_scorer
+from engine.models import FAMILIES
 from engine.models.base import CannotTrain
 from engine.models.popularity import Popularity
 from engine.tuning.space import build_component
@@ -29,12 +30,18 @@ MAX_LISTENERS = 1_000  # enough to tell families apart, and ranking for more tak
 MAX_PAIRS = 3_000_000  # with more, families are compared on a sample of the listeners
 REQUIRED_ERRORS = 2.0  # by so many standard errors another ensemble must beat the one in service
 _FALLBACK_SPLIT = "leave_last"
-_CANDIDATE_FAMILIES = ("rp3beta", "item_knn", "sparse_autoencoder", "popularity")
+_CANDIDATE_FAMILIES = ("rp3beta", "item_knn", "sparse_autoencoder", "repeat", "popularity")
 
 
-def default_candidates() -> tuple[EnsembleConfig, ...]:
-    """Return what to try besides the factors of `ials`: families that are fitted fast, with their usual settings."""
-    return tuple(EnsembleConfig((build_component(family, {}),)) for family in _CANDIDATE_FAMILIES)
+def default_candidates(question: str = NEW) -> tuple[EnsembleConfig, ...]:
+    """Return what to try besides the factors of `ials`: families that are fitted fast, with their usual settings.
+
+    Args:
+        question: one of `engine.evaluation.questions.QUESTIONS`; a family that offers a listener's own tracks is tried
+            where these count.
+    """
+    families = [f for f in _CANDIDATE_FAMILIES if question != NEW or not FAMILIES[f].own_tracks_only]
+    return tuple(EnsembleConfig((build_component(family, {}),)) for family in families)
 
 
 @dataclass(frozen=True)
@@ -142,8 +149,7 @@ def choose_ensemble(
     trials = _Trials(TrialRunner(past, shape, metric, seed, threads))
     for ensemble in candidates:
         trials.run(ensemble)
-    if blend := trials.blend_of_best():
-        trials.run(blend)
+    trials.run_blend_of_best()
     return _choose(trials, default, incumbent, parts.kind)
 
 
@@ -154,6 +160,7 @@ class _Trials:
         self.runner = runner
         self.tried: list[TriedEnsemble] = []
         self.scores: dict[EnsembleConfig, NDArray[np.float64]] = {}
+        self.blend: EnsembleConfig | None = None
         self._fitted: dict[ComponentConfig, ComponentScorer] = {}
 
     def run(self, ensemble: EnsembleConfig) -> None:
@@ -170,14 +177,17 @@ class _Trials:
             score = round(float(self.scores[ensemble].mean()), 5)
         self.tried.append(TriedEnsemble(ensemble, score, round(time.perf_counter() - started, 3), note))
 
-    def blend_of_best(self) -> EnsembleConfig | None:
-        """Return the equal blend of the best components of the two best families; None if fewer learn anything."""
+    def run_blend_of_best(self) -> None:
+        """Try the equal blend of the best components of the two best families, if two learn anything."""
         best: dict[str, ComponentConfig] = {}
         for ensemble in sorted(self.scores, key=lambda ensemble: -self.scores[ensemble].mean()):
             component = ensemble.components[0]
             if len(ensemble.components) == 1 and ensemble.algorithm != Popularity.family:
                 best.setdefault(component.trainer.family, component)
-        return EnsembleConfig(tuple(best.values())[:2]) if len(best) > 1 else None
+        blend = EnsembleConfig(tuple(best.values())[:2]) if len(best) > 1 else None
+        if blend is not None and blend not in self.scores:
+            self.blend = blend
+            self.run(blend)
 
 
 def _choose(trials: _Trials, default: EnsembleConfig, incumbent: EnsembleConfig | None, split: str) -> ChosenEnsemble:
@@ -187,6 +197,11 @@ def _choose(trials: _Trials, default: EnsembleConfig, incumbent: EnsembleConfig 
             default, f"{default.algorithm}: none of the candidates could be fitted", listeners, split, tried
         )
     best = max(scores, key=lambda ensemble: scores[ensemble].mean())
+    if trials.blend == best:
+        # A blend takes the time of both, so that a gain within the noise is not worth it.
+        single = max((e for e in scores if e != best), key=lambda ensemble: scores[ensemble].mean())
+        gain = scores[best] - scores[single]
+        best = best if gain.mean() > gain.std(ddof=1) / np.sqrt(listeners) else single
     numbers = f"NDCG@10 {scores[best].mean():.4f} on {listeners:,} listeners, the best of {len(scores)}"
     if incumbent is None or incumbent not in scores or best == incumbent:
         return ChosenEnsemble(best, f"{best.algorithm}: {numbers}", listeners, split, tried)

@@ -33,13 +33,17 @@ def training_config(ensemble: EnsembleConfig | None = None) -> TrainingConfig:
     options, decided = settings.MUSICREC, ensemble or tuned_ensemble()
     return TrainingConfig(
         ensemble=decided or ensemble_from_settings(),
-        candidates=() if decided or options["FAMILY"] != AUTO else (ensemble_from_settings(), *default_candidates()),
+        candidates=() if decided or options["FAMILY"] != AUTO else _candidates(),
         split=options["SPLIT"],
         holdout=options["HOLDOUT"],
         question=options["QUESTION"],
         seed=options["TRAINING_SEED"],
         threads=options["TRAINING_THREADS"],
     )
+
+
+def _candidates() -> tuple[EnsembleConfig, ...]:
+    return ensemble_from_settings(), *default_candidates(settings.MUSICREC["QUESTION"])
 
 
 def tuned_ensemble() -> EnsembleConfig | None:

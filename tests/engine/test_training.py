@@ -1,14 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine.data.plays import Plays
+from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.evaluation.questions import question_report
 from engine.models.als import ALS
 from engine.models.base import FittedModel
+from engine.models.popularity import Popularity
+from engine.models.rp3beta import RP3Beta
 from engine.pipeline import PERSONAL, SIMILAR, recommend
 from engine.ranking.explain import explain_by_history
 from engine.retrieval.candidates import Query
-from engine.training import train
+from engine.training import TrainingConfig, train
 from tests.engine.factories import (
     TWO_FACTORS,
     checkerboard,
@@ -17,6 +22,7 @@ from tests.engine.factories import (
     make_config,
     train_checkerboard,
 )
+from tests.engine.taste_groups import N_TRACKS, taste_group_plays
 
 
 @pytest.fixture(scope="module", params=["als", "svd"])
@@ -106,3 +112,30 @@ def test_a_track_that_nobody_played_is_in_the_version_without_factors() -> None:
     assert len(bundle.items) == 30
     assert bundle.item_row(125) is None
     assert bundle.item_row(105) == 5
+
+
+def test_the_model_of_the_last_report_is_evaluated_on_the_plays_of_the_next_one() -> None:
+    plays = taste_group_plays()
+    config = TrainingConfig(EnsembleConfig((ComponentConfig(RP3Beta()),)), threads=1)
+    older, tracks = plays.where(plays.time < np.quantile(plays.time, 0.9)), np.arange(N_TRACKS)
+    first = train(older, tracks, config, version="v1")
+    assert first.judged is not None
+    assert len(first.judged.users) == 0
+    second = train(plays, tracks, config, version="v2", in_service=config.ensemble, judged=first.judged)
+    report = question_report(second.manifest["report"])
+    assert second.manifest["report"]["comparison"] == "version"
+    assert report["models"].keys() == {"model", "in_service", "most_popular"}
+    assert abs(report["differences"]["in_service"]["ndcg@10"]["mean"]) < 0.05
+
+
+@pytest.mark.parametrize("reason", ["it has seen the plays", "another ensemble", "another kind of split"])
+def test_a_judged_model_that_cannot_be_compared_is_left_out(reason: str) -> None:
+    plays = taste_group_plays()
+    config = TrainingConfig(EnsembleConfig((ComponentConfig(RP3Beta()),)), threads=1)
+    judged = train(plays, np.arange(N_TRACKS), config, version="v1").judged
+    in_service = EnsembleConfig((ComponentConfig(Popularity()),)) if reason == "another ensemble" else config.ensemble
+    if reason == "another kind of split":
+        config = replace(config, split="ratio")
+    older = plays.where(plays.time < np.quantile(plays.time, 0.9))
+    second = train(older, np.arange(N_TRACKS), config, version="v2", in_service=in_service, judged=judged)
+    assert second.manifest["report"]["comparison"] == ("recipe" if reason == "another ensemble" else "")

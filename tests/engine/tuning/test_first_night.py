@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
@@ -11,6 +12,7 @@ from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.tuning.first_night import ChosenEnsemble, choose_ensemble
+from engine.tuning.validation_metric import ValidationMetric
 from tests.engine.taste_groups import N_TRACKS, taste_group_plays
 
 PLAYS, ITEMS = taste_group_plays(), IdMap.from_ids(np.arange(N_TRACKS))
@@ -38,6 +40,21 @@ def test_the_two_best_are_blended_equally() -> None:
     blend = choose(PLAYS, POPULAR, FACTORS, WALKS).tried[-1].ensemble
     assert set(blend.components) == {*FACTORS.components, *WALKS.components}
     assert blend.weights.few == blend.weights.many == (0.5, 0.5)
+
+
+def test_a_blend_is_chosen_only_if_it_is_better_beyond_its_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def score(self: ValidationMetric, scorer: object) -> NDArray[np.float64]:
+        scored.append(scorer)
+        noise = np.arange(len(self.ground_truth.users)) % 2 * 0.1
+        return [np.full(len(noise), 0.2), np.full(len(noise), 0.3), 0.3 + gain - 0.05 + noise][len(scored) - 1]
+
+    monkeypatch.setattr(ValidationMetric, "ndcg_per_user", score)
+    scored: list[object] = []
+    gain = 0.003
+    assert choose(PLAYS, FACTORS, WALKS).ensemble == WALKS
+    scored.clear()
+    gain = 0.006
+    assert choose(PLAYS, FACTORS, WALKS).ensemble.algorithm == "rp3beta+ials"
 
 
 def test_popularity_is_chosen_where_nothing_can_be_learned() -> None:

@@ -74,6 +74,8 @@ def test_auto_leaves_the_family_to_the_training_run(settings: Any) -> None:
         "sparse_autoencoder",
         "popularity",
     ]
+    settings.MUSICREC = settings.MUSICREC | {"QUESTION": "all"}
+    assert "repeat" in [candidate.algorithm for candidate in training_config().candidates]
     assert training_config(NEIGHBOURS).candidates == ()
     TuningStudy.objects.create(budget_seconds=1, status="adopted", recipe=NEIGHBOURS.to_dict())
     assert (training_config().ensemble, training_config().candidates) == (NEIGHBOURS, ())

@@ -28,7 +28,7 @@ def test_the_first_night_tries_families_and_trains_the_best(taste_groups_in_data
     outcome = run_training("test")
     manifest = newest_manifest()
     scores = {tried["algorithm"]: tried["score"] for tried in manifest["choice"]["tried"]}
-    best = max(scores, key=lambda algorithm: scores[algorithm])
+    best = max((name for name in scores if "+" not in name), key=lambda name: scores[name])
     assert len(scores) == 6  # five families and a blend
     assert outcome.status == "Published"
     assert manifest["algorithm"] == best != "ials"
