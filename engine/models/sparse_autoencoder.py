@@ -36,7 +36,8 @@ class SparseAutoencoder(Trainer):
     solution where every item is a candidate for every other.
 
     Attributes:
-        candidates: how many items may have a weight for each item: those of the greatest cosine.
+        candidates: how many items may have a weight for each item: those of the greatest cosine. The time grows
+            with the number of their users.
         neighbours: how many weights to keep for each item.
     """
 
@@ -48,7 +49,7 @@ class SparseAutoencoder(Trainer):
         "damping": POPULARITY_DAMPING,
     }
     search_share: ClassVar[float] = 2.0
-    l2: float = 10.0
+    l2: float = 20.0
     dropout: float = 0.5
     diagonal: str = "free"
     relaxation: float = 0.3
