@@ -126,7 +126,7 @@ def test_a_recipe_within_the_noise_is_not_adopted_and_a_better_one_is() -> None:
         installation.listen()
     popularity, similar = (
         replace(CONFIG, ensemble=EnsembleConfig((ComponentConfig(trainer),)))
-        for trainer in (Popularity(), IALS(factors=8, regularization=0.011))
+        for trainer in (Popularity(), IALS(factors=8, regularization_ratio=0.11))
     )
     assert installation.train(popularity).passed
     assert installation.train(CONFIG).compared_with == "recipe"
