@@ -256,7 +256,10 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|")
     for rule in RULES:
-        gains = np.array([gain for result in results for gain in result[rule]] or [np.nan])
+        gains = np.array([gain for result in results for gain in result[rule]])
+        if not len(gains):
+            print(f"| {rule} | 0 | | | | |")
+            continue
         print(
             f"| {rule} | {len(gains)} | {(gains < -WORSE).mean():.1%} | {gains.min():+.1%} | {gains.mean():+.1%} | "
             f"{np.median(gains):+.1%} |"
