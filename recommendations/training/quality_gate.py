@@ -107,7 +107,7 @@ def decide(
         reason = f"NDCG@10 {ndcg:.4f} is worse than {popular:.4f} of most popular (difference {difference})"
         return Decision(False, reason, POPULAR, None, listeners, difference)
     if serving is None:
-        return Decision(True, "there was no version in service to compare with")
+        return Decision(True, "there was no version in service that it could be compared with")
     version, is_other_recipe = serving.get("version"), _compares_recipes(candidate["report"])
     if listeners < MIN_LISTENERS:
         reason = f"too few judged listeners ({listeners}) to compare; the gate needs {MIN_LISTENERS}"

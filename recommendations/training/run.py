@@ -162,7 +162,7 @@ def _train_and_publish(
 
     trained, decision, artifact = _train_version(progress, plays, track_ids, config)
     note = ""
-    if not decision.passed and decision.compared_with == RECIPE and ensemble is None:
+    if not decision.passed and trained.manifest["report"]["comparison"] == RECIPE and ensemble is None:
         # No night is lost to a recipe that does not win: the one in service is trained on the new plays too.
         note = f"; version {artifact.version} with another recipe was held back: {decision.reason}"
         in_service = ensemble_in_service()

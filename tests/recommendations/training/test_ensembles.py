@@ -123,6 +123,18 @@ def test_no_night_is_lost_to_settings_that_are_not_better(
     assert run_training("test", force=True).run.artifact.algorithm == "rp3beta"
 
 
+def test_no_night_is_lost_to_settings_that_are_worse_than_most_popular(
+    catalogue: CatalogueFactory, settings: Any
+) -> None:
+    catalogue.checkerboard(60)
+    first = first_version()
+    settings.MUSICREC = settings.MUSICREC | {"FAMILY": "repeat"}  # which finds no new track
+    assert run_training("test").status == "Published"
+    held_back, published = ModelArtifact.objects.exclude(version=first).order_by("pk")
+    assert (held_back.algorithm, held_back.gate) == ("repeat", "held_back")
+    assert (published.algorithm, published.version) == ("ials", version_in_service())
+
+
 def test_the_algorithm_column_is_long_enough_for_many_families(
     catalogue_with_plays: CatalogueFactory, settings: Any
 ) -> None:

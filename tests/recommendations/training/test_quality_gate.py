@@ -97,7 +97,10 @@ def test_a_version_worse_than_most_popular_never_passes(serving: dict[str, Any] 
     ],
 )
 def test_a_version_that_may_be_as_good_as_most_popular_passes(candidate: dict[str, Any]) -> None:
-    assert decision_and_reason(candidate, None) == (True, "there was no version in service to compare with")
+    assert decision_and_reason(candidate, None) == (
+        True,
+        "there was no version in service that it could be compared with",
+    )
 
 
 @pytest.mark.parametrize(
