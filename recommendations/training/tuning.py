@@ -231,7 +231,8 @@ def _train_if_better(
     """Train the best ensemble if it beats the one in use; the gate decides whether it is used from now on."""
     in_use = study.score_in_use or 0.0
     summary = (
-        f"{tuned.ensemble.algorithm}, NDCG@10 {tuned.score:.4f} on the plays it was chosen on; in use {in_use:.4f}"
+        f"{tuned.ensemble.algorithm}, NDCG@10 {tuned.score:.4f} for the question {config.question} on the plays it was "
+        f"chosen on; in use {in_use:.4f}"
     )
     if tuned.ensemble == config.ensemble or tuned.score <= in_use:
         return Status.NO_BETTER, f"nothing better than the ensemble in use was found: {summary}", None

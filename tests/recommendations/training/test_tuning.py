@@ -114,6 +114,28 @@ def test_a_killed_study_over_other_plays_is_closed(taste_groups_in_database: Non
     assert TuningStudy.objects.latest("pk").status == "tried"
 
 
+def test_the_search_asks_the_question_of_the_settings_and_does_not_resume_a_study_of_another(
+    taste_groups_in_database: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions: list[str] = []
+
+    def tune(*args: Any, question: str, **options: Any) -> TunedEnsemble:
+        questions.append(question)
+        return TunedEnsemble(NEIGHBOURS, 0.99, ())
+
+    monkeypatch.setattr(tuning, "tune", tune)
+    for question in ("new", "all"):
+        settings.MUSICREC = settings.MUSICREC | {"QUESTION": question}
+        result = run_tuning("test", train_best=False)
+        assert f"NDCG@10 0.9900 for the question {question} on the plays" in result.detail
+        TuningStudy.objects.filter(pk=result.study.pk).update(status="running", finished_at=None)
+    assert questions == ["new", "all"]
+    first, second = TuningStudy.objects.order_by("pk")
+    assert first.status == "interrupted"
+    assert first.fingerprint != second.fingerprint
+    assert first.score_in_use != second.score_in_use
+
+
 def test_the_search_does_not_see_the_plays_of_the_gate(
     taste_groups_in_database: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
