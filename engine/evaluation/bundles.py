@@ -73,6 +73,7 @@ class ListenerHistories:
 
     @classmethod
     def from_plays(cls, plays: Plays, restrictions: Restrictions) -> ListenerHistories:
+        """Aggregate the interactions of each listener."""
         users = IdMap.from_ids(plays.user)
         rows, _ = users.rows(plays.user)
         pairs = UserItemPairs.merge(rows, plays.track, plays)
@@ -84,9 +85,11 @@ class ListenerHistories:
         """Return what decides the slate of one listener."""
         listener_id = int(self.users.ids[row])
         pairs = self.pairs.where(slice(self.starts[row], self.starts[row + 1]))
+        # Sums over listeners are arrays up to the highest row of one, so that of a single listener must be 0.
+        history = replace(pairs, user=np.zeros_like(pairs.user))
         return ListenerState(
             listener_id,
-            pairs,
+            history,
             int(self.interactions[row]),
             int(self.newest[row]),
             self.restrictions.blocked.get(listener_id, _NO_IDS),
@@ -106,11 +109,16 @@ class ListenerHistories:
         future = future.copy()
         track_ids = items.ids[future.indices]
         is_allowed = np.isin(track_ids, self.restrictions.unavailable, invert=True)
+        # The tracks that are unavailable to an audience may be most of the catalogue: look each such array up once.
+        audiences: dict[int, tuple[Ids, list[Rows]]] = {}
         for listener_id, unavailable in self.restrictions.unavailable_to.items():
             row = self.users.row(listener_id)
             if row is not None:
-                entries = slice(future.indptr[row], future.indptr[row + 1])
-                is_allowed[entries] = np.isin(track_ids[entries], unavailable, invert=True)
+                entries_of_listener = np.arange(future.indptr[row], future.indptr[row + 1])
+                audiences.setdefault(id(unavailable), (unavailable, []))[1].append(entries_of_listener)
+        for unavailable, entries_of_listeners in audiences.values():
+            of_audience = np.concatenate(entries_of_listeners)
+            is_allowed[of_audience] = np.isin(track_ids[of_audience], unavailable, invert=True)
         for listener_id, blocked in self.restrictions.blocked.items():
             row = self.users.row(listener_id)
             if row is not None:

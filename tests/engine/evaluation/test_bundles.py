@@ -10,6 +10,7 @@ import pytest
 from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays, Signal
+from engine.data.user_item_pairs import UserItemPairs, binary_matrix
 from engine.evaluation import bundles as module
 from engine.evaluation.bundles import Restrictions, evaluate_bundles
 from engine.models.als import ALS
@@ -83,6 +84,18 @@ def test_refused_tracks_are_neither_offered_nor_relevant() -> None:
     for restrictions in refused:
         past = [(14, PLAY), (10, PLAY)]
         assert recalls(past, [10, 11, 14], k=1, restrictions=restrictions) == {"new": 1, "all": 0.5, "repeats": 1}
+
+
+def test_each_listener_has_the_tracks_removed_that_are_refused_to_them_alone() -> None:
+    abroad, listeners = np.array([11, 12]), (1, 2, 3, 4)
+    restrictions = Restrictions({3: np.array([13]), 4: np.array([10])}, np.array([10]), {2: abroad, 3: abroad})
+    past = plays_of([(listener, 19, PLAY) for listener in listeners])
+    future = plays_of([(listener, track, PLAY) for listener in listeners for track in (10, 11, 12, 13)])
+    histories = module.ListenerHistories.from_plays(past, restrictions)
+    all_tracks = binary_matrix(UserItemPairs.from_plays(future, histories.users, CATALOGUE), (4, 10))
+    allowed = histories.remove_refused(all_tracks, CATALOGUE)
+    tracks = [CATALOGUE.ids[allowed[row].indices].tolist() for row in range(4)]
+    assert tracks == [[11, 12, 13], [10, 13], [10], [11, 12, 13]]
 
 
 def test_listeners_without_a_past_are_left_out_and_those_who_only_skipped_are_not() -> None:
