@@ -256,6 +256,8 @@ def _difference_of_reports(report: dict[str, Any], serving: dict[str, Any]) -> D
     their own bounds (Zou & Donner, "Construction of confidence limits about effect measures", 2008).
     """
     serving_report = serving.get("report", {})
+    if ("questions" in report) != ("questions" in serving_report):
+        return None  # an older release evaluated something else than what is served
     judged, serving_judged = question_report(report), question_report(serving_report, report.get("question"))
     new, old = _interval(judged), _interval(serving_judged)
     same_split = report.get("split") == serving_report.get("split")

@@ -59,6 +59,10 @@ def same_recipe(to_service: Bounds, **options: Any) -> dict[str, Any]:
     return manifest(0.2, 0.25, comparison="version", to_service=to_service, **options)
 
 
+def with_questions(content: dict[str, Any]) -> dict[str, Any]:
+    return content | {"report": content["report"] | {"question": "new", "questions": {"new": content["report"]}}}
+
+
 def old_manifest(ndcg: float, split: str = "time") -> dict[str, Any]:
     """Return a manifest as the first release wrote it."""
     return {"report": {"split": split, "listeners": 99, "model": {"ndcg@10": ndcg}, "most_popular": {"ndcg@10": 0.1}}}
@@ -214,6 +218,8 @@ def test_small_losses_of_many_versions_add_up() -> None:
         pytest.param(manifest(0.01), manifest(0.2, listeners=49), True, id="far worse than one on a handful"),
         pytest.param(manifest(0.1), manifest(0.2, split="ratio"), True, id="another kind of split"),
         pytest.param(manifest(0.1), old_manifest(0.2), True, id="worse than an old report, which has no intervals"),
+        pytest.param(with_questions(manifest(0.1)), manifest(0.2), True, id="a report not made as served"),
+        pytest.param(with_questions(manifest(0.1)), with_questions(manifest(0.2)), False, id="half as good"),
         pytest.param(old_manifest(0.1), old_manifest(0.2), True, id="two old reports"),
         pytest.param(manifest(None), manifest(0.2), True, id="nothing to evaluate on"),
         pytest.param(manifest(0.1), manifest(None), True, id="the other was not evaluated"),
