@@ -94,13 +94,12 @@ def earlier_differences(manifest: dict[str, Any] | None) -> list[Difference]:
     return differences
 
 
-def record_version(trained: TrainedVersion, fingerprint: str, decision: Decision) -> ModelArtifact:
-    """Create the row of a version that is on disk, with the decision of the gate."""
+def record_version(trained: TrainedVersion, decision: Decision) -> ModelArtifact:
+    """Create the row of a version that is on disk, with the decision of the gate and without a fingerprint."""
     store, version = version_store(), str(trained.bundle.version)
     return ModelArtifact.objects.create(
         version=version,
         algorithm=trained.bundle.algorithm,
-        fingerprint=fingerprint,
         gate=ModelArtifact.Gate.PASSED if decision.passed else ModelArtifact.Gate.HELD_BACK,
         gate_reason=decision.reason,
         items=len(trained.bundle.items),

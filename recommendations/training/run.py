@@ -157,20 +157,27 @@ def _train_and_publish(
         plays = read_plays(progress.callback)
         track_ids = load_track_ids()
         config = training_config(ensemble)
-    if not force and (identical := find_identical_version(training_fingerprint(plays, track_ids, config))):
+        fingerprint = training_fingerprint(plays, track_ids, config)
+    if not force and (identical := find_identical_version(fingerprint)):
         return Status.UNCHANGED, f"nothing new since version {identical.version}", identical
 
     trained, decision, artifact = _train_version(progress, plays, track_ids, config)
-    note = ""
-    if not decision.passed and trained.manifest["report"]["comparison"] == RECIPE and ensemble is None:
+    note, has_lost = "", not decision.passed and trained.manifest["report"]["comparison"] == RECIPE
+    if has_lost and ensemble is None and (in_service := ensemble_in_service()):
         # No night is lost to a recipe that does not win: the one in service is trained on the new plays too.
-        note = f"; version {artifact.version} with another recipe was held back: {decision.reason}"
-        in_service = ensemble_in_service()
-        assert in_service is not None  # it was compared with the new one
+        note = (
+            f"; version {artifact.version} with another recipe was held back: {decision.reason}. To use that recipe "
+            f"from now on, put the version into service in the admin or by manage.py publish_model {artifact.version}"
+        )
+        del trained  # its memory is free before the next one is trained
         config = replace(config, ensemble=in_service, candidates=())
         trained, decision, artifact = _train_version(progress, plays, track_ids, config)
+    # Not before: a run that is killed between the two versions must not count as done.
+    artifact.fingerprint = fingerprint
+    artifact.save(update_fields=["fingerprint"])
     if not decision.passed:
-        raise_alarm("held_back", artifact.version, decision.reason)
+        if ensemble is None:  # a search whose result does not win is nothing to be alarmed about
+            raise_alarm("held_back", artifact.version, decision.reason)
         return Status.HELD_BACK, decision.reason + note, artifact
 
     with progress.stage("publish"):
@@ -219,7 +226,7 @@ def _train_version(
 
     with progress.stage("write"):
         version_store().write(trained.bundle, trained.manifest, index_config(), trained.judged)
-        artifact = record_version(trained, training_fingerprint(plays, track_ids, config), decision)
+        artifact = record_version(trained, decision)
     return trained, decision, artifact
 
 

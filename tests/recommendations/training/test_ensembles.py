@@ -115,12 +115,35 @@ def test_no_night_is_lost_to_settings_that_are_not_better(
     assert (published.algorithm, published.gate, published.version) == ("ials", "passed", version_in_service())
     assert (outcome.status, outcome.run.artifact) == ("Published", published)
     assert outcome.detail.endswith(
-        f"; version {held_back.version} with another recipe was held back: {held_back.gate_reason}"
+        f"; version {held_back.version} with another recipe was held back: {held_back.gate_reason}. To use that recipe "
+        f"from now on, put the version into service in the admin or by manage.py publish_model {held_back.version}"
     )
     assert not Alarm.objects.exists()
-    assert run_training("test").detail == f"nothing new since version {held_back.version}"
+    assert run_training("test").detail == f"nothing new since version {published.version}"
     publish(held_back.version)
     assert run_training("test", force=True).run.artifact.algorithm == "rp3beta"
+
+
+def test_a_run_that_ends_between_the_two_versions_is_done_again(
+    catalogue_with_plays: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = first_version()
+    settings.MUSICREC = settings.MUSICREC | {"FAMILY": "rp3beta"}
+
+    def train_once(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(run, "train", fail)
+        return original(*args, **kwargs)
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise MemoryError("no memory")
+
+    original = run.train
+    monkeypatch.setattr(run, "train", train_once)
+    assert run_training("test").status == "Failed"
+    assert (ModelArtifact.objects.latest("pk").gate, version_in_service()) == ("held_back", first)
+    monkeypatch.setattr(run, "train", original)
+    assert run_training("test").status == "Published"
+    assert ModelArtifact.objects.get(version=version_in_service()).algorithm == "ials"
 
 
 def test_no_night_is_lost_to_settings_that_are_worse_than_most_popular(
