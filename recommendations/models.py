@@ -8,7 +8,6 @@ from django.db import models
 from django.db.models import Q
 from numpy.typing import NDArray
 
-from engine.evaluation.questions import question_report
 from recommendations.training.quality_gate import report_ndcg
 
 
@@ -60,7 +59,7 @@ class ModelArtifact(models.Model):
     @property
     def ndcg(self) -> float | None:
         """NDCG@10 on the held-out plays, for the question that decides; None if there were none."""
-        return report_ndcg(question_report(self.manifest.get("report", {})))
+        return report_ndcg(self.manifest.get("report", {}))
 
 
 class TrainingRun(models.Model):
