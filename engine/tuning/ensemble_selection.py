@@ -49,9 +49,6 @@ def select_ensemble(runner: TrialRunner, trials: Iterable[Trial], deadline: floa
         ValueError: no trial has a score.
     """
     candidates = _refit_best(runner, trials, deadline)
-    if runner.metric.ground_truth.question == REPEATS:
-        # Lists of repeats are ranked by the blend only if it has such a component, see engine.retrieval.repeat.
-        candidates.sort(key=lambda candidate: not candidate.component.trainer.own_tracks_only)
     leader = candidates[0]
     ensemble, score = EnsembleConfig((leader.component,)), leader.refit_score
     if len(candidates) == 1:
@@ -72,19 +69,27 @@ def _refit_best(runner: TrialRunner, trials: Iterable[Trial], deadline: float) -
     """Fit the best trials of each family again with another seed, and return the candidates for a blend, best first.
 
     The best of many trials owes part of its score to its seed. Without the refit the luckiest trial would be selected,
-    and its inflated score would make other components look useless.
+    and its inflated score would make other components look useless. For the question of repeats, components of own
+    tracks come before all others.
     """
-    ranked = sorted((t for t in trials if t.score is not None), key=lambda trial: -(trial.score or 0))
-    if not ranked:
+
+    def is_required(component: ComponentConfig) -> bool:
+        # Lists of repeats are ranked by the blend only if it has such a component, see engine.retrieval.repeat.
+        return component.trainer.own_tracks_only and runner.metric.ground_truth.question == REPEATS
+
+    scored = [trial for trial in trials if trial.score is not None]
+    if not scored:
         raise InsufficientPlays("no family could learn from these plays; the trials' notes give the reasons")
-    best_score = ranked[0].score or 0.0
+    ranked = sorted(scored, key=lambda trial: (is_required(trial.component), trial.score), reverse=True)
+    best_score = max(trial.score or 0.0 for trial in scored)
     reseeded = replace(runner, seed=runner.seed + 1)
     refits: dict[str, list[_Candidate]] = {}
     for trial in ranked:
         family, score = trial.component.trainer.family, trial.score or 0.0
         max_refits = _MAX_REFITS if score > _CLOSE_SCORE * best_score else 1
         is_late = time.perf_counter() + trial.seconds > deadline and refits
-        if len(refits.get(family, [])) >= max_refits or is_late or score < _MIN_SCORE * best_score:
+        is_weak = score < _MIN_SCORE * best_score and not is_required(trial.component)
+        if len(refits.get(family, [])) >= max_refits or is_late or is_weak:
             continue
         scorer = reseeded.fit(trial.component)
         refit_score = reseeded.metric.mean_ndcg(single_component_scorer(scorer))
@@ -92,7 +97,7 @@ def _refit_best(runner: TrialRunner, trials: Iterable[Trial], deadline: float) -
         refits.setdefault(family, []).append(candidate)
 
     best_by_family = [max(candidates, key=attrgetter("mean_score")) for candidates in refits.values()]
-    best_by_family.sort(key=attrgetter("mean_score"), reverse=True)
+    best_by_family.sort(key=lambda candidate: (is_required(candidate.component), candidate.mean_score), reverse=True)
     candidates: list[_Candidate] = []
     for candidate in best_by_family:  # a bundle holds the factors of one component only
         if candidate.scorer.model.factors is None or all(c.scorer.model.factors is None for c in candidates):

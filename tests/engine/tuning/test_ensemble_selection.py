@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,3 +24,6 @@ def test_a_version_for_repeats_has_a_component_of_own_tracks_though_another_is_b
     assert question == ALL or trials[0].score > trials[1].score
     ensemble, _ = select_ensemble(runner, trials, time.perf_counter() + 60)
     assert ensemble.components[0].trainer.family == first
+    far_behind = [trials[0], replace(trials[1], score=0.1 * trials[0].score)]
+    ensemble, _ = select_ensemble(runner, far_behind, time.perf_counter())  # no time is left for a second component
+    assert [component.trainer.family for component in ensemble.components] == [first]
