@@ -260,9 +260,9 @@ def evaluate_bundles(
         reports[name] = evaluate(
             truth,
             rankers,
+            histories.interactions[truth.users] < cold_below,
             ks=ks,
             seed=seed,
-            is_cold=histories.interactions[truth.users] < cold_below,
             progress=count_rankings,
         )
     return {"question": question, "questions": reports}

@@ -13,7 +13,7 @@ from engine.evaluation.bootstrap import draw_resamples
 from engine.evaluation.ground_truth import GroundTruth
 from engine.evaluation.metrics import Hits
 from engine.evaluation.report import ReportBuilder
-from engine.evaluation.segments import COLD_THRESHOLD, HEAD_SHARE, item_segments, user_segments
+from engine.evaluation.segments import HEAD_SHARE, item_segments, user_segments
 
 Rows = NDArray[np.int64]
 ProgressCallback = Callable[[int, int], None]
@@ -38,10 +38,10 @@ Ranker = Callable[[Rows, int, Callable[[int], None]], RankedLists]
 def evaluate(
     ground_truth: GroundTruth,
     rankers: Mapping[str, Ranker],
+    is_cold: NDArray[np.bool_],
     *,
     ks: Sequence[int] = (5, 10, 20),
     seed: int = 0,
-    is_cold: NDArray[np.bool_] | None = None,
     head_share: float = HEAD_SHARE,
     progress: ProgressCallback = lambda done, total: None,
 ) -> dict[str, Any]:
@@ -50,10 +50,9 @@ def evaluate(
     Args:
         ground_truth: the users, and what is relevant to them.
         rankers: models by name; the first is compared with each of the others.
+        is_cold: bool (n,), which users of the ground truth are cold.
         ks: cut-offs, at least 1.
         seed: of the bootstrap and the sample of lists whose diversity is measured.
-        is_cold: bool (n,), which users of the ground truth are cold; by default those with fewer than COLD_THRESHOLD
-            items in their past.
         head_share: see `item_segments`.
         progress: called with the users done, over all models, and their total.
 
@@ -74,13 +73,12 @@ def evaluate(
     if not users:
         return report
 
-    history_lengths = ground_truth.history_lengths()
     builder = ReportBuilder(
         ground_truth=ground_truth,
         ks=ks,
         resamples=draw_resamples(users, seed),
         item_vectors=item_vectors(ground_truth.past),
-        user_segments=user_segments(history_lengths, history_lengths < COLD_THRESHOLD if is_cold is None else is_cold),
+        user_segments=user_segments(ground_truth.history_lengths(), is_cold),
         item_segments=item_segments(ground_truth.popularity, head_share),
         seed=seed,
     )

@@ -6,25 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
-COLD_THRESHOLD = 5
 HEAD_SHARE = 0.5
 
 
-def user_segments(history_lengths: NDArray[np.int64], cold: Mask) -> dict[str, Mask]:
+def user_segments(history_lengths: NDArray[np.int64], is_cold: Mask) -> dict[str, Mask]:
     """Divide the users into "cold", "light" and "heavy" ones.
 
     Args:
         history_lengths: int64 (users,), how many items each has in the past.
-        cold: bool (users,), the cold ones; of the others, those below the median are light.
+        is_cold: bool (users,), which users are cold; of the others, those below the median are light.
 
     Returns:
         bool (users,) by segment; every user is in exactly one.
     """
-    median = np.median(history_lengths[~cold]) if not cold.all() else 0
+    median = np.median(history_lengths[~is_cold]) if not is_cold.all() else 0
     return {
-        "cold": cold,
-        "light": ~cold & (history_lengths < median),
-        "heavy": ~cold & (history_lengths >= median),
+        "cold": is_cold,
+        "light": ~is_cold & (history_lengths < median),
+        "heavy": ~is_cold & (history_lengths >= median),
     }
 
 

@@ -48,7 +48,7 @@ def evaluate(
     everybody = scorers | {"most_popular": lambda users: np.tile(truth.popularity, (len(users), 1))}
     is_cold = truth.history_lengths() < cold_threshold
     rankers = {name: ranker_of(scorer) for name, scorer in everybody.items()}
-    return evaluate_lists(truth, rankers, seed=seed, is_cold=is_cold, **options)
+    return evaluate_lists(truth, rankers, is_cold, seed=seed, **options)
 
 
 def matrix(*histories: set[int], items: int = 5) -> csr_matrix:
