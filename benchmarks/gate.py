@@ -1,6 +1,6 @@
 """Simulate weekly searches in small worlds, and count how often each rule of the gate adopts a worse recipe.
 
-    python -m benchmarks.gate [--worlds 20] [--weeks 10]
+    python -m benchmarks.gate [--worlds 25] [--weeks 8]
 
 A world has listeners with mixed tastes who go on listening, a few hundred tracks, and a recipe in service. Each week a
 search tries random recipes on the older plays and proposes the best one. Then each rule decides on the newest plays,
