@@ -126,8 +126,8 @@ def choose_ensemble(
         candidates = [*candidates, incumbent]
     default = incumbent or candidates[0]
     sample = sample_listeners(plays, MAX_PAIRS, seed)
-    users, shape = IdMap.from_ids(sample.user), (len(np.unique(sample.user)), len(items))
-    metric = None
+    users, metric = IdMap.from_ids(sample.user), None
+    shape = (len(users), len(items))
     for kind in ("ratio" if split == "new_users" else split, _FALLBACK_SPLIT):
         parts = split_plays(sample, kind, holdout, seed)
         past, future = (UserItemPairs.from_plays(part, users, items) for part in (parts.past, parts.future))
@@ -175,19 +175,26 @@ class _Trials:
             scorers = [self._fitted[component] for component in ensemble.components]
             self.scores[ensemble] = self.runner.metric.ndcg_per_user(blend_scorer(scorers, ensemble.weights))
             score = round(float(self.scores[ensemble].mean()), 5)
+        best = self._best_components()  # the neighbours of a large catalogue take gigabytes, so keep no others
+        self._fitted = {component: scorer for component, scorer in self._fitted.items() if component in best}
         self.tried.append(TriedEnsemble(ensemble, score, round(time.perf_counter() - started, 3), note))
 
     def run_blend_of_best(self) -> None:
         """Try the equal blend of the best components of the two best families, if two learn anything."""
+        best = self._best_components()
+        blend = EnsembleConfig(best) if len(best) > 1 else None
+        if blend is not None and blend not in self.scores:
+            self.blend = blend
+            self.run(blend)
+
+    def _best_components(self) -> tuple[ComponentConfig, ...]:
+        """Return the best single component of each of the two best families but popularity, the best first."""
         best: dict[str, ComponentConfig] = {}
         for ensemble in sorted(self.scores, key=lambda ensemble: -self.scores[ensemble].mean()):
             component = ensemble.components[0]
             if len(ensemble.components) == 1 and ensemble.algorithm != Popularity.family:
                 best.setdefault(component.trainer.family, component)
-        blend = EnsembleConfig(tuple(best.values())[:2]) if len(best) > 1 else None
-        if blend is not None and blend not in self.scores:
-            self.blend = blend
-            self.run(blend)
+        return tuple(best.values())[:2]
 
 
 def _choose(trials: _Trials, default: EnsembleConfig, incumbent: EnsembleConfig | None, split: str) -> ChosenEnsemble:

@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -7,11 +8,14 @@ from numpy.typing import NDArray
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
 from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.fitting import ComponentScorer
 from engine.models.base import CannotTrain, FittedModel
 from engine.models.ials import IALS
+from engine.models.item_knn import ItemKNN
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.tuning.first_night import ChosenEnsemble, choose_ensemble
+from engine.tuning.trial_runner import TrialRunner
 from engine.tuning.validation_metric import ValidationMetric
 from tests.engine.taste_groups import N_TRACKS, taste_group_plays
 
@@ -40,6 +44,22 @@ def test_the_two_best_are_blended_equally() -> None:
     blend = choose(PLAYS, POPULAR, FACTORS, WALKS).tried[-1].ensemble
     assert set(blend.components) == {*FACTORS.components, *WALKS.components}
     assert blend.weights.few == blend.weights.many == (0.5, 0.5)
+
+
+def test_components_are_fitted_once_and_only_those_of_the_blend_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[weakref.ref[object]] = []
+
+    def fit(self: TrialRunner, component: ComponentConfig) -> ComponentScorer:
+        kept.append(sum(scorer() is not None for scorer in fitted))
+        fitted.append(weakref.ref(scorer := original(self, component)))
+        return scorer
+
+    original, kept = TrialRunner.fit, list[int]()
+    monkeypatch.setattr(TrialRunner, "fit", fit)
+    neighbours = EnsembleConfig((ComponentConfig(ItemKNN()),))
+    choice = choose(PLAYS, POPULAR, FACTORS, neighbours, WALKS)
+    assert kept == [0, 0, 1, 2]  # before each fit; popularity is in no blend
+    assert len(choice.tried) == 5
 
 
 def test_a_blend_is_chosen_only_if_it_is_better_beyond_its_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
