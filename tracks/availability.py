@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tracks.models import Track, TrackTag
 
 Ids = NDArray[np.int64]
+BLOCKS_PER_QUERY = 500
 
 
 def unavailable_filter(market: str, allow_explicit: bool) -> Q:
@@ -55,6 +56,24 @@ def blocked_track_ids(blocks: Iterable[tuple[str, int]]) -> Ids:
         track_tags = TrackTag.objects.filter(tag__in=targets["genre"])
         ids.append(_to_array(track_tags.values_list("track", flat=True)))
     return np.concatenate(ids)
+
+
+def track_ids_by_block(blocks: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Ids]:
+    """Return what each of many blocks covers, see `blocked_track_ids`, by few queries."""
+    covered: dict[tuple[str, int], list[int]] = {block: [block[1]] if block[0] == "track" else [] for block in blocks}
+    tracks = Track.objects.order_by("pk")
+    sources = {
+        "artist": (tracks, "artist", "pk"),
+        "album": (tracks, "album", "pk"),
+        "genre": (TrackTag.objects.order_by("track"), "tag", "track"),
+    }
+    for kind, (rows, target, track) in sources.items():
+        target_ids = [target_id for block_kind, target_id in covered if block_kind == kind]
+        for start in range(0, len(target_ids), BLOCKS_PER_QUERY):
+            batch = rows.filter(**{f"{target}__in": target_ids[start : start + BLOCKS_PER_QUERY]})
+            for target_id, track_id in batch.values_list(target, track).iterator():
+                covered[kind, target_id].append(track_id)
+    return {block: np.array(track_ids, np.int64) for block, track_ids in covered.items()}
 
 
 def _to_array(ids: "QuerySet[Track, int] | QuerySet[TrackTag, int]") -> Ids:

@@ -8,7 +8,7 @@ import numpy as np
 from access.selectors import other_audiences
 from engine.evaluation.bundles import Restrictions
 from interactions.selectors import blocks_in_force
-from tracks.availability import blocked_track_ids, unavailable_track_ids
+from tracks.availability import track_ids_by_block, unavailable_track_ids
 
 
 def load_restrictions() -> Restrictions:
@@ -16,13 +16,16 @@ def load_restrictions() -> Restrictions:
 
     Both are those of now, because it is not recorded what was blocked or available when the future of a split began.
     """
-    tracks_of_block = cache(lambda kind, target_id: blocked_track_ids([(kind, target_id)]))
-    tracks_of_audience = cache(unavailable_track_ids)
-    blocked = defaultdict(list)
+    blocks = defaultdict(list)
     for listener_id, kind, target_id in blocks_in_force():
-        blocked[listener_id].append(tracks_of_block(kind, target_id))
+        blocks[listener_id].append((kind, target_id))
+    track_ids = track_ids_by_block({block for listener_blocks in blocks.values() for block in listener_blocks})
+    tracks_of_audience = cache(unavailable_track_ids)
     return Restrictions(
-        {listener_id: np.unique(np.concatenate(ids)) for listener_id, ids in blocked.items()},
+        {
+            listener_id: np.unique(np.concatenate([track_ids[block] for block in listener_blocks]))
+            for listener_id, listener_blocks in blocks.items()
+        },
         tracks_of_audience("", True),
         {listener_id: tracks_of_audience(*audience) for listener_id, *audience in other_audiences()},
     )
