@@ -1,7 +1,7 @@
 """Compare the accuracy of the service's own choice with single models, other libraries and published results.
 
     python -m benchmarks.accuracy TRAIN VALID TEST [--json OUT] [--seconds 480] [--refit] [--known] [--each] [--peers]
-        [--question new]
+        [--question new] [--seed 2009]
 
 The files are TSV with a header line: user, item, and optionally weight (plays) and time (UNIX seconds). Everything is
 chosen on VALID and fitted on TRAIN (with --refit on both, as the nightly training does). Where VALID has fewer tracks
@@ -40,7 +40,6 @@ from engine.tuning import Trial, tune
 from engine.tuning.validation_metric import ValidationMetric
 
 CUTOFFS = (10, 20, 40)
-SEED = 2009
 PUBLISHED = {
     # As reported for LightGCN++ (RecSys 2024) and NCL++ with 64 factors: recall@10, NDCG@10, recall@40, NDCG@40.
     "lastfm-split": [
@@ -66,6 +65,7 @@ def main() -> None:
     parser.add_argument("--question", choices=QUESTIONS, default=NEW, help="what is relevant; by default new tracks")
     parser.add_argument("--recipe", type=Path, help="also measure the ensemble in this JSON file")
     parser.add_argument("--known", action="store_true", help="evaluate on listeners with plays to learn from only")
+    parser.add_argument("--seed", type=int, default=2009, help="of the search and of all fits")
     parser.add_argument("--each", action="store_true", help="also measure the best trial of each family")
     options = parser.parse_args()
     results = list(measure(read_split(options.train, options.valid, options.test), options))
@@ -77,7 +77,7 @@ def main() -> None:
 def measure(split: ThreeWaySplit, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield one row of results for each model, the default first."""
     start = time.perf_counter()
-    to_choose_on = split if options.valid_as_given else split.with_validation_like_test(SEED)
+    to_choose_on = split if options.valid_as_given else split.with_validation_like_test(options.seed)
     with tqdm(total=int(options.seconds), desc="tuning", unit="s", file=sys.stderr) as bar:
         tuned = tune(
             to_choose_on.train,
@@ -85,7 +85,7 @@ def measure(split: ThreeWaySplit, options: argparse.Namespace) -> Iterator[dict[
             split.shape,
             seconds=options.seconds,
             question=options.question,
-            seed=SEED,
+            seed=options.seed,
             progress=lambda done, total: bar.update(done - bar.n),
         )
     seconds = time.perf_counter() - start
@@ -96,24 +96,26 @@ def measure(split: ThreeWaySplit, options: argparse.Namespace) -> Iterator[dict[
     past, future = binary_matrix(final.train, final.shape), binary_matrix(final.test, final.shape)
     if options.known:
         future = known_users_only(past, future)
-    ground_truth = GroundTruth.from_matrices(past, future, None, SEED, options.question)
+    ground_truth = GroundTruth.from_matrices(past, future, None, options.seed, options.question)
     print(f"{len(ground_truth.users):,} listeners to evaluate on, {final.shape[1]:,} tracks", file=sys.stderr)
     extra = {"tune_seconds": round(seconds, 1), "recipe": chosen.to_dict(), "valid_ndcg@10": tuned.score}
-    yield measure_ensemble("default", chosen, final, ground_truth) | extra
+    yield measure_ensemble("default", chosen, final, ground_truth, options.seed) | extra
     popularity = ground_truth.popularity
     yield measure_scorer("most popular", lambda users: np.tile(popularity, (len(users), 1)), 0.0, ground_truth)
     if options.recipe:
         by_hand = EnsembleConfig.from_dict(json.loads(options.recipe.read_text()))
-        yield measure_ensemble("tuned by hand", by_hand, final, ground_truth)
+        yield measure_ensemble("tuned by hand", by_hand, final, ground_truth, options.seed)
     if options.each:
         best: dict[str, Trial] = {}
         for trial in sorted((t for t in tuned.trials if t.score is not None), key=lambda t: t.score or 0.0):
             best[trial.component.trainer.family] = trial
         for family, trial in sorted(best.items(), key=lambda item: -(item[1].score or 0.0)):
-            yield measure_ensemble(f"{family}, tuned", EnsembleConfig((trial.component,)), final, ground_truth)
+            yield measure_ensemble(
+                f"{family}, tuned", EnsembleConfig((trial.component,)), final, ground_truth, options.seed
+            )
     if options.peers:
         metric = ValidationMetric.from_pairs(
-            to_choose_on.train, to_choose_on.valid, split.shape, SEED, question=options.question
+            to_choose_on.train, to_choose_on.valid, split.shape, options.seed, question=options.question
         )
         train = binary_matrix(to_choose_on.train, split.shape)
         for peer in (
@@ -127,11 +129,11 @@ def measure(split: ThreeWaySplit, options: argparse.Namespace) -> Iterator[dict[
 
 
 def measure_ensemble(
-    name: str, ensemble: EnsembleConfig, split: ThreeWaySplit, ground_truth: GroundTruth
+    name: str, ensemble: EnsembleConfig, split: ThreeWaySplit, ground_truth: GroundTruth, seed: int
 ) -> dict[str, Any]:
     """Fit an ensemble on the training data, and return its row of results."""
     start = time.perf_counter()
-    fitted = fit_ensemble(split.train, split.shape, ensemble, seed=SEED)
+    fitted = fit_ensemble(split.train, split.shape, ensemble, seed=seed)
     seconds = time.perf_counter() - start
     if fitted.fallback:
         print(f"{name}: {fitted.fallback}", file=sys.stderr)
