@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
 from engine.models.item_knn import ItemKNN
 from engine.models.numba_kernels import lazy_njit, numba_threads, prange
-from engine.models.search_space import POPULARITY_DAMPING, Choice, NumberRange, SearchSpace
+from engine.models.search_space import POPULARITY_DAMPING, VOTE_RECENCY, Choice, NumberRange, SearchSpace
 from engine.models.sparse_top_k import top_k_per_row
 from engine.models.validation import require_between, require_choice, require_positive
 
@@ -47,6 +47,7 @@ class SparseAutoencoder(Trainer):
         "dropout": NumberRange(0.1, 0.9),
         "diagonal": Choice(("free", "relaxed", "zero")),
         "damping": POPULARITY_DAMPING,
+        "recency": VOTE_RECENCY,
     }
     search_share: ClassVar[float] = 2.0
     l2: float = 20.0
