@@ -4,9 +4,9 @@
         [--question new] [--seed 2009]
 
 The files are TSV with a header line: user, item, and optionally weight (plays) and time (UNIX seconds). Everything is
-chosen on VALID and fitted on TRAIN (with --refit on both, as the nightly training does). Where VALID has fewer tracks
-per listener than TEST, tracks of TRAIN are moved to it until the choice is made, so that it is made on as many held-out
-tracks as the models are judged on; --valid-as-given does without. For each listener of TEST all tracks are ranked
+chosen on VALID and fitted on TRAIN (with --refit on both, as the nightly training does). With --valid-like-test, tracks
+of TRAIN are moved to VALID until the choice is made, so that it is made on as many held-out tracks per listener as the
+models are judged on; docs/explanation/measurements.md tells when that helps. For each listener of TEST all are ranked
 except those fitted on; with "--question all" these too, and with "repeats" no others. "default" is what the service
 would publish after tuning for --seconds. Models are measured; what the service adds for cold listeners is not a part of
 them.
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the results")
     parser.add_argument("--seconds", type=float, default=480, help="how long to tune")
     parser.add_argument("--refit", action="store_true", help="after the choice, fit on TRAIN and VALID together")
-    parser.add_argument("--valid-as-given", action="store_true", help="choose on VALID without moving tracks of TRAIN")
+    parser.add_argument("--valid-like-test", action="store_true", help="move tracks of TRAIN to VALID for the choice")
     parser.add_argument("--peers", action="store_true", help="also measure implicit and LensKit")
     parser.add_argument("--peer-seconds", type=float, default=180, help="how long to tune implicit")
     parser.add_argument("--question", choices=QUESTIONS, default=NEW, help="what is relevant; by default new tracks")
@@ -77,7 +77,7 @@ def main() -> None:
 def measure(split: ThreeWaySplit, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield one row of results for each model, the default first."""
     start = time.perf_counter()
-    to_choose_on = split if options.valid_as_given else split.with_validation_like_test(options.seed)
+    to_choose_on = split.with_validation_like_test(options.seed) if options.valid_like_test else split
     with tqdm(total=int(options.seconds), desc="tuning", unit="s", file=sys.stderr) as bar:
         tuned = tune(
             to_choose_on.train,
