@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, svds
+from threadpoolctl import threadpool_limits
 
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
 from engine.models.numba_kernels import lazy_njit, numba_threads, prange
@@ -81,7 +82,8 @@ class Spectral(Trainer):
             )
         )
         normalized = sp.csr_matrix(sp.diags(user_scale) @ matrix @ sp.diags(item_scale), dtype=np.float32)
-        values, vectors = _right_singular_vectors(normalized, self.factors if self.low_pass else 1, seed)
+        with threadpool_limits(threads or None, "blas"):
+            values, vectors = _right_singular_vectors(normalized, self.factors if self.low_pass else 1, seed)
         linear = sp.csr_matrix(normalized.T / values[0] ** 2, dtype=np.float32)
 
         def add_low_pass(block: sp.csr_matrix, first_row: int) -> None:

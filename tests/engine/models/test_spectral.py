@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import ArpackNoConvergence
+from threadpoolctl import threadpool_info
 
 from engine.models import sparse_top_k, spectral
 from engine.models.base import CannotTrain
@@ -58,8 +59,11 @@ def test_it_keeps_the_neighbours_of_greatest_weight(monkeypatch: pytest.MonkeyPa
 
 def test_singular_vectors_that_do_not_converge_are_a_reason_not_to_train(monkeypatch: pytest.MonkeyPatch) -> None:
     def svds(*arguments: object, **options: object) -> None:
+        threads.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
         raise ArpackNoConvergence("no convergence", np.zeros(0), np.zeros(0))
 
+    threads: set[int] = set()
     monkeypatch.setattr(spectral, "svds", svds)
     with pytest.raises(CannotTrain, match=r"spectral: .*no convergence"):
         Spectral(factors=2).fit(csr_matrix(confidences(30, 12), dtype=np.float32), seed=1, threads=1)
+    assert threads == {1}
