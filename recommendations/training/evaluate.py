@@ -25,7 +25,8 @@ class CannotEvaluate(Exception):
 def load_ensemble(version: str | None) -> EnsembleConfig:
     """Return the ensemble of a version.
 
-    Without a version, return that of the one in service, and without one in service that of the next nightly run.
+    Without a version, return that of the one in service; without one in service, the tuned one or that of the settings,
+    even if the next nightly run will choose among several.
 
     Raises:
         CannotEvaluate: the version does not exist, or its ensemble cannot be read.

@@ -84,9 +84,8 @@ def _format_report(report: dict[str, Any]) -> Iterator[str]:
         yield "no listeners to evaluate on"
         return
     columns = [(answer["models"][model], model) for answer in answers.values() for model in answer["models"]]
-    deciding = answers.get(report["question"], {"models": {"model": {"metrics": {}, "segments": {}}}})["models"][
-        "model"
-    ]
+    no_model: dict[str, Any] = {"metrics": {}, "segments": {}}
+    deciding = answers[report["question"]]["models"]["model"] if report["question"] in answers else no_model
     headings = [f"{name} ({answer['listeners']:,} listeners)" for name, answer in answers.items()]
     widths = [COLUMN * len(answer["models"]) for answer in answers.values()]
     yield " " * (NAME + INTERVAL) + "".join(f"{h:>{width}}" for h, width in zip(headings, widths, strict=True))
