@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import ArpackNoConvergence
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from engine.models import sparse_top_k, spectral
 from engine.models.base import CannotTrain
@@ -64,6 +64,6 @@ def test_singular_vectors_that_do_not_converge_are_a_reason_not_to_train(monkeyp
 
     threads: set[int] = set()
     monkeypatch.setattr(spectral, "svds", svds)
-    with pytest.raises(CannotTrain, match=r"spectral: .*no convergence"):
+    with threadpool_limits(2, "blas"), pytest.raises(CannotTrain, match=r"spectral: .*no convergence"):
         Spectral(factors=2).fit(csr_matrix(confidences(30, 12), dtype=np.float32), seed=1, threads=1)
     assert threads == {1}
