@@ -76,6 +76,21 @@ def test_an_unreadable_ensemble_in_service_does_not_stop_training(
     assert comparison_of_new_version(None) == ("", False)
 
 
+def test_a_version_of_an_older_release_is_replaced_whatever_its_report_says(catalogue: CatalogueFactory) -> None:
+    catalogue.checkerboard(60)
+    folder = version_store().folder(first_version())
+    manifest = json.loads((folder / "manifest.json").read_text())
+    report = question_report(manifest["report"]) | {"split": "time", "holdout": 0.2}
+    report["models"]["model"]["metrics"]["ndcg@10"] = {"mean": 0.9, "low": 0.89, "high": 0.91}
+    del manifest["judged"], manifest["gate"], manifest["choice"]
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"report": report}))
+    (folder / "judged.npz").unlink()
+    outcome = run_training("test", force=True)
+    assert outcome.status == "Published"
+    assert outcome.detail.endswith("the report of the version in service cannot be compared with this one")
+    assert comparison_of_new_version(None) == ("version", True)
+
+
 def test_a_version_worse_than_most_popular_is_never_published_by_itself(
     catalogue: CatalogueFactory, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
