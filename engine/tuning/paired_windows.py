@@ -35,6 +35,9 @@ def compare_in_windows(
 ) -> list[dict[str, float]]:
     """Cut the newest plays into windows, and evaluate two ensembles in each of them.
 
+    Compared are the rankings of the ensembles for all listeners with a past, without what serving adds to them: other
+    policies for cold listeners, popular tracks at the end of short lists, and refusals.
+
     Args:
         plays: all plays.
         items: the catalogue.
@@ -58,7 +61,7 @@ def compare_in_windows(
     for start, end in pairwise([*starts.tolist(), int(newest_times[-1]) + 1]):
         past_plays, future_plays = (
             plays.where(plays.time < start),
-            plays.where((plays.time >= start) & (plays.time < end)),
+            plays.where((start <= plays.time) & (plays.time < end)),
         )
         users = IdMap.from_ids(past_plays.user)
         shape = (len(users), len(items))
