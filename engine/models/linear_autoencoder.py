@@ -81,7 +81,7 @@ class LinearAutoencoder(Trainer):
         row_blocks = []
         for begin, block in inverse.blocks():
             weights = -block * kappa
-            # An item that was played is not recommended again, so that its weight for itself is of no use.
+            # Repeats are for the family `repeat`; here the weight of an item for itself would only crowd out others.
             weights[np.arange(len(block)), begin + np.arange(len(block))] = 0
             row_blocks.append(top_k_per_dense_row(weights, self.neighbours))
             callbacks.on_step(begin + len(block), len(items))
