@@ -4,12 +4,12 @@
         [--question new] [--seed 2009]
 
 The files are TSV with a header line: user, item, and optionally weight (plays) and time (UNIX seconds). Everything is
-chosen on VALID and fitted on TRAIN (with --refit on both, as the nightly training does). With --valid-like-test, tracks
-of TRAIN are moved to VALID until the choice is made, so that it is made on as many held-out tracks per listener as the
-models are judged on; docs/explanation/measurements.md tells when that helps. For each listener of TEST all are ranked
-except those fitted on; with "--question all" these too, and with "repeats" no others. "default" is what the service
-would publish after tuning for --seconds. Models are measured; what the service adds for cold listeners is not a part of
-them.
+chosen on VALID and fitted on TRAIN (with --refit on both, as the nightly training does). Where VALID has far fewer
+tracks per listener than TEST (below two fifths), tracks of TRAIN are moved to it until the choice is made, so that it
+is made on as many held-out tracks as the models are judged on; docs/explanation/measurements.md shows what that does,
+and --choose-on forces or prevents it. For each listener of TEST all tracks are ranked except those fitted on; with
+"--question all" these too, and with "repeats" no others. "default" is what the service would publish after tuning for
+--seconds. Models are measured; what the service adds for cold listeners is not a part of them.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from engine.tuning import Trial, tune
 from engine.tuning.validation_metric import ValidationMetric
 
 CUTOFFS = (10, 20, 40)
+FAR_SMALLER = 0.4  # share of the held-out tracks per listener of TEST, below which VALID gets tracks of TRAIN
 PUBLISHED = {
     # As reported for LightGCN++ (RecSys 2024) and NCL++ with 64 factors: recall@10, NDCG@10, recall@40, NDCG@40.
     "lastfm-split": [
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the results")
     parser.add_argument("--seconds", type=float, default=480, help="how long to tune")
     parser.add_argument("--refit", action="store_true", help="after the choice, fit on TRAIN and VALID together")
-    parser.add_argument("--valid-like-test", action="store_true", help="move tracks of TRAIN to VALID for the choice")
+    parser.add_argument("--choose-on", choices=("auto", "given", "like-test"), default="auto", help="see above")
     parser.add_argument("--peers", action="store_true", help="also measure implicit and LensKit")
     parser.add_argument("--peer-seconds", type=float, default=180, help="how long to tune implicit")
     parser.add_argument("--question", choices=QUESTIONS, default=NEW, help="what is relevant; by default new tracks")
@@ -77,7 +78,9 @@ def main() -> None:
 def measure(split: ThreeWaySplit, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield one row of results for each model, the default first."""
     start = time.perf_counter()
-    to_choose_on = split.with_validation_like_test(options.seed) if options.valid_like_test else split
+    is_far_smaller = split.validation_share < FAR_SMALLER
+    move = options.choose_on == "like-test" or (options.choose_on == "auto" and is_far_smaller)
+    to_choose_on = split.with_validation_like_test(options.seed) if move else split
     with tqdm(total=int(options.seconds), desc="tuning", unit="s", file=sys.stderr) as bar:
         tuned = tune(
             to_choose_on.train,

@@ -31,14 +31,18 @@ class ThreeWaySplit:
     test: UserItemPairs
     shape: tuple[int, int]
 
+    @property
+    def validation_share(self) -> float:
+        """The number of validation tracks per listener, relative to that of test tracks."""
+        return _tracks_per_listener(self.valid) / max(_tracks_per_listener(self.test), 1e-9)
+
     def with_validation_like_test(self, seed: int) -> ThreeWaySplit:
         """Return a split to choose on, with about as many validation tracks per listener as there are test tracks.
 
         Missing ones are moved from the training data: the newest tracks if they are dated, otherwise random ones.
         Of the test data, only the number of tracks per listener is used.
         """
-        tracks_per_listener = len(self.test) / max(len(np.unique(self.test.user)), 1)
-        missing = tracks_per_listener * len(np.unique(self.train.user)) - len(self.valid)
+        missing = _tracks_per_listener(self.test) * len(np.unique(self.train.user)) - len(self.valid)
         moved = hold_out_count(_to_plays(self.train), "time", missing, seed).future
         pair_ids = (pairs.user * self.shape[1] + pairs.track for pairs in (self.train, moved))
         is_moved = np.isin(*pair_ids)
@@ -48,6 +52,10 @@ class ThreeWaySplit:
     def with_validation_in_training(self) -> ThreeWaySplit:
         """Return a split to fit the chosen configuration on: the validation data is added to the training data."""
         return ThreeWaySplit(_merge(self.train, self.valid), self.valid, self.test, self.shape)
+
+
+def _tracks_per_listener(pairs: UserItemPairs) -> float:
+    return len(pairs) / max(len(np.unique(pairs.user)), 1)
 
 
 def _to_plays(pairs: UserItemPairs) -> Plays:

@@ -24,7 +24,9 @@ def pairs_of(pairs: UserItemPairs) -> set[Pair]:
 
 
 def test_a_choice_is_made_on_as_many_tracks_per_listener_as_the_test_has(split: ThreeWaySplit) -> None:
+    assert split.validation_share == 0.5
     to_choose_on = split.with_validation_like_test(seed=1)
+    assert to_choose_on.validation_share == 1.0
     assert np.bincount(to_choose_on.valid.user).tolist() == [4] * 10
     assert pairs_of(to_choose_on.valid) > pairs_of(split.valid)
     assert pairs_of(to_choose_on.train) | pairs_of(to_choose_on.valid) == pairs_of(split.train) | pairs_of(split.valid)
