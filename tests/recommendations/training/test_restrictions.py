@@ -18,11 +18,12 @@ def test_blocks_in_force_and_unavailable_tracks_are_loaded_by_listener(
     by_others = store_track(title="Another", artist=others, external_id="o:1")
     german = store_track(title="Deutsch", artist=others, external_id="o:2", markets="DE")
     gone = store_track(title="Gone", artist=others, external_id="o:3", taken_down_at=NOON)
-    anna, ben, cleo, dan = (
+    anna, ben, cleo, dan, eve = (
         User.objects.create(username="anna"),
         User.objects.create(username="ben", market="FR"),
         User.objects.create(username="cleo", market="FR"),
         User.objects.create(username="dan", allow_explicit=False),
+        User.objects.create(username="eve"),
     )
     album, rock = (
         Album.objects.create(title="First", artist=others, external_id="o:album"),
@@ -38,6 +39,7 @@ def test_blocks_in_force_and_unavailable_tracks_are_loaded_by_listener(
         (cleo, "album", album, None),
         (cleo, "artist", Artist.objects.create(name="Nobody", external_id="n"), None),
         (dan, "genre", rock, None),
+        (eve, "genre", rock, None),
         (ben, "track", first, now - timedelta(days=1)),
     ):
         Block.objects.create(user=user, kind=kind, target_id=target.pk, until=until)
@@ -49,7 +51,9 @@ def test_blocks_in_force_and_unavailable_tracks_are_loaded_by_listener(
         ben.pk: [second.pk],
         cleo.pk: [second.pk],
         dan.pk: [first.pk],
+        eve.pk: [first.pk],
     }
+    assert restrictions.blocked[dan.pk] is restrictions.blocked[eve.pk]
     assert restrictions.unavailable.tolist() == [gone.pk]
     assert {pk: ids.tolist() for pk, ids in restrictions.unavailable_to.items()} == {
         ben.pk: [german.pk, gone.pk],
