@@ -84,7 +84,8 @@ def decide_about_version(trained: TrainedVersion) -> Decision:
 def earlier_differences(manifest: dict[str, Any] | None) -> list[Difference]:
     """Return the differences of a version and of those before it, each to the version before, the newest first.
 
-    They end where the recipe changed, or where two versions were not compared on the same plays.
+    They end where the recipe changed, where two versions were not compared on the same plays, or where an operator
+    overrode the gate.
     """
     differences: list[Difference] = []
     while manifest and len(differences) < MAX_VERSIONS and (difference := earlier_difference(manifest)):

@@ -123,9 +123,13 @@ def decide(
 
 
 def earlier_difference(manifest: dict[str, Any]) -> Difference | None:
-    """Return the difference of a version to the one before it, if they have the same recipe and were compared."""
+    """Return the difference of a version to the one before it, if they have the same recipe and were compared.
+
+    None as well for a version that the gate held back: if it serves, an operator has accepted its loss, which must not
+    hold back the versions after it.
+    """
     gate = manifest.get("gate") or {}
-    if gate.get("compared_with") != VERSION or not gate.get("difference"):
+    if gate.get("compared_with") != VERSION or not gate.get("difference") or not gate.get("passed"):
         return None
     return Difference(**gate["difference"])
 

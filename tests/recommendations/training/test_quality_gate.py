@@ -255,6 +255,12 @@ def test_the_difference_of_an_earlier_version_is_read_from_its_decision() -> Non
     assert earlier_difference({}) is None
 
 
+def test_a_loss_that_an_operator_accepted_does_not_hold_back_the_next_version() -> None:
+    overridden = decide(same_recipe((-0.05, -0.06, -0.04)), SERVING, 0.1)
+    assert (overridden.passed, overridden.compared_with) == (False, "version")
+    assert earlier_difference({"gate": overridden.to_dict()}) is None
+
+
 @pytest.mark.parametrize(
     ("stored_manifest", "ndcg"),
     [(manifest(0.3), 0.3), (old_manifest(0.2), 0.2), (manifest(None), None), ({"report": {}}, None), ({}, None)],
