@@ -78,17 +78,21 @@ def decide_about_version(trained: TrainedVersion) -> Decision:
         serving_manifest = None
     manifest = trained.manifest | {"algorithm": trained.bundle.algorithm}
     margin = settings.MUSICREC["GATE_MARGIN"]
-    return decide(manifest, serving_manifest, margin, earlier_differences(serving_manifest))
+    earlier = earlier_differences(serving_manifest, trained.manifest["report"]["question"])
+    return decide(manifest, serving_manifest, margin, earlier)
 
 
-def earlier_differences(manifest: dict[str, Any] | None) -> list[Difference]:
+def earlier_differences(manifest: dict[str, Any] | None, question: str) -> list[Difference]:
     """Return the differences of a version and of those before it, each to the version before, the newest first.
 
-    They end where the recipe changed, where two versions were not compared on the same plays, or where an operator
-    overrode the gate.
+    They end where the recipe or the question changed, where two versions were not compared on the same plays, or where
+    an operator overrode the gate.
     """
     differences: list[Difference] = []
-    while manifest and len(differences) < MAX_VERSIONS and (difference := earlier_difference(manifest)):
+    while manifest and len(differences) < MAX_VERSIONS:
+        difference = earlier_difference(manifest)
+        if difference is None or manifest["report"]["question"] != question:
+            break
         differences.append(difference)
         rows = ModelArtifact.objects.filter(version=manifest["gate"]["version"])
         manifest = rows.values_list("manifest", flat=True).first()
