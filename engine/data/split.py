@@ -13,6 +13,8 @@ from engine.hashing import hash_pairs_to_unit_interval, hash_to_unit_interval
 
 _MAX_SHARE_BY_COUNT = 0.5  # models must have something to learn from
 
+MIN_RETURNING_LISTENERS = 50  # with fewer, models cannot be told apart
+
 
 class Split(NamedTuple):
     """Plays split into parts.
@@ -70,12 +72,28 @@ def split_by_time(plays: Plays, share: float, seed: int) -> Split:
     """Hold out the newest `share` of the plays.
 
     Imported totals all have the same time, so that nothing, or far too much, would be newest; these are split by ratio.
+    Where hardly anybody has plays on both sides, as when every listener has a single session, hardly anybody could be
+    evaluated; then the last track of each listener is held out.
     """
+    split = _hold_out_newest(plays, share, seed)
+    if split.kind == "time" and _returning_listeners(split) < MIN_RETURNING_LISTENERS:
+        by_last_track = split_off_last_track(plays, share, seed)
+        if _returning_listeners(by_last_track) >= MIN_RETURNING_LISTENERS:
+            return by_last_track
+    return split
+
+
+def _hold_out_newest(plays: Plays, share: float, seed: int) -> Split:
     oldest_first = np.sort(plays.time)
     held_out = plays.time >= oldest_first[int(len(plays) * (1 - share))] if len(plays) else np.zeros(0, np.bool_)
     if held_out.all() or held_out.mean() > 2 * share:
         return split_by_ratio(plays, share, seed)
     return Split("time", plays.where(~held_out), plays.where(held_out))
+
+
+def _returning_listeners(split: Split) -> int:
+    """Return how many listeners have plays both in the past and in the future."""
+    return len(np.intersect1d(split.past.user, split.future.user))
 
 
 def split_by_ratio(plays: Plays, share: float, seed: int) -> Split:
@@ -122,7 +140,7 @@ def split_by_user(plays: Plays, share: float, seed: int) -> Split:
     is_new = np.zeros(len(users), np.bool_)
     in_random_order = np.argsort(hash_to_unit_interval(users, seed), kind="stable")
     is_new[in_random_order[: max(1, round(share * len(users)))]] = True
-    new_users_split = split_by_time(plays.where(is_new[user_of_play]), share, seed)
+    new_users_split = _hold_out_newest(plays.where(is_new[user_of_play]), share, seed)
     return Split("new_users", plays.where(~is_new[user_of_play]), new_users_split.future, new_users_split.past)
 
 

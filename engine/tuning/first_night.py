@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,6 @@ MIN_LISTENERS = 50  # with fewer, the best of several families is the luckiest
 MAX_LISTENERS = 1_000  # enough to tell families apart, and ranking for more takes longer than fitting
 MAX_PAIRS = 3_000_000  # with more, families are compared on a sample of the listeners
 REQUIRED_ERRORS = 2.0  # by so many standard errors another ensemble must beat the one in service
-_FALLBACK_SPLIT = "leave_last"
 _CANDIDATE_FAMILIES = ("rp3beta", "item_knn", "sparse_autoencoder", "repeat", "popularity")
 
 
@@ -105,9 +105,7 @@ def choose_ensemble(
 ) -> ChosenEnsemble:
     """Fit each candidate on the older plays and choose the one that predicts the newer ones best.
 
-    The plays are split as for an evaluation. If that leaves fewer than MIN_LISTENERS listeners with both a past and a
-    future, as when every listener has a single session, the last new track of each listener is held out instead. With
-    too few listeners even then, nothing is tried.
+    The plays are split as for an evaluation. If fewer than MIN_LISTENERS listeners can be judged, nothing is tried.
 
     Args:
         plays: plays on which the choice is not evaluated later.
@@ -128,15 +126,10 @@ def choose_ensemble(
     sample = sample_listeners(plays, MAX_PAIRS, seed)
     users, metric = IdMap.from_ids(sample.user), None
     shape = (len(users), len(items))
-    for kind in ("ratio" if split == "new_users" else split, _FALLBACK_SPLIT):
-        parts = split_plays(sample, kind, holdout, seed)
-        past, future = (UserItemPairs.from_plays(part, users, items) for part in (parts.past, parts.future))
-        try:
-            metric = ValidationMetric.from_pairs(past, future, shape, seed, threads, question, MAX_LISTENERS)
-        except InsufficientPlays:
-            continue
-        if len(metric.ground_truth.users) >= MIN_LISTENERS:
-            break
+    parts = split_plays(sample, "ratio" if split == "new_users" else split, holdout, seed)
+    past, future = (UserItemPairs.from_plays(part, users, items) for part in (parts.past, parts.future))
+    with suppress(InsufficientPlays):
+        metric = ValidationMetric.from_pairs(past, future, shape, seed, threads, question, MAX_LISTENERS)
     listeners = len(metric.ground_truth.users) if metric else 0
     if metric is None or listeners < MIN_LISTENERS:
         return ChosenEnsemble(

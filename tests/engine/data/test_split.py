@@ -114,6 +114,16 @@ def test_imported_totals_are_split_by_ratio_instead_of_time(share: float) -> Non
     assert len(set(future.track.tolist())) > 5  # not the same tracks for every listener
 
 
+@pytest.mark.parametrize(("listeners", "kind"), [(60, "leave_last"), (40, "time")])
+def test_listeners_who_never_return_are_split_by_their_last_track(listeners: int, kind: str) -> None:
+    sessions = Plays.from_rows((user, t, 1, True, 100 * user + t) for user in range(listeners) for t in range(10))
+    actual, past, future, _ = split_plays(sessions, "time", 0.2, seed=0)
+    assert actual == kind
+    if kind == "leave_last":
+        assert set(future.track.tolist()) == {9}
+        assert len(past) == 9 * listeners
+
+
 def test_the_older_plays_of_new_users_are_for_fold_in_and_the_newer_are_the_future() -> None:
     plays = Plays.from_rows((user, t, 1, True, t) for user in range(10) for t in range(10))
     _, past, future, fold_in_plays = split_plays(plays, "new_users", 0.2, seed=1)
