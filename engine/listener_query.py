@@ -62,7 +62,8 @@ def plan_query(
             for listeners with fewer than `cold_below` interactions, and by `POPULAR` for those with none. Without
             consent it is always `POPULAR`.
         limit: the length of the slate.
-        exclude_played: leave out the tracks that the listener knows, skipped ones included.
+        exclude_played: leave out the tracks that the listener knows, skipped ones included, unless the policy offers
+            them.
         cold_below: the number of interactions from which on a listener is no longer cold, at least 1.
         time_fold_in: see `Query`.
     """
@@ -73,7 +74,8 @@ def plan_query(
         return query, POPULAR
     if "personal" in policy.sources and listener.interactions < cold_below:
         policy = EARLY if listener.interactions else POPULAR
-    known = history.track[history.is_positive | history.is_negative] if exclude_played else _no_ids()
+    is_known = history.is_positive | history.is_negative
+    known = history.track[is_known] if exclude_played and not policy.offers_known else _no_ids()
     query = Query(
         limit,
         seed=listener.listener_id,

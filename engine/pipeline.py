@@ -48,6 +48,7 @@ class Policy:
         name: the key in `POLICIES`.
         sources: names in `SOURCES`; each fills the positions that the earlier ones left empty.
         may_repeat: offer the tracks of `Query.exclude` after all if there is nothing else.
+        offers_known: offer the tracks that the listener knows, although the request does not ask for them.
         rerankers: names in `RERANKERS`, applied in this order.
         weights: numbers that the re-rankers read, by name.
         candidate_factor: retrieve this many times the length of the slate, so that re-rankers have a choice.
@@ -56,6 +57,7 @@ class Policy:
     name: str
     sources: tuple[str, ...]
     may_repeat: bool = True
+    offers_known: bool = False
     rerankers: tuple[str, ...] = ("keep_order",)
     weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     candidate_factor: int = 1
@@ -83,7 +85,7 @@ PERSONAL = register_policy(Policy("personal", ("personal", "neighbours", "popula
 EARLY = register_policy(Policy("early", ("early", "popular", "random")))
 POPULAR = register_policy(Policy("popular", ("popular", "random")))
 SIMILAR = register_policy(Policy("similar", ("similar",), may_repeat=False))
-REPEATS = register_policy(Policy("repeats", ("repeat",), may_repeat=False))
+REPEATS = register_policy(Policy("repeats", ("repeat",), may_repeat=False, offers_known=True))
 
 
 @dataclass

@@ -8,6 +8,7 @@ from engine.data.confidence import HOUR_SECONDS
 from engine.data.plays import Plays, Signal
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.listener_query import ListenerState, plan_query
 from engine.models.item_knn import ItemKNN
 from engine.models.repeat import Repeat
 from engine.pipeline import PERSONAL, REPEATS, SIMILAR, recommend
@@ -79,6 +80,15 @@ def test_it_respects_exclusions_and_never_offers_them_after_all() -> None:
     )
     assert picks(bundle, query) == [(104, "repeat")]
     assert picks(bundle, Query(limit=9, history=HISTORY, exclude=np.array(BY_ACTIVATION))) == []
+
+
+def test_the_policy_offers_known_tracks_although_the_request_leaves_them_out() -> None:
+    bundle = make_bundle(OWN_TRACKS)
+    listener = ListenerState(7, HISTORY, interactions=10)
+    query, policy = plan_query(bundle, listener, REPEATS, limit=10, exclude_played=True)
+    assert policy is REPEATS
+    assert [pick.track_id for pick in recommend(bundle, query, policy).picks] == BY_ACTIVATION
+    assert 106 in plan_query(bundle, listener, PERSONAL, limit=10, exclude_played=True)[0].exclude
 
 
 @pytest.mark.parametrize("bundle", [make_bundle(OWN_TRACKS), catalogue_bundle([]), catalogue_bundle([102], {102: 1})])
