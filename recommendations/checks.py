@@ -65,7 +65,7 @@ def raise_for_invalid_settings() -> None:
 @register(Tags.compatibility)
 def check_settings(app_configs: Any, **kwargs: Any) -> list[Error]:
     return [
-        Error(f"MUSICREC_{name} is {settings.MUSICREC[name]}; it must be {rule}.", id="musicrec.E001")
+        Error(f"MUSICREC_{name} is {settings.MUSICREC[name]!r}; it must be {rule}.", id="musicrec.E001")
         for name, (is_valid, rule) in SETTING_RULES.items()
         if not is_valid(settings.MUSICREC[name])
     ]

@@ -82,3 +82,11 @@ def test_an_invalid_token_lifetime_stops_the_start(tmp_path: Path) -> None:
     result = manage(tmp_path, "check", MUSICREC_TOKEN_MINUTES="0")
     assert result.returncode == 1
     assert "MUSICREC_TOKEN_MINUTES is 0; it must be between 1 and 1440." in result.stderr
+
+
+def test_a_value_that_cannot_be_read_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    result = manage(tmp_path, "check", MUSICREC_GATE_MARGIN="nan")
+    assert (result.returncode, result.stderr) == (
+        1,
+        "Error: MUSICREC_GATE_MARGIN is 'nan'; it must be a number in digits with a decimal point, such as 0.1\n",
+    )

@@ -26,6 +26,7 @@ def test_the_defaults_are_accepted() -> None:
         ("CONFIDENCE_SCALE", -1),
         ("CONFIDENCE_HALF_LIFE", -7),
         ("SPLIT", "by_moon"),
+        ("QUESTION", ""),
         ("TUNING_SECONDS", 0),
         ("TUNING_PAIRS", 10),
     ],
@@ -33,7 +34,7 @@ def test_the_defaults_are_accepted() -> None:
 def test_the_message_for_an_invalid_value_states_what_is_allowed(settings: Any, name: str, value: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {name: value}
     [error] = check_settings(None)
-    assert error.msg == f"MUSICREC_{name} is {value}; it must be {SETTING_RULES[name][1]}."
+    assert error.msg == f"MUSICREC_{name} is {value!r}; it must be {SETTING_RULES[name][1]}."
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30])
