@@ -160,7 +160,8 @@ class Comparison:
         ndcg: NDCG@10 of the recipe in service on the newest plays.
         listeners: how many listeners that is the mean of.
         difference: of the proposal to it, on the same plays.
-        in_windows: returns the difference over several windows of the newest plays.
+        in_windows: returns the difference over several windows of the newest plays; `difference` without windows, where
+            too few listeners return for a split by time.
     """
 
     ndcg: float
@@ -229,7 +230,7 @@ def compare(
     def in_windows() -> Difference:
         challenger, in_service = (EnsembleConfig((recipe,)) for recipe in (proposal, serving))
         windows = compare_in_windows(world.plays, items, challenger, in_service, holdout=HOLDOUT, seed=SEED, threads=1)
-        return pool_windows(windows)
+        return pool_windows(windows) if windows else difference
 
     return Comparison(float(old.mean()), len(old), difference, in_windows)
 
