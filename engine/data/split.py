@@ -12,8 +12,7 @@ from engine.data.plays import Plays
 from engine.hashing import hash_pairs_to_unit_interval, hash_to_unit_interval
 
 _MAX_SHARE_BY_COUNT = 0.5  # models must have something to learn from
-
-MIN_RETURNING_LISTENERS = 50  # with fewer, models cannot be told apart
+_MIN_RETURNING_LISTENERS = 50  # with fewer, models cannot be told apart
 
 
 class Split(NamedTuple):
@@ -73,12 +72,13 @@ def split_by_time(plays: Plays, share: float, seed: int) -> Split:
 
     Imported totals all have the same time, so that nothing, or far too much, would be newest; these are split by ratio.
     Where hardly anybody has plays on both sides, as when every listener has a single session, hardly anybody could be
-    evaluated; then the last track of each listener is held out.
+    evaluated; then the last track of each listener is held out. A small installation, most of whose listeners return,
+    keeps the split by time.
     """
     split = _hold_out_newest(plays, share, seed)
-    if split.kind == "time" and _returning_listeners(split) < MIN_RETURNING_LISTENERS:
+    if split.kind == "time" and (returning := _returning_listeners(split)) < _MIN_RETURNING_LISTENERS:
         by_last_track = split_off_last_track(plays, share, seed)
-        if _returning_listeners(by_last_track) >= MIN_RETURNING_LISTENERS:
+        if _returning_listeners(by_last_track) >= max(_MIN_RETURNING_LISTENERS, 2 * returning):
             return by_last_track
     return split
 
@@ -93,7 +93,7 @@ def _hold_out_newest(plays: Plays, share: float, seed: int) -> Split:
 
 def _returning_listeners(split: Split) -> int:
     """Return how many listeners have plays both in the past and in the future."""
-    return len(np.intersect1d(split.past.user, split.future.user))
+    return int(np.isin(np.unique(split.future.user), split.past.user).sum())
 
 
 def split_by_ratio(plays: Plays, share: float, seed: int) -> Split:

@@ -124,6 +124,14 @@ def test_listeners_who_never_return_are_split_by_their_last_track(listeners: int
         assert len(past) == 9 * listeners
 
 
+@pytest.mark.parametrize(("returning", "kind"), [(20, "leave_last"), (45, "time")])
+def test_a_small_installation_most_of_whose_listeners_return_is_split_by_time(returning: int, kind: str) -> None:
+    first = [(user, track, 1, True, track) for user in range(60) for track in range(8)]
+    later = [(user, 8 + track, 1, True, 100 + track) for user in range(returning) for track in range(3)]
+    share = len(later) / (len(first) + len(later))
+    assert split_plays(Plays.from_rows([*first, *later]), "time", share, seed=0).kind == kind
+
+
 def test_the_older_plays_of_new_users_are_for_fold_in_and_the_newer_are_the_future() -> None:
     plays = Plays.from_rows((user, t, 1, True, t) for user in range(10) for t in range(10))
     _, past, future, fold_in_plays = split_plays(plays, "new_users", 0.2, seed=1)
