@@ -156,5 +156,6 @@ def _flatten(config: Any, prefix: str = "") -> dict[str, str]:
     if isinstance(config, list):
         config = dict(enumerate(config))
     if not isinstance(config, dict):
-        return {prefix.removesuffix("."): str(config)} if prefix else {}
+        text = f"{config:.4g}" if isinstance(config, float) else str(config)
+        return {prefix.removesuffix("."): text} if prefix else {}
     return {name: text for key, value in config.items() for name, text in _flatten(value, f"{prefix}{key}.").items()}

@@ -49,6 +49,10 @@ TOOLTIP = """() => {
 }"""
 ACTIVE_POINTS = """() => [...document.querySelectorAll(".quality-chart canvas")]
     .map((canvas) => Chart.getChart(canvas).getActiveElements()[0]?.index)"""
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+OVERFLOWING_PANELS = """() => [...document.querySelectorAll(".quality-panel")]
+    .filter((panel) => panel.scrollWidth > panel.clientWidth)
+    .map((panel) => panel.querySelector("h2").textContent)"""
 WORDS = ["Harbour", "Silver", "Night", "Paper", "Salt", "Glass", "Morning", "Electric", "Hollow", "Winter", "Golden"]
 
 
@@ -64,6 +68,9 @@ def create_versions(nights: int = 24, tracks: int = 600) -> None:
         reason = f"NDCG@10 {ndcg:.4f} is worse than {before:.4f} in service by more than the margin of 10%"
         gate = {"gate": "held_back", "gate_reason": reason} if held_back else {"published_at": FIRST_NIGHT}
         artifact = create_version(night, night_report, **gate)
+        component = {"popularity_exponent": -0.006992368211366451 * night, "unobserved_ratio": 209.71523 + night}
+        artifact.manifest["config"]["parts"].append(component)
+        ModelArtifact.objects.filter(pk=artifact.pk).update(manifest=artifact.manifest)
         serving = serving if held_back else artifact.version
     in_service = ModelArtifact.objects.get(version=serving)
     for with_files in (in_service, artifact):
@@ -134,6 +141,18 @@ def test_the_charts_lead_to_a_version_and_to_its_map(page: Page, tmp_path: Path)
     page.screenshot(path=tmp_path / "repeats.png", full_page=True)
     page.get_by_role("link", name="Map of tracks").click()
     expect(page.get_by_text("The files of this version cannot be read")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 1400, 1920])
+def test_two_versions_with_different_settings_fit_the_window(page: Page, tmp_path: Path, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(LIST)
+    page.locator("#result_list tbody th a").first.click()
+    page.get_by_label("Compare with").select_option(index=20)
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("row", name="parts.1.popularity_exponent")).to_contain_text("-0.1608")
+    page.screenshot(path=tmp_path / "settings.png", full_page=True)
+    assert (page.evaluate(OVERFLOW), page.evaluate(OVERFLOWING_PANELS)) == (0, [])
 
 
 def test_the_map_of_tracks_can_be_searched_zoomed_and_filtered(page: Page, tmp_path: Path) -> None:
