@@ -73,5 +73,5 @@ def _facts(current: str | None, new: str) -> dict[str, list[str]]:
         "Trained": [format_time(artifact.created_at) if artifact else UNKNOWN for artifact in columns],
         "Plays": [format_count(artifact.plays) if artifact else UNKNOWN for artifact in columns],
         "Tracks": [format_count(artifact.items) if artifact else UNKNOWN for artifact in columns],
-        metric_label(MAIN_METRIC): [f"{value.mean:.4f}" if value else UNKNOWN for value in ndcg],
+        metric_label(MAIN_METRIC, question): [f"{value.mean:.4f}" if value else UNKNOWN for value in ndcg],
     }

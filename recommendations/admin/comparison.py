@@ -7,6 +7,7 @@ from typing import NamedTuple
 from recommendations.admin.formatting import format_count
 from recommendations.admin.report import (
     MAIN_METRIC,
+    QUESTION_TITLES,
     MetricInfo,
     MetricValue,
     Report,
@@ -16,11 +17,6 @@ from recommendations.admin.report import (
 )
 from recommendations.models import ModelArtifact
 
-QUESTION_TITLES = {
-    "new": ("New tracks", "that the listener had not played before"),
-    "all": ("All tracks", "that they played next, repeats included"),
-    "repeats": ("Repeats", "tracks of their past that they played again"),
-}
 SEGMENTS = {
     "": ("All listeners", ""),
     "cold": ("Cold listeners", "almost no plays yet"),

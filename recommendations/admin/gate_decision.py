@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recommendations.admin.formatting import UNKNOWN, format_count, format_duration
+from recommendations.admin.report import MAIN_METRIC, Report, metric_label
 from recommendations.models import ModelArtifact
 
 COMPARED_WITH = {
@@ -41,10 +42,11 @@ def gate_numbers(artifact: ModelArtifact) -> list[GateNumber]:
     difference, total = _dict(gate.get("difference")), _dict(gate.get("sum"))
     if not difference:
         return []
+    label = metric_label(MAIN_METRIC, Report.from_artifact(artifact).question)
     numbers = [
         GateNumber("Compared with", COMPARED_WITH.get(str(gate.get("compared_with")), UNKNOWN)),
         GateNumber("Listeners", format_count(gate.get("listeners"))),
-        GateNumber("Difference in NDCG@10", _signed(difference.get("mean"))),
+        GateNumber(f"Difference in {label}", _signed(difference.get("mean"))),
         GateNumber("Standard error", _unsigned(difference.get("standard_error"))),
         GateNumber("95 % interval", _interval(difference)),
     ]

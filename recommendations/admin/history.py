@@ -12,9 +12,16 @@ from django.urls import reverse
 
 from common.charts import COUNT, NUMBER, SHARE, Chart, PointStyle, Series, Unit
 from engine.evaluation.questions import QUESTIONS
-from recommendations.admin.comparison import QUESTION_TITLES
 from recommendations.admin.formatting import UNKNOWN, format_count, format_duration, format_size, format_time
-from recommendations.admin.report import MAIN_METRIC, METRICS, MetricValue, Report, metric_info, metric_label
+from recommendations.admin.report import (
+    MAIN_METRIC,
+    METRICS,
+    QUESTION_TITLES,
+    MetricValue,
+    Report,
+    metric_info,
+    metric_label,
+)
 from recommendations.admin.version_facts import TrainingFacts, VersionStatus, version_status
 from recommendations.models import ModelArtifact
 from recommendations.selectors import recent_versions
@@ -97,9 +104,10 @@ def quality_history(metric: str, question: str) -> dict[str, Any]:
         )
         for artifact, report in zip(artifacts, reports, strict=True)
     ]
-    rows = [_table_row(version, metric) for version in versions]
+    label = metric_label(metric, question)
+    rows = [_table_row(version, metric, label) for version in versions]
     return {
-        "charts": _charts(versions, rows, metric),
+        "charts": _charts(versions, rows, metric, label),
         "rows": rows[::-1],  # the newest first
         "metrics": [{"key": key, "label": metric_label(key), "selected": key == metric} for key in choices],
         "metric": metric_info(metric),
@@ -110,7 +118,7 @@ def quality_history(metric: str, question: str) -> dict[str, Any]:
     }
 
 
-def _charts(versions: list[HistoryVersion], rows: list[dict[str, Any]], metric: str) -> list[Chart]:
+def _charts(versions: list[HistoryVersion], rows: list[dict[str, Any]], metric: str, label: str) -> list[Chart]:
     points = [POINT_STYLES[version.status.key] for version in versions]
 
     def chart(name: str, title: str, unit: Unit, series: list[Series], *, from_zero: bool = True) -> Chart:
@@ -125,13 +133,13 @@ def _charts(versions: list[HistoryVersion], rows: list[dict[str, Any]], metric: 
             links=[row["url"] for row in rows],
             tooltips=[
                 [row["version"], f"{row['status'].label} · trained {row['trained']}"]
-                + [f"{label}: {text}" for label, text in row["numbers"].items()]
+                + [f"{name}: {text}" for name, text in row["numbers"].items()]
                 for row in rows
             ],
         )
 
     quality = Series(
-        metric_label(metric),
+        label,
         [version.quality.mean if version.quality else None for version in versions],
         low=[version.quality.low if version.quality else None for version in versions],
         high=[version.quality.high if version.quality else None for version in versions],
@@ -144,19 +152,19 @@ def _charts(versions: list[HistoryVersion], rows: list[dict[str, Any]], metric: 
         dashed=True,
     )
     unit = SHARE if metric_info(metric).format_spec.endswith("%") else NUMBER
-    charts = [chart("quality", metric_label(metric), unit, [quality, popular], from_zero=False)]
+    charts = [chart("quality", label, unit, [quality, popular], from_zero=False)]
     for history_chart in CHARTS:
         series = [
-            Series(label, [value(version) for version in versions], points=points)
+            Series(name, [value(version) for version in versions], points=points)
             if number == 0
-            else Series(label, [value(version) for version in versions], color="q-1", dashed=True)
-            for number, (label, value) in enumerate(history_chart.values.items())
+            else Series(name, [value(version) for version in versions], color="q-1", dashed=True)
+            for number, (name, value) in enumerate(history_chart.values.items())
         ]
         charts.append(chart(history_chart.name, history_chart.title, history_chart.unit, series))
     return charts
 
 
-def _table_row(version: HistoryVersion, metric: str) -> dict[str, Any]:
+def _table_row(version: HistoryVersion, metric: str, label: str) -> dict[str, Any]:
     artifact, facts, format_spec = version.artifact, version.facts, metric_info(metric).format_spec
     quality, popular = version.quality, version.popular
     return {
@@ -165,7 +173,7 @@ def _table_row(version: HistoryVersion, metric: str) -> dict[str, Any]:
         "status": version.status,
         "trained": format_time(artifact.created_at),
         "numbers": {
-            metric_label(metric): f"{quality.mean:{format_spec}}" if quality else UNKNOWN,
+            label: f"{quality.mean:{format_spec}}" if quality else UNKNOWN,
             "95 % interval": (quality.format_interval(format_spec) if quality else "") or UNKNOWN,
             "Most popular": f"{popular.mean:{format_spec}}" if popular else UNKNOWN,
             "Plays": format_count(artifact.plays),

@@ -43,6 +43,11 @@ METRICS = {
     "popularity": MetricInfo("Popularity", "Average number of listeners of a recommended track", 0, ",.1f"),
 }
 MAIN_METRIC = "ndcg@10"
+QUESTION_TITLES = {
+    "new": ("New tracks", "that the listener had not played before"),
+    "all": ("All tracks", "that they played next, repeats included"),
+    "repeats": ("Repeats", "tracks of their past that they played again"),
+}
 
 
 def metric_info(key: str) -> MetricInfo:
@@ -57,8 +62,15 @@ def cut_off(key: str) -> int | None:
     return int(k) if k.isdecimal() else None
 
 
-def metric_label(key: str) -> str:
-    return metric_info(key).label + (f"@{k}" if (k := cut_off(key)) else "")
+def metric_label(key: str, question: str = "") -> str:
+    """Return a label like "NDCG@10", or "NDCG@10, all tracks" with a question."""
+    label = metric_info(key).label + (f"@{k}" if (k := cut_off(key)) else "")
+    return f"{label}, {question_name(question)}" if question else label
+
+
+def question_name(question: str) -> str:
+    """Return a question as it is named within a sentence, like "all tracks"."""
+    return QUESTION_TITLES[question][0].lower()
 
 
 def sort_metrics(keys: set[str]) -> list[str]:

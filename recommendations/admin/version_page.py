@@ -3,7 +3,6 @@
 from typing import Any
 
 from recommendations.admin.comparison import (
-    QUESTION_TITLES,
     Baseline,
     metric_tables,
     question_summaries,
@@ -11,7 +10,7 @@ from recommendations.admin.comparison import (
     segment_title,
 )
 from recommendations.admin.gate_decision import choice_reason, gate_numbers, tried_families
-from recommendations.admin.report import Report
+from recommendations.admin.report import MAIN_METRIC, QUESTION_TITLES, Report, metric_label
 from recommendations.admin.version_facts import compare_settings, version_facts, version_status
 from recommendations.models import ModelArtifact
 from recommendations.selectors import comparison_version, versions_with_runs
@@ -51,6 +50,7 @@ def version_page(pk: int, requested: str, question: str, segment: str) -> dict[s
         "questions": question_summaries(report, other, requested),
         "question": report.question,
         "question_title": QUESTION_TITLES[report.question][0],
+        "decisive_metric": metric_label(MAIN_METRIC, decisive.question),
         "decisive_title": QUESTION_TITLES[decisive.question][0],
         "baseline": baseline,
         "segments": segment_summaries(report, baseline),

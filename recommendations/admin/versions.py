@@ -18,7 +18,7 @@ from common.confirmation import confirmation_page, is_confirmed
 from recommendations.admin import formatting
 from recommendations.admin.change_of_version import confirm_publication, confirm_rollback
 from recommendations.admin.history import quality_history
-from recommendations.admin.report import MAIN_METRIC, Report
+from recommendations.admin.report import MAIN_METRIC, Report, question_name
 from recommendations.admin.version_page import version_page
 from recommendations.models import ModelArtifact
 from recommendations.selectors import MapUnavailable, build_track_map, select_map_tracks
@@ -184,8 +184,10 @@ class ModelArtifactAdmin(ActionButtonAdmin):
 
     @admin.display(description="NDCG@10")
     def ndcg_10(self, artifact: ModelArtifact) -> str:
-        ndcg = Report.from_artifact(artifact).metrics().get(MAIN_METRIC)
-        return f"{ndcg.mean:.4f}" if ndcg else formatting.UNKNOWN
+        # Versions may have been chosen for different questions, whose numbers must not be compared.
+        report = Report.from_artifact(artifact)
+        ndcg = report.metrics().get(MAIN_METRIC)
+        return f"{ndcg.mean:.4f} ({question_name(report.question)})" if ndcg else formatting.UNKNOWN
 
     @admin.display
     def size(self, artifact: ModelArtifact) -> str:

@@ -222,7 +222,7 @@ class TestQualityOverTime:
             "quality": [0.25],
             "low": [0.238],
             "high": [0.262],
-            "NDCG@10": [0.25],
+            "NDCG@10, new tracks": [0.25],
             "Most popular": [0.09],
             "Plays": [125_000],
             "Listener–track pairs": [62_500],
@@ -235,7 +235,7 @@ class TestQualityOverTime:
 
     def test_another_metric_can_be_chosen(self, operator: Client) -> None:
         create_version(1, report(0.25))
-        assert "|Coverage@10|95 % interval|" in read_page(operator, f"{QUALITY}?metric=coverage@10")
+        assert "|Coverage@10, new tracks|95 % interval|" in read_page(operator, f"{QUALITY}?metric=coverage@10")
         assert charted_values(operator, f"{QUALITY}?metric=coverage@10")["quality"] == [0.4]
         assert charted_values(operator, f"{QUALITY}?metric=nonsense")["quality"] == [0.25]
 
@@ -269,7 +269,7 @@ class TestQualityOverTime:
     def test_the_list_of_versions_links_to_the_page(self, operator: Client) -> None:
         create_version(1, report(0.2))
         assert QUALITY in operator.get(LIST).content.decode()
-        assert "|0.2000|" in read_page(operator, LIST)
+        assert "|0.2000 (new tracks)|" in read_page(operator, LIST)
 
 
 class TestVersionPage:
@@ -360,7 +360,7 @@ class TestVersionPage:
     def test_different_settings_are_listed_apart_from_equal_ones(self, operator: Client) -> None:
         few, many = create_version(1, report(0.2)), create_version(20, report(0.25))
         page = read_page(operator, page_path(many, f"change/?with={few.version}"))
-        assert f"|{few.version}|factors|128|64|3 the same in both|iterations|15|parts.0.base|1.0|" in page
+        assert f"|{few.version}|factors|128|64|3 the same in both|iterations|15|parts.0.base|1|" in page
 
     def test_the_page_shows_training_data_times_and_memory(self, operator: Client) -> None:
         few, many = create_version(0, report(0.2)), create_version(20, report(0.25))
@@ -422,7 +422,7 @@ class TestVersionPage:
         assert "|Gate: passed|Passed: NDCG@10 0.2400 against …|" in page
         assert (
             "|What the gate compared|Compared with|the version in service, on the same plays|Listeners|1,812|"
-            "Difference in NDCG@10|+0.0040|Standard error|0.0031|95 % interval|-0.0021 to +0.0101|"
+            "Difference in NDCG@10, new tracks|+0.0040|Standard error|0.0031|95 % interval|-0.0021 to +0.0101|"
             "Sum over the last 3 versions of this recipe|-0.0120|Its 95 % interval|-0.0200 to -0.0040|" in page
         )
 
@@ -436,7 +436,7 @@ class TestVersionPage:
         artifact.manifest["choice"] = {"reason": "rp3beta: the best of 2", "listeners": 900, "tried": tried}
         artifact.save()
         assert (
-            "|How the ensemble was chosen|rp3beta: the best of 2|Tried|NDCG@10|Time|rp3beta|0.2400|2.5 s|"
+            "|How the ensemble was chosen|rp3beta: the best of 2|Tried|NDCG@10, new tracks|Time|rp3beta|0.2400|2.5 s|"
             "ials|0.2100|1 min 1 s|slim|—|1.0 s|CannotTrain: slim: too large|"
             in read_page(operator, page_path(artifact))
         )
@@ -540,7 +540,7 @@ class TestRollBack:
         text = text_of(page)
         assert f"|Roll back from {current} to {previous}?|" in text
         assert f"|In service: {current}|Then: {previous}|Trained|2026-03-03 03:00|2026-03-02 03:00|" in text
-        assert "|NDCG@10|0.2500|0.2000|" in text
+        assert "|NDCG@10, new tracks|0.2500|0.2000|" in text
         assert f"All listeners get the recommendations of {previous} from their next request on" in text
         assert version_in_service() == current
         assert not LogEntry.objects.exists()
