@@ -233,8 +233,9 @@ def evaluate_on_holdout(
 
     Returns:
         The report of `evaluate_bundles`, whose models are "model", "in_service" and "most_popular", plus "split",
-        "holdout", "algorithm" and "comparison": what "in_service" is, `RECIPE`, `VERSION` or "". No models where the
-        split leaves nothing to learn from or to evaluate on.
+        "holdout", "algorithm" and "comparison": what "in_service" is, `RECIPE`, `VERSION` or "". If the ensemble is
+        that in service and `judged` was not evaluated, "not_evaluated" is the reason, a clause for the operator. No
+        models where the split leaves nothing to learn from or to evaluate on.
     """
     split = split_plays(plays, config.split, config.holdout, config.seed)
     users = IdMap.from_ids(split.past.user)
@@ -261,9 +262,15 @@ def evaluate_on_holdout(
         )
         bundles[name] = _assemble(fitted, pairs, users, items, user_stamps=user_stamps(split.past, users))
     del pairs, fitted  # their memory is free before the evaluation needs its own
-    is_same_recipe = judged is not None and in_service == config.ensemble and split.kind == "time"
-    if judged is not None and is_same_recipe and judged.statistics.newest < int(split.future.time.min()):
-        bundles[IN_SERVICE], report["comparison"] = judged, VERSION
+    if in_service == config.ensemble:
+        if judged is None:
+            report["not_evaluated"] = "it has no readable model that was fitted on older plays only"
+        elif split.kind != "time":
+            report["not_evaluated"] = f"a {split.kind} split does not separate older plays from newer ones"
+        elif judged.statistics.newest >= int(split.future.time.min()):
+            report["not_evaluated"] = "its model has seen some of them"
+        else:
+            bundles[IN_SERVICE], report["comparison"] = judged, VERSION
     report["algorithm"] = bundles[MODEL].algorithm
     answers = evaluate_bundles(
         bundles,

@@ -14,7 +14,7 @@ COMPARED_WITH = {
     "popular": "most popular tracks",
     "recipe": "the recipe in service, fitted on the same past",
     "version": "the version in service, on the same plays",
-    "report": "the report of the version in service, about other plays",
+    "report": "the report of the version in service",
 }
 
 

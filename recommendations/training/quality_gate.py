@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from math import hypot
 from typing import Any
 
-from engine.evaluation.questions import question_report
+from engine.evaluation.questions import ALL, NEW, REPEATS, question_report
 from engine.training import RECIPE, VERSION
 
 METRIC = "ndcg@10"
@@ -16,6 +16,7 @@ REQUIRED_ERRORS = 2.0  # by so many standard errors another recipe must win; `be
 MAX_VERSIONS = 14  # a slow decline is looked for over so many versions of the same recipe
 INTERVAL_ERRORS = 1.96  # half the width of a 95 % interval, in standard errors
 POPULAR, REPORT = "popular", "report"
+RELEVANT = {NEW: "new tracks", ALL: "all tracks", REPEATS: "repeats"}  # what the NDCG of a question is for
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Decision:
         passed: whether the version may go into service by itself.
         reason: one sentence with the numbers.
         compared_with: what the difference is to: `POPULAR`, `RECIPE` in service, fitted on the same past, the `VERSION`
-            in service itself, on the same plays, or its `REPORT` about other plays; "" if nothing was compared.
+            in service itself, on the same plays, or its `REPORT`; "" if nothing was compared.
         version: the version in service.
         listeners: how many listeners the difference is the mean of.
         difference: to what it was compared with.
@@ -102,23 +103,26 @@ def decide(
     """
     report = question_report(candidate["report"])
     listeners, ndcg = report.get("listeners", 0), report_ndcg(candidate["report"])
+    metric = metric_name(candidate["report"])
     if is_worse_than_popular(candidate):
         popular, difference = report_ndcg(candidate["report"], "most_popular"), _difference(report, "most_popular")
-        reason = f"NDCG@10 {ndcg:.4f} is worse than {popular:.4f} of most popular (difference {difference})"
+        reason = f"{metric} {ndcg:.4f} is worse than {popular:.4f} of most popular (difference {difference})"
         return Decision(False, reason, POPULAR, None, listeners, difference)
     if serving is None:
         return Decision(True, "there was no version in service that it could be compared with")
     version, is_other_recipe = serving.get("version"), _compares_recipes(candidate["report"])
     if listeners < MIN_LISTENERS:
         reason = f"too few judged listeners ({listeners}) to compare; the gate needs {MIN_LISTENERS}"
+        if not listeners:
+            reason = explain_no_listeners(candidate["report"])
         if is_other_recipe and margin < 1:
             reason += ". Another recipe than the one in service is published only if it is better, or by an operator"
             return Decision(False, reason, RECIPE, version, listeners)
         return Decision(True, reason, version=version, listeners=listeners)
     if is_other_recipe:
-        return _decide_about_other_recipe(report, candidate["report"].get("windows", []), version, margin)
+        return _decide_about_other_recipe(candidate["report"], version, margin)
     if difference := _difference(report, "in_service"):
-        return _decide_about_same_recipe(report, difference, version, margin, earlier)
+        return _decide_about_same_recipe(candidate["report"], difference, version, margin, earlier)
     return _decide_from_reports(candidate["report"], serving, margin)
 
 
@@ -146,16 +150,28 @@ def is_worse_than_popular(manifest: dict[str, Any]) -> bool:
     return difference.high < 0 and manifest.get("algorithm") != "popularity"
 
 
-def report_ndcg(report: dict[str, Any], model: str = "model") -> float | None:
-    """Return NDCG@10 of one of the models of a report, for the question that the version was chosen for.
+def report_ndcg(report: dict[str, Any], model: str = "model", question: str | None = None) -> float | None:
+    """Return NDCG@10 of one of the models of a report, by default for the question that the version was chosen for.
 
     Reports of the first release had one number per metric, without intervals and segments; they are read too.
     """
-    judged = question_report(report)
+    judged = question_report(report, question)
     models = judged.get("models", judged)
     evaluation = models.get(model, {})
     value = evaluation.get("metrics", evaluation).get(METRIC)
     return value.get("mean") if isinstance(value, dict) else value
+
+
+def metric_name(report: dict[str, Any]) -> str:
+    """Return the name of the metric that decides, with the question, so that numbers of two are not confused."""
+    return f"NDCG@10 for {RELEVANT[report.get('question', NEW)]}"
+
+
+def explain_no_listeners(report: dict[str, Any]) -> str:
+    """Return why a report has no judged listeners."""
+    question = report.get("question", NEW)
+    relevant = "plays" if question == ALL else RELEVANT[question]
+    return f"nobody could be judged: no listener has plays before the split and {relevant} after it"
 
 
 def _compares_recipes(report: dict[str, Any]) -> bool:
@@ -167,10 +183,9 @@ def _compares_recipes(report: dict[str, Any]) -> bool:
     return bool(report.get("comparison", RECIPE if is_compared else "") == RECIPE)
 
 
-def _decide_about_other_recipe(
-    report: dict[str, Any], windows: Sequence[dict[str, Any]], version: str | None, margin: float
-) -> Decision:
-    difference, listeners = _difference(report, "in_service"), report["listeners"]
+def _decide_about_other_recipe(report: dict[str, Any], version: str | None, margin: float) -> Decision:
+    judged, windows = question_report(report), report.get("windows", [])
+    difference, listeners = _difference(judged, "in_service"), judged["listeners"]
     assert difference is not None  # it was evaluated on enough listeners
     where = f"on the same {listeners:,} listeners"
     if windows:
@@ -178,7 +193,8 @@ def _decide_about_other_recipe(
         where += f", in {len(windows)} windows of their plays"
     ndcg, serving_ndcg = report_ndcg(report), report_ndcg(report, "in_service")
     numbers = (
-        f"NDCG@10 {ndcg:.4f} against {serving_ndcg:.4f} of the recipe in service, {where} (difference {difference})"
+        f"{metric_name(report)} {ndcg:.4f} against {serving_ndcg:.4f} of the recipe in service, {where} "
+        f"(difference {difference})"
     )
     if wins(difference) or margin >= 1:
         return Decision(True, numbers, RECIPE, version, listeners, difference)
@@ -208,15 +224,16 @@ def pool_windows(windows: Sequence[dict[str, float]]) -> Difference:
 def _decide_about_same_recipe(
     report: dict[str, Any], difference: Difference, version: str | None, margin: float, earlier: Sequence[Difference]
 ) -> Decision:
-    ndcg, serving_ndcg, listeners = report_ndcg(report), report_ndcg(report, "in_service"), report["listeners"]
+    ndcg, serving_ndcg = report_ndcg(report), report_ndcg(report, "in_service")
+    listeners = question_report(report)["listeners"]
     assert ndcg is not None
     assert serving_ndcg is not None
     sums = _cumulative_sums([difference, *earlier[: MAX_VERSIONS - 1]])
     losses = [total for total in enumerate(sums, 1) if total[1].high < -margin * serving_ndcg]
     versions, total = losses[0] if losses else (len(sums), sums[-1])
     numbers = (
-        f"NDCG@10 {ndcg:.4f} against {serving_ndcg:.4f} of the version in service, on the same {listeners:,} listeners "
-        f"(difference {difference})"
+        f"{metric_name(report)} {ndcg:.4f} against {serving_ndcg:.4f} of the version in service, on the same "
+        f"{listeners:,} listeners (difference {difference})"
     )
     decision = Decision(not losses, numbers, VERSION, version, listeners, difference, versions, total)
     if not losses:
@@ -241,32 +258,46 @@ def _cumulative_sums(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def _decide_from_reports(report: dict[str, Any], serving: dict[str, Any], margin: float) -> Decision:
-    difference, version = _difference_of_reports(report, serving), serving.get("version")
-    listeners, ndcg = question_report(report)["listeners"], report_ndcg(report)
-    serving_ndcg = report_ndcg(serving.get("report", {}))
-    if difference is None or serving_ndcg is None:
-        return Decision(True, "the report of the version in service cannot be compared with this one", version=version)
-    numbers = f"{serving_ndcg:.4f} in the report of the version in service, about other plays (difference {difference})"
+    version, listeners = serving.get("version"), question_report(report)["listeners"]
+    if obstacle := _obstacle_to_comparing(report, serving.get("report", {})):
+        return Decision(True, f"it cannot be compared with the version in service: {obstacle}", version=version)
+    difference = _difference_of_reports(report, serving["report"])
+    ndcg, serving_ndcg = report_ndcg(report), report_ndcg(serving["report"], question=report.get("question"))
+    assert serving_ndcg is not None  # there is no obstacle
+    metric, why = metric_name(report), report.get("not_evaluated")
+    numbers = f"{serving_ndcg:.4f} in the report of the version in service (difference {difference})"
+    if why:
+        numbers += f", which could not be evaluated on the same plays: {why}"
     if difference.high < -margin * serving_ndcg:
-        reason = f"NDCG@10 {ndcg:.4f} is worse, by more than the margin of {margin:.0%}, than {numbers}"
+        reason = f"{metric} {ndcg:.4f} is worse, by more than the margin of {margin:.0%}, than {numbers}"
         return Decision(False, reason, REPORT, version, listeners, difference)
-    return Decision(True, f"NDCG@10 {ndcg:.4f} against {numbers}", REPORT, version, listeners, difference)
+    return Decision(True, f"{metric} {ndcg:.4f} against {numbers}", REPORT, version, listeners, difference)
 
 
-def _difference_of_reports(report: dict[str, Any], serving: dict[str, Any]) -> Difference | None:
-    """Return the difference of two independent estimates with its 95 % interval; None if they cannot be compared.
+def _obstacle_to_comparing(report: dict[str, Any], serving_report: dict[str, Any]) -> str:
+    """Return why the reports of two versions cannot be compared, a clause for the operator; "" if they can."""
+    judged, serving_judged = question_report(report), question_report(serving_report, report.get("question"))
+    if ("questions" in report) != ("questions" in serving_report):
+        return "its report is one of an older release, which did not evaluate what is served"
+    if (listeners := serving_judged.get("listeners", 0)) < MIN_LISTENERS:
+        return f"its report is about {listeners} listeners, and the gate needs {MIN_LISTENERS}"
+    if not (_interval(judged) and _interval(serving_judged)):
+        return "its report is one of an older release, without intervals"
+    if report["split"] != serving_report["split"]:
+        return f"its report is about a {serving_report['split']} split, and this one about a {report['split']} split"
+    return ""
+
+
+def _difference_of_reports(report: dict[str, Any], serving_report: dict[str, Any]) -> Difference:
+    """Return the difference of two independent estimates with its 95 % interval.
 
     Each bound is as far from the difference as the root of the sum of the squared distances of the two estimates from
     their own bounds (Zou & Donner, "Construction of confidence limits about effect measures", 2008).
     """
-    serving_report = serving.get("report", {})
-    if ("questions" in report) != ("questions" in serving_report):
-        return None  # an older release evaluated something else than what is served
-    judged, serving_judged = question_report(report), question_report(serving_report, report.get("question"))
-    new, old = _interval(judged), _interval(serving_judged)
-    same_split = report.get("split") == serving_report.get("split")
-    if not (new and old and same_split and serving_judged.get("listeners", 0) >= MIN_LISTENERS):
-        return None
+    new = _interval(question_report(report))
+    old = _interval(question_report(serving_report, report.get("question")))
+    assert new
+    assert old
     mean = new["mean"] - old["mean"]
     return Difference.from_interval(
         {

@@ -128,14 +128,28 @@ def test_the_model_of_the_last_report_is_evaluated_on_the_plays_of_the_next_one(
     assert abs(report["differences"]["in_service"]["ndcg@10"]["mean"]) < 0.05
 
 
-@pytest.mark.parametrize("reason", ["it has seen the plays", "another ensemble", "another kind of split"])
-def test_a_judged_model_that_cannot_be_compared_is_left_out(reason: str) -> None:
+@pytest.mark.parametrize(
+    ("reason", "not_evaluated"),
+    [
+        ("it has seen the plays", "its model has seen some of them"),
+        ("another ensemble", None),
+        ("another kind of split", "a ratio split does not separate older plays from newer ones"),
+        ("it was not stored", "it has no readable model that was fitted on older plays only"),
+    ],
+)
+def test_a_judged_model_that_cannot_be_compared_is_left_out_with_the_reason(
+    reason: str, not_evaluated: str | None
+) -> None:
     plays = taste_group_plays()
     config = TrainingConfig(EnsembleConfig((ComponentConfig(RP3Beta()),)), threads=1)
     judged = train(plays, np.arange(N_TRACKS), config, version="v1").judged
     in_service = EnsembleConfig((ComponentConfig(Popularity()),)) if reason == "another ensemble" else config.ensemble
     if reason == "another kind of split":
         config = replace(config, split="ratio")
+    if reason == "it was not stored":
+        judged = None
     older = plays.where(plays.time < np.quantile(plays.time, 0.9))
     second = train(older, np.arange(N_TRACKS), config, version="v2", in_service=in_service, judged=judged)
-    assert second.manifest["report"]["comparison"] == ("recipe" if reason == "another ensemble" else "")
+    report = second.manifest["report"]
+    assert report["comparison"] == ("recipe" if reason == "another ensemble" else "")
+    assert report.get("not_evaluated") == not_evaluated

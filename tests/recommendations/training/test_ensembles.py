@@ -87,7 +87,10 @@ def test_a_version_of_an_older_release_is_replaced_whatever_its_report_says(cata
     (folder / "judged.npz").unlink()
     outcome = run_training("test", force=True)
     assert outcome.status == "Published"
-    assert outcome.detail.endswith("the report of the version in service cannot be compared with this one")
+    assert outcome.detail.endswith(
+        "it cannot be compared with the version in service: its report is one of an older release, which did not "
+        "evaluate what is served"
+    )
     assert comparison_of_new_version(None) == ("version", True)
 
 

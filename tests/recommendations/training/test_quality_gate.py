@@ -85,7 +85,8 @@ WORSE_THAN_POPULAR = manifest(0.2, popular=0.25, to_popular=(-0.05, -0.08, -0.02
 def test_a_version_worse_than_most_popular_never_passes(serving: dict[str, Any] | None) -> None:
     assert decision_and_reason(WORSE_THAN_POPULAR, serving) == (
         False,
-        "NDCG@10 0.2000 is worse than 0.2500 of most popular (difference -0.0500, standard error 0.0153, 95 % between "
+        "NDCG@10 for new tracks 0.2000 is worse than 0.2500 of most popular (difference -0.0500, standard error "
+        "0.0153, 95 % between "
         "-0.0800 and -0.0200)",
     )
 
@@ -113,14 +114,16 @@ def test_a_version_that_may_be_as_good_as_most_popular_passes(candidate: dict[st
         pytest.param(
             other_recipe((0.01, 0.002, 0.018)),
             True,
-            "NDCG@10 0.2000 against 0.1900 of the recipe in service, on the same 200 listeners (difference +0.0100, "
+            "NDCG@10 for new tracks 0.2000 against 0.1900 of the recipe in service, on the same 200 listeners "
+            "(difference +0.0100, "
             "standard error 0.0041, 95 % between +0.0020 and +0.0180)",
             id="better beyond chance",
         ),
         pytest.param(
             other_recipe((0.01, -0.002, 0.022)),
             False,
-            "another recipe must win by more than 2 standard errors, and this one does not: NDCG@10 0.2000 against "
+            "another recipe must win by more than 2 standard errors, and this one does not: NDCG@10 for new tracks "
+            "0.2000 against "
             "0.1900 of the recipe in service, on the same 200 listeners (difference +0.0100, standard error 0.0061, "
             "95 % between -0.0020 and +0.0220)",
             id="better, perhaps by chance",
@@ -141,7 +144,8 @@ def test_a_version_that_may_be_as_good_as_most_popular_passes(candidate: dict[st
                 ],
             ),
             True,
-            "NDCG@10 0.2000 against 0.1900 of the recipe in service, on the same 200 listeners, in 2 windows of their "
+            "NDCG@10 for new tracks 0.2000 against 0.1900 of the recipe in service, on the same 200 listeners, in 2 "
+            "windows of their "
             "plays (difference +0.0350, standard error 0.0062, 95 % between +0.0229 and +0.0471)",
             id="better beyond chance in several windows",
         ),
@@ -163,14 +167,16 @@ def test_a_report_of_an_older_release_with_two_recipes_is_read_as_such() -> None
         pytest.param(
             same_recipe((-0.05, -0.09, -0.01)),
             True,
-            "NDCG@10 0.2000 against 0.2500 of the version in service, on the same 200 listeners (difference -0.0500, "
+            "NDCG@10 for new tracks 0.2000 against 0.2500 of the version in service, on the same 200 listeners "
+            "(difference -0.0500, "
             "standard error 0.0204, 95 % between -0.0900 and -0.0100)",
             id="perhaps worse by no more than the margin",
         ),
         pytest.param(
             same_recipe((-0.05, -0.06, -0.04)),
             False,
-            "worse than the version in service by more than the margin of 10%: NDCG@10 0.2000 against 0.2500 of the "
+            "worse than the version in service by more than the margin of 10%: NDCG@10 for new tracks 0.2000 against "
+            "0.2500 of the "
             "version in service, on the same 200 listeners (difference -0.0500, standard error 0.0051, 95 % between "
             "-0.0600 and -0.0400)",
             id="worse by more",
@@ -232,12 +238,58 @@ def test_without_a_common_evaluation_the_reports_are_compared(
     assert decision_and_reason(candidate, serving)[0] is passed
 
 
-def test_the_reason_says_that_two_reports_were_compared() -> None:
-    assert decision_and_reason(manifest(0.16, half_width=0.008), manifest(0.2, half_width=0.006)) == (
+def test_the_reason_says_that_two_reports_were_compared_and_why() -> None:
+    candidate = manifest(0.16, half_width=0.008)
+    candidate["report"]["not_evaluated"] = "its model has seen some of them"
+    assert decision_and_reason(candidate, manifest(0.2, half_width=0.006)) == (
         False,
-        "NDCG@10 0.1600 is worse, by more than the margin of 10%, than 0.2000 in the report of the version in service, "
-        "about other plays (difference -0.0400, standard error 0.0051, 95 % between -0.0500 and -0.0300)",
+        "NDCG@10 for new tracks 0.1600 is worse, by more than the margin of 10%, than 0.2000 in the report of the "
+        "version in service (difference -0.0400, standard error 0.0051, 95 % between -0.0500 and -0.0300), which could "
+        "not be evaluated on the same plays: its model has seen some of them",
     )
+
+
+@pytest.mark.parametrize(
+    ("candidate", "serving", "obstacle"),
+    [
+        (
+            with_questions(manifest(0.1)),
+            manifest(0.2),
+            "its report is one of an older release, which did not evaluate what is served",
+        ),
+        (manifest(0.1), old_manifest(0.2), "its report is one of an older release, without intervals"),
+        (
+            manifest(0.1),
+            manifest(0.2, split="ratio"),
+            "its report is about a ratio split, and this one about a time split",
+        ),
+        (manifest(0.1), manifest(None), "its report is about 0 listeners, and the gate needs 50"),
+    ],
+)
+def test_the_reason_says_why_two_reports_cannot_be_compared(
+    candidate: dict[str, Any], serving: dict[str, Any], obstacle: str
+) -> None:
+    reason = f"it cannot be compared with the version in service: {obstacle}"
+    assert decision_and_reason(candidate, serving) == (True, reason)
+
+
+def test_reports_of_versions_that_were_chosen_for_different_questions_are_compared_on_the_same_one() -> None:
+    candidate, serving = with_questions(manifest(0.2)), with_questions(manifest(0.2))
+    serving["report"]["question"] = "all"
+    serving["report"]["questions"]["all"] = manifest(0.9)["report"]
+    assert decision_and_reason(candidate, serving) == (
+        True,
+        "NDCG@10 for new tracks 0.2000 against 0.2000 in the report of the version in service (difference +0.0000, "
+        "standard error 0.0072, 95 % between -0.0141 and +0.0141)",
+    )
+
+
+@pytest.mark.parametrize(("question", "relevant"), [("new", "new tracks"), ("all", "plays"), ("repeats", "repeats")])
+def test_the_reason_says_why_nobody_could_be_judged(question: str, relevant: str) -> None:
+    candidate = manifest(None)
+    candidate["report"]["question"] = question
+    reason = f"nobody could be judged: no listener has plays before the split and {relevant} after it"
+    assert decision_and_reason(candidate, SERVING) == (True, reason)
 
 
 def test_a_margin_of_one_holds_back_only_versions_worse_than_popular() -> None:

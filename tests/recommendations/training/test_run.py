@@ -213,7 +213,7 @@ def test_a_worse_version_is_held_back_and_can_be_published_by_hand(
     outcome = run_training("test", force=True)
     held_back = ModelArtifact.objects.latest("created_at")
     assert outcome.status == "Held back"
-    assert "NDCG@10 0." in outcome.detail
+    assert "NDCG@10 for new tracks 0." in outcome.detail
     assert "95 % between -" in outcome.detail
     assert (held_back.gate, held_back.gate_reason) == ("held_back", outcome.detail)
     assert version_in_service() == first
