@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ class TriedEnsemble:
     Attributes:
         score: NDCG@10; None if it could not be fitted.
         seconds: how long fitting and scoring took.
-        note: why it could not be fitted.
+        note: why it could not be fitted, or was not taken in spite of its score.
     """
 
     ensemble: EnsembleConfig
@@ -180,6 +180,9 @@ class _Trials:
             self.blend = blend
             self.run(blend)
 
+    def add_note(self, ensemble: EnsembleConfig, note: str) -> None:
+        self.tried = [replace(tried, note=note) if tried.ensemble == ensemble else tried for tried in self.tried]
+
     def _best_components(self) -> tuple[ComponentConfig, ...]:
         """Return the best single component of each of the two best families but popularity, the best first."""
         best: dict[str, ComponentConfig] = {}
@@ -191,26 +194,36 @@ class _Trials:
 
 
 def _choose(trials: _Trials, default: EnsembleConfig, incumbent: EnsembleConfig | None, split: str) -> ChosenEnsemble:
-    scores, tried, listeners = trials.scores, tuple(trials.tried), len(trials.runner.metric.ground_truth.users)
+    scores, listeners = trials.scores, len(trials.runner.metric.ground_truth.users)
+
+    def result(ensemble: EnsembleConfig, reason: str) -> ChosenEnsemble:
+        return ChosenEnsemble(ensemble, reason, listeners, split, tuple(trials.tried))
+
+    def difference(ensemble: EnsembleConfig, other: EnsembleConfig) -> tuple[float, float]:
+        paired = scores[ensemble] - scores[other]
+        return float(paired.mean()), float(paired.std(ddof=1) / np.sqrt(listeners))
+
     if not scores:
-        return ChosenEnsemble(
-            default, f"{default.algorithm}: none of the candidates could be fitted", listeners, split, tried
-        )
-    best = max(scores, key=lambda ensemble: scores[ensemble].mean())
+        return result(default, f"{default.algorithm}: none of the candidates could be fitted")
+    best, besides = max(scores, key=lambda ensemble: scores[ensemble].mean()), ""
     if trials.blend == best:
         # A blend takes the time of both, so that a gain within the noise is not worth it.
         single = max((e for e in scores if e != best), key=lambda ensemble: scores[ensemble].mean())
-        gain = scores[best] - scores[single]
-        best = best if gain.mean() > gain.std(ddof=1) / np.sqrt(listeners) else single
-    numbers = f"NDCG@10 {scores[best].mean():.4f} on {listeners:,} listeners, the best of {len(scores)}"
+        gain, error = difference(best, single)
+        if gain <= error:
+            note = f"not taken: {gain:+.4f} against {single.algorithm} is not more than its standard error, {error:.4f}"
+            trials.add_note(best, note)
+            best, besides = single, " besides the blend"
+    count = len(scores) - bool(besides)
+    numbers = f"NDCG@10 {scores[best].mean():.4f} on {listeners:,} listeners, the best of {count}{besides}"
     if incumbent is None or incumbent not in scores or best == incumbent:
-        return ChosenEnsemble(best, f"{best.algorithm}: {numbers}", listeners, split, tried)
-    difference = scores[best] - scores[incumbent]
-    error = float(difference.std(ddof=1) / np.sqrt(listeners))
-    margin = f"{difference.mean():+.4f} with a standard error of {error:.4f}"
-    if difference.mean() > REQUIRED_ERRORS * error:
-        return ChosenEnsemble(
-            best, f"{best.algorithm}: {numbers}; {margin} against the one in service", listeners, split, tried
-        )
-    reason = f"{incumbent.algorithm} stays in service: the best other, {best.algorithm}, has {margin}"
-    return ChosenEnsemble(incumbent, reason, listeners, split, tried)
+        return result(best, f"{best.algorithm}: {numbers}")
+    gain, error = difference(best, incumbent)
+    margin = f"{gain:+.4f} with a standard error of {error:.4f}"
+    if gain > REQUIRED_ERRORS * error:
+        return result(best, f"{best.algorithm}: {numbers}; {margin} against the one in service")
+    return result(
+        incumbent,
+        f"{incumbent.algorithm} stays in service: {best.algorithm}, the best other{besides}, has {margin}, and more "
+        f"than {REQUIRED_ERRORS:g} standard errors are needed",
+    )

@@ -71,10 +71,20 @@ def test_a_blend_is_chosen_only_if_it_is_better_beyond_its_standard_error(monkey
     monkeypatch.setattr(ValidationMetric, "ndcg_per_user", score)
     scored: list[object] = []
     gain = 0.003
-    assert choose(PLAYS, FACTORS, WALKS).ensemble == WALKS
+    choice = choose(PLAYS, FACTORS, WALKS)
+    assert choice.ensemble == WALKS
+    assert choice.reason == f"rp3beta: NDCG@10 0.3000 on {choice.listeners} listeners, the best of 2 besides the blend"
+    assert [attempt.note for attempt in choice.tried] == [
+        "",
+        "",
+        "not taken: +0.0030 against rp3beta is not more than its standard error, 0.0042",
+    ]
     scored.clear()
     gain = 0.006
-    assert choose(PLAYS, FACTORS, WALKS).ensemble.algorithm == "rp3beta+ials"
+    choice = choose(PLAYS, FACTORS, WALKS)
+    assert choice.ensemble.algorithm == "rp3beta+ials"
+    assert choice.reason == f"rp3beta+ials: NDCG@10 0.3060 on {choice.listeners} listeners, the best of 3"
+    assert [attempt.note for attempt in choice.tried] == ["", "", ""]
 
 
 def test_popularity_is_chosen_where_nothing_can_be_learned() -> None:
@@ -93,7 +103,8 @@ def test_the_one_in_service_stays_unless_another_is_better_beyond_chance() -> No
     scores = [attempt.score or 0 for attempt in choice.tried]
     assert choice.ensemble == a_little_worse
     assert scores[0] > scores[1]
-    assert choice.reason.startswith("rp3beta stays in service: the best other, rp3beta, has +0.0")
+    assert choice.reason.startswith("rp3beta stays in service: rp3beta, the best other, has +0.0")
+    assert choice.reason.endswith(", and more than 2 standard errors are needed")
     better = choose(PLAYS, WALKS, incumbent=POPULAR)
     assert better.ensemble == WALKS
     assert better.reason.endswith("against the one in service")
