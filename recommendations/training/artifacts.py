@@ -1,6 +1,7 @@
 """The database row of a version: what it was trained with, how good it is, and whether it may serve."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from recommendations.training.quality_gate import (
     Difference,
     decide,
     earlier_difference,
+    explain_no_listeners,
+    metric_name,
     report_ndcg,
 )
 from recommendations.version_store import current_pointer, is_foreign, version_in_service, version_store
@@ -115,18 +118,30 @@ def record_version(trained: TrainedVersion, decision: Decision) -> ModelArtifact
     )
 
 
-def summarize_training(trained: TrainedVersion, decision: Decision) -> str:
-    """Return one line about a version that passed the gate, for the operator."""
+def summarize_training(trained: TrainedVersion, decision: Decision, notes: Sequence[str] = ()) -> str:
+    """Return one line about a version that passed the gate, for the operator.
+
+    Args:
+        trained: the version.
+        decision: why it passed.
+        notes: sentences about the run, without their full stops.
+    """
     bundle, manifest = trained.bundle, trained.manifest
     report = manifest["report"]
     ndcg, popular = (report_ndcg(report, model) for model in ("model", "most_popular"))
-    summary = (
+    sentences = [
         f"version {bundle.version} by {bundle.algorithm}: {len(bundle.users):,} listeners, {len(bundle.items):,} "
-        f"tracks, {manifest['plays']:,} interactions"
-    )
+        f"tracks, {manifest['plays']:,} interactions",
+        *notes,
+    ]
     if ndcg is not None and popular is not None:
-        summary += f"; NDCG@10 {ndcg:.4f} on a {report['split']} split, most popular {popular:.4f}"
+        metric = metric_name(report)
+        sentences.append(f"{metric} {ndcg:.4f} on a {report['split']} split, most popular {popular:.4f}")
+    elif decision.version is None:  # otherwise the decision says so
+        sentences.append(f"Evaluation: {explain_no_listeners(report)}")
     if manifest["choice"]:
-        summary += f"; chosen: {manifest['choice']['reason']}"
-    summary += f"; {decision.reason}"
-    return summary + (f"; {manifest['fallback']}" if manifest["fallback"] else "")
+        sentences.append(f"Choice: {manifest['choice']['reason']}")
+    sentences.append(f"Gate: {decision.reason}")
+    if manifest["fallback"]:
+        sentences.append(f"Fallback: {manifest['fallback']}")
+    return ". ".join(sentences)

@@ -47,19 +47,28 @@ def _candidates() -> tuple[EnsembleConfig, ...]:
 
 
 def tuned_ensemble() -> EnsembleConfig | None:
-    """Return the ensemble of the newest study whose version was published, by the gate or by an operator.
+    """Return the ensemble of the study in use, None if there is none."""
+    study = study_in_use()
+    return EnsembleConfig.from_dict(study.recipe) if study and study.recipe else None
 
-    None if there is no such study, or MUSICREC_USE_TUNED is off.
+
+def study_in_use() -> TuningStudy | None:
+    """Return the newest study whose version was published, by the gate or by an operator.
+
+    None if there is no such study, if its ensemble cannot be read, or if MUSICREC_USE_TUNED is off.
     """
     if not settings.MUSICREC["USE_TUNED"]:
         return None
     went_into_service = Q(status=TuningStudy.Status.ADOPTED) | Q(artifact__published_at__isnull=False)
     study = TuningStudy.objects.filter(went_into_service).order_by("-pk").first()
+    if study is None or not study.recipe:
+        return None
     try:
-        return EnsembleConfig.from_dict(study.recipe) if study and study.recipe else None
+        EnsembleConfig.from_dict(study.recipe)
     except ValueError as error:  # a study of another release must not stop the nightly training
         logger.warning("tuning study=%s is ignored, its ensemble cannot be read: %s", study, error)
         return None
+    return study
 
 
 def ensemble_from_settings() -> EnsembleConfig:

@@ -36,7 +36,7 @@ from recommendations.training.artifacts import (
     summarize_training,
     training_fingerprint,
 )
-from recommendations.training.config import index_config, training_config
+from recommendations.training.config import index_config, study_in_use, training_config
 from recommendations.training.publish import (
     CannotPublish,
     prune_versions,
@@ -157,18 +157,22 @@ def _train_and_publish(
         plays = read_plays(progress.callback)
         track_ids = load_track_ids()
         config = training_config(ensemble)
+        study = study_in_use() if ensemble is None else None
         fingerprint = training_fingerprint(plays, track_ids, config)
+    notes = [f"Tuning study {study.pk} found the recipe; MUSICREC_USE_TUNED=false uses the settings"] if study else []
     if not force and (identical := find_identical_version(fingerprint)):
-        return Status.UNCHANGED, f"nothing new since version {identical.version}", identical
+        return Status.UNCHANGED, ". ".join([f"nothing new since version {identical.version}", *notes]), identical
 
     trained, decision, artifact = _train_version(progress, plays, track_ids, config)
-    note, has_lost = "", not decision.passed and trained.manifest["report"]["comparison"] == RECIPE
+    lost, has_lost = None, not decision.passed and trained.manifest["report"]["comparison"] == RECIPE
+    is_from_settings = not config.candidates and study is None
     if has_lost and ensemble is None and (in_service := ensemble_in_service()):
         # No night is lost to a recipe that does not win: the one in service is trained on the new plays too.
-        note = (
-            f"; version {artifact.version} with another recipe was held back: {decision.reason}. To use that recipe "
-            f"from now on, put the version into service in the admin or by manage.py publish_model {artifact.version}"
-        )
+        lost = artifact
+        notes = [
+            f"Version {lost.version} by {lost.algorithm} was held back, so the recipe in service was trained too: its "
+            f"page in the admin says why, and manage.py publish_model {lost.version} uses its recipe from now on"
+        ]
         del trained  # its memory is free before the next one is trained
         config = replace(config, ensemble=in_service, candidates=())
         trained, decision, artifact = _train_version(progress, plays, track_ids, config)
@@ -178,11 +182,15 @@ def _train_and_publish(
     if not decision.passed:
         if ensemble is None:  # a search whose result does not win is nothing to be alarmed about
             raise_alarm("held_back", artifact.version, decision.reason)
-        return Status.HELD_BACK, decision.reason + note, artifact
+        if lost and is_from_settings:
+            _raise_alarm_about_settings(lost)
+        return Status.HELD_BACK, ". ".join([decision.reason, *notes]), artifact
 
     with progress.stage("publish"):
         refresh_popular_tracks()
         publish(artifact.version)
+        if lost and is_from_settings:  # not before: `publish` resolves alarms about versions that were held back
+            _raise_alarm_about_settings(lost)
 
     with progress.stage("prune"):
         try:
@@ -191,7 +199,19 @@ def _train_and_publish(
             raise_alarm("prune_failed", "", f"old versions could not be removed: {error}")
         else:
             resolve_alarms("prune_failed")
-    return Status.PUBLISHED, summarize_training(trained, decision) + note, artifact
+    return Status.PUBLISHED, summarize_training(trained, decision, notes), artifact
+
+
+def _raise_alarm_about_settings(lost: ModelArtifact) -> None:
+    """Raise an alarm about a version with the recipe of the settings, which an operator expects to be in use."""
+    raise_alarm(
+        "held_back",
+        lost.version,
+        f"the recipe of the settings ({lost.algorithm}) is not in use, because its version was held back: "
+        f"{lost.gate_reason}. The recipe in service is trained instead, until that of the settings wins. To use it "
+        f"from now on, put the version into service in the admin or by manage.py publish_model {lost.version}; "
+        "otherwise change the settings back",
+    )
 
 
 def _train_version(

@@ -132,13 +132,21 @@ def test_no_night_is_lost_to_settings_that_are_not_better(
     assert (held_back.algorithm, held_back.gate, held_back.published_at) == ("rp3beta", "held_back", None)
     assert (published.algorithm, published.gate, published.version) == ("ials", "passed", version_in_service())
     assert (outcome.status, outcome.run.artifact) == ("Published", published)
-    assert outcome.detail.endswith(
-        f"; version {held_back.version} with another recipe was held back: {held_back.gate_reason}. To use that recipe "
-        f"from now on, put the version into service in the admin or by manage.py publish_model {held_back.version}"
+    assert outcome.detail.split(". ")[1] == (
+        f"Version {held_back.version} by rp3beta was held back, so the recipe in service was trained too: its page in "
+        f"the admin says why, and manage.py publish_model {held_back.version} uses its recipe from now on"
     )
-    assert not Alarm.objects.exists()
+    alarm = Alarm.objects.get(resolved_at=None)
+    assert (alarm.kind, alarm.subject, alarm.count) == ("held_back", held_back.version, 1)
+    assert alarm.message == (
+        f"the recipe of the settings (rp3beta) is not in use, because its version was held back: "
+        f"{held_back.gate_reason}. The recipe in service is trained instead, until that of the settings wins. To use "
+        f"it from now on, put the version into service in the admin or by manage.py publish_model {held_back.version}; "
+        "otherwise change the settings back"
+    )
     assert run_training("test").detail == f"nothing new since version {published.version}"
     publish(held_back.version)
+    assert not Alarm.objects.filter(resolved_at=None).exists()
     assert run_training("test", force=True).run.artifact.algorithm == "rp3beta"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.popularity import Popularity
-from recommendations.models import ModelArtifact
+from recommendations.models import Alarm, ModelArtifact
 from recommendations.training.run import run_training
 from recommendations.training.tuning import run_tuning
 from recommendations.version_store import version_in_service
@@ -64,6 +64,8 @@ def test_a_choice_that_the_gate_does_not_confirm_loses_no_night(
     assert (held_back.gate, published.gate) == ("held_back", "passed")
     assert EnsembleConfig.from_dict(published.manifest["config"]) == weak
     assert (outcome.status, published.version) == ("Published", version_in_service())
+    assert f"Version {held_back.version} by {held_back.algorithm} was held back" in outcome.detail
+    assert not Alarm.objects.exists()  # nobody expects it to be in use
 
 
 def test_a_small_installation_takes_the_default(catalogue: CatalogueFactory, auto: None) -> None:

@@ -1,4 +1,5 @@
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_the_question_of_the_settings_decides(catalogue_with_plays: CatalogueFac
     assert (report["question"], artifact.manifest["config"]["question"]) == ("all", "all")
     ndcg = report["questions"]["all"]["models"]["model"]["metrics"]["ndcg@10"]["mean"]
     assert artifact.ndcg == ndcg != report["questions"]["new"]["models"]["model"]["metrics"]["ndcg@10"]["mean"]
-    assert f"NDCG@10 {ndcg:.4f}" in outcome.detail
+    assert f"NDCG@10 for all tracks {ndcg:.4f}" in outcome.detail
 
 
 def test_user_features_are_the_factors_of_the_version(catalogue_with_plays: CatalogueFactory) -> None:
@@ -289,3 +290,19 @@ def test_failing_to_prune_does_not_undo_the_publication(
     monkeypatch.setattr(run, "prune_versions", fail)
     assert run_training("test").status == "Published"
     assert Alarm.objects.get().kind == "prune_failed"
+
+
+def test_where_everybody_has_a_single_play_the_run_says_that_nobody_could_be_judged(
+    catalogue: CatalogueFactory,
+) -> None:
+    tracks = catalogue.tracks(3)
+    users = User.objects.bulk_create(User(username=f"listener-{n}") for n in range(10))
+    for number, user in enumerate(users):
+        catalogue.play(user, tracks[number % 3], at=datetime(2026, 1, 1 + number, tzinfo=UTC))
+    nobody = "nobody could be judged: no listener has plays before the split and new tracks after it"
+    outcome = run_training("test")
+    assert (outcome.status, outcome.detail.split(". ")[1:]) == (
+        "Published",
+        [f"Evaluation: {nobody}", "Gate: there was no version in service that it could be compared with"],
+    )
+    assert run_training("test", force=True).detail.split(". ")[1:] == [f"Gate: {nobody}"]

@@ -74,7 +74,12 @@ def test_a_better_ensemble_is_trained_published_and_used_from_then_on(taste_grou
         == EnsembleConfig.from_dict(study.recipe)
         == EnsembleConfig.from_dict(run.artifact.manifest["config"])
     )
-    assert run_training("schedule").status == "Unchanged"  # the next scheduled run uses the same ensemble
+    unchanged = run_training("schedule")  # the next scheduled run uses the same ensemble
+    assert unchanged.status == "Unchanged"
+    assert unchanged.detail == (
+        f"nothing new since version {run.artifact.version}. Tuning study {study.pk} found the recipe; "
+        "MUSICREC_USE_TUNED=false uses the settings"
+    )
 
     output = out.getvalue().splitlines()
     assert output[0].startswith("Adopted: ")
