@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from engine.evaluation.questions import QUESTIONS
 from recommendations.management.progress_bars import ProgressBars
 from recommendations.training.evaluate import CannotEvaluate, evaluate_ensemble, load_ensemble
 
-NAME, INTERVAL, COLUMN = 18, 17, 14  # widths of the columns of the table
+NAME, COLUMN, INTERVAL = 18, 14, 18  # widths of the columns of the table
 
 
 class Command(DatabaseCommand):
@@ -76,37 +77,56 @@ def _ensemble(options: dict[str, Any]) -> EnsembleConfig:
 def _format_report(report: dict[str, Any]) -> Iterator[str]:
     """Yield a table: a row for each metric, and for each question a column of means per model.
 
-    The first column has the 95 % interval of the first model, for the question that decides.
+    For the question that decides, the 95 % interval of the first model stands beside its mean.
     """
     yield f"{report['split']} split, {report['holdout']:.0%} held out; decisive question: {report['question']}"
     answers = {name: answer for name, answer in report["questions"].items() if answer["models"]}
     if not answers:
         yield "no listeners to evaluate on"
         return
-    columns = [(answer["models"][model], model) for answer in answers.values() for model in answer["models"]]
-    no_model: dict[str, Any] = {"metrics": {}, "segments": {}}
-    deciding = answers[report["question"]]["models"]["model"] if report["question"] in answers else no_model
-    headings = [f"{name} ({answer['listeners']:,} listeners)" for name, answer in answers.items()]
-    widths = [COLUMN * len(answer["models"]) for answer in answers.values()]
-    yield " " * (NAME + INTERVAL) + "".join(f"{h:>{width}}" for h, width in zip(headings, widths, strict=True))
-    yield " " * (NAME + INTERVAL) + "".join(f"{model:>{COLUMN}}" for _, model in columns)
+    headings, columns = " " * NAME, []
+    for name, answer in answers.items():
+        models = [_Column(title, model) for title, model in answer["models"].items()]
+        if name == report["question"]:
+            models.insert(1, _Column("95 % interval", answer["models"]["model"], is_interval=True))
+        heading = f"{name} ({_count_listeners(answer['listeners'])})"
+        headings += f"{heading:>{sum(column.width for column in models)}}"
+        columns += models
+    yield headings
+    yield " " * NAME + "".join(f"{column.title:>{column.width}}" for column in columns)
     first = next(iter(answers.values()))["models"]["model"]
     for metric in first["metrics"]:
-        values = [model["metrics"].get(metric) for model, _ in columns]
-        yield _format_row(metric, deciding["metrics"].get(metric), values)
+        yield f"{metric:{NAME}}" + "".join(column.format(metric) for column in columns)
     for name, segment in first["segments"].items():
         for metric in segment["metrics"]:
             if metric.startswith("ndcg@"):
-                values = [_segment_metrics(model, name).get(metric) for model, _ in columns]
-                yield _format_row(f"{metric} {name}", _segment_metrics(deciding, name).get(metric), values)
+                yield f"{f'{metric} {name}':{NAME}}" + "".join(column.format(metric, name) for column in columns)
 
 
-def _segment_metrics(model: dict[str, Any], name: str) -> dict[str, Any]:
-    metrics: dict[str, Any] = model["segments"].get(name, {}).get("metrics", {})
-    return metrics
+def _count_listeners(listeners: int) -> str:
+    return "1 listener" if listeners == 1 else f"{listeners:,} listeners"
 
 
-def _format_row(name: str, interval: dict[str, float] | None, values: list[dict[str, float] | None]) -> str:
-    bounds = f"{interval['low']:.4f} … {interval['high']:.4f}" if interval else ""
-    means = [f"{value['mean']:.4f}" if value else "—" for value in values]
-    return f"{name:{NAME}}{bounds:{INTERVAL}}" + "".join(f"{mean:>{COLUMN}}" for mean in means)
+@dataclass(frozen=True)
+class _Column:
+    """A column of the table: the means of a model, or its intervals."""
+
+    title: str
+    model: dict[str, Any]
+    is_interval: bool = False
+
+    @property
+    def width(self) -> int:
+        return INTERVAL if self.is_interval else COLUMN
+
+    def format(self, metric: str, segment: str = "") -> str:
+        """Return the cell of a metric, of all listeners or of one segment."""
+        evaluation = self.model["segments"].get(segment, {"metrics": {}}) if segment else self.model
+        value = evaluation["metrics"].get(metric)
+        if value is None:
+            text = "—"
+        elif self.is_interval:
+            text = f"{value['low']:.4f} … {value['high']:.4f}"
+        else:
+            text = f"{value['mean']:.4f}"
+        return f"{text:>{self.width}}"
