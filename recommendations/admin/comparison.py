@@ -54,21 +54,23 @@ class Baseline:
         if "in_service" in report.models and is_same:
             note = (
                 "Both were evaluated on the same listeners and the same held-out plays: a difference whose interval "
-                "excludes zero is hardly chance."
+                "excludes zero is unlikely to be chance."
             )
             title = in_service or "In service when it was trained"
             return cls(title, note, report, "in_service", report.differences("in_service"))
         if other is None:
             return None
         other_report = Report.from_artifact(other, report.question)
-        if not report.models or not other_report.models:
+        if not report.models and not other_report.models:
+            note = "Neither of the two has an evaluation for this question, so there is nothing to compare."
+        elif not report.models or not other_report.models:
             note = "One of the two has no evaluation for this question, so there is nothing to compare."
         elif report.content.get("split") != other_report.content.get("split"):
             note = "The two were evaluated on different kinds of split: their numbers must not be compared."
         else:
             note = (
-                "Each was evaluated when it was trained, on the plays that were held out then. A small difference may "
-                "be one between the plays, not between the models."
+                "Each was evaluated when it was trained, on the plays that were held out then. If those are different "
+                "plays, a small difference may come from them and not from the models."
             )
         return cls(other.version, note, other_report, "model")
 

@@ -10,6 +10,10 @@ def format_count(number: float | None) -> str:
     return UNKNOWN if number is None else f"{number:,.0f}"
 
 
+def format_listeners(number: float) -> str:
+    return "1 listener" if number == 1 else f"{format_count(number)} listeners"
+
+
 def format_duration(seconds: float | None) -> str:
     if seconds is None:
         return UNKNOWN

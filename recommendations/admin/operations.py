@@ -40,7 +40,9 @@ class TrainingRunAdmin(StartTaskAdmin):
     list_filter = ["status", "trigger"]
     button_label = "Train now"
     button_view_name = "train_now"
-    button_hint = "Learns from all plays and publishes the result, as the nightly run does."
+    button_hint = (
+        "Learns from all plays, as the nightly run does. The result goes into service if the gate lets it pass."
+    )
 
     @admin.display
     def duration(self, run: TrainingRun) -> str:

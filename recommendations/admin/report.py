@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.evaluation.questions import NEW, QUESTIONS, question_report
+from recommendations.admin.formatting import format_listeners
 from recommendations.models import ModelArtifact
 
 
@@ -195,7 +196,7 @@ class Report:
             return ""
         share = _as_number(self.content.get("holdout"))
         held_out = f", {share:.0%} of the plays held out" if share else ""
-        return f"{self.listeners:,.0f} listeners, {self.content.get('split')} split{held_out}"
+        return f"{format_listeners(self.listeners)}, {self.content.get('split')} split{held_out}"
 
 
 def _format_signed(number: float, format_spec: str) -> str:

@@ -194,4 +194,4 @@ def test_overriding_the_gate_can_be_cancelled(page: Page, tmp_path: Path) -> Non
     page.screenshot(path=tmp_path / "override.png")
     expect(page.get_by_text("All listeners get the recommendations of")).to_be_visible()
     page.get_by_role("link", name="Leave it held back").click()
-    expect(page.get_by_text("Gate: held back")).to_be_visible()
+    expect(page.get_by_text("This overrides the gate")).to_be_visible()

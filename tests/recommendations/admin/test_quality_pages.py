@@ -295,7 +295,7 @@ class TestVersionPage:
     def test_reports_of_different_nights_are_compared_with_a_warning(self, operator: Client) -> None:
         other = create_version(1, report(0.2))
         page = read_page(operator, page_path(create_version(2, report(0.25)), f"change/?with={other.version}"))
-        assert "A small difference may be one between the plays" in page
+        assert "If those are different plays, a small difference may come from them" in page
         assert "|0.2000|+0.0500|+25.0%|" in page
 
     def test_reports_on_different_splits_must_not_be_compared(self, operator: Client) -> None:
@@ -345,6 +345,9 @@ class TestVersionPage:
         assert "|0.3150|+0.0600|" in page
         page = read_page(operator, page_path(artifact, f"change/?with={old.version}"))
         assert "One of the two has no evaluation for this question" in page
+        older = create_version(0, report(0.2))
+        page = read_page(operator, page_path(old, f"change/?with={older.version}&question=all"))
+        assert "Neither of the two has an evaluation for this question" in page
         page = read_page(operator, page_path(artifact, f"change/?with={old.version}&question=new"))
         assert "|0.2000|+0.0500|" in page
 
@@ -383,7 +386,7 @@ class TestVersionPage:
         put_into_service(serving)
         page = read_page(operator, page_path(create_version(2, old_report)))
         assert ("|NDCG|" in page) == (old_report is OLD_REPORT)
-        assert ("Not evaluated: " in page) == (old_report is NO_REPORT)
+        assert ("Not evaluated, so" in page) == (old_report is NO_REPORT)
 
     @pytest.mark.parametrize(
         "manifest",
