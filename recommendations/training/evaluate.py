@@ -71,11 +71,12 @@ def evaluate_ensemble(
     plays = read_plays(progress)
     if not len(plays):
         raise CannotEvaluate("there are no plays to evaluate on; import plays first")
+    in_service = ensemble_in_service()
     evaluation = evaluate_on_holdout(
         plays,
         IdMap.from_ids(load_track_ids()),
         replace(training_config(ensemble), split=split, holdout=holdout, question=question),
-        in_service=ensemble_in_service(),
+        in_service=in_service if in_service != ensemble else None,  # no second column for the same one
         ks=ks,
         max_users=max_listeners,
         cold_below=settings.MUSICREC["COLD_BELOW"],
