@@ -62,6 +62,19 @@ def comparison_version(artifact: ModelArtifact, requested: str = "", compared_wi
     return next((versions[name] for name in names if name in versions), None)
 
 
+def other_version_of_run(artifact: ModelArtifact) -> ModelArtifact | None:
+    """Return the other version that the run of `artifact` trained, if there are two.
+
+    The row of a run names its last version only. One run trains at a time, so that what was created during it is its.
+    """
+    at = artifact.created_at
+    run = TrainingRun.objects.filter(started_at__lte=at, finished_at__gte=at).first()
+    if run is None:
+        return None
+    during = ModelArtifact.objects.filter(created_at__range=(run.started_at, run.finished_at))
+    return during.exclude(pk=artifact.pk).first()
+
+
 @dataclass(frozen=True)
 class MapTracks:
     """A version and the rows of the tracks that its map shows: int64 (tracks,), the most popular first."""

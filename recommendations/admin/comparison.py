@@ -17,6 +17,11 @@ from recommendations.admin.report import (
 )
 from recommendations.models import ModelArtifact
 
+NOT_ASKED = {
+    "new": "No listener played a track that was new to them",
+    "all": "No listener has plays on both sides of the split",
+    "repeats": "No listener played a track of their past again",
+}
 SEGMENTS = {
     "": ("All listeners", ""),
     "cold": ("Cold listeners", "almost no plays yet"),
@@ -225,6 +230,24 @@ def question_summaries(report: Report, other: ModelArtifact | None, requested: s
         titles = QUESTION_TITLES[question]
         entries.append(_SummaryEntry(question, *titles, format_count(answer.listeners), answer, baseline))
     return _summarize(entries)
+
+
+def unanswered_questions(report: Report) -> list[str]:
+    """Return a sentence for each question that the evaluation could ask no listener."""
+    answers = report.answers()
+    if len(answers) < 2:  # of none, or of an older release that asked one question
+        return []
+    return [f"{QUESTION_TITLES[name][0]}: {NOT_ASKED[name]}." for name in QUESTION_TITLES if name not in answers]
+
+
+def explain_repeats(artifact: ModelArtifact, report: Report) -> str:
+    """Return why the answers about repeats are the same for many recipes; "" if they are not, or there are none."""
+    if "repeats" not in report.answers() or "repeat" in artifact.algorithm.split("+"):
+        return ""
+    return (
+        "Repeats are ranked by activation (how recently and how often a track was played) for every recipe without the "
+        "component “repeat”, so their numbers are the same for all of those."
+    )
 
 
 def segment_summaries(report: Report, baseline: Baseline | None) -> list[MetricSummary]:

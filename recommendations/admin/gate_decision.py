@@ -34,6 +34,7 @@ class TriedFamily:
     score: str
     duration: str
     note: str
+    was_in_service: bool
 
 
 def gate_numbers(artifact: ModelArtifact) -> list[GateNumber]:
@@ -65,6 +66,9 @@ def tried_families(artifact: ModelArtifact) -> list[TriedFamily]:
     """Return what the training run tried before it chose the ensemble, the best first."""
     attempts = _dict(_dict(artifact.manifest).get("choice")).get("tried")
     tried = [_dict(attempt) for attempt in attempts] if isinstance(attempts, list) else []
+    compared_with = Report.from_artifact(artifact).compared_with
+    in_service = ModelArtifact.objects.filter(version=compared_with).first() if tried and compared_with else None
+    config = _dict(_dict(in_service.manifest).get("config")) if in_service else {}
     tried.sort(key=lambda attempt: -(attempt.get("score") or 0))
     return [
         TriedFamily(
@@ -72,9 +76,15 @@ def tried_families(artifact: ModelArtifact) -> list[TriedFamily]:
             _unsigned(attempt.get("score")),
             format_duration(attempt.get("seconds")),
             str(attempt.get("note", "")),
+            was_in_service=_contains(config, _dict(attempt.get("recipe"))),
         )
         for attempt in tried
     ]
+
+
+def _contains(config: dict[str, Any], recipe: dict[str, Any]) -> bool:
+    """Return whether a training configuration has this recipe; one that was not recorded is in none."""
+    return bool(recipe) and config == config | recipe
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -155,7 +155,9 @@ def _flatten(config: Any, prefix: str = "") -> dict[str, str]:
     """Turn {"parts": [{"factors": 64}]} into {"parts.0.factors": "64"}."""
     if isinstance(config, list):
         config = dict(enumerate(config))
-    if not isinstance(config, dict):
+    if isinstance(config, dict):  # an absolute weight of 0 means that the ratio of the same name decides
+        config = {key: value for key, value in config.items() if value != 0 or f"{key}_ratio" not in config}
+    else:
         text = f"{config:.4g}" if isinstance(config, float) else str(config)
         return {prefix.removesuffix("."): text} if prefix else {}
     return {name: text for key, value in config.items() for name, text in _flatten(value, f"{prefix}{key}.").items()}

@@ -4,16 +4,18 @@ from typing import Any
 
 from recommendations.admin.comparison import (
     Baseline,
+    explain_repeats,
     metric_tables,
     question_summaries,
     segment_summaries,
     segment_title,
+    unanswered_questions,
 )
 from recommendations.admin.gate_decision import choice_reason, gate_numbers, tried_families
 from recommendations.admin.report import MAIN_METRIC, QUESTION_TITLES, Report, metric_label
 from recommendations.admin.version_facts import compare_settings, version_facts, version_status
 from recommendations.models import ModelArtifact
-from recommendations.selectors import comparison_version, versions_with_runs
+from recommendations.selectors import comparison_version, other_version_of_run, versions_with_runs
 from recommendations.version_store import version_in_service
 
 MAX_CHOICES = 30
@@ -42,12 +44,14 @@ def version_page(pk: int, requested: str, question: str, segment: str) -> dict[s
         "gate_numbers": gate_numbers(artifact),
         "choice_reason": choice_reason(artifact),
         "tried_families": tried_families(artifact),
+        "same_run": other_version_of_run(artifact),
         "other": other,
         "other_status": version_status(other, serving) if other else None,
         "choices": ModelArtifact.objects.exclude(pk=pk).values_list("version", flat=True)[:MAX_CHOICES],
         "is_evaluated": bool(report.answers()),
         "split": decisive.split or report.split,
         "questions": question_summaries(report, other, requested),
+        "question_notes": [*unanswered_questions(report), *filter(None, [explain_repeats(artifact, report)])],
         "question": report.question,
         "question_title": QUESTION_TITLES[report.question][0],
         "decisive_metric": metric_label(MAIN_METRIC, decisive.question),

@@ -430,19 +430,54 @@ class TestVersionPage:
         )
 
     def test_what_was_tried_is_shown_with_its_scores(self, operator: Client) -> None:
-        artifact = create_version(2, report(0.24))
+        serving = create_version(1, report(0.2))
+        artifact = create_version(2, report(0.24, 0.2, serving.version))
+        parts = serving.manifest["config"]["parts"]
         tried = [
-            {"algorithm": "ials", "score": 0.21, "seconds": 61, "note": ""},
-            {"algorithm": "rp3beta", "score": 0.24, "seconds": 2.5, "note": ""},
+            {"algorithm": "ials", "score": 0.21, "seconds": 61, "note": "", "recipe": {"parts": parts}},
+            {"algorithm": "rp3beta", "recipe": {"parts": []}, "score": 0.24, "seconds": 2.5, "note": ""},
             {"algorithm": "slim", "score": None, "seconds": 1, "note": "CannotTrain: slim: too large"},
         ]
         artifact.manifest["choice"] = {"reason": "rp3beta: the best of 2", "listeners": 900, "tried": tried}
         artifact.save()
         assert (
             "|How the ensemble was chosen|rp3beta: the best of 2|Tried|NDCG@10, new tracks|Time|rp3beta|0.2400|2.5 s|"
-            "ials|0.2100|1 min 1 s|slim|—|1.0 s|CannotTrain: slim: too large|"
+            "ials|in service then|0.2100|1 min 1 s|slim|—|1.0 s|CannotTrain: slim: too large|"
             in read_page(operator, page_path(artifact))
         )
+
+    def test_the_two_versions_of_a_run_lead_to_each_other(self, operator: Client) -> None:
+        held_back, serving = create_version(1, report(0.2), gate="held_back"), create_version(2, report(0.25))
+        TrainingRun.objects.filter(artifact=held_back).delete()
+        assert "The same run" not in read_page(operator, page_path(held_back))
+        run = TrainingRun.objects.filter(artifact=serving)
+        run.update(started_at=FIRST_NIGHT)
+        for artifact, other, text in (
+            (held_back, serving, "then trained the recipe in service"),
+            (serving, held_back, "trained another recipe before"),
+        ):
+            page = read_page(operator, page_path(artifact))
+            assert f"|The same run {text}:|{other.version}|" in page
+
+    def test_a_question_without_listeners_and_repeats_by_activation_are_explained(self, operator: Client) -> None:
+        content = report_of_questions(0.25)
+        page = read_page(operator, page_path(create_version(1, content)))
+        assert "Repeats are ranked by activation" in page
+        assert "Repeats are ranked" not in read_page(
+            operator, page_path(create_version(2, content, algorithm="als+repeat"))
+        )
+        content["questions"]["repeats"] = {"listeners": 0, "models": {}, "differences": {}}
+        page = read_page(operator, page_path(create_version(3, content)))
+        assert "|Repeats: No listener played a track of their past again.|" in page
+        assert "Repeats are ranked" not in page
+
+    def test_an_absolute_weight_of_zero_is_left_out_next_to_its_ratio(self, operator: Client) -> None:
+        artifact = create_version(1, report(0.2))
+        parts = [{"unobserved": 0.0, "unobserved_ratio": 209.71523}, {"unobserved": 0.25, "bonus": 0.0}]
+        artifact.manifest["config"] = {"parts": parts}
+        artifact.save()
+        page = read_page(operator, page_path(artifact))
+        assert "|3 settings|parts.0.unobserved_ratio|209.7|parts.1.bonus|0|parts.1.unobserved|0.25|" in page
 
     def test_an_unknown_version_redirects_to_the_list(self, operator: Client) -> None:
         assert operator.get(f"{LIST}999/change/").status_code == 302
