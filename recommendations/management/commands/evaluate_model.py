@@ -101,6 +101,7 @@ def _format_report(report: dict[str, Any]) -> Iterator[str]:
         for metric in segment["metrics"]:
             if metric.startswith("ndcg@"):
                 yield f"{f'{metric} {name}':{NAME}}" + "".join(column.format(metric, name) for column in columns)
+    yield from (f"{name}: no listener could be asked" for name in report["questions"] if name not in answers)
 
 
 def _count_listeners(listeners: int) -> str:
