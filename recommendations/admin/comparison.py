@@ -246,7 +246,7 @@ def explain_repeats(artifact: ModelArtifact, report: Report) -> str:
         return ""
     return (
         "Repeats are ranked by activation (how recently and how often a track was played) for every recipe without the "
-        "component “repeat”, so their numbers are the same for all of those."
+        "component “repeat”, so on the same plays their numbers are the same for all of those."
     )
 
 
