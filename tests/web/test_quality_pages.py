@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, StorageState, expect
 
 from recommendations.models import ModelArtifact
 from tests.recommendations.admin.test_quality_pages import (
@@ -95,11 +95,30 @@ def create_tracks(tracks: int) -> list[int]:
     return [track.pk for track in created]
 
 
+@pytest.fixture(scope="module")
+def operator_session(browser: Browser, admin_stack: Stack) -> StorageState:
+    """Return the cookies of the operator, who signs in once: the number of attempts in a minute is limited."""
+    page = browser.new_page(base_url=admin_stack.base)
+    page.goto("/admin/")
+    page.locator("#id_username").fill("operator")
+    page.locator("#id_password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#nav-sidebar-apps")).to_be_visible()
+    session = page.context.storage_state()
+    page.close()
+    return session
+
+
 @pytest.fixture(params=["light", "dark"])
-def page(request: pytest.FixtureRequest, browser: Browser, admin_stack: Stack) -> Iterator[Page]:
+def page(
+    request: pytest.FixtureRequest, browser: Browser, admin_stack: Stack, operator_session: StorageState
+) -> Iterator[Page]:
     """Return a page with the operator signed in; the test fails on script errors and on requests to other hosts."""
     desktop = browser.new_page(
-        base_url=admin_stack.base, viewport={"width": 1400, "height": 900}, color_scheme=request.param
+        base_url=admin_stack.base,
+        viewport={"width": 1400, "height": 900},
+        color_scheme=request.param,
+        storage_state=operator_session,
     )
     errors: list[str] = []
     desktop.on("pageerror", lambda error: errors.append(str(error)))
@@ -108,11 +127,6 @@ def page(request: pytest.FixtureRequest, browser: Browser, admin_stack: Stack) -
         "request",
         lambda request: None if request.url.startswith((admin_stack.base, "data:")) else errors.append(request.url),
     )
-    desktop.goto("/admin/")
-    desktop.locator("#id_username").fill("operator")
-    desktop.locator("#id_password").fill(PASSWORD)
-    desktop.get_by_role("button", name="Log in").click()
-    expect(desktop.locator("#nav-sidebar-apps")).to_be_visible()
     yield desktop
     desktop.close()
     assert errors == []

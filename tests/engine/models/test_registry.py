@@ -81,3 +81,8 @@ def test_numbers_that_are_not_finite_or_absurdly_large_are_refused_by_name(famil
     for name in names:
         with pytest.raises(ValueError, match=f"{family}: {name} must"):
             FAMILIES[family](**{name: value})
+
+
+def test_the_search_tries_a_recency_for_all_families_whose_tracks_vote() -> None:
+    voting = {"rp3beta", "item_knn", "slim", "linear_autoencoder", "sparse_autoencoder", "spectral"}
+    assert {name for name, family in FAMILIES.items() if "recency" in family.search_space} == voting
