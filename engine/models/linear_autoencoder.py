@@ -11,7 +11,7 @@ and in between for a `relaxed` one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -77,23 +77,34 @@ class LinearAutoencoder(Trainer):
         x = sp.csr_matrix(matrix[users][:, items], dtype=np.float64)
         ridge = self.l2 + self.dropout / (1 - self.dropout) * np.asarray(x.multiply(x).sum(axis=0)).ravel()
         inverse = _InverseByUsers(x, ridge) if len(users) < len(items) else _InverseByItems(x, ridge)
-        kappa = self._kappa(inverse, ridge)
+        weight_scale = kappa(self.diagonal, self.relaxation, ridge, inverse.diagonal)
         row_blocks = []
         for begin, block in inverse.blocks():
-            weights = -block * kappa
+            weights = -block * weight_scale
             # Repeats are for the family `repeat`; here the weight of an item for itself would only crowd out others.
             weights[np.arange(len(block)), begin + np.arange(len(block))] = 0
             row_blocks.append(top_k_per_dense_row(weights, self.neighbours))
             callbacks.on_step(begin + len(block), len(items))
         return FittedModel(neighbours=stack_row_blocks(row_blocks, items, matrix.shape[1]))
 
-    def _kappa(self, inverse: _InverseByUsers | _InverseByItems, ridge: Dense) -> Dense:
-        if self.diagonal == "free":
-            return ridge
-        diagonal = inverse.diagonal()
-        if self.diagonal == "zero":
-            return np.asarray(1 / diagonal)
-        return np.where(1 - ridge * diagonal > self.relaxation, (1 - self.relaxation) / diagonal, ridge)
+
+def kappa(diagonal: str, relaxation: float, ridge: Dense, inverse_diagonal: Callable[[], Dense]) -> Dense:
+    """Return κ of each item, see the module.
+
+    Args:
+        diagonal, relaxation: as in `LinearAutoencoder`.
+        ridge: diag(Λ), float64 (items,).
+        inverse_diagonal: returns diag(P), float64 (items,); not called for a `free` diagonal.
+
+    Returns:
+        float64 (items,).
+    """
+    if diagonal == "free":
+        return ridge
+    p = inverse_diagonal()
+    if diagonal == "zero":
+        return np.asarray(1 / p)
+    return np.where(1 - ridge * p > relaxation, (1 - relaxation) / p, ridge)
 
 
 class _InverseByItems:

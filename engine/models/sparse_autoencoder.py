@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from engine.models.base import NO_CALLBACKS, CannotTrain, FitCallbacks, FittedModel, Trainer
 from engine.models.item_knn import ItemKNN
+from engine.models.linear_autoencoder import kappa
 from engine.models.numba_kernels import lazy_njit, numba_threads, prange
 from engine.models.search_space import POPULARITY_DAMPING, VOTE_RECENCY, Choice, NumberRange, SearchSpace
 from engine.models.sparse_top_k import top_k_per_row
@@ -25,7 +25,6 @@ from engine.models.validation import require_between, require_choice, require_po
 _CHUNKS = 64  # of the items, divided among the threads
 _MAX_STEPS = 50  # of conjugate gradients
 _TOLERANCE = 1e-3  # relative norm of the residual at which they end
-Vector = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class SparseAutoencoder(Trainer):
         assert similar is not None
         columns = sp.csc_matrix(matrix, dtype=np.float32)
         squares = np.bincount(matrix.indices, np.square(matrix.data, dtype=np.float64), matrix.shape[1])
-        ridge = self.l2 + self.dropout / (1 - self.dropout) * squares
+        ridge = np.asarray(self.l2 + self.dropout / (1 - self.dropout) * squares, np.float64)
         weights, inverse_diagonal = np.zeros(similar.nnz, np.float32), np.zeros(matrix.shape[1])
         with numba_threads(threads):
             _fit_weights(
@@ -90,20 +89,10 @@ class SparseAutoencoder(Trainer):
             )
         callbacks.on_step(1, 1)
         # Column j of P has the diagonal p and, at the candidates, -p·w. Multiplied by -κ, that is what the weights are.
-        scale = inverse_diagonal * _kappa(self, inverse_diagonal, ridge)
+        scale = inverse_diagonal * kappa(self.diagonal, self.relaxation, ridge, lambda: inverse_diagonal)
         weights *= np.repeat(scale, np.diff(similar.indptr)).astype(np.float32)
         by_target = sp.csr_matrix((weights, similar.indices, similar.indptr), similar.shape)
         return FittedModel(neighbours=top_k_per_row(by_target.T.tocsr(), self.neighbours))
-
-
-def _kappa(trainer: SparseAutoencoder, inverse_diagonal: Vector, ridge: Vector) -> Vector:
-    """Return κ of each item, float64 (items,), as `engine.models.linear_autoencoder` defines it."""
-    if trainer.diagonal == "free":
-        return ridge
-    if trainer.diagonal == "zero":
-        return 1 / inverse_diagonal
-    has_excess = 1 - ridge * inverse_diagonal > trainer.relaxation
-    return np.where(has_excess, (1 - trainer.relaxation) / inverse_diagonal, ridge)
 
 
 @lazy_njit(parallel=True)
