@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recommendations.admin.formatting import UNKNOWN, format_count, format_duration
-from recommendations.admin.report import MAIN_METRIC, Report, metric_label
+from recommendations.admin.report import MAIN_METRIC, Report, as_dict, metric_label
 from recommendations.models import ModelArtifact
 
 COMPARED_WITH = {
@@ -39,8 +39,8 @@ class TriedFamily:
 
 def gate_numbers(artifact: ModelArtifact) -> list[GateNumber]:
     """Return the numbers of the gate's decision; none if nothing was compared."""
-    gate = _dict(_dict(artifact.manifest).get("gate"))
-    difference, total = _dict(gate.get("difference")), _dict(gate.get("sum"))
+    gate = as_dict(as_dict(artifact.manifest).get("gate"))
+    difference, total = as_dict(gate.get("difference")), as_dict(gate.get("sum"))
     if not difference:
         return []
     label = metric_label(MAIN_METRIC, Report.from_artifact(artifact).question)
@@ -59,16 +59,16 @@ def gate_numbers(artifact: ModelArtifact) -> list[GateNumber]:
 
 def choice_reason(artifact: ModelArtifact) -> str:
     """Return why the training run chose this ensemble; "" if it did not choose."""
-    return str(_dict(_dict(artifact.manifest).get("choice")).get("reason", ""))
+    return str(as_dict(as_dict(artifact.manifest).get("choice")).get("reason", ""))
 
 
 def tried_families(artifact: ModelArtifact) -> list[TriedFamily]:
     """Return what the training run tried before it chose the ensemble, the best first."""
-    attempts = _dict(_dict(artifact.manifest).get("choice")).get("tried")
-    tried = [_dict(attempt) for attempt in attempts] if isinstance(attempts, list) else []
+    attempts = as_dict(as_dict(artifact.manifest).get("choice")).get("tried")
+    tried = [as_dict(attempt) for attempt in attempts] if isinstance(attempts, list) else []
     compared_with = Report.from_artifact(artifact).compared_with
     in_service = ModelArtifact.objects.filter(version=compared_with).first() if tried and compared_with else None
-    config = _dict(_dict(in_service.manifest).get("config")) if in_service else {}
+    config = as_dict(as_dict(in_service.manifest).get("config")) if in_service else {}
     tried.sort(key=lambda attempt: -(attempt.get("score") or 0))
     return [
         TriedFamily(
@@ -76,7 +76,7 @@ def tried_families(artifact: ModelArtifact) -> list[TriedFamily]:
             _unsigned(attempt.get("score")),
             format_duration(attempt.get("seconds")),
             str(attempt.get("note", "")),
-            was_in_service=_contains(config, _dict(attempt.get("recipe"))),
+            was_in_service=_contains(config, as_dict(attempt.get("recipe"))),
         )
         for attempt in tried
     ]
@@ -85,10 +85,6 @@ def tried_families(artifact: ModelArtifact) -> list[TriedFamily]:
 def _contains(config: dict[str, Any], recipe: dict[str, Any]) -> bool:
     """Return whether a training configuration has this recipe; one that was not recorded is in none."""
     return bool(recipe) and config == config | recipe
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _signed(value: Any) -> str:

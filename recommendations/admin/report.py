@@ -140,7 +140,7 @@ class Report:
         Args:
             question: one of `QUESTIONS`; by default the one that the version was chosen for.
         """
-        return cls.from_content(_as_dict(_as_dict(artifact.manifest).get("report")), question)
+        return cls.from_content(as_dict(as_dict(artifact.manifest).get("report")), question)
 
     @classmethod
     def from_content(cls, content: dict[str, Any], question: str = "") -> "Report":
@@ -149,23 +149,23 @@ class Report:
             decides = content.get("question")
             question = decides if decides in QUESTIONS else NEW
         if "questions" in content:
-            content = content | {"questions": _as_dict(content["questions"])}
+            content = content | {"questions": as_dict(content["questions"])}
         answer = question_report(content, question)
         # Reports of the first release had the metrics of both models at the top level.
         flat = {n: {"metrics": answer[n]} for n in ("model", "most_popular") if isinstance(answer.get(n), dict)}
-        models = _as_dict(answer.get("models", flat))
-        return cls(content, question, answer, {name: _as_dict(evaluation) for name, evaluation in models.items()})
+        models = as_dict(answer.get("models", flat))
+        return cls(content, question, answer, {name: as_dict(evaluation) for name, evaluation in models.items()})
 
     def metrics(self, model: str = "model", segment: str = "") -> dict[str, MetricValue]:
         """Return the metrics of a model by key, of all listeners or of one segment."""
         evaluation = self.models.get(model, {})
         if segment:
-            evaluation = _as_dict(_as_dict(evaluation.get("segments")).get(segment))
+            evaluation = as_dict(as_dict(evaluation.get("segments")).get(segment))
         return _parse_values(evaluation.get("metrics"))
 
     def differences(self, other: str) -> dict[str, MetricValue]:
         """Return the mean differences per listener between the model and `other`, by metric key."""
-        return _parse_values(_as_dict(self.answer.get("differences")).get(other))
+        return _parse_values(as_dict(self.answer.get("differences")).get(other))
 
     @property
     def compared_with(self) -> str:
@@ -176,8 +176,8 @@ class Report:
     @property
     def segments(self) -> dict[str, int]:
         """The number of listeners or tracks of each segment, in the order of the report."""
-        segments = _as_dict(self.models.get("model", {}).get("segments"))
-        return {name: int(_as_number(_as_dict(segment).get("listeners")) or 0) for name, segment in segments.items()}
+        segments = as_dict(self.models.get("model", {}).get("segments"))
+        return {name: int(_as_number(as_dict(segment).get("listeners")) or 0) for name, segment in segments.items()}
 
     @property
     def listeners(self) -> float:
@@ -206,11 +206,12 @@ def _format_signed(number: float, format_spec: str) -> str:
 
 def _parse_values(values: Any) -> dict[str, MetricValue]:
     """Return the readable values by metric key."""
-    parsed = {key: MetricValue.parse(value) for key, value in _as_dict(values).items()}
+    parsed = {key: MetricValue.parse(value) for key, value in as_dict(values).items()}
     return {key: value for key, value in parsed.items() if value}
 
 
-def _as_dict(value: Any) -> dict[str, Any]:
+def as_dict(value: Any) -> dict[str, Any]:
+    """Return the value if it is a dict, else an empty one: manifests of any release may lack or change a part."""
     return value if isinstance(value, dict) else {}
 
 
