@@ -12,6 +12,7 @@ from common.commands import DatabaseCommand
 from engine.data.split import SPLITTERS
 from engine.ensemble import EnsembleConfig
 from engine.evaluation.questions import QUESTIONS
+from recommendations.admin.formatting import format_listeners
 from recommendations.management.progress_bars import ProgressBars
 from recommendations.training.evaluate import CannotEvaluate, evaluate_ensemble, load_ensemble
 
@@ -89,7 +90,7 @@ def _format_report(report: dict[str, Any]) -> Iterator[str]:
         models = [_Column(title, model) for title, model in answer["models"].items()]
         if name == report["question"]:
             models.insert(1, _Column("95 % interval", answer["models"]["model"], is_interval=True))
-        heading = f"{name} ({_count_listeners(answer['listeners'])})"
+        heading = f"{name} ({format_listeners(answer['listeners'])})"
         headings += f"{heading:>{sum(column.width for column in models)}}"
         columns += models
     yield headings
@@ -102,10 +103,6 @@ def _format_report(report: dict[str, Any]) -> Iterator[str]:
             if metric.startswith("ndcg@"):
                 yield f"{f'{metric} {name}':{NAME}}" + "".join(column.format(metric, name) for column in columns)
     yield from (f"{name}: no listener could be asked" for name in report["questions"] if name not in answers)
-
-
-def _count_listeners(listeners: int) -> str:
-    return "1 listener" if listeners == 1 else f"{listeners:,} listeners"
 
 
 @dataclass(frozen=True)
