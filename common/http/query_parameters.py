@@ -24,9 +24,11 @@ class ApiView(APIView):
     """A view that refuses query parameters which it does not declare, after it has checked who asks.
 
     `query_parameters` has the serializer of the parameters by the name of the handler: the action of a viewset, or the
-    method in lower case. A handler that is not in it accepts none.
+    method in lower case. A handler that is not in it accepts none. `schema_tag` is the section of the OpenAPI document
+    in which the operations of the view are listed.
     """
 
+    schema_tag: ClassVar[str] = ""
     query_parameters: ClassVar[Mapping[str, type[Serializer[Any]]]] = {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -38,7 +40,11 @@ class ApiView(APIView):
 
 
 class ApiSchema(AutoSchema):
-    """Add the declared query parameters to the parameters that `@extend_schema` names."""
+    """Describe a view by what it declares: its query parameters, its section, and the docstrings of its handlers."""
+
+    def get_tags(self) -> list[str]:
+        tag = getattr(self.view, "schema_tag", "")
+        return [tag] if tag else super().get_tags()
 
     def get_override_parameters(self) -> list[Any]:
         parameters: list[Any] = super().get_override_parameters()
