@@ -10,8 +10,10 @@ from common.http.query_parameters import MAX_NAME_LENGTH, MAX_REPORTED
 class BodySerializer(serializers.Serializer[Any]):
     """A serializer of a JSON body: null in a field that is not required means that the field is absent."""
 
+    null_is_absent = True
+
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and None in data.values():
+        if self.null_is_absent and isinstance(data, dict) and None in data.values():
             optional = {name for name, field in self.fields.items() if not field.required}
             data = {name: value for name, value in data.items() if value is not None or name not in optional}
         return super().to_internal_value(data)

@@ -51,7 +51,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if response is None:
         return None
     if isinstance(error, exceptions.ValidationError):
-        errors = list(_flatten_errors(error.detail))
+        errors = list(flatten_errors(error.detail))
         detail = "; ".join(f"{e['pointer']}: {e['detail']}" for e in errors)
         response.data = build_problem(response.status_code, detail, errors)
     else:
@@ -81,8 +81,8 @@ def problem_response(status: int, detail: str) -> HttpResponse:
     return HttpResponse(orjson.dumps(build_problem(status, detail)), status=status, content_type=CONTENT_TYPE)
 
 
-def _flatten_errors(detail: Any, pointer: str = "") -> Iterator[dict[str, str]]:
-    """Yield pointer and message of each validation error.
+def flatten_errors(detail: Any, pointer: str = "") -> Iterator[dict[str, str]]:
+    """Yield pointer and message of each validation error, below the given pointer.
 
     A pointer is `#/name` for a field of the body, `?name` for a query parameter, or `{name}` for a part of the path.
     """
@@ -90,13 +90,13 @@ def _flatten_errors(detail: Any, pointer: str = "") -> Iterator[dict[str, str]]:
         for key, nested in detail.items():
             name = str(key)
             if name[:1] in ("?", "{"):
-                yield from _flatten_errors(nested, name)
+                yield from flatten_errors(nested, name)
             elif name == "non_field_errors":
-                yield from _flatten_errors(nested, pointer)
+                yield from flatten_errors(nested, pointer)
             else:
-                yield from _flatten_errors(nested, f"{pointer or '#'}/{name}".rstrip("/"))
+                yield from flatten_errors(nested, f"{pointer or '#'}/{name}".rstrip("/"))
     elif isinstance(detail, list):
         for nested in detail:
-            yield from _flatten_errors(nested, pointer)
+            yield from flatten_errors(nested, pointer)
     else:
         yield {"pointer": pointer or "#", "detail": str(detail)}
