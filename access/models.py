@@ -15,6 +15,7 @@ class Scope(models.TextChoices):
     TRACKS = "tracks", "read the catalogue"
     METRICS = "metrics", "read metrics and engagement"
     LISTENERS = "listeners", "change, export and erase any listener"
+    CATALOGUE = "catalogue", "write the catalogue"
 
 
 class User(AbstractUser):

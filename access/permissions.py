@@ -3,7 +3,7 @@ from typing import Any
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from access.models import ServiceKey
@@ -16,15 +16,19 @@ USER_ID = OpenApiParameter(
 class HasScope(BasePermission):
     """Allow signed-in listeners, and service keys with the view's `required_scope`.
 
-    A view without `required_scope` allows nobody. A view with `service_only` allows service keys only.
+    A view without `required_scope` allows nobody. A view with `service_only` allows service keys only. In a view with a
+    `write_scope`, that is the scope of all methods but GET, which are for service keys only.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        scope = getattr(view, "required_scope", None)
+        write_scope = getattr(view, "write_scope", None)
+        is_write = write_scope is not None and request.method not in SAFE_METHODS
+        scope = write_scope if is_write else getattr(view, "required_scope", None)
         if isinstance(request.auth, ServiceKey):
             self.message = f"this service key lacks the scope '{scope}'"
             return scope is not None and scope in request.auth.scopes
-        return scope is not None and request.user.is_authenticated and not getattr(view, "service_only", False)
+        is_service_only = is_write or getattr(view, "service_only", False)
+        return scope is not None and request.user.is_authenticated and not is_service_only
 
 
 def resolve_path_user_id(request: Request, user_id: str) -> int:

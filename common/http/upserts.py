@@ -11,10 +11,9 @@ from common.http.body_serializers import StrictSerializer
 from common.http.json import check_structure, escape_unstorable
 from common.http.problems import flatten_errors
 from common.http.query_parameters import MAX_NAME_LENGTH, MAX_REPORTED
+from common.http.references import MAX_LENGTH, InvalidReference, parse_external_id
 
 MAX_ITEMS = 1_000
-MAX_EXTERNAL_ID_LENGTH = 128  # the columns' width
-PREFIX = "external:"
 
 
 class UpsertSerializer(StrictSerializer):
@@ -33,18 +32,16 @@ class UpsertSerializer(StrictSerializer):
 
 
 class ExternalIdField(serializers.CharField):
-    """The app's own id of an object in the body of a bulk PUT."""
+    """The app's own id of an object, in a body; `external:` before it is accepted, as in references."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("max_length", MAX_EXTERNAL_ID_LENGTH)
-        kwargs.setdefault("help_text", "The app's own id.")
-        super().__init__(**kwargs)
+        super().__init__(trim_whitespace=False, **({"help_text": "The app's own id."} | kwargs))
 
     def to_internal_value(self, data: Any) -> str:
-        text = str(super().to_internal_value(data))
-        if text.startswith(PREFIX):
-            raise ValidationError(f"'{PREFIX}' belongs in references only; send the id without it")
-        return text
+        try:
+            return parse_external_id(super().to_internal_value(data)).text
+        except InvalidReference as error:
+            raise ValidationError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,7 @@ def _read_items(body: Any, name: str) -> list[Any]:
 def _external_id(item: Any) -> str | None:
     """Return the external id of an item that may be invalid, for the client to recognise it."""
     external_id = item.get("external_id") if isinstance(item, dict) else None
-    return escape_unstorable(str(external_id))[:MAX_EXTERNAL_ID_LENGTH] if isinstance(external_id, str | int) else None
+    return escape_unstorable(str(external_id)[:MAX_LENGTH]) if isinstance(external_id, str | int) else None
 
 
 class ItemProblemSerializer(serializers.Serializer[Any]):

@@ -43,9 +43,10 @@ def test_an_absent_field_is_absent_and_null_clears() -> None:
     [
         ({"name": None}, {"name": ["This field may not be null."]}),
         ({"mayor": "X"}, {"mayor": "unknown field; this body accepts external_id, name, nickname, people"}),
+        ({"external_id": ""}, {"external_id": ["This field may not be blank."]}),
         (
-            {"external_id": "external:r"},
-            {"external_id": ["'external:' belongs in references only; send the id without it"]},
+            {"external_id": "x" * 129},
+            {"external_id": ["the external id has 129 characters; it may have 128"]},
         ),
     ],
 )
@@ -53,6 +54,11 @@ def test_an_invalid_object_names_the_field_and_the_remedy(fields: dict[str, Any]
     with pytest.raises(ValidationError) as refusal:
         CitySerializer().run_validation({"external_id": "r", "name": "Rome"} | fields)
     assert refusal.value.detail == error
+
+
+def test_an_external_id_may_have_the_prefix_of_references() -> None:
+    values = CitySerializer().run_validation({"external_id": "external:r", "name": "Rome"})
+    assert values == {"external_id": "r", "name": "Rome"}
 
 
 def test_the_answer_counts_the_items_and_lists_their_ids() -> None:
