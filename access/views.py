@@ -30,6 +30,7 @@ REFRESH_REFUSED = "this refresh token is unknown, expired or was used before; si
 class CredentialsView(ApiView):
     """A view without authentication, whose request body contains the credentials."""
 
+    schema_tag = "Sign-in"
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
     parser_classes = [*ApiView.parser_classes, FormParser]
@@ -45,6 +46,7 @@ class TokenView(CredentialsView):
 
     @extend_schema(operation_id="sign_in", request={JSON: SignInSerializer}, responses=TokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
+        """Exchange a user name and password for tokens."""
         serializer = SignInSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         return Response(TokenSerializer(sign_in(serializer.validated_data["user"])).data)
@@ -86,6 +88,7 @@ class TokenRevokeView(CredentialsView):
 class ListenersView(ApiView):
     """Find listeners by external id, for back ends."""
 
+    schema_tag = "Listeners"
     required_scope = Scope.RECOMMEND
     service_only = True
     query_parameters = {"get": ExternalIdParameter}

@@ -11,11 +11,12 @@ from experiments.serializers import EngagementParameters, EngagementSerializer
 class EngagementView(ApiView):
     """How listeners reacted to what they were shown."""
 
+    schema_tag = "Operations"
     required_scope = Scope.METRICS
     service_only = True
     query_parameters = {"get": EngagementParameters}
 
-    @extend_schema(operation_id="engagement", responses=EngagementSerializer)
+    @extend_schema(operation_id="read_engagement", responses=EngagementSerializer)
     def get(self, request: Request) -> Response:
         """Return clicks, plays, skips, listening time and returning listeners, as rates with 95 % intervals."""
         begin, end, dimensions = EngagementParameters.read(request)

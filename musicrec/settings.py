@@ -211,6 +211,15 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "musicrec",
     "VERSION": "1",
     "DESCRIPTION": "Recommendations for each listener, and tracks similar to a track.",
+    "TAGS": [
+        {"name": "Recommendations", "description": "Slates of tracks, for a listener or similar to a track."},
+        {"name": "Listeners", "description": "Accounts, settings, preferences, imports and data of listeners."},
+        {"name": "Sign-in", "description": "Tokens for phones."},
+        {"name": "Catalogue", "description": "Tracks, artists and albums."},
+        {"name": "Events", "description": "What listeners do in the app."},
+        {"name": "Scrobbling", "description": "For players and clients of ListenBrainz."},
+        {"name": "Operations", "description": "Reports and training, for back ends and operators."},
+    ],
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -221,9 +230,12 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "musicrec.schema.add_problem_responses",
-        "musicrec.schema.merge_empty_texts",
+        "musicrec.schema.merge_alternatives",
+        "musicrec.schema.open_response_enums",
+        "musicrec.schema.complete_document",
     ],
     "ENUM_NAME_OVERRIDES": {"SourceEnum": "recommendations.api.serializers.SOURCES"},
+    "COMPONENT_SPLIT_PATCH": False,
 }
 UNFOLD = {"SITE_TITLE": "musicrec", "SITE_HEADER": "musicrec", "SITE_SYMBOL": "graphic_eq", "SHOW_HISTORY": True}
 UNFOLD |= {"LOGIN": {"form": "access.forms.LimitedAuthenticationForm"}}

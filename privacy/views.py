@@ -29,6 +29,7 @@ class Conflict(APIException):
 class ListenerView(ApiView):
     """A listener's own settings."""
 
+    schema_tag = "Listeners"
     required_scope = Scope.LISTENERS
 
     @extend_schema(operation_id="read_listener", parameters=[USER_ID], responses=AccountSerializer)
@@ -68,6 +69,7 @@ class ListenerView(ApiView):
 class ListenerExportView(ApiView):
     """All data about a listener."""
 
+    schema_tag = "Listeners"
     required_scope = Scope.LISTENERS
 
     @extend_schema(
@@ -86,6 +88,7 @@ class ListenerExportView(ApiView):
 class ErasureView(ApiView):
     """The progress of an erasure."""
 
+    schema_tag = "Listeners"
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
 

@@ -15,6 +15,7 @@ from tracks.serializers import TrackPageSerializer
 class TrackViewSet(ApiView, ViewSet):
     """Read the catalogue, one track at a time."""
 
+    schema_tag = "Catalogue"
     required_scope = Scope.TRACKS
     query_parameters = {"find": ExternalIdParameter}
 
@@ -23,8 +24,9 @@ class TrackViewSet(ApiView, ViewSet):
         """Find a track by its id in the service it was imported from."""
         return self.retrieve(request, find_track_id(ExternalIdParameter.read(request)) or 0)
 
-    @extend_schema(operation_id="track", responses=TrackPageSerializer)
+    @extend_schema(operation_id="read_track", responses=TrackPageSerializer)
     def retrieve(self, request: Request, track_id: int) -> Response:
+        """Read all details of a track."""
         details = track_details(track_id) if track_id <= INT64_MAX else None
         if details is None:
             raise Http404("no such track")

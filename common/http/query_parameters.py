@@ -1,5 +1,6 @@
 """Query parameters: a view declares them once, for the OpenAPI schema and for the check that refuses all others."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -45,6 +46,16 @@ class ApiSchema(AutoSchema):
     def get_tags(self) -> list[str]:
         tag = getattr(self.view, "schema_tag", "")
         return [tag] if tag else super().get_tags()
+
+    def get_summary(self) -> str | None:
+        """Return the first sentence of the handler's docstring, which is also the title in generated clients."""
+        return super().get_summary() or re.split(r"[.:;](?:\s|$)", self.get_description(), maxsplit=1)[0] or None
+
+    def get_auth(self) -> list[Any]:
+        requirements: list[Any] = super().get_auth()
+        if getattr(self.view, "service_only", False):
+            return [requirement for requirement in requirements if "ListenerToken" not in requirement]
+        return requirements
 
     def get_override_parameters(self) -> list[Any]:
         parameters: list[Any] = super().get_override_parameters()

@@ -66,7 +66,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
-class EventsSentAt(msgspec.Struct, frozen=True, kw_only=True):
+class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
     """A batch of events with the time of the client's clock."""
 
     events: Annotated[list[Event], Meta(min_length=1, max_length=MAX_EVENTS)]
@@ -138,10 +138,7 @@ def _rewrite_error(message: str) -> str:
     return f"{field}: {fault}" if field else fault
 
 
-def event_batch_schema() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the JSON Schema of a batch, and the components it refers to, for the OpenAPI document."""
-    batch = Annotated[list[Event], Meta(min_length=1, max_length=MAX_EVENTS)]
-    [schema], components = msgspec.json.schema_components(
-        [batch | EventsSentAt], ref_template="#/components/schemas/{name}"
-    )
-    return schema, components
+def event_components() -> dict[str, Any]:
+    """Return the JSON Schemas of a batch and of what it refers to, by name, for the OpenAPI document."""
+    _, components = msgspec.json.schema_components([EventBatch], ref_template="#/components/schemas/{name}")
+    return components

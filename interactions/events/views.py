@@ -11,7 +11,7 @@ from rest_framework.viewsets import ViewSet
 from access.models import Scope, ServiceKey
 from common.http.json import ListBodyParser, escape_unstorable
 from common.http.query_parameters import MAX_NAME_LENGTH, ApiView
-from interactions.events.schema import MAX_EVENTS, InvalidEvent, event_batch_schema, parse_sent_at
+from interactions.events.schema import MAX_EVENTS, InvalidEvent, parse_sent_at
 from interactions.events.serializers import ReceiptSerializer
 from interactions.events.services import IdempotencyKeyReused, record_events, record_events_once
 
@@ -26,12 +26,13 @@ class IdempotencyConflict(APIException):
 class EventViewSet(ApiView, ViewSet):
     """The events that clients report."""
 
+    schema_tag = "Events"
     required_scope = Scope.EVENTS
     parser_classes = [ListBodyParser]
 
     @extend_schema(
         operation_id="send_events",
-        request={"application/json": event_batch_schema()[0]},
+        request={"application/json": {"$ref": "#/components/schemas/EventBatch"}},
         responses={202: ReceiptSerializer},
         parameters=[
             OpenApiParameter(
@@ -40,11 +41,13 @@ class EventViewSet(ApiView, ViewSet):
                 "header",
                 description="A batch sent again with the same key within two days is answered with the same receipt.",
             ),
-            OpenApiParameter("Content-Encoding", str, "header", enum=["gzip"], description="The body may be gzipped."),
         ],
     )
     def create(self, request: Request) -> Response:
-        """Record an array of 1 to 500 events. The receipt names each event that is rejected; the others are stored."""
+        """Record 1 to 500 events. The receipt names each event that is rejected; the others are stored.
+
+        The body may be the array of events alone, too, and it may be gzipped (`Content-Encoding: gzip`).
+        """
         items, sent_at, token_user_id = request.data, None, request.user.pk
         if isinstance(items, dict) and "events" in items:
             if unknown := [escape_unstorable(name) for name in items if name not in ("events", "sent_at")]:

@@ -12,8 +12,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http import Http404
 from django.urls import reverse
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.parsers import BaseParser, MultiPartParser
@@ -40,9 +39,6 @@ from interactions.models import HistoryImport
 
 MAX_LISTED_IMPORTS = 100
 COPY_BUFFER_BYTES = 1 << 16
-CONTENT_ENCODING = OpenApiParameter(
-    "Content-Encoding", str, "header", enum=["gzip"], description="The body may be gzipped; a form may not."
-)
 
 
 class ImportConflict(APIException):
@@ -79,6 +75,7 @@ class FileBodyParser(BaseParser):
 class HistoryImportsView(ApiView):
     """The imports of a listener."""
 
+    schema_tag = "Listeners"
     required_scope = Scope.LISTENERS
     query_parameters = {"post": FormatParameter}
     parser_classes = [MultiPartParser, FileBodyParser]
@@ -92,12 +89,15 @@ class HistoryImportsView(ApiView):
 
     @extend_schema(
         operation_id="import_history",
-        parameters=[USER_ID, CONTENT_ENCODING],
-        request={"application/octet-stream": OpenApiTypes.BINARY, "multipart/form-data": UploadSerializer},
+        parameters=[USER_ID],
+        request={"multipart/form-data": UploadSerializer},
         responses={202: HistoryImportSerializer},
     )
     def post(self, request: Request, user_id: str) -> Response:
-        """Upload an export of Spotify, Last.fm, ListenBrainz or another scrobbler. Uploading it again adds nothing."""
+        """Upload an export of Spotify, Last.fm, ListenBrainz or another scrobbler. Uploading it again adds nothing.
+
+        The file may be the body itself, too, and then it may be gzipped (`Content-Encoding: gzip`).
+        """
         listener_id = _resolve_listener_id(request, user_id)
         format = parse_parameters(FormatParameter, request.META.get("QUERY_STRING", ""))["format"]
         file: Path | None = None
@@ -121,6 +121,7 @@ class HistoryImportsView(ApiView):
 
 
 class HistoryImportView(ApiView):
+    schema_tag = "Listeners"
     required_scope = Scope.LISTENERS
 
     @extend_schema(operation_id="read_import", parameters=[USER_ID], responses=HistoryImportSerializer)

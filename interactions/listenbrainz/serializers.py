@@ -43,6 +43,6 @@ class ValiditySerializer(serializers.Serializer[Any]):
     user_name = serializers.CharField(required=False)
 
 
-class ErrorSerializer(serializers.Serializer[Any]):
+class ListenBrainzErrorSerializer(serializers.Serializer[Any]):
     code = serializers.IntegerField(help_text="The HTTP status.")
     error = serializers.CharField()

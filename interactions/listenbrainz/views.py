@@ -16,7 +16,7 @@ from access.listen_tokens import find_listen_token
 from common.http.gzip_body import decompress_gzip
 from interactions.listenbrainz.payload import MAX_BYTES, InvalidSubmission, parse_submission
 from interactions.listenbrainz.serializers import (
-    ErrorSerializer,
+    ListenBrainzErrorSerializer,
     SubmissionSerializer,
     SubmissionStatusSerializer,
     ValiditySerializer,
@@ -24,7 +24,7 @@ from interactions.listenbrainz.serializers import (
 from interactions.listenbrainz.services import store_listens
 from interactions.play_reports import LISTENBRAINZ
 
-_ERRORS = dict.fromkeys((400, 401, 429, 503), ErrorSerializer)
+_ERRORS = dict.fromkeys((400, 401, 429, 503), ListenBrainzErrorSerializer)
 
 
 class RawBodyParser(BaseParser):
@@ -68,7 +68,7 @@ class SubmitListensView(ListenBrainzView):
         operation_id="submit_listens",
         request={"application/json": SubmissionSerializer},
         responses={200: SubmissionStatusSerializer, **_ERRORS},
-        tags=["1"],
+        tags=["Scrobbling"],
     )
     def post(self, request: Request) -> Response:
         """Submit listens of tracks that are identified by name. In an `import`, an invalid one is skipped."""
@@ -99,7 +99,7 @@ class ValidateTokenView(ListenBrainzView):
         auth=[{"ListenToken": []}, {}],  # type: ignore[list-item]
         parameters=[OpenApiParameter("token", str, description="May replace the header.")],
         responses={200: ValiditySerializer, **_ERRORS},
-        tags=["1"],
+        tags=["Scrobbling"],
     )
     def get(self, request: Request) -> Response:
         """Check whether a token is valid, and return the name of its user."""

@@ -34,6 +34,7 @@ class ConsentConflict(APIException):
 class ListenerPreferencesViewSet(ApiView, ViewSet):
     """Base class that turns the exceptions of the services into responses."""
 
+    schema_tag = "Listeners"
     required_scope = Scope.EVENTS
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -45,20 +46,20 @@ class ListenerPreferencesViewSet(ApiView, ViewSet):
 
 
 class PreferencesViewSet(ListenerPreferencesViewSet):
-    @extend_schema(operation_id="preferences", parameters=[USER_ID], responses=PreferencesSerializer)
+    @extend_schema(operation_id="read_preferences", parameters=[USER_ID], responses=PreferencesSerializer)
     def retrieve(self, request: Request, user_id: str) -> Response:
         """Show what a listener likes, dislikes and has blocked."""
         return Response(load_preferences(_resolve_listener_id(request, user_id)))
 
 
 class LikesViewSet(ListenerPreferencesViewSet):
-    @extend_schema(operation_id="like", parameters=[USER_ID], request=None, responses={204: None})
+    @extend_schema(operation_id="like_track", parameters=[USER_ID], request=None, responses={204: None})
     def put(self, request: Request, user_id: str, track_id: int) -> Response:
         """Like a track; a dislike of it is withdrawn. Repeating it changes nothing."""
         set_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.LIKE)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(operation_id="unlike", parameters=[USER_ID], responses={204: None})
+    @extend_schema(operation_id="unlike_track", parameters=[USER_ID], responses={204: None})
     def delete(self, request: Request, user_id: str, track_id: int) -> Response:
         """Withdraw a like. Repeating it changes nothing."""
         clear_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.LIKE)
@@ -66,13 +67,13 @@ class LikesViewSet(ListenerPreferencesViewSet):
 
 
 class DislikesViewSet(ListenerPreferencesViewSet):
-    @extend_schema(operation_id="dislike", parameters=[USER_ID], request=None, responses={204: None})
+    @extend_schema(operation_id="dislike_track", parameters=[USER_ID], request=None, responses={204: None})
     def put(self, request: Request, user_id: str, track_id: int) -> Response:
         """Dislike a track: it is not recommended any more, and similar tracks less. Repeating it changes nothing."""
         set_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.DISLIKE)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(operation_id="undislike", parameters=[USER_ID], responses={204: None})
+    @extend_schema(operation_id="undislike_track", parameters=[USER_ID], responses={204: None})
     def delete(self, request: Request, user_id: str, track_id: int) -> Response:
         """Withdraw a dislike. Repeating it changes nothing."""
         clear_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.DISLIKE)
@@ -81,7 +82,7 @@ class DislikesViewSet(ListenerPreferencesViewSet):
 
 class BlocksViewSet(ListenerPreferencesViewSet):
     @extend_schema(
-        operation_id="block", parameters=[USER_ID, BLOCK_KIND], request=BlockSerializer, responses={204: None}
+        operation_id="add_block", parameters=[USER_ID, BLOCK_KIND], request=BlockSerializer, responses={204: None}
     )
     def put(self, request: Request, user_id: str, kind: str, target_id: int) -> Response:
         """Do not recommend this artist, album, track or genre, for good or until a time. The last `until` counts."""
@@ -93,7 +94,7 @@ class BlocksViewSet(ListenerPreferencesViewSet):
         add_block(listener_id, kind, _checked_id(target_id), until)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(operation_id="unblock", parameters=[USER_ID, BLOCK_KIND], responses={204: None})
+    @extend_schema(operation_id="remove_block", parameters=[USER_ID, BLOCK_KIND], responses={204: None})
     def delete(self, request: Request, user_id: str, kind: str, target_id: int) -> Response:
         """Remove a block. Repeating it changes nothing."""
         remove_block(_resolve_listener_id(request, user_id), kind, _checked_id(target_id))

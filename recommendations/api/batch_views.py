@@ -26,6 +26,7 @@ OPTIONS = ("limit", "exclude_played", "explain", "placement", "market", "explici
 class BatchView(ContextView):
     """Answers for many listeners, or many shelves of one listener's screen."""
 
+    schema_tag = "Recommendations"
     required_scope = Scope.RECOMMEND
     _body: dict[str, Any] | None = None
     _error: APIException | None = None

@@ -5,6 +5,7 @@ Answers are not rendered by these serializers, which would take ten times as lon
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from engine.data.id_map import INT64_MAX
@@ -65,6 +66,7 @@ class ExplanationSerializer(serializers.Serializer[Any]):
     because_track_ids = serializers.ListField(child=serializers.IntegerField())
 
 
+@extend_schema_serializer(component_name="RecommendedTrack")  # `Result` is a type of Swift and Kotlin
 class ResultSerializer(CardSerializer):
     score = serializers.FloatField(help_text="Comparable among results of the same source only.")
     position = serializers.IntegerField(help_text="From 1.")

@@ -24,20 +24,21 @@ from recommendations.serving.slate import UnknownTrack
 class RecommendViewSet(ContextView, ViewSet):
     """Recommendations for one listener, and tracks similar to one track."""
 
+    schema_tag = "Recommendations"
     required_scope = Scope.RECOMMEND
     query_parameters = PARAMETERS
 
-    @extend_schema(operation_id="recommend", parameters=[USER_ID], responses=AnswerSerializer)
+    @extend_schema(operation_id="recommend_tracks", parameters=[USER_ID], responses=AnswerSerializer)
     def personal(self, request: Request, user_id: str) -> HttpResponse:
         """Recommend tracks to a listener by the model; by popularity while they have fewer than 5 interactions."""
         return self._respond(request, resolve_path_user_id(request, user_id))
 
-    @extend_schema(operation_id="recommend_legacy", parameters=[USER_ID], responses=AnswerSerializer)
+    @extend_schema(operation_id="recommend_popular_tracks", parameters=[USER_ID], responses=AnswerSerializer)
     def legacy(self, request: Request, user_id: str) -> HttpResponse:
         """Recommend popular tracks to a listener; never by the model."""
         return self._respond(request, resolve_path_user_id(request, user_id))
 
-    @extend_schema(operation_id="similar", responses=AnswerSerializer)
+    @extend_schema(operation_id="recommend_similar_tracks", responses=AnswerSerializer)
     def similar(self, request: Request, track_id: int) -> HttpResponse:
         """Recommend tracks similar to a track; by artist, album and tags if nobody has played it yet."""
         named = parse_query("similar", request.META.get("QUERY_STRING", "")).user_id

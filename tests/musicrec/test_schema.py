@@ -9,7 +9,7 @@ from django.core.management import call_command
 from rest_framework.test import APIClient
 
 from engine.retrieval import candidates
-from musicrec.schema import PROBLEM, merge_empty_texts
+from musicrec.schema import PROBLEM, merge_alternatives
 from recommendations.api.serializers import SOURCES
 
 
@@ -77,15 +77,42 @@ def test_texts_that_may_be_empty_are_one_pattern(schema: dict[str, Any]) -> None
     assert (schemas["market"], schemas["placement"]) == (market, placement)
     batch = schema["components"]["schemas"]["BatchRequest"]["properties"]
     assert (batch["market"].items() >= market.items(), batch["placement"].items() >= placement.items()) == (True, True)
-    account = schema["components"]["schemas"]["PatchedAccountChangeRequest"]["properties"]["market"]
+    account = schema["components"]["schemas"]["AccountChangeRequest"]["properties"]["market"]
     assert account["pattern"] == "^([A-Z]{2})?$"
     assert '"maxLength": 0' not in json.dumps(schema)
 
 
 @pytest.mark.one_stack
 def test_other_alternatives_stay_as_they_are() -> None:
-    document = {"oneOf": [{"type": "string", "format": "email"}, {"type": "string", "maxLength": 0}]}
-    assert merge_empty_texts(json.loads(json.dumps(document))) == document
+    alternatives = {"oneOf": [{"type": "string", "format": "email"}, {"type": "number"}]}
+    document = {"components": {"schemas": {"Address": alternatives}}}
+    assert merge_alternatives(json.loads(json.dumps(document))) == document
+
+
+def test_enumerations_of_responses_are_texts_with_the_known_values(schema: dict[str, Any]) -> None:
+    answer = schema["components"]["schemas"]["Answer"]["properties"]
+    reasons = answer["fallback_reason"]
+    assert (answer["strategy"]["type"], reasons["type"]) == ("string", ["string", "null"])
+    assert answer["strategy"]["x-extensible-enum"] == [*SOURCES, "none"]
+    assert answer["strategy"]["description"].endswith("`content`, `none`; others may be added.")
+    assert reasons["x-extensible-enum"][0] == "no_model"
+    job = schema["components"]["schemas"]["HistoryImport"]["properties"]["status"]
+    assert job["x-extensible-enum"] == ["waiting", "running", "done", "failed"]
+    event_type = schema["components"]["schemas"]["EventType"]
+    assert "play_end" in event_type["enum"], "a request keeps its values"
+
+
+def test_values_that_may_be_null_have_both_types(schema: dict[str, Any]) -> None:
+    event = schema["components"]["schemas"]["Event"]["properties"]
+    assert event["ms_played"]["type"] == ["integer", "null"]
+    assert event["end_reason"]["anyOf"] == [{"$ref": "#/components/schemas/EndReason"}, {"type": "null"}]
+
+
+def test_answers_can_be_validated_by_their_etag(schema: dict[str, Any]) -> None:
+    operation = schema["paths"]["/recommend/user/{user_id}/ml"]["get"]
+    assert [p["name"] for p in operation["parameters"] if p["in"] == "header"] == ["If-None-Match"]
+    assert operation["responses"]["200"]["headers"].keys() == {"ETag"}
+    assert "304" not in schema["paths"]["/recommend/batch"]["post"]["responses"]
 
 
 IMPORT_ALL = """
