@@ -66,7 +66,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
-class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
+class EventsRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A batch of events with the time of the client's clock."""
 
     events: Annotated[list[Event], Meta(min_length=1, max_length=MAX_EVENTS)]
@@ -140,5 +140,5 @@ def _rewrite_error(message: str) -> str:
 
 def event_components() -> dict[str, Any]:
     """Return the JSON Schemas of a batch and of what it refers to, by name, for the OpenAPI document."""
-    _, components = msgspec.json.schema_components([EventBatch], ref_template="#/components/schemas/{name}")
+    _, components = msgspec.json.schema_components([EventsRequest], ref_template="#/components/schemas/{name}")
     return components

@@ -32,7 +32,7 @@ class EventViewSet(ApiView, ViewSet):
 
     @extend_schema(
         operation_id="send_events",
-        request={"application/json": {"$ref": "#/components/schemas/EventBatch"}},
+        request={"application/json": {"$ref": "#/components/schemas/EventsRequest"}},
         responses={202: ReceiptSerializer},
         parameters=[
             OpenApiParameter(
