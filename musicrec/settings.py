@@ -71,6 +71,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "musicrec.urls"
 WSGI_APPLICATION = "musicrec.wsgi.application"
 AUTH_USER_MODEL = "access.User"
+LOGIN_REDIRECT_URL = "admin:index"  # only the admin has a sign-in page
 SILENCED_SYSTEM_CHECKS = ["models.W040"]  # SQLite has no covering indexes
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE, TIME_ZONE, USE_I18N, USE_TZ = "en", "UTC", False, True

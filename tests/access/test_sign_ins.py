@@ -174,6 +174,12 @@ def test_signing_out_everywhere_in_the_admin_is_logged(
     assert browser.post(f"/admin/admin/logentry/{entry.pk}/delete/", {"post": "yes"}).status_code == 403
 
 
+def test_signing_in_to_the_admin_without_a_destination_leads_to_its_first_page(bob: User) -> None:
+    User.objects.filter(pk=bob.pk).update(is_staff=True)
+    response = Client().post("/admin/login/", {"username": "bob", "password": "builder-77"})
+    assert (response.status_code, response["Location"]) == (302, "/admin/")
+
+
 @pytest.fixture
 def hashed_passwords(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list to which each password is added when it is hashed, which is what takes long in a sign-in."""
