@@ -202,6 +202,14 @@ SIMPLE_JWT = {
     "AUTH_HEADER_TYPES": ("Bearer",),
 }
 MUSICREC |= {
+    "IDP_ISSUER": env.str("MUSICREC_IDP_ISSUER", "").strip(),
+    "IDP_AUDIENCE": env.list("MUSICREC_IDP_AUDIENCE", default=[]),
+    "IDP_JWKS_URL": env.url("MUSICREC_IDP_JWKS_URL", "", schemes=["https", "http"]),
+    "IDP_ALGORITHMS": env.list("MUSICREC_IDP_ALGORITHMS", default=["RS256", "ES256"]),
+    "IDP_LEEWAY_SECONDS": env.int("MUSICREC_IDP_LEEWAY_SECONDS", 60),
+    "IDP_CREATE_LISTENERS": env.bool("MUSICREC_IDP_CREATE_LISTENERS", True),
+}
+MUSICREC |= {
     "RATE_LISTENER": env.str("MUSICREC_RATE_LISTENER", "600/min"),
     "RATE_KEY": env.str("MUSICREC_RATE_KEY", "60000/min"),
     "RATE_SIGN_IN": env.str("MUSICREC_RATE_SIGN_IN", "10/min"),

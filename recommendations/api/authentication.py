@@ -12,6 +12,7 @@ from recommendations.serving.request_context import (
     Revisions,
     load_context_by_key,
     load_context_by_token,
+    load_contexts,
 )
 
 
@@ -34,6 +35,10 @@ class ContextTokenAuthentication(ListenerTokenAuthentication):
             return None
         user, view.context = loaded
         return user
+
+    def load_provider_user(self, request: Request, user: User) -> None:
+        view: ContextView = request.parser_context["view"]
+        view.context = load_contexts([user.pk])[user.pk]
 
 
 class ContextView(ApiView):

@@ -48,6 +48,34 @@ def test_an_invalid_token_lifetime_is_refused(settings: Any, name: str, value: A
         raise_for_invalid_settings()
 
 
+PROVIDER = {"IDP_ISSUER": "https://id.example", "IDP_AUDIENCE": ["app"], "IDP_JWKS_URL": "https://id.example/jwks"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, None),
+        ({"IDP_ALGORITHMS": ["ES256", "EdDSA"], "IDP_LEEWAY_SECONDS": 0}, None),
+        ({"IDP_ISSUER": ""}, "MUSICREC_IDP_ISSUER is empty; it must be set too"),
+        ({"IDP_AUDIENCE": []}, "MUSICREC_IDP_AUDIENCE is empty; it must be set too"),
+        ({"IDP_JWKS_URL": ""}, "MUSICREC_IDP_JWKS_URL is empty; it must be set too"),
+        (
+            {"IDP_ALGORITHMS": ["RS256", "none"]},
+            "MUSICREC_IDP_ALGORITHMS is 'none'; it must be one or several of RS256",
+        ),
+        ({"IDP_ALGORITHMS": ["HS256"]}, "MUSICREC_IDP_ALGORITHMS is 'HS256'; it must be one or several of RS256"),
+        ({"IDP_ALGORITHMS": []}, "MUSICREC_IDP_ALGORITHMS is ''; it must be one or several of RS256"),
+        ({"IDP_LEEWAY_SECONDS": -1}, "MUSICREC_IDP_LEEWAY_SECONDS is -1; it must be between 0 and 600."),
+    ],
+)
+def test_an_identity_provider_that_cannot_work_is_refused(
+    settings: Any, changes: dict[str, Any], message: str | None
+) -> None:
+    settings.MUSICREC = settings.MUSICREC | PROVIDER | changes
+    errors = [error.msg for error in check_settings(None)]
+    assert [error[: len(message or "")] for error in errors] == ([message] if message else [])
+
+
 @pytest.mark.parametrize("origin", ["app.example", "https://app.example/", "*", "https://*.example"])
 def test_an_invalid_origin_is_refused(settings: Any, origin: str) -> None:
     settings.CORS_ALLOWED_ORIGINS = ["https://app.example", "http://localhost:3000", origin]
@@ -82,6 +110,12 @@ def test_an_invalid_token_lifetime_stops_the_start(tmp_path: Path) -> None:
     result = manage(tmp_path, "check", MUSICREC_TOKEN_MINUTES="0")
     assert result.returncode == 1
     assert "MUSICREC_TOKEN_MINUTES is 0; it must be between 1 and 1440." in result.stderr
+
+
+def test_the_algorithm_none_stops_the_start(tmp_path: Path) -> None:
+    result = manage(tmp_path, "check", MUSICREC_IDP_ALGORITHMS="RS256,none")
+    assert result.returncode == 1
+    assert "MUSICREC_IDP_ALGORITHMS is 'none'; it must be one or several of RS256" in result.stderr
 
 
 def test_a_value_that_cannot_be_read_stops_the_start_with_one_line(tmp_path: Path) -> None:
