@@ -4,6 +4,7 @@ Write it by the functions of `tracks.services`, which keep match keys up to date
 `external_id` is an object's id in the service it was imported from, in the form `namespace:id`.
 """
 
+import datetime
 import uuid
 
 from django.core.validators import RegexValidator
@@ -15,6 +16,10 @@ CREDIBLE_TEMPO = (20, 400)  # beats per minute
 
 def external_id_field() -> "models.CharField[str | None, str | None]":
     return models.CharField(max_length=128, unique=True, null=True, blank=True)
+
+
+def released_on_field() -> "models.DateField[datetime.date | str | None, datetime.date | None]":
+    return models.DateField(null=True, blank=True, db_index=True)
 
 
 def mbid_field() -> "models.UUIDField[uuid.UUID | str | None, uuid.UUID | None]":
@@ -46,6 +51,7 @@ class Album(models.Model):
     title = models.CharField(max_length=512)
     artist = models.ForeignKey(Artist, models.CASCADE, related_name="albums")
     year = models.PositiveSmallIntegerField(null=True, blank=True)
+    released_on = released_on_field()
     cover_url = models.URLField(max_length=512, blank=True)
     external_id = external_id_field()
     mbid = mbid_field()
@@ -81,6 +87,7 @@ class Track(models.Model):
     artist = models.ForeignKey(Artist, models.CASCADE, related_name="tracks")
     album = models.ForeignKey(Album, models.SET_NULL, null=True, blank=True, related_name="tracks")
     duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    released_on = released_on_field()
     preview_url = models.URLField(max_length=512, blank=True)
     cover_url = models.URLField(max_length=512, blank=True)
     external_id = external_id_field()
@@ -154,3 +161,27 @@ class TrackTag(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tag_id} of {self.track_id}"
+
+
+class TrackVector(models.Model):
+    """An embedding of a track that was computed elsewhere, from its audio or its lyrics.
+
+    All vectors of one name have the same dimension, which `tracks.vectors` checks.
+    """
+
+    track = models.ForeignKey(Track, models.CASCADE, related_name="vectors", db_index=False)
+    name = models.CharField(max_length=64, help_text="What computed it.")
+    dimension = models.PositiveSmallIntegerField()
+    embedding = models.BinaryField(help_text="float32, little-endian.")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "track_vectors"
+        constraints = [
+            models.UniqueConstraint(fields=["track", "name"], name="track_vector_unique"),
+            models.CheckConstraint(condition=Q(dimension__range=(1, 4096)), name="track_vector_dimension"),
+        ]
+        indexes = [models.Index(fields=["name", "track"], name="track_vector_name")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.track_id}"
