@@ -6,10 +6,15 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from access.models import ServiceKey
+from access.models import ServiceKey, User
+from access.selectors import find_listener_id
+from common.http.references import PREFIX, ExternalId, parse_path_reference
 
 USER_ID = OpenApiParameter(
-    "user_id", {"type": "string", "pattern": r"^(me|\d+)$"}, "path", description="A listener's id, or `me`."
+    "user_id",
+    {"type": "string", "pattern": rf"^(me|\d+|{PREFIX}.+)$"},
+    "path",
+    description="A listener's id, `external:` and the app's own id, or `me` with a token.",
 )
 
 
@@ -31,43 +36,46 @@ class HasScope(BasePermission):
         return scope is not None and request.user.is_authenticated and not is_service_only
 
 
+def parse_path_user_id(request: Request, user_id: str) -> int | ExternalId:
+    """Return the listener that `user_id` in a path names: an integer, `external:ID`, or "me" with a token.
+
+    Raises:
+        ValidationError: the path is none of them, or a service key names "me".
+    """
+    if user_id != "me":
+        return parse_path_reference("user_id", user_id)
+    if isinstance(request.auth, ServiceKey):
+        raise ValidationError({"{user_id}": "'me' needs a listener's token; a service key names the listener by id"})
+    return _own_user_id(request)
+
+
 def resolve_path_user_id(request: Request, user_id: str) -> int:
-    """Return the id of the listener that `user_id` in a path names: digits, or "me" for the token's own listener.
+    """Return the id of the listener that `user_id` in a path names. An integer may be the id of no listener.
 
     Raises:
-        Http404: a listener names somebody else.
-        ValidationError: the path is neither, or a service key names "me".
+        Http404: no listener can have this id, or a listener names somebody else.
+        ValidationError: the path is not a reference, or a service key names "me".
     """
-    token_user_id = None if isinstance(request.auth, ServiceKey) else request.user.pk
-    if user_id == "me":
-        if token_user_id is None:
-            raise ValidationError(
-                {"{user_id}": "'me' needs a listener's token; a service key names the listener by id"}
-            )
-        return int(token_user_id)
-    if not (user_id.isascii() and user_id.isdigit()):
-        raise ValidationError({"{user_id}": "is not a listener's id: expected an integer, or 'me' with a token"})
-    requested = parse_id(user_id)
-    if token_user_id is not None and requested != token_user_id:
+    reference = parse_path_user_id(request, user_id)
+    if not isinstance(request.auth, ServiceKey):
+        return resolve_own_user_id(request, reference)
+    if (listener_id := find_listener_id(reference)) is None:
         raise Http404("no such listener")
-    return requested
+    return listener_id
 
 
-def parse_id(digits: str) -> int:
-    """Return the number. Only 40 digits are read, because int() is slow for very long texts; no id is that large."""
-    return int(digits[:40])
-
-
-def resolve_user_id(token_user_id: int | None, requested: int | None) -> int | None:
-    """Return the id of the listener that a request is about, or None if it names no listener.
-
-    Args:
-        token_user_id: the listener of the token; None for a service key, which may name any listener.
-        requested: the listener that the request names, if any.
+def resolve_own_user_id(request: Request, reference: int | ExternalId | None) -> int:
+    """Return the id of the token's listener, whom a request may name or leave out.
 
     Raises:
-        Http404: a listener names somebody else.
+        Http404: the request names somebody else.
     """
-    if token_user_id is not None and requested not in (None, token_user_id):
+    own = _own_user_id(request)
+    if reference is not None and find_listener_id(reference) != own:
         raise Http404("no such listener")
-    return requested if token_user_id is None else token_user_id
+    return own
+
+
+def _own_user_id(request: Request) -> int:
+    assert isinstance(request.user, User)
+    return int(request.user.pk)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from access.models import Erasure, ServiceKey, User
+from common.http.references import INT64_MAX, ExternalId
 from common.prepared_queries import QueryParameter, RowsAsJson
 
 # Parameters of the prepared queries that read everything about a request at once.
@@ -90,6 +91,23 @@ def user_ids_by_external_id(external_ids: Collection[str]) -> dict[str, int]:
     return {str(external_id): pk for external_id, pk in users.values_list("external_id", "pk")}
 
 
+def find_listener_id(reference: int | ExternalId) -> int | None:
+    """Return the id of the listener that a reference names, or None if there cannot be such a listener.
+
+    An integer needs no query and is returned whether or not the listener exists. An external id is looked up; listeners
+    whose erasure is pending are not found.
+    """
+    return find_listener_ids([reference]).get(reference)
+
+
+def find_listener_ids(references: Collection[int | ExternalId]) -> dict[int | ExternalId, int]:
+    """Return what `find_listener_id` does for many references, in one query, without listeners that cannot exist."""
+    texts = [reference.text for reference in references if isinstance(reference, ExternalId)]
+    by_text = user_ids_by_external_id(texts) if texts else {}
+    ids: dict[int | ExternalId, int] = {ExternalId(text): user_id for text, user_id in by_text.items()}
+    return ids | {i: i for i in references if isinstance(i, int) and 0 <= i <= INT64_MAX}
+
+
 def consent_by_user_id(user_ids: Collection[int]) -> dict[int, bool]:
     """Return whether each of these listeners consents to storing events.
 
@@ -116,3 +134,9 @@ def erased_external_ids(external_ids: Collection[str]) -> set[str]:
     digests = {external_id_digest(external_id): external_id for external_id in external_ids}
     erased = Erasure.objects.filter(~Q(external_digest=""), external_digest__in=digests)
     return {digests[digest] for digest in erased.values_list("external_digest", flat=True)}
+
+
+def find_erased_listener_id(external_id: str) -> int | None:
+    """Return the id that an erased listener had, or one who has asked for it; None if there is none."""
+    erasures = Erasure.objects.filter(~Q(external_digest=""), external_digest=external_id_digest(external_id))
+    return erasures.order_by("-requested_at").values_list("user_id", flat=True).first()

@@ -22,17 +22,17 @@ urlpatterns = [
     path("users/<str:user_id>/imports/<uuid:import_id>", HistoryImportView.as_view(), name="import"),
     path("users/<str:user_id>/preferences", PreferencesViewSet.as_view({"get": "retrieve"}), name="preferences"),
     path(
-        "users/<str:user_id>/likes/<int:track_id>",
+        "users/<str:user_id>/likes/<str:track_id>",
         LikesViewSet.as_view({"put": "put", "delete": "delete"}),
         name="likes",
     ),
     path(
-        "users/<str:user_id>/dislikes/<int:track_id>",
+        "users/<str:user_id>/dislikes/<str:track_id>",
         DislikesViewSet.as_view({"put": "put", "delete": "delete"}),
         name="dislikes",
     ),
     path(
-        "users/<str:user_id>/blocks/<block_kind:kind>/<int:target_id>",
+        "users/<str:user_id>/blocks/<block_kind:kind>/<str:target_id>",
         BlocksViewSet.as_view({"put": "put", "delete": "delete"}),
         name="blocks",
     ),

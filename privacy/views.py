@@ -11,9 +11,11 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.models import Scope, User
-from access.permissions import USER_ID, resolve_path_user_id
+from access.models import Scope, ServiceKey, User
+from access.permissions import USER_ID, parse_path_user_id, resolve_path_user_id
+from access.selectors import find_erased_listener_id
 from common.http.query_parameters import ApiView
+from common.http.references import ExternalId
 from privacy.erasure import OperatorAccount, UnknownListener
 from privacy.export import export_listener
 from privacy.serializers import AccountChangeSerializer, AccountSerializer, ErasureSerializer
@@ -57,7 +59,7 @@ class ListenerView(ApiView):
     def delete(self, request: Request, user_id: str) -> Response:
         """Erase a listener: the account is closed at once, and all data deleted soon after. The receipt shows when."""
         try:
-            erasure = erase_listener(resolve_path_user_id(request, user_id))
+            erasure = erase_listener(_resolve_listener_to_erase(request, user_id))
         except UnknownListener as error:
             raise Http404("no such listener") from error
         except OperatorAccount as error:
@@ -98,6 +100,24 @@ class ErasureView(ApiView):
         if (erasure := find_erasure(receipt)) is None:
             raise Http404("no such receipt")
         return Response(ErasureSerializer(erasure).data, headers=NO_STORE)
+
+
+def _resolve_listener_to_erase(request: Request, user_id: str) -> int:
+    """Return the id of the listener in the path, also of one who was erased already if a service key asks.
+
+    A back end may therefore repeat its request by external id, as it may by the integer, and gets the same receipt.
+
+    Raises:
+        Http404: there is and was no such listener, or a listener names somebody else.
+    """
+    try:
+        return resolve_path_user_id(request, user_id)
+    except Http404:
+        reference = parse_path_user_id(request, user_id)
+        erased = find_erased_listener_id(reference.text) if isinstance(reference, ExternalId) else None
+        if erased is None or not isinstance(request.auth, ServiceKey):
+            raise
+        return erased
 
 
 def _find_listener(request: Request, user_id: str) -> User:

@@ -5,7 +5,7 @@ from recommendations.api.views import RecommendViewSet
 
 urlpatterns = [
     path("recommend/user/<str:user_id>/ml", RecommendViewSet.as_view({"get": "personal"}), name="recommend"),
-    path("recommend/similar/<int:track_id>", RecommendViewSet.as_view({"get": "similar"}), name="similar"),
+    path("recommend/similar/<str:track_id>", RecommendViewSet.as_view({"get": "similar"}), name="similar"),
     path("recommend/batch", BatchView.as_view(), name="recommend-batch"),
     path("recommend/user/<str:user_id>", RecommendViewSet.as_view({"get": "legacy"}), name="recommend-legacy"),
 ]

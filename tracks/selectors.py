@@ -5,6 +5,7 @@ import numpy as np
 from django.db.models import Case, Count, F, Q, Subquery, When
 from numpy.typing import NDArray
 
+from common.http.references import INT64_MAX, ExternalId
 from tracks.models import Album, Artist, Catalogue, Tag, Track, TrackTag
 
 CardFields = dict[str, Any]
@@ -51,9 +52,22 @@ def track_details(track_id: int) -> dict[str, Any] | None:
     }
 
 
-def find_track_id(external_id: str) -> int | None:
-    """Return the id of the track with this external id, or None."""
-    return ids_by_external_id(Track, [external_id]).get(external_id)
+def find_track_id(reference: int | ExternalId) -> int | None:
+    """Return the id of the track that a reference names, or None if there cannot be such a track; see `find_ids`."""
+    return find_ids(Track, [reference]).get(reference)
+
+
+def find_ids(
+    model: type[Track | Album | Artist], references: Collection[int | ExternalId]
+) -> dict[int | ExternalId, int]:
+    """Return the ids of the tracks, albums or artists that references name, without rows that cannot exist.
+
+    Integers need no query and are returned whether or not the rows exist; external ids are looked up in one query.
+    """
+    texts = [reference.text for reference in references if isinstance(reference, ExternalId)]
+    by_text = ids_by_external_id(model, texts) if texts else {}
+    ids: dict[int | ExternalId, int] = {ExternalId(text): row_id for text, row_id in by_text.items()}
+    return ids | {i: i for i in references if isinstance(i, int) and 0 <= i <= INT64_MAX}
 
 
 def target_exists(kind: str, target_id: int) -> bool:

@@ -4,5 +4,5 @@ from tracks.views import TrackViewSet
 
 urlpatterns = [
     path("tracks", TrackViewSet.as_view({"get": "find"}), name="find-track"),
-    path("tracks/<int:track_id>", TrackViewSet.as_view({"get": "retrieve"}), name="track"),
+    path("tracks/<str:track_id>", TrackViewSet.as_view({"get": "retrieve"}), name="track"),
 ]

@@ -7,7 +7,8 @@ from rest_framework.viewsets import ViewSet
 from access.models import Scope
 from access.serializers import ExternalIdParameter
 from common.http.query_parameters import ApiView
-from engine.data.id_map import INT64_MAX
+from common.http.references import ExternalId
+from tracks.path_ids import TRACK_ID, resolve_path_track_id
 from tracks.selectors import find_track_id, track_details
 from tracks.serializers import TrackPageSerializer
 
@@ -22,12 +23,16 @@ class TrackViewSet(ApiView, ViewSet):
     @extend_schema(operation_id="find_track", responses=TrackPageSerializer)
     def find(self, request: Request) -> Response:
         """Find a track by its id in the service it was imported from."""
-        return self.retrieve(request, find_track_id(ExternalIdParameter.read(request)) or 0)
+        return _render(find_track_id(ExternalId(ExternalIdParameter.read(request))))
 
-    @extend_schema(operation_id="read_track", responses=TrackPageSerializer)
-    def retrieve(self, request: Request, track_id: int) -> Response:
+    @extend_schema(operation_id="read_track", parameters=[TRACK_ID], responses=TrackPageSerializer)
+    def retrieve(self, request: Request, track_id: str) -> Response:
         """Read all details of a track."""
-        details = track_details(track_id) if track_id <= INT64_MAX else None
-        if details is None:
-            raise Http404("no such track")
-        return Response(details)
+        return _render(resolve_path_track_id(track_id))
+
+
+def _render(track_id: int | None) -> Response:
+    details = None if track_id is None else track_details(track_id)
+    if details is None:
+        raise Http404("no such track")
+    return Response(details)

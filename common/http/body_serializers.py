@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.http.query_parameters import MAX_NAME_LENGTH, MAX_REPORTED
+from common.http.references import INT64_MAX, PREFIX, ExternalId, InvalidReference, parse_reference
 
 
 class BodySerializer(serializers.Serializer[Any]):
@@ -29,6 +31,31 @@ class StrictSerializer(BodySerializer):
             message = self.unknown_field_message.format(fields=", ".join(self.fields))
             raise serializers.ValidationError({name[:MAX_NAME_LENGTH]: message for name in unknown[:MAX_REPORTED]})
         return super().to_internal_value(data)
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "integer", "minimum": 1},
+            {"type": "string", "pattern": f"^{PREFIX}.+$", "example": "external:4711"},
+        ]
+    }
+)
+class ReferenceField(serializers.Field[Any, Any, Any, Any]):
+    """A listener or a track: an integer id, or `external:` and the app's own id. The value is an int or ExternalId."""
+
+    default_error_messages = {"invalid": "{fault}"}
+
+    def to_internal_value(self, data: Any) -> int | ExternalId:
+        if isinstance(data, float) and data.is_integer():  # clients whose language has floats only
+            data = int(data)
+        try:
+            reference = parse_reference(data)
+        except InvalidReference as error:
+            self.fail("invalid", fault=str(error))
+        if isinstance(reference, int) and not 1 <= reference <= INT64_MAX:
+            self.fail("invalid", fault=f"an id is a number from 1 to {INT64_MAX}")
+        return reference
 
 
 class BoundedListField(serializers.ListField):

@@ -6,14 +6,21 @@ Wherever a listener or a track is named in a path or a body, `42` is the id here
 from typing import NamedTuple
 from unicodedata import category
 
+from rest_framework.exceptions import ValidationError
+
 PREFIX = "external:"
+PATH_SCHEMA = {"type": "string", "pattern": rf"^(\d+|{PREFIX}.+)$"}
 MAX_LENGTH = 128  # of an external id, in characters
+INT64_MAX = 2**63 - 1  # of an integer id
 
 
 class ExternalId(NamedTuple):
     """The app's own id of a listener, track, artist or album."""
 
     text: str
+
+    def __str__(self) -> str:
+        return PREFIX + self.text
 
 
 class InvalidReference(ValueError):
@@ -51,3 +58,19 @@ def parse_external_id(text: str) -> ExternalId:
     if any(category(character) in ("Cc", "Cs") for character in external_id):  # PostgreSQL stores no NUL, no surrogates
         raise InvalidReference("the external id contains control characters or invalid Unicode")
     return ExternalId(external_id)
+
+
+def parse_path_reference(name: str, segment: str) -> int | ExternalId:
+    """Return what a segment of a path refers to.
+
+    Args:
+        name: the name of the path parameter, such as `track_id`.
+        segment: the decoded segment.
+
+    Raises:
+        ValidationError: it is neither an id nor `external:ID`; the error points to `{name}`.
+    """
+    try:
+        return parse_reference(segment)
+    except InvalidReference as error:
+        raise ValidationError({f"{{{name}}}": str(error)}) from error

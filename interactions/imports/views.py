@@ -25,7 +25,6 @@ from access.selectors import consent_by_user_id
 from common.background import BrokerUnavailable
 from common.http.json import PayloadTooLarge
 from common.http.query_parameters import ApiView, parse_parameters
-from engine.data.id_map import INT64_MAX
 from interactions.imports.jobs import upload_folder
 from interactions.imports.listening_history import ImportNotAllowed
 from interactions.imports.serializers import (
@@ -136,7 +135,7 @@ class HistoryImportView(ApiView):
 def _resolve_listener_id(request: Request, user_id: str) -> int:
     """Return the id of the listener in the path. Raises Http404 if there is no such listener."""
     listener_id = resolve_path_user_id(request, user_id)
-    if listener_id > INT64_MAX or listener_id not in consent_by_user_id([listener_id]):
+    if listener_id not in consent_by_user_id([listener_id]):
         raise Http404("no such listener")
     return listener_id
 

@@ -10,8 +10,8 @@ from rest_framework.viewsets import ViewSet
 from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
 from common.http.query_parameters import ApiView
-from engine.data.id_map import INT64_MAX
-from interactions.models import Block, Interaction
+from common.http.references import INT64_MAX, PATH_SCHEMA, ExternalId, parse_path_reference
+from interactions.models import Block, BlockKind, Interaction
 from interactions.preferences.serializers import BlockSerializer, PreferencesSerializer
 from interactions.preferences.services import (
     ConsentMissing,
@@ -22,8 +22,17 @@ from interactions.preferences.services import (
     remove_block,
     set_opinion,
 )
+from tracks.models import Album, Artist, Track
+from tracks.path_ids import TRACK_ID, resolve_path_id, resolve_path_track_id
 
+TARGET_MODELS: dict[str, type[Artist | Album | Track]] = {"artist": Artist, "album": Album, "track": Track}
 BLOCK_KIND = OpenApiParameter("kind", str, "path", enum=Block.Kind.values)
+TARGET_ID = OpenApiParameter(
+    "target_id",
+    PATH_SCHEMA,
+    "path",
+    description="The id of the target, or `external:` and the app's own id. A genre has an integer only, its `tag_id`.",
+)
 
 
 class ConsentConflict(APIException):
@@ -49,64 +58,81 @@ class PreferencesViewSet(ListenerPreferencesViewSet):
     @extend_schema(operation_id="read_preferences", parameters=[USER_ID], responses=PreferencesSerializer)
     def retrieve(self, request: Request, user_id: str) -> Response:
         """Show what a listener likes, dislikes and has blocked."""
-        return Response(load_preferences(_resolve_listener_id(request, user_id)))
+        return Response(load_preferences(resolve_path_user_id(request, user_id)))
 
 
 class LikesViewSet(ListenerPreferencesViewSet):
-    @extend_schema(operation_id="like_track", parameters=[USER_ID], request=None, responses={204: None})
-    def put(self, request: Request, user_id: str, track_id: int) -> Response:
+    @extend_schema(operation_id="like_track", parameters=[USER_ID, TRACK_ID], request=None, responses={204: None})
+    def put(self, request: Request, user_id: str, track_id: str) -> Response:
         """Like a track; a dislike of it is withdrawn. Repeating it changes nothing."""
-        set_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.LIKE)
+        set_opinion(resolve_path_user_id(request, user_id), resolve_path_track_id(track_id), Interaction.Kind.LIKE)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(operation_id="unlike_track", parameters=[USER_ID], responses={204: None})
-    def delete(self, request: Request, user_id: str, track_id: int) -> Response:
+    @extend_schema(operation_id="unlike_track", parameters=[USER_ID, TRACK_ID], responses={204: None})
+    def delete(self, request: Request, user_id: str, track_id: str) -> Response:
         """Withdraw a like. Repeating it changes nothing."""
-        clear_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.LIKE)
+        clear_opinion(resolve_path_user_id(request, user_id), resolve_path_track_id(track_id), Interaction.Kind.LIKE)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class DislikesViewSet(ListenerPreferencesViewSet):
-    @extend_schema(operation_id="dislike_track", parameters=[USER_ID], request=None, responses={204: None})
-    def put(self, request: Request, user_id: str, track_id: int) -> Response:
+    @extend_schema(operation_id="dislike_track", parameters=[USER_ID, TRACK_ID], request=None, responses={204: None})
+    def put(self, request: Request, user_id: str, track_id: str) -> Response:
         """Dislike a track: it is not recommended any more, and similar tracks less. Repeating it changes nothing."""
-        set_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.DISLIKE)
+        set_opinion(
+            resolve_path_user_id(request, user_id),
+            resolve_path_track_id(track_id),
+            Interaction.Kind.DISLIKE,
+        )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(operation_id="undislike_track", parameters=[USER_ID], responses={204: None})
-    def delete(self, request: Request, user_id: str, track_id: int) -> Response:
+    @extend_schema(operation_id="undislike_track", parameters=[USER_ID, TRACK_ID], responses={204: None})
+    def delete(self, request: Request, user_id: str, track_id: str) -> Response:
         """Withdraw a dislike. Repeating it changes nothing."""
-        clear_opinion(_resolve_listener_id(request, user_id), _checked_id(track_id), Interaction.Kind.DISLIKE)
+        clear_opinion(
+            resolve_path_user_id(request, user_id),
+            resolve_path_track_id(track_id),
+            Interaction.Kind.DISLIKE,
+        )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class BlocksViewSet(ListenerPreferencesViewSet):
     @extend_schema(
-        operation_id="add_block", parameters=[USER_ID, BLOCK_KIND], request=BlockSerializer, responses={204: None}
+        operation_id="add_block",
+        parameters=[USER_ID, BLOCK_KIND, TARGET_ID],
+        request=BlockSerializer,
+        responses={204: None},
     )
-    def put(self, request: Request, user_id: str, kind: str, target_id: int) -> Response:
+    def put(self, request: Request, user_id: str, kind: str, target_id: str) -> Response:
         """Do not recommend this artist, album, track or genre, for good or until a time. The last `until` counts."""
-        listener_id, serializer = _resolve_listener_id(request, user_id), BlockSerializer(data=request.data)
+        listener_id, serializer = resolve_path_user_id(request, user_id), BlockSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         until = serializer.validated_data["until"]
         if until is not None and until <= timezone.now():
             raise ValidationError({"until": "is in the past; leave it out for a block without end"})
-        add_block(listener_id, kind, _checked_id(target_id), until)
+        add_block(listener_id, kind, _resolve_target_id(kind, target_id), until)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(operation_id="remove_block", parameters=[USER_ID, BLOCK_KIND], responses={204: None})
-    def delete(self, request: Request, user_id: str, kind: str, target_id: int) -> Response:
+    @extend_schema(operation_id="remove_block", parameters=[USER_ID, BLOCK_KIND, TARGET_ID], responses={204: None})
+    def delete(self, request: Request, user_id: str, kind: str, target_id: str) -> Response:
         """Remove a block. Repeating it changes nothing."""
-        remove_block(_resolve_listener_id(request, user_id), kind, _checked_id(target_id))
+        remove_block(resolve_path_user_id(request, user_id), kind, _resolve_target_id(kind, target_id))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def _resolve_listener_id(request: Request, user_id: str) -> int:
-    return _checked_id(resolve_path_user_id(request, user_id), "listener")
+def _resolve_target_id(kind: str, target_id: str) -> int:
+    """Return the id of the target in the path.
 
-
-def _checked_id(number: int, kind: str = "track") -> int:
-    """Return the id from the path, or raise Http404 if it is too large for an id in the database."""
-    if number > INT64_MAX:
-        raise Http404(f"no such {kind}")
-    return number
+    Raises:
+        Http404: no target can have this id.
+        ValidationError: the path is not a reference, or gives a genre an external id, which genres do not have.
+    """
+    if kind != BlockKind.GENRE:
+        return resolve_path_id(TARGET_MODELS[kind], "target_id", target_id)
+    reference = parse_path_reference("target_id", target_id)
+    if isinstance(reference, ExternalId):
+        raise ValidationError({"{target_id}": "a genre has no external id; use the tag_id of a track page"})
+    if reference > INT64_MAX:
+        raise Http404("no such genre")
+    return reference

@@ -1,12 +1,16 @@
 """Recognize the caller of a recommendation view and load the context of the request, in one query."""
 
+import hashlib
+from collections.abc import Sequence
 from uuid import UUID
 
 from rest_framework.request import Request
 
 from access.authentication import ListenerTokenAuthentication, ServiceKeyAuthentication
 from access.models import ServiceKey, User
+from access.selectors import find_listener_ids
 from common.http.query_parameters import ApiView
+from common.http.references import ExternalId
 from recommendations.serving.request_context import (
     RequestContext,
     Revisions,
@@ -14,6 +18,22 @@ from recommendations.serving.request_context import (
     load_context_by_token,
     load_contexts,
 )
+
+FIRST_STAND_IN = 1 << 62  # larger than any id that a database hands out
+
+
+def find_listeners_or_stand_ins(references: Sequence[int | ExternalId]) -> list[int]:
+    """Return the ids of the listeners that references name; where there cannot be one, a stand-in that is no row's id.
+
+    A listener with a stand-in is answered like one without interactions, with a pseudo-random order of their own.
+    """
+    ids = find_listener_ids(references)
+    return [ids[reference] if reference in ids else _stand_in(reference) for reference in references]
+
+
+def _stand_in(reference: int | ExternalId) -> int:
+    digest = hashlib.blake2b(str(reference).encode(), digest_size=8).digest()
+    return FIRST_STAND_IN + int.from_bytes(digest) % FIRST_STAND_IN
 
 
 class ContextKeyAuthentication(ServiceKeyAuthentication):

@@ -4,8 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from common.http.body_serializers import BoundedListField, StrictSerializer
-from engine.data.id_map import INT64_MAX
+from common.http.body_serializers import BoundedListField, ReferenceField, StrictSerializer
 from recommendations.api.serializers import MAX_LIMIT, AnswerSerializer, PersonalParameters
 
 MAX_LISTENERS = 100
@@ -25,9 +24,7 @@ class ShelfSerializer(StrictSerializer):
         choices=list(KINDS), error_messages={"invalid_choice": f"must be one of {', '.join(KINDS)}"}
     )
     limit = serializers.IntegerField(default=20, min_value=1, max_value=MAX_LIMIT)
-    track_id = serializers.IntegerField(
-        required=False, min_value=1, max_value=INT64_MAX, help_text="The track that a `similar` shelf resembles."
-    )
+    track_id = ReferenceField(required=False, help_text="The track that a `similar` shelf resembles.")
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         if (attributes["kind"] == "similar") != ("track_id" in attributes):
@@ -41,16 +38,14 @@ class BatchSerializer(StrictSerializer, PersonalParameters):
     """Either `users`, or the `shelves` of one listener."""
 
     users = BoundedListField(
-        child=serializers.IntegerField(min_value=1, max_value=INT64_MAX),
+        child=ReferenceField(),
         required=False,
         min_length=1,
         max_length=MAX_LISTENERS,
-        help_text=f"Ids of up to {MAX_LISTENERS} listeners; with a token only the listener's own id.",
+        help_text=f"Up to {MAX_LISTENERS} listeners; with a token only the token's own.",
     )
-    user_id = serializers.IntegerField(
+    user_id = ReferenceField(
         required=False,
-        min_value=1,
-        max_value=INT64_MAX,
         help_text="The listener whose shelves these are. Needed with a service key; a token implies its own listener.",
     )
     shelves = BoundedListField(
@@ -64,6 +59,8 @@ class BatchSerializer(StrictSerializer, PersonalParameters):
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         if ("users" in attributes) == ("shelves" in attributes):
             raise serializers.ValidationError({"users": "send either users or shelves"})
+        if "users" in attributes and "user_id" in attributes:
+            raise serializers.ValidationError({"user_id": "names the listener of shelves; leave it out beside users"})
         names = [shelf["name"] for shelf in attributes.get("shelves", [])]
         if len(set(names)) < len(names):
             raise serializers.ValidationError({"shelves": "names must be unique"})
@@ -74,7 +71,8 @@ class BatchSerializer(StrictSerializer, PersonalParameters):
 
 
 class UserAnswerSerializer(AnswerSerializer):
-    user_id = serializers.IntegerField()
+    user_id = serializers.IntegerField(allow_null=True, help_text="Null if no listener has this external id.")
+    external_id = serializers.CharField(required=False, help_text="If the request named the listener by it.")
 
 
 class ShelfAnswerSerializer(AnswerSerializer):

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 from rest_framework.serializers import Serializer
 
 from common.http.query_parameters import parse_parameters
+from common.http.references import ExternalId
 from recommendations.api.serializers import PersonalParameters, SimilarParameters
 from recommendations.serving.request_context import RecommendationRequest
 
@@ -24,7 +25,7 @@ class QueryParameters(NamedTuple):
     """
 
     request: RecommendationRequest
-    user_id: int | None
+    user_id: int | ExternalId | None
 
 
 @lru_cache(maxsize=4096)

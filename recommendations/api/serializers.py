@@ -8,7 +8,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from engine.data.id_map import INT64_MAX
+from common.http.body_serializers import ReferenceField
 from engine.retrieval.candidates import SOURCES as CANDIDATE_SOURCES
 from tracks.serializers import CardSerializer
 
@@ -48,10 +48,8 @@ class _Parameters(serializers.Serializer[Any]):
 
 class SimilarParameters(_Parameters):
     limit = _Limit(10)
-    user_id = serializers.IntegerField(
+    user_id = ReferenceField(
         required=False,
-        min_value=1,
-        max_value=INT64_MAX,
         help_text="For service keys: the listener whose dislikes and blocks apply. A token implies its own listener.",
     )
 

@@ -1,4 +1,5 @@
 from contextlib import suppress
+from functools import cached_property
 from time import perf_counter
 
 from django.http import Http404, HttpResponse
@@ -8,16 +9,17 @@ from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
 from access.authentication import SCHEMES
-from access.models import Scope
-from access.permissions import USER_ID, parse_id, resolve_path_user_id, resolve_user_id
-from engine.data.id_map import INT64_MAX
-from recommendations.api.authentication import ContextView
+from access.models import Scope, ServiceKey
+from access.permissions import USER_ID, parse_path_user_id, resolve_own_user_id
+from common.http.references import parse_path_reference
+from recommendations.api.authentication import ContextView, find_listeners_or_stand_ins
 from recommendations.api.query_parameters import PARAMETERS, parse_query
 from recommendations.api.serializers import AnswerSerializer
 from recommendations.serving.recommend import recommend
 from recommendations.serving.request_context import RecommendationRequest, Revisions
 from recommendations.serving.response_cache import response_cache
 from recommendations.serving.slate import UnknownTrack
+from tracks.path_ids import TRACK_ID, resolve_path_track_id
 
 
 @extend_schema(auth=SCHEMES)
@@ -31,37 +33,59 @@ class RecommendViewSet(ContextView, ViewSet):
     @extend_schema(operation_id="recommend_tracks", parameters=[USER_ID], responses=AnswerSerializer)
     def personal(self, request: Request, user_id: str) -> HttpResponse:
         """Recommend tracks to a listener by the model; by popularity while they have fewer than 5 interactions."""
-        return self._respond(request, resolve_path_user_id(request, user_id))
+        return self._respond(request, self._listener_in_path(request, user_id))
 
     @extend_schema(operation_id="recommend_popular_tracks", parameters=[USER_ID], responses=AnswerSerializer)
     def legacy(self, request: Request, user_id: str) -> HttpResponse:
         """Recommend popular tracks to a listener; never by the model."""
-        return self._respond(request, resolve_path_user_id(request, user_id))
+        return self._respond(request, self._listener_in_path(request, user_id))
 
-    @extend_schema(operation_id="recommend_similar_tracks", responses=AnswerSerializer)
-    def similar(self, request: Request, track_id: int) -> HttpResponse:
+    @extend_schema(operation_id="recommend_similar_tracks", parameters=[TRACK_ID], responses=AnswerSerializer)
+    def similar(self, request: Request, track_id: str) -> HttpResponse:
         """Recommend tracks similar to a track; by artist, album and tags if nobody has played it yet."""
         named = parse_query("similar", request.META.get("QUERY_STRING", "")).user_id
-        return self._respond(request, resolve_user_id(request.user.pk, named))
+        if isinstance(request.auth, ServiceKey):
+            return self._respond(request, self.context.listener_id)
+        return self._respond(request, resolve_own_user_id(request, named))
 
     def requested_listener(self, request: Request) -> int | None:
-        if self.action == "similar":
-            with suppress(ValidationError):
-                return parse_query("similar", request.META.get("QUERY_STRING", "")).user_id
-        user_id = self.kwargs.get("user_id", "")
-        listener_id = parse_id(user_id) if user_id.isascii() and user_id.isdigit() else None
-        return listener_id if listener_id is not None and listener_id <= INT64_MAX else None
+        with suppress(ValidationError):
+            if self.action == "similar":
+                reference = parse_query("similar", request.META.get("QUERY_STRING", "")).user_id
+            else:
+                reference = parse_path_reference(
+                    "user_id", self.kwargs.get("user_id", "")
+                )  # absent in an unsupported method
+            return None if reference is None else find_listeners_or_stand_ins([reference])[0]
+        return None
 
     def cached_revisions(self, request: Request, listener_id: int | None) -> Revisions:
-        with suppress(ValidationError):
+        with suppress(ValidationError, Http404):
             if response := response_cache.get_local(self._recommendation_request(request, listener_id)):
                 return response.revisions
         return Revisions()
 
+    @cached_property
+    def _track_id(self) -> int | None:
+        """The track that a path of similar tracks names. Raises ValidationError, or Http404 for an unknown one."""
+        return resolve_path_track_id(self.kwargs["track_id"]) if self.action == "similar" else None
+
+    def _listener_in_path(self, request: Request, user_id: str) -> int | None:
+        """Return the listener to answer for, who need not exist if a service key asks.
+
+        Raises:
+            Http404: a listener names somebody else.
+            ValidationError: the path is not a reference, or a service key names "me".
+        """
+        reference = parse_path_user_id(request, user_id)
+        if isinstance(request.auth, ServiceKey):
+            return self.context.listener_id  # found while the key was authenticated
+        return resolve_own_user_id(request, reference)
+
     def _recommendation_request(self, request: Request, listener_id: int | None) -> RecommendationRequest:
-        """Raises ValidationError for a wrong query parameter."""
+        """Raises ValidationError for an invalid parameter or path, and Http404 for an unknown track."""
         options = parse_query(str(self.action), request.META.get("QUERY_STRING", "")).request
-        return options._replace(listener_id=listener_id, track_id=self.kwargs.get("track_id"))
+        return options._replace(listener_id=listener_id, track_id=self._track_id)
 
     def _respond(self, request: Request, listener_id: int | None) -> HttpResponse:
         """Send the answer; a 304 to a client that has the same slate already, and goes on showing it."""

@@ -8,7 +8,6 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
-from engine.data.id_map import INT64_MAX
 from engine.listener_query import ListenerState, plan_query
 from engine.pipeline import POLICIES, Pick, Policy, Ranking
 from engine.pipeline import recommend as rank_tracks
@@ -75,7 +74,7 @@ def plan_slate(
     filters, history = build_filters(request, context, exclude), context.history
     if request.kind == "similar":
         track_id = request.track_id or 0
-        if track_id > INT64_MAX or not track_card_cache.get_cards([track_id], context.revisions.catalogue):
+        if not track_card_cache.get_cards([track_id], context.revisions.catalogue):
             raise UnknownTrack(track_id)
         track = np.array([track_id], np.int64)
         query = Query(

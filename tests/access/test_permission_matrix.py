@@ -27,17 +27,17 @@ POST   token/refresh                                         400 400 400 400 400
 POST   token/revoke                                          400 400 400 400 400 400 400
 GET    listeners                                             {CLOSED}
 GET    tracks                                                401 200 200 403 200 401 401
-GET    tracks/<int:track_id>                                 401 200 200 403 200 401 401
+GET    tracks/<str:track_id>                                 401 200 200 403 200 401 401
 POST   events                                                401 400 400 403 400 401 401
 POST   1/submit-listens                                      401 401 401 401 401 401 400
 GET    1/validate-token                                      400 200 200 200 200 400 200
 GET    users/<str:user_id>/preferences                       401 404 200 403 200 401 401
-PUT    users/<str:user_id>/likes/<int:track_id>              401 404 204 403 204 401 401
-DELETE users/<str:user_id>/likes/<int:track_id>              401 404 204 403 204 401 401
-PUT    users/<str:user_id>/dislikes/<int:track_id>           401 404 204 403 204 401 401
-DELETE users/<str:user_id>/dislikes/<int:track_id>           401 404 204 403 204 401 401
-PUT    users/<str:user_id>/blocks/<block_kind:kind>/<int:target_id> 401 404 204 403 204 401 401
-DELETE users/<str:user_id>/blocks/<block_kind:kind>/<int:target_id> 401 404 204 403 204 401 401
+PUT    users/<str:user_id>/likes/<str:track_id>              401 404 204 403 204 401 401
+DELETE users/<str:user_id>/likes/<str:track_id>              401 404 204 403 204 401 401
+PUT    users/<str:user_id>/dislikes/<str:track_id>           401 404 204 403 204 401 401
+DELETE users/<str:user_id>/dislikes/<str:track_id>           401 404 204 403 204 401 401
+PUT    users/<str:user_id>/blocks/<block_kind:kind>/<str:target_id> 401 404 204 403 204 401 401
+DELETE users/<str:user_id>/blocks/<block_kind:kind>/<str:target_id> 401 404 204 403 204 401 401
 GET    users/<str:user_id>/imports                           401 404 200 403 200 401 401
 POST   users/<str:user_id>/imports                           401 404 400 403 400 401 401
 GET    users/<str:user_id>/imports/<uuid:import_id>          401 404 404 403 404 401 401
@@ -49,7 +49,7 @@ GET    erasures/<uuid:receipt>                               404 404 404 404 404
 GET    engagement                                            {CLOSED}
 GET    recommend/user/<str:user_id>/ml                       401 404 200 403 200 401 401
 GET    recommend/user/<str:user_id>                          401 404 200 403 200 401 401
-GET    recommend/similar/<int:track_id>                      401 200 200 403 200 401 401
+GET    recommend/similar/<str:track_id>                      401 200 200 403 200 401 401
 POST   recommend/batch                                       401 400 400 403 400 401 401
 GET    metrics                                               {CLOSED}
 GET    (root)                                                {OPEN}

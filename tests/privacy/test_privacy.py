@@ -114,6 +114,17 @@ def test_repeating_the_request_returns_the_same_receipt(alice: User, service: AP
     assert Erasure.objects.count() == 1
 
 
+def test_a_listener_is_erased_by_external_id_and_the_receipt_stays_the_same(alice: User, service: APIClient) -> None:
+    User.objects.filter(pk=alice.pk).update(external_id="app:4711")
+    first = service.delete("/users/external:app:4711").json()
+    assert service.delete("/users/external:app:4711").json() == first
+    assert Erasure.objects.get().user_id == alice.pk
+    assert_problem(service.get("/users/external:app:4711"), 404)
+    finish_erasures()
+    assert service.delete("/users/external:app:4711").json()["receipt"] == first["receipt"]
+    assert_problem(service.delete("/users/external:app:4712"), 404)
+
+
 @pytest.mark.parametrize("field", ["is_staff", "is_superuser"])
 def test_an_operator_is_not_erased_by_the_api(field: str, alice: User, service: APIClient) -> None:
     User.objects.filter(pk=alice.pk).update(**{field: True})

@@ -1,0 +1,35 @@
+"""Tracks, albums and artists in the paths of the API: an integer, or `external:` and the app's own id."""
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter
+
+from common.http.references import PATH_SCHEMA, parse_path_reference
+from tracks.models import Album, Artist, Track
+from tracks.selectors import find_ids
+
+TRACK_ID = OpenApiParameter(
+    "track_id", PATH_SCHEMA, "path", description="A track's id, or `external:` and the app's own id."
+)
+
+
+def resolve_path_id(model: type[Track | Album | Artist], name: str, segment: str) -> int:
+    """Return the id of the row that a segment of a path names. An integer may be the id of no row.
+
+    Args:
+        model: what the segment names.
+        name: the name of the path parameter, such as `track_id`.
+        segment: the decoded segment.
+
+    Raises:
+        Http404: no row can have this id.
+        ValidationError: the segment is neither an integer nor `external:ID`.
+    """
+    reference = parse_path_reference(name, segment)
+    if (row_id := find_ids(model, [reference]).get(reference)) is None:
+        raise Http404(f"no such {model._meta.model_name}")
+    return row_id
+
+
+def resolve_path_track_id(track_id: str) -> int:
+    """Return the id of the track that `track_id` in a path names; raises what `resolve_path_id` does."""
+    return resolve_path_id(Track, "track_id", track_id)
