@@ -6,7 +6,7 @@ BIN := .venv/bin
 PORT ?= 8000
 DATA ?=
 
-.PHONY: help demo test check lint format docs clean bench load drills
+.PHONY: help demo test check lint format docs clean bench load drills clients
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -45,6 +45,10 @@ drills: .venv/dev.stamp  ## break an installation under load in many ways; the r
 docs: .venv/dev.stamp  ## regenerate the output that the tutorial and the README show
 	$(BIN)/python -m docs.generate
 
+clients: .venv/clients.stamp  ## generate clients in five languages and a Postman collection, and run them; they are in var/clients
+	$(BIN)/python -m clients.generate
+	MUSICREC_REQUIRE_CLIENTS=1 $(BIN)/python -m pytest tests/clients
+
 clean:  ## remove the environment and the demo's data
 	rm -rf .venv var
 
@@ -54,6 +58,7 @@ clean:  ## remove the environment and the demo's data
 	@$(PYTHON) -m venv .venv
 
 # uv installs much faster than pip; if it cannot be installed, use pip.
+.venv/clients.stamp: requirements-dev.txt
 .venv/%.stamp: requirements-%.txt requirements.txt | .venv/bin/python
 	@echo "· installing $<"
 	@{ $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -r $<; } \

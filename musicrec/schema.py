@@ -150,6 +150,10 @@ def complete_document(result: dict[str, Any], request: Any = None, **kwargs: Any
     """
     result["servers"] = [{"url": request.build_absolute_uri("/").rstrip("/") if request else "/"}]
     for _, _, operation in _operations(result):
+        # Generated clients and Swagger UI print the description after the summary.
+        description = operation.get("description", "").removeprefix(f"{operation.get('summary')}.").strip()
+        operation.pop("description", None)
+        operation |= {"description": description} if description else {}
         if "requestBody" in operation:
             operation["requestBody"]["required"] = True
         for status, response in operation["responses"].items():

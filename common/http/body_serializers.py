@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.http.query_parameters import MAX_NAME_LENGTH, MAX_REPORTED
-from common.http.references import INT64_MAX, PREFIX, ExternalId, InvalidReference, parse_reference
+from common.http.references import INT64_MAX, PATH_SCHEMA, ExternalId, InvalidReference, parse_reference
 
 
 class BodySerializer(serializers.Serializer[Any]):
@@ -33,14 +33,8 @@ class StrictSerializer(BodySerializer):
         return super().to_internal_value(data)
 
 
-@extend_schema_field(
-    {
-        "oneOf": [
-            {"type": "integer", "minimum": 1},
-            {"type": "string", "pattern": f"^{PREFIX}.+$", "example": "external:4711"},
-        ]
-    }
-)
+# An integer is accepted as well. Generated clients have one type for it: the text, which may be digits.
+@extend_schema_field(PATH_SCHEMA | {"examples": ["external:4711"]})
 class ReferenceField(serializers.Field[Any, Any, Any, Any]):
     """A listener or a track: an integer id, or `external:` and the app's own id. The value is an int or ExternalId."""
 
