@@ -14,6 +14,13 @@ class Slate(models.Model):
     placement = models.CharField(max_length=64, blank=True, help_text="Where in the app it was shown.")
     track_ids = models.JSONField(help_text="In the order of the slate.")
     shown_at = models.DateTimeField(db_index=True)
+    request = models.JSONField(null=True, blank=True, help_text="What was asked for, to continue the slate.")
+    previous = models.UUIDField(null=True, blank=True, help_text="The slate that this one continues.")
+    is_counted = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Off if the listener has not consented; the slate has no listener then.",
+    )
 
     class Meta:
         db_table = "slates"

@@ -121,7 +121,8 @@ def _first_retained_day() -> date:
 
 
 def _slates_on(day: date) -> QuerySet[Slate]:
-    return Slate.objects.filter(shown_at__gte=_midnight(day), shown_at__lt=_midnight(day + timedelta(days=1)))
+    counted = Slate.objects.filter(is_counted=True)
+    return counted.filter(shown_at__gte=_midnight(day), shown_at__lt=_midnight(day + timedelta(days=1)))
 
 
 def _slate_batches(slates: QuerySet[Slate]) -> Iterator[list[SlateRow]]:

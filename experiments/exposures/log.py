@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -28,7 +28,14 @@ MAX_ATTEMPTS = 3
 
 
 class SlateRecord(NamedTuple):
-    """A slate that was shown; `user_id` is None for a listener the service does not know."""
+    """A slate that was shown.
+
+    Attributes:
+        user_id: None for a listener that the service does not know, or who does not consent.
+        request: what is needed to continue the slate, as JSON.
+        previous: the slate that this one continues.
+        is_counted: whether engagement counts it.
+    """
 
     recommendation_id: UUID
     user_id: int | None
@@ -37,6 +44,9 @@ class SlateRecord(NamedTuple):
     placement: str
     track_ids: list[int]
     shown_at: datetime
+    request: dict[str, Any] | None = None
+    previous: UUID | None = None
+    is_counted: bool = True
 
 
 class SlateLog:
@@ -114,7 +124,10 @@ class SlateLog:
 
 
 def _write(batch: Sequence[SlateRecord]) -> int:
-    """Write the slates of listeners who exist and consent, and return their number."""
+    """Write the slates of listeners who exist, and return their number.
+
+    The slate of a listener whose consent has just been withdrawn is written without the listener.
+    """
     for attempts_left in reversed(range(MAX_ATTEMPTS)):
         try:
             with transaction.atomic():
@@ -122,15 +135,18 @@ def _write(batch: Sequence[SlateRecord]) -> int:
                 rows = [
                     Slate(
                         id=record.recommendation_id,
-                        user_id=record.user_id,
+                        user_id=record.user_id if consent.get(record.user_id or 0) else None,
                         strategy=record.strategy,
                         model_version=record.model_version,
                         placement=record.placement,
                         track_ids=record.track_ids,
                         shown_at=record.shown_at,
+                        request=record.request,
+                        previous=record.previous,
+                        is_counted=record.is_counted and (record.user_id is None or consent[record.user_id]),
                     )
                     for record in batch
-                    if record.user_id is None or consent.get(record.user_id)
+                    if record.user_id is None or record.user_id in consent
                 ]
                 Slate.objects.bulk_create(rows, ignore_conflicts=True)
             return len(rows)

@@ -16,7 +16,7 @@ from interactions.models import Interaction
 
 MAX_EVENTS = 500
 MAX_MS_PLAYED = 86_400_000  # a day
-MAX_POSITION = 1_000
+MAX_POSITION = 32_767  # positions go on over the pages of a slate
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 _INTEGER_FIELDS = ("track_id", "user_id", "ms_played", "position")
@@ -62,7 +62,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     recommendation_id: Annotated[UUID | None, Meta(description="The id of the answer that contained the track.")] = None
     position: Annotated[
         Annotated[int, Meta(ge=1, le=MAX_POSITION)] | None,
-        Meta(description="The track's position in that answer, from 1."),
+        Meta(description="The track's `position` in that answer."),
     ] = None
 
 

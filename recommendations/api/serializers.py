@@ -93,4 +93,9 @@ class AnswerSerializer(serializers.Serializer[Any]):
         ],
         allow_null=True,
     )
+    next = serializers.CharField(
+        allow_null=True,
+        help_text="Path and query of the next page of this slate, which repeats none of its tracks; null if there is "
+        "none.",
+    )
     results = ResultSerializer(many=True)

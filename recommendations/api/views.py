@@ -14,6 +14,7 @@ from access.permissions import USER_ID, parse_path_user_id, resolve_own_user_id
 from common.http.references import parse_path_reference
 from recommendations.api.authentication import ContextView, find_listeners_or_stand_ins
 from recommendations.api.query_parameters import PARAMETERS, parse_query
+from recommendations.api.responses import build_response
 from recommendations.api.serializers import AnswerSerializer
 from recommendations.serving.recommend import recommend
 from recommendations.serving.request_context import RecommendationRequest, Revisions
@@ -94,13 +95,4 @@ class RecommendViewSet(ContextView, ViewSet):
             response, cached = recommend(self._recommendation_request(request, listener_id), self.context, client_etags)
         except UnknownTrack as error:
             raise Http404("no such track") from error
-        request._request.strategy = response.strategy  # type: ignore[attr-defined]  # for the metrics middleware
-        request._request.spans = {  # type: ignore[attr-defined]  # for the Server-Timing header
-            "db": self.context.query_seconds,
-            "cache": "hit" if cached else "miss",
-            "answer": perf_counter() - started,
-        }
-        headers = {"ETag": response.etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-        if response.etag in client_etags:
-            return HttpResponse(status=304, headers=headers | {"Content-Type": "application/json"})
-        return HttpResponse(response.body, content_type="application/json", headers=headers)
+        return build_response(request, response, cached, self.context.query_seconds, perf_counter() - started)

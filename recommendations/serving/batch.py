@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.exposures.log import slate_log
 from recommendations import metrics
+from recommendations.serving.continuation import EarlierTracks
 from recommendations.serving.recommend import Recommendation, assign_policy, dependencies_of, model_for, recommend
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
 from recommendations.serving.response import render
@@ -73,10 +74,10 @@ def recommend_shelves(
         model = model_for(request)
         policy = assign_policy(request, context)
         slate = build_slate(plan_slate(request, context, model, policy, exclude=shown))
+        response = render(request, context, model, slate, (), EarlierTracks(shelves=shown))
         shown = np.append(shown, [pick.track_id for pick in slate.ranking.picks]).astype(np.int64)
-        response = render(request, context, model, slate, dependencies=())
         metrics.answers.labels(response.strategy, str(model.problem is not None).lower()).inc()
-        if response.slate is not None:
-            slate_log.add(response.slate)
+        assert response.slate is not None  # only answers that another process delivered have none
+        slate_log.add(response.slate)
         responses.append(response)
     return responses

@@ -7,6 +7,7 @@ from django.conf import settings
 from engine.pipeline import POLICIES, Policy, Ranking
 from experiments.exposures.log import slate_log
 from recommendations import metrics
+from recommendations.serving.continuation import NO_EARLIER_TRACKS, EarlierTracks
 from recommendations.serving.model_cache import LoadedModel, model_cache
 from recommendations.serving.precomputed import load_ranking
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
@@ -23,7 +24,11 @@ class Recommendation(NamedTuple):
 
 
 def recommend(
-    request: RecommendationRequest, context: RequestContext, client_etags: str = "", ranking: Ranking | None = None
+    request: RecommendationRequest,
+    context: RequestContext,
+    client_etags: str = "",
+    ranking: Ranking | None = None,
+    earlier: EarlierTracks = NO_EARLIER_TRACKS,
 ) -> Recommendation:
     """Answer a request.
 
@@ -31,6 +36,7 @@ def recommend(
         client_etags: the ETags of answers that the client has. It goes on showing such an answer under the id it came
             with, so none is logged.
         ranking: the engine's ranking, where the caller has computed it already, so that Redis need not be asked.
+        earlier: what the pages before this one have shown.
 
     Raises:
         UnknownTrack: for tracks similar to one that does not exist.
@@ -46,9 +52,9 @@ def recommend(
             if response is None and ranking is None:
                 response, source = response_cache.get_shared(request, dependencies, context.revisions), "hit"
             if response is None:
-                plan = plan_slate(request, context, model, policy)
+                plan = plan_slate(request, context, model, policy, exclude=earlier.all)
                 slate = build_slate(plan, ranking or load_ranking(request, dependencies))
-                response, source = render(request, context, model, slate, dependencies), "miss"
+                response, source = render(request, context, model, slate, dependencies, earlier), "miss"
                 response_cache.add(request, response)
 
     metrics.response_cache.labels(source).inc()

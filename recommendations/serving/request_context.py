@@ -55,6 +55,7 @@ class RecommendationRequest(NamedTuple):
         placement: where in the app the slate is shown.
         market: the listener's own market if empty.
         explicit: whether explicit tracks are welcome.
+        after: the slate that the answer continues.
     """
 
     kind: str
@@ -66,6 +67,7 @@ class RecommendationRequest(NamedTuple):
     placement: str = ""
     market: str = ""
     explicit: bool = True
+    after: UUID | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Render a slate as the JSON document that is sent."""
 
 import time
-import uuid
 from hashlib import blake2b
 from typing import Any
 
@@ -10,6 +9,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from experiments.exposures.log import SlateRecord
+from experiments.exposures.recommendation_ids import new_recommendation_id
+from recommendations.serving.continuation import EarlierTracks, describe_request
 from recommendations.serving.explanations import explain_picks
 from recommendations.serving.model_cache import LoadedModel
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
@@ -23,11 +24,13 @@ def render(
     model: LoadedModel,
     slate: RankedSlate,
     dependencies: tuple[Any, ...],
+    earlier: EarlierTracks,
 ) -> CachedResponse:
     """Render the answer.
 
-    Track cards are JSON already, so the document is joined from bytes. The ETag covers everything but the id and the
-    time: the same tracks by the same version for the same reason are the same slate to a client that has it.
+    Track cards are JSON already, so the document is joined from bytes. The ETag covers everything but the id, the time
+    and the path of the next page, which contains the id: the same tracks by the same version for the same reason are
+    the same slate to a client that has it.
     """
     picks, strategy, version = slate.ranking.picks, slate.ranking.strategy, model.bundle.version
     explanations = explain_picks(model.bundle, slate, context.revisions.catalogue) if request.explain else {}
@@ -40,7 +43,7 @@ def render(
             pick.source.encode(),
             b',"explanation":' + orjson.dumps(explanations[pick.track_id]) if request.explain else b"",
         )
-        for position, pick in enumerate(picks, 1)
+        for position, pick in enumerate(picks, len(earlier.pages) + 1)
     )
     envelope = {
         "strategy": strategy,
@@ -49,15 +52,29 @@ def render(
         "fallback_reason": slate.fallback_reason,
     }
     etag = blake2b(orjson.dumps(envelope) + results, digest_size=12).hexdigest()
-    recommendation_id, now = uuid.uuid4(), timezone.now()
+    recommendation_id, now, consent = new_recommendation_id(), timezone.now(), context.settings.consent
+    next_page = None
+    if len(picks) == request.limit and settings.MUSICREC["SLATE_BUFFER"]:  # with 0 no slate is stored
+        # The slate of a listener without consent is stored without them, so the path has to name them.
+        next_page = f"/recommendations/{recommendation_id}/next" + (
+            "" if consent else f"?user_id={context.listener_id}"
+        )
     head = orjson.dumps(
-        {"recommendation_id": recommendation_id, "generated_at": now} | envelope, option=orjson.OPT_UTC_Z
+        {"recommendation_id": recommendation_id, "generated_at": now} | envelope | {"next": next_page},
+        option=orjson.OPT_UTC_Z,
     )
-    record = None
-    if context.settings.consent:
-        listener_id = context.listener_id if context.settings.exists else None
-        track_ids = [pick.track_id for pick in picks]
-        record = SlateRecord(recommendation_id, listener_id, strategy, version or "", request.placement, track_ids, now)
+    record = SlateRecord(
+        recommendation_id,
+        user_id=context.listener_id if context.settings.exists and consent else None,
+        strategy=strategy,
+        model_version=version or "",
+        placement=request.placement,
+        track_ids=[pick.track_id for pick in picks],
+        shown_at=now,
+        request=describe_request(request, slate.ranking, earlier.shelves),
+        previous=request.after,
+        is_counted=consent,
+    )
     return CachedResponse(
         dependencies=dependencies,
         revisions=context.revisions,

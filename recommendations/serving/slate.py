@@ -110,6 +110,8 @@ def plan_slate(
         reason = "no_consent"
     elif planned_policy is not policy:
         reason = "cold_user"
+    if request.after is not None:  # played tracks are not added to pages of new ones
+        planned_policy = replace(planned_policy, may_repeat=False)
     return SlatePlan(model, planned_policy, query, filters, reason, history.pairs.track[history.pairs.is_positive])
 
 
@@ -159,7 +161,7 @@ def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCa
             query = replace(query, unavailable=plan.filters.reload_unavailable(gone, bundle.items.ids))
         ranking = rank(bundle, query, policy)
     ranking = Ranking([pick for pick in ranking.picks if pick.track_id in cards], ranking.repeats)
-    if policy.may_repeat and len(ranking.picks) < query.limit:
+    if "popular" in policy.sources and len(ranking.picks) < query.limit:
         return _fill_popular(plan, query, ranking, cards)
     return ranking, cards
 

@@ -30,7 +30,9 @@ def test_a_full_buffer_drops_slates_and_requests_are_still_answered(
     assert Slate.objects.count() == 3
 
 
-def test_slates_of_erased_or_unwilling_listeners_are_not_stored(alice: User, bob: User) -> None:
+def test_slates_of_erased_listeners_are_not_stored_and_those_of_unwilling_ones_without_them(
+    alice: User, bob: User
+) -> None:
     erased, unwilling = alice.pk, bob.pk
     alice.delete()
     User.objects.filter(pk=unwilling).update(consent=False)
@@ -38,7 +40,8 @@ def test_slates_of_erased_or_unwilling_listeners_are_not_stored(alice: User, bob
     for user_id in (erased, unwilling, existing, None):
         slate_log.add(slate_record(user_id))
     slate_log.flush()
-    assert set(Slate.objects.values_list("user_id", flat=True)) == {existing, None}
+    stored = set(Slate.objects.values_list("user_id", "is_counted"))
+    assert stored == {(None, False), (None, True), (existing, True)}
 
 
 def test_slates_that_cannot_be_written_are_dropped(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +90,7 @@ def test_a_process_writes_queued_slates_by_itself_at_exit_and_after_a_fork(tmp_p
     assert said == "[1, 3]"
 
 
-def test_without_consent_no_slate_is_stored(
+def test_without_consent_a_slate_is_stored_without_its_listener(
     alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
 ) -> None:
     catalogue.tracks(2)
@@ -95,7 +98,9 @@ def test_without_consent_no_slate_is_stored(
     answer = as_listener(alice).get("/recommend/user/me/ml").json()
     assert (answer["fallback_reason"], len(answer["results"])) == ("no_model", 2)
     slate_log.flush()
-    assert not Slate.objects.exists()
+    slate = Slate.objects.get()
+    assert (str(slate.pk), slate.user_id, slate.is_counted) == (answer["recommendation_id"], None, False)
+    assert slate.request == {"kind": "personal", "limit": 20}
 
 
 def test_a_not_modified_response_is_not_another_slate(service: APIClient, catalogue: CatalogueFactory) -> None:
