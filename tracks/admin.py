@@ -8,13 +8,24 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 
 from tracks.models import Album, Artist, Tag, Track, TrackTag
-from tracks.services import bump_catalogue_revision, delete_from_catalogue, save_artist, save_track, set_taken_down
+from tracks.services import (
+    bump_catalogue_revision,
+    delete_from_catalogue,
+    lock_catalogue,
+    save_artist,
+    save_track,
+    set_taken_down,
+)
 
 
 class CatalogueAdmin(ModelAdmin):  # type: ignore[misc]
     """Bump the catalogue's revision with each change."""
 
     show_full_result_count = False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        lock_catalogue()
+        super().save_model(request, obj, form, change)
 
     def save_related(self, *args: Any, **kwargs: Any) -> None:
         """Save the inlines. The admin calls this after every `save_model`, in the same transaction."""

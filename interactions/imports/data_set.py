@@ -17,9 +17,9 @@ from importers.records import PlayRecord, Record, RefusedRow, TrackRecord
 from interactions.bulk import NewInteraction, insert_interactions
 from interactions.listenbrainz.services import match_waiting_listens
 from interactions.services import refresh_popular_tracks
+from tracks.imports import import_tracks
 from tracks.models import Track
 from tracks.selectors import ids_by_external_id
-from tracks.services import upsert_tracks
 
 BATCH_SIZE = 5_000  # records held at a time: about 5 MB
 _NO_CONSENT = "user: this listener does not consent to storing plays (consent is off), or their account is closed"
@@ -102,7 +102,7 @@ class _DataSetImport:
 
     def flush(self) -> None:
         if self.tracks:  # before the plays, which may be plays of these tracks
-            change = upsert_tracks(self.tracks)
+            change = import_tracks(self.tracks)
             self.report.tracks_added += change.added
             self.report.tracks_updated += change.updated
             for row in change.refusals:

@@ -6,9 +6,9 @@ from rest_framework.test import APIClient
 from importers.records import RefusedRow, TagRecord, TrackRecord
 from tests.conftest import assert_problem
 from tests.people import CatalogueFactory
+from tracks.imports import import_tracks
 from tracks.models import Album, Artist, Tag, Track, TrackTag
 from tracks.selectors import content_neighbours
-from tracks.services import upsert_tracks
 
 RECORD = TrackRecord(
     external_id="x:1",
@@ -29,7 +29,7 @@ RECORD = TrackRecord(
 
 @pytest.mark.usefixtures("db")
 def test_importing_a_record_creates_track_artist_album_and_tags() -> None:
-    change = upsert_tracks([RECORD])
+    change = import_tracks([RECORD])
     assert (change.added, change.updated, change.refusals) == (1, 0, [])
     track = Track.objects.get()
     assert (track.title, track.artist.name, track.album.title, track.album.year) == ("Morning", "Ada", "Hours", 1999)
@@ -41,8 +41,8 @@ def test_importing_a_record_creates_track_artist_album_and_tags() -> None:
 
 @pytest.mark.usefixtures("db")
 def test_importing_a_record_again_changes_nothing() -> None:
-    upsert_tracks([RECORD])
-    change = upsert_tracks([RECORD, RECORD])
+    import_tracks([RECORD])
+    change = import_tracks([RECORD, RECORD])
     assert (change.added, change.updated) == (0, 0)
     counts = [kind.objects.count() for kind in (Artist, Album, Track, TrackTag)]
     assert counts == [1, 1, 1, 2]
@@ -50,8 +50,8 @@ def test_importing_a_record_again_changes_nothing() -> None:
 
 @pytest.mark.usefixtures("db")
 def test_a_record_updates_only_the_fields_that_it_states() -> None:
-    upsert_tracks([RECORD])
-    change = upsert_tracks([TrackRecord("x:1", "Morning (remastered)", "Ada", "x:a")])
+    import_tracks([RECORD])
+    change = import_tracks([TrackRecord("x:1", "Morning (remastered)", "Ada", "x:a")])
     assert (change.added, change.updated) == (0, 1)
     track = Track.objects.get()
     assert (track.title, track.duration_ms, track.isrc) == ("Morning (remastered)", 200_000, "GBAYE0601498")
@@ -59,16 +59,17 @@ def test_a_record_updates_only_the_fields_that_it_states() -> None:
 
 @pytest.mark.usefixtures("db")
 def test_a_record_with_another_tracks_isrc_is_refused_alone() -> None:
-    upsert_tracks([RECORD])
+    import_tracks([RECORD])
     thief = RECORD._replace(external_id="x:2", title="Copy", line=3)
     honest = TrackRecord("x:3", "Evening", "Ada", "x:a")
-    change = upsert_tracks([thief, honest])
+    change = import_tracks([thief, honest])
     assert change.added == 1
-    assert change.refusals == [RefusedRow("tracks.csv", 3, "isrc: GBAYE0601498 is the isrc of track 'x:1' already")]
+    reason = "isrc: GBAYE0601498 is the isrc of track 'x:1' already; correct one of the two"
+    assert change.refusals == [RefusedRow("tracks.csv", 3, reason)]
 
 
 def test_track_details_show_everything_that_is_known(service: APIClient) -> None:
-    upsert_tracks([RECORD])
+    import_tracks([RECORD])
     track, tags = Track.objects.get(), dict(Tag.objects.values_list("name", "pk"))
     assert service.get(f"/tracks/{track.pk}").json() == {
         "track_id": track.pk,
@@ -120,14 +121,14 @@ def test_content_neighbours_share_artist_album_or_tags() -> None:
     same_album = TrackRecord("x:3", "Dusk", "Ada", "x:a", "Hours", "x:h")
     same_tag = TrackRecord("x:4", "Night", "Bea", "x:b", tags=(TagRecord("folk", "genre"),))
     nothing = TrackRecord("x:5", "Void", "Cas", "x:c")
-    upsert_tracks([RECORD, same_artist, same_album, same_tag, nothing])
+    import_tracks([RECORD, same_artist, same_album, same_tag, nothing])
     titles = {t.pk: t.title for t in Track.objects.all()}
     near = content_neighbours(Track.objects.get(external_id="x:1").pk)
     assert [(titles[track], score) for track, score in near] == [("Dusk", 2), ("Noon", 1), ("Night", 0.5)]
 
 
 def test_a_track_is_found_by_its_external_id(service: APIClient) -> None:
-    upsert_tracks([RECORD])
+    import_tracks([RECORD])
     found = service.get("/tracks", {"external_id": "x:1"})
     assert (found.status_code, found.json()["title"]) == (200, "Morning")
     assert_problem(service.get("/tracks", {"external_id": "x:2"}), 404)
@@ -137,7 +138,7 @@ def test_a_track_is_found_by_its_external_id(service: APIClient) -> None:
 
 @pytest.mark.usefixtures("db")
 def test_of_two_records_of_a_track_the_later_overrides_what_it_states() -> None:
-    upsert_tracks([RECORD, TrackRecord("x:1", "Morning II", "Ada", "x:a")])
+    import_tracks([RECORD, TrackRecord("x:1", "Morning II", "Ada", "x:a")])
     track = Track.objects.get()
     assert (track.title, track.duration_ms, track.isrc, track.track_tags.count()) == (
         "Morning II",
@@ -150,7 +151,7 @@ def test_of_two_records_of_a_track_the_later_overrides_what_it_states() -> None:
 @pytest.mark.usefixtures("db")
 def test_a_placeholder_title_names_a_new_track_and_never_renames_a_known_one() -> None:
     nameless = TrackRecord("x:1", "Track 1", "Ada", "x:a", has_placeholder_names=True)
-    upsert_tracks([RECORD])
-    assert upsert_tracks([nameless]).updated == 0
-    upsert_tracks([nameless._replace(external_id="x:2", title="Track 2")])
+    import_tracks([RECORD])
+    assert import_tracks([nameless]).updated == 0
+    import_tracks([nameless._replace(external_id="x:2", title="Track 2")])
     assert sorted(Track.objects.values_list("title", flat=True)) == ["Morning", "Track 2"]

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from importers.records import TrackRecord
 from tests.people import store_track
+from tracks.imports import import_tracks
 from tracks.match_keys import MAX_KEY_LENGTH, make_match_key, normalize_name
 from tracks.matching import TrackQuery, match_tracks
 from tracks.models import Artist, Track
-from tracks.services import save_artist, save_track, upsert_tracks
+from tracks.services import save_artist, save_track
 
 MBID = UUID("8f3471b5-7e6a-48da-86a9-c1c07a0f47ae")
 
@@ -136,10 +137,10 @@ def test_of_several_tracks_with_a_key_the_most_popular_is_chosen_then_the_oldest
 
 @pytest.mark.usefixtures("db")
 def test_every_service_that_writes_tracks_updates_their_match_keys() -> None:
-    upsert_tracks([TrackRecord("x:1", "Song", "Band", "x:b"), TrackRecord("x:2", "Other", "Band", "x:b")])
+    import_tracks([TrackRecord("x:1", "Song", "Band", "x:b"), TrackRecord("x:2", "Other", "Band", "x:b")])
     track = Track.objects.get(external_id="x:1")
     assert track.match_key == "band\x1fsong"
-    upsert_tracks([TrackRecord("x:1", "Song Two", "Called otherwise", "x:b")])
+    import_tracks([TrackRecord("x:1", "Song Two", "Called otherwise", "x:b")])
     track.refresh_from_db()
     assert track.match_key == "band\x1fsong two"  # the name of an artist is that of their first row
     track.title = "Song Three"
@@ -153,8 +154,8 @@ def test_every_service_that_writes_tracks_updates_their_match_keys() -> None:
 
 @pytest.mark.usefixtures("db")
 def test_a_placeholder_title_does_not_change_the_match_key_of_a_known_track() -> None:
-    upsert_tracks([TrackRecord("x:1", "Song", "Band", "x:b")])
-    change = upsert_tracks([TrackRecord("x:1", "Track 1", "Artist b", "x:b", has_placeholder_names=True)])
+    import_tracks([TrackRecord("x:1", "Song", "Band", "x:b")])
+    change = import_tracks([TrackRecord("x:1", "Track 1", "Artist b", "x:b", has_placeholder_names=True)])
     assert change.updated == 0
     assert Track.objects.get().match_key == "band\x1fsong"
 

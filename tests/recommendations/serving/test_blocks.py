@@ -29,9 +29,10 @@ from recommendations.serving.model_cache import model_cache
 from recommendations.serving.precompute import precompute_rankings
 from recommendations.training.run import run_training
 from tests.people import CatalogueFactory
+from tracks.imports import import_tracks
 from tracks.models import Album, Artist, Tag, Track
 from tracks.selectors import catalogue_revision
-from tracks.services import set_taken_down, upsert_tracks
+from tracks.services import set_taken_down
 
 LIST = "/admin/tracks/track/"
 FANS = 6
@@ -48,7 +49,7 @@ class BlockedCatalogue:
         self.operator, self.folder = operator, folder
         guest = self.record("guest", "guest")._replace(album="Hits", album_id="hits")
         records = [self.record(f"loud:{n}", "loud") for n in range(6)] + [self.record(f"quiet:{n}") for n in range(6)]
-        upsert_tracks([*records, guest._replace(tags=(TagRecord("folk", "genre"),))])
+        import_tracks([*records, guest._replace(tags=(TagRecord("folk", "genre"),))])
         self.artist, self.album = Artist.objects.get(name="loud"), Album.objects.get(title="Hits")
         self.genre = Tag.objects.get(name="folk")
         self.listeners = [User.objects.create_user("known"), User.objects.create_user("new")]
@@ -74,7 +75,7 @@ class BlockedCatalogue:
         """Return a track that no block covers; a new one if all are covered."""
         track = Track.objects.exclude(pk__in=self.covered_tracks()).order_by("pk").last()
         if track is None:
-            upsert_tracks([self.record(f"more:{next(numbers)}")])
+            import_tracks([self.record(f"more:{next(numbers)}")])
             track = Track.objects.latest("pk")
         return track
 
@@ -121,17 +122,17 @@ def upsert(world: BlockedCatalogue, **stated: Any) -> None:
     """Upsert a track that exists, and that no block covers, with other fields."""
     track = world.another_track()
     record = TrackRecord(str(track.external_id), track.title, track.artist.name, str(track.artist.external_id))
-    upsert_tracks([record._replace(**stated)])
+    import_tracks([record._replace(**stated)])
 
 
 INLINE_FORMS = {"track_tags-TOTAL_FORMS": "0", "track_tags-INITIAL_FORMS": "0"}
 CHANGES: dict[str, Callable[[BlockedCatalogue], object]] = {
     "import a new track": import_csv,
-    "upsert a new track of the artist": lambda w: upsert_tracks([w.record(f"new:{next(numbers)}", "loud")]),
-    "upsert a new track of the album": lambda w: upsert_tracks(
+    "upsert a new track of the artist": lambda w: import_tracks([w.record(f"new:{next(numbers)}", "loud")]),
+    "upsert a new track of the album": lambda w: import_tracks(
         [w.record(f"new:{next(numbers)}", "guest")._replace(album="Hits", album_id="hits")]
     ),
-    "upsert a new track of the genre": lambda w: upsert_tracks(
+    "upsert a new track of the genre": lambda w: import_tracks(
         [w.record(f"new:{next(numbers)}")._replace(tags=(TagRecord("folk", "genre"),))]
     ),
     "upsert another artist": lambda w: upsert(w, artist="loud", artist_id="loud"),
@@ -234,7 +235,7 @@ def test_a_track_that_was_added_by_sql_is_covered_a_minute_later(
 def test_removing_a_block_offers_the_new_tracks_at_once(
     blocked_catalogue: BlockedCatalogue, service: APIClient
 ) -> None:
-    upsert_tracks([blocked_catalogue.record("new", "loud")])
+    import_tracks([blocked_catalogue.record("new", "loud")])
     new = Track.objects.get(external_id="new").pk
     assert_blocked(service, blocked_catalogue)
     Block.objects.filter(kind="artist").delete()

@@ -16,8 +16,9 @@ from recommendations.serving.model_cache import model_cache
 from recommendations.training.run import run_training
 from tests.conftest import assert_problem
 from tests.people import NOON, CatalogueFactory
+from tracks.imports import import_tracks
 from tracks.models import Track
-from tracks.services import bump_catalogue_revision, upsert_tracks
+from tracks.services import bump_catalogue_revision
 
 FIELDS = {
     *("track_id", "score", "title", "artist_name", "artist_id", "album_id", "duration_ms", "preview_url", "cover_url"),
@@ -139,7 +140,7 @@ def test_a_cold_track_falls_back_to_content_and_then_to_popularity(
     service: APIClient, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
     folk = (TagRecord("folk", "genre"),)
-    upsert_tracks([TrackRecord(f"x:{n}", f"New {n}", "Newcomer", "x:n", tags=folk) for n in range(3)])
+    import_tracks([TrackRecord(f"x:{n}", f"New {n}", "Newcomer", "x:n", tags=folk) for n in range(3)])
     new = Track.objects.get(external_id="x:0")
     body = service.get(f"/recommend/similar/{new.pk}?limit=6").json()
     assert [r["source"] for r in body["results"]] == ["content"] * 2 + ["popular"] * 4
