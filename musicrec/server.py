@@ -22,6 +22,7 @@ def application() -> Any:
     from musicrec.wsgi import application as django_application  # before the next import, which needs the app registry
     from recommendations.serving.model_cache import model_cache
     from recommendations.watch_thread import start_watching
+    from webhooks.send_thread import start_sending_thread
 
     def answer(environ: Any, start_response: Any) -> Any:
         close_connections_of_ended_threads()  # Granian ends threads that have been idle for half a minute
@@ -30,6 +31,7 @@ def application() -> Any:
     gc.enable()
     model_cache.start()
     start_watching()
+    start_sending_thread()
     return answer
 
 

@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "webhooks",
     "access",
     "tracks",
     "interactions",
@@ -180,6 +181,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+MUSICREC |= {"WEBHOOK_DAYS": env.int("MUSICREC_WEBHOOK_DAYS", 30)}
 
 # --- The API ---
 REST_FRAMEWORK = {

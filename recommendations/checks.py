@@ -47,6 +47,7 @@ SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "MODEL_POLL_SECONDS": (lambda v: 0 <= v <= 60, "between 0 (check at every request) and 60"),
     "WATCH_SECONDS": (lambda v: 1 <= v <= 3600, "between 1 and 3600"),
     "TRAINING_SEED": (lambda v: 0 <= v < 2**32, "between 0 and 4294967295"),
+    "WEBHOOK_DAYS": (lambda v: v >= 0, "0 (keep them forever) or more"),
     "IMPORT_MAX_BYTES": (lambda v: v >= 1, "1 or more"),
     "TRAINING_THREADS": (lambda v: v >= 0, "0 (all cores) or more"),
 }

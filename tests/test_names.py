@@ -11,6 +11,7 @@ PACKAGES = [
     "engine",
     "importers",
     "common",
+    "webhooks",
     "access",
     "tracks",
     "interactions",

@@ -8,7 +8,7 @@ from django.core.management import get_commands, load_command_class
 from common.commands import DatabaseCommand
 from tests.stack import Stack, new_stack
 
-APPS = {"access", "tracks", "interactions", "experiments", "recommendations", "privacy", "web"}
+APPS = {"webhooks", "access", "tracks", "interactions", "experiments", "recommendations", "privacy", "web"}
 
 
 @pytest.mark.one_stack

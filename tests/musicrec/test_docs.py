@@ -17,7 +17,7 @@ from recommendations.api.serializers import AnswerSerializer, ResultSerializer
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = DOCS + [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
 REFERENCE = ROOT / "docs" / "reference"
-MUSICREC_APPS = ("access", "tracks", "interactions", "experiments", "recommendations", "privacy")
+MUSICREC_APPS = ("webhooks", "access", "tracks", "interactions", "experiments", "recommendations", "privacy")
 FENCE = re.compile(r"^```.*?^```[^\n]*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"manage\.py ([a-z_]+)((?:\\\n|[^\n`|;&#])*)")
