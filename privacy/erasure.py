@@ -23,6 +23,8 @@ from interactions.imports.services import delete_uploads
 from privacy.personal_data import anonymise, personal_data_of, tables_with_data_of
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.version_store import version_store
+from webhooks.models import WebhookEventType
+from webhooks.services import announce
 
 logger = logging.getLogger(__name__)
 BATCH = 2_000  # rows per transaction
@@ -127,7 +129,9 @@ def _erase(erasure: Erasure) -> None:
             logger.info("erasure %s: rows were written meanwhile; deleting them as well", erasure.pk)
     if tables := tables_with_data_of(erasure.user_id):
         raise RowsRemain(f"rows are left in {', '.join(tables)}; the next run tries again")
-    Erasure.objects.filter(pk=erasure.pk).update(completed_at=timezone.now())
+    with transaction.atomic():
+        Erasure.objects.filter(pk=erasure.pk).update(completed_at=timezone.now())
+        announce(WebhookEventType.ERASURE_COMPLETED, {"receipt": erasure.pk, "user_id": erasure.user_id})
     logger.info("erasure %s completed", erasure.pk)
 
 

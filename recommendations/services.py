@@ -11,7 +11,8 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from engine.training import ProgressCallback
-from recommendations.models import TrainingRun, TuningStudy
+from recommendations.alarms import WEBHOOK_FAILING, raise_alarm, resolve_alarms
+from recommendations.models import Alarm, TrainingRun, TuningStudy
 from recommendations.serving.precomputed import is_enabled
 from recommendations.serving.tasks import precompute_active
 from recommendations.training import publish
@@ -20,6 +21,7 @@ from recommendations.training.run import TrainingResult, run_training
 from recommendations.training.schedule import SCHEDULE
 from recommendations.training.tuning import TuningResult, run_tuning
 from recommendations.training.watch import claim_missed_training, notice_killed_runs
+from webhooks.selectors import describe_failure, failing_endpoints
 
 logger = logging.getLogger(__name__)
 EXPIRY_SECONDS = 3600  # of the message that makes up for a missed run
@@ -63,6 +65,15 @@ def watch_training(training_task: Task) -> None:
             logger.warning("the missed training run is not started yet: %s", error)
 
 
+def watch_webhooks() -> None:
+    """Raise an alarm for each webhook endpoint that has failed for a day, and resolve those of endpoints that work."""
+    failing = {endpoint.name: endpoint for endpoint in failing_endpoints()}
+    resolve_alarms(WEBHOOK_FAILING, except_subjects=failing.keys())
+    known = Alarm.objects.filter(kind=WEBHOOK_FAILING, resolved_at=None).values_list("subject", flat=True)
+    for name in failing.keys() - set(known):
+        raise_alarm(WEBHOOK_FAILING, name, describe_failure(failing[name]))
+
+
 def publish_version(version: str) -> None:
     """Put a version into service. Raises CannotPublish, and then nothing has changed."""
     publish.publish(version)
@@ -94,4 +105,5 @@ __all__ = [
     "train_model",
     "tune_model",
     "watch_training",
+    "watch_webhooks",
 ]

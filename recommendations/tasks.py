@@ -19,6 +19,7 @@ def tune_model(trigger: str = "schedule") -> str:
 @shared_task(name="recommendations.watch_training", time_limit=5 * MINUTE)  # type: ignore[untyped-decorator]
 def watch_training() -> None:
     services.watch_training(train_model)
+    services.watch_webhooks()
 
 
 __all__ = ["precompute_active", "precompute_stale", "served_version", "train_model", "tune_model", "watch_training"]

@@ -1,4 +1,4 @@
-"""A thread in each web process that watches over training, because beat and the workers may be what is away."""
+"""A thread in each web process that watches over training and webhooks: beat and the workers may be what is away."""
 
 import logging
 import threading
@@ -24,6 +24,7 @@ def _watch() -> None:
         time.sleep(settings.MUSICREC["WATCH_SECONDS"])
         try:
             services.watch_training(train_model)
+            services.watch_webhooks()
         except Exception:  # whatever it is, it must not end the thread
             logger.warning("training could not be watched; the next attempt follows", exc_info=True)
         finally:

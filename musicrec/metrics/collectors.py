@@ -25,6 +25,7 @@ from engine.bundle.versions import LOAD_ERRORS
 from interactions.models import HistoryImport
 from recommendations.models import Alarm, TrainingRun, TuningStudy
 from recommendations.version_store import version_store
+from webhooks.models import WebhookDelivery
 
 logger = logging.getLogger(__name__)
 QUEUES = ("celery", "training")
@@ -100,15 +101,16 @@ def _broker_client(url: str) -> "Redis | None":
 
 
 def _count_rows() -> Iterator[Metric]:
-    """Count runs, studies, imports, alarms and erasures by one query."""
+    """Count runs, studies, imports, alarms, erasures and webhook deliveries by one query."""
     subqueries = [
         _grouped_counts("run", TrainingRun.objects, "finished_at", F("status")),
         _grouped_counts("study", TuningStudy.objects, "finished_at", F("status")),
         _grouped_counts("import", HistoryImport.objects, "finished_at", F("status")),
         _grouped_counts("alarm", Alarm.objects, "last_at", F("kind"), counted=Q(resolved_at=None)),
         _grouped_counts("erasure", Erasure.objects, "requested_at", Value(""), counted=Q(completed_at=None)),
+        _grouped_counts("webhook", WebhookDelivery.objects, "created_at", F("status")),
     ]
-    counts: dict[str, GroupCounts] = {"run": {}, "study": {}, "import": {}, "alarm": {}, "erasure": {}}
+    counts: dict[str, GroupCounts] = {"run": {}, "study": {}, "import": {}, "alarm": {}, "erasure": {}, "webhook": {}}
     for kind, group, count, newest in subqueries[0].union(*subqueries[1:], all=True):
         counts[kind][group] = count, newest
     runs, studies, imports = counts["run"], counts["study"], counts["import"]
@@ -116,6 +118,9 @@ def _count_rows() -> Iterator[Metric]:
     yield _counts_by("status", "musicrec_tuning_studies", "Tuning studies.", TuningStudy.Status.values, studies)
     yield _counts_by("status", "musicrec_imports", "Uploaded histories.", HistoryImport.Status.values, imports)
     yield _counts_by("kind", "musicrec_alarms_open", "Alarms that are not resolved.", [], counts["alarm"])
+    yield _counts_by(
+        "status", "musicrec_webhook_deliveries", "Webhook deliveries.", WebhookDelivery.Status.values, counts["webhook"]
+    )
     waiting = sum(count for count, _ in counts["erasure"].values())
     yield _gauge("musicrec_erasures_waiting", "Listeners waiting to be erased.", {(): waiting})
     finished = {(status,): at.timestamp() for status, (_, at) in runs.items() if at}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from numpy.typing import NDArray
 
@@ -26,6 +27,8 @@ from recommendations.training.quality_gate import (
     report_ndcg,
 )
 from recommendations.version_store import current_pointer, is_foreign, version_in_service, version_store
+from webhooks.models import WebhookEventType
+from webhooks.services import announce
 
 
 def training_fingerprint(plays: Plays, track_ids: NDArray[np.int64], config: TrainingConfig) -> str:
@@ -102,10 +105,11 @@ def earlier_differences(manifest: dict[str, Any] | None, question: str) -> list[
     return differences
 
 
+@transaction.atomic
 def record_version(trained: TrainedVersion, decision: Decision) -> ModelArtifact:
     """Create the row of a version that is on disk, with the decision of the gate and without a fingerprint."""
     store, version = version_store(), str(trained.bundle.version)
-    return ModelArtifact.objects.create(
+    artifact = ModelArtifact.objects.create(
         version=version,
         algorithm=trained.bundle.algorithm,
         gate=ModelArtifact.Gate.PASSED if decision.passed else ModelArtifact.Gate.HELD_BACK,
@@ -116,6 +120,14 @@ def record_version(trained: TrainedVersion, decision: Decision) -> ModelArtifact
         size_bytes=store.size(version),
         manifest=store.manifest(version),
     )
+    if not decision.passed:
+        announce(WebhookEventType.VERSION_HELD_BACK, describe_version(artifact) | {"reason": decision.reason})
+    return artifact
+
+
+def describe_version(artifact: ModelArtifact) -> dict[str, Any]:
+    """Return what webhooks tell about a version."""
+    return {"version": artifact.version, "algorithm": artifact.algorithm, "ndcg_10": artifact.ndcg}
 
 
 def summarize_training(trained: TrainedVersion, decision: Decision, notes: Sequence[str] = ()) -> str:

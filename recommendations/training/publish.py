@@ -15,7 +15,10 @@ from engine.bundle.versions import LOAD_ERRORS, VersionStore
 from recommendations.alarms import resolve_alarms
 from recommendations.models import ModelArtifact, UserFeatures
 from recommendations.reload_message import send_reload
+from recommendations.training.artifacts import describe_version
 from recommendations.version_store import is_foreign, version_in_service, version_store
+from webhooks.models import WebhookEventType
+from webhooks.services import announce
 
 LOCK_SECONDS = 30  # replacing the pointer takes milliseconds
 FEATURES_BATCH = 2_000
@@ -47,12 +50,21 @@ def publish(version: str) -> None:
         raise CannotPublish(f"version {version} cannot be put into service: its files do not exist") from error
     except (*LOAD_ERRORS, Timeout) as error:
         raise CannotPublish(f"version {version} cannot be put into service: {error}") from error
-    ModelArtifact.objects.filter(version=version).update(published_at=timezone.now(), projected_at=None)
+    record_publication(version)
     send_reload(version)
     resolve_alarms("model_unavailable")
     resolve_alarms("foreign_model")
     resolve_alarms("held_back")
     store_user_features(version)
+
+
+@transaction.atomic
+def record_publication(version: str) -> None:
+    """Store when a version went into service, and tell webhooks."""
+    now = timezone.now()
+    ModelArtifact.objects.filter(version=version).update(published_at=now, projected_at=None)
+    if artifact := ModelArtifact.objects.filter(version=version).first():
+        announce(WebhookEventType.VERSION_PUBLISHED, describe_version(artifact) | {"published_at": now})
 
 
 def roll_back() -> str:

@@ -42,6 +42,7 @@ from recommendations.training.publish import (
     prune_versions,
     publish,
     publish_lock,
+    record_publication,
     store_user_features,
     user_features_are_stored,
 )
@@ -262,7 +263,8 @@ def finish_interrupted_run() -> None:
     never_published = ModelArtifact.objects.filter(gate=ModelArtifact.Gate.PASSED, published_at=None)
     never_published.exclude(version=serving).delete()
     if serving and not user_features_are_stored(serving):
-        ModelArtifact.objects.filter(version=serving, published_at=None).update(published_at=timezone.now())
+        if ModelArtifact.objects.filter(version=serving, published_at=None).exists():
+            record_publication(serving)
         store_user_features(serving)
 
 
