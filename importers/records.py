@@ -91,6 +91,8 @@ class ListenRecord(NamedTuple):
         time: when the play began, in UNIX seconds.
         end_reason: finished, interrupted, skipped, replaced or stopped; "" if unknown.
         mbid: MusicBrainz id of the recording, a UUID as text; "" if unknown.
+        msid: MessyBrainz id of the recording, a UUID as text; "" if unknown. It names a track of the service only that
+            gave it.
         time_precision: seconds; 60 if the format has minutes only.
         file, line: where the record comes from.
     """
@@ -103,6 +105,7 @@ class ListenRecord(NamedTuple):
     end_reason: str = ""
     isrc: str = ""
     mbid: str = ""
+    msid: str = ""
     device: str = ""
     context: str = ""
     duration_ms: int | None = None

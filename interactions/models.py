@@ -224,6 +224,35 @@ class UnmatchedListen(models.Model):
         return f"{self.artist} – {self.title}"
 
 
+class PlayingNow(models.Model):
+    """The track that a listener's player has reported as playing at the moment. It is replaced by the next one."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="playing_now")
+    track_metadata = models.JSONField(help_text="The names and identifiers of the track, as ListenBrainz writes them.")
+    expires_at = models.DateTimeField(db_index=True, help_text="When the track ends, or ten minutes after the report.")
+
+    class Meta:
+        db_table = "playing_now"
+
+    def __str__(self) -> str:
+        return f"listener {self.pk}, until {self.expires_at:%Y-%m-%d %H:%M}"
+
+
+class LatestImport(models.Model):
+    """How far a client has copied a listener's history from another service, so that it can continue there."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="latest_imports", db_index=False)
+    service = models.CharField(max_length=64, help_text="The other service, such as lastfm.")
+    listened_at = models.DateTimeField(help_text="The time of the newest listen that was copied.")
+
+    class Meta:
+        db_table = "latest_imports"
+        constraints = [models.UniqueConstraint(fields=["user", "service"], name="latest_import_once")]
+
+    def __str__(self) -> str:
+        return f"{self.service} of listener {self.user_id}"
+
+
 class HistoryImport(models.Model):
     """An import of a listening history that a listener uploaded, with its progress."""
 

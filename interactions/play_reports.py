@@ -99,10 +99,11 @@ class Play:
             is_brief: bool | None = ms_played < SKIP_MS
         else:
             is_brief = False if source in LISTEN_SOURCES and end_reason != Interaction.EndReason.SKIPPED else None
-        # What the app says is never replaced. Otherwise the best report is the one that says most, and any fixed order
+        # What the app says is never replaced, and neither is a play of a data set, whose id tells the next import that
+        # it is stored. Otherwise the best report is the one that says most, and any fixed order
         # makes the result independent of the order of arrival.
         rank = (
-            source != APP,
+            source in SCROBBLE_SOURCES,
             ms_played is None,
             _is_by_minute(reports[0]),
             -(ms_played or 0),

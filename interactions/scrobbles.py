@@ -173,9 +173,8 @@ def _separate_neighbours(
 def _load_plays(user_id: int, rows: Iterable[NewInteraction], durations: Mapping[int, int | None]) -> Iterator[Play]:
     """Yield the stored plays of a listener that these may be reports of."""
     starts = [row.played_at.timestamp() for row in rows]
-    stored = Interaction.objects.filter(
-        user_id=user_id, kind=Interaction.Kind.PLAY, plays=1, source__in=[APP, *SCROBBLE_SOURCES]
-    ).exclude(clock=Clock.ARRIVAL)  # nobody knows when those were played
+    stored = Interaction.objects.filter(user_id=user_id, kind=Interaction.Kind.PLAY, plays=1)
+    stored = stored.exclude(clock=Clock.ARRIVAL)  # nobody knows when those were played
     for window in _time_windows("played_at", starts, after=LONGEST_APP_PLAY_S):
         for row in stored.filter(window).values_list(*_COLUMNS, named=True):
             yield _play_of_interaction(row, durations, row.pk)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from access.services import bump_user_revisions
 from interactions.events.services import IDEMPOTENCY_KEY_LIFETIME
-from interactions.models import EventBatch, Exposure, Interaction, PopularTrack
+from interactions.models import EventBatch, Exposure, Interaction, PlayingNow, PopularTrack
 from interactions.selectors import BY_CONSENTING_LISTENER
 
 DELETE_BATCH_SIZE = 5_000
@@ -66,9 +66,14 @@ def refresh_popular_tracks() -> None:
 
 
 def delete_old_events(*, exposures_before: datetime) -> dict[str, int]:
-    """Delete old exposures, and receipts whose idempotency key has expired; return how many of each."""
+    """Delete old exposures, receipts whose idempotency key has expired, and tracks that are no longer playing.
+
+    Returns:
+        how many of each.
+    """
     expired = EventBatch.objects.filter(created_at__lt=timezone.now() - IDEMPOTENCY_KEY_LIFETIME)
     return {
+        "playing now": delete_in_batches(PlayingNow.objects.filter(expires_at__lt=timezone.now())),
         "event batches": delete_in_batches(expired),
         "exposures": delete_in_batches(Exposure.objects.filter(occurred_at__lt=exposures_before)),
     }

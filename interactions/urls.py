@@ -3,6 +3,17 @@ from django.urls.converters import StringConverter
 
 from interactions.events.views import EventViewSet
 from interactions.imports.views import HistoryImportsView, HistoryImportView
+from interactions.listenbrainz.feedback_views import (
+    FeedbackForRecordingsView,
+    RecordingFeedbackView,
+    UserFeedbackView,
+)
+from interactions.listenbrainz.history_views import (
+    LatestImportView,
+    ListenCountView,
+    ListensView,
+    PlayingNowView,
+)
 from interactions.listenbrainz.views import SubmitListensView, ValidateTokenView
 from interactions.models import BlockKind
 from interactions.preferences.views import BlocksViewSet, DislikesViewSet, LikesViewSet, PreferencesViewSet
@@ -17,6 +28,17 @@ register_converter(BlockKindConverter, "block_kind")
 urlpatterns = [
     path("1/submit-listens", SubmitListensView.as_view(), name="submit-listens"),
     path("1/validate-token", ValidateTokenView.as_view(), name="validate-token"),
+    path("1/latest-import", LatestImportView.as_view(), name="latest-import"),
+    path("1/user/<str:user_name>/listens", ListensView.as_view(), name="listens"),
+    path("1/user/<str:user_name>/listen-count", ListenCountView.as_view(), name="listen-count"),
+    path("1/user/<str:user_name>/playing-now", PlayingNowView.as_view(), name="playing-now"),
+    path("1/feedback/recording-feedback", RecordingFeedbackView.as_view(), name="recording-feedback"),
+    path("1/feedback/user/<str:user_name>/get-feedback", UserFeedbackView.as_view(), name="user-feedback"),
+    path(
+        "1/feedback/user/<str:user_name>/get-feedback-for-recordings",
+        FeedbackForRecordingsView.as_view(),
+        name="feedback-for-recordings",
+    ),
     path("events", EventViewSet.as_view({"post": "create"}), name="events"),
     path("users/<str:user_id>/imports", HistoryImportsView.as_view(), name="imports"),
     path("users/<str:user_id>/imports/<uuid:import_id>", HistoryImportView.as_view(), name="import"),

@@ -51,6 +51,7 @@ def parse_listen(metadata: dict[str, Any], time: int) -> ListenRecord:
         ms_played=_parse_milliseconds(info, "ms_played", "duration_played"),
         isrc=isrc_or_empty(info.get("isrc")),
         mbid=uuid_or_empty(info.get("recording_mbid")) or uuid_or_empty(mapping.get("recording_mbid")),
+        msid=uuid_or_empty(info.get("recording_msid")),
         device=next(filter(None, players), ""),
         duration_ms=_parse_milliseconds(info, "duration_ms", "duration") or None,
     )

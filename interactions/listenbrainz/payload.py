@@ -38,11 +38,13 @@ class Submission(NamedTuple):
     """The listens to store, and the index and fault of each listen that is rejected.
 
     Attributes:
-        listens: empty for a `playing_now`, which is only validated.
+        listens: empty for a `playing_now`.
+        playing_now: the track of a `playing_now`; its time is 0.
     """
 
     listens: list[ListenRecord]
     rejected: list[tuple[int, str]]
+    playing_now: ListenRecord | None = None
 
 
 def parse_submission(body: bytes) -> Submission:
@@ -85,7 +87,9 @@ def _parse_listens(payload: Sequence[Any], kind: str, is_too_long: bool) -> Subm
             submission.listens.append(listen)
     if not submission.listens:
         raise InvalidSubmission(submission.rejected[0][1])
-    return submission._replace(listens=[]) if kind == PLAYING_NOW else submission
+    if kind == PLAYING_NOW:
+        return submission._replace(listens=[], playing_now=submission.listens[0])
+    return submission
 
 
 def _parse_listen(item: Any, kind: str, latest: int) -> ListenRecord:

@@ -1,29 +1,47 @@
-"""Store listens whose tracks are named by text; a listen of an unknown track waits until the catalogue has it."""
+"""Store what clients of ListenBrainz report: listens, the track that is playing, feedback, and the state of imports.
+
+Tracks are named by text. A listen of an unknown track waits until the catalogue has it.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
+
+from django.utils import timezone
 
 from access.selectors import consent_of_locked_listeners
 from importers.cell_parsers import MAX_NAME_LENGTH
 from importers.records import ListenRecord
 from interactions.bulk import NewInteraction, retry_on_conflict
 from interactions.events.playback import SKIP_MS, Playback, derive_playback
-from interactions.models import Interaction, PopularTrack, UnmatchedListen
+from interactions.listenbrainz.msids import find_tracks_by_msid
+from interactions.listenbrainz.selectors import find_recordings
+from interactions.listenbrainz.track_metadata import describe_names, describe_track
+from interactions.models import (
+    Interaction,
+    InteractionKind,
+    LatestImport,
+    PlayingNow,
+    PopularTrack,
+    UnmatchedListen,
+)
 from interactions.play_reports import LISTEN_SOURCES, make_report
+from interactions.preferences.services import ConsentMissing, TargetNotFound, clear_opinion, set_opinion
 from interactions.scrobbles import encode_reports, record_scrobbles, record_waiting_listens
 from interactions.services import refresh_popular_tracks
 from tracks.match_keys import make_match_key
 from tracks.matching import TrackQuery, match_tracks
+from tracks.models import Track
 from tracks.selectors import track_durations
 
 LISTEN_MILESTONE = 50  # percent
 EVENT_ID_NAMESPACE = UUID("5ee33b1a-9a8c-5c5f-9d3b-0a3f0b8e5a11")
 BATCH_SIZE = 1_000
+PLAYING_NOW_LIFETIME = timedelta(minutes=10)  # of a track of unknown length
 
 
 @dataclass
@@ -53,23 +71,18 @@ def store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) ->
 def _store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) -> IngestReport:
     if not consent_of_locked_listeners([user_id]).get(user_id, False):
         return IngestReport()
-    queries = [
-        TrackQuery(
-            UUID(str(listen.mbid)) if listen.mbid else None, listen.isrc, make_match_key(listen.artist, listen.title)
-        )
-        for listen in listens
-    ]
-    matches = match_tracks(set(queries), _count_listeners)
-    durations = track_durations(set(matches.values()))
+    queries = [_track_query(listen) for listen in listens]
+    track_ids = _find_tracks(listens, queries)
+    durations = track_durations({track_id for track_id in track_ids if track_id is not None})
     scrobbles: list[NewInteraction] = []
     waiting: list[UnmatchedListen] = []
-    for listen, query in zip(listens, queries, strict=True):
+    for listen, query, track_id in zip(listens, queries, track_ids, strict=True):
         event_id = listen_event_id(user_id, listen)
         reports = None
         if listen.time_precision > 1:
             report = make_report(source, listen.device, listen.time, listen.time_precision)
             reports = encode_reports([report], source, listen.device)
-        if (track_id := matches.get(query)) is not None:
+        if track_id is not None:
             duration_ms = durations.get(track_id)
             scrobbles.append(_new_interaction(user_id, event_id, listen, track_id, duration_ms, source, reports))
             continue
@@ -95,6 +108,88 @@ def _store_listens(user_id: int, listens: Sequence[ListenRecord], source: str) -
     added = record_scrobbles(user_id, scrobbles, durations)
     unmatched = record_waiting_listens(user_id, waiting)
     return IngestReport(added, len(listens) - added - unmatched, unmatched)
+
+
+def _track_query(listen: ListenRecord) -> TrackQuery:
+    mbid = UUID(str(listen.mbid)) if listen.mbid else None
+    return TrackQuery(mbid, listen.isrc, make_match_key(listen.artist, listen.title))
+
+
+def _find_tracks(listens: Sequence[ListenRecord], queries: Sequence[TrackQuery]) -> list[int | None]:
+    """Return the track of each listen: of tracks with the same names, the one that its msid names."""
+    by_msid = find_tracks_by_msid({UUID(listen.msid) for listen in listens if listen.msid})
+    matches = match_tracks(set(queries), _count_listeners)
+    return [
+        (by_msid.get(UUID(listen.msid)) if listen.msid else None) or matches.get(query)
+        for listen, query in zip(listens, queries, strict=True)
+    ]
+
+
+def store_playing_now(user_id: int, listen: ListenRecord) -> str:
+    """Store the track that is playing until it ends, and return its msid.
+
+    Nothing is stored if the listener's consent is off or their account is closed.
+    """
+    [track_id] = _find_tracks([listen], [_track_query(listen)])
+    track = Track.objects.select_related("artist", "album").filter(pk=track_id or 0).first()
+    if track is None:
+        mbid = UUID(listen.mbid) if listen.mbid else None
+        metadata = describe_names(listen.artist, listen.title, listen.album, mbid, listen.isrc, listen.duration_ms)
+    else:
+        metadata = describe_track(track)
+    info = metadata["additional_info"]
+    if listen.device:
+        info["media_player"] = listen.device
+    duration_ms = listen.duration_ms or info.get("duration_ms")
+    length = timedelta(milliseconds=duration_ms) if duration_ms else PLAYING_NOW_LIFETIME
+    row = {"track_metadata": metadata, "expires_at": timezone.now() + length}
+
+    def store() -> None:
+        if consent_of_locked_listeners([user_id]).get(user_id, False):
+            PlayingNow.objects.update_or_create(user_id=user_id, defaults=row)
+
+    retry_on_conflict(store)
+    return str(info["recording_msid"])
+
+
+class RecordingNotFound(Exception):
+    """The catalogue has no track with one of these ids."""
+
+
+def set_feedback(user_id: int, score: int, msid: UUID | None, mbid: UUID | None) -> None:
+    """Like (1) or dislike (-1) a track, or withdraw both (0); do nothing if the listener's consent is off.
+
+    Raises:
+        RecordingNotFound: no track of the catalogue has the mbid or the msid.
+    """
+    found = find_recordings([msid] if msid else [], [mbid] if mbid else [])
+    track_id = next((found[recording] for recording in (mbid, msid) if recording in found), None)
+    if track_id is None:
+        raise RecordingNotFound
+    try:
+        if score == 0:
+            clear_opinion(user_id, track_id, InteractionKind.LIKE)
+            clear_opinion(user_id, track_id, InteractionKind.DISLIKE)
+        else:
+            set_opinion(user_id, track_id, InteractionKind.LIKE if score > 0 else InteractionKind.DISLIKE)
+    except ConsentMissing:
+        return
+    except TargetNotFound as error:
+        raise RecordingNotFound from error
+
+
+def advance_latest_import(user_id: int, service: str, listened_at: datetime) -> None:
+    """Store how far a service was imported, unless it was imported further; do nothing if consent is off."""
+
+    def store() -> None:
+        if consent_of_locked_listeners([user_id]).get(user_id, False):
+            imports = LatestImport.objects.filter(user=user_id, service=service)
+            if not imports.filter(listened_at__gte=listened_at).exists():
+                LatestImport.objects.update_or_create(
+                    user_id=user_id, service=service, defaults={"listened_at": listened_at}
+                )
+
+    retry_on_conflict(store)
 
 
 def match_waiting_listens() -> int:

@@ -21,6 +21,7 @@ from tracks.models import Track
 
 PRINCIPALS = ("nobody", "other", "own", "bare key", "key", "staff", "scrobbler")
 OPEN, CLOSED = "200 200 200 200 200 200 200", "401 403 403 403 200 401 401"
+SCROBBLER = "401 401 401 401 401 401 200"
 TABLE = f"""
 POST   token                                                 400 400 400 400 400 400 400
 POST   token/refresh                                         400 400 400 400 400 400 400
@@ -31,6 +32,15 @@ GET    tracks/<str:track_id>                                 401 200 200 403 200
 POST   events                                                401 400 400 403 400 401 401
 POST   1/submit-listens                                      401 401 401 401 401 401 400
 GET    1/validate-token                                      400 200 200 200 200 400 200
+GET    1/user/<str:user_name>/listens                        {SCROBBLER}
+GET    1/user/<str:user_name>/listen-count                   {SCROBBLER}
+GET    1/user/<str:user_name>/playing-now                    {SCROBBLER}
+GET    1/latest-import                                       {SCROBBLER}
+POST   1/latest-import                                       {SCROBBLER}
+GET    1/feedback/user/<str:user_name>/get-feedback          {SCROBBLER}
+GET    1/feedback/user/<str:user_name>/get-feedback-for-recordings 401 401 401 401 401 401 400
+POST   1/feedback/user/<str:user_name>/get-feedback-for-recordings 401 401 401 401 401 401 400
+POST   1/feedback/recording-feedback                         401 401 401 401 401 401 400
 GET    users/<str:user_id>/preferences                       401 404 200 403 200 401 401
 PUT    users/<str:user_id>/likes/<str:track_id>              401 404 204 403 204 401 401
 DELETE users/<str:user_id>/likes/<str:track_id>              401 404 204 403 204 401 401
@@ -65,6 +75,7 @@ ROWS = [(method, route, [int(status) for status in statuses]) for method, route,
 QUERY = {
     "GET listeners": "?external_id=x:alice",
     "GET tracks": "?external_id=t:0",
+    "GET 1/latest-import": "?user_name=alice",
     "POST users/<str:user_id>/imports": "?format=none",
 }
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -111,7 +122,13 @@ def clients(
 
 def fill_path(method: str, route: str, alice: User) -> str:
     track = str(Track.objects.get().pk)
-    values = {"user_id": str(alice.pk), "track_id": track, "target_id": track, "kind": "track"}
+    values = {
+        "user_id": str(alice.pk),
+        "user_name": alice.username,
+        "track_id": track,
+        "target_id": track,
+        "kind": "track",
+    }
     path = re.sub(r"<[^:>]+:(\w+)>", lambda match: values.get(match[1], str(uuid.UUID(int=1))), route)
     return "/" + path.replace("(root)", "") + QUERY.get(f"{method} {route}", "")
 

@@ -26,7 +26,14 @@ def test_the_schema_is_generated_without_warnings_and_valid(tmp_path: Any) -> No
 def test_it_is_openapi_3_1_with_every_endpoint_and_security_scheme(schema: dict[str, Any]) -> None:
     assert schema["openapi"].startswith("3.1")
     assert schema["paths"].keys() == {
+        "/1/feedback/recording-feedback",
+        "/1/feedback/user/{user_name}/get-feedback",
+        "/1/feedback/user/{user_name}/get-feedback-for-recordings",
+        "/1/latest-import",
         "/1/submit-listens",
+        "/1/user/{user_name}/listen-count",
+        "/1/user/{user_name}/listens",
+        "/1/user/{user_name}/playing-now",
         "/1/validate-token",
         "/erasures/{receipt}",
         "/engagement",

@@ -53,8 +53,32 @@ def test_listens_are_submitted_one_by_one_and_in_batches(stack: Stack, client: l
     assert count_rows(stack) == "2 1"
 
 
-def test_playing_now_is_accepted(client: liblistenbrainz.ListenBrainz) -> None:
+def test_listens_are_read_page_by_page_and_submitted_again_without_effect(
+    stack: Stack, client: liblistenbrainz.ListenBrainz
+) -> None:
+    client.submit_multiple_listens([new_fade_listen(NOW - 5_000 - 500 * n) for n in range(4)])
+    rows = count_rows(stack)
+    latest = client.get_listens("ann", count=1, max_ts=NOW - 5_000)[0]
+    assert (latest.listened_at, latest.track_name, latest.artist_name) == (NOW - 5_500, "Fade", "Kanye West")
+    listens = client.get_listens("ann", count=1000)
+    assert len(listens) == client._get("/1/user/ann/listen-count")["payload"]["count"] > 4
+    assert client.submit_multiple_listens(listens) == {"status": "ok"}
+    assert count_rows(stack) == rows
+    with pytest.raises(ListenBrainzAPIException) as refused:
+        client.get_listens("bob")
+    assert refused.value.status_code == 404
+
+
+def test_the_track_that_is_playing_is_shown(client: liblistenbrainz.ListenBrainz) -> None:
+    assert client.get_playing_now("ann") is None
     assert client.submit_playing_now(new_fade_listen(None)) == {"status": "ok"}
+    assert client.get_playing_now("ann").track_name == "Fade"
+
+
+def test_feedback_for_an_unknown_recording_is_refused(client: liblistenbrainz.ListenBrainz) -> None:
+    with pytest.raises(ListenBrainzAPIException) as refused:
+        client.submit_user_feedback(1, "1d5fa3b5-6a8b-4cf5-b1bb-3f5b3b7e1f00")
+    assert refused.value.status_code == 404
 
 
 def test_an_unknown_token_is_refused(stack: Stack) -> None:

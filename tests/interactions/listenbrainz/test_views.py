@@ -138,7 +138,7 @@ def test_an_unmatched_listen_waits_for_its_track_and_counts_once(submit: Submit,
     assert Interaction.objects.count() == 1
 
 
-def test_playing_now_is_accepted_and_not_stored(submit: Submit, song: Track) -> None:
+def test_playing_now_adds_no_listen(submit: Submit, song: Track) -> None:
     assert submit(new_listen(at=None), kind="playing_now").json() == {"status": "ok"}
     assert not Interaction.objects.exists()
     assert not Exposure.objects.exists()
