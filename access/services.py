@@ -13,7 +13,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from access.models import Scope, ServiceKey, User
-from access.selectors import erased_external_ids, service_key_digest, user_ids_by_external_id
+from access.selectors import erased_external_ids, find_listener_ids, service_key_digest, user_ids_by_external_id
+from common.http.references import ExternalId
 from common.stale_listeners import add_stale_listeners
 
 logger = logging.getLogger(__name__)
@@ -177,6 +178,17 @@ def get_or_create_user_ids(external_ids: Collection[str]) -> dict[str, int]:
         )
         user_ids |= user_ids_by_external_id(missing)
     return user_ids
+
+
+def get_or_create_listener_ids(references: Collection[int | ExternalId]) -> dict[int | ExternalId, int]:
+    """Return user ids by reference, and create listeners whose external id is unknown.
+
+    Integers are returned whether or not the listener exists. Erased listeners are left out and not created again.
+    """
+    ids = find_listener_ids(references)
+    if unknown := {r.text for r in references if isinstance(r, ExternalId) and r not in ids}:
+        ids |= {ExternalId(text): user_id for text, user_id in get_or_create_user_ids(unknown).items()}
+    return ids
 
 
 def _username(external_id: str, *, distinct: bool) -> str:

@@ -36,7 +36,10 @@ class StrictSerializer(BodySerializer):
 # An integer is accepted as well. Generated clients have one type for it: the text, which may be digits.
 @extend_schema_field(PATH_SCHEMA | {"examples": ["external:4711"]})
 class ReferenceField(serializers.Field[Any, Any, Any, Any]):
-    """A listener or a track: an integer id, or `external:` and the app's own id. The value is an int or ExternalId."""
+    """A listener or a track: an integer id, as a number or a text, or `external:` and the app's own id.
+
+    The value is an int or an ExternalId.
+    """
 
     default_error_messages = {"invalid": "{fault}"}
 

@@ -9,6 +9,7 @@ from unicodedata import category
 from rest_framework.exceptions import ValidationError
 
 PREFIX = "external:"
+# The schema names one type only, because generators make a class of each value that may have two types.
 PATH_SCHEMA = {"type": "string", "pattern": rf"^(\d+|{PREFIX}.+)$"}
 MAX_LENGTH = 128  # of an external id, in characters
 INT64_MAX = 2**63 - 1  # of an integer id

@@ -10,7 +10,8 @@ from msgspec import Meta
 from rest_framework.exceptions import ParseError
 
 from common.http.json import check_structure
-from engine.data.id_map import INT64_MAX
+from common.http.query_parameters import MAX_NAME_LENGTH
+from common.http.references import INT64_MAX, PATH_SCHEMA, ExternalId, InvalidReference, parse_reference
 from interactions.events.event_types import EventType
 from interactions.models import Interaction
 
@@ -19,11 +20,12 @@ MAX_MS_PLAYED = 86_400_000  # a day
 MAX_POSITION = 32_767  # positions go on over the pages of a slate
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
-_INTEGER_FIELDS = ("track_id", "user_id", "ms_played", "position")
+_REFERENCES = ("track_id", "user_id")
+_INTEGER_FIELDS = (*_REFERENCES, "ms_played", "position")
 
 # A plain enumeration, because msgspec does not decode Django's.
 EndReason = enum.Enum("EndReason", {reason.value: reason.value for reason in Interaction.EndReason})  # type: ignore[misc]
-Id = Annotated[int, Meta(ge=1, le=INT64_MAX)]
+Reference = Annotated[int, Meta(ge=1, le=INT64_MAX)] | str  # a text is `external:ID` once the event is parsed
 Text = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")]  # PostgreSQL stores no null characters
 
 
@@ -38,12 +40,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     event_id: Annotated[UUID, Meta(description="The client's id of the event. Sent again, the event counts once.")]
     type: EventType
-    track_id: Id
+    track_id: Annotated[
+        Reference, Meta(description="The track: its id, as text or as a number, or `external:` and its external id.")
+    ]
     occurred_at: Annotated[
         datetime, Meta(tz=True, description="RFC 3339, with an offset: when it happened, not when it is sent.")
     ]
     user_id: Annotated[
-        Id | None, Meta(description="The listener; required with a service key. With a token, the token's listener.")
+        Reference | None,
+        Meta(
+            description="The listener, by either id as the track; required with a service key. With a token, the "
+            "token's listener."
+        ),
     ] = None
     ms_played: Annotated[
         Annotated[int, Meta(ge=0, le=MAX_MS_PLAYED)] | None,
@@ -64,6 +72,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1, le=MAX_POSITION)] | None,
         Meta(description="The track's `position` in that answer."),
     ] = None
+
+    @property
+    def track(self) -> int | ExternalId:
+        return parse_reference(self.track_id)
+
+    @property
+    def listener(self) -> int | ExternalId | None:
+        return None if self.user_id is None else parse_reference(self.user_id)
+
+
+FIELDS = tuple(field.name for field in msgspec.structs.fields(Event))
 
 
 class EventsRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +109,9 @@ def parse_event(item: Any) -> Event:
     if isinstance(item, dict) and any(type(item.get(field)) is float for field in _INTEGER_FIELDS):
         # Clients whose language has floats only write 183456.0 for a whole number.
         item = {name: int(v) if type(v) is float and v.is_integer() else v for name, v in item.items()}
+    if isinstance(item, dict):
+        _check_names(item)
+        item |= {name: _parse_text_reference(name, item[name]) for name in _REFERENCES if type(item.get(name)) is str}
     try:
         event = msgspec.convert(item, Event)
         f"{event.session_id}{event.device}{event.context}".encode()
@@ -99,6 +121,21 @@ def parse_event(item: Any) -> Event:
         reason = "it contains half of a surrogate pair, or bytes that are not UTF-8"
         raise InvalidEvent(f"{_find_broken_field(item)}: is not valid Unicode: {reason}") from error
     return event
+
+
+def _check_names(item: dict[str, Any]) -> None:
+    """Raise InvalidEvent for an unknown field: a misspelled one would be lost without notice."""
+    if unknown := next((name for name in item if name not in FIELDS), None):
+        raise InvalidEvent(f"{unknown[:MAX_NAME_LENGTH]}: unknown field; an event accepts {', '.join(FIELDS)}")
+
+
+def _parse_text_reference(name: str, text: str) -> int | str:
+    """Return the integer in a text of digits, or `external:ID`. Raises InvalidEvent for any other text."""
+    try:
+        reference = parse_reference(text)
+    except InvalidReference as error:
+        raise InvalidEvent(f"{name}: {error}") from error
+    return reference if isinstance(reference, int) else str(reference)
 
 
 def parse_sent_at(value: Any) -> datetime | None:
@@ -115,10 +152,10 @@ def parse_sent_at(value: Any) -> datetime | None:
 
 
 def _find_broken_field(item: dict[str, Any]) -> str:
-    """Return the first field whose name or value cannot be written as UTF-8."""
+    """Return the first field whose value cannot be written as UTF-8."""
     for name, value in item.items():
         try:
-            f"{name}{value}".encode()
+            f"{value}".encode()
         except UnicodeEncodeError:
             return name
     raise AssertionError("unreachable")
@@ -141,4 +178,10 @@ def _rewrite_error(message: str) -> str:
 def event_components() -> dict[str, Any]:
     """Return the JSON Schemas of a batch and of what it refers to, by name, for the OpenAPI document."""
     _, components = msgspec.json.schema_components([EventsRequest], ref_template="#/components/schemas/{name}")
+    properties = components["Event"]["properties"]
+    properties["track_id"] = PATH_SCHEMA | {"description": properties["track_id"]["description"]}
+    properties["user_id"] = PATH_SCHEMA | {
+        "type": ["string", "null"],
+        "description": properties["user_id"]["description"],
+    }
     return components

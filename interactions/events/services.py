@@ -8,18 +8,22 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypedDict
 
 import orjson
+from django.conf import settings
 from django.utils import timezone
 from prometheus_client import Counter
 
-from access.selectors import consent_by_user_id
+from access.selectors import consent_by_user_id, find_listener_ids
+from access.services import get_or_create_listener_ids
 from common.http.json import escape_unstorable
+from common.http.references import ExternalId
 from interactions.bulk import NewExposure, NewInteraction, insert_exposures, insert_interactions, retry_on_conflict
 from interactions.events.playback import derive_playback
 from interactions.events.schema import EARLIEST, Event, InvalidEvent, parse_event
 from interactions.models import Clock, EventBatch, Exposure
 from interactions.play_reports import APP
 from interactions.scrobbles import absorb_scrobbles
-from tracks.selectors import track_durations
+from tracks.models import Track
+from tracks.selectors import find_ids, track_durations
 
 CLOCK_TOLERANCE = timedelta(minutes=5)  # the clocks of phones may be fast
 IDEMPOTENCY_KEY_LIFETIME = timedelta(days=2)
@@ -35,10 +39,9 @@ class IdempotencyKeyReused(Exception):
 
 
 class IndexedEvent(NamedTuple):
-    """An event, its index in the batch, and the listener it belongs to."""
+    """An event, and its index in the batch."""
 
     batch_index: int
-    user_id: int
     event: Event
 
 
@@ -76,19 +79,12 @@ def record_events(items: Sequence[Any], token_user_id: int | None, sent_at: date
     rejected: list[Rejection] = []
     for index, item in enumerate(items):
         try:
-            event = parse_event(item)
-            user_id = token_user_id if event.user_id is None else event.user_id
-            if user_id is None:
-                raise InvalidEvent("user_id: is required with a service key")
-            if token_user_id is not None and user_id != token_user_id:
-                raise InvalidEvent("user_id: must be the token's own listener; leave it out")
+            events.append(IndexedEvent(index, parse_event(item)))
         except InvalidEvent as error:
             event_id, event_type = (_echo(item, name) for name in ("event_id", "type"))
             detail = escape_unstorable(str(error))
             rejected.append(Rejection(index=index, event_id=event_id, type=event_type, detail=detail))
-        else:
-            events.append(IndexedEvent(index, user_id, event))
-    return retry_on_conflict(lambda: _store_events(events, rejected, arrived_at, clock_error))
+    return retry_on_conflict(lambda: _store_events(events, rejected, token_user_id, arrived_at, clock_error))
 
 
 def record_events_once(
@@ -131,32 +127,50 @@ def record_events_once(
 
 
 def _store_events(
-    events: Sequence[IndexedEvent], invalid: Sequence[Rejection], arrived_at: datetime, clock_error: timedelta
+    events: Sequence[IndexedEvent],
+    invalid: Sequence[Rejection],
+    token_user_id: int | None,
+    arrived_at: datetime,
+    clock_error: timedelta,
 ) -> Receipt:
     """Store the events.
 
     Args:
         clock_error: how far the client's clock is ahead of the server's; zero if it is right, or unknown.
     """
-    durations = track_durations({indexed.event.track_id for indexed in events})
-    consents = consent_by_user_id({indexed.user_id for indexed in events})
+    track_ids = find_ids(Track, {event.track for _, event in events})
+    durations = track_durations(track_ids.values())
+    # Events of tracks that are not in the catalogue are rejected, so they do not create their listeners.
+    storable = [event for _, event in events if track_ids.get(event.track) in durations]
+    listeners = {listener for event in storable if (listener := event.listener) is not None}
+    may_create = token_user_id is None and settings.MUSICREC["CREATE_LISTENERS"]
+    listener_ids = get_or_create_listener_ids(listeners) if may_create else find_listener_ids(listeners)
+    consents = consent_by_user_id({*listener_ids.values(), token_user_id or 0})
     earliest, future_events = EARLIEST - arrived_at, 0
     interactions: list[NewInteraction] = []
     exposures: list[NewExposure] = []
     rejected = list(invalid)
     # In order of time, so that events from the future, which get the time of arrival, keep their order.
-    for index, user_id, event in sorted(events, key=lambda indexed: indexed.event.occurred_at):
+    for index, event in sorted(events, key=lambda indexed: indexed.event.occurred_at):
         fault, clock = "", Clock.CORRECTED.value if clock_error else ""
         since_arrival = event.occurred_at - arrived_at - clock_error
         if since_arrival > CLOCK_TOLERANCE:
             since_arrival, clock = timedelta(microseconds=future_events), Clock.ARRIVAL.value
             future_events += 1
-        if user_id not in consents:
-            fault = f"user_id: there is no listener {user_id}"
+        track_id, listener = track_ids.get(event.track, 0), event.listener
+        user_id = (token_user_id if listener is None else listener_ids.get(listener)) or 0
+        if listener is None and token_user_id is None:
+            fault = "user_id: is required with a service key"
+        elif track_id not in durations:
+            fault = f"track_id: there is no track {event.track} in the catalogue"
+        elif token_user_id is not None and user_id != token_user_id:
+            fault = "user_id: must be the token's own listener; leave it out"
+        elif user_id not in consents and may_create and isinstance(listener, ExternalId):
+            fault = "user_id: this listener was erased on request, and is not created again"
+        elif user_id not in consents:
+            fault = f"user_id: there is no listener {listener}"
         elif not consents[user_id]:
             fault = "user_id: the listener does not consent to storing events (consent is off)"
-        elif event.track_id not in durations:
-            fault = f"track_id: there is no track {event.track_id} in the catalogue"
         elif since_arrival < earliest:
             fault = "occurred_at: must not be before the year 2000"
         if fault:
@@ -168,7 +182,7 @@ def _store_events(
             exposures.append(
                 NewExposure(
                     user_id=user_id,
-                    track_id=event.track_id,
+                    track_id=track_id,
                     kind=event.type.kind,
                     occurred_at=occurred_at,
                     event_id=event.event_id,
@@ -183,11 +197,11 @@ def _store_events(
             continue
         ms_played = event.ms_played if "ms_played" in event.type.fields else None
         end_reason = event.end_reason.value if event.end_reason and "end_reason" in event.type.fields else ""
-        playback = derive_playback(ms_played, durations[event.track_id], end_reason)
+        playback = derive_playback(ms_played, durations[track_id], end_reason)
         interactions.append(
             NewInteraction(
                 user_id=user_id,
-                track_id=event.track_id,
+                track_id=track_id,
                 kind=event.type.kind,
                 played_at=occurred_at,
                 source=APP,

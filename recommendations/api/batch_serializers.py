@@ -24,7 +24,10 @@ class ShelfSerializer(StrictSerializer):
         choices=list(KINDS), error_messages={"invalid_choice": f"must be one of {', '.join(KINDS)}"}
     )
     limit = serializers.IntegerField(default=20, min_value=1, max_value=MAX_LIMIT)
-    track_id = ReferenceField(required=False, help_text="The track that a `similar` shelf resembles.")
+    track_id = ReferenceField(
+        required=False,
+        help_text="The track that a `similar` shelf resembles: its id, or `external:` and its external id.",
+    )
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         if (attributes["kind"] == "similar") != ("track_id" in attributes):
@@ -42,7 +45,7 @@ class BatchSerializer(StrictSerializer, PersonalParameters):
         required=False,
         min_length=1,
         max_length=MAX_LISTENERS,
-        help_text=f"Up to {MAX_LISTENERS} listeners; with a token only the token's own.",
+        help_text=f"Up to {MAX_LISTENERS} listeners by either id; with a token, only its own.",
     )
     user_id = ReferenceField(
         required=False,

@@ -16,7 +16,7 @@ from tests.conftest import assert_problem
 from tests.people import NOON, CatalogueFactory
 
 
-def new_event(track_id: int, **fields: Any) -> dict[str, Any]:
+def new_event(track_id: int | str, **fields: Any) -> dict[str, Any]:
     whole = {"event_id": str(uuid.uuid4()), "type": "play_end", "track_id": track_id, "ms_played": 150_000}
     return whole | {"occurred_at": NOON.isoformat()} | fields
 
@@ -119,7 +119,7 @@ def test_an_invalid_event_is_reported_and_the_others_are_stored(
         (b'"type": "\\ud83c"', "type: is not valid Unicode"),
         (b'"type": "a\\u0000"', "type: invalid enum value 'a\\x00'"),
         (b'"occurred_at": "\\ud83c"', "occurred_at: is not valid Unicode"),
-        (b'"\\ud83c": 1', "\\ud83c: is not valid Unicode"),
+        (b'"\\ud83c": 1', "\\ud83c: unknown field; an event accepts event_id, type, "),
         (b'"ms_played": NaN', "ms_played: expected `int | null`, got `float`"),
         (b'"ms_played": -Infinity', "ms_played: expected `int | null`, got `float`"),
         (b'"ms_played": 1e999', "ms_played: expected `int | null`, got `float`"),
