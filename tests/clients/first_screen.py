@@ -41,13 +41,13 @@ etag = {name.lower(): value for name, value in response.headers.items()}["etag"]
 unchanged = catch(lambda: recommendations.recommend_tracks("me", limit=5, explain=True, if_none_match=etag))
 assert unchanged.status == 304, "the same picks are not sent again"
 
-similar = recommendations.recommend_similar_tracks(first.track_id, limit=3)
+similar = recommendations.recommend_similar_tracks(str(first.track_id), limit=3)
 assert len(similar.results) == 3, similar
 
 now = datetime.now(UTC)
 play = {"type": "play_end", "ms_played": 1000, "recommendation_id": picks.recommendation_id, "position": 1}
 events = [
-    musicrec_client.Event(event_id=uuid4(), track_id=first.track_id, occurred_at=now, **fields)
+    musicrec_client.Event(event_id=uuid4(), track_id=str(first.track_id), occurred_at=now, **fields)
     for fields in (play, play | {"type": "impression", "ms_played": None})
 ]
 batch = musicrec_client.EventsRequest(events=events, sent_at=now)

@@ -26,6 +26,8 @@ try:
     import tree_sitter_dart
     import tree_sitter_kotlin
     import tree_sitter_swift
+
+    from tests.clients.dart_names import find_own_names, find_unknown_names, read_blocks, read_signatures
 except ImportError as error:
     if "MUSICREC_REQUIRE_CLIENTS" in os.environ:
         raise
@@ -34,6 +36,7 @@ except ImportError as error:
 pytestmark = [pytest.mark.slow, pytest.mark.one_stack]
 
 HERE = Path(__file__).parent
+GUIDE = HERE.parents[1] / "docs/how-to/mobile.md"
 LANGUAGES: dict[str, tuple[str, Any]] = {
     "kotlin": (".kt", tree_sitter_kotlin),
     "swift": (".swift", tree_sitter_swift),
@@ -154,3 +157,25 @@ def test_the_collection_has_every_operation(clients: Path, operation_ids: list[s
     collection = json.loads((clients / COLLECTION).read_text())
     requests = [item for folder in collection["item"] for item in folder["item"]]
     assert sorted(item["id"] for item in requests) == sorted(operation_ids)
+
+
+def test_the_guide_for_flutter_uses_names_of_the_generated_client(clients: Path) -> None:
+    signatures = read_signatures(clients / "dart")
+    blocks = read_blocks(GUIDE)
+    own_names = set[str]().union(*(find_own_names(block) for block in blocks))
+    assert len(blocks) >= 4
+    assert [name for block in blocks for name in find_unknown_names(block, signatures, own_names)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "found"),
+    [
+        ("recommendTracks", "recommend", ".recommend"),
+        ("msPlayed:", "playedMs:", "Event(playedMs:)"),
+        ("EventType.playEnd", "EventType.ended", "EventType.ended"),
+        ("RecommendedTrack", "Result", "Result"),
+    ],
+)
+def test_a_name_that_the_generated_client_lacks_is_found(name: str, changed: str, found: str, clients: Path) -> None:
+    guide = "\n".join(read_blocks(GUIDE)).replace(name, changed)
+    assert found in find_unknown_names(guide, read_signatures(clients / "dart"), find_own_names(guide))

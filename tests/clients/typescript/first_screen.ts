@@ -37,13 +37,13 @@ const etag = response.raw.headers.get("ETag") ?? "";
 const unchanged = await statusOf(recommendations.recommendTracks({ userId: "me", limit: 5, explain: true, ifNoneMatch: etag }));
 check(unchanged.status === 304, "the same picks are not sent again");
 
-const similar = await recommendations.recommendSimilarTracks({ trackId: first.trackId, limit: 3 });
+const similar = await recommendations.recommendSimilarTracks({ trackId: String(first.trackId), limit: 3 });
 check(similar.results.length === 3 && similar.results.every((track) => track.trackId !== first.trackId), "similar tracks");
 
 const events = [EventType.Impression, EventType.PlayEnd].map((type) => ({
     eventId: crypto.randomUUID(),
     type,
-    trackId: first.trackId,
+    trackId: String(first.trackId),
     occurredAt: new Date(),
     msPlayed: type === EventType.PlayEnd ? 1000 : null,
     recommendationId: picks.recommendationId,
