@@ -82,7 +82,7 @@ def add_problem_responses(result: dict[str, Any], **kwargs: Any) -> dict[str, An
             content = {"application/problem+json": {"schema": {"$ref": f"{REFERENCE}Problem"}}}
             headers = {"headers": RETRY_AFTER} if status in ("429", "503") else {}
             operation["responses"][status] = {"description": description, **headers, "content": content}
-        if path.startswith("/recommend/") and method == "get":
+        if path.startswith(("/recommend/", "/recommendations/")) and method == "get":
             operation["parameters"].append(IF_NONE_MATCH)
             operation["responses"]["200"]["headers"] = ETAG
             operation["responses"]["304"] = {"description": "The answer that `If-None-Match` names is still current."}

@@ -15,13 +15,15 @@ KNOWN = set(
         r"\w+",
         """
         BaseOptions BuildContext Center CircularProgressIndicator DateTime Dio DioException Directory Duration
-        ErrorInterceptorHandler File FileMode FlutterSecureStorage Function Future FutureBuilder Icon Icons Image
-        Iterable List ListTile ListView Map Object QueuedInterceptor Random RequestInterceptorHandler RequestOptions
-        State StatefulWidget Stream StreamBuilder String Text TextButton Timer Uuid Widget
+        ErrorInterceptorHandler File FileMode FlutterSecureStorage Function Future FutureBuilder Icon Icons
+        Image Iterable List ListTile ListView Map Object QueuedInterceptor Random RequestInterceptorHandler
+        RequestOptions SizedBox State StatefulWidget Stream StreamBuilder String Text TextButton Timer Uuid
+        Widget
 
-        add album append builder cancel catchError containsKey data delete deleteAll exists extra fetch hasError headers
-        inMilliseconds isEmpty join length map network next nextDouble now path read readAsLines readAsString rename
-        requestOptions resolve response round skip statusCode take then toUtc tryParse v4 value write writeAsString
+        add album append builder cancel catchError containsKey data delete deleteAll exists extra fetch hasError
+        headers inMilliseconds isEmpty join last length map network next nextDouble now path read readAsLines
+        readAsString rename requestOptions resolve response round shrink skip statusCode take then toUtc
+        tryParse v4 value write writeAsString
         """,
     )
 )
