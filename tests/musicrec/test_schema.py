@@ -23,40 +23,11 @@ def test_the_schema_is_generated_without_warnings_and_valid(tmp_path: Any) -> No
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
 
 
-def test_it_is_openapi_3_1_with_every_endpoint_and_security_scheme(schema: dict[str, Any]) -> None:
+def test_it_is_openapi_3_1_with_the_frozen_paths_and_the_security_schemes(schema: dict[str, Any]) -> None:
+    """`test_docs` compares all paths with the URLs and with the documentation."""
     assert schema["openapi"].startswith("3.1")
-    assert schema["paths"].keys() == {
-        "/1/feedback/recording-feedback",
-        "/1/feedback/user/{user_name}/get-feedback",
-        "/1/feedback/user/{user_name}/get-feedback-for-recordings",
-        "/1/latest-import",
-        "/1/submit-listens",
-        "/1/user/{user_name}/listen-count",
-        "/1/user/{user_name}/listens",
-        "/1/user/{user_name}/playing-now",
-        "/1/validate-token",
-        "/erasures/{receipt}",
-        "/engagement",
-        "/events",
-        "/listeners",
-        "/recommend/batch",
-        "/recommend/similar/{track_id}",
-        "/recommend/user/{user_id}",
-        "/recommend/user/{user_id}/ml",
-        "/token",
-        "/token/refresh",
-        "/token/revoke",
-        "/tracks",
-        "/tracks/{track_id}",
-        "/users/{user_id}",
-        "/users/{user_id}/blocks/{kind}/{target_id}",
-        "/users/{user_id}/dislikes/{track_id}",
-        "/users/{user_id}/export",
-        "/users/{user_id}/imports",
-        "/users/{user_id}/imports/{import_id}",
-        "/users/{user_id}/likes/{track_id}",
-        "/users/{user_id}/preferences",
-    }
+    frozen = {"/recommend/user/{user_id}/ml", "/recommend/similar/{track_id}", "/recommend/user/{user_id}"}
+    assert frozen <= schema["paths"].keys()
     assert schema["components"]["securitySchemes"].keys() == {"ServiceKey", "ListenerToken", "ListenToken"}
 
 
