@@ -12,6 +12,7 @@ from tracks.services import (
     bump_catalogue_revision,
     delete_from_catalogue,
     lock_catalogue,
+    save_album,
     save_artist,
     save_track,
     set_taken_down,
@@ -94,6 +95,9 @@ class AlbumAdmin(CatalogueAdmin):
     list_select_related = ["artist"]
     search_fields = ["title", "artist__name", "external_id"]
     autocomplete_fields = ["artist"]
+
+    def save_model(self, request: HttpRequest, obj: Album, form: Any, change: bool) -> None:
+        save_album(obj)
 
 
 @admin.register(Tag)

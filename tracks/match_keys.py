@@ -48,24 +48,24 @@ def normalize_name(name: str) -> str:
     Characters that were escaped for HTML ("&amp;") are what they stand for. A name that consists of nothing else is
     only folded.
     """
-    for _ in range(MAX_ESCAPES):
-        name = unescape_html(name)
-    if not name.isprintable():
-        name = "".join(map(_replace_invisible, name))
-    folded = " ".join(_fold(name).split())
+    folded = " ".join(fold_name(name).split())
     without_edition = _APOSTROPHES.sub("", _AFTER_A_DASH.sub("", _BRACKETED.sub(" ", folded))).replace("&", " and ")
     if without_edition.isascii():
         words = without_edition.translate(_ASCII_PUNCTUATION).split()
     else:
-        words = "".join(map(_replace_punctuation, without_edition)).split()
+        words = "".join(map(replace_punctuation, without_edition)).split()
     return _GUESTS.sub("", " ".join(words)) or folded
 
 
-def _fold(name: str) -> str:
-    """Fold case and compatibility forms, and remove diacritics of Latin, Greek and Cyrillic letters.
+def fold_name(name: str) -> str:
+    """Fold case and compatibility forms, and remove invisible characters and the diacritics of European letters.
 
-    The marks of other scripts stay, because there they distinguish letters.
+    The marks of scripts other than Latin, Greek and Cyrillic stay, because there they distinguish letters.
     """
+    for _ in range(MAX_ESCAPES):
+        name = unescape_html(name)
+    if not name.isprintable():
+        name = "".join(map(_replace_invisible, name))
     if name.isascii():
         return name.lower()
     name = _IGNORABLE.sub("", name)
@@ -83,7 +83,7 @@ def _replace_invisible(character: str) -> str:
     return character if category[0] != "C" else "" if category == "Cf" else " "
 
 
-def _replace_punctuation(character: str) -> str:
+def replace_punctuation(character: str) -> str:
     """Keep letters, numbers, marks and symbols (Ke$ha, +44); turn everything else into a space."""
     is_part_of_name = character.isalnum() or unicodedata.category(character)[0] in "LNMS"
     return character if is_part_of_name and character not in "^~|" else " "

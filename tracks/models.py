@@ -185,3 +185,63 @@ class TrackVector(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.track_id}"
+
+
+class SearchDocument(models.Model):
+    """The text by which one object of the catalogue is found, normalised by `tracks.search.words`.
+
+    The migrations create the index of `words`: GIN on PostgreSQL, FTS5 on SQLite.
+    """
+
+    title = models.CharField(max_length=255)
+    artist_name = models.CharField(max_length=255, blank=True)
+    words = models.TextField(blank=True, help_text="Title and artist, word by word.")
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class TrackDocument(SearchDocument):
+    track = models.OneToOneField(Track, models.CASCADE, primary_key=True, related_name="document")
+
+    class Meta:
+        indexes = [models.Index(fields=["title"], name="track_document_title", opclasses=["varchar_pattern_ops"])]
+
+
+class AlbumDocument(SearchDocument):
+    album = models.OneToOneField(Album, models.CASCADE, primary_key=True, related_name="document")
+
+    class Meta:
+        indexes = [models.Index(fields=["title"], name="album_document_title", opclasses=["varchar_pattern_ops"])]
+
+
+class ArtistDocument(SearchDocument):
+    artist = models.OneToOneField(Artist, models.CASCADE, primary_key=True, related_name="document")
+
+    class Meta:
+        indexes = [models.Index(fields=["title"], name="artist_document_title", opclasses=["varchar_pattern_ops"])]
+
+
+class SearchWord(models.Model):
+    """A word of some search document, by which typing errors are corrected.
+
+    The keys consist of the word's length and its first or last letters. A misspelled word has one of them in common
+    with the right one, unless both its ends are wrong.
+    """
+
+    word = models.CharField(max_length=64)
+    head_key = models.CharField(max_length=5)
+    tail_key = models.CharField(max_length=5)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["word"], name="search_word_unique")]
+        indexes = [
+            models.Index(fields=["head_key"], name="search_word_head"),
+            models.Index(fields=["tail_key"], name="search_word_tail"),
+        ]
+
+    def __str__(self) -> str:
+        return self.word

@@ -21,6 +21,19 @@ def track_cards(track_ids: Collection[int]) -> dict[int, CardFields]:
     return {row["pk"]: _card(dict(row)) for row in Track.objects.filter(pk__in=track_ids).values(*_CARD_COLUMNS)}
 
 
+def artist_cards(artist_ids: Collection[int]) -> dict[int, CardFields]:
+    """Return what lists show of each artist by id, without artists that do not exist."""
+    rows = Artist.objects.filter(pk__in=artist_ids).values("name", "external_id", "mbid", artist_id=F("pk"))
+    return {row["artist_id"]: dict(row) for row in rows}
+
+
+def album_cards(album_ids: Collection[int]) -> dict[int, CardFields]:
+    """Return what lists show of each album by id, without albums that do not exist."""
+    columns = ("title", "artist_id", "year", "cover_url", "external_id", "mbid")
+    rows = Album.objects.filter(pk__in=album_ids).values(*columns, album_id=F("pk"), artist_name=F("artist__name"))
+    return {row["album_id"]: dict(row) | {"cover_url": row["cover_url"] or None} for row in rows}
+
+
 def track_cards_with_availability(track_ids: Collection[int]) -> Iterator[tuple[CardFields, bool, str]]:
     """Yield the card of each track, whether it is taken down, and its markets."""
     for row in Track.objects.filter(pk__in=track_ids).values(*_CARD_COLUMNS, "taken_down_at", "markets"):

@@ -21,6 +21,24 @@ class CardSerializer(serializers.Serializer[Any]):
     explicit = serializers.BooleanField()
 
 
+class ArtistCardSerializer(serializers.Serializer[Any]):
+    artist_id = serializers.IntegerField()
+    name = serializers.CharField()
+    external_id = serializers.CharField(allow_null=True, help_text="Its id in the service it was imported from.")
+    mbid = serializers.UUIDField(allow_null=True, help_text="Its id in MusicBrainz.")
+
+
+class AlbumCardSerializer(serializers.Serializer[Any]):
+    album_id = serializers.IntegerField()
+    title = serializers.CharField()
+    artist_name = serializers.CharField()
+    artist_id = serializers.IntegerField()
+    year = serializers.IntegerField(allow_null=True)
+    cover_url = serializers.URLField(allow_null=True)
+    external_id = serializers.CharField(allow_null=True, help_text="Its id in the service it was imported from.")
+    mbid = serializers.UUIDField(allow_null=True, help_text="Its id in MusicBrainz.")
+
+
 class TagSerializer(serializers.Serializer[Any]):
     tag_id = serializers.IntegerField(help_text="The id by which a genre is blocked.")
     name = serializers.CharField()

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from access.services import new_revision
 from tracks.match_keys import make_match_key
 from tracks.models import Album, Artist, Catalogue, Tag, Track
+from tracks.search.services import index_albums, index_artists, index_tracks
 
 
 def lock_catalogue() -> None:
@@ -39,27 +40,42 @@ def bump_catalogue_revision() -> None:
 
 @transaction.atomic
 def save_track(track: Track) -> None:
-    """Save a track with its match key."""
+    """Save a track with its match key, and make it findable."""
     lock_catalogue()
     track.match_key = make_match_key(track.artist.name, track.title)
     track.save()
+    index_tracks([(track.pk, track.title, track.artist.name)])
+    bump_catalogue_revision()
+
+
+@transaction.atomic
+def save_album(album: Album) -> None:
+    """Save an album, and make it findable."""
+    lock_catalogue()
+    album.save()
+    index_albums([(album.pk, album.title, album.artist.name)])
     bump_catalogue_revision()
 
 
 @transaction.atomic
 def save_artist(artist: Artist) -> None:
-    """Save an artist, and update the match keys of their tracks, which contain the artist's name."""
+    """Save an artist, and update what contains the artist's name."""
     lock_catalogue()
     artist.save()
-    update_match_keys([artist])
+    update_artist_names([artist])
     bump_catalogue_revision()
 
 
-def update_match_keys(artists: Collection[Artist]) -> None:
-    """Update the match keys of the tracks of artists that have been renamed."""
+def update_artist_names(artists: Collection[Artist]) -> None:
+    """Update what contains the names of artists that are new or have been renamed: match keys and search documents."""
     names = {artist.pk: artist.name for artist in artists}
+    index_artists(names.items())
+    albums = Album.objects.filter(artist__in=names).values_list("pk", "title", "artist_id")
+    index_albums((pk, title, names[artist_id]) for pk, title, artist_id in albums)
+    tracks = Track.objects.filter(artist__in=names).only("title", "artist_id", "match_key")
+    index_tracks((track.pk, track.title, names[track.artist_id]) for track in tracks)
     outdated = []
-    for track in Track.objects.filter(artist__in=names).only("title", "artist_id", "match_key"):
+    for track in tracks:
         key = make_match_key(names[track.artist_id], track.title)
         if key != track.match_key:
             track.match_key = key

@@ -4,7 +4,7 @@ An item is a dict of what a client states about an object; what it does not stat
 object that may be new, `id` one that exists. Of many items, an invalid one does not affect the others.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +16,8 @@ from common.http.upserts import UpsertOutcome
 from importers.track_rows import normalize_name, shorten_id
 from tracks.match_keys import make_match_key
 from tracks.models import Album, Artist, Tag, Track, TrackTag
-from tracks.services import bump_catalogue_revision, lock_catalogue, update_match_keys
+from tracks.search.services import index_albums, index_artists, index_tracks
+from tracks.services import bump_catalogue_revision, lock_catalogue, update_artist_names
 
 Item = Mapping[str, Any]
 Row = TypeVar("Row", Track, Album, Artist)
@@ -78,7 +79,7 @@ def upsert_artists(items: Sequence[Item]) -> list[UpsertOutcome]:
         draft.row = draft.row or Artist(external_id=draft.item["external_id"])
         _set_columns(draft, {name: draft.item[name] for name in ARTIST_COLUMNS if name in draft.item})
     _save(Artist, drafts)
-    update_match_keys([draft.row for draft in drafts if draft.row and "name" in draft.changed_columns])
+    update_artist_names([draft.row for draft in drafts if draft.row and "name" in draft.changed_columns])
     return _finish(drafts)
 
 
@@ -94,7 +95,7 @@ def upsert_albums(items: Sequence[Item]) -> list[UpsertOutcome]:
         UnknownId: an item names an `id` that no album has.
     """
     lock_catalogue()
-    drafts = _load_drafts(Album.objects.all(), items)
+    drafts = _load_drafts(Album.objects.select_related("artist"), items)
     _require(drafts, "album", "title", "artist")
     _refuse_taken(drafts, Album, "mbid")
     has_new_artists = _find_artists(drafts)
@@ -105,6 +106,7 @@ def upsert_albums(items: Sequence[Item]) -> list[UpsertOutcome]:
         draft.row = draft.row or Album(external_id=draft.item["external_id"])
         _set_columns(draft, columns)
     _save(Album, drafts)
+    index_albums(_changed_names(drafts))
     return _finish(drafts, has_new_artists)
 
 
@@ -144,6 +146,7 @@ def upsert_tracks(items: Sequence[Item], *, keep_tags: bool = False) -> list[Ups
         draft.row = track
         _set_columns(draft, columns)
     _save(Track, drafts)
+    index_tracks(_changed_names(drafts))
     _save_tags(drafts, keep_tags)
     return _finish(drafts, has_new_artists or has_new_albums)
 
@@ -205,6 +208,7 @@ def _find_artists(drafts: Iterable[_Draft[Row]]) -> bool:
     new_artists = Artist.objects.bulk_create(
         Artist(external_id=i, name=name) for i, name in names.items() if name and i not in artists
     )
+    index_artists((artist.pk, artist.name) for artist in new_artists)
     artists |= {artist.external_id: artist for artist in new_artists}
     for draft in stating:
         draft.artist = artists.get(_artist_external_id(draft.item["artist"]))
@@ -238,6 +242,7 @@ def _find_albums(drafts: Iterable[_Draft[Track]]) -> bool:
     stored = Album.objects.filter(external_id__in=[external_id for _, external_id, _ in stating])
     albums = {album.external_id: album for album in stored}
     new = Album.objects.bulk_create(album for i, album in new_albums.items() if i not in albums)
+    index_albums((album.pk, album.title, album.artist.name) for album in new)
     albums |= {album.external_id: album for album in new}
     for draft, external_id, _ in stating:
         draft.album = albums.get(external_id)
@@ -268,6 +273,13 @@ def _save(model: type[Row], drafts: Iterable[_Draft[Row]]) -> None:
             unique_fields=["pk"],
             update_fields=sorted({name.removesuffix("_id") for draft in changed for name in draft.changed_columns}),
         )
+
+
+def _changed_names(drafts: Iterable[_Draft[Album]] | Iterable[_Draft[Track]]) -> Iterator[tuple[int, str, str]]:
+    """Yield id, title and artist's name of each object with another title or artist than before."""
+    for draft in drafts:
+        if draft.row and not draft.errors and draft.changed_columns & {"title", "artist_id"}:
+            yield draft.row.pk, draft.row.title, (draft.artist or draft.row.artist).name
 
 
 def _save_tags(drafts: Iterable[_Draft[Track]], keep_tags: bool) -> None:

@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from common.http.body_serializers import ReferenceField
 from engine.retrieval.candidates import SOURCES as CANDIDATE_SOURCES
+from tracks.audience import AudienceParameters
 from tracks.serializers import CardSerializer
 
 MAX_LIMIT = 100
@@ -27,7 +28,7 @@ class _Limit(serializers.IntegerField):
         )
 
 
-class _Parameters(serializers.Serializer[Any]):
+class _Parameters(AudienceParameters):
     explain = serializers.BooleanField(default=False, help_text="Explain why each track was picked.")
     placement = serializers.RegexField(
         r"^[\w.:-]{1,64}$",
@@ -36,14 +37,6 @@ class _Parameters(serializers.Serializer[Any]):
         error_messages={"invalid": "must be 1 to 64 letters, digits, _ . : -, or empty"},
         help_text="Where in the app the answer is shown, for the engagement figures: letters, digits, _ . : -",
     )
-    market = serializers.RegexField(
-        r"^[A-Z]{2}$",
-        default="",
-        allow_blank=True,
-        error_messages={"invalid": "must be two capital letters, as in ISO 3166-1, or empty"},
-        help_text="A country code such as DE; by default the market of the listener.",
-    )
-    explicit = serializers.BooleanField(default=True, help_text="If false, leave out tracks marked as explicit.")
 
 
 class SimilarParameters(_Parameters):

@@ -29,6 +29,10 @@ POST   token/revoke                                          400 400 400 400 400
 GET    listeners                                             {CLOSED}
 GET    tracks                                                401 200 200 403 200 401 401
 GET    tracks/<str:track_id>                                 401 200 200 403 200 401 401
+GET    search                                                401 200 200 403 200 401 401
+GET    search/tracks                                         401 200 200 403 200 401 401
+GET    search/artists                                        401 200 200 403 200 401 401
+GET    search/albums                                         401 200 200 403 200 401 401
 POST   events                                                401 400 400 403 400 401 401
 POST   1/submit-listens                                      401 401 401 401 401 401 400
 GET    1/validate-token                                      400 200 200 200 200 400 200
@@ -76,6 +80,7 @@ QUERY = {
     "GET listeners": "?external_id=x:alice",
     "GET tracks": "?external_id=t:0",
     "GET 1/latest-import": "?user_name=alice",
+    **{f"GET search{kind}": "?q=song" for kind in ("", "/tracks", "/artists", "/albums")},
     "POST users/<str:user_id>/imports": "?format=none",
 }
 METHODS = ("get", "post", "put", "patch", "delete")
