@@ -16,6 +16,7 @@ class Scope(models.TextChoices):
     METRICS = "metrics", "read metrics and engagement"
     LISTENERS = "listeners", "change, export and erase any listener"
     CATALOGUE = "catalogue", "write the catalogue"
+    TOKENS = "tokens", "mint tokens of any listener"
 
 
 class User(AbstractUser):
@@ -58,6 +59,26 @@ class SignIn(models.Model):
 
     def __str__(self) -> str:
         return f"listener {self.user_id}, since {self.created_at:%Y-%m-%d}"
+
+
+class Device(models.Model):
+    """A phone that listens without an account, found by the SHA-256 of its device id, a secret of the phone."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        related_name="devices",
+        help_text="The device's anonymous listener; after a merge, the account it was merged into.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    merged_at = models.DateTimeField(null=True, blank=True, help_text="Empty while the listener is anonymous.")
+
+    class Meta:
+        db_table = "devices"
+
+    def __str__(self) -> str:
+        return f"device of listener {self.user_id}"
 
 
 class ServiceKey(models.Model):

@@ -7,8 +7,11 @@ from rest_framework_simplejwt.settings import api_settings
 
 from access.models import User
 from access.sign_ins import TokenPair
-from common.http.body_serializers import BodySerializer
+from common.http.body_serializers import BodySerializer, StrictSerializer
 from common.http.query_parameters import parse_parameters
+
+MIN_DEVICE_ID_LENGTH = 22  # 128 random bits in base64
+MIN_DISTINCT_CHARACTERS = 8  # some phones report an advertising id of zeros
 
 
 class SignInSerializer(TokenObtainSerializer):
@@ -18,6 +21,34 @@ class SignInSerializer(TokenObtainSerializer):
         super().validate(attrs)
         assert isinstance(self.user, User)  # otherwise super() has raised
         return {"user": self.user}
+
+
+class DeviceIdField(serializers.CharField):
+    """The secret by which a phone without an account is known, so it must not be guessable."""
+
+    default_error_messages = {
+        "short": "has {length} characters; a device id is a secret, such as a random UUID, of at least {minimum}",
+        "ascii": "must consist of visible ASCII characters",
+        "constant": "is not random; make a UUID when the app first starts, and store it where only the app can read it",
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        help_text = "A secret of this phone, such as a random UUID. Whoever knows it can sign in as its listener."
+        super().__init__(max_length=128, trim_whitespace=False, help_text=help_text, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        device_id = str(super().to_internal_value(data))
+        if len(device_id) < MIN_DEVICE_ID_LENGTH:
+            self.fail("short", length=len(device_id), minimum=MIN_DEVICE_ID_LENGTH)
+        if not all("!" <= character <= "~" for character in device_id):
+            self.fail("ascii")
+        if len(set(device_id)) < MIN_DISTINCT_CHARACTERS:
+            self.fail("constant")
+        return device_id
+
+
+class DeviceSerializer(StrictSerializer):
+    device_id = DeviceIdField()
 
 
 class RefreshSerializer(BodySerializer):

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
@@ -24,6 +25,14 @@ MAX_SIGN_INS = 100  # per listener; the oldest are ended: an app that never refr
 
 class InvalidRefreshToken(Exception):
     """The refresh token is not genuine, has expired or was used before, or its sign-in has ended."""
+
+
+class UnknownAccount(Exception):
+    """There is no such listener, or their account is closed."""
+
+
+class OperatorSignIn(Exception):
+    """The account belongs to staff, whom a service key must not sign in."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,22 @@ def sign_in(user: User) -> TokenPair:
     refresh_token = _new_refresh_token(user.pk, uuid.uuid4())
     SignIn.objects.create(pk=refresh_token[SIGN_IN_CLAIM], user=user, **_refresh_columns(refresh_token))
     return _token_pair(refresh_token)
+
+
+@transaction.atomic
+def mint_tokens(user_id: int) -> TokenPair:
+    """Create a sign-in for a listener whom the app's back end has authenticated.
+
+    Raises:
+        UnknownAccount: there is no such listener, or the account is closed.
+        OperatorSignIn: the account belongs to staff.
+    """
+    user = User.objects.select_for_update().filter(pk=user_id, is_active=True).first()
+    if user is None:
+        raise UnknownAccount
+    if user.is_staff or user.is_superuser:
+        raise OperatorSignIn
+    return sign_in(user)
 
 
 def refresh_tokens(token: str) -> TokenPair:

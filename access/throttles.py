@@ -95,6 +95,15 @@ class SignInThrottle(BaseThrottle):
         return True
 
 
+class DeviceThrottle(BaseThrottle):
+    """Limit the sign-ins of devices by client address, together with the attempts to sign in."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        if limit := parse_rate(settings.MUSICREC["RATE_SIGN_IN"]):
+            _count_address(request, limit)
+        return True
+
+
 class RefreshThrottle(BaseThrottle):
     """Limit requests with a refresh token: genuine tokens by listener, others by client address.
 

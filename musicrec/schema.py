@@ -48,7 +48,13 @@ BY_OPERATION = {
     "like_track": {"409": "The listener's consent is off."},
     "dislike_track": {"409": "The listener's consent is off."},
     "sign_in": RATE_LIMITED,
+    "sign_in_device": {"403": "Listening without an account is turned off."} | RATE_LIMITED,
     "import_history": {"409": "Consent is off, or three imports are unfinished."},
+    "mint_token": {
+        "403": "The service key lacks the scope, or it is an operator's account.",
+        "409": "The number is the user_id of one listener and the external id of another.",
+    },
+    "merge_device": {"409": "It was merged into another account, or consent is off."},
     "erase_listener": {"409": "It is an operator's account."},
 }
 SEARCH_PATHS = {"/tracks", "/listeners"}

@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from access.models import Erasure, User
 from common.http.body_serializers import StrictSerializer
+from privacy.merging import MergeReport
 
 
 class AccountSerializer(serializers.Serializer[User]):
@@ -34,6 +35,20 @@ class AccountChangeSerializer(StrictSerializer):
         if not isinstance(data, dict):
             raise serializers.ValidationError({"": "the body must be a JSON object"})
         return super().to_internal_value(data)
+
+
+class MergeReportSerializer(serializers.Serializer[MergeReport]):
+    """What a merge moved. All numbers are zero if it was done before."""
+
+    user_id = serializers.IntegerField(help_text="The account.")
+    merged_at = serializers.DateTimeField(help_text="When the device was merged; for a repeated merge the first time.")
+    interactions = serializers.IntegerField(help_text="By how many interactions the account has more.")
+    duplicates = serializers.IntegerField(help_text="Interactions that the account had already.")
+    exposures = serializers.IntegerField()
+    slates = serializers.IntegerField()
+    blocks = serializers.IntegerField()
+    waiting_listens = serializers.IntegerField()
+    imports = serializers.IntegerField()
 
 
 class ErasureSerializer(serializers.Serializer[Erasure]):

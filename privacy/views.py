@@ -14,11 +14,13 @@ from rest_framework.response import Response
 from access.models import Scope, ServiceKey, User
 from access.permissions import USER_ID, parse_path_user_id, resolve_path_user_id
 from access.selectors import find_erased_listener_id
+from access.serializers import DeviceSerializer
 from common.http.query_parameters import ApiView
 from common.http.references import ExternalId
 from privacy.erasure import OperatorAccount, UnknownListener
 from privacy.export import export_listener
-from privacy.serializers import AccountChangeSerializer, AccountSerializer, ErasureSerializer
+from privacy.merging import MergeRefused, UnknownDevice, merge_device
+from privacy.serializers import AccountChangeSerializer, AccountSerializer, ErasureSerializer, MergeReportSerializer
 from privacy.services import erase_listener, find_erasure, get_listener, update_listener_settings
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -85,6 +87,34 @@ class ListenerExportView(ApiView):
         filename = f"musicrec-listener-{user.pk}.json"
         headers = {"Content-Disposition": f'attachment; filename="{filename}"', **NO_STORE}
         return StreamingHttpResponse(export_listener(user), content_type="application/json", headers=headers)
+
+
+class ListenerMergeView(ApiView):
+    """The merge of what a phone collected before its listener signed in."""
+
+    schema_tag = "Listeners"
+    required_scope = Scope.LISTENERS
+
+    @extend_schema(
+        operation_id="merge_device", parameters=[USER_ID], request=DeviceSerializer, responses=MergeReportSerializer
+    )
+    def post(self, request: Request, user_id: str) -> Response:
+        """Move everything of a phone's anonymous listener into this account, once; each play counts once.
+
+        The anonymous listener is deleted and its tokens end. A repetition moves nothing and says when it was done.
+        """
+        account_id = resolve_path_user_id(request, user_id)
+        serializer = DeviceSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            report = merge_device(account_id, serializer.validated_data["device_id"])
+        except UnknownListener as error:
+            raise Http404("no such listener") from error
+        except UnknownDevice as error:
+            raise Http404("this device has no listener: POST /token/device creates one") from error
+        except MergeRefused as error:
+            raise Conflict(str(error)) from error
+        return Response(MergeReportSerializer(report).data)
 
 
 class ErasureView(ApiView):

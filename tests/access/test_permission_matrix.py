@@ -24,6 +24,8 @@ OPEN, CLOSED = "200 200 200 200 200 200 200", "401 403 403 403 200 401 401"
 SCROBBLER = "401 401 401 401 401 401 200"
 TABLE = f"""
 POST   token                                                 400 400 400 400 400 400 400
+POST   listeners/<str:listener_id>/token                     401 403 403 403 400 401 401
+POST   token/device                                          400 400 400 400 400 400 400
 POST   token/refresh                                         400 400 400 400 400 400 400
 POST   token/revoke                                          400 400 400 400 400 400 400
 GET    listeners                                             {CLOSED}
@@ -59,6 +61,7 @@ GET    users/<str:user_id>                                   401 404 200 403 200
 PATCH  users/<str:user_id>                                   401 404 200 403 200 401 401
 DELETE users/<str:user_id>                                   401 404 409 403 409 401 401
 GET    users/<str:user_id>/export                            401 404 200 403 200 401 401
+POST   users/<str:user_id>/merge                             401 404 400 403 400 401 401
 GET    erasures/<uuid:receipt>                               404 404 404 404 404 404 404
 GET    engagement                                            {CLOSED}
 GET    recommend/user/<str:user_id>/ml                       401 404 200 403 200 401 401
