@@ -21,7 +21,7 @@ BODIES: dict[str, Any] = {
 }
 # Values of parameters and of texts in bodies by name, and of texts by format.
 PARAMETERS = {"user_id": "me", "external_id": "external:4711"}
-EXAMPLES = {"market": "DE", "name": "home"}
+EXAMPLES = {"market": "DE", "name": "home", "track_id": "external:4711", "user_id": "external:4711"}
 FORMATS = {
     "date-time": "2026-11-30T12:00:00Z",
     "date": "2026-11-30",
