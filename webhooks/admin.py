@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
@@ -35,20 +35,23 @@ class WebhookEndpointAdmin(ModelAdmin):  # type: ignore[misc]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEndpoint]:
         pending = Count("deliveries", filter=Q(deliveries__status=Status.PENDING))
-        endpoints: QuerySet[WebhookEndpoint] = super().get_queryset(request).annotate(pending=pending)
-        return endpoints
+        last_delivered = Max("deliveries__delivered_at")
+        endpoints: QuerySet[WebhookEndpoint] = super().get_queryset(request)
+        return endpoints.annotate(pending=pending, last_delivered_at=last_delivered)
 
     @admin.display
     def events(self, endpoint: WebhookEndpoint) -> str:
         return ", ".join(endpoint.event_types)
 
     @admin.display
-    def health(self, endpoint: WebhookEndpoint) -> str:
+    def health(self, endpoint: Any) -> str:
         if endpoint.gone_at:
             return f"answered 410 Gone, {timesince(endpoint.gone_at)} ago"
         if endpoint.failing_since:
             return f"failing for {timesince(endpoint.failing_since)}"
-        return "working"
+        if endpoint.last_delivered_at:
+            return f"delivered {timesince(endpoint.last_delivered_at)} ago"
+        return "nothing delivered yet"
 
     @admin.display(description="pending")
     def waiting(self, endpoint: Any) -> int:

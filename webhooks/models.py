@@ -11,11 +11,11 @@ TEST_EVENT = "webhook.test"
 class WebhookEventType(models.TextChoices):
     """The events that an endpoint can subscribe to. A new one is a line here, and a call of `announce`."""
 
-    VERSION_PUBLISHED = "version.published", "Version published: it is in service from now on"
-    VERSION_HELD_BACK = "version.held_back", "Version held back: the gate did not let it pass"
-    ALARM_RAISED = "alarm.raised", "Alarm raised: something failed in the background"
-    ALARM_RESOLVED = "alarm.resolved", "Alarm resolved: it works again"
-    ERASURE_COMPLETED = "erasure.completed", "Erasure completed: no row about the listener is left"
+    VERSION_PUBLISHED = "version.published", "Version published"
+    VERSION_HELD_BACK = "version.held_back", "Version held back"
+    ALARM_RAISED = "alarm.raised", "Alarm raised"
+    ALARM_RESOLVED = "alarm.resolved", "Alarm resolved"
+    ERASURE_COMPLETED = "erasure.completed", "Erasure completed"
 
 
 def new_secret_seed() -> str:
@@ -69,7 +69,7 @@ class WebhookDelivery(models.Model):
 
     endpoint = models.ForeignKey(WebhookEndpoint, models.CASCADE, related_name="deliveries")
     event_id = models.CharField(
-        max_length=64, help_text="Sent as `webhook-id`: the same for all endpoints and at every attempt."
+        max_length=64, help_text="Sent as webhook-id: the same for all endpoints and at every attempt."
     )
     event_type = models.CharField(max_length=64)
     payload = models.TextField(help_text="The body, JSON.")
@@ -107,4 +107,4 @@ class WebhookDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event_type} to {self.endpoint_id}"
+        return f"{self.event_type} {self.event_id}"

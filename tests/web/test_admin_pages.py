@@ -7,11 +7,12 @@ from tests.stack import PASSWORD, Stack
 
 pytestmark = pytest.mark.one_stack
 FORMS = [
-    "periodictask/add/",
-    "crontabschedule/add/",
-    "intervalschedule/add/",
-    "clockedschedule/add/",
-    "solarschedule/add/",
+    "django_celery_beat/periodictask/add/",
+    "django_celery_beat/crontabschedule/add/",
+    "django_celery_beat/intervalschedule/add/",
+    "django_celery_beat/clockedschedule/add/",
+    "django_celery_beat/solarschedule/add/",
+    "webhooks/webhookendpoint/add/",
 ]
 # Without the theme's widgets, fields have neither a border nor padding.
 UNSTYLED_FIELDS = """() => [...document.querySelectorAll("#content-main :is(input, select, textarea)")]
@@ -41,7 +42,7 @@ def test_forms_have_the_theme_and_fit_the_window(browser: Browser, admin_stack: 
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     for form in FORMS:
-        page.goto(f"/admin/django_celery_beat/{form}")
+        page.goto(f"/admin/{form}")
         expect(page.get_by_role("button", name="Save", exact=True)).to_be_visible()
         assert (form, page.evaluate(UNSTYLED_FIELDS), page.evaluate(OVERFLOW)) == (form, [], 0)
     page.close()

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             name='WebhookDelivery',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event_id', models.CharField(help_text='Sent as `webhook-id`: the same for all endpoints and at every attempt.', max_length=64)),
+                ('event_id', models.CharField(help_text='Sent as webhook-id: the same for all endpoints and at every attempt.', max_length=64)),
                 ('event_type', models.CharField(max_length=64)),
                 ('payload', models.TextField(help_text='The body, JSON.')),
                 ('status', models.CharField(choices=[('pending', 'Pending'), ('delivered', 'Delivered'), ('failed', 'Failed')], default='pending', max_length=16)),
