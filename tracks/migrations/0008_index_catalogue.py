@@ -35,8 +35,7 @@ def create_word_index_of_postgresql(apps, schema_editor):
     if schema_editor.connection.vendor == "postgresql":
         for kind in ("track", "album", "artist"):
             schema_editor.execute(
-                f"CREATE INDEX IF NOT EXISTS {kind}_document_words ON tracks_{kind}document "
-                "USING gin (array_to_tsvector(string_to_array(words, ' ')))"
+                f"CREATE INDEX IF NOT EXISTS {kind}_document_words ON tracks_{kind}document USING gin (word_vector)"
             )
             schema_editor.execute(f"ANALYZE tracks_{kind}document")
 

@@ -17,11 +17,12 @@ from tracks.models import Album, Artist, SearchWord, Track
 from tracks.search.documents import MIN_CORRECTED_LENGTH, head_key, tail_key
 from tracks.search.words import QueryWord, split_query
 
-MAX_RESULTS = 500  # of a query
+MAX_RESULTS = 300  # of a query
 ENOUGH = 5  # results without corrections; with fewer, typing errors are looked for
 MAX_CORRECTIONS = 20  # of a word
 TWO_ERRORS_LENGTH = 8  # letters of a word that may contain two typing errors
 ARTIST_WEIGHT = 0.9  # a track whose title is the query precedes the other tracks of an artist of that name
+SHORT_BEGINNING = 2  # letters
 LAST_CHARACTER = "\U0010ffff"
 Names = tuple[int, str, str]  # an object's id, its title and its artist's name
 
@@ -35,7 +36,7 @@ class SearchHit(NamedTuple):
 
 
 def search_catalogue(model: type[Track | Album | Artist], query: str, only: Q) -> list[SearchHit]:
-    """Return the best matches for a query, at most 500.
+    """Return the best matches for a query, at most MAX_RESULTS.
 
     Args:
         model: what to search.
@@ -50,7 +51,7 @@ def search_catalogue(model: type[Track | Album | Artist], query: str, only: Q) -
     if len(candidates) == MAX_RESULTS:
         candidates |= set(_beginning_with(objects, text))
     hits = [SearchHit(False, _distance(text, title, artist), pk) for pk, title, artist in candidates]
-    if len(candidates) < ENOUGH and (corrections := _corrections(words)):
+    if len(candidates) < ENOUGH and (corrections := _corrections(words, only_unknown=bool(candidates))):
         corrected = set(_containing(objects, [[word, *corrections.get(word, [])] for word in words])) - candidates
         hits += [SearchHit(True, _distance(text, title, artist), pk) for pk, title, artist in corrected]
     return sorted(hits)[:MAX_RESULTS]
@@ -59,18 +60,32 @@ def search_catalogue(model: type[Track | Album | Artist], query: str, only: Q) -
 def _containing(objects: QuerySet[Any], words: Sequence[Sequence[QueryWord]]) -> Iterable[Names]:
     """Return objects whose documents contain one of the alternatives for each word."""
     kind = objects.model._meta.model_name
+    document = f"tracks_{kind}document"
     if connection.vendor == "postgresql":
-        terms = (" | ".join(f"{_quote(word.text)}{':*' * word.is_prefix}" for word in group) for group in words)
+        indexed, beginnings = _split_off_short_beginning(words)
+        terms = (" | ".join(f"{_quote(word.text)}{':*' * word.is_prefix}" for word in group) for group in indexed)
         query = " & ".join(f"({term})" for term in terms)
-        vector = f"array_to_tsvector(string_to_array(tracks_{kind}document.words, ' '))"
-        matching = objects.extra(where=[f"{vector} @@ %s::tsquery"], params=[query])  # noqa: S610
+        where = [f"{document}.word_vector @@ %s::tsquery"]
+        where += [f"strpos(' ' || {document}.words, %s) > 0" for _ in beginnings]
+        matching = objects.extra(where=where, params=[query, *beginnings])  # noqa: S610
     else:
         terms = (" OR ".join(f'"{word.text}"{"*" * word.is_prefix}' for word in group) for group in words)
         query = " AND ".join(f"({term})" for term in terms)
         index = f"{kind}_words"
-        where = [f"{index} MATCH %s", f"{index}.rowid = tracks_{kind}document.{kind}_id"]
+        where = [f"{index} MATCH %s", f"{index}.rowid = {document}.{kind}_id"]
         matching = objects.extra(tables=[index], where=where, params=[query])  # noqa: S610
     return matching.order_by().values_list("pk", "document__title", "document__artist_name")[:MAX_RESULTS]
+
+
+def _split_off_short_beginning(words: Sequence[Sequence[QueryWord]]) -> tuple[Sequence[Sequence[QueryWord]], list[str]]:
+    """Return the words to look up in GIN, and an unfinished word of one or two letters as a text to search for.
+
+    GIN would read the places of all words with this beginning, a tenth of the catalogue, before anything else.
+    """
+    *others, last = words
+    if others and len(last) == 1 and last[0].is_prefix and len(last[0].text) <= SHORT_BEGINNING:
+        return others, [f" {last[0].text}"]
+    return words, []
 
 
 def _quote(word: str) -> str:
@@ -97,11 +112,16 @@ def _distance(text: str, title: str, artist: str) -> float:
     return round(1 - similarity / 100, 4)
 
 
-def _corrections(words: Sequence[QueryWord]) -> dict[QueryWord, list[QueryWord]]:
-    """Return similar words of the catalogue for those words that are in no document, or for all if each is in one."""
+def _corrections(words: Sequence[QueryWord], only_unknown: bool) -> dict[QueryWord, list[QueryWord]]:
+    """Return similar words of the catalogue for the words that are in no document.
+
+    If each is in one, but in different ones, any of them may be wrong. This is checked unless `only_unknown` is true.
+    """
     long_words = [word for word in words if len(word.text) >= MIN_CORRECTED_LENGTH]
     known = set(SearchWord.objects.filter(word__in=[word.text for word in long_words]).values_list("word", flat=True))
-    misspelled = [word for word in long_words if word.text not in known] or long_words
+    misspelled = [word for word in long_words if word.text not in known]
+    if not misspelled and not only_unknown:
+        misspelled = long_words
     return {word: similar for word in misspelled if (similar := _similar_words(word.text))}
 
 
