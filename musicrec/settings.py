@@ -247,7 +247,10 @@ SPECTACULAR_SETTINGS = {
         "musicrec.schema.open_response_enums",
         "musicrec.schema.complete_document",
     ],
-    "ENUM_NAME_OVERRIDES": {"SourceEnum": "recommendations.api.serializers.SOURCES"},
+    "ENUM_NAME_OVERRIDES": {
+        "SourceEnum": "recommendations.api.serializers.SOURCES",
+        "TagKindEnum": "tracks.serializers.TAG_KINDS",
+    },
     "COMPONENT_SPLIT_PATCH": False,
 }
 UNFOLD = {"SITE_TITLE": "musicrec", "SITE_HEADER": "musicrec", "SITE_SYMBOL": "graphic_eq", "SHOW_HISTORY": True}

@@ -48,7 +48,9 @@ class TrackTagInline(TabularInline):  # type: ignore[misc]
 
 @admin.register(Track)
 class TrackAdmin(CatalogueAdmin):
-    list_display = ["id", "title", "artist", "album", "duration_ms", "explicit", "taken_down_at", "external_id"]
+    list_display = [
+        *("id", "title", "artist", "album", "released_on", "duration_ms", "explicit", "taken_down_at", "external_id"),
+    ]
     list_filter = ["explicit", ("taken_down_at", admin.EmptyFieldListFilter)]
     actions = ["take_down", "offer_again"]
     list_display_links = ["id", "title"]
@@ -90,7 +92,7 @@ class ArtistAdmin(CatalogueAdmin):
 
 @admin.register(Album)
 class AlbumAdmin(CatalogueAdmin):
-    list_display = ["id", "title", "artist", "year", "external_id"]
+    list_display = ["id", "title", "artist", "year", "released_on", "external_id"]
     list_display_links = ["id", "title"]
     list_select_related = ["artist"]
     search_fields = ["title", "artist__name", "external_id"]

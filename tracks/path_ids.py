@@ -10,6 +10,12 @@ from tracks.selectors import find_ids
 TRACK_ID = OpenApiParameter(
     "track_id", PATH_SCHEMA, "path", description="A track's id, or `external:` and the app's own id."
 )
+ARTIST_ID = OpenApiParameter(
+    "artist_id", PATH_SCHEMA, "path", description="An artist's id, or `external:` and the app's own id."
+)
+ALBUM_ID = OpenApiParameter(
+    "album_id", PATH_SCHEMA, "path", description="An album's id, or `external:` and the app's own id."
+)
 
 
 def resolve_path_id(model: type[Track | Album | Artist], name: str, segment: str) -> int:

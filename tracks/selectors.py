@@ -29,9 +29,16 @@ def artist_cards(artist_ids: Collection[int]) -> dict[int, CardFields]:
 
 def album_cards(album_ids: Collection[int]) -> dict[int, CardFields]:
     """Return what lists show of each album by id, without albums that do not exist."""
-    columns = ("title", "artist_id", "year", "cover_url", "external_id", "mbid")
+    columns = ("title", "artist_id", "year", "released_on", "cover_url", "external_id", "mbid")
     rows = Album.objects.filter(pk__in=album_ids).values(*columns, album_id=F("pk"), artist_name=F("artist__name"))
-    return {row["album_id"]: dict(row) | {"cover_url": row["cover_url"] or None} for row in rows}
+    return {
+        row["album_id"]: dict(row)
+        | {
+            "year": row["year"] or (row["released_on"].year if row["released_on"] else None),
+            "cover_url": row["cover_url"] or None,
+        }
+        for row in rows
+    }
 
 
 def track_cards_with_availability(track_ids: Collection[int]) -> Iterator[tuple[CardFields, bool, str]]:
@@ -54,13 +61,23 @@ def track_details(track_id: int) -> dict[str, Any] | None:
     track = Track.objects.select_related("artist", "album").filter(pk=track_id).first()
     if track is None:
         return None
-    tags = track.track_tags.order_by("-weight", "tag__name").values("tag_id", name=F("tag__name"), kind=F("tag__kind"))
+    tags = track.track_tags.order_by("-weight", "tag__name").values(
+        "tag_id", "weight", name=F("tag__name"), kind=F("tag__kind")
+    )
+    released_on = track.released_on or (track.album.released_on if track.album else None)
     return track_cards([track_id])[track_id] | {
         "album_title": track.album.title if track.album else None,
-        "year": track.album.year if track.album else None,
+        "year": (track.album.year if track.album else None) or (released_on.year if released_on else None),
+        "released_on": released_on,
+        "isrc": track.isrc,
+        "mbid": track.mbid,
         "tempo": track.tempo,
         "energy": track.energy,
         "valence": track.valence,
+        "danceability": track.danceability,
+        "acousticness": track.acousticness,
+        "markets": track.markets.split(),
+        "available": track.taken_down_at is None,
         "tags": list(tags),
     }
 

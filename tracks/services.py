@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from access.services import new_revision
 from tracks.match_keys import make_match_key
@@ -89,6 +90,15 @@ def set_taken_down(track_ids: Collection[int], taken_down_at: datetime | None) -
     lock_catalogue()
     Track.objects.filter(pk__in=track_ids).update(taken_down_at=taken_down_at)
     bump_catalogue_revision()
+
+
+@transaction.atomic
+def take_down(row: Track | Artist | Album) -> None:
+    """Take down a track, or all tracks of an artist or album. Tracks that are down stay as they are."""
+    lock_catalogue()
+    tracks = Track.objects.filter(pk=row.pk) if isinstance(row, Track) else row.tracks.all()
+    if tracks.filter(taken_down_at=None).update(taken_down_at=timezone.now()):
+        bump_catalogue_revision()
 
 
 @transaction.atomic

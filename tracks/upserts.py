@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from common.http.references import INT64_MAX
 from common.http.upserts import UpsertOutcome
 from importers.track_rows import normalize_name, shorten_id
 from tracks.match_keys import make_match_key
@@ -153,7 +154,7 @@ def upsert_tracks(items: Sequence[Item], *, keep_tags: bool = False) -> list[Ups
 
 def _load_drafts(rows: QuerySet[Row], items: Sequence[Item]) -> list[_Draft[Row]]:
     """Return a draft for each item, with the stored object if there is one."""
-    by_id = rows.in_bulk([item["id"] for item in items if "id" in item])
+    by_id = rows.in_bulk([item["id"] for item in items if item.get("id", INT64_MAX + 1) <= INT64_MAX])
     stored = rows.filter(external_id__in=[item["external_id"] for item in items if "id" not in item])
     by_external_id = {row.external_id: row for row in stored}
     drafts = []

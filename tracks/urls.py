@@ -1,13 +1,17 @@
 from django.urls import path
 
 from tracks.search.views import SearchViewSet
-from tracks.views import TrackViewSet
+from tracks.views import AlbumsView, AlbumView, ArtistsView, ArtistView, TracksView, TrackView
 
 urlpatterns = [
     path("search", SearchViewSet.as_view({"get": "search"}), name="search"),
     path("search/tracks", SearchViewSet.as_view({"get": "search_tracks"}), name="search-tracks"),
     path("search/artists", SearchViewSet.as_view({"get": "search_artists"}), name="search-artists"),
     path("search/albums", SearchViewSet.as_view({"get": "search_albums"}), name="search-albums"),
-    path("tracks", TrackViewSet.as_view({"get": "find"}), name="find-track"),
-    path("tracks/<str:track_id>", TrackViewSet.as_view({"get": "retrieve"}), name="track"),
+    path("tracks", TracksView.as_view(), name="tracks"),
+    path("tracks/<str:track_id>", TrackView.as_view(), name="track"),
+    path("artists", ArtistsView.as_view(), name="artists"),
+    path("artists/<str:artist_id>", ArtistView.as_view(), name="artist"),
+    path("albums", AlbumsView.as_view(), name="albums"),
+    path("albums/<str:album_id>", AlbumView.as_view(), name="album"),
 ]

@@ -53,7 +53,8 @@ class ApiSchema(AutoSchema):
 
     def get_auth(self) -> list[Any]:
         requirements: list[Any] = super().get_auth()
-        if getattr(self.view, "service_only", False):
+        is_write = getattr(self.view, "write_scope", None) is not None and self.method != "GET"
+        if is_write or getattr(self.view, "service_only", False):
             return [requirement for requirement in requirements if "ListenerToken" not in requirement]
         return requirements
 

@@ -35,6 +35,15 @@ GET    search                                                401 200 200 403 200
 GET    search/tracks                                         401 200 200 403 200 401 401
 GET    search/artists                                        401 200 200 403 200 401 401
 GET    search/albums                                         401 200 200 403 200 401 401
+PUT    tracks                                                401 403 403 403 400 401 401
+PUT    tracks/<str:track_id>                                 401 403 403 403 200 401 401
+DELETE tracks/<str:track_id>                                 401 403 403 403 204 401 401
+PUT    artists                                               401 403 403 403 400 401 401
+PUT    artists/<str:artist_id>                               401 403 403 403 200 401 401
+DELETE artists/<str:artist_id>                               401 403 403 403 204 401 401
+PUT    albums                                                401 403 403 403 400 401 401
+PUT    albums/<str:album_id>                                 401 403 403 403 404 401 401
+DELETE albums/<str:album_id>                                 401 403 403 403 404 401 401
 POST   events                                                401 400 400 403 400 401 401
 POST   1/submit-listens                                      401 401 401 401 401 401 400
 GET    1/validate-token                                      400 200 200 200 200 400 200
@@ -134,6 +143,8 @@ def fill_path(method: str, route: str, alice: User) -> str:
         "user_id": str(alice.pk),
         "user_name": alice.username,
         "track_id": track,
+        "artist_id": str(Track.objects.get().artist_id),
+        "album_id": "999",
         "target_id": track,
         "kind": "track",
     }

@@ -83,13 +83,20 @@ def test_track_details_show_everything_that_is_known(service: APIClient) -> None
         "external_id": "x:1",
         "album_title": "Hours",
         "year": 1999,
+        "released_on": None,
+        "isrc": "GBAYE0601498",
+        "mbid": None,
         "tempo": 120.0,
         "energy": None,
         "valence": None,
+        "danceability": None,
+        "acousticness": None,
+        "markets": [],
+        "available": True,
         "explicit": False,
         "tags": [
-            {"tag_id": tags["folk"], "name": "folk", "kind": "genre"},
-            {"tag_id": tags["calm"], "name": "calm", "kind": "mood"},
+            {"tag_id": tags["folk"], "name": "folk", "kind": "genre", "weight": 3.0},
+            {"tag_id": tags["calm"], "name": "calm", "kind": "mood", "weight": 1.0},
         ],
     }
 

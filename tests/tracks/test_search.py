@@ -161,6 +161,7 @@ def test_a_search_box_gets_tracks_artists_and_albums(service: APIClient, songs: 
                 "artist_name": "Radiohead",
                 "artist_id": creep.artist_id,
                 "year": 1993,
+                "released_on": None,
                 "cover_url": "https://x.example/c.jpg",
                 "external_id": None,
                 "mbid": None,
