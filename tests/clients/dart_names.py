@@ -20,7 +20,7 @@ KNOWN = set(
         RequestOptions SizedBox State StatefulWidget Stream StreamBuilder String Text TextButton Timer Uuid
         Widget
 
-        add album append builder cancel catchError containsKey data delete deleteAll exists extra fetch hasError
+        add album append builder cancel catchError containsKey data delete exists extra fetch hasError
         headers inMilliseconds isEmpty join last length map network next nextDouble now path read readAsLines
         readAsString rename requestOptions resolve response round shrink skip statusCode take then toUtc
         tryParse v4 value write writeAsString

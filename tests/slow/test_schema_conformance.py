@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from access.models import Scope
 from tests.play_files import write_checkerboard_csv
 from tests.stack import PASSWORD, Stack, new_stack
 
 pytestmark = pytest.mark.slow
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 UNLIMITED = {f"MUSICREC_RATE_{who}": "" for who in ("LISTENER", "KEY", "SIGN_IN")}
-SCOPES = ("recommend", "events", "tracks", "metrics", "listeners")
 DESTRUCTIVE = "^/users/[^/]+$"  # would erase the listener whose token is used
 
 
@@ -51,6 +51,6 @@ def _credentials(stack: Stack, principal: str) -> list[str]:
     if principal == "nobody":
         return []
     if principal == "service":
-        return ["-H", f"Authorization: Api-Key {stack.create_service_key(*SCOPES)}"]
+        return ["-H", f"Authorization: Api-Key {stack.create_service_key(*Scope.values)}"]
     token = stack.request("/token", body={"username": "ann", "password": PASSWORD}).body["access"]
     return ["-H", f"Authorization: Bearer {token}", "--exclude-path-regex", DESTRUCTIVE]
