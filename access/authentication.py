@@ -45,6 +45,9 @@ class ServiceKeyAuthentication(BaseAuthentication):
         scheme, _, key = get_authorization_header(request).partition(b" ")
         if scheme.lower() != KEYWORD.lower().encode():
             return None
+        return self.authenticate_key(request, key)
+
+    def authenticate_key(self, request: Request, key: bytes) -> tuple[AnonymousUser, ServiceKey]:
         service_key = self.find_key(request, key.strip().decode("latin-1"))
         if service_key is None:
             raise AuthenticationFailed(

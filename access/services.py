@@ -19,6 +19,7 @@ from common.stale_listeners import add_stale_listeners
 
 logger = logging.getLogger(__name__)
 
+KEY_PREFIX = "mr_"  # by which service keys are told apart from other tokens
 LAST_USED_RESOLUTION_SECONDS = 60
 SQLITE_BUSY_TIMEOUT_MS = 20
 BATCH_SIZE = 10_000  # SQLite accepts 32,766 parameters per query
@@ -110,7 +111,7 @@ def _short_sqlite_timeout() -> Iterator[None]:
 
 
 def _new_key() -> str:
-    return f"mr_{secrets.token_urlsafe(32)}"
+    return f"{KEY_PREFIX}{secrets.token_urlsafe(32)}"
 
 
 def _key_columns(key: str) -> dict[str, str]:

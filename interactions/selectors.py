@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -181,6 +181,11 @@ def recently_active_listeners(since: datetime, after: int, count: int) -> list[i
 def count_interactions() -> int:
     """Return the number of interactions that recommenders may learn from."""
     return Interaction.objects.filter(BY_CONSENTING_LISTENER).count()
+
+
+def count_listeners_of_tracks(track_ids: Collection[int]) -> dict[int, int]:
+    """Return the number of listeners of those of some tracks that are among the most popular, by track id."""
+    return dict(PopularTrack.objects.filter(pk__in=track_ids).values_list("pk", "listeners"))
 
 
 def load_popular_tracks() -> dict[int, float]:

@@ -58,6 +58,7 @@ BY_OPERATION = {
     "erase_listener": {"409": "It is an operator's account."},
 }
 SEARCH_PATHS = {"/tracks", "/listeners"}
+FOREIGN_PROTOCOLS = ("/1/", "/api/")  # of ListenBrainz and of AudioMuse-AI
 WITH_BODY = {"413": "The body is too long.", "415": "The body is not JSON."}
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "format": "int32"}}}
 ETAG = {"ETag": {"description": "Send it as `If-None-Match` with the next request.", "schema": {"type": "string"}}}
@@ -74,7 +75,7 @@ def add_problem_responses(result: dict[str, Any], **kwargs: Any) -> dict[str, An
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas |= {"Problem": PROBLEM, "FieldProblem": FIELD_PROBLEM} | event_components()
     for path, method, operation in _operations(result):
-        if path.startswith("/1/"):  # its errors have ListenBrainz's format, which the views declare
+        if path.startswith(FOREIGN_PROTOCOLS):  # their errors have formats of their own, which the views declare
             continue
         errors = dict(EVERY_OPERATION)
         if operation.get("security"):

@@ -147,6 +147,11 @@ def content_neighbours(track_id: int) -> list[tuple[int, float]]:
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
 
 
+def album_titles(album_ids: Collection[int]) -> dict[int, str]:
+    """Return the titles of albums by id, without those that do not exist."""
+    return dict(Album.objects.filter(pk__in=album_ids).values_list("pk", "title"))
+
+
 def main_tags(track_ids: Collection[int]) -> dict[int, str]:
     """Return the name of each track's strongest tag, preferring genres, without tracks that have no tags."""
     genre_first = Case(When(tag__kind=Tag.Kind.GENRE, then=0), default=1)

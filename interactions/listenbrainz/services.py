@@ -4,7 +4,7 @@ Tracks are named by text. A listen of an unknown track waits until the catalogue
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,12 +26,12 @@ from interactions.models import (
     InteractionKind,
     LatestImport,
     PlayingNow,
-    PopularTrack,
     UnmatchedListen,
 )
 from interactions.play_reports import LISTEN_SOURCES, make_report
 from interactions.preferences.services import ConsentMissing, TargetNotFound, clear_opinion, set_opinion
 from interactions.scrobbles import encode_reports, record_scrobbles, record_waiting_listens
+from interactions.selectors import count_listeners_of_tracks
 from interactions.services import refresh_popular_tracks
 from tracks.match_keys import make_match_key
 from tracks.matching import TrackQuery, match_tracks
@@ -118,7 +118,7 @@ def _track_query(listen: ListenRecord) -> TrackQuery:
 def _find_tracks(listens: Sequence[ListenRecord], queries: Sequence[TrackQuery]) -> list[int | None]:
     """Return the track of each listen: of tracks with the same names, the one that its msid names."""
     by_msid = find_tracks_by_msid({UUID(listen.msid) for listen in listens if listen.msid})
-    matches = match_tracks(set(queries), _count_listeners)
+    matches = match_tracks(set(queries), count_listeners_of_tracks)
     return [
         (by_msid.get(UUID(listen.msid)) if listen.msid else None) or matches.get(query)
         for listen, query in zip(listens, queries, strict=True)
@@ -210,7 +210,7 @@ def _match_waiting_batch(ids: Collection[int]) -> int:
     consents = consent_of_locked_listeners(set(waiting.values_list("user_id", flat=True)))
     rows = [row for row in waiting.select_for_update().order_by("pk") if consents.get(row.user_id)]
     queries = [TrackQuery(row.mbid, row.isrc, row.match_key) for row in rows]
-    matches = match_tracks(set(queries), _count_listeners)
+    matches = match_tracks(set(queries), count_listeners_of_tracks)
     durations = track_durations(set(matches.values()))
     plays: dict[int, list[NewInteraction]] = defaultdict(list)
     matched_ids: list[int] = []
@@ -283,7 +283,3 @@ def _new_interaction(
         reports=reports,
         **derive_listen_playback(listen, duration_ms or listen.duration_ms, source)._asdict(),
     )
-
-
-def _count_listeners(track_ids: Collection[int]) -> Mapping[int, int]:
-    return dict(PopularTrack.objects.filter(pk__in=track_ids).values_list("pk", "listeners"))

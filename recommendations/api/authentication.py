@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from access.authentication import ListenerTokenAuthentication, ServiceKeyAuthentication
 from access.models import ServiceKey, User
@@ -38,7 +39,7 @@ def _stand_in(reference: int | ExternalId) -> int:
 
 class ContextKeyAuthentication(ServiceKeyAuthentication):
     def find_key(self, request: Request, key: str) -> ServiceKey | None:
-        view: ContextView = request.parser_context["view"]
+        view: BaseContextView = request.parser_context["view"]
         listener_id = view.requested_listener(request)
         loaded = load_context_by_key(key, listener_id, view.cached_revisions(request, listener_id))
         if loaded is None:
@@ -49,7 +50,7 @@ class ContextKeyAuthentication(ServiceKeyAuthentication):
 
 class ContextTokenAuthentication(ListenerTokenAuthentication):
     def find_user(self, request: Request, user_id: int, sign_in: UUID) -> User | None:
-        view: ContextView = request.parser_context["view"]
+        view: BaseContextView = request.parser_context["view"]
         loaded = load_context_by_token(user_id, sign_in, view.cached_revisions(request, user_id))
         if loaded is None:
             return None
@@ -57,11 +58,11 @@ class ContextTokenAuthentication(ListenerTokenAuthentication):
         return user
 
     def load_provider_user(self, request: Request, user: User) -> None:
-        view: ContextView = request.parser_context["view"]
+        view: BaseContextView = request.parser_context["view"]
         view.context = load_contexts([user.pk])[user.pk]
 
 
-class ContextView(ApiView):
+class BaseContextView(APIView):
     """A view whose `context` is loaded while the caller is authenticated.
 
     Authentication comes before the request is checked, so the two methods below ignore what they cannot read: it is
@@ -78,3 +79,7 @@ class ContextView(ApiView):
     def cached_revisions(self, request: Request, listener_id: int | None) -> Revisions:
         """Return the revisions for which this process has an answer, so that the history need not be read."""
         return Revisions()
+
+
+class ContextView(BaseContextView, ApiView):
+    """A view of our own API whose `context` is loaded while the caller is authenticated."""

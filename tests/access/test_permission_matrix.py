@@ -78,6 +78,9 @@ GET    recommend/user/<str:user_id>                          401 404 200 403 200
 GET    recommend/similar/<str:track_id>                      401 200 200 403 200 401 401
 GET    recommendations/<uuid:recommendation_id>/next         401 404 404 403 404 401 401
 POST   recommend/batch                                       401 400 400 403 400 401 401
+GET    api/similar_tracks                                    401 400 400 403 400 401 401
+GET    api/similar_artists                                   401 400 400 403 400 401 401
+GET    api/find_path                                         401 400 400 403 400 401 401
 GET    metrics                                               {CLOSED}
 GET    (root)                                                {OPEN}
 GET    favicon.ico                                           302 302 302 302 302 302 302
