@@ -96,7 +96,7 @@ def _attempt(delivery: WebhookDelivery) -> Status:
         delivery.endpoint_id,
         delivery.attempts,
         status,
-        outcome["error"],
+        outcome["error"] or f"answered {outcome['response_status']}",
     )
     return status
 

@@ -26,6 +26,7 @@ from recommendations.models import TrainingRun
 from recommendations.training.run import run_training
 from tests.people import CatalogueFactory
 from tests.postgres import free_port
+from webhooks.models import WebhookDelivery, WebhookEndpoint
 
 
 def all_samples() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -66,12 +67,16 @@ def test_waiting_and_failed_work_and_open_alarms_are_counted(alice: User, bob: U
     Erasure.objects.create(user_id=77)
     Erasure.objects.create(user_id=78, completed_at=timezone.now())
     TrainingRun.objects.create(trigger="test", status="failed", finished_at=timezone.now() - timedelta(hours=1))
+    endpoint = WebhookEndpoint.objects.create(name="app", url="http://localhost/")
+    WebhookDelivery.objects.create(endpoint=endpoint, event_id="msg_1", event_type="x", payload="{}", status="failed")
     raise_alarm("held_back", "v1", "worse")
     raise_alarm("prune_failed", "", "no")
     resolve_alarms("prune_failed")
     assert sample("musicrec_imports", status="waiting") == 1
     assert sample("musicrec_imports", status="failed") == 2
     assert sample("musicrec_erasures_waiting") == 1
+    assert sample("musicrec_webhook_deliveries", status="failed") == 1
+    assert sample("musicrec_webhook_deliveries", status="pending") == 0
     assert sample("musicrec_alarms_open", kind="held_back") == 1
     assert sample("musicrec_alarms_open", kind="prune_failed") == 0
     assert sample("musicrec_training_last_timestamp_seconds", status="failed") is not None

@@ -29,6 +29,7 @@ def test_the_defaults_are_accepted() -> None:
         ("QUESTION", ""),
         ("TUNING_SECONDS", 0),
         ("TUNING_PAIRS", 10),
+        ("WEBHOOK_DAYS", -1),
     ],
 )
 def test_the_message_for_an_invalid_value_states_what_is_allowed(settings: Any, name: str, value: Any) -> None:

@@ -81,6 +81,7 @@ def test_a_test_event_shows_what_the_receiver_answered(
     operator: Client, subscribe: Subscribe, receiver: Receiver
 ) -> None:
     endpoint = subscribe(receiver)
+    assert "nothing delivered yet" in operator.get(ENDPOINTS).content.decode()
     receiver.replies = [answer(500, b"out of order")]
     assert "A test event for app is on its way" in perform(operator, ENDPOINTS, "send_test_event", endpoint)
     send_due_deliveries()
@@ -144,6 +145,7 @@ def test_a_failed_delivery_can_be_sent_again(operator: Client, subscribe: Subscr
     assert logged() == ["Sent again."]
     send_due_deliveries()
     assert receiver.received[0].verify(secret_of(endpoint.secret_seed))["data"] == {"kind": "x"}
+    assert re.search(r"delivered 0\sminutes ago", operator.get(ENDPOINTS).content.decode())
 
 
 def test_who_may_only_view_deliveries_cannot_send_them(
