@@ -21,7 +21,12 @@ BODIES: dict[str, Any] = {
 }
 # Values of parameters and of texts in bodies by name, and of texts by format.
 PARAMETERS = {"user_id": "me", "external_id": "external:4711"}
-EXAMPLES = {"market": "DE", "name": "home", "track_id": "external:4711", "user_id": "external:4711"}
+EXAMPLES = {
+    "market": "DE",
+    "markets": "DE",
+    "name": "home",
+    **dict.fromkeys(("external_id", "track_id", "user_id"), "external:4711"),
+}
 FORMATS = {
     "date-time": "2026-11-30T12:00:00Z",
     "date": "2026-11-30",
@@ -105,15 +110,15 @@ def _example(document: dict[str, Any], schema: dict[str, Any], name: str = "") -
     kind = schema["type"][0] if isinstance(schema.get("type"), list) else schema.get("type")
     if schema.get("default", "") != "":
         return schema["default"]
-    if "examples" in schema:
-        return schema["examples"][0]
+    if "example" in schema or "examples" in schema:
+        return schema.get("example") or schema["examples"][0]
     if "enum" in schema:
         return schema["enum"][0]
     if kind == "object":
         properties = schema.get("properties", {})
         return {key: _example(document, properties[key], key) for key in schema.get("required", properties)}
     if kind == "array":
-        return [_example(document, schema["items"])]
+        return [_example(document, schema["items"], name)]
     if kind == "string":
         return EXAMPLES.get(name) or FORMATS.get(schema.get("format", ""), name)
     return {"integer": max(1, schema.get("minimum", 1)), "number": schema.get("minimum", 0.5), "boolean": True}[

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 # Words that begin an operationId. Add a verb if none of these says what the operation does.
 VERBS = (
     "add|assign|cancel|change|create|delete|dislike|download|erase|export|find|follow|get|import|like|link|list|mark|"
-    "merge|mint|read|recommend|refresh|register|remove|replace|revoke|search|send|set|sign|start|stop|submit|"
+    "merge|mint|read|recommend|refresh|register|remove|replace|revoke|search|send|set|sign|start|stop|submit|take|"
     "undislike|unlike|update|upsert|validate"
 )
 # Types of the languages and of their standard libraries, which a model with the same name would hide.
