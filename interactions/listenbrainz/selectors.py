@@ -87,10 +87,13 @@ def _listen_tables(user_id: int) -> Iterator[tuple[QuerySet[Any], str]]:
 
 def _first_and_last_start(rows: QuerySet[Any], column: str) -> list[int]:
     """Return the first and the last start; nothing without a row. The index has the times of the column only."""
-    times = rows.aggregate(first=Min(column), last=Max(column))
-    if times["first"] is None:
+    # Two queries, each of which reads one entry of the index; the minimum and the maximum at once would read all.
+    first_time, last_time = (
+        rows.order_by(order).values_list(column, flat=True).first() for order in (column, f"-{column}")
+    )
+    if first_time is None or last_time is None:
         return []
-    first_day, last_day = _datetime(times["first"].timestamp() + DAY_S), _datetime(times["last"].timestamp() - DAY_S)
+    first_day, last_day = _datetime(first_time.timestamp() + DAY_S), _datetime(last_time.timestamp() - DAY_S)
     first = rows.filter(**{f"{column}__lte": first_day}).aggregate(bound=Min("start"))["bound"]
     last = rows.filter(**{f"{column}__gte": last_day}).aggregate(bound=Max("start"))["bound"]
     return [first, last]
