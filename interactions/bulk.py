@@ -6,13 +6,14 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
 from access.services import bump_user_revisions
 from interactions.models import Exposure, Interaction
 
 T = TypeVar("T")
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 5
+POSTGRESQL_DEADLOCK = "40P01"
 
 
 class NewInteraction(NamedTuple):
@@ -57,19 +58,25 @@ class NewExposure(NamedTuple):
 
 
 def retry_on_conflict(write: Callable[[], T]) -> T:
-    """Call `write` in a transaction and return its result; on an IntegrityError try again, up to three times.
+    """Call `write` in a transaction and return its result; on an IntegrityError or a deadlock try again.
 
-    The error means that a listener or a track was deleted between the check and the commit, or that another process
-    wrote the same row at the same moment. The next attempt sees what has changed.
+    An IntegrityError means that a listener or a track was deleted between the check and the commit, or that another
+    process wrote the same row at the same moment. The next attempt sees what has changed. A deadlock is possible while
+    a listener is merged into another one who sends the same events, because events lock the listener last.
     """
     for attempts_left in reversed(range(MAX_ATTEMPTS)):
         try:
             with transaction.atomic():
                 return write()
-        except IntegrityError:
-            if not attempts_left or transaction.get_connection().in_atomic_block:
+        except (IntegrityError, OperationalError) as error:
+            can_be_repeated = isinstance(error, IntegrityError) or _is_deadlock(error)
+            if not can_be_repeated or not attempts_left or transaction.get_connection().in_atomic_block:
                 raise
     raise AssertionError("unreachable")
+
+
+def _is_deadlock(error: Exception) -> bool:
+    return getattr(error.__cause__, "pgcode", None) == POSTGRESQL_DEADLOCK
 
 
 # Both functions sort the rows, for two reasons. First, two transactions that insert the same events then lock them in

@@ -8,13 +8,13 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
 from django.utils import timezone
 
 from access.devices import device_digest
 from access.models import Device, ListenToken, User
 from access.services import bump_user_revisions
 from experiments.models import Slate
+from interactions.bulk import retry_on_conflict
 from interactions.imports.jobs import UNFINISHED
 from interactions.merging import (
     merge_blocks,
@@ -58,7 +58,6 @@ class MergeReport:
     imports: int = 0
 
 
-@transaction.atomic
 def merge_device(user_id: int, device_id: str) -> MergeReport:
     """Move everything of a device's anonymous listener into an account, and delete that listener.
 
@@ -67,6 +66,10 @@ def merge_device(user_id: int, device_id: str) -> MergeReport:
         UnknownDevice: the device has no listener.
         MergeRefused: it was merged into another account, is this account, or must not be merged now.
     """
+    return retry_on_conflict(lambda: _merge_device(user_id, device_id))
+
+
+def _merge_device(user_id: int, device_id: str) -> MergeReport:
     # The device is locked first, in the same order as in a sign-in of the device. A second merge waits here.
     device = Device.objects.select_for_update().filter(digest=device_digest(device_id)).first()
     listener_ids = [user_id] if device is None else sorted({user_id, device.user_id})

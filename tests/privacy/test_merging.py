@@ -348,6 +348,19 @@ def test_events_that_arrive_during_a_merge_are_stored_for_the_account_or_refused
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_batch_that_is_sent_again_for_the_account_during_a_merge_counts_once(
+    device: User, alice: User, song: Track
+) -> None:
+    batches = [[make_event(song, at=NOON + timedelta(hours=10 * b + n)) for n in range(10)] for b in range(12)]
+    for batch in batches:
+        record_events(batch, device.pk)
+    sends = [lambda batch=batch: record_events(batch, alice.pk) for batch in reversed(batches)]
+    results = run_at_once(*sends[:6], lambda: merge_device(alice.pk, DEVICE), *sends[6:])
+    assert not [result for result in results if isinstance(result, Exception)]
+    assert Interaction.objects.filter(user=alice).count() == Interaction.objects.count() == 120
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_sign_in_of_the_device_during_a_merge_gets_a_listener_who_exists(
     device: User, alice: User, song: Track
 ) -> None:
