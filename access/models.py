@@ -17,6 +17,7 @@ class Scope(models.TextChoices):
     LISTENERS = "listeners", "change, export and erase any listener"
     CATALOGUE = "catalogue", "write the catalogue"
     TOKENS = "tokens", "mint tokens of any listener"
+    TRAINING = "training", "start and watch training runs"
 
 
 class User(AbstractUser):

@@ -66,13 +66,14 @@ class TrainingRun(models.Model):
     """One run of training, successful or not."""
 
     class Status(models.TextChoices):
+        WAITING = "waiting"
         RUNNING = "running"
         PUBLISHED = "published"
         HELD_BACK = "held_back", "Held back"
         UNCHANGED = "unchanged"
         FAILED = "failed"
 
-    trigger = models.CharField(max_length=32, help_text="schedule, command or admin.")
+    trigger = models.CharField(max_length=32, help_text="schedule, command, admin or api.")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
     stage = models.CharField(max_length=32, blank=True)
     detail = models.TextField(blank=True, help_text="The result, or what went wrong.")
@@ -88,7 +89,8 @@ class TrainingRun(models.Model):
         ordering = ["-started_at"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(status="running", finished_at=None) | ~Q(status="running") & Q(finished_at__isnull=False),
+                condition=Q(status__in=["waiting", "running"], finished_at=None)
+                | ~Q(status__in=["waiting", "running"]) & Q(finished_at__isnull=False),
                 name="training_run_finished_when_over",
             )
         ]

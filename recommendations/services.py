@@ -10,6 +10,7 @@ from celery import Task
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
+from common.background import start_background_task
 from engine.training import ProgressCallback
 from recommendations.alarms import WEBHOOK_FAILING, raise_alarm, resolve_alarms
 from recommendations.models import Alarm, TrainingRun, TuningStudy
@@ -23,18 +24,62 @@ from recommendations.training.tuning import TuningResult, run_tuning
 from recommendations.training.watch import claim_missed_training, notice_killed_runs
 from webhooks.selectors import describe_failure, failing_endpoints
 
+__all__ = [
+    "CannotPublish",
+    "notice_killed_runs",
+    "publish_version",
+    "request_training",
+    "roll_back",
+    "start_precomputation",
+    "train_model",
+    "tune_model",
+    "watch_training",
+    "watch_webhooks",
+]
 logger = logging.getLogger(__name__)
 EXPIRY_SECONDS = 3600  # of the message that makes up for a missed run
 
 
+class TrainingInProgress(Exception):
+    """Another training run has not finished; the argument is its id."""
+
+
 def train_model(
-    trigger: str, *, force: bool = False, progress: ProgressCallback = lambda stage, done, total: None
+    trigger: str,
+    *,
+    force: bool = False,
+    waiting_run: int | None = None,
+    progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainingResult:
     """Train a version and publish it if the gate lets it pass; see `run_training`."""
-    result = run_training(trigger, force=force, progress=progress)
+    result = run_training(trigger, force=force, waiting_run=waiting_run, progress=progress)
     if result.run and result.run.artifact and result.run.status == TrainingRun.Status.PUBLISHED:
         start_precomputation(result.run.artifact.version)
     return result
+
+
+def request_training(training_task: Task) -> TrainingRun:
+    """Start a training run in the background, as *Train now* does, and return its row, which is waiting at first.
+
+    Args:
+        training_task: the Celery task that trains; see `watch_training`.
+
+    Raises:
+        TrainingInProgress: another run has not finished.
+        BrokerUnavailable: a broker is configured and does not answer.
+    """
+    notice_killed_runs()
+    unfinished = TrainingRun.objects.filter(status__in=[TrainingRun.Status.WAITING, TrainingRun.Status.RUNNING])
+    if other := unfinished.first():
+        raise TrainingInProgress(other.pk)
+    run = TrainingRun.objects.create(trigger="api", status=TrainingRun.Status.WAITING)
+    try:
+        command = ["train_model", "--trigger", "api", "--waiting-run", str(run.pk)]
+        start_background_task(training_task, "api", run.pk, command=command, log="training.log")
+    except BaseException:
+        run.delete()
+        raise
+    return run
 
 
 def tune_model(
@@ -95,15 +140,3 @@ def start_precomputation(version: str) -> None:
         precompute_active.apply_async([version], retry=False)
     except OperationalError as error:
         logger.warning("no rankings are precomputed for version=%s: %s", version, error)
-
-
-__all__ = [
-    "CannotPublish",
-    "publish_version",
-    "roll_back",
-    "start_precomputation",
-    "train_model",
-    "tune_model",
-    "watch_training",
-    "watch_webhooks",
-]

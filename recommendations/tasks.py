@@ -7,8 +7,8 @@ MINUTE, HOUR = 60, 3600
 
 
 @shared_task(name="recommendations.train_model", time_limit=6 * HOUR)  # type: ignore[untyped-decorator]
-def train_model(trigger: str = "schedule") -> str:
-    return str(services.train_model(trigger))
+def train_model(trigger: str = "schedule", waiting_run: int | None = None) -> str:
+    return str(services.train_model(trigger, waiting_run=waiting_run))
 
 
 @shared_task(name="recommendations.tune_model", time_limit=12 * HOUR)  # type: ignore[untyped-decorator]

@@ -2,6 +2,7 @@ from django.urls import path
 
 from recommendations.api.batch_views import BatchView
 from recommendations.api.page_views import NextPageView
+from recommendations.api.training_views import TrainingRunsView, TrainingRunView
 from recommendations.api.views import RecommendViewSet
 from recommendations.audiomuse.views import FindPathView, SimilarArtistsView, SimilarTracksView
 
@@ -9,6 +10,8 @@ urlpatterns = [
     path("api/similar_tracks", SimilarTracksView.as_view(), name="similar-tracks"),
     path("api/similar_artists", SimilarArtistsView.as_view(), name="similar-artists"),
     path("api/find_path", FindPathView.as_view(), name="find-path"),
+    path("training-runs", TrainingRunsView.as_view(), name="training-runs"),
+    path("training-runs/<int:training_run_id>", TrainingRunView.as_view(), name="training-run"),
     path("recommend/user/<str:user_id>/ml", RecommendViewSet.as_view({"get": "personal"}), name="recommend"),
     path("recommend/similar/<str:track_id>", RecommendViewSet.as_view({"get": "similar"}), name="similar"),
     path("recommend/batch", BatchView.as_view(), name="recommend-batch"),

@@ -49,7 +49,7 @@ from recommendations.training.publish import (
 from recommendations.training.quality_gate import Decision
 from recommendations.training.restrictions import load_restrictions
 from recommendations.training.schedule import SCHEDULE, duplicate_of_training
-from recommendations.training.watch import close_killed_rows
+from recommendations.training.watch import close_killed_rows, close_waiting_runs
 from recommendations.version_store import get_installation_id, version_in_service, version_store
 from tracks.selectors import load_track_ids
 
@@ -94,6 +94,7 @@ def run_training(
     *,
     force: bool = False,
     ensemble: EnsembleConfig | None = None,
+    waiting_run: int | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainingResult:
     """Train a version, evaluate it, and publish it if the gate lets it pass.
@@ -106,6 +107,7 @@ def run_training(
         trigger: what started the run, for its row.
         force: train even if nothing changed since the version in service was trained.
         ensemble: the ensemble to train instead of that of the nightly run.
+        waiting_run: the id of the row that was created when the run was requested; otherwise it is created here.
         progress: called with the stage, the steps done and the steps in all.
     """
     lower_priority()
@@ -116,10 +118,13 @@ def run_training(
         store.root.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        return TrainingResult("Already running", "another training run has not finished")
+        detail = "another training run has not finished"
+        close_waiting_runs(TrainingRun.objects.filter(pk=waiting_run or 0), detail)
+        return TrainingResult("Already running", detail)
     except OSError as error:
         detail = f"the model folder cannot be written: {error}"
         raise_alarm("training_failed", "", detail)
+        close_waiting_runs(TrainingRun.objects.filter(pk=waiting_run or 0), detail)
         return TrainingResult(str(Status.FAILED.label), detail)
     try:
         # This process holds the lock, so whatever still counts as running was killed.
@@ -129,7 +134,14 @@ def run_training(
                 "Not due",
                 f"a scheduled run began at {duplicate.started_at:%Y-%m-%d %H:%M} UTC; use Train now for another",
             )
-        run = TrainingRun.objects.create(trigger=trigger[:32], host=socket.gethostname())
+        run = TrainingRun.objects.filter(pk=waiting_run or 0, status=Status.WAITING).first() or TrainingRun()
+        run.trigger, run.host, run.status, run.started_at = (
+            trigger[:32],
+            socket.gethostname(),
+            Status.RUNNING,
+            timezone.now(),
+        )
+        run.save()
         stages = RunProgress(run, progress)
         try:
             run.status, run.detail, run.artifact = _train_and_publish(stages, force, ensemble)

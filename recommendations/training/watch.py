@@ -1,7 +1,9 @@
 """Notice runs that were killed, and scheduled runs that were missed."""
 
 import logging
+from datetime import timedelta
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -15,6 +17,7 @@ from recommendations.version_store import version_store
 logger = logging.getLogger(__name__)
 OVERDUE = "training_overdue"
 REPEAT_SECONDS = 600  # a message may be lost with the broker: how long to wait before sending another one
+CHILD_STARTS_WITHIN = timedelta(minutes=10)  # without a broker, also on a busy machine
 RunningRows = QuerySet[TrainingRun] | QuerySet[TuningStudy]
 
 
@@ -22,8 +25,14 @@ def notice_killed_runs() -> int:
     """Close the rows of training runs and studies whose process was killed, with an alarm; return their number.
 
     A process holds a lock for as long as it trains, which the kernel releases when it dies. So a row that counts as
-    running while nobody holds the lock is that of a killed process.
+    running while nobody holds the lock is that of a killed process. Runs that were requested and have not begun for
+    very long are closed as well.
     """
+    lost_after = timedelta(days=1) if settings.CELERY_BROKER_URL else CHILD_STARTS_WITHIN
+    close_waiting_runs(
+        TrainingRun.objects.filter(started_at__lt=timezone.now() - lost_after),
+        "the run has not begun: its message or its process was lost",
+    )
     return _notice_killed(
         TrainingRun.objects.filter(status=TrainingRun.Status.RUNNING),
         "training.lock",
@@ -35,6 +44,12 @@ def notice_killed_runs() -> int:
         "tuning_failed",
         TuningStudy.Status.INTERRUPTED,
     )
+
+
+def close_waiting_runs(runs: QuerySet[TrainingRun], detail: str) -> None:
+    """Close those of the runs that are waiting, without an alarm: nobody but who requested them misses them."""
+    waiting = runs.filter(status=TrainingRun.Status.WAITING)
+    waiting.update(status=TrainingRun.Status.FAILED, finished_at=timezone.now(), detail=detail)
 
 
 def _notice_killed(running: RunningRows, lock_name: str, alarm: str, status: str) -> int:

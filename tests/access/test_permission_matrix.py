@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 
 from access.listen_tokens import create_listen_token
 from access.models import Scope, User
+from recommendations.models import TrainingRun
 from tests.people import CatalogueFactory
 from tracks.models import Track
 
@@ -77,6 +78,9 @@ GET    recommend/user/<str:user_id>/ml                       401 404 200 403 200
 GET    recommend/user/<str:user_id>                          401 404 200 403 200 401 401
 GET    recommend/similar/<str:track_id>                      401 200 200 403 200 401 401
 GET    recommendations/<uuid:recommendation_id>/next         401 404 404 403 404 401 401
+GET    training-runs                                         {CLOSED}
+POST   training-runs                                         401 403 403 403 409 401 401
+GET    training-runs/<int:training_run_id>                   401 403 403 403 404 401 401
 POST   recommend/batch                                       401 400 400 403 400 401 401
 GET    api/similar_tracks                                    401 400 400 403 400 401 401
 GET    api/similar_artists                                   401 400 400 403 400 401 401
@@ -133,6 +137,7 @@ def clients(
     catalogue.tracks(1)
     alice.external_id, alice.is_staff = "x:alice", True  # the API does not erase staff, so that she stays
     alice.save()
+    TrainingRun.objects.create(trigger="api", status="waiting")  # so that the table starts no other
     session, scrobbler = APIClient(), APIClient()
     session.force_login(User.objects.create_user("operator", is_staff=True, is_superuser=True))
     scrobbler.credentials(HTTP_AUTHORIZATION=f"Token {create_listen_token(alice.pk)}")
@@ -150,6 +155,7 @@ def fill_path(method: str, route: str, alice: User) -> str:
         "album_id": "999",
         "target_id": track,
         "kind": "track",
+        "training_run_id": "0",
     }
     path = re.sub(r"<[^:>]+:(\w+)>", lambda match: values.get(match[1], str(uuid.UUID(int=1))), route)
     return "/" + path.replace("(root)", "") + QUERY.get(f"{method} {route}", "")

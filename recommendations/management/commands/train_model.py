@@ -14,10 +14,11 @@ class Command(DatabaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--force", action="store_true", help="train even if there are no new plays")
         parser.add_argument("--trigger", default="command", help="recorded as what started the run")
+        parser.add_argument("--waiting-run", type=int, help="the id of the row that a request has created for the run")
 
-    def handle(self, *args: Any, force: bool, trigger: str, **options: Any) -> None:
+    def handle(self, *args: Any, force: bool, trigger: str, waiting_run: int | None, **options: Any) -> None:
         with ProgressBars() as bars, logging_redirect_tqdm():
-            result = train_model(trigger, force=force, progress=bars.show)
+            result = train_model(trigger, force=force, waiting_run=waiting_run, progress=bars.show)
         if result.status == "Failed":
             raise CommandError(str(result))
         self.stdout.write(str(result))
