@@ -15,6 +15,7 @@ from interactions.listenbrainz.history_views import (
     PlayingNowView,
 )
 from interactions.listenbrainz.views import SubmitListensView, ValidateTokenView
+from interactions.lists.views import BlockListView, DislikeListView, HistoryView, LikeListView
 from interactions.models import BlockKind
 from interactions.preferences.views import BlocksViewSet, DislikesViewSet, LikesViewSet, PreferencesViewSet
 
@@ -42,6 +43,10 @@ urlpatterns = [
     path("events", EventViewSet.as_view({"post": "create"}), name="events"),
     path("users/<str:user_id>/imports", HistoryImportsView.as_view(), name="imports"),
     path("users/<str:user_id>/imports/<uuid:import_id>", HistoryImportView.as_view(), name="import"),
+    path("users/<str:user_id>/history", HistoryView.as_view(), name="history"),
+    path("users/<str:user_id>/likes", LikeListView.as_view(), name="like-list"),
+    path("users/<str:user_id>/dislikes", DislikeListView.as_view(), name="dislike-list"),
+    path("users/<str:user_id>/blocks", BlockListView.as_view(), name="block-list"),
     path("users/<str:user_id>/preferences", PreferencesViewSet.as_view({"get": "retrieve"}), name="preferences"),
     path(
         "users/<str:user_id>/likes/<str:track_id>",

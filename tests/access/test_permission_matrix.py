@@ -57,6 +57,10 @@ GET    1/feedback/user/<str:user_name>/get-feedback          {SCROBBLER}
 GET    1/feedback/user/<str:user_name>/get-feedback-for-recordings 401 401 401 401 401 401 400
 POST   1/feedback/user/<str:user_name>/get-feedback-for-recordings 401 401 401 401 401 401 400
 POST   1/feedback/recording-feedback                         401 401 401 401 401 401 400
+GET    users/<str:user_id>/history                           401 404 200 403 200 401 401
+GET    users/<str:user_id>/likes                             401 404 200 403 200 401 401
+GET    users/<str:user_id>/dislikes                          401 404 200 403 200 401 401
+GET    users/<str:user_id>/blocks                            401 404 200 403 200 401 401
 GET    users/<str:user_id>/preferences                       401 404 200 403 200 401 401
 PUT    users/<str:user_id>/likes/<str:track_id>              401 404 204 403 204 401 401
 DELETE users/<str:user_id>/likes/<str:track_id>              401 404 204 403 204 401 401
