@@ -6,6 +6,8 @@ from common.http.cursor_pages import PageParameters, PageSerializer
 from interactions.models import BlockKind, InteractionKind
 from tracks.serializers import CardSerializer
 
+PLAYED_KINDS = [InteractionKind.PLAY.value, InteractionKind.SKIP.value]
+
 
 class HistoryParameters(PageParameters):
     since = serializers.DateTimeField(required=False, help_text="RFC 3339: only plays of this time or later.")
@@ -23,7 +25,7 @@ class BlockListParameters(PageParameters):
 
 class PlayedTrackSerializer(CardSerializer):
     event_id = serializers.UUIDField(help_text="The app's id of the event, or one that was derived from the report.")
-    kind = serializers.ChoiceField(choices=[InteractionKind.PLAY.value, InteractionKind.SKIP.value])
+    kind = serializers.ChoiceField(choices=PLAYED_KINDS)
     played_at = serializers.DateTimeField()
     plays = serializers.IntegerField(help_text="1, or the number of plays of an imported total.")
     ms_played = serializers.IntegerField(allow_null=True)
