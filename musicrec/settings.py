@@ -251,6 +251,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "SourceEnum": "recommendations.api.serializers.SOURCES",
         "TagKindEnum": "tracks.serializers.TAG_KINDS",
+        "BlockKindEnum": "interactions.lists.serializers.BLOCK_KINDS",
         "PlayedKindEnum": "interactions.lists.serializers.PLAYED_KINDS",
     },
     "COMPONENT_SPLIT_PATCH": False,

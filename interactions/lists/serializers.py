@@ -6,6 +6,7 @@ from common.http.cursor_pages import PageParameters, PageSerializer
 from interactions.models import BlockKind, InteractionKind
 from tracks.serializers import CardSerializer
 
+BLOCK_KINDS = BlockKind.values
 PLAYED_KINDS = [InteractionKind.PLAY.value, InteractionKind.SKIP.value]
 
 
@@ -16,9 +17,9 @@ class HistoryParameters(PageParameters):
 
 class BlockListParameters(PageParameters):
     kind = serializers.ChoiceField(
-        choices=BlockKind.values,
+        choices=BLOCK_KINDS,
         required=False,
-        error_messages={"invalid_choice": f"must be one of {', '.join(BlockKind.values)}"},
+        error_messages={"invalid_choice": f"must be one of {', '.join(BLOCK_KINDS)}"},
         help_text="Only blocks of this kind.",
     )
 
@@ -57,7 +58,7 @@ class DislikeListSerializer(PageSerializer):
 
 
 class BlockedTargetSerializer(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(choices=BlockKind.values)
+    kind = serializers.ChoiceField(choices=BLOCK_KINDS)
     target_id = serializers.IntegerField(help_text="The id of the artist, album, track or genre.")
     external_id = serializers.CharField(allow_null=True)
     name = serializers.CharField(allow_null=True, help_text="Its name or title; null if it has been deleted.")
