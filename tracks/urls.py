@@ -1,6 +1,7 @@
 from django.urls import path
 
 from tracks.search.views import SearchViewSet
+from tracks.vector_views import TrackVectorView, VectorsView
 from tracks.views import AlbumsView, AlbumView, ArtistsView, ArtistView, TracksView, TrackView
 
 urlpatterns = [
@@ -10,6 +11,8 @@ urlpatterns = [
     path("search/albums", SearchViewSet.as_view({"get": "search_albums"}), name="search-albums"),
     path("tracks", TracksView.as_view(), name="tracks"),
     path("tracks/<str:track_id>", TrackView.as_view(), name="track"),
+    path("tracks/<str:track_id>/vectors/<str:name>", TrackVectorView.as_view(), name="track-vector"),
+    path("vectors/<str:name>", VectorsView.as_view(), name="vectors"),
     path("artists", ArtistsView.as_view(), name="artists"),
     path("artists/<str:artist_id>", ArtistView.as_view(), name="artist"),
     path("albums", AlbumsView.as_view(), name="albums"),

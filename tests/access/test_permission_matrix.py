@@ -39,6 +39,10 @@ GET    search/albums                                         401 200 200 403 200
 PUT    tracks                                                401 403 403 403 400 401 401
 PUT    tracks/<str:track_id>                                 401 403 403 403 200 401 401
 DELETE tracks/<str:track_id>                                 401 403 403 403 204 401 401
+GET    tracks/<str:track_id>/vectors/<str:name>              401 403 403 403 404 401 401
+PUT    tracks/<str:track_id>/vectors/<str:name>              401 403 403 403 400 401 401
+DELETE tracks/<str:track_id>/vectors/<str:name>              401 403 403 403 204 401 401
+PUT    vectors/<str:name>                                    401 403 403 403 400 401 401
 PUT    artists                                               401 403 403 403 400 401 401
 PUT    artists/<str:artist_id>                               401 403 403 403 200 401 401
 DELETE artists/<str:artist_id>                               401 403 403 403 204 401 401

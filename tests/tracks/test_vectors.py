@@ -1,0 +1,95 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from rest_framework.test import APIClient
+
+from tests.conftest import assert_problem
+from tests.people import CatalogueFactory
+from tracks.models import TrackVector
+from tracks.vectors import load_vectors
+
+
+def put(service: APIClient, path: str, body: Any) -> Any:
+    return service.put(path, body, format="json")
+
+
+def test_a_vector_is_stored_read_replaced_and_deleted(service: APIClient, catalogue: CatalogueFactory) -> None:
+    [track] = catalogue.tracks(1)
+    path = "/tracks/external:t:0/vectors/clap-v2"
+    created = put(service, path, {"vector": [0.5, -1, 0]})
+    assert created.status_code == 201, created.content
+    updated_at = created.json()["updated_at"]
+    stored = {"track_id": track.pk, "name": "clap-v2", "dimension": 3, "updated_at": updated_at}
+    assert created.json() == stored | {"vector": [0.5, -1.0, 0.0]}
+    assert service.get(path).json() == created.json()
+    assert put(service, path, {"vector": [0.5, -1, 0]}).json()["updated_at"] == updated_at
+    changed = put(service, f"/tracks/{track.pk}/vectors/clap-v2", {"vector": [1, 2, 3]})
+    assert (changed.status_code, changed.json()["vector"]) == (200, [1.0, 2.0, 3.0])
+    assert service.delete(path).status_code == 204
+    assert_problem(service.get(path), 404)
+    assert service.delete(path).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "detail"),
+    [
+        ({}, "#/vector", "required"),
+        ({"vector": []}, "#/vector", "must be a list of 1 to 4096 numbers"),
+        ({"vector": [1.0] * 4097}, "#/vector", "must be a list of 1 to 4096 numbers"),
+        ({"vector": [1, "2"]}, "#/vector", "numbers only"),
+        ({"vector": [1, True]}, "#/vector", "numbers only"),
+        ({"vector": [1e39]}, "#/vector", "not finite as a 32-bit float"),
+        ({"vector": [0, 0.0]}, "#/vector", "consists of zeros"),
+        ({"vector": [1], "model": "clap"}, "#/model", "unknown field; this body accepts vector"),
+    ],
+)
+def test_an_invalid_vector_is_refused(
+    body: Any, pointer: str, detail: str, service: APIClient, catalogue: CatalogueFactory
+) -> None:
+    catalogue.tracks(1)
+    problem = assert_problem(put(service, "/tracks/external:t:0/vectors/clap", body), 400)
+    assert problem["errors"][0]["pointer"] == pointer
+    assert detail in problem["errors"][0]["detail"]
+    assert not TrackVector.objects.exists()
+
+
+def test_unknown_tracks_and_odd_names_are_refused(service: APIClient, catalogue: CatalogueFactory) -> None:
+    catalogue.tracks(1)
+    for track in ("external:unknown", "999999", "9" * 30):
+        assert_problem(put(service, f"/tracks/{track}/vectors/clap", {"vector": [1]}), 404)
+    problem = assert_problem(put(service, "/tracks/external:t:0/vectors/CLAP!", {"vector": [1]}), 400)
+    assert problem["errors"][0]["pointer"] == "{name}"
+
+
+def test_vectors_of_one_name_have_one_dimension(service: APIClient, catalogue: CatalogueFactory) -> None:
+    first, second = catalogue.tracks(2)
+    put(service, f"/tracks/{first.pk}/vectors/clap", {"vector": [1, 2]})
+    problem = assert_problem(put(service, f"/tracks/{second.pk}/vectors/clap", {"vector": [1, 2, 3]}), 400)
+    advice = "the vectors called clap have 2; use another name for vectors of another model"
+    assert problem["errors"] == [{"pointer": "#/vector", "detail": f"has 3 numbers, but {advice}"}]
+    assert put(service, f"/tracks/{second.pk}/vectors/mert", {"vector": [1, 2, 3]}).status_code == 201
+
+
+def test_many_vectors_are_stored_at_once_and_loaded_as_a_matrix(
+    service: APIClient, catalogue: CatalogueFactory
+) -> None:
+    first, _, third = catalogue.tracks(3)
+    body = [
+        {"external_id": "t:2", "vector": [1, 0]},
+        {"external_id": "t:0", "vector": [0, 1]},
+        {"external_id": "t:1", "vector": [1, 2, 3]},
+        {"external_id": "unknown", "vector": [1, 1]},
+    ]
+    answer = put(service, "/vectors/clap", {"vectors": body}).json()
+    assert (answer["created"], [(r["index"], r["errors"][0]["pointer"]) for r in answer["rejected"]]) == (
+        2,
+        [(2, "#/vectors/2/vector"), (3, "#/vectors/3/external_id")],
+    )
+    assert answer["results"][0] == {"index": 0, "external_id": "t:2", "track_id": third.pk}
+    track_ids, vectors = load_vectors("clap")
+    assert (track_ids.dtype, vectors.dtype) == (np.int64, np.float32)
+    assert (track_ids.tolist(), vectors.tolist()) == ([first.pk, third.pk], [[0, 1], [1, 0]])
+    assert [array.shape for array in load_vectors("none")] == [(0,), (0, 0)]
+    third.delete()
+    assert load_vectors("clap")[0].tolist() == [first.pk]
