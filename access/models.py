@@ -14,7 +14,7 @@ class Scope(models.TextChoices):
     EVENTS = "events", "report plays of any listener"
     TRACKS = "tracks", "read the catalogue"
     METRICS = "metrics", "read metrics and engagement"
-    LISTENERS = "listeners", "change, export and erase any listener"
+    LISTENERS = "listeners", "create, change, export and erase any listener"
     CATALOGUE = "catalogue", "write the catalogue"
     TOKENS = "tokens", "mint tokens of any listener"
     TRAINING = "training", "start and watch training runs"
@@ -28,7 +28,7 @@ class User(AbstractUser):
         unique=True,
         null=True,
         blank=True,
-        help_text="The listener's id in the service they were imported from.",
+        help_text="The app's own id of the listener.",
     )
     consent = models.BooleanField(
         default=True, help_text="Off: no events are stored, and recommendations are popular tracks."
@@ -40,6 +40,9 @@ class User(AbstractUser):
         help_text="The listener's country, as DE. Tracks not available there are left out. Empty: unknown.",
     )
     allow_explicit = models.BooleanField(default=True, help_text="Off: explicit tracks are left out.")
+    display_name = models.CharField(
+        max_length=128, blank=True, help_text="What the app calls the listener; shown in the lists of the admin."
+    )
     revision = models.BigIntegerField(
         default=0, editable=False, help_text="A new random number whenever interactions or preferences change."
     )

@@ -1,6 +1,7 @@
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework_simplejwt.serializers import TokenObtainSerializer
 from rest_framework_simplejwt.settings import api_settings
@@ -9,6 +10,7 @@ from access.models import User
 from access.sign_ins import TokenPair
 from common.http.body_serializers import BodySerializer, StrictSerializer
 from common.http.query_parameters import parse_parameters
+from common.http.references import ExternalId, InvalidReference, parse_external_id
 
 MIN_DEVICE_ID_LENGTH = 22  # 128 random bits in base64
 MIN_DISTINCT_CHARACTERS = 8  # some phones report an advertising id of zeros
@@ -81,11 +83,17 @@ class TokenSerializer(serializers.Serializer[Any]):
 class ExternalIdParameter(serializers.Serializer[Any]):
     """`?external_id=`, by which clients find the ids of listeners and tracks that they know by ids of their own."""
 
-    external_id = serializers.CharField(max_length=128, help_text="With its namespace, if it was imported with one.")
+    external_id = serializers.CharField(
+        trim_whitespace=False, help_text="With its namespace, if it was imported with one; with or without `external:`."
+    )
 
     @classmethod
-    def read(cls, request: Request) -> str:
-        return str(parse_parameters(cls, request.META.get("QUERY_STRING", ""))["external_id"])
+    def read(cls, request: Request) -> ExternalId:
+        text = parse_parameters(cls, request.META.get("QUERY_STRING", ""))["external_id"]
+        try:
+            return parse_external_id(text)
+        except InvalidReference as error:
+            raise ValidationError({"?external_id": str(error)}) from error
 
 
 class ListenerSerializer(serializers.Serializer[Any]):

@@ -168,15 +168,14 @@ def get_or_create_user_ids(external_ids: Collection[str]) -> dict[str, int]:
     user_ids = user_ids_by_external_id(to_find)
     password = make_password(None)  # unusable
     for is_retry in (False, True):
-        missing = sorted(to_find - user_ids.keys())
+        missing = to_find - user_ids.keys()
         if not missing:
             break
         # Conflicts are ignored: another process may have created the same listener, or the user name belongs to
         # somebody else. The retry uses a distinct name.
-        User.objects.bulk_create(
-            [User(external_id=e, username=_username(e, distinct=is_retry), password=password) for e in missing],
-            ignore_conflicts=True,
-        )
+        users = [User(external_id=e, username=make_username(e, distinct=is_retry), password=password) for e in missing]
+        # In the order of user names, as `upsert_listeners`, so that two transactions cannot deadlock.
+        User.objects.bulk_create(sorted(users, key=lambda user: user.username), ignore_conflicts=True)
         user_ids |= user_ids_by_external_id(missing)
     return user_ids
 
@@ -192,7 +191,7 @@ def get_or_create_listener_ids(references: Collection[int | ExternalId]) -> dict
     return ids
 
 
-def _username(external_id: str, *, distinct: bool) -> str:
+def make_username(external_id: str, *, distinct: bool) -> str:
     """Return the external id in the characters allowed in a user name, with a hash appended to make it distinct."""
     username = re.sub(r"[^\w.@+-]", "-", external_id)
     return f"{username}-{hashlib.sha256(external_id.encode()).hexdigest()[:8]}" if distinct else username

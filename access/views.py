@@ -14,8 +14,6 @@ from access.models import Scope, User
 from access.selectors import find_listener_id, user_ids_by_external_id
 from access.serializers import (
     DeviceSerializer,
-    ExternalIdParameter,
-    ListenerSerializer,
     RefreshSerializer,
     SignInSerializer,
     SignOutSerializer,
@@ -130,24 +128,6 @@ class TokenRevokeView(CredentialsView):
         except InvalidRefreshToken as error:
             raise AuthenticationFailed(REFRESH_REFUSED) from error
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-class ListenersView(ApiView):
-    """Find listeners by external id, for back ends."""
-
-    schema_tag = "Listeners"
-    required_scope = Scope.RECOMMEND
-    service_only = True
-    query_parameters = {"get": ExternalIdParameter}
-
-    @extend_schema(operation_id="find_listener", responses=ListenerSerializer)
-    def get(self, request: Request) -> Response:
-        """Find a listener by their id in the service they were imported from."""
-        external_id = ExternalIdParameter.read(request)
-        user_id = user_ids_by_external_id([external_id]).get(external_id)
-        if user_id is None:
-            raise Http404("no such listener")
-        return Response({"user_id": user_id, "external_id": external_id})
 
 
 class ListenerTokenView(ApiView):

@@ -55,6 +55,8 @@ BY_OPERATION = {
         "409": "The number is the user_id of one listener and the external id of another.",
     },
     "merge_device": {"409": "It was merged into another account, or consent is off."},
+    "change_listener": {"409": "It is an operator's account, which a service key cannot change."},
+    "upsert_listener": {"409": "It is an operator's account, or the listener was erased."},
     "erase_listener": {"409": "It is an operator's account."},
 }
 SEARCH_PATHS = {"/tracks", "/listeners"}
@@ -102,7 +104,10 @@ def merge_alternatives(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         for keyword in ("oneOf", "anyOf"):
             alternatives = node.get(keyword)
             match alternatives:
-                case [{"type": "string", "pattern": pattern} as text, {"type": "string", "maxLength": 0}]:
+                case [
+                    {"type": "string" | ["string", "null"], "pattern": pattern} as text,
+                    {"type": "string", "maxLength": 0},
+                ]:
                     del node[keyword]
                     if not re.search(pattern, ""):
                         text["pattern"] = f"^({pattern.removeprefix('^').removesuffix('$')})?$"

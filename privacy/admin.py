@@ -22,13 +22,13 @@ class ListenerAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
     """The admin of listeners. It is part of this app because deleting a listener is a request to erase them."""
 
     form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
-    list_display = ["id", "username", "external_id", "is_staff", "date_joined"]
+    list_display = ["id", "username", "external_id", "display_name", "is_staff", "date_joined"]
     list_display_links = ["id", "username"]
     list_filter = ["is_staff", "is_active", "consent", "market"]
-    search_fields = ["username", "external_id"]
+    search_fields = ["username", "external_id", "display_name"]
     fieldsets = [  # type: ignore[misc]
         *DjangoUserAdmin.fieldsets,
-        ("musicrec", {"fields": ["external_id", "consent", "market", "allow_explicit"]}),
+        ("musicrec", {"fields": ["external_id", "display_name", "consent", "market", "allow_explicit"]}),
     ]
     actions = ["sign_out_everywhere"]
     show_full_result_count = False

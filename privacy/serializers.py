@@ -2,17 +2,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access.models import Erasure, User
+from access.listener_serializers import DisplayNameField, MarketField
+from access.models import Erasure
 from common.http.body_serializers import StrictSerializer
 from privacy.merging import MergeReport
-
-
-class AccountSerializer(serializers.Serializer[User]):
-    user_id = serializers.IntegerField(source="pk")
-    external_id = serializers.CharField(allow_null=True, help_text="Their id in the service they came from.")
-    consent = serializers.BooleanField(help_text="Off: no events are stored, and recommendations are popular tracks.")
-    market = serializers.CharField(help_text="Two capital letters, as in ISO 3166-1; empty if unknown.")
-    allow_explicit = serializers.BooleanField(help_text="Off: explicit tracks are left out.")
 
 
 class AccountChangeSerializer(StrictSerializer):
@@ -21,15 +14,9 @@ class AccountChangeSerializer(StrictSerializer):
     unknown_field_message = "cannot be changed; {fields} can be"
 
     consent = serializers.BooleanField(required=False)
-    market = serializers.RegexField(
-        r"\A([A-Z]{2})?\Z",
-        required=False,
-        allow_blank=True,
-        max_length=8,
-        error_messages={"invalid": "must be two capital letters, as in ISO 3166-1, or empty"},
-        help_text="Two capital letters, or empty.",
-    )
+    market = MarketField(required=False)
     allow_explicit = serializers.BooleanField(required=False)
+    display_name = DisplayNameField(required=False)
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):

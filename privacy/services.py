@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from access.listener_upserts import change_settings
 from access.models import Erasure, User
 from common.background import BrokerUnavailable, start_background_task, start_child_process
 from privacy.erasure import UnknownListener, request_erasure
@@ -33,14 +34,13 @@ def update_listener_settings(user_id: int, changes: dict[str, Any]) -> User:
 
     Args:
         user_id: the listener.
-        changes: new values of `consent`, `market` and `allow_explicit`.
+        changes: new values of `consent`, `market`, `allow_explicit` and `display_name`.
 
     Raises:
         UnknownListener: there is no such listener, or their erasure is pending.
     """
     user = get_listener(user_id)
-    if changes:
-        User.objects.filter(pk=user.pk).update(**changes)
+    change_settings(user, changes)
     return get_listener(user_id)
 
 

@@ -11,6 +11,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.listener_serializers import AccountSerializer
+from access.listener_upserts import OPERATOR
 from access.models import Scope, ServiceKey, User
 from access.permissions import USER_ID, parse_path_user_id, resolve_path_user_id
 from access.selectors import find_erased_listener_id
@@ -20,7 +22,7 @@ from common.http.references import ExternalId
 from privacy.erasure import OperatorAccount, UnknownListener
 from privacy.export import export_listener
 from privacy.merging import MergeRefused, UnknownDevice, merge_device
-from privacy.serializers import AccountChangeSerializer, AccountSerializer, ErasureSerializer, MergeReportSerializer
+from privacy.serializers import AccountChangeSerializer, ErasureSerializer, MergeReportSerializer
 from privacy.services import erase_listener, find_erasure, get_listener, update_listener_settings
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -52,6 +54,8 @@ class ListenerView(ApiView):
         user = _find_listener(request, user_id)
         serializer = AccountChangeSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        if isinstance(request.auth, ServiceKey) and (user.is_staff or user.is_superuser):
+            raise Conflict(OPERATOR)
         try:
             return _render(update_listener_settings(user.pk, serializer.validated_data))
         except UnknownListener as error:

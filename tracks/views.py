@@ -50,7 +50,7 @@ class TracksView(CatalogueView):
     @extend_schema(operation_id="find_track", responses=TrackPageSerializer)
     def get(self, request: Request) -> Response:
         """Find a track by its id in the service it was imported from."""
-        return _render_track(find_track_id(ExternalId(ExternalIdParameter.read(request))))
+        return _render_track(find_track_id(ExternalIdParameter.read(request)))
 
     @extend_schema(operation_id="upsert_tracks", request=TracksUpsertSerializer, responses=TracksAnswerSerializer)
     def put(self, request: Request) -> Response:

@@ -30,6 +30,9 @@ POST   token/device                                          400 400 400 400 400
 POST   token/refresh                                         400 400 400 400 400 400 400
 POST   token/revoke                                          400 400 400 400 400 400 400
 GET    listeners                                             {CLOSED}
+PUT    listeners                                             401 403 403 403 400 401 401
+GET    listeners/<str:external_id>                           401 403 403 403 200 401 401
+PUT    listeners/<str:external_id>                           401 403 403 403 409 401 401
 GET    tracks                                                401 200 200 403 200 401 401
 GET    tracks/<str:track_id>                                 401 200 200 403 200 401 401
 GET    search                                                401 200 200 403 200 401 401
@@ -76,7 +79,7 @@ GET    users/<str:user_id>/imports                           401 404 200 403 200
 POST   users/<str:user_id>/imports                           401 404 400 403 400 401 401
 GET    users/<str:user_id>/imports/<uuid:import_id>          401 404 404 403 404 401 401
 GET    users/<str:user_id>                                   401 404 200 403 200 401 401
-PATCH  users/<str:user_id>                                   401 404 200 403 200 401 401
+PATCH  users/<str:user_id>                                   401 404 200 403 409 401 401
 DELETE users/<str:user_id>                                   401 404 409 403 409 401 401
 GET    users/<str:user_id>/export                            401 404 200 403 200 401 401
 POST   users/<str:user_id>/merge                             401 404 400 403 400 401 401
@@ -157,6 +160,7 @@ def fill_path(method: str, route: str, alice: User) -> str:
     track = str(Track.objects.get().pk)
     values = {
         "user_id": str(alice.pk),
+        "external_id": "external:x:alice",
         "user_name": alice.username,
         "track_id": track,
         "artist_id": str(Track.objects.get().artist_id),

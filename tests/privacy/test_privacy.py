@@ -23,7 +23,8 @@ pytestmark = pytest.mark.usefixtures("no_erasure_process")
 
 def test_a_listener_reads_and_changes_their_own_settings(alice: User, as_listener: Callable[[User], APIClient]) -> None:
     api = as_listener(alice)
-    expected = {"user_id": alice.pk, "external_id": None, "consent": True, "market": "", "allow_explicit": True}
+    settings = {"consent": True, "market": "", "allow_explicit": True, "display_name": ""}
+    expected = {"user_id": alice.pk, "external_id": None} | settings
     assert api.get("/users/me").json() == expected
     response = api.patch("/users/me", {"market": "DE", "consent": False}, format="json")
     assert (response.status_code, response.json()) == (200, expected | {"market": "DE", "consent": False})
@@ -42,7 +43,7 @@ def test_a_listener_reads_and_changes_their_own_settings(alice: User, as_listene
         ({"market": 7}, "#/market", "must be two capital letters"),
         ({"consent": "maybe"}, "#/consent", "boolean"),
         ({"allow_explicit": []}, "#/allow_explicit", "boolean"),
-        ({"user_id": 3}, "#/user_id", "cannot be changed; consent, market, allow_explicit can be"),
+        ({"user_id": 3}, "#/user_id", "cannot be changed; consent, market, allow_explicit, display_name can be"),
         ({"is_staff": True}, "#/is_staff", "cannot be changed"),
         ([], "#", "the body must be a JSON object"),
         ("x", "#", "the body must be a JSON object"),
