@@ -1,5 +1,6 @@
 from django.urls import path
 
+from tracks.pages.views import AlbumTracksView, ArtistAlbumsView, ArtistTracksView, NewReleasesView
 from tracks.search.views import SearchViewSet
 from tracks.vector_views import TrackVectorView, VectorsView
 from tracks.views import AlbumsView, AlbumView, ArtistsView, ArtistView, TracksView, TrackView
@@ -15,6 +16,10 @@ urlpatterns = [
     path("vectors/<str:name>", VectorsView.as_view(), name="vectors"),
     path("artists", ArtistsView.as_view(), name="artists"),
     path("artists/<str:artist_id>", ArtistView.as_view(), name="artist"),
+    path("artists/<str:artist_id>/tracks", ArtistTracksView.as_view(), name="artist-tracks"),
+    path("artists/<str:artist_id>/albums", ArtistAlbumsView.as_view(), name="artist-albums"),
     path("albums", AlbumsView.as_view(), name="albums"),
     path("albums/<str:album_id>", AlbumView.as_view(), name="album"),
+    path("albums/<str:album_id>/tracks", AlbumTracksView.as_view(), name="album-tracks"),
+    path("new-releases", NewReleasesView.as_view(), name="new-releases"),
 ]

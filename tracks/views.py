@@ -1,6 +1,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from django.db.models import Q
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
@@ -10,10 +11,13 @@ from rest_framework.response import Response
 from access.models import Scope
 from access.serializers import ExternalIdParameter
 from common.http.json import ListBodyParser
-from common.http.query_parameters import ApiView
+from common.http.query_parameters import ApiView, parse_parameters
 from common.http.references import PREFIX, ExternalId, parse_path_reference
 from common.http.upserts import UpsertOutcome, UpsertSerializer, upsert_items
+from tracks.audience import available_to
 from tracks.models import Album, Artist, Track
+from tracks.pages.selectors import album_page, artist_page
+from tracks.pages.serializers import AlbumPageSerializer, ArtistPageSerializer, CataloguePageParameters
 from tracks.path_ids import ALBUM_ID, ARTIST_ID, TRACK_ID, resolve_path_id, resolve_path_track_id
 from tracks.selectors import album_cards, artist_cards, find_track_id, track_details
 from tracks.serializers import AlbumCardSerializer, ArtistCardSerializer, TrackPageSerializer
@@ -91,6 +95,16 @@ class ArtistsView(CatalogueView):
 
 
 class ArtistView(CatalogueView):
+    query_parameters = {"get": CataloguePageParameters}
+
+    @extend_schema(operation_id="read_artist", parameters=[ARTIST_ID], responses=ArtistPageSerializer)
+    def get(self, request: Request, artist_id: str) -> Response:
+        """Read what an artist's page shows."""
+        page = artist_page(resolve_path_id(Artist, "artist_id", artist_id), _available(request))
+        if page is None:
+            raise Http404("no such artist")
+        return Response(page)
+
     @extend_schema(
         operation_id="upsert_artist",
         parameters=[ARTIST_ID],
@@ -118,6 +132,16 @@ class AlbumsView(CatalogueView):
 
 
 class AlbumView(CatalogueView):
+    query_parameters = {"get": CataloguePageParameters}
+
+    @extend_schema(operation_id="read_album", parameters=[ALBUM_ID], responses=AlbumPageSerializer)
+    def get(self, request: Request, album_id: str) -> Response:
+        """Read what an album's page shows."""
+        page = album_page(resolve_path_id(Album, "album_id", album_id), _available(request))
+        if page is None:
+            raise Http404("no such album")
+        return Response(page)
+
     @extend_schema(
         operation_id="upsert_album",
         parameters=[ALBUM_ID],
@@ -133,6 +157,11 @@ class AlbumView(CatalogueView):
     def delete(self, request: Request, album_id: str) -> Response:
         """Take all tracks of an album down. Tracks that are added later are not affected."""
         return _take_down(Album, "album_id", album_id)
+
+
+def _available(request: Request) -> Q:
+    options = parse_parameters(CataloguePageParameters, request.META.get("QUERY_STRING", ""))
+    return available_to(request, options["market"], options["explicit"])
 
 
 def _render_track(track_id: int | None) -> Response:

@@ -47,9 +47,15 @@ PUT    tracks/<str:track_id>/vectors/<str:name>              401 403 403 403 400
 DELETE tracks/<str:track_id>/vectors/<str:name>              401 403 403 403 204 401 401
 PUT    vectors/<str:name>                                    401 403 403 403 400 401 401
 PUT    artists                                               401 403 403 403 400 401 401
+GET    artists/<str:artist_id>                               401 200 200 403 200 401 401
+GET    artists/<str:artist_id>/tracks                        401 200 200 403 200 401 401
+GET    artists/<str:artist_id>/albums                        401 200 200 403 200 401 401
 PUT    artists/<str:artist_id>                               401 403 403 403 200 401 401
 DELETE artists/<str:artist_id>                               401 403 403 403 204 401 401
 PUT    albums                                                401 403 403 403 400 401 401
+GET    albums/<str:album_id>                                 401 404 404 403 404 401 401
+GET    albums/<str:album_id>/tracks                          401 404 404 403 404 401 401
+GET    new-releases                                          401 200 200 403 200 401 401
 PUT    albums/<str:album_id>                                 401 403 403 403 404 401 401
 DELETE albums/<str:album_id>                                 401 403 403 403 404 401 401
 POST   events                                                401 400 400 403 400 401 401
