@@ -1,6 +1,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
+from interactions.charts.views import TrackChartView
 from interactions.events.views import EventViewSet
 from interactions.imports.views import HistoryImportsView, HistoryImportView
 from interactions.listenbrainz.feedback_views import (
@@ -43,6 +44,7 @@ urlpatterns = [
     path("events", EventViewSet.as_view({"post": "create"}), name="events"),
     path("users/<str:user_id>/imports", HistoryImportsView.as_view(), name="imports"),
     path("users/<str:user_id>/imports/<uuid:import_id>", HistoryImportView.as_view(), name="import"),
+    path("charts/tracks", TrackChartView.as_view(), name="track-chart"),
     path("users/<str:user_id>/history", HistoryView.as_view(), name="history"),
     path("users/<str:user_id>/likes", LikeListView.as_view(), name="like-list"),
     path("users/<str:user_id>/dislikes", DislikeListView.as_view(), name="dislike-list"),

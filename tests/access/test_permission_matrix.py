@@ -70,6 +70,7 @@ GET    1/feedback/user/<str:user_name>/get-feedback          {SCROBBLER}
 GET    1/feedback/user/<str:user_name>/get-feedback-for-recordings 401 401 401 401 401 401 400
 POST   1/feedback/user/<str:user_name>/get-feedback-for-recordings 401 401 401 401 401 401 400
 POST   1/feedback/recording-feedback                         401 401 401 401 401 401 400
+GET    charts/tracks                                         401 200 200 403 200 401 401
 GET    users/<str:user_id>/history                           401 404 200 403 200 401 401
 GET    users/<str:user_id>/likes                             401 404 200 403 200 401 401
 GET    users/<str:user_id>/dislikes                          401 404 200 403 200 401 401
