@@ -160,7 +160,7 @@ class TestBlocks:
         until = timezone.now() + timedelta(days=1)
         Block.objects.filter(kind="genre").update(until=until)
         Block.objects.create(user=alice, kind="track", target_id=10**9)
-        Block.objects.create(user=alice, kind="track", target_id=1, until=timezone.now() - timedelta(days=1))
+        Block.objects.create(user=alice, kind="track", target_id=10**9 + 1, until=timezone.now() - timedelta(days=1))
         rows = read_all(api, "/users/me/blocks?limit=2")
         assert all(row.pop("blocked_at") for row in rows)
         cover = "https://a.example/c.jpg"
