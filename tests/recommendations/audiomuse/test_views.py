@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -17,11 +19,12 @@ from experiments.models import Slate
 from interactions.models import Block, Interaction
 from interactions.preferences.services import set_opinion
 from interactions.services import refresh_popular_tracks
+from recommendations.audiomuse.item_ids import find_artist_id
 from recommendations.serving.model_cache import model_cache
 from recommendations.training.run import run_training
 from tests.people import CatalogueFactory, store_track
 from tracks.models import Album, Artist, Tag, Track, TrackTag
-from tracks.services import save_track
+from tracks.services import save_artist, save_track
 
 Json = Any
 
@@ -47,7 +50,8 @@ def library(db: None) -> list[Track]:
     """
     tracks = []
     for number in range(4):
-        artist = Artist.objects.create(name=f"Artist {number}", external_id=f"navidrome:artist-{number}")
+        artist = Artist(name=f"Artist {number}", external_id=f"navidrome:artist-{number}")
+        save_artist(artist)
         album = Album.objects.create(title=f"Album {number}", artist=artist)
         genre, _ = Tag.objects.get_or_create(name="rock" if number < 2 else "jazz", kind=Tag.Kind.GENRE)
         for song in range(6):
@@ -191,6 +195,25 @@ class TestSimilarArtists:
         assert 0 <= divergences[0] < 1
         assert "artist-0" not in {artist["artist_id"] for artist in artists}
         assert similar_artists(player, identifier, 1, matches=False) == artists[:1]
+
+    @pytest.mark.parametrize(
+        ("name", "found"), [("BJÖRK", "Björk"), ("bjork", "bjork"), ("The Björk", "Björk"), ("Björk Who", None)]
+    )
+    def test_a_name_is_found_however_it_is_written(self, name: str, found: str | None, db: None) -> None:
+        for stored in ("Björk", "bjork", "Björk"):
+            save_artist(Artist(name=stored))
+        oldest = Artist.objects.filter(name=found).order_by("pk").first()
+        assert find_artist_id(name) == (oldest and oldest.pk)
+
+    def test_the_index_of_names_is_used(self, db: None) -> None:
+        save_artist(Artist(name="Björk"))
+        with CaptureQueriesContext(connection) as queries:
+            find_artist_id("Björk")
+        with connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute("SET LOCAL enable_seqscan = off")  # which is the cheapest for a single row
+            cursor.execute(f"EXPLAIN {'' if connection.vendor == 'postgresql' else 'QUERY PLAN '}{queries[-1]['sql']}")
+            assert "artist_document_title" in str(cursor.fetchall())
 
     def test_matches_name_songs_of_both_artists(self, player: APIClient, model: list[Track]) -> None:
         [match] = similar_artists(player, "artist-2", 1)[0]["component_matches"]
