@@ -47,6 +47,7 @@ BY_OPERATION = {
     "send_events": {"422": "This Idempotency-Key was sent before, with another body."},
     "like_track": {"409": "The listener's consent is off."},
     "dislike_track": {"409": "The listener's consent is off."},
+    "start_training_run": {"409": "Another training run has not finished."},
     "sign_in": RATE_LIMITED,
     "sign_in_device": {"403": "Listening without an account is turned off."} | RATE_LIMITED,
     "import_history": {"409": "Consent is off, or three imports are unfinished."},
