@@ -3,19 +3,29 @@
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter
 
-from common.http.references import PATH_SCHEMA, parse_path_reference
+from common.http.references import PREFIX, ExternalId, parse_path_reference
 from tracks.models import Album, Artist, Track
 from tracks.selectors import find_ids
 
-TRACK_ID = OpenApiParameter(
-    "track_id", PATH_SCHEMA, "path", description="A track's id, or `external:` and the app's own id."
-)
+TRACK_ID = OpenApiParameter("track_id", str, "path", description="A track's id, or `external:` and the app's own id.")
 ARTIST_ID = OpenApiParameter(
-    "artist_id", PATH_SCHEMA, "path", description="An artist's id, or `external:` and the app's own id."
+    "artist_id", str, "path", description="An artist's id, or `external:` and the app's own id."
 )
-ALBUM_ID = OpenApiParameter(
-    "album_id", PATH_SCHEMA, "path", description="An album's id, or `external:` and the app's own id."
-)
+ALBUM_ID = OpenApiParameter("album_id", str, "path", description="An album's id, or `external:` and the app's own id.")
+
+
+def parse_path_id(name: str, segment: str) -> int | ExternalId:
+    """Return what a segment of a path refers to. `external:` may be left out before an id that is no number.
+
+    Args:
+        name: the name of the path parameter, such as `track_id`.
+        segment: the decoded segment.
+
+    Raises:
+        ValidationError: the segment cannot be an id.
+    """
+    is_number = segment.isascii() and segment.isdigit()
+    return parse_path_reference(name, segment if is_number or segment.startswith(PREFIX) else PREFIX + segment)
 
 
 def resolve_path_id(model: type[Track | Album | Artist], name: str, segment: str) -> int:
@@ -28,9 +38,9 @@ def resolve_path_id(model: type[Track | Album | Artist], name: str, segment: str
 
     Raises:
         Http404: no row can have this id.
-        ValidationError: the segment is neither an integer nor `external:ID`.
+        ValidationError: the segment cannot be an id.
     """
-    reference = parse_path_reference(name, segment)
+    reference = parse_path_id(name, segment)
     if (row_id := find_ids(model, [reference]).get(reference)) is None:
         raise Http404(f"no such {model._meta.model_name}")
     return row_id

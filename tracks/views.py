@@ -12,13 +12,13 @@ from access.models import Scope
 from access.serializers import ExternalIdParameter
 from common.http.json import ListBodyParser
 from common.http.query_parameters import ApiView, parse_parameters
-from common.http.references import PREFIX, ExternalId, parse_path_reference
+from common.http.references import PREFIX, ExternalId
 from common.http.upserts import UpsertOutcome, UpsertSerializer, upsert_items
 from tracks.audience import available_to
 from tracks.models import Album, Artist, Track
 from tracks.pages.selectors import album_page, artist_page
 from tracks.pages.serializers import AlbumPageSerializer, ArtistPageSerializer, CataloguePageParameters
-from tracks.path_ids import ALBUM_ID, ARTIST_ID, TRACK_ID, resolve_path_id, resolve_path_track_id
+from tracks.path_ids import ALBUM_ID, ARTIST_ID, TRACK_ID, parse_path_id, resolve_path_id, resolve_path_track_id
 from tracks.selectors import album_cards, artist_cards, find_track_id, track_details
 from tracks.serializers import AlbumCardSerializer, ArtistCardSerializer, TrackPageSerializer
 from tracks.services import take_down
@@ -184,7 +184,7 @@ def _upsert(
         Http404: the segment is an integer that is the id of no object.
         ValidationError: the segment or the body is invalid.
     """
-    reference = parse_path_reference(name, segment)
+    reference = parse_path_id(name, segment)
     serializer = serializer_class(data=request.data)
     serializer.is_valid(raise_exception=True)
     key = {"external_id": reference.text} if isinstance(reference, ExternalId) else {"id": reference}

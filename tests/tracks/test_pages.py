@@ -89,7 +89,7 @@ def test_an_unknown_artist_or_album_is_not_found(service: APIClient) -> None:
         assert_problem(service.get(path), 404)
         assert_problem(service.get(f"{path}/tracks"), 404)
     assert_problem(service.get("/artists/0/albums"), 404)
-    assert_problem(service.get("/artists/björk"), 400)
+    assert_problem(service.get("/artists/björk"), 404)
 
 
 def test_lists_are_turned_page_by_page(service: APIClient, bjork: Artist, post: Album) -> None:

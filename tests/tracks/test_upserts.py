@@ -119,8 +119,16 @@ def test_an_integer_names_an_existing_track_and_never_creates_one(
     for missing in (track.pk + 1, 10**30):
         problem = assert_problem(put(service, f"/tracks/{missing}", MORNING), 404)
         assert f"an id of your own is written external:{missing}" in problem["detail"]
-    assert_problem(put(service, "/tracks/morning", MORNING), 400)
     assert Track.objects.count() == 1
+
+
+def test_the_prefix_may_be_left_out_before_an_id_that_is_no_number(service: APIClient) -> None:
+    created = put(service, "/tracks/song:morning", MORNING)
+    assert (created.status_code, created.json()["external_id"]) == (201, "song:morning")
+    assert put(service, "/tracks/external:song:morning", MORNING).json() == created.json()
+    assert service.get("/tracks/song:morning").json() == created.json()
+    assert service.delete("/tracks/song:morning").status_code == 204
+    assert Track.objects.get().taken_down_at is not None
 
 
 INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
