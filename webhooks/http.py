@@ -12,12 +12,13 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 TIMEOUT_SECONDS = 10.0
+MIN_TIMEOUT_SECONDS = 0.1  # 0 would make a socket non-blocking
 EXCERPT_BYTES = 1_000
 PORTS = {"http": 80, "https": 443}
 
 
 class WebhookAnswer(NamedTuple):
-    """What a receiver answered: the status code, and the beginning of the body."""
+    """The answer of a receiver: the status code, and the beginning of the body."""
 
     status: int
     excerpt: str
@@ -33,13 +34,13 @@ def post(url: str, headers: Mapping[str, str], body: bytes) -> WebhookAnswer:
     Raises:
         NoWebhookAnswer: the status of an answer did not arrive in time.
     """
-    parts, began = urlsplit(url), time.monotonic()
+    parts, deadline = urlsplit(url), time.monotonic() + TIMEOUT_SECONDS
     host, port = str(parts.hostname), parts.port or PORTS[parts.scheme]
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     tls = _tls_context() if parts.scheme == "https" else None
     connection = HTTPSConnection(host, port, context=tls) if tls else HTTPConnection(host, port)
     try:
-        with socket.create_connection((host, port), TIMEOUT_SECONDS) as tcp, _hang_up_in_time(tcp):
+        with _connect(host, port, deadline) as tcp, _hang_up_at(deadline, tcp):
             connection.sock = tls.wrap_socket(tcp, server_hostname=host) if tls else tcp
             connection.request("POST", target, body, dict(headers))
             response = connection.getresponse()
@@ -47,7 +48,7 @@ def post(url: str, headers: Mapping[str, str], body: bytes) -> WebhookAnswer:
     except ssl.SSLCertVerificationError as error:
         raise NoWebhookAnswer(f"the certificate of {host} is not valid: {error.verify_message}") from error
     except (OSError, HTTPException, UnicodeError) as error:  # the last for a host name that cannot exist
-        if time.monotonic() - began >= TIMEOUT_SECONDS:
+        if time.monotonic() >= deadline:
             raise NoWebhookAnswer(f"no answer within {TIMEOUT_SECONDS:g} seconds") from error
         raise NoWebhookAnswer(f"{type(error).__name__}: {error}") from error
     finally:
@@ -65,9 +66,29 @@ def _read_excerpt(response: HTTPResponse) -> str:
     return excerpt.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL stores no NUL
 
 
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    """Connect to the first address that accepts. The addresses share the time that is left.
+
+    `socket.create_connection` waits for each of them as long as for one.
+    """
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failure: OSError | None = None
+    for position, (family, kind, protocol, _, address) in enumerate(addresses):
+        tcp = socket.socket(family, kind, protocol)
+        try:
+            tcp.settimeout(max(deadline - time.monotonic(), MIN_TIMEOUT_SECONDS) / (len(addresses) - position))
+            tcp.connect(address)
+            tcp.settimeout(TIMEOUT_SECONDS)
+            return tcp
+        except OSError as error:
+            tcp.close()
+            failure = error
+    raise failure or OSError(f"{host} has no address")
+
+
 @contextmanager
-def _hang_up_in_time(tcp: socket.socket) -> Iterator[None]:
-    """Shut a connection down after TIMEOUT_SECONDS.
+def _hang_up_at(deadline: float, tcp: socket.socket) -> Iterator[None]:
+    """Shut a connection down at the deadline.
 
     The timeout of a socket is for each read and write: a receiver that sends a byte now and then never exceeds it.
     """
@@ -77,7 +98,7 @@ def _hang_up_in_time(tcp: socket.socket) -> Iterator[None]:
         with suppress(OSError):
             handle.shutdown(socket.SHUT_RDWR)
 
-    timer = Timer(TIMEOUT_SECONDS, hang_up)
+    timer = Timer(max(deadline - time.monotonic(), 0), hang_up)
     timer.daemon = True
     timer.start()
     try:

@@ -1,11 +1,13 @@
 """Deliveries reach a real receiver once, signed, or are repeated until they do."""
 
 import logging
+import socket
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -169,6 +171,27 @@ def test_a_receiver_that_takes_too_long_is_given_up(
     assert time.monotonic() - began < 2
     delivery.refresh_from_db()
     assert (delivery.error, delivery.response_status) == ("no answer within 0.5 seconds", None)
+
+
+def test_all_addresses_of_a_receiver_share_the_time_of_an_attempt(
+    subscribe: Subscribe, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as sockets:
+        full = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = full.getsockname()
+        for _ in range(3):  # the kernel ignores further connections until one of these is accepted
+            client = sockets.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(address)
+        answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)] * 4
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answers)
+        monkeypatch.setattr(http, "TIMEOUT_SECONDS", 0.5)
+        began = time.monotonic()
+        with pytest.raises(http.NoWebhookAnswer, match=r"no answer within 0\.5 seconds"):
+            http.post(receiver.url, {}, b"{}")
+        assert time.monotonic() - began < 1
+        answers.append((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", receiver.port)))
+        assert http.post(receiver.url, {}, b"{}").status == 204
 
 
 def test_a_receiver_that_hangs_up_or_is_not_there_is_tried_again(subscribe: Subscribe, receiver: Receiver) -> None:
