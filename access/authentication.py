@@ -30,6 +30,7 @@ from access.services import record_service_key_use
 from access.sign_ins import SIGN_IN_CLAIM
 
 KEYWORD = "Api-Key"
+BEARER = "Bearer"
 MAX_TOKEN_LENGTH = 8192
 EXPIRED = "this token has expired; refresh it, or sign in again"
 SCHEMES: Any = [{"ServiceKey": []}, {"ListenerToken": []}]  # by their names in the OpenAPI schema
@@ -71,10 +72,10 @@ class ListenerTokenAuthentication(JWTAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[User, Any] | None:  # type: ignore[override]
-        header = self.get_header(request)
-        raw_token = None if header is None else self.get_raw_token(header)
-        if raw_token is None:
+        scheme, _, raw_token = get_authorization_header(request).partition(b" ")
+        if scheme.lower() != BEARER.lower().encode():  # RFC 9110: the name of a scheme is case-insensitive
             return None
+        raw_token = raw_token.strip()
         if len(raw_token) > MAX_TOKEN_LENGTH:
             raise AuthenticationFailed(
                 f"this token has {len(raw_token)} characters; it may have {MAX_TOKEN_LENGTH}", code="token_not_valid"

@@ -45,6 +45,15 @@ def test_a_token_reads_its_own_listener_and_gets_404_for_others(
         assert_problem(api.get(path.format(id=other)), 404)
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_name_of_the_scheme_may_be_in_capitals_or_not(
+    scheme: str, alice: User, as_listener: Callable[[User], APIClient]
+) -> None:
+    token = as_listener(alice).get("/users/me").wsgi_request.headers["Authorization"].removeprefix("Bearer ")
+    response = APIClient().get("/users/me", headers={"Authorization": f"{scheme} {token}"})
+    assert (response.status_code, response.json()["user_id"]) == (200, alice.pk)
+
+
 def test_a_key_is_limited_to_its_scopes(catalogue: CatalogueFactory, as_service_with: Callable[..., APIClient]) -> None:
     track = catalogue.tracks(1)[0].pk
     calls = {
