@@ -90,3 +90,9 @@ def test_closed_accounts_and_operators_are_refused(minter: APIClient, dana: User
     for name in (dana.pk, "external:dana"):
         assert_problem(minter.post(f"/listeners/{name}/token"), 404)
     assert not SignIn.objects.exists()
+
+
+def test_a_body_is_refused_instead_of_ignored(minter: APIClient, dana: User) -> None:
+    problem = assert_problem(minter.post(f"/listeners/{dana.pk}/token", {"expires_in": 60}, format="json"), 400)
+    assert "send no body" in problem["detail"]
+    assert not SignIn.objects.exists()
