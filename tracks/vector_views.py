@@ -103,6 +103,7 @@ class TrackVectorView(ApiView):
     @extend_schema(operation_id="read_vector", parameters=[TRACK_ID, NAME], responses=TrackVectorSerializer)
     def get(self, request: Request, track_id: str, name: str) -> Response:
         """Read a vector of a track."""
+        _check_name(name)
         vector = find_vector(_find_track(track_id), name)
         if vector is None:
             raise Http404("the track has no vector of this name")
@@ -128,6 +129,7 @@ class TrackVectorView(ApiView):
     @extend_schema(operation_id="delete_vector", parameters=[TRACK_ID, NAME], responses={204: None})
     def delete(self, request: Request, track_id: str, name: str) -> Response:
         """Delete a vector of a track, if there is one."""
+        _check_name(name)
         delete_vector(_find_track(track_id), name)
         return Response(status=204)
 

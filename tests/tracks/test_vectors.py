@@ -58,8 +58,10 @@ def test_unknown_tracks_and_odd_names_are_refused(service: APIClient, catalogue:
     catalogue.tracks(1)
     for track in ("external:unknown", "999999", "9" * 30):
         assert_problem(put(service, f"/tracks/{track}/vectors/clap", {"vector": [1]}), 404)
-    problem = assert_problem(put(service, "/tracks/external:t:0/vectors/CLAP!", {"vector": [1]}), 400)
-    assert problem["errors"][0]["pointer"] == "{name}"
+    for name in ("CLAP!", "a%00b"):
+        path = f"/tracks/external:t:0/vectors/{name}"
+        for response in (put(service, path, {"vector": [1]}), service.get(path), service.delete(path)):
+            assert assert_problem(response, 400)["errors"][0]["pointer"] == "{name}"
 
 
 def test_vectors_of_one_name_have_one_dimension(service: APIClient, catalogue: CatalogueFactory) -> None:
