@@ -9,6 +9,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import User
+from common.http.cursor_pages import encode_cursor
 from tests.conftest import assert_problem
 from tests.people import store_track
 from tracks.models import Album, Artist, Tag, Track, TrackTag
@@ -104,6 +105,9 @@ def test_lists_are_turned_page_by_page(service: APIClient, bjork: Artist, post: 
     assert all_titles(service, f"/artists/{bjork.pk}/albums?limit=2") == albums
     for path in (f"/artists/{bjork.pk}/tracks", f"/artists/{bjork.pk}/albums", "/new-releases"):
         problem = assert_problem(service.get(path, {"cursor": "WyJ4IiwidHJ1ZSJd"}), 400)
+        assert problem["errors"][0]["pointer"] == "?cursor"
+    for moment in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):  # beyond what UTC can say
+        problem = assert_problem(service.get("/new-releases", {"cursor": encode_cursor([moment, 1])}), 400)
         assert problem["errors"][0]["pointer"] == "?cursor"
 
 

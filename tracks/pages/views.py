@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Q
@@ -125,9 +125,6 @@ def _integers(position: list[Any]) -> list[int]:
 def _release_at(cursor: str) -> Release:
     moment, pk = decode_cursor(cursor, 2)
     try:
-        release = Release(datetime.fromisoformat(moment), *_integers([pk]))
-    except (TypeError, ValueError) as error:
+        return Release(datetime.fromisoformat(moment).astimezone(UTC), *_integers([pk]))
+    except (TypeError, ValueError, OverflowError) as error:
         raise invalid_cursor() from error
-    if release.moment.tzinfo is None:
-        raise invalid_cursor()
-    return release
