@@ -99,7 +99,8 @@ def upsert_albums(items: Sequence[Item]) -> list[UpsertOutcome]:
     drafts = _load_drafts(Album.objects.select_related("artist"), items)
     _require(drafts, "album", "title", "artist")
     _refuse_taken(drafts, Album, "mbid")
-    has_new_artists = _find_artists(drafts)
+    _find_artists(drafts)
+    has_added_rows = _add_artists_and_albums(drafts)
     for draft in _valid(drafts):
         columns = {name: draft.item[name] for name in ALBUM_COLUMNS if name in draft.item}
         if draft.artist:
@@ -108,7 +109,7 @@ def upsert_albums(items: Sequence[Item]) -> list[UpsertOutcome]:
         _set_columns(draft, columns)
     _save(Album, drafts)
     index_albums(_changed_names(drafts))
-    return _finish(drafts, has_new_artists)
+    return _finish(drafts, has_added_rows)
 
 
 @transaction.atomic
@@ -129,8 +130,9 @@ def upsert_tracks(items: Sequence[Item], *, keep_tags: bool = False) -> list[Ups
     _require(drafts, "track", "title", "artist")
     for name in ("isrc", "mbid"):
         _refuse_taken(drafts, Track, name)
-    has_new_artists = _find_artists(drafts)
-    has_new_albums = _find_albums(drafts)
+    _find_artists(drafts)
+    _find_albums(drafts)
+    has_added_rows = _add_artists_and_albums(drafts)
     now = timezone.now()
     for draft in _valid(drafts):
         item, track = draft.item, draft.row or Track(external_id=draft.item["external_id"])
@@ -149,7 +151,7 @@ def upsert_tracks(items: Sequence[Item], *, keep_tags: bool = False) -> list[Ups
     _save(Track, drafts)
     index_tracks(_changed_names(drafts))
     _save_tags(drafts, keep_tags)
-    return _finish(drafts, has_new_artists or has_new_albums)
+    return _finish(drafts, has_added_rows)
 
 
 def _load_drafts(rows: QuerySet[Row], items: Sequence[Item]) -> list[_Draft[Row]]:
@@ -197,59 +199,66 @@ def _refuse_taken(drafts: Iterable[_Draft[Row]], model: type[Row], name: str) ->
             draft.errors[name] = f"{value} is the {name} of {kind} {owner[1]!r} already; correct one of the two"
 
 
-def _find_artists(drafts: Iterable[_Draft[Row]]) -> bool:
-    """Find the artists that items name, and add those that the catalogue does not have; return whether there were any.
+def _find_artists(drafts: Iterable[_Draft[Row]]) -> None:
+    """Give drafts the artists that their items name; those that the catalogue does not have are not saved yet.
 
     Without an `external_id`, artists with the same name are the same artist. A known artist keeps its name.
     """
     stating = [draft for draft in drafts if not draft.errors and "artist" in draft.item]
     names = {_artist_external_id(d.item["artist"]): d.item["artist"].get("name") for d in stating}
     names |= {_artist_external_id(a): a["name"] for d in stating if (a := d.item["artist"]).get("name")}
-    artists = {artist.external_id: artist for artist in Artist.objects.filter(external_id__in=names)}
-    new_artists = Artist.objects.bulk_create(
-        Artist(external_id=i, name=name) for i, name in names.items() if name and i not in artists
-    )
-    index_artists((artist.pk, artist.name) for artist in new_artists)
-    artists |= {artist.external_id: artist for artist in new_artists}
+    artists = {external_id: Artist(external_id=external_id, name=name) for external_id, name in names.items() if name}
+    artists |= {str(artist.external_id): artist for artist in Artist.objects.filter(external_id__in=names)}
     for draft in stating:
         draft.artist = artists.get(_artist_external_id(draft.item["artist"]))
         if draft.artist is None:
             draft.errors["artist"] = {"name": REQUIRED_FOR_NEW.format(model="artist")}
-    return bool(new_artists)
 
 
 def _artist_external_id(artist: Item) -> str:
     return artist.get("external_id") or shorten_id(f"name:{normalize_name(artist['name'])}")
 
 
-def _find_albums(drafts: Iterable[_Draft[Track]]) -> bool:
-    """Find the albums that items name, and add those that the catalogue does not have; return whether there were any.
+def _find_albums(drafts: Iterable[_Draft[Track]]) -> None:
+    """Give drafts the albums that their items name; those that the catalogue does not have are not saved yet.
 
     An album is a dict of `external_id`, `title` and `year`. Without an `external_id`, albums of an artist with the same
     title are the same album. A known album keeps its title.
     """
-    stating: list[tuple[_Draft[Track], str, Item]] = []
-    new_albums: dict[str, Album] = {}
+    stating: list[tuple[_Draft[Track], str]] = []
+    albums: dict[str, Album] = {}
     for draft in drafts:
         album = draft.item.get("album")
         artist = draft.artist or (draft.row and draft.row.artist)
         if album and artist and not draft.errors:
             owner = artist.external_id or _artist_external_id({"name": artist.name})
             external_id = album.get("external_id") or shorten_id(f"{owner}/{normalize_name(album['title'])}")
-            stating.append((draft, external_id, album))
+            stating.append((draft, external_id))
             if album.get("title"):
                 fields = {"title": album["title"], "year": album.get("year"), "artist": artist}
-                new_albums[external_id] = Album(external_id=external_id, **fields)
-    stored = Album.objects.filter(external_id__in=[external_id for _, external_id, _ in stating])
-    albums = {album.external_id: album for album in stored}
-    new = Album.objects.bulk_create(album for i, album in new_albums.items() if i not in albums)
-    index_albums((album.pk, album.title, album.artist.name) for album in new)
-    albums |= {album.external_id: album for album in new}
-    for draft, external_id, _ in stating:
+                albums[external_id] = Album(external_id=external_id, **fields)
+    stored = Album.objects.filter(external_id__in=[external_id for _, external_id in stating])
+    albums |= {str(album.external_id): album for album in stored}
+    for draft, external_id in stating:
         draft.album = albums.get(external_id)
         if draft.album is None:
             draft.errors["album"] = {"title": REQUIRED_FOR_NEW.format(model="album")}
-    return bool(new)
+
+
+def _add_artists_and_albums(drafts: Iterable[_Draft[Row]]) -> bool:
+    """Insert the artists and albums of valid items that the catalogue does not have; return whether there were any.
+
+    Once all items are checked, so that a refused item leaves nothing behind.
+    """
+    named_artists = [draft.artist for draft in _valid(drafts) if draft.artist]
+    named_albums = [draft.album for draft in _valid(drafts) if draft.album]
+    new_artists = {artist.external_id: artist for artist in named_artists if artist.pk is None}
+    Artist.objects.bulk_create(new_artists.values())
+    index_artists((artist.pk, artist.name) for artist in new_artists.values())
+    new_albums = {album.external_id: album for album in named_albums if album.pk is None}
+    Album.objects.bulk_create(new_albums.values())
+    index_albums((album.pk, album.title, album.artist.name) for album in new_albums.values())
+    return bool(new_artists or new_albums)
 
 
 def _set_columns(draft: _Draft[Row], columns: Mapping[str, Any]) -> None:
