@@ -21,8 +21,8 @@ class AudienceParameters(serializers.Serializer[Any]):
     explicit = serializers.BooleanField(default=True, help_text="If false, leave out tracks marked as explicit.")
 
 
-def available_to(request: Request, market: str, explicit: bool) -> Q:
-    """Return a filter for the tracks that may be shown.
+def find_audience(request: Request, market: str, explicit: bool) -> tuple[str, bool]:
+    """Return the market that counts, "" for none, and whether explicit tracks are welcome.
 
     Args:
         request: with a listener's token, the listener's own market and wishes apply as well.
@@ -30,5 +30,10 @@ def available_to(request: Request, market: str, explicit: bool) -> Q:
         explicit: false to leave out explicit tracks that the listener would accept.
     """
     if isinstance(request.user, User):  # a service key has none
-        market, explicit = market or request.user.market, explicit and request.user.allow_explicit
-    return ~unavailable_filter(market, explicit)
+        return market or request.user.market, explicit and request.user.allow_explicit
+    return market, explicit
+
+
+def available_to(request: Request, market: str, explicit: bool) -> Q:
+    """Return a filter for the tracks that may be shown; see `find_audience`."""
+    return ~unavailable_filter(*find_audience(request, market, explicit))

@@ -2,28 +2,21 @@ from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.models import Scope, User
-from common.http.cursor_pages import PageParameters, PageSerializer, build_page, decode_cursor, invalid_cursor
+from access.models import Scope
+from common.http.cursor_pages import PageSerializer, build_page, decode_cursor, invalid_cursor
 from common.http.query_parameters import ApiView, parse_parameters
 from interactions.charts.selectors import LENGTH, MIN_LISTENERS, load_chart
-from tracks.audience import AudienceParameters
-from tracks.pages.selectors import find_genre
+from tracks.audience import find_audience
+from tracks.pages.serializers import RecentTracksParameters, WindowField
 from tracks.selectors import track_cards
 from tracks.serializers import CardSerializer
 
 
-class ChartParameters(PageParameters, AudienceParameters):
-    genre = serializers.CharField(max_length=128, required=False, help_text="A genre, by its name or its `tag_id`.")
-    window = serializers.RegexField(
-        r"^([1-9]|[1-9]\d|[12]\d\d|3[0-5]\d|36[0-5])d$",
-        default="7d",
-        error_messages={"invalid": "must be a number of days from 1d to 365d"},
-        help_text="How far back plays count, from `1d` to `365d`.",
-    )
+class ChartParameters(RecentTracksParameters):
+    window = WindowField("7d")
 
 
 class ChartTrackSerializer(CardSerializer):
@@ -46,13 +39,8 @@ class TrackChartView(ApiView):
     def get(self, request: Request) -> Response:
         """List the tracks with the most listeners in the last days."""
         options = parse_parameters(ChartParameters, request.META.get("QUERY_STRING", ""))
-        market, explicit = options["market"], options["explicit"]
-        if isinstance(request.user, User):  # a service key has none
-            market, explicit = market or request.user.market, explicit and request.user.allow_explicit
-        genre_id = None
-        if "genre" in options and (genre_id := find_genre(options["genre"])) is None:
-            raise ValidationError({"?genre": f"no genre is called '{options['genre']}'; tracks name theirs under tags"})
-        chart = load_chart(int(options["window"][:-1]), genre_id, market, explicit)
+        audience = find_audience(request, options["market"], options["explicit"])
+        chart = load_chart(options["window"], options.get("genre"), *audience)
         start = find_start(options["cursor"], [track_id for track_id, _ in chart]) if "cursor" in options else 0
         end = start + options["limit"]
         page = chart[start:end]

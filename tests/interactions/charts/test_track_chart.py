@@ -97,3 +97,11 @@ def test_stays_the_same_while_it_is_read(
 def test_refuses_wrong_parameters(query: str, service: APIClient, tracks: list[Any]) -> None:
     problem = assert_problem(service.get(f"/charts/tracks?{query}"), 400)
     assert problem["errors"][0]["pointer"] == f"?{query.partition('=')[0]}"
+
+
+@pytest.mark.parametrize(
+    "query", ["window=0d", "window=366d", "window=07d", "genre=none", "genre=", "market=de", "explicit=perhaps", "x=1"]
+)
+def test_reads_its_parameters_as_new_releases_do(query: str, service: APIClient, tracks: list[Any]) -> None:
+    refused = assert_problem(service.get(f"/charts/tracks?{query}"), 400)["errors"]
+    assert refused == assert_problem(service.get(f"/new-releases?{query}"), 400)["errors"]
