@@ -239,7 +239,7 @@ class PlayingNow(models.Model):
 
 
 class LatestImport(models.Model):
-    """How far a client has copied a listener's history from another service, so that it can continue there."""
+    """The time up to which a client has copied a listener's history from another service, to continue from there."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="latest_imports", db_index=False)
     service = models.CharField(max_length=64, help_text="The other service, such as lastfm.")

@@ -29,7 +29,7 @@ MAX_REPORTS = 20  # of one play; further ones are not listed
 
 
 class PlayReport(NamedTuple):
-    """What one service says about a play.
+    """The report of a play by one service.
 
     Attributes:
         channel: the service, with what tells its reports of one play apart: two reports of one channel are of two plays
@@ -100,8 +100,8 @@ class Play:
         else:
             is_brief = False if source in LISTEN_SOURCES and end_reason != Interaction.EndReason.SKIPPED else None
         # What the app says is never replaced, and neither is a play of a data set, whose id tells the next import that
-        # it is stored. Otherwise the best report is the one that says most, and any fixed order
-        # makes the result independent of the order of arrival.
+        # it is stored. Otherwise the best report is the one that says most, and any fixed order makes the result
+        # independent of the order of arrival.
         rank = (
             source in SCROBBLE_SOURCES,
             ms_played is None,

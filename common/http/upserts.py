@@ -46,7 +46,7 @@ class ExternalIdField(serializers.CharField):
 
 @dataclass(frozen=True)
 class UpsertOutcome:
-    """What became of one object: its id, or the reasons for refusing it, by field."""
+    """The result of writing one object: its id, or the reasons for refusing it, by field."""
 
     status: Literal["created", "updated", "unchanged", "rejected"]
     pk: int | None = None

@@ -1,4 +1,4 @@
-"""What the views of ListenBrainz's API have in common: its errors, its tokens, and bodies of any content type."""
+"""The base classes of the views of ListenBrainz's API: its errors, its tokens, and bodies of any content type."""
 
 from typing import Any, NamedTuple
 

@@ -109,11 +109,12 @@ def _select_feedback(request: Request, user_name: str, ids: Any) -> Response:
     mbids = _parse_uuids(ids.get("recording_mbids"), "recording_mbids")
     if not msids and not mbids:
         raise ParseError("recording_mbids or recording_msids is required")
-    found, feedback = find_recordings(msids, mbids), {item.track_id: item for item in load_feedback(user_id)}
-    asked = [("recording_msid", msid) for msid in msids] + [("recording_mbid", mbid) for mbid in mbids]
+    track_ids = find_recordings(msids, mbids)
+    feedback = {item.track_id: item for item in load_feedback(user_id)}
+    recordings = [("recording_msid", msid) for msid in msids] + [("recording_mbid", mbid) for mbid in mbids]
     rows = []
-    for field, recording in asked:
-        item = feedback.get(found.get(recording, 0))
+    for field, recording in recordings:
+        item = feedback.get(track_ids.get(recording, 0))
         ids_and_score: dict[str, Any] = {
             "user_id": name,
             "recording_mbid": None,

@@ -1,4 +1,4 @@
-"""What a listener has listened to and is listening to, and how far their history was copied, for their own clients."""
+"""Views of a listener's listens, of the track that is playing, and of how far their history was copied."""
 
 import time
 from datetime import UTC, datetime

@@ -28,7 +28,7 @@ def make_msid_of_names(artist: str, title: str) -> UUID:
 def find_tracks_by_msid(msids: Collection[UUID]) -> dict[UUID, int]:
     """Return the track ids by msid, without msids of other services and of tracks whose names have changed since."""
     track_ids = {int.from_bytes(msid.bytes[:ID_BYTES], "big") for msid in msids}
-    found = {
+    tracks_by_msid = {
         make_msid(pk, key): pk for pk, key in Track.objects.filter(pk__in=track_ids).values_list("pk", "match_key")
     }
-    return {msid: found[msid] for msid in msids if msid in found}
+    return {msid: tracks_by_msid[msid] for msid in msids if msid in tracks_by_msid}

@@ -55,14 +55,14 @@ def load_listens(
     end = newest + 1 if before is None else min(before, newest + 1)
     is_latest_first = after is None
     recent = (max(begin, end - WINDOW_S), end) if is_latest_first else (begin, min(end, begin + WINDOW_S))
-    found: list[tuple[int, Any]] = []
+    listens: list[tuple[int, Any]] = []
     # Sorting a whole history by the time at which plays began takes long, and most clients ask for the latest.
     for window in (recent, (begin, end)):
-        found = [(row.start, row) for row in _listens_between(user_id, *window, count, is_latest_first)]
-        if len(found) >= count:
+        listens = [(row.start, row) for row in _listens_between(user_id, *window, count, is_latest_first)]
+        if len(listens) >= count:
             break
-    found.sort(key=lambda listen: -listen[0] if is_latest_first else listen[0])
-    latest_first = sorted(found[:count], key=lambda listen: -listen[0])
+    listens.sort(key=lambda listen: -listen[0] if is_latest_first else listen[0])
+    latest_first = sorted(listens[:count], key=lambda listen: -listen[0])
     return ListenPage([_render_listen(row, start, user_name) for start, row in latest_first], oldest, newest)
 
 
@@ -149,7 +149,7 @@ def load_latest_import(user_id: int, service: str) -> int:
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a listener thinks of a track.
+    """The like or dislike of a track.
 
     Attributes:
         score: 1 for a like, -1 for a dislike.

@@ -162,8 +162,8 @@ def set_feedback(user_id: int, score: int, msid: UUID | None, mbid: UUID | None)
     Raises:
         RecordingNotFound: no track of the catalogue has the mbid or the msid.
     """
-    found = find_recordings([msid] if msid else [], [mbid] if mbid else [])
-    track_id = next((found[recording] for recording in (mbid, msid) if recording in found), None)
+    track_ids = find_recordings([msid] if msid else [], [mbid] if mbid else [])
+    track_id = next((track_ids[recording] for recording in (mbid, msid) if recording in track_ids), None)
     if track_id is None:
         raise RecordingNotFound
     try:

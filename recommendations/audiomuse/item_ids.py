@@ -55,9 +55,9 @@ def _find_id(model: type[Track] | type[Artist], item_id: str) -> int | None:
     if _is_unstorable(item_id):
         return None
     namespaced = f"{settings.MUSICREC['PLAYER_NAMESPACE']}:{item_id}"
-    found = ids_by_external_id(model, [item_id, namespaced])
-    if found:
-        return found.get(item_id) or found[namespaced]
+    ids = ids_by_external_id(model, [item_id, namespaced])
+    if ids:
+        return ids.get(item_id) or ids[namespaced]
     namespace, _, number = item_id.partition(":")
     if namespace != OWN_NAMESPACE or not (number.isascii() and number.isdigit() and len(number) < 19):
         return None

@@ -135,12 +135,8 @@ def run_training(
                 f"a scheduled run began at {duplicate.started_at:%Y-%m-%d %H:%M} UTC; use Train now for another",
             )
         run = TrainingRun.objects.filter(pk=waiting_run or 0, status=Status.WAITING).first() or TrainingRun()
-        run.trigger, run.host, run.status, run.started_at = (
-            trigger[:32],
-            socket.gethostname(),
-            Status.RUNNING,
-            timezone.now(),
-        )
+        run.trigger, run.host = trigger[:32], socket.gethostname()
+        run.status, run.started_at = Status.RUNNING, timezone.now()
         run.save()
         stages = RunProgress(run, progress)
         try:

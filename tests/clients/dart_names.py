@@ -1,4 +1,4 @@
-"""What the Dart code of a guide takes from the generated client, compared with what the client has."""
+"""Compare the names that the Dart code of a guide takes from the generated client with those that the client has."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the service tells its webhooks, in the transaction of what it tells."""
+"""Events are stored for webhooks in the transaction of what they report."""
 
 import json
 from collections.abc import Callable

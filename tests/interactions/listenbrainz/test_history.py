@@ -1,4 +1,4 @@
-"""What clients of ListenBrainz read: listens, their number, the track that is playing, and the state of imports."""
+"""Clients of ListenBrainz read listens, their number, the track that is playing, and the state of imports."""
 
 import time
 import uuid

@@ -1,4 +1,4 @@
-"""The door for players that speak to AudioMuse-AI, by the requests that Navidrome's plugin sends."""
+"""Players that speak to AudioMuse-AI are answered, by the requests that Navidrome's plugin sends."""
 
 from collections.abc import Callable
 from typing import Any
