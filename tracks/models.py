@@ -140,7 +140,8 @@ class Track(models.Model):
             models.Index(fields=["taken_down_at"], name="track_taken_down", condition=Q(taken_down_at__isnull=False)),
             models.Index(fields=["explicit"], name="track_explicit", condition=Q(explicit=True)),
             models.Index(fields=["markets"], name="track_restricted", condition=~Q(markets="")),
-            models.Index(fields=["created_at", "id"], name="track_created"),
+            # New releases are by date, if there is one; otherwise by the time of being added.
+            models.Index(fields=["created_at", "id"], name="track_undated", condition=Q(released_on=None)),
         ]
 
     def __str__(self) -> str:
