@@ -26,7 +26,7 @@ from rest_framework_simplejwt.tokens import AccessToken, Token
 from access.identity_provider import authenticate_provider_token
 from access.models import ServiceKey, User
 from access.selectors import find_service_key, find_signed_in_user
-from access.services import record_service_key_use
+from access.services import KEY_PREFIX, record_service_key_use
 from access.sign_ins import SIGN_IN_CLAIM
 
 KEYWORD = "Api-Key"
@@ -120,6 +120,8 @@ def _verify_token(raw_token: bytes) -> AccessTokenClaims:
         InvalidToken: they are wrong, or the token has expired.
         _HasIssuer: the token is not one of our own.
     """
+    if raw_token.startswith(KEY_PREFIX.encode()):
+        raise InvalidToken(f"this is a service key; send it as Authorization: {KEYWORD} KEY")
     try:
         if "iss" in jwt.decode(raw_token, options={"verify_signature": False}):
             raise _HasIssuer
@@ -127,7 +129,8 @@ def _verify_token(raw_token: bytes) -> AccessTokenClaims:
     except ExpiredTokenError as error:
         raise InvalidToken(EXPIRED) from error
     except (TokenError, jwt.PyJWTError, ValueError, RecursionError) as error:
-        raise InvalidToken(f"this is not a valid access token: {error.__cause__ or error}") from error
+        reason = error.__cause__ if isinstance(error, TokenError) and error.__cause__ else error
+        raise InvalidToken(f"this is not a valid access token: {reason}") from error
     sign_in = token.get(SIGN_IN_CLAIM)
     return AccessTokenClaims(int(token[api_settings.USER_ID_CLAIM]), UUID(sign_in) if sign_in else None, token)
 

@@ -54,6 +54,19 @@ def test_the_name_of_the_scheme_may_be_in_capitals_or_not(
     assert (response.status_code, response.json()["user_id"]) == (200, alice.pk)
 
 
+@pytest.mark.parametrize(
+    ("token", "detail"),
+    [
+        ("mr_no-token", "this is a service key; send it as Authorization: Api-Key KEY"),
+        ("no-token", "this is not a valid access token: Not enough segments"),
+    ],
+)
+@pytest.mark.usefixtures("db")
+def test_what_is_no_token_is_refused_with_the_reason(token: str, detail: str) -> None:
+    response = APIClient().get("/users/me", headers={"Authorization": f"Bearer {token}"})
+    assert assert_problem(response, 401)["detail"] == detail
+
+
 def test_a_key_is_limited_to_its_scopes(catalogue: CatalogueFactory, as_service_with: Callable[..., APIClient]) -> None:
     track = catalogue.tracks(1)[0].pk
     calls = {
