@@ -33,6 +33,7 @@ class HasScope(BasePermission):
             self.message = f"this service key lacks the scope '{scope}'"
             return scope is not None and scope in request.auth.scopes
         is_service_only = is_write or getattr(view, "service_only", False)
+        self.message = f"this needs a service key with the scope '{scope}', for back ends; a listener's token has none"
         return scope is not None and request.user.is_authenticated and not is_service_only
 
 

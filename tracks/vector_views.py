@@ -72,6 +72,7 @@ class TrackVectorSerializer(serializers.Serializer[Any]):
 
 class VectorsView(ApiView):
     schema_tag = "Catalogue"
+    required_scope = Scope.CATALOGUE
     write_scope = Scope.CATALOGUE
     parser_classes = [ListBodyParser]
 

@@ -53,7 +53,8 @@ def test_without_its_scope_or_by_a_listener_no_token_is_minted(
 ) -> None:
     detail = assert_problem(as_service_with("listeners").post(f"/listeners/{dana.pk}/token"), 403)["detail"]
     assert detail == "this service key lacks the scope 'tokens'"
-    assert_problem(as_listener(alice).post(f"/listeners/{alice.pk}/token"), 403)
+    detail = assert_problem(as_listener(alice).post(f"/listeners/{alice.pk}/token"), 403)["detail"]
+    assert detail == "this needs a service key with the scope 'tokens', for back ends; a listener's token has none"
     assert_problem(APIClient().post(f"/listeners/{dana.pk}/token"), 401)
     assert not SignIn.objects.exclude(user=alice).exists()
 

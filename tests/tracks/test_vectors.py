@@ -64,6 +64,10 @@ def test_unknown_tracks_and_odd_names_are_refused(service: APIClient, catalogue:
             assert assert_problem(response, 400)["errors"][0]["pointer"] == "{name}"
 
 
+def test_the_vectors_of_one_name_cannot_be_listed(service: APIClient) -> None:
+    assert_problem(service.get("/vectors/clap"), 405)
+
+
 def test_vectors_of_one_name_have_one_dimension(service: APIClient, catalogue: CatalogueFactory) -> None:
     first, second = catalogue.tracks(2)
     put(service, f"/tracks/{first.pk}/vectors/clap", {"vector": [1, 2]})
