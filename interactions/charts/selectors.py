@@ -1,9 +1,9 @@
 """Charts: the tracks with the most listeners in the last days.
 
-Counting takes seconds for millions of plays. A chart is therefore counted once and cached for some minutes, which also
-keeps its pages consistent.
+Counting reads all plays of the window, so a chart is cached for some minutes, which also keeps its pages consistent.
 """
 
+import threading
 from datetime import timedelta
 
 from django.core.cache import cache
@@ -19,6 +19,7 @@ from tracks.models import Track
 LENGTH = 1_000
 CACHE_SECONDS = 300
 MIN_LISTENERS = 5  # smaller numbers are not told, because they might reveal what a known listener plays
+_counting = threading.Lock()  # a process counts one chart at a time, so that several do not occupy the database
 
 
 def load_chart(days: int, genre_id: int | None, market: str, explicit: bool) -> list[tuple[int, int]]:
@@ -34,19 +35,26 @@ def load_chart(days: int, genre_id: int | None, market: str, explicit: bool) -> 
     key = cache_key("chart", days, genre_id, market, explicit)
     chart: list[tuple[int, int]] | None = cache.get(key)
     if chart is None:
-        now = timezone.now()
-        tracks = Track.objects.filter(~unavailable_filter(market, explicit))
-        if genre_id is not None:
-            tracks = tracks.filter(tags=genre_id)
-        plays = Interaction.objects.filter(
-            BY_CONSENTING_LISTENER,
-            QUALIFIED,
-            kind=InteractionKind.PLAY,
-            is_skip=False,
-            played_at__range=(now - timedelta(days=days), now),
-            track__in=tracks.order_by().values("pk"),
-        )
-        by_track = plays.order_by().values_list("track_id").annotate(listeners=Count("user", distinct=True))
-        chart = list(by_track.order_by(F("listeners").desc(), "track_id")[:LENGTH])
-        cache.set(key, chart, CACHE_SECONDS)
+        with _counting:
+            chart = cache.get(key)  # another request may have counted it meanwhile
+            if chart is None:
+                chart = _count(days, genre_id, market, explicit)
+                cache.set(key, chart, CACHE_SECONDS)
     return chart
+
+
+def _count(days: int, genre_id: int | None, market: str, explicit: bool) -> list[tuple[int, int]]:
+    now = timezone.now()
+    tracks = Track.objects.filter(~unavailable_filter(market, explicit))
+    if genre_id is not None:
+        tracks = tracks.filter(tags=genre_id)
+    plays = Interaction.objects.filter(
+        BY_CONSENTING_LISTENER,
+        QUALIFIED,
+        kind=InteractionKind.PLAY,
+        is_skip=False,
+        played_at__range=(now - timedelta(days=days), now),
+        track__in=tracks.order_by().values("pk"),
+    )
+    by_track = plays.order_by().values_list("track_id").annotate(listeners=Count("user", distinct=True))
+    return list(by_track.order_by(F("listeners").desc(), "track_id")[:LENGTH])

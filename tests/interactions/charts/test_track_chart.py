@@ -1,15 +1,19 @@
 """Charts: tracks by their listeners in a window."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import User
+from interactions.charts.selectors import load_chart
 from tests.conftest import assert_problem
 from tests.people import CatalogueFactory
 from tracks.models import Tag, Track
@@ -105,3 +109,17 @@ def test_refuses_wrong_parameters(query: str, service: APIClient, tracks: list[A
 def test_reads_its_parameters_as_new_releases_do(query: str, service: APIClient, tracks: list[Any]) -> None:
     refused = assert_problem(service.get(f"/charts/tracks?{query}"), 400)["errors"]
     assert refused == assert_problem(service.get(f"/new-releases?{query}"), 400)["errors"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_is_counted_once_for_requests_at_the_same_time(tracks: list[Track]) -> None:
+    def count_queries(_: int) -> int:
+        try:
+            with CaptureQueriesContext(connection) as queries:
+                assert [track_id for track_id, _ in load_chart(7, None, "", True)] == [track.pk for track in tracks]
+            return len(queries)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(count_queries, range(8))) == 1
