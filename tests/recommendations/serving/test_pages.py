@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from access.models import User
 from experiments.engagement.roll_up import count_day
 from experiments.exposures.log import slate_log
-from experiments.exposures.pages import load_pages
+from experiments.exposures.pages import load_pages, waiting_threads
 from experiments.exposures.recommendation_ids import new_recommendation_id
 from experiments.models import Engagement, Slate
 from interactions.models import Interaction
@@ -282,6 +282,15 @@ class TestUnknownSlate:
 
     def test_is_a_404_after_a_wait_if_its_id_is_new(self, service: APIClient) -> None:
         assert_problem(service.get(f"/recommendations/{new_recommendation_id()}/next"), 404)
+
+    def test_is_a_503_at_once_while_two_threads_wait_for_others(self, service: APIClient) -> None:
+        path, before = f"/recommendations/{new_recommendation_id()}/next", timezone.now()
+        with waiting_threads, waiting_threads:
+            answer = service.get(path)
+        assert assert_problem(answer, 503)["detail"] == "this slate is being stored; try again in a second"
+        assert answer["Retry-After"] == "1"
+        assert timezone.now() - before < timedelta(seconds=1)
+        assert_problem(service.get(path), 404)
 
     def test_is_one_of_which_a_page_was_removed(self, ada: User, as_listener: Listeners) -> None:
         client = as_listener(ada)
