@@ -1,4 +1,3 @@
-from contextlib import suppress
 from functools import cached_property
 from time import perf_counter
 from typing import Any, ClassVar
@@ -52,7 +51,7 @@ class NextPageView(ContextView):
             raise Http404("this slate is not stored, or no longer; ask for a new one, without If-None-Match")
         listener_id = self._find_listener(request)
         context = self.context
-        if listener_id is not None and listener_id != context.listener_id:  # the slate has only just been stored
+        if listener_id is not None and listener_id != context.listener_id:  # the slate names them, not the key
             context = load_contexts([listener_id])[listener_id]
         page_request, earlier = continue_request(self._pages, listener_id)
         try:
@@ -67,31 +66,25 @@ class NextPageView(ContextView):
         return load_pages(self.kwargs["recommendation_id"])
 
     def requested_listener(self, request: Request) -> int | None:
-        with suppress(ValidationError):
-            return (self._pages and self._pages[0].user_id) or self._named_listener
-        return None
+        return None  # the slate names the listener, and is not read before the key has been checked
 
     def cached_revisions(self, request: Request, listener_id: int | None) -> Revisions:
-        if self._pages and self._pages[0].request is not None:
+        if listener_id is not None and self._pages and self._pages[0].request is not None:  # of a token that we signed
             page_request, _ = continue_request(self._pages, listener_id)
             if answer := response_cache.get_local(page_request):
                 return answer.revisions
         return Revisions()
-
-    @cached_property
-    def _named_listener(self) -> int | None:
-        """The listener that the query string names. Raises ValidationError for a wrong parameter."""
-        parameters = parse_parameters(NextPageParameters, self.request.META.get("QUERY_STRING", ""))
-        return find_listeners_or_stand_ins([parameters["user_id"]])[0] if "user_id" in parameters else None
 
     def _find_listener(self, request: Request) -> int | None:
         """Return the listener whose current state the page depends on.
 
         Raises:
             Http404: the slate is another listener's.
-            ValidationError: a service key has to name the listener, because the slate does not.
+            ValidationError: a parameter is wrong, or a service key has to name the listener, because the slate does
+                not.
         """
-        slate, named = self._pages[0], self._named_listener
+        slate, parameters = self._pages[0], parse_parameters(NextPageParameters, request.META.get("QUERY_STRING", ""))
+        named = find_listeners_or_stand_ins([parameters["user_id"]])[0] if "user_id" in parameters else None
         own = None if isinstance(request.auth, ServiceKey) else request.user.pk
         listeners = {slate.user_id, named, own} - {None}
         if len(listeners) > 1:

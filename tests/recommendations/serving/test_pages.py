@@ -272,6 +272,14 @@ class TestPermission:
         slate_log.flush()
         assert Slate.objects.get(pk=body["recommendation_id"]).user_id == ada.pk
 
+    def test_nothing_but_the_key_is_read_for_a_wrong_one(self, ada: User, as_listener: Listeners) -> None:
+        path = as_listener(ada).get("/recommend/user/me/ml?limit=3").json()["next"]
+        slate_log.flush()
+        stranger = APIClient(headers={"Authorization": "Api-Key wrong"})
+        with CaptureQueriesContext(connection) as queries:
+            assert_problem(stranger.get(f"{path}?user_id=external:somebody"), 401)
+        assert len(queries) == 1
+
 
 class TestUnknownSlate:
     @pytest.mark.parametrize("recommendation_id", [uuid.uuid4(), uuid.UUID(int=0)])
