@@ -280,6 +280,19 @@ class TestPermission:
             assert_problem(stranger.get(f"{path}?user_id=external:somebody"), 401)
         assert len(queries) == 1
 
+    def test_a_key_names_a_listener_who_has_been_created_since_the_first_page(
+        self, service: APIClient, catalogue: CatalogueFactory, tracks: list[Track]
+    ) -> None:
+        first = service.get("/recommend/user/external:new/ml?limit=3").json()
+        user = User.objects.create_user("new", external_id="new")
+        unseen = [track for track in tracks if track.pk not in track_ids([first])]
+        catalogue.play(user, *unseen[:5], at=timezone.now())
+        pages = list(turn_pages(service, f"{first['next']}?user_id=external:new"))
+        assert sorted(track_ids(pages)) == [track.pk for track in unseen[5:]]
+        slate_log.flush()
+        assert Slate.objects.get(pk=first["recommendation_id"]).user_id is None
+        assert Slate.objects.get(pk=pages[0]["recommendation_id"]).user_id == user.pk
+
 
 class TestUnknownSlate:
     @pytest.mark.parametrize("recommendation_id", [uuid.uuid4(), uuid.UUID(int=0)])
