@@ -86,7 +86,7 @@ def _attempt(delivery: WebhookDelivery) -> Status:
         status = Status.PENDING
         delay = RETRY_DELAYS[delivery.attempts - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311
         outcome |= {"next_attempt_at": now + timedelta(seconds=delay)}
-    # If the claim has expired, another process has sent it meanwhile and stores its own outcome.
+    # If the claim has ended, another process sends it meanwhile and stores its own outcome.
     claimed = WebhookDelivery.objects.filter(pk=delivery.pk, claimed_until=delivery.claimed_until)
     if claimed.update(status=status, **outcome):
         _record_health(delivery.endpoint, status is Status.DELIVERED, is_gone=outcome["response_status"] == GONE)

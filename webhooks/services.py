@@ -59,12 +59,12 @@ def _store_deliveries(endpoints: list[WebhookEndpoint], event_type: str, data: d
 
 def send_again(deliveries: Iterable[WebhookDelivery]) -> int:
     """Make deliveries due now, from the first attempt, and return their number; endpoints get the same `webhook-id`."""
+    # Ending the claim of an attempt that is in progress keeps its outcome from replacing this.
+    due_now = {"status": Status.PENDING, "attempts": 0, "next_attempt_at": timezone.now(), "claimed_until": None}
     count = 0
     with transaction.atomic():
         for delivery in deliveries:
-            count += WebhookDelivery.objects.filter(pk=delivery.pk).update(
-                status=Status.PENDING, attempts=0, next_attempt_at=timezone.now(), delivered_at=None
-            )
+            count += WebhookDelivery.objects.filter(pk=delivery.pk).update(**due_now, delivered_at=None)
         _send_after_commit()
     return count
 

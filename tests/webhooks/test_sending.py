@@ -22,7 +22,7 @@ from standardwebhooks import WebhookVerificationError
 
 from tests.postgres import free_port
 from tests.webhooks.receiver import Receiver, answer, close, drip, hang, run_receiver
-from webhooks import http
+from webhooks import http, sending
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.selectors import failing_endpoints
 from webhooks.sending import RETRY_DELAYS, prune_deliveries, send_due_deliveries
@@ -127,6 +127,27 @@ def test_after_the_last_attempt_a_delivery_has_failed_and_can_be_sent_again(
     assert len({request.headers["webhook-id"] for request in receiver.received}) == 1
     delivery.refresh_from_db()
     assert (delivery.status, delivery.attempts) == ("delivered", 1)
+
+
+def test_a_delivery_that_is_sent_again_during_its_last_attempt_gets_all_its_attempts(
+    subscribe: Subscribe, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def post(*args: Any) -> http.WebhookAnswer:
+        answer_of_receiver = http.post(*args)
+        monkeypatch.undo()
+        send_again([delivery])  # by an operator, before the outcome is stored
+        return answer_of_receiver
+
+    subscribe(receiver)
+    delivery = announce_version()
+    WebhookDelivery.objects.update(attempts=len(RETRY_DELAYS))
+    receiver.replies = [answer(500)]
+    monkeypatch.setattr(sending, "post", post)
+    send_due_deliveries()
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.attempts) == ("pending", 0)
+    assert send_due_deliveries() == "1 delivered, 0 to repeat, 0 failed"
+    assert len(receiver.received) == 2
 
 
 def test_410_gone_deactivates_the_endpoint(subscribe: Subscribe, receiver: Receiver) -> None:
