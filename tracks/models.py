@@ -18,8 +18,8 @@ def external_id_field() -> "models.CharField[str | None, str | None]":
     return models.CharField(max_length=128, unique=True, null=True, blank=True)
 
 
-def released_on_field() -> "models.DateField[datetime.date | str | None, datetime.date | None]":
-    return models.DateField(null=True, blank=True, db_index=True)
+def released_on_field(*, db_index: bool) -> "models.DateField[datetime.date | str | None, datetime.date | None]":
+    return models.DateField(null=True, blank=True, db_index=db_index)
 
 
 def mbid_field() -> "models.UUIDField[uuid.UUID | str | None, uuid.UUID | None]":
@@ -51,7 +51,7 @@ class Album(models.Model):
     title = models.CharField(max_length=512)
     artist = models.ForeignKey(Artist, models.CASCADE, related_name="albums")
     year = models.PositiveSmallIntegerField(null=True, blank=True)
-    released_on = released_on_field()
+    released_on = released_on_field(db_index=True)
     cover_url = models.URLField(max_length=512, blank=True)
     external_id = external_id_field()
     mbid = mbid_field()
@@ -87,7 +87,7 @@ class Track(models.Model):
     artist = models.ForeignKey(Artist, models.CASCADE, related_name="tracks")
     album = models.ForeignKey(Album, models.SET_NULL, null=True, blank=True, related_name="tracks")
     duration_ms = models.PositiveIntegerField(null=True, blank=True)
-    released_on = released_on_field()
+    released_on = released_on_field(db_index=False)
     preview_url = models.URLField(max_length=512, blank=True)
     cover_url = models.URLField(max_length=512, blank=True)
     external_id = external_id_field()
@@ -140,7 +140,9 @@ class Track(models.Model):
             models.Index(fields=["taken_down_at"], name="track_taken_down", condition=Q(taken_down_at__isnull=False)),
             models.Index(fields=["explicit"], name="track_explicit", condition=Q(explicit=True)),
             models.Index(fields=["markets"], name="track_restricted", condition=~Q(markets="")),
-            # New releases are by date, if there is one; otherwise by the time of being added.
+            # New releases are by date, if there is one; otherwise by the time of being added. The index of dates has no
+            # NULLs, because SQLite would find all undated tracks by them, and sort them.
+            models.Index(fields=["released_on"], name="track_released", condition=Q(released_on__isnull=False)),
             models.Index(fields=["created_at", "id"], name="track_undated", condition=Q(released_on=None)),
         ]
 

@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -13,6 +16,7 @@ from common.http.cursor_pages import encode_cursor
 from tests.conftest import assert_problem
 from tests.people import store_track
 from tracks.models import Album, Artist, Tag, Track, TrackTag
+from tracks.pages.selectors import new_releases
 from tracks.services import save_album, save_artist, set_taken_down
 
 
@@ -179,3 +183,20 @@ def test_new_releases_of_a_genre(service: APIClient, bjork: Artist) -> None:
         assert problem["errors"] == [
             {"pointer": "?genre", "detail": f"no genre is called '{unknown}'; tracks name theirs under tags"}
         ]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL scans the few rows of a test")
+@pytest.mark.usefixtures("db")
+def test_new_releases_read_a_large_catalogue_by_its_indexes() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        new_releases(Q(taken_down_at=None), 30, None, 20)
+    plans = []
+    with connection.cursor() as cursor:
+        for query in queries.captured_queries:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+            plans.append("; ".join(row[3] for row in cursor.fetchall()))
+    dated, dated_by_album, undated = plans
+    assert "track_released" in dated
+    assert dated_by_album.startswith("SEARCH tracks_album USING COVERING INDEX")
+    assert "track_undated" in undated
+    assert "TEMP B-TREE" not in dated + undated
