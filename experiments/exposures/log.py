@@ -61,17 +61,19 @@ class SlateLog:
         os.register_at_fork(after_in_child=self._reset_after_fork)
         atexit.register(self._flush_at_exit)
 
-    def add(self, record: SlateRecord) -> None:
-        """Queue a slate. Never waits and never raises."""
+    def add(self, record: SlateRecord) -> bool:
+        """Queue a slate, and return False if it is dropped because the buffer is full. Never waits and never raises."""
+        if not settings.MUSICREC["SLATE_BUFFER"]:  # the log is turned off
+            return True
         if len(self._buffer) >= settings.MUSICREC["SLATE_BUFFER"]:
-            if settings.MUSICREC["SLATE_BUFFER"]:  # 0 turns the log off
-                metrics.slates_dropped.inc()
-            return
+            metrics.slates_dropped.inc()
+            return False
         self._buffer.append(record)
         if self._pid != os.getpid() and settings.MUSICREC["MODEL_POLL_SECONDS"]:
             self._start_thread()
         if len(self._buffer) >= BATCH:
             self._batch_is_full.set()
+        return True
 
     def flush(self) -> None:
         """Write all queued slates; drop those that cannot be written."""

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from engine.pipeline import POLICIES, Policy, Ranking
-from experiments.exposures.log import slate_log
 from recommendations import metrics
 from recommendations.serving.continuation import NO_EARLIER_TRACKS, EarlierTracks
 from recommendations.serving.model_cache import LoadedModel, model_cache
@@ -59,8 +58,8 @@ def recommend(
 
     metrics.response_cache.labels(source).inc()
     metrics.answers.labels(response.strategy, str(model.problem is not None).lower()).inc()
-    if response.etag not in client_etags and (slate_record := response_cache.deliver(request, response)):
-        slate_log.add(slate_record)
+    if response.etag not in client_etags:
+        response_cache.deliver(request, response)
     return Recommendation(response, cached=source != "miss")
 
 

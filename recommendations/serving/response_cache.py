@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.cache import cache as shared_cache
 
 from common.cache_keys import cache_key
-from experiments.exposures.log import SlateRecord
+from experiments.exposures.log import SlateRecord, slate_log
 from recommendations import metrics
 from recommendations.serving.request_context import Revisions
 
@@ -33,7 +33,8 @@ class CachedResponse:
         body: the JSON document.
         expires_at: UNIX seconds.
         slate: what to log when the answer is delivered for the first time; None if nothing is logged.
-        delivered: whether somebody received it. Only delivered answers are shared with other processes.
+        delivered: whether somebody received it and its slate is logged. Only delivered answers are shared with other
+            processes.
     """
 
     dependencies: Hashable
@@ -87,18 +88,24 @@ class ResponseCache:
             with self._lock:
                 self._local[request] = response
 
-    def deliver(self, request: Hashable, response: CachedResponse) -> SlateRecord | None:
-        """Mark an answer as delivered and share it; return the slate to log, the first time only."""
+    def deliver(self, request: Hashable, response: CachedResponse) -> None:
+        """Log the slate of an answer that is sent for the first time, and share the answer with the other processes.
+
+        An answer whose slate the log drops cannot be continued. It counts as undelivered, so that its slate is logged
+        when it is sent again.
+        """
         with self._lock:
             if response.delivered:
-                return None
+                return
             response.delivered = True
+        if response.slate and not slate_log.add(response.slate):
+            response.delivered = False
+            return
         seconds = settings.MUSICREC["RESULTS_SECONDS"]
         if settings.REDIS_URL and seconds:  # Django's cache in local memory would only keep a second copy
             entry = response.etag, response.strategy, response.body, response.expires_at
             shared_cache.set(cache_key("result", request, response.dependencies), entry, seconds)
             metrics.response_cache_bytes.inc(len(response.body))
-        return response.slate
 
     @contextmanager
     def computing(self, request: Hashable) -> Iterator[None]:

@@ -325,6 +325,17 @@ class TestUnknownSlate:
         Slate.objects.get(pk=first["recommendation_id"]).delete()
         assert_problem(client.get(second["next"]), 404)
 
+    def test_that_a_full_log_has_dropped_is_stored_when_the_answer_is_sent_again(
+        self, ada: User, service: APIClient, settings: Any
+    ) -> None:
+        settings.MUSICREC = settings.MUSICREC | {"SLATE_BUFFER": 1}
+        service.get("/recommend/user/123456/ml?limit=3")
+        path = f"/recommend/user/{ada.pk}/ml?limit=3"
+        dropped = service.get(path).json()
+        assert_problem(service.get(dropped["next"]), 404)
+        assert service.get(path).json() == dropped
+        assert service.get(dropped["next"]).status_code == 200
+
     def test_has_no_next_page_if_slates_are_not_stored(self, ada: User, as_listener: Listeners, settings: Any) -> None:
         settings.MUSICREC = settings.MUSICREC | {"SLATE_BUFFER": 0}
         shared_cache.clear()
