@@ -67,7 +67,7 @@ class RefreshClaims:
 
 
 def sign_in(user: User) -> TokenPair:
-    """Create a sign-in for a user whose password has been checked. Expired and surplus sign-ins are deleted."""
+    """Create a sign-in for a user who has been authenticated. Expired and surplus sign-ins are deleted."""
     user.sign_ins.filter(expires_at__lt=timezone.now()).delete()
     surplus = list(user.sign_ins.order_by("-refreshed_at").values_list("pk", flat=True)[MAX_SIGN_INS - 1 :])
     if surplus:

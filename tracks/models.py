@@ -1,7 +1,7 @@
 """The catalogue.
 
 Write it by the functions of `tracks.services`, which keep match keys up to date and bump the catalogue's revision.
-`external_id` is an object's id in the service it was imported from, in the form `namespace:id`.
+`external_id` is the app's own id of an object; importers write ids of other services in the form `namespace:id`.
 """
 
 import datetime

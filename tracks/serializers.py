@@ -19,14 +19,14 @@ class CardSerializer(serializers.Serializer[Any]):
     duration_ms = serializers.IntegerField(allow_null=True)
     preview_url = serializers.URLField(allow_null=True)
     cover_url = serializers.URLField(allow_null=True)
-    external_id = serializers.CharField(allow_null=True, help_text="Its id in the service it was imported from.")
+    external_id = serializers.CharField(allow_null=True, help_text="The app's own id of it.")
     explicit = serializers.BooleanField()
 
 
 class ArtistCardSerializer(serializers.Serializer[Any]):
     artist_id = serializers.IntegerField()
     name = serializers.CharField()
-    external_id = serializers.CharField(allow_null=True, help_text="Its id in the service it was imported from.")
+    external_id = serializers.CharField(allow_null=True, help_text="The app's own id of it.")
     mbid = serializers.UUIDField(allow_null=True, help_text="Its id in MusicBrainz.")
 
 
@@ -38,7 +38,7 @@ class AlbumCardSerializer(serializers.Serializer[Any]):
     year = serializers.IntegerField(allow_null=True)
     released_on = serializers.DateField(allow_null=True)
     cover_url = serializers.URLField(allow_null=True)
-    external_id = serializers.CharField(allow_null=True, help_text="Its id in the service it was imported from.")
+    external_id = serializers.CharField(allow_null=True, help_text="The app's own id of it.")
     mbid = serializers.UUIDField(allow_null=True, help_text="Its id in MusicBrainz.")
 
 

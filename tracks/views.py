@@ -53,7 +53,7 @@ class TracksView(CatalogueView):
 
     @extend_schema(operation_id="find_track", responses=TrackPageSerializer)
     def get(self, request: Request) -> Response:
-        """Find a track by its id in the service it was imported from."""
+        """Find a track by its external id."""
         return _render_track(find_track_id(ExternalIdParameter.read(request)))
 
     @extend_schema(operation_id="upsert_tracks", request=TracksUpsertSerializer, responses=TracksAnswerSerializer)
