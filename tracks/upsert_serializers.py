@@ -40,6 +40,15 @@ class IsrcField(serializers.CharField):
             raise ValidationError("must be 12 letters and digits, with or without hyphens") from error
 
 
+class MbidField(serializers.UUIDField):
+    """A UUID of MusicBrainz, as a text: DRF's field takes the number 1, or true, for a UUID as well."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
 class MarketsField(BoundedListField):
     """A list of countries, which the database holds as a text."""
 
@@ -107,7 +116,7 @@ class TrackUpsertSerializer(UpsertSerializer):
     duration_ms = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=MAX_INTEGER)
     released_on = serializers.DateField(required=False, allow_null=True)
     isrc = IsrcField(required=False, allow_null=True)
-    mbid = serializers.UUIDField(required=False, allow_null=True, help_text="The recording's id in MusicBrainz.")
+    mbid = MbidField(required=False, allow_null=True, help_text="The recording's id in MusicBrainz.")
     tags = BoundedListField(
         child=TagOfBodySerializer(),
         required=False,
@@ -150,7 +159,7 @@ class ArtistUpsertSerializer(UpsertSerializer):
     """An artist. Absent fields stay as they are; null clears a field."""
 
     name = serializers.CharField(required=False, max_length=MAX_NAME_LENGTH, help_text="Required for a new artist.")
-    mbid = serializers.UUIDField(required=False, allow_null=True, help_text="The artist's id in MusicBrainz.")
+    mbid = MbidField(required=False, allow_null=True, help_text="The artist's id in MusicBrainz.")
 
 
 class ArtistItemSerializer(ArtistUpsertSerializer):
@@ -167,7 +176,7 @@ class AlbumUpsertSerializer(UpsertSerializer):
     year = serializers.IntegerField(required=False, allow_null=True, min_value=1000, max_value=2100)
     released_on = serializers.DateField(required=False, allow_null=True)
     cover_url = WebAddressField(required=False, allow_null=True)
-    mbid = serializers.UUIDField(required=False, allow_null=True, help_text="The release's id in MusicBrainz.")
+    mbid = MbidField(required=False, allow_null=True, help_text="The release's id in MusicBrainz.")
 
 
 class AlbumItemSerializer(AlbumUpsertSerializer):

@@ -141,6 +141,7 @@ INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
     "a tempo": ({"tempo": 401}, "#/tempo", "less than or equal to 400"),
     "infinity": ({"energy": "Infinity"}, "#/energy", "A valid number is required."),
     "an ISRC": ({"isrc": "123"}, "#/isrc", "12 letters and digits"),
+    "an MBID": ({"mbid": 1}, "#/mbid", "Must be a valid UUID."),
     "a URL": ({"preview_url": "ftp://example.org/a.mp3"}, "#/preview_url", "http or https address"),
     "a script": ({"cover_url": "javascript://x"}, "#/cover_url", "http or https address"),
     "a market": ({"markets": ["Germany"]}, "#/markets/0", "two capital letters, as in ISO 3166-1"),
