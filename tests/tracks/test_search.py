@@ -130,7 +130,8 @@ def test_a_query_that_is_too_long_or_missing_is_refused(service: APIClient) -> N
     assert problem["errors"] == [
         {"pointer": "?q", "detail": "is missing; send what to search for, for example ?q=bjork%20hyperballad"}
     ]
-    assert_problem(service.get("/search?q=%20"), 400)
+    problem = assert_problem(service.get("/search?q=%20"), 400)
+    assert problem["detail"] == "?q: is empty; send what to search for, for example ?q=bjork%20hyperballad"
     assert_problem(service.get("/search?q=a%00b"), 400)
 
 

@@ -7,12 +7,13 @@ from tracks.audience import AudienceParameters
 from tracks.serializers import AlbumCardSerializer, ArtistCardSerializer, CardSerializer
 
 MAX_QUERY_LENGTH = 256  # characters
+SEND_A_QUERY = "send what to search for, for example ?q=bjork%20hyperballad"
 
 
 class QueryTextParameters(serializers.Serializer[Any]):
     q = serializers.CharField(
         max_length=MAX_QUERY_LENGTH,
-        error_messages={"required": "is missing; send what to search for, for example ?q=bjork%20hyperballad"},
+        error_messages={"required": f"is missing; {SEND_A_QUERY}", "blank": f"is empty; {SEND_A_QUERY}"},
         help_text="Words of a title and of the artist's name, in any order. The last word may be unfinished.",
     )
 
