@@ -54,6 +54,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         errors = list(flatten_errors(error.detail))
         detail = "; ".join(f"{e['pointer']}: {e['detail']}" for e in errors)
         response.data = build_problem(response.status_code, detail, errors)
+    elif isinstance(error, exceptions.MethodNotAllowed):
+        allowed = ", ".join(context["view"].allowed_methods)
+        detail = f"{context['request'].method} is not allowed here; this path accepts {allowed}"
+        response.data = build_problem(response.status_code, detail)
     else:
         detail = response.data.get("detail", "") if isinstance(response.data, dict) else ""
         response.data = build_problem(response.status_code, str(detail))

@@ -43,7 +43,8 @@ def test_an_unknown_path_is_a_404(service: APIClient, path: str) -> None:
 
 def test_a_wrong_method_is_a_405(service: APIClient) -> None:
     assert_problem(service.post("/tracks/1"), 405)
-    assert_problem(service.get("/events"), 405)
+    problem = assert_problem(service.get("/events"), 405)
+    assert problem["detail"] == "GET is not allowed here; this path accepts POST, OPTIONS"
 
 
 @pytest.mark.usefixtures("db")
