@@ -16,6 +16,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from common.http.query_parameters import LimitField
+
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
 
@@ -23,9 +25,7 @@ DEFAULT_LIMIT = 20
 class PageParameters(serializers.Serializer[Any]):
     """The query parameters of every list."""
 
-    limit = serializers.IntegerField(
-        min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="The length of a page."
-    )
+    limit = LimitField(default=DEFAULT_LIMIT, max_value=MAX_LIMIT, help_text="The length of a page.")
     cursor = serializers.CharField(
         max_length=1024,
         required=False,

@@ -9,7 +9,7 @@ from django.http import QueryDict
 from drf_spectacular.openapi import AutoSchema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
-from rest_framework.serializers import Serializer
+from rest_framework.serializers import IntegerField, Serializer
 from rest_framework.views import APIView
 
 MAX_REPORTED = 10
@@ -19,6 +19,16 @@ MAX_QUERY_LENGTH = 4096  # characters; query strings are keys of caches in memor
 
 class NoParameters(Serializer[Any]):
     """The query parameters of an endpoint that has none."""
+
+
+class LimitField(IntegerField):
+    """The number of results that a request asks for. A value out of range is an error, not the nearest limit."""
+
+    def __init__(self, default: int, max_value: int = 100, **options: Any) -> None:
+        message = f"must be an integer from 1 to {max_value}"
+        messages: dict[str, Any] = dict.fromkeys(("invalid", "min_value", "max_value", "max_string_length"), message)
+        options = {"help_text": f"1 to {max_value}.", "error_messages": messages, **options}
+        super().__init__(default=default, min_value=1, max_value=max_value, **options)
 
 
 class ApiView(APIView):

@@ -9,23 +9,13 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from common.http.body_serializers import ReferenceField
+from common.http.query_parameters import LimitField
 from engine.retrieval.candidates import SOURCES as CANDIDATE_SOURCES
 from tracks.audience import AudienceParameters
 from tracks.serializers import CardSerializer
 
 MAX_LIMIT = 100
 SOURCES = [*CANDIDATE_SOURCES, "content"]  # content: what similar answers are filled up with, from the catalogue
-
-
-class _Limit(serializers.IntegerField):
-    """An integer from 1 to 100. Another value is an error, not the nearest limit."""
-
-    def __init__(self, default: int) -> None:
-        message = f"must be an integer from 1 to {MAX_LIMIT}"
-        messages: dict[str, Any] = dict.fromkeys(("invalid", "min_value", "max_value", "max_string_length"), message)
-        super().__init__(
-            default=default, min_value=1, max_value=MAX_LIMIT, error_messages=messages, help_text=f"1 to {MAX_LIMIT}."
-        )
 
 
 class _Parameters(AudienceParameters):
@@ -40,7 +30,7 @@ class _Parameters(AudienceParameters):
 
 
 class SimilarParameters(_Parameters):
-    limit = _Limit(10)
+    limit = LimitField(default=10)
     user_id = ReferenceField(
         required=False,
         help_text="For service keys: the listener whose dislikes and blocks apply. A token implies its own listener.",
@@ -48,7 +38,7 @@ class SimilarParameters(_Parameters):
 
 
 class PersonalParameters(_Parameters):
-    limit = _Limit(20)
+    limit = LimitField(default=20)
     exclude_played = serializers.BooleanField(default=True, help_text="Leave out tracks that the listener has played.")
 
 

@@ -135,6 +135,15 @@ def test_a_query_that_is_too_long_or_missing_is_refused(service: APIClient) -> N
     assert_problem(service.get("/search?q=a%00b"), 400)
 
 
+@pytest.mark.parametrize(("path", "maximum"), [("/search", 20), ("/search/tracks", 100), ("/new-releases", 100)])
+@pytest.mark.parametrize("limit", ["0", "101", "x", "9" * 2000])
+def test_a_limit_out_of_range_is_refused_with_the_range(
+    service: APIClient, path: str, maximum: int, limit: str
+) -> None:
+    problem = assert_problem(service.get(path, {"limit": limit} | ({"q": "creep"} if "search" in path else {})), 400)
+    assert problem["detail"] == f"?limit: must be an integer from 1 to {maximum}"
+
+
 def test_a_search_box_gets_tracks_artists_and_albums(service: APIClient, songs: dict[str, Track]) -> None:
     creep = songs["Creep"]
     album = Album(title="Creep and other songs", artist=creep.artist, year=1993, cover_url="https://x.example/c.jpg")

@@ -3,6 +3,7 @@ from typing import Any
 from rest_framework import serializers
 
 from common.http.cursor_pages import PageParameters, PageSerializer
+from common.http.query_parameters import LimitField
 from tracks.audience import AudienceParameters
 from tracks.serializers import AlbumCardSerializer, ArtistCardSerializer, CardSerializer
 
@@ -19,9 +20,7 @@ class QueryTextParameters(serializers.Serializer[Any]):
 
 
 class SearchBoxParameters(QueryTextParameters, AudienceParameters):
-    limit = serializers.IntegerField(
-        min_value=1, max_value=20, default=5, help_text="How many tracks, artists and albums, each."
-    )
+    limit = LimitField(default=5, max_value=20, help_text="How many tracks, artists and albums, each.")
 
 
 class SearchParameters(QueryTextParameters, PageParameters):
