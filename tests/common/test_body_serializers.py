@@ -21,7 +21,7 @@ def phone(alice: User, as_listener: Callable[[User], APIClient]) -> APIClient:
 def test_a_setting_that_is_null_stays_as_it_is(phone: APIClient, alice: User, field: str) -> None:
     User.objects.filter(pk=alice.pk).update(consent=False, market="DE", allow_explicit=False)
     response = phone.patch("/users/me", {field: None}, format="json")
-    settings = {"consent": False, "market": "DE", "allow_explicit": False}
+    settings = {"consent": False, "market": "DE", "allow_explicit": False, "display_name": ""}
     assert (response.status_code, response.json()) == (200, {"user_id": alice.pk, "external_id": None} | settings)
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import User
+from interactions.charts import selectors
 from interactions.charts.selectors import load_chart
 from tests.conftest import assert_problem
 from tests.people import CatalogueFactory
@@ -123,3 +124,16 @@ def test_is_counted_once_for_requests_at_the_same_time(tracks: list[Track]) -> N
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(count_queries, range(8))) == 1
+
+
+def test_a_request_that_gets_no_turn_to_count_is_told_to_come_back(
+    service: APIClient, tracks: list[Track], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "WAIT_SECONDS", 0.01)
+    cached = service.get("/charts/tracks?window=3d").json()
+    with selectors._counting:
+        response = service.get("/charts/tracks?window=4d")
+        assert service.get("/charts/tracks?window=3d").json() == cached
+    assert_problem(response, 503)
+    assert response["Retry-After"] == "2"
+    assert service.get("/charts/tracks?window=4d").status_code == 200
