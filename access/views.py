@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied, ValidationError
+from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -29,6 +29,7 @@ from access.sign_ins import (
     sign_out,
 )
 from access.throttles import DeviceThrottle, RefreshThrottle, SignInThrottle
+from common.http.body_serializers import refuse_body
 from common.http.query_parameters import ApiView
 from common.http.references import PREFIX, parse_path_reference
 
@@ -143,8 +144,7 @@ class ListenerTokenView(ApiView):
 
         The back end has made sure that it talks to this listener. Like any sign-in it ends by `POST /token/revoke`.
         """
-        if request.data:
-            raise ValidationError("the lifetimes of tokens are settings of this service; send no body")
+        refuse_body(request)
         reference = parse_path_reference("listener_id", listener_id)
         user_id = find_listener_id(reference)
         if isinstance(reference, int) and user_id is not None:

@@ -7,8 +7,8 @@ slate, turns the page, reports what was heard, and gets another slate. Nothing b
       --scope tokens
     MUSICREC_URL=http://127.0.0.1:8000 MUSICREC_KEY=… python examples/first_slate.py
 
-A worker has to run, since it trains; without a broker, a web process starts the training itself. Everything that is sent
-is made up, and the same on every run.
+A worker has to run, since it trains; without a broker, a web process starts the training itself. Everything that is
+sent is made up, and the same on every run.
 """
 
 import json

@@ -33,7 +33,7 @@ from musicrec.processes import (
 VAR_DIR = Path(os.environ.get("MUSICREC_VAR_DIR", ROOT / "var"))  # as in the settings, which are not loaded yet
 ROOT_WARNING = "ignore:You're running the worker with superuser privileges"
 LISTENER, OPERATOR = "listener", "operator"
-SCOPES = ("recommend", "events", "tracks", "metrics", "listeners", "catalogue")
+SCOPES = ("recommend", "events", "tracks", "catalogue", "listeners", "tokens", "training", "metrics")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from common.http.query_parameters import MAX_NAME_LENGTH, MAX_REPORTED
 from common.http.references import INT64_MAX, PATH_SCHEMA, ExternalId, InvalidReference, parse_reference
@@ -53,6 +54,16 @@ class ReferenceField(serializers.Field[Any, Any, Any, Any]):
         if isinstance(reference, int) and not 1 <= reference <= INT64_MAX:
             self.fail("invalid", fault=f"an id is a number from 1 to {INT64_MAX}")
         return reference
+
+
+def refuse_body(request: Request) -> None:
+    """Check that a request has no body, or an empty one, where nothing can be sent.
+
+    Raises:
+        ValidationError: it has one, from which the client expects something that would not happen.
+    """
+    if request.data:
+        raise serializers.ValidationError("this endpoint takes no body; send the request without one")
 
 
 class BoundedListField(serializers.ListField):

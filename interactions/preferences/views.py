@@ -9,6 +9,7 @@ from rest_framework.viewsets import ViewSet
 
 from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
+from common.http.body_serializers import refuse_body
 from common.http.query_parameters import ApiView
 from common.http.references import INT64_MAX, PATH_SCHEMA, ExternalId, parse_path_reference
 from interactions.models import Block, BlockKind, Interaction
@@ -65,6 +66,7 @@ class LikesViewSet(ListenerPreferencesViewSet):
     @extend_schema(operation_id="like_track", parameters=[USER_ID, TRACK_ID], request=None, responses={204: None})
     def put(self, request: Request, user_id: str, track_id: str) -> Response:
         """Like a track; a dislike of it is withdrawn. Repeating it changes nothing."""
+        refuse_body(request)
         set_opinion(resolve_path_user_id(request, user_id), resolve_path_track_id(track_id), Interaction.Kind.LIKE)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -79,6 +81,7 @@ class DislikesViewSet(ListenerPreferencesViewSet):
     @extend_schema(operation_id="dislike_track", parameters=[USER_ID, TRACK_ID], request=None, responses={204: None})
     def put(self, request: Request, user_id: str, track_id: str) -> Response:
         """Dislike a track: it is not recommended any more, and similar tracks less. Repeating it changes nothing."""
+        refuse_body(request)
         set_opinion(
             resolve_path_user_id(request, user_id),
             resolve_path_track_id(track_id),

@@ -6,12 +6,13 @@ from django.http import Http404
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import Scope
 from common.background import BrokerUnavailable
+from common.http.body_serializers import refuse_body
 from common.http.cursor_pages import PageParameters, PageSerializer, build_page, decode_cursor, invalid_cursor
 from common.http.query_parameters import ApiView, parse_parameters
 from common.http.references import INT64_MAX
@@ -92,8 +93,7 @@ class TrainingRunsView(ApiView):
     @extend_schema(operation_id="start_training_run", request=None, responses={202: TrainingRunSerializer})
     def post(self, request: Request) -> Response:
         """Start a training run in the background; it is published if the gate lets it pass."""
-        if request.data:
-            raise ValidationError("a training run has no parameters; send no body")
+        refuse_body(request)
         try:
             run = request_training(train_model)
         except TrainingInProgress as error:

@@ -95,5 +95,5 @@ def test_closed_accounts_and_operators_are_refused(minter: APIClient, dana: User
 
 def test_a_body_is_refused_instead_of_ignored(minter: APIClient, dana: User) -> None:
     problem = assert_problem(minter.post(f"/listeners/{dana.pk}/token", {"expires_in": 60}, format="json"), 400)
-    assert "send no body" in problem["detail"]
+    assert "takes no body" in problem["detail"]
     assert not SignIn.objects.exists()

@@ -42,6 +42,14 @@ def test_likes_and_their_withdrawal_may_be_repeated(api: APIClient, catalogue: C
     assert Interaction.objects.count() == 3
 
 
+@pytest.mark.parametrize("opinion", ["likes", "dislikes"])
+def test_a_like_takes_no_body(api: APIClient, catalogue: CatalogueFactory, opinion: str) -> None:
+    [track] = catalogue.tracks(1)
+    problem = assert_problem(api.put(f"/users/me/{opinion}/{track.pk}", {"stars": 5}, format="json"), 400)
+    assert problem["detail"] == "#: this endpoint takes no body; send the request without one"
+    assert not Interaction.objects.exists()
+
+
 def test_a_like_and_a_dislike_replace_each_other(api: APIClient, catalogue: CatalogueFactory) -> None:
     track = catalogue.tracks(1)[0].pk
     api.put(f"/users/me/likes/{track}")

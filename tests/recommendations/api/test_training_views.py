@@ -104,7 +104,7 @@ def test_nothing_is_started_without_a_broker_that_answers(service: APIClient, se
 
 def test_a_body_is_refused(service: APIClient) -> None:
     problem = assert_problem(service.post("/training-runs", {"force": True}, format="json"), 400)
-    assert problem["detail"] == "#: a training run has no parameters; send no body"
+    assert problem["detail"] == "#: this endpoint takes no body; send the request without one"
     assert not TrainingRun.objects.exists()
 
 

@@ -22,7 +22,7 @@ from tracks.services import bump_catalogue_revision
 ENDPOINTS = {
     "recommend/user/<str:user_id>/ml": "/recommend/user/{user}/ml",
     "recommend/user/<str:user_id>": "/recommend/user/{user}",
-    "recommend/similar/<int:track_id>": "/recommend/similar/{track}",
+    "recommend/similar/<str:track_id>": "/recommend/similar/{track}",
     "recommend/batch": "/recommend/batch",
 }
 SIZE = 24
