@@ -158,6 +158,7 @@ def _replace_varying_values(output: str, versions: list[str]) -> str:
         output = output.replace(version, EXAMPLE_VERSIONS[versions.index(version)])
     for pattern, example in (
         (r'("recommendation_id": ?)"[^"]+"', r'\1"92ac9a28-34bf-406c-b3f4-85cf8e396537"'),
+        (r"(/recommendations/)[0-9a-f-]{36}", r"\g<1>92ac9a28-34bf-406c-b3f4-85cf8e396537"),
         (r'("generated_at": ?)"[^"]+"', r'\1"2026-11-23T02:57:22.165661Z"'),
         (r'("request_id": ?)"[^"]+"', r'\1"44b1c0f285ed416cbb328ce5c1d442bf"'),
         (r"(peak memory) [\d,]+ MB", r"\1 280 MB"),
