@@ -64,6 +64,6 @@ def test_a_running_installation_sends_webhooks_by_itself(tmp_path: Path, receive
     stack.run_python(SUBSCRIBE.format(url=receiver.url, seed=SEED))
     with stack.run_servers(worker=PRODUCTION, single_process=True):
         stack.run_python(RAISE_ALARM)
-        wait_until(lambda: receiver.received, 60)
-        wait_until(lambda: stack.run_python(STATE) == "delivered 1", 20)
+        wait_until(lambda: receiver.received, 120)
+        wait_until(lambda: stack.run_python(STATE) == "delivered 1", 60)
     assert len(receiver.received) == 1
