@@ -29,7 +29,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.mark.parametrize(
     ("principal", "phases", "examples"),
-    [("nobody", "fuzzing", 5), ("listener", "fuzzing", 12), ("service", "examples,coverage,fuzzing", 8)],
+    [("nobody", "fuzzing", 2), ("listener", "fuzzing", 6), ("service", "examples,coverage,fuzzing", 4)],
 )
 def test_every_answer_conforms_to_the_schema(
     stack: Stack, principal: str, phases: str, examples: int, tmp_path: Path
