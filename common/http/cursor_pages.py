@@ -7,6 +7,7 @@ a page it stays right when rows are added or removed meanwhile. Clients must not
 import base64
 import binascii
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from common.http.query_parameters import LimitField
+from common.http.references import INT64_MAX
 
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
@@ -63,6 +65,21 @@ def decode_cursor(cursor: str, length: int) -> list[Any]:
     if not isinstance(position, list) or len(position) != length:
         raise invalid_cursor()
     return position
+
+
+def decode_moment(cursor: str) -> tuple[datetime, int]:
+    """Return the time, in UTC, and the id in a cursor of a list that is ordered by both.
+
+    Raises:
+        ValidationError: it is not a cursor of such a list.
+    """
+    moment, pk = decode_cursor(cursor, 2)
+    if type(pk) is not int or not 0 < pk <= INT64_MAX:
+        raise invalid_cursor()
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC), pk
+    except (TypeError, ValueError, OverflowError) as error:
+        raise invalid_cursor() from error
 
 
 def invalid_cursor() -> ValidationError:

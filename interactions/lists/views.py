@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
 
@@ -11,9 +10,8 @@ from rest_framework.response import Response
 from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
 from access.selectors import consent_by_user_id
-from common.http.cursor_pages import PageParameters, build_page, decode_cursor, invalid_cursor
+from common.http.cursor_pages import PageParameters, build_page, decode_moment
 from common.http.query_parameters import ApiView, parse_parameters
-from common.http.references import INT64_MAX
 from interactions.lists.selectors import Page, Position, load_blocks, load_history, load_opinions
 from interactions.lists.serializers import (
     BlockListParameters,
@@ -44,7 +42,7 @@ class ListenerListView(ApiView):
             raise Http404("no such listener")
         options = parse_parameters(self.query_parameters["get"], request.META.get("QUERY_STRING", ""))
         if "cursor" in options:
-            options["after"] = parse_position(options.pop("cursor"))
+            options["after"] = Position(*decode_moment(options.pop("cursor")))
         page = load(listener_id, **options)
         return Response(build_page(request, page.items, page.position))
 
@@ -79,15 +77,3 @@ class BlockListView(ListenerListView):
     def get(self, request: Request, user_id: str) -> Response:
         """List the artists, albums, tracks and genres that a listener has blocked, the latest block first."""
         return self.respond(request, user_id, load_blocks)
-
-
-def parse_position(cursor: str) -> Position:
-    """Return the position in a cursor. Raises ValidationError if it is not one of these lists."""
-    at, pk = decode_cursor(cursor, 2)
-    try:
-        position = Position(datetime.fromisoformat(at).astimezone(UTC), pk)
-    except (TypeError, ValueError, OverflowError):
-        raise invalid_cursor() from None
-    if type(pk) is not int or not 0 < pk <= INT64_MAX:
-        raise invalid_cursor()
-    return position

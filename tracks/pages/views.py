@@ -1,4 +1,3 @@
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import F, Q
@@ -8,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import Scope
-from common.http.cursor_pages import PageParameters, build_page, decode_cursor, invalid_cursor
+from common.http.cursor_pages import PageParameters, build_page, decode_cursor, decode_moment, invalid_cursor
 from common.http.query_parameters import ApiView, parse_parameters
 from engine.data.id_map import INT64_MAX
 from tracks.audience import available_to
@@ -79,7 +78,7 @@ class NewReleasesView(ApiView):
         only = available_to(request, options["market"], options["explicit"])
         if "genre" in options:
             only &= Q(tags=options["genre"])
-        last = _release_at(options["cursor"]) if "cursor" in options else None
+        last = Release(*decode_moment(options["cursor"])) if "cursor" in options else None
         limit = options["limit"]
         releases = new_releases(only, options["window"], last, limit + 1)
         page = releases[:limit]
@@ -119,11 +118,3 @@ def _integers(position: list[Any]) -> list[int]:
     if not all(type(value) is int and abs(value) <= INT64_MAX for value in position):
         raise invalid_cursor()
     return position
-
-
-def _release_at(cursor: str) -> Release:
-    moment, pk = decode_cursor(cursor, 2)
-    try:
-        return Release(datetime.fromisoformat(moment).astimezone(UTC), *_integers([pk]))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise invalid_cursor() from error
