@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from common.http.body_serializers import BoundedListField, StrictSerializer
-from common.http.upserts import BulkAnswerSerializer, ExternalIdField, UpsertSerializer
+from common.http.upserts import MAX_ITEMS, BulkAnswerSerializer, ExternalIdField, UpsertSerializer
 from importers.cell_parsers import MAX_INTEGER, MAX_NAME_LENGTH, MAX_URL_LENGTH, is_url, parse_isrc
 from importers.errors import BadValue
 from tracks.models import CREDIBLE_TEMPO
@@ -184,15 +184,15 @@ class AlbumItemSerializer(AlbumUpsertSerializer):
 
 
 class TracksUpsertSerializer(StrictSerializer):
-    tracks = serializers.ListField(child=TrackItemSerializer(), min_length=1, max_length=1000)
+    tracks = serializers.ListField(child=TrackItemSerializer(), min_length=1, max_length=MAX_ITEMS)
 
 
 class ArtistsUpsertSerializer(StrictSerializer):
-    artists = serializers.ListField(child=ArtistItemSerializer(), min_length=1, max_length=1000)
+    artists = serializers.ListField(child=ArtistItemSerializer(), min_length=1, max_length=MAX_ITEMS)
 
 
 class AlbumsUpsertSerializer(StrictSerializer):
-    albums = serializers.ListField(child=AlbumItemSerializer(), min_length=1, max_length=1000)
+    albums = serializers.ListField(child=AlbumItemSerializer(), min_length=1, max_length=MAX_ITEMS)
 
 
 class WrittenItemSerializer(serializers.Serializer[Any]):

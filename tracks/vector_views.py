@@ -16,7 +16,7 @@ from access.models import Scope
 from common.http.body_serializers import StrictSerializer
 from common.http.json import ListBodyParser
 from common.http.query_parameters import ApiView
-from common.http.upserts import ExternalIdField, UpsertSerializer, upsert_items
+from common.http.upserts import MAX_ITEMS, ExternalIdField, UpsertSerializer, upsert_items
 from tracks.models import Track
 from tracks.path_ids import TRACK_ID, resolve_path_track_id
 from tracks.upsert_serializers import TracksAnswerSerializer
@@ -59,7 +59,7 @@ class VectorItemSerializer(VectorUpsertSerializer):
 
 
 class VectorsUpsertSerializer(StrictSerializer):
-    vectors = serializers.ListField(child=VectorItemSerializer(), min_length=1, max_length=1000)
+    vectors = serializers.ListField(child=VectorItemSerializer(), min_length=1, max_length=MAX_ITEMS)
 
 
 class TrackVectorSerializer(serializers.Serializer[Any]):
