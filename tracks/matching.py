@@ -21,17 +21,28 @@ class TrackQuery(NamedTuple):
 def match_tracks(queries: Collection[TrackQuery], count_listeners: CountListeners) -> dict[TrackQuery, int]:
     """Return the track id of each query, found by MBID, else by ISRC, else by match key; unmatched ones are left out.
 
+    Of tracks that share an MBID or ISRC, which are the same recording on several releases, the oldest is chosen: the
+    choice must not change with the charts, because a listen that is reported again is recognized by its track.
+
     Args:
         queries: the tracks to find.
         count_listeners: returns the number of listeners of tracks by id. It is called for tracks that share a match
             key: the track with the most listeners is chosen, and the oldest among equals.
     """
-    by_mbid = dict(_find_ids("mbid", {q.mbid for q in queries if q.mbid}))
-    by_isrc = dict(_find_ids("isrc", {q.isrc for q in queries if q.isrc and q.mbid not in by_mbid}))
+    by_mbid = oldest_tracks("mbid", {q.mbid for q in queries if q.mbid})
+    by_isrc = oldest_tracks("isrc", {q.isrc for q in queries if q.isrc and q.mbid not in by_mbid})
     keys = {q.match_key for q in queries if q.match_key and q.mbid not in by_mbid and q.isrc not in by_isrc}
     by_key = _most_popular(_find_ids("match_key", keys), count_listeners)
     matches = {q: by_mbid.get(q.mbid) or by_isrc.get(q.isrc) or by_key.get(q.match_key) for q in queries}
     return {query: track_id for query, track_id in matches.items() if track_id is not None}
+
+
+def oldest_tracks(column: str, values: Iterable[Any]) -> dict[Any, int]:
+    """Return the id of the oldest track of each value of a column, without values that no track has."""
+    track_ids: dict[Any, int] = {}
+    for value, track_id in _find_ids(column, values):
+        track_ids.setdefault(value, track_id)
+    return track_ids
 
 
 def _find_ids(column: str, values: Iterable[Any]) -> Iterator[tuple[Any, int]]:

@@ -91,8 +91,9 @@ class Track(models.Model):
     preview_url = models.URLField(max_length=512, blank=True)
     cover_url = models.URLField(max_length=512, blank=True)
     external_id = external_id_field()
-    mbid = mbid_field()
-    isrc = models.CharField("ISRC", max_length=12, unique=True, null=True, blank=True)
+    # Not unique: a single, its album and a compilation contain the same recording; see `tracks.recordings`.
+    mbid = models.UUIDField("MBID", null=True, blank=True)
+    isrc = models.CharField("ISRC", max_length=12, null=True, blank=True)
     tempo = models.FloatField(null=True, blank=True, help_text="Beats per minute.")
     energy = models.FloatField(null=True, blank=True, help_text="0 calm … 1 intense.")
     valence = models.FloatField(null=True, blank=True, help_text="0 sad … 1 cheerful.")
@@ -144,6 +145,8 @@ class Track(models.Model):
             # NULLs, because SQLite would find all undated tracks by them, and sort them.
             models.Index(fields=["released_on"], name="track_released", condition=Q(released_on__isnull=False)),
             models.Index(fields=["created_at", "id"], name="track_undated", condition=Q(released_on=None)),
+            models.Index(fields=["isrc"], name="track_isrc", condition=Q(isrc__isnull=False)),
+            models.Index(fields=["mbid"], name="track_mbid", condition=Q(mbid__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -75,7 +75,7 @@ def upsert_artists(items: Sequence[Item]) -> list[UpsertOutcome]:
     lock_catalogue()
     drafts = _load_drafts(Artist.objects.all(), items)
     _require(drafts, "artist", "name")
-    _refuse_taken(drafts, Artist, "mbid")
+    _refuse_taken_mbids(drafts, Artist)
     for draft in _valid(drafts):
         draft.row = draft.row or Artist(external_id=draft.item["external_id"])
         _set_columns(draft, {name: draft.item[name] for name in ARTIST_COLUMNS if name in draft.item})
@@ -98,7 +98,7 @@ def upsert_albums(items: Sequence[Item]) -> list[UpsertOutcome]:
     lock_catalogue()
     drafts = _load_drafts(Album.objects.select_related("artist"), items)
     _require(drafts, "album", "title", "artist")
-    _refuse_taken(drafts, Album, "mbid")
+    _refuse_taken_mbids(drafts, Album)
     _find_artists(drafts)
     has_added_rows = _add_artists_and_albums(drafts)
     for draft in _valid(drafts):
@@ -128,8 +128,6 @@ def upsert_tracks(items: Sequence[Item], *, keep_tags: bool = False) -> list[Ups
     lock_catalogue()
     drafts = _load_drafts(Track.objects.select_related("artist"), items)
     _require(drafts, "track", "title", "artist")
-    for name in ("isrc", "mbid"):
-        _refuse_taken(drafts, Track, name)
     _find_artists(drafts)
     _find_albums(drafts)
     has_added_rows = _add_artists_and_albums(drafts)
@@ -180,23 +178,21 @@ def _require(drafts: Iterable[_Draft[Row]], model: str, *names: str) -> None:
             draft.errors |= dict.fromkeys(missing, REQUIRED_FOR_NEW.format(model=model))
 
 
-def _refuse_taken(drafts: Iterable[_Draft[Row]], model: type[Row], name: str) -> None:
-    """Refuse items whose ISRC or MBID belongs to another object, stored or earlier in the batch."""
-    stating = [draft for draft in drafts if not draft.errors and draft.item.get(name)]
-    values = [draft.item[name] for draft in stating]
-    owners = {
-        value: (pk, external_id or f"with the id {pk}")
-        for value, pk, external_id in model._default_manager.filter(**{f"{name}__in": values}).values_list(
-            name, "pk", "external_id"
-        )
+def _refuse_taken_mbids(drafts: Iterable[_Draft[Row]], model: type[Row]) -> None:
+    """Refuse artists and albums whose MBID belongs to another one, stored or earlier in the batch."""
+    stating = [draft for draft in drafts if not draft.errors and draft.item.get("mbid")]
+    values = [draft.item["mbid"] for draft in stating]
+    rows = model._default_manager.filter(mbid__in=values).values_list("mbid", "pk", "external_id")
+    owners: dict[Any, tuple[int | None, Any]] = {
+        value: (pk, external_id or f"with the id {pk}") for value, pk, external_id in rows
     }
     for draft in stating:
-        value = draft.item[name]
+        value = draft.item["mbid"]
         own = (draft.row.pk if draft.row else None, draft.item.get("external_id", ""))
         owner = owners.setdefault(value, own)
         if owner[0] != own[0] or (owner[0] is None and owner[1] != own[1]):
             kind = model._meta.verbose_name
-            draft.errors[name] = f"{value} is the {name} of {kind} {owner[1]!r} already; correct one of the two"
+            draft.errors["mbid"] = f"{value} is the mbid of {kind} {owner[1]!r} already; correct one of the two"
 
 
 def _find_artists(drafts: Iterable[_Draft[Row]]) -> None:

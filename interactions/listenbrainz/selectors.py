@@ -15,6 +15,7 @@ from interactions.listenbrainz.track_metadata import Json, describe_names, descr
 from interactions.models import Clock, Interaction, InteractionKind, LatestImport, PlayingNow, UnmatchedListen
 from interactions.play_reports import APP, LISTENBRAINZ
 from interactions.selectors import OPINIONS, UnixSeconds
+from tracks.matching import oldest_tracks
 from tracks.models import Track
 
 HALF = 50  # percent
@@ -187,6 +188,8 @@ def render_feedback(feedback: Collection[Feedback], user_name: str, with_metadat
 
 
 def find_recordings(msids: Collection[UUID], mbids: Collection[UUID]) -> dict[UUID, int]:
-    """Return the track ids by msid or mbid, without those that are not in the catalogue."""
-    by_mbid = Track.objects.filter(mbid__in=mbids).values_list("mbid", "pk")
-    return {mbid: pk for mbid, pk in by_mbid if mbid} | find_tracks_by_msid(msids)
+    """Return the track ids by msid or mbid, without those that are not in the catalogue.
+
+    An mbid means the oldest of the tracks that share it, as for listens.
+    """
+    return oldest_tracks("mbid", mbids) | find_tracks_by_msid(msids)

@@ -3,7 +3,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from rest_framework.test import APIClient
 
-from importers.records import RefusedRow, TagRecord, TrackRecord
+from importers.records import TagRecord, TrackRecord
 from tests.conftest import assert_problem
 from tests.people import CatalogueFactory
 from tracks.imports import import_tracks
@@ -58,14 +58,14 @@ def test_a_record_updates_only_the_fields_that_it_states() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_a_record_with_another_tracks_isrc_is_refused_alone() -> None:
+def test_records_of_one_recording_on_two_albums_are_two_tracks() -> None:
     import_tracks([RECORD])
-    thief = RECORD._replace(external_id="x:2", title="Copy", line=3)
-    honest = TrackRecord("x:3", "Evening", "Ada", "x:a")
-    change = import_tracks([thief, honest])
-    assert change.added == 1
-    reason = "isrc: GBAYE0601498 is the isrc of track 'x:1' already; correct one of the two"
-    assert change.refusals == [RefusedRow("tracks.csv", 3, reason)]
+    change = import_tracks([RECORD._replace(external_id="x:2", album="Best of Hours", album_id="x:b")])
+    assert (change.added, change.refusals) == (1, [])
+    assert list(Track.objects.values_list("isrc", "album__title").order_by("pk")) == [
+        ("GBAYE0601498", "Hours"),
+        ("GBAYE0601498", "Best of Hours"),
+    ]
 
 
 def test_track_details_show_everything_that_is_known(service: APIClient) -> None:

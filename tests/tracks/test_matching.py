@@ -136,6 +136,15 @@ def test_of_several_tracks_with_a_key_the_most_popular_is_chosen_then_the_oldest
 
 
 @pytest.mark.usefixtures("db")
+def test_of_several_tracks_with_an_mbid_or_isrc_the_oldest_is_chosen_whatever_their_listeners() -> None:
+    band = Artist.objects.create(name="Band")
+    single, on_album = (store_track(title="Song", artist=band, mbid=MBID, isrc="GBAYE0601498") for _ in range(2))
+    by_mbid, by_isrc = query(mbid=MBID), query(isrc="GBAYE0601498")
+    expected = {by_mbid: single.pk, by_isrc: single.pk}
+    assert match_tracks([by_mbid, by_isrc], lambda ids: {on_album.pk: 9}) == expected
+
+
+@pytest.mark.usefixtures("db")
 def test_every_service_that_writes_tracks_updates_their_match_keys() -> None:
     import_tracks([TrackRecord("x:1", "Song", "Band", "x:b"), TrackRecord("x:2", "Other", "Band", "x:b")])
     track = Track.objects.get(external_id="x:1")

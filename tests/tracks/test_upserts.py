@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -170,12 +171,11 @@ def test_a_new_track_needs_title_and_artist(service: APIClient) -> None:
     assert not Track.objects.exists()
 
 
-def test_the_isrc_of_another_track_is_refused(service: APIClient) -> None:
-    put(service, "/tracks/external:42", MORNING)
-    problem = assert_problem(put(service, "/tracks/external:43", MORNING | {"mbid": None}), 400)
-    detail = "GBAYE0601498 is the isrc of track '42' already; correct one of the two"
-    assert problem["errors"] == [{"pointer": "#/isrc", "detail": detail}]
-    assert Track.objects.count() == 1
+def test_a_recording_on_several_releases_is_a_track_on_each_with_the_same_isrc_and_mbid(service: APIClient) -> None:
+    for external_id in ("42", "43"):
+        assert put(service, f"/tracks/external:{external_id}", MORNING).status_code == 201
+    recordings = Track.objects.values_list("isrc", "mbid").distinct()
+    assert (Track.objects.count(), recordings.get()) == (2, ("GBAYE0601498", UUID(str(MORNING["mbid"]))))
 
 
 def test_in_bulk_one_invalid_item_does_not_affect_the_others(service: APIClient) -> None:
@@ -183,7 +183,7 @@ def test_in_bulk_one_invalid_item_does_not_affect_the_others(service: APIClient)
     body = {
         "tracks": [
             item("1", isrc="GBAYE0601498"),
-            item("2", isrc="GBAYE0601498"),
+            item("2", isrc="too short"),
             item("3", title="half an emoji \ud83d"),
             item("1"),
             item("known", title="New title"),
