@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.data.user_item_pairs import UserItemPairs
-from engine.pipeline import EARLY, PERSONAL, POPULAR, Policy
+from engine.pipeline import PERSONAL, POLICIES, Policy
 from engine.retrieval.candidates import Query
 
 COLD_BELOW = 5
@@ -51,6 +51,8 @@ def plan_query(
     limit: int,
     exclude_played: bool = True,
     cold_below: int = COLD_BELOW,
+    now: int = 0,
+    policies: Mapping[str, Policy] = POLICIES,
     time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> tuple[Query, Policy]:
     """Return the query that recommends tracks to a listener, and the policy to answer it by.
@@ -58,22 +60,24 @@ def plan_query(
     Args:
         bundle: the version that is going to answer.
         listener: the listener.
-        policy: the policy for a listener with enough interactions. One with personal candidates is replaced by `EARLY`
-            for listeners with fewer than `cold_below` interactions, and by `POPULAR` for those with none. Without
-            consent it is always `POPULAR`.
+        policy: the policy for a listener with enough interactions. If its main source is "personal", it is replaced by
+            "early" for listeners with fewer than `cold_below` interactions, and by "popular" for those with none.
+            Without consent it is always "popular".
         limit: the length of the slate.
         exclude_played: leave out the tracks that the listener knows, skipped ones included, unless the policy offers
             them.
         cold_below: the number of interactions from which on a listener is no longer cold, at least 1.
+        now: UNIX second of the request; 0 if unknown.
+        policies: the policies in use by name, at least "early" and "popular".
         time_fold_in: see `Query`.
     """
     history = listener.history
     forbidden = np.concatenate([listener.forbidden, history.track[history.disliked]])
     if not listener.consent:
-        query = Query(limit, seed=listener.listener_id, forbidden=forbidden, unavailable=listener.unavailable)
-        return query, POPULAR
-    if "personal" in policy.sources and listener.interactions < cold_below:
-        policy = EARLY if listener.interactions else POPULAR
+        query = Query(limit, seed=listener.listener_id, forbidden=forbidden, unavailable=listener.unavailable, now=now)
+        return query, policies["popular"]
+    if policy.main_source == "personal" and listener.interactions < cold_below:
+        policy = policies["early" if listener.interactions else "popular"]
     is_known = history.is_positive | history.is_negative
     known = history.track[is_known] if exclude_played and not policy.offers_known else _no_ids()
     query = Query(
@@ -86,5 +90,6 @@ def plan_query(
         unavailable=listener.unavailable,
         personal_weight=min(1.0, listener.interactions / cold_below),
         time_fold_in=time_fold_in,
+        now=now,
     )
     return query, policy

@@ -34,6 +34,7 @@ class Query:
         track_id: the track to which the candidates of "similar" are similar.
         personal_weight: share of the personal scores in "early", 0 to 1; the rest is popularity's.
         time_fold_in: returns the context manager that times a fold-in.
+        now: UNIX second of the request, which decides how old releases and plays are; 0 if unknown.
     """
 
     limit: int
@@ -46,6 +47,7 @@ class Query:
     track_id: int | None = None
     personal_weight: float = 1.0
     time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext
+    now: int = 0
 
 
 CandidateSource = Callable[[ModelBundle, Query, SearchWorkspace, int], TopK]

@@ -37,15 +37,19 @@ def load_ranking(request: RecommendationRequest, dependencies: Hashable) -> Rank
     if request != usual._replace(limit=request.limit, explain=request.explain, placement=request.placement):
         return None
     match cache.get(cache_key("ahead", request.listener_id, dependencies)):
-        case bool(repeats), list(picks) if all(len(pick) == len(Pick._fields) for pick in picks):
-            return Ranking([Pick(*pick) for pick in picks[: request.limit]], repeats)
+        case bool(repeats), dict(relaxed_at), list(picks) if all(len(pick) == len(Pick._fields) for pick in picks):
+            return Ranking([Pick(*pick) for pick in picks[: request.limit]], repeats, relaxed_at)
     return None
 
 
 def store_rankings(rankings: Mapping[tuple[int, tuple[Any, ...]], Ranking]) -> None:
     """Store rankings by listener id and dependencies, for as long as answers are cached."""
     entries = {
-        cache_key("ahead", listener_id, dependencies): (ranking.repeats, [tuple(pick) for pick in ranking.picks])
+        cache_key("ahead", listener_id, dependencies): (
+            ranking.repeats,
+            dict(ranking.relaxed_at),
+            [tuple(pick) for pick in ranking.picks],
+        )
         for (listener_id, dependencies), ranking in rankings.items()
     }
     cache.set_many(entries, settings.MUSICREC["RESULTS_SECONDS"])

@@ -1,5 +1,6 @@
 """Candidates → filters → ranking: a full slate of tracks that exist and may be offered."""
 
+import time
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -84,6 +85,7 @@ def plan_slate(
             exclude=track,
             forbidden=np.append(filters.forbidden, history.pairs.track[history.pairs.disliked]),
             unavailable=filters.unavailable,
+            now=int(time.time()),
         )
         return SlatePlan(model, policy, query, filters, None, track)
 
@@ -103,6 +105,7 @@ def plan_slate(
         limit=request.limit,
         exclude_played=request.exclude_played,
         cold_below=settings.MUSICREC["COLD_BELOW"],
+        now=int(time.time()),
         time_fold_in=metrics.fold_in_seconds.time,
     )
     reason = None
@@ -133,7 +136,7 @@ def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> RankedSlate:
         if not ranking.picks:
             reason = reason or "cold_track"
         ranking, cards = _fill_similar(plan, ranking)
-    elif plan.policy.name == "personal" and ranking.strategy != plan.policy.sources[0]:
+    elif plan.policy.name == "personal" and ranking.strategy != plan.policy.main_source:
         reason = reason or "no_known_tracks"
     if ranking.repeats:
         reason = reason or "nothing_new"
@@ -161,7 +164,7 @@ def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCa
             query = replace(query, unavailable=plan.filters.reload_unavailable(gone, bundle.items.ids))
         ranking = rank(bundle, query, policy)
     ranking = Ranking([pick for pick in ranking.picks if pick.track_id in cards], ranking.repeats)
-    if "popular" in policy.sources and len(ranking.picks) < query.limit:
+    if "popular" in policy.source_names and len(ranking.picks) < query.limit:
         return _fill_popular(plan, query, ranking, cards)
     return ranking, cards
 

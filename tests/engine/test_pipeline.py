@@ -1,5 +1,3 @@
-from collections.abc import Mapping
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,12 +14,10 @@ from engine.pipeline import (
     POPULAR,
     REPEATS,
     SIMILAR,
-    Pick,
     Policy,
     recommend,
     register_policy,
 )
-from engine.ranking.rerankers import RERANKERS
 from engine.retrieval import candidates
 from engine.retrieval.candidates import Query
 from engine.retrieval.popularity import popular
@@ -48,7 +44,7 @@ def test_excluded_tracks_are_left_out_by_every_source() -> None:
 
 
 def test_the_pseudo_random_order_depends_on_the_seed_alone() -> None:
-    first, again, other = (ids(UNTRAINED, Query(limit=30, seed=s), Policy("r", ("random",))) for s in (1, 1, 2))
+    first, again, other = (ids(UNTRAINED, Query(limit=30, seed=s), Policy("r", {"random": 1})) for s in (1, 1, 2))
     assert first == again != other
     assert sorted(first) == sorted(other) == list(range(1, 31))
 
@@ -129,26 +125,16 @@ def test_tracks_that_only_dislikes_speak_against_are_not_personal_candidates(tra
     assert len(picks) == 15
 
 
-def test_a_policy_must_name_registered_sources_and_re_rankers_and_have_a_name_of_its_own() -> None:
+def test_a_policy_must_name_registered_sources_and_have_a_name_of_its_own() -> None:
     for policy, message in (
-        (Policy("personal", ("popular",)), "policy 'personal' is already registered"),
-        (Policy("new", ("popular", "none")), r"policy 'new' names \['none'\]"),
-        (Policy("new", ("popular",), rerankers=("none",)), r"policy 'new' names \['none'\]"),
+        (Policy("personal", {"popular": 1}), "policy 'personal' is already registered"),
+        (Policy("new", {"popular": 1, "none": 0}), r"policy 'new' names \['none'\]"),
+        (Policy("new", {"popular": 1}, fill=("none",)), r"policy 'new' names \['none'\]"),
     ):
         with pytest.raises(ValueError, match=message):
             register_policy(policy)
     assert list(POLICIES.values()) == [PERSONAL, EARLY, POPULAR, SIMILAR, REPEATS]
     assert all(name == policy.name for name, policy in POLICIES.items())
-
-
-def test_re_rankers_choose_from_more_candidates_than_the_slate_has_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    def last_first(picks: list[Pick], bundle: ModelBundle, query: Query, weights: Mapping[str, float]) -> list[Pick]:
-        return picks[:: int(weights["step"])]
-
-    monkeypatch.setitem(RERANKERS, "last_first", last_first)
-    policy = Policy("p", ("popular",), rerankers=("keep_order", "last_first"), weights={"step": -1}, candidate_factor=2)
-    assert [p.track_id for p in recommend(UNTRAINED, Query(limit=1), policy).picks] == [5]
-    assert [p.track_id for p in recommend(UNTRAINED, Query(limit=2), policy).picks] == [7, 5]
 
 
 def test_a_registered_source_is_available_to_policies(monkeypatch: pytest.MonkeyPatch) -> None:

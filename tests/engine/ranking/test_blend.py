@@ -122,7 +122,7 @@ def test_a_version_with_neighbours_only_answers_every_source() -> None:
     played = 100 + np.array([0, 2, 4, 6])
     query = Query(limit=21, history=listener_history(played), track_id=104)
     for source in ("personal", "neighbours", "similar"):
-        picks = recommend(bundle, query, Policy(source, (source,))).picks
+        picks = recommend(bundle, query, Policy(source, {source: 1})).picks
         assert picks
         assert {pick.track_id % 2 for pick in picks} == {0}, source
     assert scores_of(bundle, Query(limit=3)) is None

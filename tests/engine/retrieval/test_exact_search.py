@@ -106,7 +106,7 @@ def queries(draw: Callable[..., int]) -> Query:
 def test_top_k_equals_that_of_scores_of_all_tracks(parts: tuple[str, ...], query: Query, flat: bool) -> None:
     bundle = make_bundle(parts, flat)
     for source in reference_scorer.SOURCES:
-        picks = recommend(bundle, query, Policy(source, (source,), may_repeat=False)).picks
+        picks = recommend(bundle, query, Policy(source, {source: 1}, may_repeat=False)).picks
         assert_same_top_k(bundle, query, source, [(p.track_id, p.score) for p in picks])
 
 
