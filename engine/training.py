@@ -18,6 +18,7 @@ from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
 from engine.data.plays import InsufficientPlays, Plays, user_stamps
 from engine.data.split import split_plays
+from engine.data.track_features import TrackFeatures
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
 from engine.ensemble import EnsembleConfig
 from engine.evaluation.bundles import MAX_USERS, Restrictions, evaluate_bundles
@@ -99,6 +100,7 @@ def train(
     config: TrainingConfig,
     *,
     version: str,
+    features: TrackFeatures | None = None,
     in_service: EnsembleConfig | None = None,
     judged: ModelBundle | None = None,
     cold_below: int = COLD_BELOW,
@@ -112,6 +114,7 @@ def train(
         track_ids: the catalogue, int64 (items,). A track that nobody played gets zero factors.
         config: what to train.
         version: name of the new version.
+        features: of each distinct track of `track_ids` in ascending order; by default nothing is known of them.
         in_service: the ensemble that serves now; evaluated on the same plays if it is a different one.
         judged: the model with which the report of the version in service was made; evaluated on the same plays if the
             ensemble is the same.
@@ -137,6 +140,7 @@ def train(
         plays,
         items,
         config,
+        features=features,
         in_service=in_service,
         judged=judged,
         cold_below=cold_below,
@@ -181,7 +185,9 @@ def train(
         },
         "libraries": {name: _library_version(name) for name in ("numpy", "scipy", "implicit", "numba")},
     }
-    bundle = _assemble(fitted, pairs, users, items, version=version, user_stamps=user_stamps(plays, users))
+    bundle = _assemble(
+        fitted, pairs, users, items, version=version, user_stamps=user_stamps(plays, users), features=features
+    )
     return TrainedVersion(bundle, manifest, evaluation.model)
 
 
@@ -207,6 +213,7 @@ def evaluate_on_holdout(
     items: IdMap,
     config: TrainingConfig,
     *,
+    features: TrackFeatures | None = None,
     in_service: EnsembleConfig | None = None,
     judged: ModelBundle | None = None,
     ks: Sequence[int] = (5, 10, 20),
@@ -221,6 +228,7 @@ def evaluate_on_holdout(
         plays: all plays.
         items: the catalogue.
         config: what to evaluate, how to split, and the question that decides.
+        features: of each track of the catalogue; by default nothing is known of them.
         in_service: the ensemble to compare with, if it is another one.
         judged: the model of the ensemble in service that an earlier report was made with, to compare with if the
             ensemble is the same. It must not have seen the plays that are held out here: it is left out if it knows
@@ -260,7 +268,9 @@ def evaluate_on_holdout(
             threads=config.threads,
             progress=partial(progress, "judge"),
         )
-        bundles[name] = _assemble(fitted, pairs, users, items, user_stamps=user_stamps(split.past, users))
+        bundles[name] = _assemble(
+            fitted, pairs, users, items, user_stamps=user_stamps(split.past, users), features=features
+        )
     del pairs, fitted  # their memory is free before the evaluation needs its own
     if in_service == config.ensemble:
         if judged is None:
@@ -296,6 +306,7 @@ def _assemble(
     *,
     version: str | None = None,
     user_stamps: NDArray[np.int64] | None = None,
+    features: TrackFeatures | None = None,
 ) -> ModelBundle:
     """Assemble a bundle from an ensemble that was fitted on `pairs`."""
     return assemble_bundle(
@@ -307,6 +318,7 @@ def _assemble(
         users=users,
         user_stamps=user_stamps,
         statistics=PlayStatistics.from_pairs(pairs),
+        features=features,
     )
 
 

@@ -21,12 +21,14 @@ from engine.bundle.norm_sorted_items import NormSortedItems
 from engine.bundle.npz import DamagedFile, map_npz, save_npz
 from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
+from engine.data.track_features import TrackFeatures
 from engine.ensemble import EnsembleConfig
 from engine.models.base import FoldInConfig
 
 FORMAT = "musicrec-bundle"
-FORMAT_VERSION = 3
-READABLE_VERSIONS = (2, 3)  # version 2 has no sorted items: they are computed when it is loaded
+FORMAT_VERSION = 4
+# Version 2 has no sorted items, which are computed when it is loaded; versions 2 and 3 have no features of tracks.
+READABLE_VERSIONS = (2, 3, 4)
 MODEL_FILE, JUDGED_FILE, MANIFEST_FILE = "model.npz", "judged.npz", "manifest.json"
 # The arrays of model.npz named like an attribute of the bundle: dtype and number of dimensions.
 BUNDLE_ARRAYS: dict[str, tuple[type[np.generic], int]] = {
@@ -49,6 +51,14 @@ SORTED_ITEMS_ARRAYS: dict[str, tuple[str, type[np.generic]]] = {
     "log_popularity": ("searched_listeners", np.float32),
     "mean": ("searched_mean", np.float64),
     "covariance": ("searched_covariance", np.float64),
+}
+# The attributes of the features of tracks: dtype. In the file their names begin with "track_".
+FEATURES_ARRAYS: dict[str, type[np.generic]] = {
+    "artist": np.int64,
+    "album": np.int64,
+    "recording": np.int64,
+    "released": np.int32,
+    "added": np.int64,
 }
 # The attributes of the neighbours of a component: dtype. In the file their names begin with "neighbours<number>_".
 NEIGHBOURS_ARRAYS: dict[str, type[np.generic]] = {"indptr": np.int64, "indices": np.int32, "weights": np.float32}
@@ -107,6 +117,7 @@ def _write_model(path: Path, bundle: ModelBundle, indexes: dict[str, Any]) -> No
     for component, neighbours in enumerate(bundle.neighbours):
         if neighbours is not None:
             arrays |= {_neighbours_name(component, name): getattr(neighbours, name) for name in NEIGHBOURS_ARRAYS}
+    arrays |= {f"track_{name}": getattr(bundle.features, name) for name in FEATURES_ARRAYS}
     items = bundle.norm_sorted_items
     arrays |= {name: getattr(items, attribute) for attribute, (name, _) in SORTED_ITEMS_ARRAYS.items()}
     save_npz(path, arrays)
@@ -134,7 +145,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest.get("format_version") not in READABLE_VERSIONS:
         raise UnsupportedFormat(
             f"{MANIFEST_FILE}: format version {manifest.get('format_version')}, "
-            f"this release reads {' and '.join(map(str, READABLE_VERSIONS))}; "
+            f"this release reads {', '.join(map(str, READABLE_VERSIONS[:-1]))} and {READABLE_VERSIONS[-1]}; "
             "train a new version or run the release that wrote it"
         )
     return manifest
@@ -175,6 +186,7 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
         item_count = len(arrays["item_ids"])
         neighbours = tuple(_pop_neighbours(path.name, arrays, i, item_count) for i in range(parameters["parts"]))
         stored_items = _pop_sorted_items(path.name, arrays)
+        features = _pop_features(path.name, arrays)
         _check_shapes(path.name, arrays, sizes)
         bundle = ModelBundle(
             version=parameters["version"],
@@ -187,6 +199,7 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
             items=IdMap(arrays.pop("item_ids")),
             users=IdMap(arrays.pop("user_ids")),
             stored_items=stored_items,
+            features=features,
             ann_indexes=read_indexes(folder, parameters.get("indexes", {}), verify=verify),
             **arrays,
         )
@@ -240,6 +253,17 @@ def _pop_sorted_items(file: str, arrays: dict[str, NDArray[Any]]) -> NormSortedI
     if k and not 0 <= int(popped["rows"].min()) <= int(popped["rows"].max()) < item_count:
         raise DamagedFile(f"{file}: searched_rows has rows beyond its {item_count} tracks")
     return NormSortedItems(**popped)
+
+
+def _pop_features(file: str, arrays: dict[str, NDArray[Any]]) -> TrackFeatures:
+    """Take the features of tracks out of `arrays`; those of a version written without them are unknown."""
+    if not any(f"track_{name}" in arrays for name in FEATURES_ARRAYS):
+        return TrackFeatures.unknown(arrays["item_ids"])
+    popped = {name: arrays.pop(f"track_{name}") for name in FEATURES_ARRAYS}
+    for name, dtype in FEATURES_ARRAYS.items():
+        if popped[name].dtype != dtype or popped[name].shape != arrays["item_ids"].shape:
+            raise DamagedFile(f"{file}: track_{name} is {popped[name].dtype} {popped[name].shape}")
+    return TrackFeatures(**popped)
 
 
 def _check_shapes(file: str, arrays: dict[str, NDArray[Any]], sizes: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from engine.bundle.norm_sorted_items import NormSortedItems
 from engine.bundle.workspace import WorkspacePool
 from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
+from engine.data.track_features import TrackFeatures
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
@@ -69,6 +70,7 @@ class ModelBundle:
         neighbours: of each component of the ensemble; None for one that has none.
         stored_items: the sorted items of the file; None if the version was written without them.
         ann_indexes: approximate indexes by purpose, `FOR_LISTENERS` or `FOR_TRACKS`.
+        features: who made each track and when, n rows.
     """
 
     version: str | None
@@ -82,6 +84,7 @@ class ModelBundle:
     users: IdMap
     user_factors: NDArray[np.float32]
     user_stamps: NDArray[np.int64]
+    features: TrackFeatures
     ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
     factor_component: int | None = None
     neighbours: tuple[Neighbours | None, ...] = ()
@@ -171,11 +174,13 @@ def assemble_bundle(
     users: IdMap | None = None,
     user_stamps: NDArray[np.int64] | None = None,
     statistics: PlayStatistics | None = None,
+    features: TrackFeatures | None = None,
 ) -> ModelBundle:
     """Build a bundle and derive everything that can be derived.
 
     Args:
         popularity: number of listeners of each track, float32 (n,).
+        features: of each track, n rows; by default nothing is known of them.
         fitted_models: one per component of the ensemble, not yet damped; none for a bundle without a model.
     """
     ensemble, users = ensemble or EnsembleConfig(), users if users is not None else IdMap.from_ids([])
@@ -204,6 +209,7 @@ def assemble_bundle(
         users=users,
         user_factors=user_factors,
         user_stamps=user_stamps if user_stamps is not None else np.zeros((m, 2), np.int64),
+        features=features if features is not None else TrackFeatures.unknown(items.ids),
         ensemble=ensemble,
         factor_component=factor_component,
         neighbours=tuple(
@@ -214,16 +220,19 @@ def assemble_bundle(
     )
 
 
-def catalogue_bundle(track_ids: ArrayLike, popularity: dict[int, float] | None = None) -> ModelBundle:
+def catalogue_bundle(
+    track_ids: ArrayLike, popularity: dict[int, float] | None = None, features: TrackFeatures | None = None
+) -> ModelBundle:
     """Build a bundle without a model.
 
     Args:
         track_ids: all tracks of the catalogue.
         popularity: the number of listeners by track id; 0 for other tracks.
+        features: of each distinct track in ascending order of their ids; by default nothing is known of them.
     """
     items = IdMap.from_ids(track_ids)
     listeners = np.zeros(len(items), np.float32)
     if popularity:
         rows, is_known = items.rows(list(popularity))
         listeners[rows[is_known]] = np.array(list(popularity.values()), np.float32)[is_known]
-    return assemble_bundle(version=None, items=items, popularity=listeners)
+    return assemble_bundle(version=None, items=items, popularity=listeners, features=features)

@@ -15,6 +15,7 @@ from recommendations.training.config import training_config
 from recommendations.training.restrictions import load_restrictions
 from recommendations.training.run import read_plays
 from recommendations.version_store import version_store
+from tracks.features import load_track_features
 from tracks.selectors import load_track_ids
 
 
@@ -71,11 +72,12 @@ def evaluate_ensemble(
     plays = read_plays(progress)
     if not len(plays):
         raise CannotEvaluate("there are no plays to evaluate on; import plays first")
-    in_service = ensemble_in_service()
+    in_service, items = ensemble_in_service(), IdMap.from_ids(load_track_ids())
     evaluation = evaluate_on_holdout(
         plays,
-        IdMap.from_ids(load_track_ids()),
+        items,
         replace(training_config(ensemble), split=split, holdout=holdout, question=question),
+        features=load_track_features(items.ids),
         in_service=in_service if in_service != ensemble else None,  # no second column for the same one
         ks=ks,
         max_users=max_listeners,

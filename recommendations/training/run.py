@@ -51,6 +51,7 @@ from recommendations.training.restrictions import load_restrictions
 from recommendations.training.schedule import SCHEDULE, duplicate_of_training
 from recommendations.training.watch import close_killed_rows, close_waiting_runs
 from recommendations.version_store import get_installation_id, version_in_service, version_store
+from tracks.features import load_track_features
 from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
@@ -231,7 +232,7 @@ def _train_version(
         # Read these now: another version may be in service by the time the training ends.
         compared_with, in_service, installation = version_in_service(), ensemble_in_service(), get_installation_id()
         judged = judged_model(compared_with)
-        restrictions = load_restrictions()
+        restrictions, features = load_restrictions(), load_track_features(track_ids)
         release_connections()
         trained = train(
             plays,
@@ -239,6 +240,7 @@ def _train_version(
             config,
             # Names sort by time; the random suffix separates two of the same second.
             version=f"{timezone.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
+            features=features,
             in_service=in_service,
             judged=judged,
             cold_below=settings.MUSICREC["COLD_BELOW"],

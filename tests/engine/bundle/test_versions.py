@@ -15,6 +15,7 @@ from engine.bundle.npz import DamagedFile, map_npz, save_npz
 from engine.bundle.versions import Pointer, VersionStore
 from engine.data.confidence import ConfidenceWeights, PlayStatistics
 from engine.data.id_map import IdMap
+from engine.data.track_features import NO_DATE, UNKNOWN_ID, TrackFeatures
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
 from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
 from engine.fitting import fit_ensemble
@@ -204,7 +205,7 @@ def test_the_error_of_another_format_says_what_to_do(store: VersionStore, other:
     path = store.folder("v1") / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": other}))
     with pytest.raises(
-        UnsupportedFormat, match=f"format version {other}, this release reads 2 and 3; train a new version"
+        UnsupportedFormat, match=f"format version {other}, this release reads 2, 3 and 4; train a new version"
     ):
         store.load("v1")
 
@@ -245,3 +246,31 @@ def test_a_version_name_cannot_leave_the_folder(store: VersionStore) -> None:
     for name in ("../v1", "", "a/b", ".tmp"):
         with pytest.raises(ValueError, match="not a version name"):
             store.folder(name)
+
+
+def test_features_of_tracks_are_stored(store: VersionStore) -> None:
+    features = TrackFeatures(
+        artist=np.array([7, 7, UNKNOWN_ID]),
+        album=np.array([1, UNKNOWN_ID, 2]),
+        recording=np.array([10, 10, 12]),
+        released=np.array([20_000, NO_DATE, -3], np.int32),
+        added=np.array([1_700_000_000, 0, 5]),
+    )
+    bundle = assemble_bundle(
+        version="v1", items=IdMap.from_ids([10, 11, 12]), popularity=np.ones(3, np.float32), features=features
+    )
+    store.write(bundle, {})
+    for name in files.FEATURES_ARRAYS:
+        np.testing.assert_array_equal(getattr(store.load("v1").features, name), getattr(features, name))
+
+
+def test_a_version_of_format_3_knows_no_features_of_tracks(
+    store: VersionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(files, "FEATURES_ARRAYS", {})
+        before.setattr(files, "FORMAT_VERSION", 3)
+        write(store, "old")
+    bundle = store.load("old")
+    assert (bundle.features.artist == UNKNOWN_ID).all()
+    np.testing.assert_array_equal(bundle.features.recording, bundle.items.ids)
