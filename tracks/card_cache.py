@@ -26,6 +26,9 @@ class TrackCard(NamedTuple):
 
     json: bytes
     title: str
+    artist_id: int
+    artist_name: str
+    album_id: int | None
     taken_down: bool
     markets: str
     explicit: bool
@@ -59,7 +62,9 @@ class TrackCardCache:
             return {track_id: cards[track_id] for track_id in track_ids}
         fetched = {
             fields["track_id"]: TrackCard(
-                orjson.dumps(fields)[:-1], fields["title"], taken_down, markets, fields["explicit"]
+                orjson.dumps(fields)[:-1],
+                *(fields["title"], fields["artist_id"], fields["artist_name"], fields["album_id"]),
+                *(taken_down, markets, fields["explicit"]),
             )
             for fields, taken_down, markets in track_cards_with_availability(missing)
         }

@@ -160,6 +160,15 @@ def main_tags(track_ids: Collection[int]) -> dict[int, str]:
     return dict(strongest_last)
 
 
+def tags_by_track(track_ids: Collection[int]) -> dict[int, list[str]]:
+    """Return the names of the tags of each track, the strongest first, without tracks that have no tags."""
+    rows = TrackTag.objects.filter(track__in=track_ids).order_by("-weight", "tag__name")
+    names: dict[int, list[str]] = {}
+    for track_id, name in rows.values_list("track_id", "tag__name"):
+        names.setdefault(track_id, []).append(name)
+    return names
+
+
 def _card(row: dict[str, Any]) -> CardFields:
     return {
         "track_id": row["pk"],

@@ -46,11 +46,18 @@ class Neighbours:
         span = slice(self.indptr[track], self.indptr[track + 1])
         return self.indices[span].astype(np.int64), self.weights[span].astype(np.float64)
 
-    def weight(self, track: int, other: int) -> float:
-        """Return the weight of one track's vote for another; 0 if that is not among its neighbours."""
-        start, end = self.indptr[track], self.indptr[track + 1]
-        position = start + np.searchsorted(self.indices[start:end], other)
-        return float(self.weights[position]) if position < end and self.indices[position] == other else 0.0
+    def entries(self, tracks: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the positions of all entries of some rows, one row after the other, and how many each row has.
+
+        Args:
+            tracks: int64 (k,).
+
+        Returns:
+            positions in `indices` and `weights`, int64 (e,), and lengths, int64 (k,).
+        """
+        starts = self.indptr[tracks]
+        lengths = self.indptr[tracks + 1] - starts
+        return np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum()), lengths
 
 
 @dataclass(frozen=True)

@@ -79,11 +79,16 @@ class ScoreTerms:
 
         Scores of different components have different scales, and those of different listeners too.
         """
+        factor, shift = self.standardization(bundle)
+        scaled = self.scale(factor)
+        return replace(scaled, constant=scaled.constant + shift)
+
+    def standardization(self, bundle: ModelBundle) -> tuple[float, float]:
+        """Return what `standardize` multiplies the scores by, and what it adds then; 0 and 0 for equal scores."""
         mean, deviation = self._moments(bundle)
         if deviation <= MIN_DEVIATION * math.hypot(mean, deviation):
-            return ScoreTerms(np.zeros_like(self.vector))
-        scaled = self.scale(1 / deviation)
-        return replace(scaled, constant=scaled.constant - mean / deviation)
+            return 0.0, 0.0
+        return 1 / deviation, -mean / deviation
 
     def _moments(self, bundle: ModelBundle) -> tuple[float, float]:
         """Return mean and deviation over the played tracks.

@@ -52,13 +52,16 @@ def component_votes(bundle: ModelBundle, component: int, pairs: UserItemPairs, w
     """
     lists = bundle.neighbours[component]
     assert lists is not None
-    config = bundle.ensemble.components[component]
-    confidence = config.confidence.compute(pairs, bundle.popularity, bundle.statistics)
-    if config.recency:
-        confidence *= recency(pairs, config.recency)
-    rows, votes = neighbour_votes(lists, pairs.track, confidence, workspace)
+    rows, votes = neighbour_votes(lists, pairs.track, vote_weights(bundle, component, pairs), workspace)
     played = bundle.popularity[rows] > 0
     return (rows, votes) if played.all() else (rows[played], votes[played])
+
+
+def vote_weights(bundle: ModelBundle, component: int, pairs: UserItemPairs) -> NDArray[np.float32]:
+    """Compute how much the votes of each played track count in a component: confidence times recency, float32 (k,)."""
+    config = bundle.ensemble.components[component]
+    weights = config.confidence.compute(pairs, bundle.popularity, bundle.statistics)
+    return weights * recency(pairs, config.recency) if config.recency else weights
 
 
 def neighbour_votes(
@@ -70,10 +73,7 @@ def neighbour_votes(
         rows: the played tracks, distinct, int64 (k,).
         confidence: in each of them, float32 (k,).
     """
-    starts = neighbours.indptr[rows]
-    lengths = neighbours.indptr[rows + 1] - starts
-    # The positions of all entries of these rows, one row after the other.
-    entries = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+    entries, lengths = neighbours.entries(rows)
     votes = neighbours.weights[entries] * np.repeat(confidence, lengths)
     return sum_votes(neighbours.indices[entries], votes, workspace)
 

@@ -30,9 +30,7 @@ def early(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int)
     terms = personal_score_terms(bundle, query, workspace)
     if terms is None:
         return empty_top_k()
-    weights = [query.personal_weight, 1 - query.personal_weight]
-    blend = _blend_terms(bundle, [terms, _popularity_terms(bundle)], weights, workspace)
-    return search_top_k(blend, bundle, workspace, k)
+    return search_top_k(blend_with_popularity(bundle, terms, query, workspace), bundle, workspace, k)
 
 
 def personal_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWorkspace) -> ScoreTerms | None:
@@ -49,18 +47,52 @@ def personal_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWor
         vector = bundle.user_factors[query.user_row]
         return ScoreTerms(vector.astype(np.float64), omit_zeros=True) if vector.any() else None
     pairs = bundle.known_pairs(query.history)
-    if not pairs.is_positive.any() and query.user_row is None:
-        return None
-    components = [_component_terms(bundle, i, query, pairs, workspace) for i in range(len(bundle.neighbours))]
+    return blend_components(bundle, component_terms(bundle, query, pairs, workspace), pairs, workspace)
+
+
+def blend_components(
+    bundle: ModelBundle, components: Sequence[ScoreTerms | None], pairs: UserItemPairs, workspace: SearchWorkspace
+) -> ScoreTerms | None:
+    """Blend what `component_terms` returned; a single component keeps its scale."""
     if len(components) == 1:
         return components[0] and replace(components[0], omit_zeros=True)
     if all(terms is None for terms in components):
         return None
-    for i, lists in enumerate(bundle.neighbours):
-        if lists is None and i != bundle.factor_component:
-            components[i] = _popularity_terms(bundle)
-    weights = bundle.ensemble.weights.for_listeners(np.array([np.count_nonzero(pairs.is_positive)]))[0]
-    return _blend_terms(bundle, components, [float(weight) for weight in weights], workspace)
+    return _blend_terms(bundle, components, blend_weights(bundle, pairs), workspace)
+
+
+def blend_weights(bundle: ModelBundle, pairs: UserItemPairs) -> list[float]:
+    """Return the weight of each component for a listener with these pairs."""
+    tracks = np.array([np.count_nonzero(pairs.is_positive)])
+    return [float(weight) for weight in bundle.ensemble.weights.for_listeners(tracks)[0]]
+
+
+def blend_with_popularity(
+    bundle: ModelBundle, terms: ScoreTerms, query: Query, workspace: SearchWorkspace
+) -> ScoreTerms:
+    """Blend personal scores with popularity, for a listener with a short history."""
+    weights = [query.personal_weight, 1 - query.personal_weight]
+    return _blend_terms(bundle, [terms, _popularity_terms(bundle)], weights, workspace)
+
+
+def component_terms(
+    bundle: ModelBundle, query: Query, pairs: UserItemPairs, workspace: SearchWorkspace
+) -> list[ScoreTerms | None]:
+    """Compute the terms of each component, neither standardized nor weighted; None where it has no score.
+
+    Popularity is a component only beside others that have one.
+
+    Args:
+        pairs: those of `query.history` that the version knows.
+    """
+    components: list[ScoreTerms | None] = [None] * len(bundle.neighbours)
+    if pairs.is_positive.any() or query.user_row is not None:
+        components = [_component_terms(bundle, i, query, pairs, workspace) for i in range(len(components))]
+    if len(components) > 1 and any(components):
+        for i, lists in enumerate(bundle.neighbours):
+            if lists is None and i != bundle.factor_component:
+                components[i] = _popularity_terms(bundle)
+    return components
 
 
 def _component_terms(

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from common.http.body_serializers import ReferenceField
 from common.http.query_parameters import LimitField
 from engine.retrieval.candidates import SOURCES as CANDIDATE_SOURCES
+from recommendations.serving.explanations import REASON_KINDS
 from tracks.audience import AudienceParameters
 from tracks.serializers import CardSerializer
 
@@ -42,9 +43,21 @@ class PersonalParameters(_Parameters):
     exclude_played = serializers.BooleanField(default=True, help_text="Leave out tracks that the listener has played.")
 
 
+class BecauseSerializer(serializers.Serializer[Any]):
+    track_id = serializers.IntegerField()
+    share = serializers.FloatField(help_text="The part that this track has in what speaks for the result, 0 to 1.")
+
+
 class ExplanationSerializer(serializers.Serializer[Any]):
-    text = serializers.CharField()
-    because_track_ids = serializers.ListField(child=serializers.IntegerField())
+    text = serializers.CharField(help_text="A sentence for the listener.")
+    kind = serializers.ChoiceField(choices=REASON_KINDS, help_text="The kind of reason that counts most.")
+    because_track_ids = serializers.ListField(
+        child=serializers.IntegerField(), help_text="The tracks of `because`, in the same order."
+    )
+    because = BecauseSerializer(many=True, help_text="The tracks that contribute most, at most two.")
+    share = serializers.FloatField(
+        allow_null=True, help_text="The part of the reason in what speaks for the result, 0 to 1; null if it has none."
+    )
 
 
 @extend_schema_serializer(component_name="RecommendedTrack")  # `Result` is a type of Swift and Kotlin

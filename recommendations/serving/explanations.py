@@ -1,47 +1,151 @@
-"""Say in words why each track of a slate was picked."""
+"""Say why each track of a slate was picked, in words for the listener and in numbers for the app."""
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+from django.utils import timezone
 
 from engine.bundle.model_bundle import ModelBundle
+from engine.data.user_item_pairs import UserItemPairs
 from engine.pipeline import Pick
-from engine.ranking.explain import explain_by_history
+from engine.ranking.explain import HistoryReason, explain_by_history
 from recommendations.serving.slate import RankedSlate
-from tracks.card_cache import track_card_cache
+from tracks.card_cache import TrackCard, track_card_cache
+from tracks.selectors import tags_by_track
 
-_REPEAT = "You have played this track before"
-_FROM_HISTORY = {"personal", "early", "neighbours", "similar"}
+REASON_KINDS = ("plays", "popular", "similar", "content", "repeat", "random")
+_BY_HISTORY = ("personal", "early", "neighbours")  # sources whose scores are sums over the listener's history
+_MAX_TAGS = 2
+_RECENT_DAYS = 31  # a month's name alone might be last year's
+
+
+class Reason(NamedTuple):
+    """Why a track was picked.
+
+    Attributes:
+        kind: one of `REASON_KINDS`.
+        text: a sentence for the listener.
+        because: the ids of tracks that the pick resembles or follows from, and the share of each in the score.
+        share: the part of the score that is of this kind; None where the score is not a sum.
+    """
+
+    kind: str
+    text: str
+    because: Sequence[tuple[int, float]] = ()
+    share: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reason as the API shows it."""
+        return {
+            "text": self.text,
+            "kind": self.kind,
+            "because_track_ids": [track_id for track_id, _ in self.because],
+            "because": [{"track_id": track_id, "share": round(share, 4)} for track_id, share in self.because],
+            "share": None if self.share is None else round(self.share, 4),
+        }
 
 
 def explain_picks(bundle: ModelBundle, slate: RankedSlate, catalogue_revision: int | None) -> dict[int, dict[str, Any]]:
-    """Return the text of each pick and the tracks it names, by track id."""
-    known = set(slate.evidence.tolist())  # of similar tracks the one asked about, which is not among the picks
-    reasons = {
-        pick.track_id: explain_by_history(bundle, pick.track_id, slate.evidence)
-        if pick.source in _FROM_HISTORY and pick.track_id not in known
-        else []
-        for pick in slate.ranking.picks
-    }
-    cards = track_card_cache.get_cards({i for track_ids in reasons.values() for i in track_ids}, catalogue_revision)
-    return {
-        pick.track_id: {
-            "text": _REPEAT
-            if pick.track_id in known
-            else _sentence(pick, [cards[i].title for i in reasons[pick.track_id] if i in cards]),
-            "because_track_ids": reasons[pick.track_id],
-        }
-        for pick in slate.ranking.picks
-    }
+    """Return the reason of each pick by track id, ready for JSON.
+
+    It costs one query if it names tracks whose cards are not cached, and one more if there are picks by content.
+    """
+    picks, query = slate.ranking.picks, slate.query
+    history = query.history.where(query.history.is_positive)
+    known = {track_id: i for i, track_id in enumerate(history.track.tolist())}
+    by_history: dict[int, HistoryReason] = {}
+    for source in _BY_HISTORY:
+        track_ids = [pick.track_id for pick in picks if pick.source == source and pick.track_id not in known]
+        if track_ids:
+            by_history |= explain_by_history(bundle, query, source, track_ids)
+    named = {track_id for reason in by_history.values() for track_id, _ in reason.because}
+    if query.track_id is not None:
+        named.add(query.track_id)
+    cards = track_card_cache.get_cards(named, catalogue_revision) | slate.cards
+    by_content = [pick.track_id for pick in picks if pick.source == "content"]
+    tags = tags_by_track([*by_content, *named]) if by_content else {}
+
+    now, reasons = timezone.now(), {}
+    for pick in picks:
+        track_id = pick.track_id
+        if track_id in known:
+            reason = explain_repeat(history, known[track_id], now)
+        elif pick.source in _BY_HISTORY:
+            reason = _explain_plays(bundle, pick, by_history.get(track_id), query.history, cards)
+        elif pick.source == "content" and query.track_id is not None:
+            reason = _explain_content(track_id, query.track_id, cards, tags)
+        elif pick.source == "similar" and query.track_id is not None:
+            because = [(query.track_id, 1.0)] if pick.score > 0 else []
+            reason = Reason("similar", "Played by the same listeners", because, 1.0)
+        elif pick.source == "popular":
+            reason = Reason("popular", _popular(int(pick.score)), share=1.0)
+        else:
+            reason = Reason("random", "Something different from the catalogue")
+        reasons[track_id] = reason
+    return {track_id: reason.to_dict() for track_id, reason in reasons.items()}
 
 
-def _sentence(pick: Pick, titles: list[str]) -> str:
-    match pick.source:
-        case "personal" | "neighbours" | "early":
-            return f"Because you played {' and '.join(titles)}" if titles else "From what you have been playing"
-        case "similar":
-            return "Played by the same listeners"
-        case "content":
-            return "Shares artist, album or tags"
-        case "popular":
-            return f"Popular with {int(pick.score):,} listener{'s' if pick.score != 1 else ''}"
-        case _:
-            return "Something different from the catalogue"
+def _explain_plays(
+    bundle: ModelBundle, pick: Pick, reason: HistoryReason | None, history: UserItemPairs, cards: dict[int, TrackCard]
+) -> Reason:
+    """Name the tracks of the history that contribute most, after popularity where that contributes more than all."""
+    if reason is None:
+        return Reason("plays", "From what you have been playing")
+    titles = list(dict.fromkeys(cards[track_id].title for track_id, _ in reason.because if track_id in cards))
+    named = history.where(np.isin(history.track, [track_id for track_id, _ in reason.because]))
+    verb = "you played" if named.count.all() else "you like" if named.liked.all() else "of"
+    because = f"because {verb} {' and '.join(titles)}" if titles else "from what you have been playing"
+    if reason.share >= 0.5:
+        return Reason("plays", because[0].upper() + because[1:], reason.because, reason.share)
+    row = bundle.item_row(pick.track_id)
+    listeners = 0 if row is None else int(bundle.popularity[row])
+    return Reason("popular", f"{_popular(listeners)}, and {because}", reason.because, 1 - reason.share)
+
+
+def _explain_content(track_id: int, other_id: int, cards: dict[int, TrackCard], tags: dict[int, list[str]]) -> Reason:
+    """Say what a pick has in common with another track."""
+    card, other = cards[track_id], cards.get(other_id)
+    if other is None:
+        return Reason("content", "Shares artist, album or tags")
+    shared = [tag for tag in tags.get(track_id, ()) if tag in tags.get(other_id, ())][:_MAX_TAGS]
+    if card.album_id is not None and card.album_id == other.album_id:
+        text = f"From the same album as {other.title}"
+    elif card.artist_id == other.artist_id:
+        text = f"By the same artist as {other.title}"
+    elif shared:
+        text = f"Shares the tag{'s' if len(shared) > 1 else ''} {' and '.join(shared)} with {other.title}"
+    else:
+        text = f"Similar to {other.title}"
+    return Reason("content", text, [(other_id, 1.0)], 1.0)
+
+
+def explain_repeat(history: UserItemPairs, i: int, now: datetime) -> Reason:
+    """Say how often the listener played the track of a pair, and when they last did, as far as that is known."""
+    plays = int(history.count[i])
+    if not plays:
+        text = (
+            "You liked this"
+            if history.liked[i]
+            else "You shared this"
+            if history.shared[i]
+            else "You added this to a playlist"
+        )
+        return Reason("repeat", text)
+    times = "once" if plays == 1 else "twice" if plays == 2 else f"{plays:,} times"
+    if any(flags[i] for flags in (history.liked, history.added, history.shared, history.skipped)):
+        return Reason("repeat", f"You played this {times}")  # the newest interaction may not be a play
+    last = datetime.fromtimestamp(int(history.newest[i]), UTC)
+    days = (now - last).days
+    if days < 1:
+        when = "less than a day ago"
+    elif days < _RECENT_DAYS:
+        when = f"{days} day{'s' if days > 1 else ''} ago"
+    else:
+        when = f"in {last:%B}" if last.year == now.year else f"in {last:%B %Y}"
+    return Reason("repeat", f"You played this {times}, {'last ' if plays > 1 else ''}{when}")
+
+
+def _popular(listeners: int) -> str:
+    return f"Popular with {listeners:,} listener{'s' if listeners != 1 else ''}"

@@ -37,13 +37,13 @@ class RankedSlate:
         ranking: the picks, best first.
         cards: the card of each pick, by track id.
         fallback_reason: why the answer is not the usual one; None if it is.
-        evidence: int64 (k,), the tracks that explain the picks: those the listener likes, or the one asked about.
+        query: what the engine was asked.
     """
 
     ranking: Ranking
     cards: dict[int, TrackCard]
     fallback_reason: str | None
-    evidence: NDArray[np.int64]
+    query: Query
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,6 @@ class SlatePlan:
     query: Query
     filters: Filters
     fallback_reason: str | None
-    evidence: NDArray[np.int64]
 
 
 def plan_slate(
@@ -87,7 +86,7 @@ def plan_slate(
             unavailable=filters.unavailable,
             now=int(time.time()),
         )
-        return SlatePlan(model, policy, query, filters, None, track)
+        return SlatePlan(model, policy, query, filters, None)
 
     listener = ListenerState(
         request.listener_id or 0,
@@ -115,7 +114,7 @@ def plan_slate(
         reason = "cold_user"
     if request.after is not None:  # played tracks are not added to pages of new ones
         planned_policy = replace(planned_policy, may_repeat=False)
-    return SlatePlan(model, planned_policy, query, filters, reason, history.pairs.track[history.pairs.is_positive])
+    return SlatePlan(model, planned_policy, query, filters, reason)
 
 
 def rank(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
@@ -140,7 +139,7 @@ def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> RankedSlate:
         reason = reason or "no_known_tracks"
     if ranking.repeats:
         reason = reason or "nothing_new"
-    return RankedSlate(ranking, cards, reason, plan.evidence)
+    return RankedSlate(ranking, cards, reason, plan.query)
 
 
 def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCard]]:

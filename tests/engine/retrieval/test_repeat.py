@@ -12,7 +12,7 @@ from engine.listener_query import ListenerState, plan_query
 from engine.models.item_knn import ItemKNN
 from engine.models.repeat import Repeat
 from engine.pipeline import PERSONAL, REPEATS, SIMILAR, recommend
-from engine.ranking.explain import explain_by_history
+from engine.ranking.explain import HistoryReason, explain_by_history
 from engine.retrieval.candidates import Query
 from engine.training import TrainingConfig, train
 from tests.engine.factories import checkerboard, train_checkerboard
@@ -109,6 +109,8 @@ def test_a_track_is_no_evidence_for_itself() -> None:
     similar = recommend(bundle, Query(5, track_id=104, exclude=np.array([104])), SIMILAR).picks
     assert {pick.track_id % 2 for pick in similar} == {0}
     assert len(similar) == 5
-    assert set(explain_by_history(bundle, 106, np.array([102, 103, 104]))) == {102, 104}
-    assert explain_by_history(make_bundle(OWN_TRACKS), 106, np.array([106, 104])) == []
+    because = explain_by_history(bundle, Query(5, history=HISTORY), "personal", [106])[106].because
+    assert {track_id for track_id, _ in because} == {102, 104}
+    alone = explain_by_history(make_bundle(OWN_TRACKS), Query(5, history=HISTORY), "personal", [106])[106]
+    assert alone == HistoryReason([], 1.0)
     assert recommend(make_bundle(OWN_TRACKS), Query(5, track_id=104), SIMILAR).picks == []

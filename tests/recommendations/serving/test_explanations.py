@@ -1,0 +1,179 @@
+"""`explain=true`: why each track was picked."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from rest_framework.test import APIClient
+
+from access.models import User
+from engine.data.plays import Plays, Signal
+from engine.data.user_item_pairs import UserItemPairs
+from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
+from engine.models.popularity import Popularity
+from engine.models.rp3beta import RP3Beta
+from importers.records import TagRecord, TrackRecord
+from recommendations.serving.explanations import explain_repeat
+from recommendations.training.run import run_training
+from tests.people import CatalogueFactory, store_interaction
+from tracks.imports import import_tracks
+from tracks.models import Track
+from tracks.services import bump_catalogue_revision
+
+NOW = datetime(2026, 5, 20, 18, tzinfo=UTC)
+
+
+@pytest.fixture
+def checkerboard(catalogue: CatalogueFactory) -> tuple[list[User], list[Track]]:
+    users_and_tracks = catalogue.checkerboard()
+    assert run_training("test").status == "Published"
+    return users_and_tracks
+
+
+def explanations(client: APIClient, path: str) -> list[dict[str, Any]]:
+    results = client.get(path).json()["results"]
+    return [result["explanation"] for result in results]
+
+
+def test_a_personal_pick_names_the_two_plays_that_contribute_most_with_their_shares(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    users, tracks = checkerboard
+    [reason] = explanations(service, f"/recommend/user/{users[0].pk}/ml?limit=1&explain=true")
+    first, second = reason["because_track_ids"]
+    titles = {track.pk: track.title for track in tracks[2::2]}
+    assert reason["text"] == f"Because you played {titles[first]} and {titles[second]}"
+    assert (reason["kind"], reason["share"]) == ("plays", 1.0)
+    assert [entry["track_id"] for entry in reason["because"]] == [first, second]
+    # Nine plays of the same colour contribute alike.
+    assert [entry["share"] for entry in reason["because"]] == pytest.approx([1 / 9] * 2, abs=0.02)
+
+
+def test_popularity_is_named_first_where_it_contributes_more_than_the_plays(
+    service: APIClient, catalogue: CatalogueFactory
+) -> None:
+    users, _ = catalogue.checkerboard()
+    hit = catalogue.tracks(1)[0]
+    for user in users[:15]:
+        catalogue.play(user, hit)
+    parts = (ComponentConfig(Popularity()), ComponentConfig(RP3Beta()))
+    run_training("test", force=True, ensemble=EnsembleConfig(parts, BlendWeights((0.9, 0.1), (0.9, 0.1))))
+    first, *_, last = explanations(service, f"/recommend/user/{users[16].pk}/ml?limit=2&explain=true")
+    assert first["kind"] == "popular"
+    assert first["text"].startswith("Popular with 15 listeners, and because you played Song ")
+    assert len(first["because"]) == 2
+    assert first["share"] + sum(entry["share"] for entry in first["because"]) <= 1
+    assert (last["kind"], last["share"]) == ("plays", 1.0)
+
+
+def test_a_liked_track_that_was_never_played_is_named_as_one_that_the_listener_likes(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    _, tracks = checkerboard
+    newcomer = User.objects.create_user("newcomer")
+    for track in (tracks[2], tracks[4]):
+        store_interaction(newcomer, track, "like")
+    path = f"/recommend/user/{newcomer.pk}/ml?limit=1&explain=true"
+    assert explanations(service, path)[0]["text"] in {
+        "Because you like Song 2 and Song 4",
+        "Because you like Song 4 and Song 2",
+        "Popular with 9 listeners, and because you like Song 2 and Song 4",
+        "Popular with 9 listeners, and because you like Song 4 and Song 2",
+    }
+
+
+def test_popular_similar_and_pseudo_random_tracks_say_so(
+    service: APIClient, catalogue: CatalogueFactory, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    track = checkerboard[1][4]
+    catalogue.tracks(1)
+    bump_catalogue_revision()
+    popular, *_, unplayed = explanations(service, "/recommend/user/999/ml?limit=21&explain=true")
+    nothing: dict[str, Any] = {"because_track_ids": [], "because": []}
+    assert popular == nothing | {"text": "Popular with 9 listeners", "kind": "popular", "share": 1.0}
+    assert unplayed == nothing | {"text": "Something different from the catalogue", "kind": "random", "share": None}
+    assert explanations(service, f"/recommend/similar/{track.pk}?limit=1&explain=true") == [
+        {
+            "text": "Played by the same listeners",
+            "kind": "similar",
+            "because_track_ids": [track.pk],
+            "because": [{"track_id": track.pk, "share": 1.0}],
+            "share": 1.0,
+        }
+    ]
+
+
+def test_tracks_by_content_say_what_they_share(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    tags = [TagRecord(name, "genre", weight) for name, weight in (("folk", 1), ("dream pop", 3), ("shoegaze", 2))]
+    import_tracks(
+        [
+            TrackRecord("x:0", "Asked", "Newcomer", "x:a", album="First", album_id="x:l", tags=tuple(tags)),
+            TrackRecord("x:1", "Album", "Newcomer", "x:a", album="First", album_id="x:l"),
+            TrackRecord("x:2", "Artist", "Newcomer", "x:a", tags=(tags[0],)),
+            TrackRecord("x:3", "Tags", "Somebody", "x:b", tags=tuple(tags)),
+            TrackRecord("x:4", "Tag", "Somebody", "x:b", tags=(tags[0],)),
+        ]
+    )
+    asked = Track.objects.get(external_id="x:0")
+    results = service.get(f"/recommend/similar/{asked.pk}?limit=4&explain=true").json()["results"]
+    assert {result["title"]: result["explanation"]["text"] for result in results} == {
+        "Album": "From the same album as Asked",
+        "Artist": "By the same artist as Asked",
+        "Tags": "Shares the tags dream pop and shoegaze with Asked",
+        "Tag": "Shares the tag folk with Asked",
+    }
+    assert {result["explanation"]["kind"] for result in results} == {"content"}
+    assert results[0]["explanation"]["because"] == [{"track_id": asked.pk, "share": 1.0}]
+
+
+def test_a_track_that_the_listener_knows_says_how_often_they_played_it(
+    service: APIClient, catalogue: CatalogueFactory, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    users, tracks = checkerboard
+    days_ago = datetime.now(UTC) - timedelta(days=3, hours=1)
+    catalogue.play(users[0], tracks[6], tracks[6], at=days_ago)
+    path = f"/recommend/user/{users[0].pk}/ml?limit=20&explain=true&exclude_played=false"
+    results = {result["track_id"]: result["explanation"] for result in service.get(path).json()["results"]}
+    assert results[tracks[6].pk] == {
+        "text": "You played this 3 times, last 3 days ago",
+        "kind": "repeat",
+        "because_track_ids": [],
+        "because": [],
+        "share": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("plays", "age", "text"),
+    [
+        (1, timedelta(hours=2), "You played this once, less than a day ago"),
+        (2, timedelta(days=1, hours=1), "You played this twice, last 1 day ago"),
+        (14, timedelta(days=30), "You played this 14 times, last 30 days ago"),
+        (14, timedelta(days=70), "You played this 14 times, last in March"),
+        (1_400, timedelta(days=300), "You played this 1,400 times, last in July 2025"),
+        (3, timedelta(days=-1), "You played this 3 times, last less than a day ago"),
+    ],
+)
+def test_the_last_play_is_named_by_days_then_by_month(plays: int, age: timedelta, text: str) -> None:
+    history = UserItemPairs.from_listener(Plays.from_rows([(0, 7, plays, True, int((NOW - age).timestamp()))]))
+    assert explain_repeat(history, 0, NOW).text == text
+
+
+@pytest.mark.parametrize(
+    ("signals", "text"),
+    [
+        ([Signal.LIKE], "You liked this"),
+        ([Signal.SHARE], "You shared this"),
+        ([Signal.ADD], "You added this to a playlist"),
+        ([Signal.PLAY, Signal.LIKE], "You played this once"),
+    ],
+)
+def test_without_a_time_of_the_last_play_none_is_named(signals: list[Signal], text: str) -> None:
+    plays = Plays.from_rows((0, 7, 1, True, n) for n in range(len(signals)))
+    history = UserItemPairs.from_listener(
+        Plays(plays.user, plays.track, plays.count, plays.qualified, plays.time, np.array(signals, np.int8))
+    )
+    assert explain_repeat(history, 0, NOW).text == text
