@@ -6,11 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 from django.db.models import (
-    BigIntegerField,
     Case,
     Count,
     Exists,
-    Func,
     IntegerField,
     Max,
     Min,
@@ -24,6 +22,7 @@ from django.utils import timezone
 
 from access.models import User
 from access.selectors import LISTENER, NOW
+from common.database_columns import UnixSeconds
 from common.prepared_queries import PreparedQuery, RowsAsJson
 from engine.data.plays import Plays, Signal
 from engine.data.user_item_pairs import UserItemPairs
@@ -37,18 +36,6 @@ OPINIONS = [Kind.LIKE, Kind.UNLIKE, Kind.DISLIKE, Kind.UNDISLIKE]
 # A listener whose erasure is pending is no longer active.
 CONSENTING = Q(is_active=True, consent=True)  # filters listeners
 BY_CONSENTING_LISTENER = Q(user__is_active=True, user__consent=True)  # filters what they did
-
-
-class UnixSeconds(Func):
-    """The whole UNIX seconds of a date column, rounded down in the database."""
-
-    template = "FLOOR(EXTRACT(EPOCH FROM %(expressions)s))::bigint"
-    output_field = BigIntegerField()
-
-    def as_sqlite(self, compiler, connection, **context):  # type: ignore[no-untyped-def]
-        # Four percent signs, because the template and the parameters each turn two of them into one.
-        template = "CAST(strftime('%%%%s', %(expressions)s) AS INTEGER)"
-        return self.as_sql(compiler, connection, template=template, **context)
 
 
 @dataclass(frozen=True)

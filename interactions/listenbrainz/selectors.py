@@ -10,11 +10,12 @@ from django.db.models import Case, F, IntegerField, Max, Min, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from common.database_columns import UnixSeconds
 from interactions.listenbrainz.msids import find_tracks_by_msid, make_msid
 from interactions.listenbrainz.track_metadata import Json, describe_names, describe_track
 from interactions.models import Clock, Interaction, InteractionKind, LatestImport, PlayingNow, UnmatchedListen
 from interactions.play_reports import APP, LISTENBRAINZ
-from interactions.selectors import OPINIONS, UnixSeconds
+from interactions.selectors import OPINIONS
 from tracks.matching import oldest_tracks
 from tracks.models import Track
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from access.models import User
+from common import database_columns
 from engine.data.plays import Plays, Signal
-from interactions import training_data
 from interactions.models import Interaction
 from interactions.training_data import iter_play_chunks
 from tests.people import NOON, CatalogueFactory, store_interaction
@@ -43,7 +43,7 @@ def users(catalogue: CatalogueFactory) -> list[User]:
 
 def read_by_orm(monkeypatch: pytest.MonkeyPatch) -> Plays:
     with monkeypatch.context() as patched:
-        patched.setattr(training_data, "_read_packed", training_data._read_rows)
+        patched.setattr(database_columns, "_read_packed", database_columns._read_rows)
         return Plays.concatenate(iter_play_chunks())
 
 
