@@ -71,6 +71,38 @@ class IdMap:
         rows, is_known = self.rows(ids)
         return rows[is_known]
 
+    def extend(self, ids: ArrayLike) -> ExtendedIdMap:
+        """Return a map in which the distinct values of `ids`, none of which is known, have the rows after these."""
+        further = IdMap.from_ids(ids)
+        return ExtendedIdMap(np.concatenate([self.ids, further.ids]), self, further)
+
+
+@dataclass(frozen=True)
+class ExtendedIdMap(IdMap):
+    """A map whose ids are ascending in two parts: those that were there first keep their rows.
+
+    Attributes:
+        first: rows 0 to n - 1.
+        further: rows from n on.
+    """
+
+    first: IdMap
+    further: IdMap
+
+    def row(self, id_: int) -> int | None:
+        if (row := self.first.row(id_)) is not None:
+            return row
+        row = self.further.row(id_)
+        return None if row is None else len(self.first) + row
+
+    def rows(self, ids: ArrayLike) -> tuple[Rows, NDArray[np.bool_]]:
+        rows, is_known = self.first.rows(ids)
+        if not is_known.all():
+            further_rows, is_further = self.further.rows(ids)
+            rows = np.where(is_further, len(self.first) + further_rows, rows)
+            is_known = is_known | is_further
+        return rows, is_known
+
 
 def _fits_lookup_table(ids: Ids, lookups: int = 0) -> bool:
     """Return whether a table up to the greatest id is not much longer than the ids, or than the number of look-ups."""

@@ -245,9 +245,10 @@ def search_similar(bundle: ModelBundle, row: int, workspace: SearchWorkspace, k:
         rows = index.search(bundle.item_factors[row], k, workspace)
     else:
         scores = bundle.item_factors @ (bundle.item_factors[row] / bundle.item_norms[row])
+        norms = bundle.item_norms[: len(scores)]  # without tracks that came after training
         with np.errstate(invalid="ignore"):  # 0 / 0 for tracks without factors
-            scores /= bundle.item_norms
-        scores[workspace.unavailable | (bundle.item_norms == 0)] = -np.inf
+            scores /= norms
+        scores[workspace.unavailable[: len(scores)] | (norms == 0)] = -np.inf
         surplus = max(len(scores) - k, 0)
         kth = np.partition(scores, surplus)[surplus]
         rows = np.flatnonzero((scores >= kth - _FLOAT32_ERROR) & (scores > -np.inf))

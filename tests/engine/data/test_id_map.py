@@ -22,6 +22,21 @@ def test_an_id_that_is_no_database_key_is_unknown() -> None:
     assert IdMap.from_ids([1, 2]).row(-1) is None
 
 
+@given(some_ids, some_ids, some_ids)
+def test_an_extended_map_keeps_the_first_rows_and_knows_further_ids(
+    stored: list[int], further: list[int], others: list[int]
+) -> None:
+    mapping = IdMap.from_ids(stored)
+    extended = mapping.extend([id_ for id_ in further if id_ not in stored])
+    assert extended.ids[: len(mapping)].tolist() == mapping.ids.tolist()
+    requested = [*stored, *further, *others]
+    rows, known = extended.rows(requested)
+    for id_, row, is_known in zip(requested, rows, known, strict=True):
+        assert is_known == (id_ in stored or id_ in further)
+        assert extended.row(id_) == (row if is_known else None)
+        assert not is_known or extended.ids[row] == id_
+
+
 def test_known_rows_are_in_the_order_of_the_ids() -> None:
     assert IdMap.from_ids([10, 30, 20]).known_rows(np.array([30, 99, 10])).tolist() == [2, 0]
 
