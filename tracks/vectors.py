@@ -1,7 +1,7 @@
 """Embeddings of tracks that the app computed, from audio or lyrics for example.
 
-They are stored for content-based recommendation; no answer depends on them yet, so that writing them does not bump the
-catalogue's revision.
+Recommendations of tracks that came after training depend on them, and those of all others from the next training on, so
+that writing them bumps the catalogue's revision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
-from numpy.typing import NDArray
 
 from common.http.upserts import UpsertOutcome
 from tracks.models import Track, TrackVector
 from tracks.selectors import ids_by_external_id
-from tracks.services import lock_catalogue
+from tracks.services import bump_catalogue_revision, lock_catalogue
 
 STORED_DTYPE = np.dtype("<f4")
 UNKNOWN_TRACK = "no track has this id; create it by PUT /tracks first"
@@ -63,12 +62,18 @@ def upsert_vectors(name: str, items: Sequence[Mapping[str, Any]]) -> list[Upsert
         unique_fields=["track", "name"],
         update_fields=["embedding", "updated_at"],
     )
+    if rows:
+        bump_catalogue_revision()
     return outcomes
 
 
+@transaction.atomic
 def delete_vector(track_id: int, name: str) -> None:
     """Delete the vector of a track, if there is one."""
-    TrackVector.objects.filter(track=track_id, name=name).delete()
+    lock_catalogue()
+    deleted, _ = TrackVector.objects.filter(track=track_id, name=name).delete()
+    if deleted:
+        bump_catalogue_revision()
 
 
 def find_vector(track_id: int, name: str) -> dict[str, Any] | None:
@@ -80,16 +85,3 @@ def find_vector(track_id: int, name: str) -> dict[str, Any] | None:
     return {"track_id": track_id, "name": name, "dimension": row.dimension, "updated_at": row.updated_at} | {
         "vector": vector
     }
-
-
-def load_vectors(name: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the tracks that have a vector of this name, ascending, and the vectors: int64 (n,), float32 (n, d)."""
-    vectors = TrackVector.objects.filter(name=name)
-    dimension = vectors.values_list("dimension", flat=True).first() or 0
-    track_ids: list[int] = []
-    embeddings = bytearray()
-    for track_id, embedding in vectors.order_by("track").values_list("track_id", "embedding").iterator():
-        track_ids.append(track_id)
-        embeddings += embedding
-    matrix = np.frombuffer(embeddings, STORED_DTYPE).astype(np.float32, copy=False)
-    return np.array(track_ids, np.int64), matrix.reshape(len(track_ids), dimension)

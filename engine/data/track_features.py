@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -42,6 +43,13 @@ class TrackFeatures:
 
     def __len__(self) -> int:
         return len(self.artist)
+
+    def fingerprint(self) -> str:
+        """Return 32 hex digits that are equal for equal features."""
+        digest = hashlib.blake2b(digest_size=16)
+        for field in fields(self):
+            digest.update(np.ascontiguousarray(getattr(self, field.name)).tobytes())
+        return digest.hexdigest()
 
     def where(self, selection: NDArray[np.bool_] | NDArray[np.int64] | slice) -> TrackFeatures:
         """Return the rows that a mask bool (n,), rows int64 (k,) or a slice select, in that order."""

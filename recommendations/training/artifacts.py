@@ -4,15 +4,15 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
-from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.versions import LOAD_ERRORS
+from engine.data.content_features import ContentFeatures
 from engine.data.plays import Plays
+from engine.data.track_features import TrackFeatures
 from engine.ensemble import EnsembleConfig
 from engine.training import TrainedVersion, TrainingConfig
 from recommendations.models import ModelArtifact
@@ -31,10 +31,17 @@ from webhooks.models import WebhookEventType
 from webhooks.services import announce
 
 
-def training_fingerprint(plays: Plays, track_ids: NDArray[np.int64], config: TrainingConfig) -> str:
-    """Return 32 hex digits that are the same for the same plays, tracks and configuration."""
+def training_fingerprint(
+    plays: Plays, features: TrackFeatures, content: ContentFeatures, config: TrainingConfig
+) -> str:
+    """Return 32 hex digits that are the same for the same plays, tracks and configuration.
+
+    Args:
+        content: of all tracks of the catalogue. Tags, vectors and everything else that is edited counts.
+    """
     digest = hashlib.blake2b(plays.fingerprint().encode(), digest_size=16)
-    digest.update(track_ids.tobytes())
+    digest.update(features.fingerprint().encode())
+    digest.update(content.fingerprint().encode())
     digest.update(repr(config.to_dict()).encode())
     return digest.hexdigest()
 

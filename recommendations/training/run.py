@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 from django.conf import settings
 from django.utils import timezone
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from common.database_connections import release_connections, write_reliably
+from engine.data.content_features import ContentFeatures
 from engine.data.plays import InsufficientPlays, Plays
+from engine.data.track_features import TrackFeatures
 from engine.ensemble import EnsembleConfig
 from engine.training import RECIPE, ProgressCallback, TrainedVersion, TrainingConfig, train
 from interactions.selectors import count_interactions
@@ -51,7 +51,7 @@ from recommendations.training.restrictions import load_restrictions
 from recommendations.training.schedule import SCHEDULE, duplicate_of_training
 from recommendations.training.watch import close_killed_rows, close_waiting_runs
 from recommendations.version_store import get_installation_id, version_in_service, version_store
-from tracks.features import load_track_features
+from tracks.features import load_content_features, load_track_features
 from tracks.selectors import load_track_ids
 
 logger = logging.getLogger(__name__)
@@ -70,6 +70,21 @@ class TrainingResult:
 
     def __str__(self) -> str:
         return f"{self.status}: {self.detail}"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a version is trained on.
+
+    Attributes:
+        plays: of all consenting listeners.
+        features: of each track of the catalogue.
+        content: of each track of the catalogue; `content.track_ids` are their ids.
+    """
+
+    plays: Plays
+    features: TrackFeatures
+    content: ContentFeatures
 
 
 @dataclass
@@ -166,14 +181,15 @@ def _train_and_publish(
     with progress.stage("read"):
         plays = read_plays(progress.callback)
         track_ids = load_track_ids()
+        data = TrainingData(plays, load_track_features(track_ids), load_content_features(track_ids))
         config = training_config(ensemble)
         study = study_in_use() if ensemble is None else None
-        fingerprint = training_fingerprint(plays, track_ids, config)
+        fingerprint = training_fingerprint(data.plays, data.features, data.content, config)
     notes = [f"Tuning study {study.pk} found the recipe; MUSICREC_USE_TUNED=false uses the settings"] if study else []
     if not force and (identical := find_identical_version(fingerprint)):
         return Status.UNCHANGED, ". ".join([f"nothing new since version {identical.version}", *notes]), identical
 
-    trained, decision, artifact = _train_version(progress, plays, track_ids, config)
+    trained, decision, artifact = _train_version(progress, data, config)
     lost, has_lost = None, not decision.passed and trained.manifest["report"]["comparison"] == RECIPE
     is_from_settings = not config.candidates and study is None
     if has_lost and ensemble is None and (in_service := ensemble_in_service()):
@@ -185,7 +201,7 @@ def _train_and_publish(
         ]
         del trained  # its memory is free before the next one is trained
         config = replace(config, ensemble=in_service, candidates=())
-        trained, decision, artifact = _train_version(progress, plays, track_ids, config)
+        trained, decision, artifact = _train_version(progress, data, config)
     # Not before: a run that is killed between the two versions must not count as done.
     artifact.fingerprint = fingerprint
     artifact.save(update_fields=["fingerprint"])
@@ -225,22 +241,22 @@ def _raise_alarm_about_settings(lost: ModelArtifact) -> None:
 
 
 def _train_version(
-    progress: RunProgress, plays: Plays, track_ids: NDArray[np.int64], config: TrainingConfig
+    progress: RunProgress, data: TrainingData, config: TrainingConfig
 ) -> tuple[TrainedVersion, Decision, ModelArtifact]:
     """Train a version, let the gate decide about it, and write its files and its row."""
     with progress.stage("train"):
         # Read these now: another version may be in service by the time the training ends.
         compared_with, in_service, installation = version_in_service(), ensemble_in_service(), get_installation_id()
         judged = judged_model(compared_with)
-        restrictions, features = load_restrictions(), load_track_features(track_ids)
+        restrictions = load_restrictions()
         release_connections()
         trained = train(
-            plays,
-            track_ids,
+            data.plays,
+            data.content.track_ids,
             config,
             # Names sort by time; the random suffix separates two of the same second.
             version=f"{timezone.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-            features=features,
+            features=data.features,
             in_service=in_service,
             judged=judged,
             cold_below=settings.MUSICREC["COLD_BELOW"],

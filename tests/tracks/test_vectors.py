@@ -1,13 +1,14 @@
+from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import pytest
 from rest_framework.test import APIClient
 
 from tests.conftest import assert_problem
 from tests.people import CatalogueFactory
+from tracks.features import load_content_features
 from tracks.models import TrackVector
-from tracks.vectors import load_vectors
+from tracks.selectors import catalogue_revision
 
 
 def put(service: APIClient, path: str, body: Any) -> Any:
@@ -80,7 +81,7 @@ def test_vectors_of_one_name_have_one_dimension(service: APIClient, catalogue: C
 def test_many_vectors_are_stored_at_once_and_loaded_as_a_matrix(
     service: APIClient, catalogue: CatalogueFactory
 ) -> None:
-    first, _, third = catalogue.tracks(3)
+    first, second, third = catalogue.tracks(3)
     body = [
         {"external_id": "t:2", "vector": [1, 0]},
         {"external_id": "t:0", "vector": [0, 1]},
@@ -93,9 +94,17 @@ def test_many_vectors_are_stored_at_once_and_loaded_as_a_matrix(
         [(2, "#/vectors/2/vector"), (3, "#/vectors/3/external_id")],
     )
     assert answer["results"][0] == {"index": 0, "external_id": "t:2", "track_id": third.pk}
-    track_ids, vectors = load_vectors("clap")
-    assert (track_ids.dtype, vectors.dtype) == (np.int64, np.float32)
-    assert (track_ids.tolist(), vectors.tolist()) == ([first.pk, third.pk], [[0, 1], [1, 0]])
-    assert [array.shape for array in load_vectors("none")] == [(0,), (0, 0)]
-    third.delete()
-    assert load_vectors("clap")[0].tolist() == [first.pk]
+    rows, vectors = load_content_features([first.pk, second.pk, third.pk]).embeddings["clap"]
+    assert (rows.tolist(), vectors.tolist()) == ([0, 2], [[0, 1], [1, 0]])
+
+
+def test_a_vector_that_changes_gives_the_catalogue_a_new_revision(
+    service: APIClient, catalogue: CatalogueFactory
+) -> None:
+    catalogue.tracks(1)
+    path = "/tracks/external:t:0/vectors/clap"
+    revisions = [catalogue_revision()]
+    for method, body in (("put", [1, 2]), ("put", [1, 2]), ("put", [2, 1]), ("delete", None), ("delete", None)):
+        getattr(service, method)(path, body and {"vector": body}, format="json")
+        revisions.append(catalogue_revision())
+    assert [one != other for one, other in pairwise(revisions)] == [True, False, True, True, False]

@@ -18,6 +18,8 @@ from recommendations.training.publish import CannotPublish, publish, roll_back
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
 from tests.people import CatalogueFactory
+from tracks.models import Tag, Track, TrackTag
+from tracks.vectors import upsert_vectors
 
 
 @pytest.fixture
@@ -95,6 +97,16 @@ def test_unchanged_plays_are_not_trained_again(catalogue_with_plays: CatalogueFa
     assert (outcome.status, outcome.detail) == ("Unchanged", f"nothing new since version {version}")
     assert ModelArtifact.objects.count() == 1
     Interaction.objects.first().delete()  # type: ignore[union-attr]
+    assert run_training("test").status == "Published"
+
+
+def test_a_new_vector_or_tag_of_a_track_trains_again(catalogue_with_plays: CatalogueFactory) -> None:
+    train_version()
+    track = Track.objects.all()[0]
+    upsert_vectors("clap", [{"id": track.pk, "vector": np.array([0.5, 1.0])}])
+    assert run_training("test").status == "Published"
+    assert run_training("test").status == "Unchanged"
+    TrackTag.objects.create(track=track, tag=Tag.objects.create(name="calm"))
     assert run_training("test").status == "Published"
 
 
