@@ -3,8 +3,10 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from unfold.admin import ModelAdmin
+from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.models import Erasure, User
@@ -31,6 +33,8 @@ class ListenerAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
         ("musicrec", {"fields": ["external_id", "display_name", "consent", "market", "allow_explicit"]}),
     ]
     actions = ["sign_out_everywhere"]
+    actions_detail = ["plays_and_recommendations"]
+    actions_row = ["plays_and_recommendations"]
     show_full_result_count = False
 
     @admin.action(description="Sign out everywhere: refuse their tokens from now on", permissions=["change"])
@@ -47,6 +51,19 @@ class ListenerAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
             self.log_change(request, user, "Signed out everywhere.")
         self.message_user(request, f"{ended} sign-ins of {len(users)} listeners have ended.", messages.SUCCESS)
         return None
+
+    @action(  # type: ignore[untyped-decorator]
+        description="Plays and recommendations",
+        url_path="listener",
+        icon="graphic_eq",
+        permissions=["view_listener"],
+    )
+    def plays_and_recommendations(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:recommendations_listener_change", args=[object_id]))
+
+    def has_view_listener_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Not named in the action itself, because unfold would look the permission up before the database is migrated.
+        return request.user.has_perm("recommendations.view_listener")
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """List the listeners alone for confirmation: the rows about one of them can be a hundred thousand."""

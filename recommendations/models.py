@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from numpy.typing import NDArray
 
+from access.models import User
 from recommendations.training.quality_gate import report_ndcg
 
 
@@ -21,6 +22,17 @@ class Installation(models.Model):
 
     def __str__(self) -> str:
         return str(self.identity)
+
+
+class Listener(User):
+    """A listener on the page that shows operators what they play and why tracks are recommended to them.
+
+    The rows are those of `User`. The permission to view them is one of its own, because the page shows personal data.
+    """
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
 
 
 class ModelArtifact(models.Model):

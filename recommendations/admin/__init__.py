@@ -1,9 +1,11 @@
+from recommendations.admin.listeners import ListenerPageAdmin
 from recommendations.admin.operations import AlarmAdmin, TrainingRunAdmin, TuningStudyAdmin, UserFeaturesAdmin
 from recommendations.admin.schedule import PeriodicTaskAdmin
 from recommendations.admin.versions import ModelArtifactAdmin
 
 __all__ = [
     "AlarmAdmin",
+    "ListenerPageAdmin",
     "ModelArtifactAdmin",
     "PeriodicTaskAdmin",
     "TrainingRunAdmin",
