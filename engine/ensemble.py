@@ -5,8 +5,9 @@ In stored files, settings and commands a configuration is called a recipe and it
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,62 @@ class BlendWeights:
             float32 (listeners, components).
         """
         return np.where((track_counts < self.boundary)[:, None], self.few, self.many).astype(np.float32)
+
+
+class EarlyWeights(NamedTuple):
+    """The weights of what is known of a listener with a short history.
+
+    Attributes:
+        personal: of the standardized scores of the ensemble.
+        popularity: of the standardized logarithm of popularity.
+        artists: of the share of the artist of a track in the history, 0 to 1.
+    """
+
+    personal: float
+    popularity: float
+    artists: float = 0.0
+
+
+@dataclass(frozen=True)
+class EarlyBlend:
+    """The weights of early listeners by how many interactions they have; learnt when a version is trained.
+
+    Attributes:
+        counts: numbers of interactions, ascending; none if nothing was learnt.
+        weights: for listeners with at least so many interactions, and fewer than the next number.
+        below: listeners with fewer interactions than this are early.
+    """
+
+    counts: tuple[int, ...] = ()
+    weights: tuple[EarlyWeights, ...] = ()
+    below: int = 0
+
+    def for_listener(self, interactions: int, cold_below: int) -> EarlyWeights:
+        """Return the weights for one listener.
+
+        Where nothing was learnt, popularity gives way to personal scores in proportion to the interactions, until a
+        listener is no longer cold.
+        """
+        if not self.counts:
+            share = min(1.0, interactions / cold_below)
+            return EarlyWeights(share, 1 - share)
+        return self.weights[max(bisect_right(self.counts, interactions) - 1, 0)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the blend, ready for JSON; `from_dict` reads it."""
+        return {"counts": list(self.counts), "weights": [list(w) for w in self.weights], "below": self.below}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> EarlyBlend:
+        """Read a blend. Raises ValueError, KeyError or TypeError for one that is not valid."""
+        weights = tuple(EarlyWeights(*map(float, w)) for w in values["weights"])
+        if len(weights) != len(values["counts"]):
+            raise ValueError(f"early: {len(weights)} weights for {len(values['counts'])} counts")
+        return cls(tuple(map(int, values["counts"])), weights, int(values["below"]))
+
+
+PERSONAL_ONLY = EarlyWeights(1.0, 0.0)
+NOT_LEARNT = EarlyBlend()
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ def plan_query(
         bundle: the version that is going to answer.
         listener: the listener.
         policy: the policy for a listener with enough interactions. If its main source is "personal", it is replaced by
-            "early" for listeners with fewer than `cold_below` interactions, and by "popular" for those with none.
+            "early" for listeners with fewer than `cold_below` interactions, or as many as the version learnt a blend
+            for, and by "popular" for those with none.
             Without consent it is always "popular".
         limit: the length of the slate.
         exclude_played: leave out the tracks that the listener knows, skipped ones included, unless the policy offers
@@ -76,7 +77,7 @@ def plan_query(
     if not listener.consent:
         query = Query(limit, seed=listener.listener_id, forbidden=forbidden, unavailable=listener.unavailable, now=now)
         return query, policies["popular"]
-    if policy.main_source == "personal" and listener.interactions < cold_below:
+    if policy.main_source == "personal" and listener.interactions < max(cold_below, bundle.early.below):
         policy = policies["early" if listener.interactions else "popular"]
     is_known = history.is_positive | history.is_negative
     known = history.track[is_known] if exclude_played and not policy.offers_known else _no_ids()
@@ -88,7 +89,7 @@ def plan_query(
         exclude=known,
         forbidden=forbidden,
         unavailable=listener.unavailable,
-        personal_weight=min(1.0, listener.interactions / cold_below),
+        early_weights=bundle.early.for_listener(listener.interactions, cold_below),
         time_fold_in=time_fold_in,
         now=now,
     )

@@ -20,11 +20,12 @@ from engine.data.plays import InsufficientPlays, Plays, user_stamps
 from engine.data.split import split_plays
 from engine.data.track_features import TrackFeatures
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
-from engine.ensemble import EnsembleConfig
+from engine.ensemble import NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.evaluation.bundles import MAX_USERS, Restrictions, evaluate_bundles
 from engine.evaluation.questions import NEW, QUESTIONS, empty_report, question_report
 from engine.fitting import FittedEnsemble, fit_ensemble
 from engine.listener_query import COLD_BELOW
+from engine.tuning.early_blend import learn_early_blend
 from engine.tuning.first_night import ChosenEnsemble, choose_ensemble
 from engine.tuning.paired_windows import compare_in_windows
 
@@ -161,6 +162,7 @@ def train(
             threads=config.threads,
         )
     evaluated = time.perf_counter()
+    early = evaluation.model.early if evaluation.model else NOT_LEARNT
     fitted = fit_ensemble(
         pairs,
         (len(users), len(items)),
@@ -173,6 +175,7 @@ def train(
         "config": config.to_dict(),
         "choice": choice and choice.to_dict(),
         "report": report,
+        "early": early.to_dict(),
         "fallback": fitted.fallback,
         "plays": len(plays),
         "pairs": len(pairs),
@@ -186,7 +189,14 @@ def train(
         "libraries": {name: _library_version(name) for name in ("numpy", "scipy", "implicit", "numba")},
     }
     bundle = _assemble(
-        fitted, pairs, users, items, version=version, user_stamps=user_stamps(plays, users), features=features
+        fitted,
+        pairs,
+        users,
+        items,
+        early=early,
+        version=version,
+        user_stamps=user_stamps(plays, users),
+        features=features,
     )
     return TrainedVersion(bundle, manifest, evaluation.model)
 
@@ -268,8 +278,11 @@ def evaluate_on_holdout(
             threads=config.threads,
             progress=partial(progress, "judge"),
         )
+        early = learn_early_blend(
+            split.past, items, ensemble, features=features, seed=config.seed, threads=config.threads
+        )
         bundles[name] = _assemble(
-            fitted, pairs, users, items, user_stamps=user_stamps(split.past, users), features=features
+            fitted, pairs, users, items, early=early, user_stamps=user_stamps(split.past, users), features=features
         )
     del pairs, fitted  # their memory is free before the evaluation needs its own
     if in_service == config.ensemble:
@@ -304,6 +317,7 @@ def _assemble(
     users: IdMap,
     items: IdMap,
     *,
+    early: EarlyBlend,
     version: str | None = None,
     user_stamps: NDArray[np.int64] | None = None,
     features: TrackFeatures | None = None,
@@ -315,6 +329,7 @@ def _assemble(
         popularity=count_listeners(pairs, len(items)),
         ensemble=fitted.ensemble,
         fitted_models=fitted.models,
+        early=early,
         users=users,
         user_stamps=user_stamps,
         statistics=PlayStatistics.from_pairs(pairs),

@@ -22,7 +22,7 @@ from engine.bundle.npz import DamagedFile, map_npz, save_npz
 from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
 from engine.data.track_features import TrackFeatures
-from engine.ensemble import EnsembleConfig
+from engine.ensemble import NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.models.base import FoldInConfig
 
 FORMAT = "musicrec-bundle"
@@ -102,6 +102,7 @@ def _write_model(path: Path, bundle: ModelBundle, indexes: dict[str, Any]) -> No
         "version": bundle.version,
         "algorithm": bundle.algorithm,
         "recipe": bundle.ensemble.to_dict(),
+        "early": bundle.early.to_dict(),
         "parts": len(bundle.neighbours),
         "factor_part": bundle.factor_component,
         "fold_in": asdict(bundle.fold_in),
@@ -192,6 +193,7 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
             version=parameters["version"],
             algorithm=parameters["algorithm"],
             ensemble=ensemble,
+            early=EarlyBlend.from_dict(parameters["early"]) if "early" in parameters else NOT_LEARNT,
             factor_component=parameters["factor_part"],
             neighbours=neighbours,
             fold_in=FoldInConfig(**parameters["fold_in"]),

@@ -17,7 +17,7 @@ from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
 from engine.data.track_features import TrackFeatures
 from engine.data.user_item_pairs import UserItemPairs
-from engine.ensemble import EnsembleConfig
+from engine.ensemble import NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
 
 Vector = NDArray[np.float32]
@@ -73,6 +73,7 @@ class ModelBundle:
         popular_rows: most popular first, int64 (n,).
         user_factors: float32 (m, f).
         user_stamps: (number of interactions, UNIX second of the newest) that the model has seen, int64 (m, 2).
+        early: how listeners with a short history are served.
         factor_component: index of the component that has the factors; None without factors.
         neighbours: of each component of the ensemble; None for one that has none.
         stored_items: the sorted items of the file; None if the version was written without them.
@@ -93,6 +94,7 @@ class ModelBundle:
     user_stamps: NDArray[np.int64]
     features: TrackFeatures
     ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
+    early: EarlyBlend = NOT_LEARNT
     factor_component: int | None = None
     neighbours: tuple[Neighbours | None, ...] = ()
     fold_in: FoldInConfig = field(default_factory=FoldInConfig)
@@ -178,6 +180,7 @@ def assemble_bundle(
     popularity: Vector,
     ensemble: EnsembleConfig | None = None,
     fitted_models: Sequence[FittedModel] = (),
+    early: EarlyBlend = NOT_LEARNT,
     users: IdMap | None = None,
     user_stamps: NDArray[np.int64] | None = None,
     statistics: PlayStatistics | None = None,
@@ -218,6 +221,7 @@ def assemble_bundle(
         user_stamps=user_stamps if user_stamps is not None else np.zeros((m, 2), np.int64),
         features=features if features is not None else TrackFeatures.unknown(items.ids),
         ensemble=ensemble,
+        early=early,
         factor_component=factor_component,
         neighbours=tuple(
             None if model.neighbours is None else Neighbours.from_csr(model.neighbours) for model in damped_models

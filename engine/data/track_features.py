@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,3 +55,25 @@ class TrackFeatures:
     def where(self, selection: NDArray[np.bool_] | NDArray[np.int64] | slice) -> TrackFeatures:
         """Return the rows that a mask bool (n,), rows int64 (k,) or a slice select, in that order."""
         return TrackFeatures(*(getattr(self, field.name)[selection] for field in fields(self)))
+
+    @cached_property
+    def _by_artist(self) -> tuple[Ids, Ids]:
+        """The rows by artist, int64 (n,), and the artist of each of them, int64 (n,), ascending."""
+        order = np.argsort(self.artist, kind="stable")
+        return order, self.artist[order]
+
+    def rows_of_artists(self, artists: Ids) -> tuple[Ids, Ids]:
+        """Return the tracks of some artists.
+
+        Args:
+            artists: int64 (a,), distinct.
+
+        Returns:
+            The rows, int64 (k,), and for each of them the position of its artist in `artists`, int64 (k,).
+        """
+        order, artist = self._by_artist
+        starts, ends = (np.searchsorted(artist, artists, side=side) for side in ("left", "right"))
+        counts = ends - starts
+        number = np.repeat(np.arange(len(artists)), counts)
+        within = np.arange(len(number)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return order[starts[number] + within], number

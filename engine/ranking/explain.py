@@ -14,9 +14,10 @@ from engine.bundle.model_bundle import ModelBundle, Neighbours
 from engine.bundle.workspace import SearchWorkspace
 from engine.data.user_item_pairs import UserItemPairs
 from engine.retrieval.candidates import Query
+from engine.retrieval.early import artist_pairs, early_terms
 from engine.retrieval.fold_in import fold_in_system
 from engine.retrieval.neighbours import vote_weights
-from engine.retrieval.personal import blend_components, blend_weights, blend_with_popularity, component_terms
+from engine.retrieval.personal import blend_components, blend_weights, component_terms
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -128,13 +129,13 @@ def explain_scores(bundle: ModelBundle, query: Query, source: str, rows: Rows) -
             history = _component_contributions(bundle, component, pairs, rows, workspace)
             return Contributions(pairs, history, np.zeros(len(rows)), 0.0)
         components = component_terms(bundle, query, pairs, workspace)
-        terms = blend_components(bundle, components, pairs, workspace)
+        terms, scale = blend_components(bundle, components, pairs, workspace), 1.0
+        if source == "early":
+            scale = query.early_weights.personal * (terms.standardization(bundle)[0] if terms else 0.0)
+            early = early_terms(bundle, terms, query.history)
+            terms = early.blend(query.early_weights, bundle, workspace)
         if terms is None:
             return None
-        scale = 1.0
-        if source == "early":
-            scale = query.personal_weight * terms.standardization(bundle)[0]
-            terms = blend_with_popularity(bundle, terms, query, workspace)
         weights = blend_weights(bundle, pairs)
         history = np.zeros((len(rows), len(pairs)))
         for i, component_scores in enumerate(components):
@@ -142,9 +143,37 @@ def explain_scores(bundle: ModelBundle, query: Query, source: str, rows: Rows) -
                 continue
             standard = component_scores.standardization(bundle)[0] * weights[i] if len(components) > 1 else 1.0
             history += scale * standard * _component_contributions(bundle, i, pairs, rows, workspace)
+    if source == "early" and query.early_weights.artists:
+        pairs, history = _add_artists(bundle, query, pairs, history, rows)
     mean_popularity = float(bundle.norm_sorted_items.mean[-1])
     popularity = terms.popularity_weight * (np.log1p(bundle.popularity[rows].astype(np.float64)) - mean_popularity)
     return Contributions(pairs, history, popularity, terms.constant + terms.popularity_weight * mean_popularity)
+
+
+def _add_artists(
+    bundle: ModelBundle, query: Query, pairs: UserItemPairs, history: Floats, rows: Rows
+) -> tuple[UserItemPairs, Floats]:
+    """Add what each track of the history adds to the tracks of its artist.
+
+    Args:
+        pairs: the m pairs that the version knows.
+        history: their contributions to k tracks, float64 (k, m).
+
+    Returns:
+        The pairs, and those of tracks of which nothing but the artist is known, and all their contributions.
+    """
+    by_artist, weights = artist_pairs(bundle, query.history)
+    artist, artist_of_row = bundle.features.artist[by_artist.track], bundle.features.artist[rows]
+    is_same = artist_of_row[:, None] == artist
+    # An artist of whom more was refused than played adds nothing.
+    contributions = np.where((is_same @ weights > 0)[:, None] & is_same, query.early_weights.artists * weights, 0.0)
+    catalogue_rows, is_known = bundle.items.rows(query.history.track)
+    is_named = is_known & np.isin(catalogue_rows, np.append(pairs.track, by_artist.track))
+    every = replace(query.history.where(is_named), track=catalogue_rows[is_named])
+    total = np.zeros((len(rows), len(every)))
+    total[:, np.searchsorted(every.track, pairs.track)] += history
+    total[:, np.searchsorted(every.track, by_artist.track)] += contributions
+    return every, total
 
 
 def _component_contributions(

@@ -4,8 +4,9 @@ To add a candidate source, write it in a module of this package and register it 
 """
 
 from engine.retrieval.candidates import register_source
+from engine.retrieval.early import early
 from engine.retrieval.neighbours import neighbours, similar
-from engine.retrieval.personal import early, personal
+from engine.retrieval.personal import personal
 from engine.retrieval.popularity import popular, random
 from engine.retrieval.repeat import repeat
 

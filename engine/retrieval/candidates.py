@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import SearchWorkspace
 from engine.data.user_item_pairs import UserItemPairs
+from engine.ensemble import PERSONAL_ONLY, EarlyWeights
 from engine.retrieval.exact_search import TopK
 
 _no_ids: Callable[[], NDArray[np.int64]] = partial(np.zeros, 0, np.int64)  # type: ignore[assignment]
@@ -32,7 +33,7 @@ class Query:
         unavailable: further forbidden tracks: a long list that many queries share, int64 (k,). Pass the same array each
             time and never write to it, because its ids are looked up only once.
         track_id: the track to which the candidates of "similar" are similar.
-        personal_weight: share of the personal scores in "early", 0 to 1; the rest is popularity's.
+        early_weights: of what is known of the listener, for the source "early".
         time_fold_in: returns the context manager that times a fold-in.
         now: UNIX second of the request, which decides how old releases and plays are; 0 if unknown.
     """
@@ -45,7 +46,7 @@ class Query:
     forbidden: NDArray[np.int64] = field(default_factory=_no_ids)
     unavailable: NDArray[np.int64] = field(default_factory=_no_ids)
     track_id: int | None = None
-    personal_weight: float = 1.0
+    early_weights: EarlyWeights = PERSONAL_ONLY
     time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext
     now: int = 0
 

@@ -22,17 +22,6 @@ def personal(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: i
     return empty_top_k() if terms is None else search_top_k(terms, bundle, workspace, k)
 
 
-def early(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
-    """Rank tracks for a listener with a short history: personal scores and popularity, both standardized.
-
-    `query.personal_weight` is the share of the personal scores.
-    """
-    terms = personal_score_terms(bundle, query, workspace)
-    if terms is None:
-        return empty_top_k()
-    return search_top_k(blend_with_popularity(bundle, terms, query, workspace), bundle, workspace, k)
-
-
 def personal_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWorkspace) -> ScoreTerms | None:
     """Compute the terms of a listener's blended scores.
 
@@ -58,21 +47,13 @@ def blend_components(
         return components[0] and replace(components[0], omit_zeros=True)
     if all(terms is None for terms in components):
         return None
-    return _blend_terms(bundle, components, blend_weights(bundle, pairs), workspace)
+    return blend_terms(bundle, components, blend_weights(bundle, pairs), workspace)
 
 
 def blend_weights(bundle: ModelBundle, pairs: UserItemPairs) -> list[float]:
     """Return the weight of each component for a listener with these pairs."""
     tracks = np.array([np.count_nonzero(pairs.is_positive)])
     return [float(weight) for weight in bundle.ensemble.weights.for_listeners(tracks)[0]]
-
-
-def blend_with_popularity(
-    bundle: ModelBundle, terms: ScoreTerms, query: Query, workspace: SearchWorkspace
-) -> ScoreTerms:
-    """Blend personal scores with popularity, for a listener with a short history."""
-    weights = [query.personal_weight, 1 - query.personal_weight]
-    return _blend_terms(bundle, [terms, _popularity_terms(bundle)], weights, workspace)
 
 
 def component_terms(
@@ -91,7 +72,7 @@ def component_terms(
     if len(components) > 1 and any(components):
         for i, lists in enumerate(bundle.neighbours):
             if lists is None and i != bundle.factor_component:
-                components[i] = _popularity_terms(bundle)
+                components[i] = popularity_terms(bundle)
     return components
 
 
@@ -115,11 +96,11 @@ def _component_terms(
     return ScoreTerms(vector.astype(np.float64)) if vector.any() else None
 
 
-def _popularity_terms(bundle: ModelBundle) -> ScoreTerms:
+def popularity_terms(bundle: ModelBundle) -> ScoreTerms:
     return ScoreTerms(np.zeros(bundle.factors), popularity_weight=1.0)
 
 
-def _blend_terms(
+def blend_terms(
     bundle: ModelBundle,
     components: Sequence[ScoreTerms | None],
     weights: Sequence[float],

@@ -110,7 +110,7 @@ def plan_slate(
     reason = None
     if request.kind == "personal" and not listener.consent:
         reason = "no_consent"
-    elif planned_policy is not policy:
+    elif planned_policy is not policy and listener.interactions < settings.MUSICREC["COLD_BELOW"]:
         reason = "cold_user"
     if request.after is not None:  # played tracks are not added to pages of new ones
         planned_policy = replace(planned_policy, may_repeat=False)

@@ -6,6 +6,8 @@ import numpy as np
 
 from engine.bundle.model_bundle import ModelBundle, Neighbours
 from engine.data.confidence import recency
+from engine.data.track_features import UNKNOWN_ID
+from engine.data.user_item_pairs import UserItemPairs
 from engine.ranking.blend import NEVER, Scores, blend_scores
 from engine.retrieval.candidates import Query
 from engine.retrieval.exact_search import top_k
@@ -37,14 +39,27 @@ def personal(bundle: ModelBundle, query: Query) -> Scores | None:
 
 
 def early(bundle: ModelBundle, query: Query) -> Scores | None:
-    personal_scores = personal(bundle, query)
-    if personal_scores is None:
+    personal_scores, shares = personal(bundle, query), artist_shares(bundle, query.history)
+    weights = query.early_weights
+    if personal_scores is None and not (weights.artists and (shares > 0).any()):
         return None
-    weights = np.array([[query.personal_weight, 1 - query.personal_weight]], np.float32)
     # A single component of neighbours has no score for most tracks.
-    finite_scores = np.where(np.isfinite(personal_scores), personal_scores, 0)
-    scores = blend_scores([finite_scores[None], np.log1p(bundle.popularity)[None]], weights, bundle.popularity > 0)
-    return None if scores is None else scores[0]
+    finite = None if personal_scores is None else np.where(np.isfinite(personal_scores), personal_scores, 0)[None]
+    scores = blend_scores(
+        [finite, np.log1p(bundle.popularity)[None]], np.array([weights[:2]], np.float32), bundle.popularity > 0
+    )
+    return None if scores is None else (scores[0] + weights.artists * shares).astype(np.float32)
+
+
+def artist_shares(bundle: ModelBundle, history: UserItemPairs) -> np.ndarray:
+    """Return the tracks played less those refused of each artist, as a share of the history, float64 (n,)."""
+    shares, artist = np.zeros(len(bundle.items)), bundle.features.artist
+    rows, is_known = bundle.items.rows(history.track)
+    for row in rows[is_known & history.is_positive]:
+        shares[(artist == artist[row]) & (artist != UNKNOWN_ID)] += 1
+    for row in rows[is_known & history.is_negative]:
+        shares[(artist == artist[row]) & (artist != UNKNOWN_ID)] -= 1
+    return np.maximum(shares, 0) / max(np.count_nonzero(history.is_positive), 1)
 
 
 def neighbours(bundle: ModelBundle, query: Query) -> Scores | None:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
+from engine.ensemble import EarlyWeights
 from engine.models.base import Trainer
 from engine.models.item_knn import ItemKNN
 from engine.models.rp3beta import RP3Beta
@@ -89,7 +90,9 @@ def test_a_ranking_is_never_empty_has_no_duplicates_and_at_most_limit_tracks(
 ) -> None:
     track_ids, never = np.array(played, np.int64), np.array(forbidden, np.int64)
     past = listener_history(track_ids, disliked=disliked)
-    query = Query(limit=limit, seed=seed, history=past, exclude=track_ids, forbidden=never, personal_weight=0.4)
+    query = Query(
+        limit=limit, seed=seed, history=past, exclude=track_ids, forbidden=never, early_weights=EarlyWeights(0.4, 0.6)
+    )
     page = ids(bundle, query, policy)
     allowed = set(bundle.items.ids.tolist()) - set(forbidden)
     unplayed = allowed - set(played)
@@ -104,13 +107,20 @@ def test_popularity_counts_more_the_shorter_the_history() -> None:
     even = [
         sum(
             i % 2 == 0
-            for i in ids(TRAINED, Query(limit=6, history=past, exclude=past.track, personal_weight=trust), EARLY)
+            for i in ids(
+                TRAINED,
+                Query(limit=6, history=past, exclude=past.track, early_weights=EarlyWeights(trust, 1 - trust)),
+                EARLY,
+            )
         )
         for trust in (0.0, 1.0)
     ]
     assert even[0] < even[1] == 6
-    assert recommend(TRAINED, Query(limit=6, history=past, personal_weight=0.5), EARLY).strategy == "early"
-    assert recommend(TRAINED, Query(limit=6, personal_weight=0.5), EARLY).strategy == "popular"
+    assert (
+        recommend(TRAINED, Query(limit=6, history=past, early_weights=EarlyWeights(0.5, 0.5)), EARLY).strategy
+        == "early"
+    )
+    assert recommend(TRAINED, Query(limit=6, early_weights=EarlyWeights(0.5, 0.5)), EARLY).strategy == "popular"
     assert recommend(TRAINED, Query(limit=6, history=listener_history([], disliked=[104])), EARLY).strategy == "popular"
 
 

@@ -11,7 +11,7 @@ from engine.bundle.index_files import IndexConfig
 from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.bundle.versions import VersionStore
 from engine.data.id_map import IdMap
-from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.ensemble import ComponentConfig, EarlyWeights, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
 from engine.models.ials import IALS
 from engine.pipeline import EARLY, PERSONAL, SIMILAR, Policy, recommend
@@ -107,7 +107,7 @@ def test_blocking_the_nearest_tracks_costs_no_recall(exact: ModelBundle, indexed
 def test_blends_with_popularity_have_the_same_recall(exact: ModelBundle, indexed: ModelBundle) -> None:
     rng = np.random.default_rng(2)
     queries = [
-        Query(limit=20, history=listener_history(ids(rng, 0.001)), personal_weight=trust)
+        Query(limit=20, history=listener_history(ids(rng, 0.001)), early_weights=EarlyWeights(trust, 1 - trust))
         for trust in np.linspace(0.1, 1, 50)
     ]
     assert recall(exact, indexed, queries, EARLY) >= 0.98

@@ -133,7 +133,7 @@ def test_the_lists_are_those_that_a_version_of_the_past_serves(trainer: Any) -> 
             user_row=bundle.users.row(state.listener_id),
             history=state.history,
             exclude=state.history.track,
-            personal_weight=min(1.0, state.interactions / 5),
+            early_weights=bundle.early.for_listener(state.interactions, 5),
         )
         policy = PERSONAL if state.interactions >= 5 else EARLY
         assert ranked.tolist() == [pick.track_id for pick in recommend(bundle, query, policy).picks]

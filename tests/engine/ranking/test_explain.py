@@ -9,14 +9,14 @@ from engine.data.confidence import ConfidenceWeights
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays, Signal
 from engine.data.user_item_pairs import UserItemPairs
-from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
+from engine.ensemble import BlendWeights, ComponentConfig, EarlyWeights, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.repeat import Repeat
 from engine.models.rp3beta import RP3Beta
 from engine.models.svd import SVD
-from engine.pipeline import EARLY, PERSONAL, Policy, recommend
+from engine.pipeline import EARLY, NO_CAPS, PERSONAL, Policy, recommend
 from engine.ranking.explain import Contributions, explain_by_history, explain_scores, factor_contributions
 from engine.retrieval.candidates import Query
 from engine.retrieval.fold_in import fold_in
@@ -67,7 +67,7 @@ def bundle(request: pytest.FixtureRequest) -> ModelBundle:
 def test_what_the_history_popularity_and_the_constant_contribute_adds_up_to_the_score(
     bundle: ModelBundle, policy: Policy, history: UserItemPairs
 ) -> None:
-    query = Query(limit=30, history=history, exclude=history.track[-2:], personal_weight=0.4)
+    query = Query(limit=30, history=history, exclude=history.track[-2:], early_weights=EarlyWeights(0.4, 0.6))
     picks = [pick for pick in recommend(bundle, query, policy).picks if pick.source == policy.name]
     rows, _ = bundle.items.rows(np.array([pick.track_id for pick in picks]))
     contributions = explain_scores(bundle, query, policy.name, rows)
@@ -77,9 +77,30 @@ def test_what_the_history_popularity_and_the_constant_contribute_adds_up_to_the_
     np.testing.assert_allclose(contributions.scores, [pick.score for pick in picks], rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("history", [HISTORY, WITH_DISLIKES], ids=["plays", "dislikes"])
+def test_tracks_contribute_to_tracks_of_their_artist_for_a_listener_with_a_short_history(
+    bundle: ModelBundle, history: UserItemPairs
+) -> None:
+    artist = np.where(np.arange(N_TRACKS) % 3 == 0, -1, np.arange(N_TRACKS) // 5)
+    popularity = bundle.popularity.copy()
+    popularity[[8, 13]] = 0  # nobody else has played them: their artist is all that is known
+    with_artists = replace(bundle, features=replace(bundle.features, artist=artist), popularity=popularity)
+    query = Query(limit=30, history=history, exclude=history.track, early_weights=EarlyWeights(0.4, 0.6, 2.0))
+    picks = [
+        pick for pick in recommend(with_artists, query, replace(EARLY, caps=NO_CAPS)).picks if pick.source == "early"
+    ]
+    rows = np.array([pick.track_id for pick in picks])
+    contributions = explain_scores(with_artists, query, "early", rows)
+    assert contributions is not None
+    np.testing.assert_allclose(contributions.scores, [pick.score for pick in picks], rtol=1e-4, atol=2e-5)
+    column = contributions.pairs.track.tolist().index(8)
+    by_artist = 2.0 / np.count_nonzero(history.is_positive)
+    assert contributions.history[rows == 7, column].tolist() == [pytest.approx(by_artist)]
+
+
 def test_the_votes_of_neighbours_alone_add_up_to_their_score() -> None:
     bundle = train_on_tastes(FACTORS, VOTES)
-    policy = replace(PERSONAL, name="votes", sources=("neighbours",))
+    policy = replace(PERSONAL, name="votes", sources={"neighbours": 1.0})
     query = Query(limit=15, history=HISTORY, exclude=HISTORY.track)
     picks = recommend(bundle, query, policy).picks
     rows, _ = bundle.items.rows(np.array([pick.track_id for pick in picks]))
@@ -168,5 +189,5 @@ def test_an_up_to_date_listener_is_explained_by_a_fold_in_of_the_same_plays() ->
 @pytest.mark.parametrize("source", ["personal", "early", "neighbours"])
 def test_without_a_history_that_the_version_knows_there_is_nothing_to_explain(source: str) -> None:
     for bundle in (catalogue_bundle([1, 2], {1: 3}), train_checkerboard().bundle):
-        query = Query(limit=5, history=listener_history([999], disliked=[101]), personal_weight=0.4)
+        query = Query(limit=5, history=listener_history([999], disliked=[101]), early_weights=EarlyWeights(0.4, 0.6))
         assert explain_scores(bundle, query, source, np.array([0, 1])) is None

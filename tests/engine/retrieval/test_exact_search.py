@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,13 +14,14 @@ from hypothesis.extra import numpy as hnp
 
 from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.id_map import IdMap
-from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
+from engine.data.track_features import UNKNOWN_ID, TrackFeatures
+from engine.ensemble import BlendWeights, ComponentConfig, EarlyWeights, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.models.slim import SLIM
-from engine.pipeline import PERSONAL, Policy, recommend
+from engine.pipeline import NO_CAPS, PERSONAL, Policy, recommend
 from engine.retrieval.candidates import Query
 from engine.retrieval.exact_search import top_k
 from tests.engine import reference_scorer
@@ -62,9 +64,12 @@ def make_bundle(parts: tuple[str, ...], flat: bool = False) -> ModelBundle:
         tuple(ComponentConfig(FAMILIES[p]) for p in parts),
         BlendWeights(*[tuple(0.1 + i for i in range(len(parts)))] * 2),
     )
+    items_by_row = IdMap(np.arange(TRACKS) * 3 + 1)
+    artist = np.where(rng.random(TRACKS) < 0.1, UNKNOWN_ID, np.arange(TRACKS) // 7)
     return assemble_bundle(
         version="v",
-        items=IdMap(np.arange(TRACKS) * 3 + 1),
+        items=items_by_row,
+        features=replace(TrackFeatures.unknown(items_by_row.ids), artist=artist),
         popularity=popularity,
         ensemble=ensemble,
         fitted_models=[fitted_models[p] for p in parts],
@@ -96,7 +101,7 @@ def queries(draw: Callable[..., int]) -> Query:
         forbidden=excluded[1],
         unavailable=excluded[2],
         track_id=draw(st.integers(0, TRACKS)) * 3 + 1,
-        personal_weight=draw(st.sampled_from([0.0, 0.2, 0.8, 1.0])),
+        early_weights=EarlyWeights(*draw(st.sampled_from([(0.0, 1.0), (0.2, 0.8, 3.0), (0.8, 0.2), (1.0, 0.0, 1.0)]))),
     )
 
 
@@ -106,7 +111,7 @@ def queries(draw: Callable[..., int]) -> Query:
 def test_top_k_equals_that_of_scores_of_all_tracks(parts: tuple[str, ...], query: Query, flat: bool) -> None:
     bundle = make_bundle(parts, flat)
     for source in reference_scorer.SOURCES:
-        picks = recommend(bundle, query, Policy(source, {source: 1}, may_repeat=False)).picks
+        picks = recommend(bundle, query, Policy(source, {source: 1}, may_repeat=False, caps=NO_CAPS)).picks
         assert_same_top_k(bundle, query, source, [(p.track_id, p.score) for p in picks])
 
 
