@@ -8,6 +8,7 @@ from typing import Any
 
 MAX_CANDIDATES = 2_000  # of one source; ranking them takes a few milliseconds
 MAX_WINDOW = 200
+MAX_WEIGHT = 10.0
 
 
 def _is_number(value: Any) -> bool:
@@ -113,8 +114,8 @@ class Policy:
         if not isinstance(self.sources, Mapping) or not self.sources:
             raise ValueError(f"sources: must map at least one candidate source to its weight, not {self.sources!r}")
         for source, weight in self.sources.items():
-            if not _is_number(weight) or not 0 <= weight <= 10:
-                raise ValueError(f"sources.{source}: the weight must be a number from 0 to 10, not {weight!r}")
+            if not _is_number(weight) or not 0 <= weight <= MAX_WEIGHT:
+                raise ValueError(f"sources.{source}: the weight must be from 0 to {MAX_WEIGHT:g}, not {weight!r}")
         if not _is_whole_number(self.candidates) or not 1 <= self.candidates <= MAX_CANDIDATES:
             raise ValueError(
                 f"candidates: must be a whole number from 1 to {MAX_CANDIDATES:,}, not {self.candidates!r}"
@@ -128,6 +129,11 @@ class Policy:
             raise ValueError(f"version: must be a whole number from 0 on, not {self.version!r}")
         object.__setattr__(self, "sources", dict(self.sources))
         object.__setattr__(self, "fill", tuple(self.fill))
+
+    @property
+    def label(self) -> str:
+        """The name, with the version unless the policy is built in: "personal", or "personal@3"."""
+        return f"{self.name}@{self.version}" if self.version else self.name
 
     @property
     def main_source(self) -> str:

@@ -122,7 +122,7 @@ def _display_name(key: str, dimension: str) -> str:
 
 @admin.register(Slate)
 class SlateAdmin(ReadOnlyAdmin):
-    list_display = ["shown_at", "user", "strategy", "model_version", "placement", "id"]
+    list_display = ["shown_at", "user", "strategy", "model_version", "policy", "placement", "id"]
     list_select_related = ["user"]
     list_filter = ["strategy"]
     search_fields = ["user__username"]

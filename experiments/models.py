@@ -11,6 +11,13 @@ class Slate(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="slates")
     strategy = models.CharField(max_length=16)
     model_version = models.CharField(max_length=64, blank=True)
+    policy = models.CharField(
+        max_length=80,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The policy that built it, such as personal@3; empty in slates of earlier releases.",
+    )
     placement = models.CharField(max_length=64, blank=True, help_text="Where in the app it was shown.")
     track_ids = models.JSONField(help_text="In the order of the slate.")
     shown_at = models.DateTimeField(db_index=True)

@@ -26,6 +26,7 @@ from interactions.merging import (
 from interactions.models import HistoryImport
 from privacy.erasure import UnknownListener
 from privacy.personal_data import personal_data_of
+from recommendations.models import PolicyVersion
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ def _merge_device(user_id: int, device_id: str) -> MergeReport:
     report.exposures = merge_exposures(source.pk, account.pk)
     report.blocks = merge_blocks(source.pk, account.pk)
     report.slates = Slate.objects.filter(user=source).update(user=account)
+    PolicyVersion.objects.filter(author=source).update(author=account)
     report.imports = HistoryImport.objects.filter(user=source).update(user=account)
     ListenToken.objects.filter(user=source).update(user=account)  # a scrobbler on the phone continues
     merge_latest_imports(source.pk, account.pk)

@@ -1,4 +1,4 @@
-"""Tables that training writes: versions, training runs, tuning studies, listener factors and alarms."""
+"""Tables of versions, training runs, tuning studies, listener factors, policies and alarms."""
 
 import uuid
 
@@ -195,6 +195,36 @@ class UserFeatures(models.Model):
     def vector(self) -> NDArray[np.float32]:
         """The factors, float32 (factors,)."""
         return np.frombuffer(bytes(self.embedding), dtype="<f4")
+
+
+class PolicyVersion(models.Model):
+    """A version of a policy. It never changes, apart from whether it is in use: editing a policy adds a version.
+
+    Version 0 of the policies that are built in has no row. It is in use if no row of its name is.
+    """
+
+    name = models.CharField(max_length=64)
+    version = models.PositiveIntegerField(help_text="From 1; 0 is built in.")
+    content = models.JSONField(help_text="Sources, weights, dials and caps, as `Policy.to_dict` returns them.")
+    note = models.CharField(max_length=512, blank=True, help_text="Why it was made.")
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="policy_versions"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    in_use = models.BooleanField(default=False, help_text="Whether answers are made by it.")
+    used_at = models.DateTimeField(null=True, blank=True, help_text="When it last went into use.")
+
+    class Meta:
+        db_table = "policies"
+        ordering = ["name", "-version"]
+        constraints = [
+            models.UniqueConstraint(fields=["name", "version"], name="policy_version_once"),
+            models.UniqueConstraint(fields=["name"], condition=Q(in_use=True), name="policy_in_use_once"),
+            models.CheckConstraint(condition=Q(version__gte=1), name="policy_version_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
 
 
 class Alarm(models.Model):

@@ -11,9 +11,11 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from common.background import start_background_task
+from engine.policy import Policy
 from engine.training import ProgressCallback
 from recommendations.alarms import WEBHOOK_FAILING, raise_alarm, resolve_alarms
 from recommendations.models import Alarm, TrainingRun, TuningStudy
+from recommendations.policies.services import use_policy
 from recommendations.serving.precomputed import is_enabled
 from recommendations.serving.tasks import precompute_active
 from recommendations.training import publish
@@ -22,12 +24,14 @@ from recommendations.training.run import TrainingResult, run_training
 from recommendations.training.schedule import SCHEDULE
 from recommendations.training.tuning import TuningResult, run_tuning
 from recommendations.training.watch import claim_missed_training, notice_killed_runs
+from recommendations.version_store import version_in_service
 from webhooks.selectors import describe_failure, failing_endpoints
 
 __all__ = [
     "CannotPublish",
     "notice_killed_runs",
     "publish_version",
+    "put_policy_into_use",
     "request_training",
     "roll_back",
     "start_precomputation",
@@ -130,6 +134,20 @@ def roll_back() -> str:
     version = publish.roll_back()
     start_precomputation(version)
     return version
+
+
+def put_policy_into_use(name: str, version: int) -> Policy:
+    """Make a version of a policy the one in use; version 0 returns to the one that is built in.
+
+    Requests get it from the next one on. Rankings that were precomputed by the policies before are computed anew.
+
+    Raises:
+        UnknownPolicy: it does not exist, or this release cannot read it. Nothing has changed then.
+    """
+    policy = use_policy(name, version)
+    if model_version := version_in_service():
+        start_precomputation(model_version)
+    return policy
 
 
 def start_precomputation(version: str) -> None:

@@ -11,6 +11,7 @@ from access.models import Scope, User
 from access.services import create_service_key
 from access.sign_ins import sign_in
 from experiments.exposures.log import slate_log
+from recommendations.policies.in_use import parse_policies_in_use
 from recommendations.serving.filters import unavailable_tracks
 from recommendations.serving.model_cache import model_cache
 from recommendations.serving.response_cache import response_cache
@@ -52,6 +53,7 @@ def _isolate_tests(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[N
     model_cache.reset()
     unavailable_tracks.clear()
     response_cache.clear()
+    parse_policies_in_use.cache_clear()
     track_card_cache.clear()
     slate_log.clear()
     yield

@@ -32,6 +32,7 @@ class SlateRecord(NamedTuple):
 
     Attributes:
         user_id: None for a listener that the service does not know, or who does not consent.
+        policy: the label of the policy that built it, such as "personal@3".
         request: what is needed to continue the slate, as JSON.
         previous: the slate that this one continues.
         is_counted: whether engagement counts it.
@@ -44,6 +45,7 @@ class SlateRecord(NamedTuple):
     placement: str
     track_ids: list[int]
     shown_at: datetime
+    policy: str = ""
     request: dict[str, Any] | None = None
     previous: UUID | None = None
     is_counted: bool = True
@@ -140,6 +142,7 @@ def _write(batch: Sequence[SlateRecord]) -> int:
                         user_id=record.user_id if consent.get(record.user_id or 0) else None,
                         strategy=record.strategy,
                         model_version=record.model_version,
+                        policy=record.policy,
                         placement=record.placement,
                         track_ids=record.track_ids,
                         shown_at=record.shown_at,

@@ -60,6 +60,7 @@ class BatchSerializer(StrictSerializer, PersonalParameters):
     )
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        attributes = super().validate(attributes)
         if ("users" in attributes) == ("shelves" in attributes):
             raise serializers.ValidationError({"users": "send either users or shelves"})
         if "users" in attributes and "user_id" in attributes:

@@ -22,7 +22,7 @@ from recommendations.serving.slate import UnknownTrack
 from tracks.models import Track
 from tracks.selectors import find_ids
 
-OPTIONS = ("limit", "exclude_played", "explain", "placement", "market", "explicit")
+OPTIONS = ("limit", "exclude_played", "familiarity", "diversity", "explain", "placement", "market", "explicit")
 
 
 @extend_schema(auth=SCHEMES)
@@ -38,7 +38,7 @@ class BatchView(ContextView):
     def post(self, request: Request) -> HttpResponse:
         """Recommend tracks to many listeners, or for many shelves of one listener: no track is on two of them."""
         body = self._validated_body(request)
-        options = RecommendationRequest("personal", **{name: body[name] for name in OPTIONS})
+        options = RecommendationRequest("personal", **{name: body[name] for name in OPTIONS if name in body})
         return self._listeners(request, body, options) if "users" in body else self._shelves(request, body, options)
 
     def requested_listener(self, request: Request) -> int | None:

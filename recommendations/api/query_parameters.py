@@ -5,13 +5,13 @@ from rest_framework.serializers import Serializer
 
 from common.http.query_parameters import parse_parameters
 from common.http.references import ExternalId
-from recommendations.api.serializers import PersonalParameters, SimilarParameters
+from recommendations.api.serializers import PersonalParameters, PopularParameters, SimilarParameters
 from recommendations.serving.request_context import RecommendationRequest
 
 # By the kind of the request, which is the action of the view. Other methods are refused later.
 PARAMETERS: dict[str, type[Serializer[Any]]] = {
     "personal": PersonalParameters,
-    "legacy": PersonalParameters,
+    "legacy": PopularParameters,
     "similar": SimilarParameters,
 }
 

@@ -3,7 +3,8 @@
 Answers are not rendered by these serializers, which would take ten times as long.
 """
 
-from typing import Any
+import math
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
@@ -38,9 +39,48 @@ class SimilarParameters(_Parameters):
     )
 
 
-class PersonalParameters(_Parameters):
+class PopularParameters(_Parameters):
     limit = LimitField(default=20)
-    exclude_played = serializers.BooleanField(default=True, help_text="Leave out tracks that the listener has played.")
+    exclude_played = serializers.BooleanField(
+        required=False,
+        help_text="True: no tracks that the listener has played. False: such tracks compete with new ones by score. By "
+        "default as many of them as `familiarity` says.",
+    )
+
+
+class DialField(serializers.FloatField):
+    """A number from 0 to 1 that takes the place of a dial of the policy."""
+
+    default_error_messages: ClassVar = dict.fromkeys(
+        ("invalid", "min_value", "max_value", "max_string_length", "overflow"), "must be a number from 0 to 1"
+    )
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, min_value=0, max_value=1, **options)
+
+    def to_internal_value(self, data: Any) -> float:
+        value = super().to_internal_value(data)
+        if math.isnan(value):  # which is neither below 0 nor above 1
+            self.fail("invalid")
+        return value
+
+
+class PersonalParameters(PopularParameters):
+    familiarity = DialField(
+        help_text="The share of tracks that the listener has played before, 0 to 1: 0 only new ones, 1 favourites. By "
+        "default that of the policy."
+    )
+    diversity = DialField(
+        help_text="How different the tracks are from each other, 0 to 1: 0 the best ones, however similar. By default "
+        "that of the policy."
+    )
+
+    def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        if "familiarity" in attributes and "exclude_played" in attributes:
+            raise serializers.ValidationError(
+                {"familiarity": "says how many played tracks there are, as exclude_played does; send one of the two"}
+            )
+        return attributes
 
 
 class BecauseSerializer(serializers.Serializer[Any]):
@@ -88,6 +128,13 @@ class AnswerSerializer(serializers.Serializer[Any]):
             "nothing_new",
         ],
         allow_null=True,
+    )
+    policy = serializers.CharField(
+        help_text="The policy that built the slate, with its version unless that is the one built in: `personal@3`."
+    )
+    relaxed = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What the policy asks for and the catalogue does not allow, such as `artist_cap`; empty if nothing.",
     )
     next = serializers.CharField(
         allow_null=True,

@@ -16,7 +16,17 @@ from experiments.models import Slate
 from recommendations.serving.request_context import RecommendationRequest
 from recommendations.serving.slate import NO_TRACKS
 
-CONTINUED_FIELDS = ("kind", "limit", "track_id", "exclude_played", "explain", "market", "explicit")
+CONTINUED_FIELDS = (
+    "kind",
+    "limit",
+    "track_id",
+    "exclude_played",
+    "familiarity",
+    "diversity",
+    "explain",
+    "market",
+    "explicit",
+)
 
 
 class EarlierTracks(NamedTuple):
@@ -43,7 +53,8 @@ def describe_request(request: RecommendationRequest, ranking: Ranking, shelves: 
 
     Pages of tracks that the listener has played, because nothing else was left, are continued by played tracks.
     """
-    request = request._replace(exclude_played=request.exclude_played and not ranking.repeats)
+    if ranking.repeats:
+        request = request._replace(exclude_played=False, familiarity=None)
     defaults = RecommendationRequest._field_defaults
     fields = {name: getattr(request, name) for name in CONTINUED_FIELDS}
     described = {name: value for name, value in fields.items() if name not in defaults or value != defaults[name]}

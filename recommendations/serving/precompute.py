@@ -72,7 +72,7 @@ def precompute_rankings(listener_ids: Collection[int]) -> None:
         request = precomputed_request(listener_id)
         policy = assign_policy(request, context)
         plan = plan_slate(request, context, model, policy)
-        if plan.policy.name != "popular":
+        if plan.policy.main_source != "popular":
             ranking = rank(model.bundle, plan.query, plan.policy)
             rankings[listener_id, dependencies_of(model, policy, context)] = ranking
     store_rankings(rankings)

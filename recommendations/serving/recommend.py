@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from engine.pipeline import POLICIES, Policy, Ranking
+from engine.pipeline import Policy, Ranking
 from recommendations import metrics
 from recommendations.serving.continuation import NO_EARLIER_TRACKS, EarlierTracks
 from recommendations.serving.model_cache import LoadedModel, model_cache
@@ -71,16 +71,20 @@ def model_for(request: RecommendationRequest) -> LoadedModel:
 def assign_policy(request: RecommendationRequest, context: RequestContext) -> Policy:
     """Choose the policy of a request. Reads no history, so that a cached answer needs none."""
     if request.kind == "similar":
-        return POLICIES["similar"]
-    return POLICIES["personal" if request.kind == "personal" and context.settings.consent else "popular"]
+        return context.policies["similar"]
+    return context.policies["personal" if request.kind == "personal" and context.settings.consent else "popular"]
 
 
 def dependencies_of(model: LoadedModel, policy: Policy, context: RequestContext) -> tuple[Any, ...]:
-    """Return everything besides the request that determines an answer; the interactions by the listener's revision."""
+    """Return everything besides the request that determines an answer; the interactions by the listener's revision.
+
+    All policies are named, because the listener's history decides which one takes the place of `policy`.
+    """
     return (
         model.bundle.version,
         model.problem,
-        policy.name,
+        policy.label,
+        tuple(in_use.label for in_use in context.policies.values()),
         model_cache.popularity_digest,
         context.settings,
         tuple(sorted(context.blocks)),

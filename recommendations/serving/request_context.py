@@ -36,6 +36,12 @@ from interactions.selectors import (
     load_history,
     parse_history,
 )
+from recommendations.policies.in_use import (
+    Policies,
+    load_policies_in_use,
+    parse_policies_in_use,
+    policies_in_use_subquery,
+)
 from tracks.models import Catalogue
 from tracks.selectors import catalogue_revision, catalogue_revision_subquery
 
@@ -50,7 +56,10 @@ class RecommendationRequest(NamedTuple):
         limit: the number of tracks.
         listener_id: the listener it is about.
         track_id: the track that the results of "similar" resemble.
-        exclude_played: leave out tracks that the listener knows.
+        exclude_played: leave out tracks that the listener knows, or let them compete with new ones by score; None for
+            as many of them as `familiarity` says.
+        familiarity: the share of tracks that the listener knows, 0 to 1; None for that of the policy.
+        diversity: how different the tracks are from each other, 0 to 1; None for that of the policy.
         explain: say why each track was picked.
         placement: where in the app the slate is shown.
         market: the listener's own market if empty.
@@ -62,7 +71,9 @@ class RecommendationRequest(NamedTuple):
     limit: int
     listener_id: int | None = None
     track_id: int | None = None
-    exclude_played: bool = True
+    exclude_played: bool | None = None
+    familiarity: float | None = None
+    diversity: float | None = None
     explain: bool = False
     placement: str = ""
     market: str = ""
@@ -93,6 +104,7 @@ class RequestContext:
         blocks: artists, albums, tracks and genres that the listener blocked.
         revisions: the current ones.
         history_rows: the listener's history as JSON; left out if the current revisions are the cached ones.
+        policies: the policies in use by name.
         cached: the revisions for which the process has an answer.
         query_seconds: how long the query took.
     """
@@ -101,6 +113,7 @@ class RequestContext:
     settings: ListenerSettings
     blocks: Blocks
     revisions: Revisions
+    policies: Policies
     history_rows: str | None = None
     cached: Revisions = Revisions()
     query_seconds: float = 0.0
@@ -165,23 +178,31 @@ def load_contexts(listener_ids: Collection[int]) -> dict[int, RequestContext]:
         listener_settings_subquery(user),
         blocks_subquery(user, timezone.now()),
         catalogue_revision_subquery(),
+        policies_in_use_subquery(),
         history_subquery(listener=user),
     )
     rows = User.objects.filter(pk__in=listener_ids, is_active=True).values_list("pk", *columns)
     contexts = {pk: _parse_context(pk, columns, Revisions()) for pk, *columns in rows}
-    revision = next(iter(contexts.values())).revisions.catalogue if contexts else catalogue_revision()
-    unknown = (None, None, revision, None)
-    return {i: contexts.get(i) or _parse_context(i, unknown, Revisions()) for i in listener_ids}
+    known = next(iter(contexts.values()), None)
+    revision = known.revisions.catalogue if known else catalogue_revision()
+    policies = known.policies if known else load_policies_in_use()
+    return {i: contexts.get(i) or _unknown_listener(i, revision, policies) for i in listener_ids}
+
+
+def _unknown_listener(listener_id: int, catalogue: int | None, policies: Policies) -> RequestContext:
+    settings = parse_listener_settings(None)
+    return RequestContext(listener_id, settings, frozenset(), Revisions(settings.revision, catalogue), policies)
 
 
 def _parse_context(listener_id: int | None, columns: Any, cached: Revisions, seconds: float = 0.0) -> RequestContext:
-    settings_row, block_rows, catalogue, history_rows = columns
+    settings_row, block_rows, catalogue, policies, history_rows = columns
     settings = parse_listener_settings(settings_row)
     return RequestContext(
         listener_id,
         settings,
         frozenset((kind, target_id) for kind, target_id in orjson.loads(block_rows or "[]")),
         Revisions(settings.revision, catalogue),
+        parse_policies_in_use(policies),
         history_rows,
         cached,
         seconds,
@@ -200,6 +221,7 @@ def _context_columns(principals: "QuerySet[Any, Any]", *principal_columns: str) 
         listener_settings_subquery(),
         blocks_subquery(),
         catalogue_revision_subquery(),
+        policies_in_use_subquery(),
         history_subquery(changed),
         *principal_columns,
     )

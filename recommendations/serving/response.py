@@ -50,6 +50,8 @@ def render(
         "model_version": version,
         "degraded": model.problem is not None,
         "fallback_reason": slate.fallback_reason,
+        "policy": slate.policy,
+        "relaxed": slate.ranking.relaxed,
     }
     etag = blake2b(orjson.dumps(envelope) + results, digest_size=12).hexdigest()
     recommendation_id, now, consent = new_recommendation_id(), timezone.now(), context.settings.consent
@@ -71,6 +73,7 @@ def render(
         placement=request.placement,
         track_ids=[pick.track_id for pick in picks],
         shown_at=now,
+        policy=slate.policy,
         request=describe_request(request, slate.ranking, earlier.shelves),
         previous=request.after,
         is_counted=consent,

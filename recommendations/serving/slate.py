@@ -38,23 +38,29 @@ class RankedSlate:
         cards: the card of each pick, by track id.
         fallback_reason: why the answer is not the usual one; None if it is.
         query: what the engine was asked.
+        policy: the label of the policy that built it.
     """
 
     ranking: Ranking
     cards: dict[int, TrackCard]
     fallback_reason: str | None
     query: Query
+    policy: str
 
 
 @dataclass(frozen=True)
 class SlatePlan:
-    """How a slate is going to be built: what to ask of the engine, and what to leave out."""
+    """How a slate is going to be built: what to ask of the engine, and what to leave out.
+
+    `is_personal` says that the policy needs the plays of the listener, and that there are enough of them.
+    """
 
     model: LoadedModel
     policy: Policy
     query: Query
     filters: Filters
     fallback_reason: str | None
+    is_personal: bool = False
 
 
 def plan_slate(
@@ -102,9 +108,10 @@ def plan_slate(
         listener,
         policy,
         limit=request.limit,
-        exclude_played=request.exclude_played,
+        exclude_played=request.exclude_played is not False,
         cold_below=settings.MUSICREC["COLD_BELOW"],
         now=int(time.time()),
+        policies=context.policies,
         time_fold_in=metrics.fold_in_seconds.time,
     )
     reason = None
@@ -112,9 +119,23 @@ def plan_slate(
         reason = "no_consent"
     elif planned_policy is not policy and listener.interactions < settings.MUSICREC["COLD_BELOW"]:
         reason = "cold_user"
+    planned_policy = _apply_dials(request, planned_policy)
     if request.after is not None:  # played tracks are not added to pages of new ones
         planned_policy = replace(planned_policy, may_repeat=False)
-    return SlatePlan(model, planned_policy, query, filters, reason)
+    is_personal = request.kind == "personal" and reason is None
+    return SlatePlan(model, planned_policy, query, filters, reason, is_personal)
+
+
+def _apply_dials(request: RecommendationRequest, policy: Policy) -> Policy:
+    """Let the dials of a request take the place of the policy's own."""
+    dials = policy.dials
+    if request.exclude_played is not None:  # without known tracks, or with as many as compete by their scores
+        dials = replace(dials, familiarity=0.0)
+    elif request.familiarity is not None:
+        dials = replace(dials, familiarity=request.familiarity)
+    if request.diversity is not None:
+        dials = replace(dials, diversity=request.diversity)
+    return policy if dials == policy.dials else replace(policy, dials=dials)
 
 
 def rank(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:
@@ -131,15 +152,15 @@ def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> RankedSlate:
     """
     ranking, cards = _fill(plan, ranking or rank(plan.model.bundle, plan.query, plan.policy))
     reason = plan.model.problem or plan.fallback_reason
-    if plan.policy.name == "similar" and len(ranking.picks) < plan.query.limit:
+    if plan.query.track_id is not None and len(ranking.picks) < plan.query.limit:
         if not ranking.picks:
             reason = reason or "cold_track"
         ranking, cards = _fill_similar(plan, ranking)
-    elif plan.policy.name == "personal" and ranking.strategy != plan.policy.main_source:
+    elif plan.is_personal and ranking.strategy != plan.policy.main_source:
         reason = reason or "no_known_tracks"
     if ranking.repeats:
         reason = reason or "nothing_new"
-    return RankedSlate(ranking, cards, reason, plan.query)
+    return RankedSlate(ranking, cards, reason, plan.query, plan.policy.label)
 
 
 def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCard]]:
@@ -162,7 +183,7 @@ def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCa
                 bundle = model_cache.popularity_model().bundle
             query = replace(query, unavailable=plan.filters.reload_unavailable(gone, bundle.items.ids))
         ranking = rank(bundle, query, policy)
-    ranking = Ranking([pick for pick in ranking.picks if pick.track_id in cards], ranking.repeats)
+    ranking = replace(ranking, picks=[pick for pick in ranking.picks if pick.track_id in cards])
     if "popular" in policy.source_names and len(ranking.picks) < query.limit:
         return _fill_popular(plan, query, ranking, cards)
     return ranking, cards
@@ -176,7 +197,7 @@ def _fill_similar(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int,
     content = [Pick(i, round(score, 6), "content") for i, score in content_neighbours(track_id) if i not in taken]
     cards = plan.filters.available([pick.track_id for pick in ranking.picks + content])
     picks = [pick for pick in ranking.picks + content if pick.track_id in cards]
-    return _fill_popular(plan, query, Ranking(picks[: query.limit]), cards)
+    return _fill_popular(plan, query, replace(ranking, picks=picks[: query.limit]), cards)
 
 
 def _fill_popular(
@@ -186,7 +207,7 @@ def _fill_popular(
     picks, filters = list(ranking.picks), plan.filters
     for has_read_again in (False, True):
         if len(picks) == query.limit:
-            return Ranking(picks, ranking.repeats), cards
+            return replace(ranking, picks=picks), cards
         query = _forbid(query, [pick.track_id for pick in picks])
         popular = _rank_popular(replace(query, limit=query.limit + SPARE_PICKS), may_repeat=False)
         cards |= filters.available([pick.track_id for pick in popular.picks])
@@ -204,7 +225,7 @@ def _fill_popular(
         cards |= filters.available([pick.track_id for pick in more])
         picks += [pick for pick in more if pick.track_id in cards]
     if picks or not plan.policy.may_repeat:
-        return Ranking(picks, ranking.repeats), cards
+        return replace(ranking, picks=picks), cards
     popular = _rank_popular(query, may_repeat=True)
     cards |= filters.available([pick.track_id for pick in popular.picks])
     return Ranking([pick for pick in popular.picks if pick.track_id in cards], popular.repeats), cards

@@ -52,7 +52,7 @@ def test_an_answer_has_the_envelope_and_the_fields_of_the_contract(
     body = service.get(f"/recommend/user/{checkerboard[0][0].pk}/ml?limit=3").json()
     assert body.keys() == {
         *("recommendation_id", "strategy", "model_version", "generated_at", "degraded", "fallback_reason", "results"),
-        "next",
+        *("policy", "relaxed", "next"),
     }
     assert [r["position"] for r in body["results"]] == [1, 2, 3]
     assert all(r.keys() == FIELDS for r in body["results"])

@@ -1,0 +1,192 @@
+"""Requests are answered by the versions in use, and by their own dials."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from access.models import User
+from engine.pipeline import POLICIES
+from engine.policy import Dials
+from experiments.exposures.log import slate_log
+from experiments.models import Slate
+from recommendations.policies.services import save_policy, use_policy
+from recommendations.serving.model_cache import model_cache
+from recommendations.serving.recommend import assign_policy
+from recommendations.serving.request_context import RecommendationRequest, load_contexts
+from recommendations.serving.slate import plan_slate
+from recommendations.training.run import run_training
+from tests.conftest import assert_problem
+from tests.people import CatalogueFactory
+from tracks.models import Track
+
+LIVELY = replace(POLICIES["personal"], sources={"popular": 1.0}, dials=Dials(familiarity=0.3, diversity=0.2))
+
+
+@pytest.fixture
+def checkerboard(catalogue: CatalogueFactory) -> tuple[list[User], list[Track]]:
+    users_and_tracks = catalogue.checkerboard()
+    assert run_training("test").status == "Published"
+    return users_and_tracks
+
+
+def planned_dials(user: User, **options: Any) -> Dials:
+    request = RecommendationRequest("personal", 5, user.pk, **options)
+    context = load_contexts([user.pk])[user.pk]
+    return plan_slate(request, context, model_cache.current(), assign_policy(request, context)).policy.dials
+
+
+def test_the_version_in_use_answers_from_the_next_request_on(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    path = f"/recommend/user/{checkerboard[0][0].pk}/ml?limit=5"
+    built_in = service.get(path).json()
+    assert (built_in["policy"], built_in["strategy"], built_in["relaxed"]) == ("personal", "personal", [])
+    save_policy(LIVELY)
+    assert service.get(path).json() == built_in  # saved, but not in use: the cached answer
+    use_policy("personal", 1)
+    edited = service.get(path).json()
+    assert (edited["policy"], edited["strategy"]) == ("personal@1", "popular")
+    assert service.get(path).json() == edited
+    use_policy("personal", 0)
+    returned = service.get(path).json()
+    assert (returned["policy"], returned["results"]) == ("personal", built_in["results"])
+
+
+def test_every_kind_of_request_names_its_policy(
+    service: APIClient, alice: User, bob: User, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    users, tracks = checkerboard
+    CatalogueFactory.play(alice, tracks[0])
+    for name in ("early", "popular", "similar"):
+        save_policy(replace(POLICIES[name], candidates=50))
+        use_policy(name, 1)
+    paths = {
+        f"/recommend/user/{users[0].pk}/ml": "personal",
+        f"/recommend/user/{alice.pk}/ml": "early@1",
+        f"/recommend/user/{bob.pk}/ml": "popular@1",
+        f"/recommend/user/{alice.pk}": "popular@1",
+        f"/recommend/similar/{tracks[0].pk}": "similar@1",
+    }
+    assert {path: service.get(path).json()["policy"] for path in paths} == paths
+    shelves = [{"name": "a", "kind": "personal"}, {"name": "b", "kind": "popular"}]
+    body = service.post("/recommend/batch", {"user_id": alice.pk, "shelves": shelves}, format="json").json()
+    assert [shelf["policy"] for shelf in body["shelves"]] == ["early@1", "popular@1"]
+    body = service.post("/recommend/batch", {"users": [alice.pk, users[0].pk]}, format="json").json()
+    assert [answer["policy"] for answer in body["answers"]] == ["early@1", "personal"]
+
+
+def test_a_cold_listener_s_cached_answer_ends_with_its_policy(
+    service: APIClient, alice: User, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    """Which policy answers depends on the history, which a cached answer does not read."""
+    CatalogueFactory.play(alice, checkerboard[1][0])
+    path = f"/recommend/user/{alice.pk}/ml"
+    assert service.get(path).json()["policy"] == "early"
+    save_policy(replace(POLICIES["early"], sources={"popular": 1.0}))
+    use_policy("early", 1)
+    answer = service.get(path).json()
+    assert (answer["policy"], answer["strategy"], answer["fallback_reason"]) == ("early@1", "popular", "cold_user")
+
+
+def test_slates_are_stored_with_their_policy(service: APIClient, checkerboard: tuple[list[User], list[Track]]) -> None:
+    user = checkerboard[0][0]
+    service.get(f"/recommend/user/{user.pk}/ml?limit=2")
+    save_policy(LIVELY)
+    use_policy("personal", 1)
+    service.get(f"/recommend/user/{user.pk}/ml?limit=2&diversity=0.9")
+    slate_log.flush()
+    assert list(Slate.objects.order_by("shown_at").values_list("policy", flat=True)) == ["personal", "personal@1"]
+
+
+def test_the_dials_of_a_request_take_the_place_of_the_policy_s(
+    checkerboard: tuple[list[User], list[Track]],
+) -> None:
+    user = checkerboard[0][0]
+    save_policy(LIVELY)
+    use_policy("personal", 1)
+    assert planned_dials(user) == LIVELY.dials
+    assert planned_dials(user, diversity=0.9) == replace(LIVELY.dials, diversity=0.9)
+    assert planned_dials(user, familiarity=1.0) == replace(LIVELY.dials, familiarity=1.0)
+    assert planned_dials(user, familiarity=0.0, diversity=0.0) == Dials()
+    assert planned_dials(user, exclude_played=True) == replace(LIVELY.dials, familiarity=0.0)
+    assert planned_dials(user, exclude_played=False) == replace(LIVELY.dials, familiarity=0.0)
+
+
+def test_answers_with_other_dials_are_other_answers(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    path = f"/recommend/user/{checkerboard[0][0].pk}/ml?limit=5"
+    queries = ["", "&diversity=0.5", "&familiarity=1", "", "&diversity=0.50", "&familiarity=1.0"]
+    ids = [service.get(path + query).json()["recommendation_id"] for query in queries]
+    assert len(set(ids)) == 3
+    assert ids[3:] == ids[:3]
+
+
+@pytest.mark.parametrize("name", ["familiarity", "diversity"])
+@pytest.mark.parametrize("value", ["-0.1", "1.01", "nan", "inf", "-inf", "much", "", "1" * 2000])
+def test_a_dial_out_of_range_is_refused(service: APIClient, alice: User, name: str, value: str) -> None:
+    body = assert_problem(service.get(f"/recommend/user/{alice.pk}/ml?{name}={value}"), 400)
+    assert body["errors"] == [{"pointer": f"?{name}", "detail": "must be a number from 0 to 1"}]
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "much", []])
+def test_a_dial_out_of_range_in_a_batch_is_refused(service: APIClient, alice: User, value: Any) -> None:
+    body = {"users": [alice.pk], "diversity": value}
+    problem = assert_problem(service.post("/recommend/batch", body, format="json"), 400)
+    assert problem["errors"] == [{"pointer": "#/diversity", "detail": "must be a number from 0 to 1"}]
+
+
+def test_familiarity_and_exclude_played_exclude_each_other(service: APIClient, alice: User) -> None:
+    body = assert_problem(service.get(f"/recommend/user/{alice.pk}/ml?familiarity=0.5&exclude_played=true"), 400)
+    assert [error["pointer"] for error in body["errors"]] == ["?familiarity"]
+    assert "send one of the two" in body["errors"][0]["detail"]
+    body = {"users": [alice.pk], "familiarity": 0.5, "exclude_played": False}
+    assert_problem(service.post("/recommend/batch", body, format="json"), 400)
+
+
+@pytest.mark.parametrize("path", ["/recommend/user/1", "/recommend/similar/1"])
+def test_only_personal_slates_have_dials(service: APIClient, path: str) -> None:
+    body = assert_problem(service.get(f"{path}?diversity=0.5"), 400)
+    assert body["errors"][0]["pointer"] == "?diversity"
+    assert body["errors"][0]["detail"].startswith("unknown parameter")
+
+
+def test_a_batch_is_answered_by_its_dials(service: APIClient, checkerboard: tuple[list[User], list[Track]]) -> None:
+    user = checkerboard[0][0]
+    alone = service.get(f"/recommend/user/{user.pk}/ml?limit=4&diversity=0.5").json()
+    body = {"users": [user.pk], "limit": 4, "diversity": 0.5}
+    (answer,) = service.post("/recommend/batch", body, format="json").json()["answers"]
+    assert answer == {"user_id": user.pk} | alone
+
+
+def test_a_page_has_the_dials_of_the_first_one_and_the_policy_of_its_own_time(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    user = checkerboard[0][0]
+    first = service.get(f"/recommend/user/{user.pk}/ml?limit=3&diversity=0.5&familiarity=0").json()
+    slate_log.flush()
+    assert Slate.objects.get().request == {"kind": "personal", "limit": 3, "diversity": 0.5, "familiarity": 0.0}
+    save_policy(LIVELY)
+    use_policy("personal", 1)
+    second = service.get(first["next"]).json()
+    assert (first["policy"], second["policy"]) == ("personal", "personal@1")
+    shown = [result["track_id"] for page in (first, second) for result in page["results"]]
+    assert len(set(shown)) == 6
+    slate_log.flush()
+    assert Slate.objects.get(pk=second["recommendation_id"]).request["diversity"] == 0.5
+
+
+def test_the_context_of_a_listener_with_policies_takes_no_further_query(
+    as_listener: Callable[[User], APIClient],
+    checkerboard: tuple[list[User], list[Track]],
+    django_assert_max_num_queries: Any,
+) -> None:
+    save_policy(LIVELY)
+    use_policy("personal", 1)
+    api = as_listener(checkerboard[0][0])
+    api.get("/recommend/user/me/ml")
+    with django_assert_max_num_queries(1):
+        api.get("/recommend/user/me/ml")
