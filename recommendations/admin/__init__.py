@@ -1,5 +1,6 @@
 from recommendations.admin.listeners import ListenerPageAdmin
 from recommendations.admin.operations import AlarmAdmin, TrainingRunAdmin, TuningStudyAdmin, UserFeaturesAdmin
+from recommendations.admin.policies import PolicyVersionAdmin
 from recommendations.admin.schedule import PeriodicTaskAdmin
 from recommendations.admin.versions import ModelArtifactAdmin
 
@@ -8,6 +9,7 @@ __all__ = [
     "ListenerPageAdmin",
     "ModelArtifactAdmin",
     "PeriodicTaskAdmin",
+    "PolicyVersionAdmin",
     "TrainingRunAdmin",
     "TuningStudyAdmin",
     "UserFeaturesAdmin",

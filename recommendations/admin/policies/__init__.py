@@ -1,0 +1,3 @@
+from recommendations.admin.policies.pages import PolicyVersionAdmin
+
+__all__ = ["PolicyVersionAdmin"]
