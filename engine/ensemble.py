@@ -16,6 +16,7 @@ from engine.data.confidence import MAX_WEIGHT, ConfidenceWeights
 from engine.models import FAMILIES
 from engine.models.als import ALS
 from engine.models.base import Trainer
+from engine.models.ials import IALS
 from engine.models.validation import MAX_EXPONENT
 
 
@@ -200,3 +201,7 @@ class EnsembleConfig:
             raise ValueError(
                 f"the ensemble configuration lacks a field or has one of the wrong type: {error!r}"
             ) from error
+
+
+AUXILIARY = ComponentConfig(IALS(factors=64, iterations=8), ConfidenceWeights(transform="log"))
+"""The factors of a version whose ensemble has none: they have no part in the scores, see `ModelBundle.auxiliary`."""

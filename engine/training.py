@@ -15,12 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.confidence import PlayStatistics
+from engine.data.content_features import ContentFeatures
 from engine.data.id_map import IdMap
 from engine.data.plays import InsufficientPlays, Plays, user_stamps
 from engine.data.split import split_plays
 from engine.data.track_features import TrackFeatures
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
-from engine.ensemble import NOT_LEARNT, EarlyBlend, EnsembleConfig
+from engine.ensemble import AUXILIARY, NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.evaluation.bundles import MAX_USERS, Restrictions, evaluate_bundles
 from engine.evaluation.questions import NEW, QUESTIONS, empty_report, question_report
 from engine.fitting import FittedEnsemble, fit_ensemble
@@ -102,6 +103,7 @@ def train(
     *,
     version: str,
     features: TrackFeatures | None = None,
+    content: ContentFeatures | None = None,
     in_service: EnsembleConfig | None = None,
     judged: ModelBundle | None = None,
     cold_below: int = COLD_BELOW,
@@ -116,6 +118,7 @@ def train(
         config: what to train.
         version: name of the new version.
         features: of each distinct track of `track_ids` in ascending order; by default nothing is known of them.
+        content: of any tracks. With it, tracks without plays are found by their content.
         in_service: the ensemble that serves now; evaluated on the same plays if it is a different one.
         judged: the model with which the report of the version in service was made; evaluated on the same plays if the
             ensemble is the same.
@@ -142,6 +145,7 @@ def train(
         items,
         config,
         features=features,
+        content=content,
         in_service=in_service,
         judged=judged,
         cold_below=cold_below,
@@ -193,10 +197,12 @@ def train(
         pairs,
         users,
         items,
+        config,
         early=early,
         version=version,
         user_stamps=user_stamps(plays, users),
         features=features,
+        content=content,
     )
     return TrainedVersion(bundle, manifest, evaluation.model)
 
@@ -224,6 +230,7 @@ def evaluate_on_holdout(
     config: TrainingConfig,
     *,
     features: TrackFeatures | None = None,
+    content: ContentFeatures | None = None,
     in_service: EnsembleConfig | None = None,
     judged: ModelBundle | None = None,
     ks: Sequence[int] = (5, 10, 20),
@@ -239,6 +246,7 @@ def evaluate_on_holdout(
         items: the catalogue.
         config: what to evaluate, how to split, and the question that decides.
         features: of each track of the catalogue; by default nothing is known of them.
+        content: see `train`.
         in_service: the ensemble to compare with, if it is another one.
         judged: the model of the ensemble in service that an earlier report was made with, to compare with if the
             ensemble is the same. It must not have seen the plays that are held out here: it is left out if it knows
@@ -282,7 +290,15 @@ def evaluate_on_holdout(
             split.past, items, ensemble, features=features, seed=config.seed, threads=config.threads
         )
         bundles[name] = _assemble(
-            fitted, pairs, users, items, early=early, user_stamps=user_stamps(split.past, users), features=features
+            fitted,
+            pairs,
+            users,
+            items,
+            config,
+            early=early,
+            user_stamps=user_stamps(split.past, users),
+            features=features,
+            content=content,
         )
     del pairs, fitted  # their memory is free before the evaluation needs its own
     if in_service == config.ensemble:
@@ -316,13 +332,19 @@ def _assemble(
     pairs: UserItemPairs,
     users: IdMap,
     items: IdMap,
+    config: TrainingConfig,
     *,
     early: EarlyBlend,
     version: str | None = None,
     user_stamps: NDArray[np.int64] | None = None,
     features: TrackFeatures | None = None,
+    content: ContentFeatures | None = None,
 ) -> ModelBundle:
-    """Assemble a bundle from an ensemble that was fitted on `pairs`."""
+    """Assemble a bundle from an ensemble that was fitted on `pairs`; one without factors gets auxiliary ones."""
+    auxiliary = None
+    if all(model.factors is None for model in fitted.models):
+        shape, ensemble = (len(users), len(items)), EnsembleConfig((AUXILIARY,))
+        auxiliary = fit_ensemble(pairs, shape, ensemble, seed=config.seed, threads=config.threads).models[0]
     return assemble_bundle(
         version=version,
         items=items,
@@ -334,6 +356,8 @@ def _assemble(
         user_stamps=user_stamps,
         statistics=PlayStatistics.from_pairs(pairs),
         features=features,
+        auxiliary=auxiliary,
+        content=content,
     )
 
 

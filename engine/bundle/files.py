@@ -19,6 +19,7 @@ from engine.bundle.index_files import IndexConfig, index_file_name, read_indexes
 from engine.bundle.model_bundle import ModelBundle, Neighbours
 from engine.bundle.norm_sorted_items import NormSortedItems
 from engine.bundle.npz import DamagedFile, map_npz, save_npz
+from engine.bundle.space_files import pop_spaces, space_arrays
 from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
 from engine.data.track_features import TrackFeatures
@@ -27,7 +28,8 @@ from engine.models.base import FoldInConfig
 
 FORMAT = "musicrec-bundle"
 FORMAT_VERSION = 4
-# Version 2 has no sorted items, which are computed when it is loaded; versions 2 and 3 have no features of tracks.
+# Version 2 has no sorted items, which are computed when it is loaded; versions 2 and 3 have no features of tracks,
+# no auxiliary factors and no content.
 READABLE_VERSIONS = (2, 3, 4)
 MODEL_FILE, JUDGED_FILE, MANIFEST_FILE = "model.npz", "judged.npz", "manifest.json"
 # The arrays of model.npz named like an attribute of the bundle: dtype and number of dimensions.
@@ -97,6 +99,7 @@ def _sizes(bundle: ModelBundle) -> dict[str, int]:
 
 
 def _write_model(path: Path, bundle: ModelBundle, indexes: dict[str, Any]) -> None:
+    spaces, description = space_arrays(bundle.auxiliary, bundle.content)
     # Everything that determines recommendations is in the file, under its checksum; the manifest is for people.
     parameters = {
         "version": bundle.version,
@@ -108,6 +111,7 @@ def _write_model(path: Path, bundle: ModelBundle, indexes: dict[str, Any]) -> No
         "fold_in": asdict(bundle.fold_in),
         "statistics": asdict(bundle.statistics),
         "indexes": indexes,
+        **description,
     }
     arrays: dict[str, NDArray[Any]] = {
         "item_ids": bundle.items.ids,
@@ -119,6 +123,7 @@ def _write_model(path: Path, bundle: ModelBundle, indexes: dict[str, Any]) -> No
         if neighbours is not None:
             arrays |= {_neighbours_name(component, name): getattr(neighbours, name) for name in NEIGHBOURS_ARRAYS}
     arrays |= {f"track_{name}": getattr(bundle.features, name) for name in FEATURES_ARRAYS}
+    arrays |= spaces
     items = bundle.norm_sorted_items
     arrays |= {name: getattr(items, attribute) for attribute, (name, _) in SORTED_ITEMS_ARRAYS.items()}
     save_npz(path, arrays)
@@ -188,6 +193,8 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
         neighbours = tuple(_pop_neighbours(path.name, arrays, i, item_count) for i in range(parameters["parts"]))
         stored_items = _pop_sorted_items(path.name, arrays)
         features = _pop_features(path.name, arrays)
+        factor_count = arrays["item_factors"].shape[-1]
+        auxiliary, content = pop_spaces(path.name, arrays, parameters, factor_count)
         _check_shapes(path.name, arrays, sizes)
         bundle = ModelBundle(
             version=parameters["version"],
@@ -202,6 +209,8 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
             users=IdMap(arrays.pop("user_ids")),
             stored_items=stored_items,
             features=features,
+            auxiliary=auxiliary,
+            content=content,
             ann_indexes=read_indexes(folder, parameters.get("indexes", {}), verify=verify),
             **arrays,
         )

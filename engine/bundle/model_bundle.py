@@ -11,16 +11,19 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from engine.bundle.ann_index import AnnIndex
+from engine.bundle.factor_space import ContentParameters, ContentSpace, FactorSpace
 from engine.bundle.norm_sorted_items import NormSortedItems
 from engine.bundle.workspace import WorkspacePool
 from engine.data.confidence import PlayStatistics
+from engine.data.content_features import ContentFeatures
 from engine.data.id_map import IdMap
 from engine.data.track_features import TrackFeatures
 from engine.data.user_item_pairs import UserItemPairs
-from engine.ensemble import NOT_LEARNT, EarlyBlend, EnsembleConfig
+from engine.ensemble import AUXILIARY, NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
 
 Vector = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,25 @@ class Neighbours:
         Returns:
             positions in `indices` and `weights`, int64 (e,), and lengths, int64 (k,).
         """
-        starts = self.indptr[tracks]
-        lengths = self.indptr[tracks + 1] - starts
+        n = len(self.indptr) - 1
+        starts = self.indptr[np.minimum(tracks, n)]  # tracks from n on came after training and have no neighbours
+        lengths = self.indptr[np.minimum(tracks + 1, n)] - starts
         return np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum()), lengths
+
+
+@dataclass(frozen=True)
+class ColdItems:
+    """The k tracks that are found by their content.
+
+    Attributes:
+        rows: ascending, int64 (k,).
+        vectors: by content, float32 (k, f).
+        share: of content in their scores, 1 for tracks without plays, float32 (k,).
+    """
+
+    rows: Rows
+    vectors: Vector
+    share: Vector
 
 
 @dataclass(frozen=True)
@@ -79,6 +98,8 @@ class ModelBundle:
         stored_items: the sorted items of the file; None if the version was written without them.
         ann_indexes: approximate indexes by purpose, `FOR_LISTENERS` or `FOR_TRACKS`.
         features: who made each track and when, n rows.
+        auxiliary: factors that have no part in the scores; None if a component of the ensemble has factors.
+        content: where content places tracks; None in a version that was trained without content.
     """
 
     version: str | None
@@ -101,6 +122,8 @@ class ModelBundle:
     statistics: PlayStatistics = field(default_factory=PlayStatistics)
     stored_items: NormSortedItems | None = None
     ann_indexes: Mapping[str, AnnIndex] = field(default_factory=dict)
+    auxiliary: FactorSpace | None = None
+    content: ContentSpace | None = None
 
     @cached_property
     def norm_sorted_items(self) -> NormSortedItems:
@@ -117,6 +140,67 @@ class ModelBundle:
     def factors(self) -> int:
         """The number of factors f."""
         return int(self.item_factors.shape[1])
+
+    @cached_property
+    def space(self) -> FactorSpace | None:
+        """The space of the vectors of tracks and listeners; None in a version without any factors."""
+        if self.factor_component is None:
+            return self.auxiliary
+        component, moments = self.ensemble.components[self.factor_component], self.norm_sorted_items
+        return FactorSpace(
+            item_factors=self.item_factors,
+            gramian=self.gramian,
+            mean=moments.mean[:-1],
+            covariance=moments.covariance[:-1, :-1],
+            fold_in=self.fold_in,
+            confidence=component.confidence,
+            damping=component.damping,
+        )
+
+    @cached_property
+    def cold_items(self) -> ColdItems:
+        """The tracks that plays say nothing or too little of, and whose content is known.
+
+        In a version with factors these are the tracks that nobody played; the factors of those with few listeners are
+        blended with content already. In other versions the scores of tracks whose share of content is at least a half
+        are blended when they are asked for.
+        """
+        if self.content is None:
+            return ColdItems(np.zeros(0, np.int64), np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
+        share = np.where(self.popularity > 0, 0 if self.auxiliary is None else self.content_share, 1)
+        rows = np.flatnonzero(share >= 0.5)
+        vectors = self.content.vectors_of(rows)
+        is_known = vectors.any(axis=1)
+        return ColdItems(rows[is_known], vectors[is_known], share[rows[is_known]].astype(np.float32))
+
+    @property
+    def content_share(self) -> Vector:
+        """The share of content in the vector of each track, from 1 for tracks without plays: float32 (n,)."""
+        assert self.content is not None
+        return self.content.parameters.share(self.popularity)
+
+    def vectors(self, rows: Rows) -> Vector:
+        """Return the vectors of tracks in the space of the version.
+
+        They are learnt from plays, predicted by content, or in between, the more listeners a track has the nearer to
+        what was learnt.
+
+        Args:
+            rows: int64 (k,).
+
+        Returns:
+            float32 (k, f); zeros for tracks of which nothing is known; f is 0 in a version without any factors.
+        """
+        if self.space is None:
+            return np.zeros((len(rows), 0), np.float32)
+        is_played = self.popularity[rows] > 0
+        if is_played.all():
+            return np.asarray(self.space.item_factors[rows])
+        vectors = np.zeros((len(rows), self.space.item_factors.shape[1]), np.float32)
+        vectors[is_played] = self.space.item_factors[rows[is_played]]
+        if self.content is not None:
+            vectors[~is_played] = self.content.vectors_of(rows[~is_played])
+        return vectors
 
     @property
     def factor_damping(self) -> float:
@@ -151,6 +235,18 @@ class ModelBundle:
         """
         rows, is_known = self.items.rows(history.track)
         is_known[is_known] = self.popularity[rows[is_known]] > 0
+        return self._select_pairs(history, rows, is_known)
+
+    def pairs_with_vectors(self, history: UserItemPairs) -> UserItemPairs:
+        """Select the pairs of `known_pairs`, and those with tracks without plays whose content is known."""
+        rows, is_known = self.items.rows(history.track)
+        is_unplayed = is_known & (self.popularity[rows] == 0)
+        if self.content is None or not is_unplayed.any():
+            return self._select_pairs(history, rows, is_known & ~is_unplayed)
+        is_known[is_unplayed] = self.content.vectors_of(rows[is_unplayed]).any(axis=1)
+        return self._select_pairs(history, rows, is_known)
+
+    def _select_pairs(self, history: UserItemPairs, rows: Rows, is_known: NDArray[np.bool_]) -> UserItemPairs:
         is_relevant = is_known & (history.is_positive | history.is_negative)
         return replace(history.where(is_relevant), track=rows[is_relevant])
 
@@ -185,12 +281,20 @@ def assemble_bundle(
     user_stamps: NDArray[np.int64] | None = None,
     statistics: PlayStatistics | None = None,
     features: TrackFeatures | None = None,
+    auxiliary: FittedModel | None = None,
+    content: ContentFeatures | None = None,
+    content_parameters: ContentParameters | None = None,
 ) -> ModelBundle:
     """Build a bundle and derive everything that can be derived.
+
+    With content, the factors of tracks with few listeners are moved towards what their content says.
 
     Args:
         popularity: number of listeners of each track, float32 (n,).
         features: of each track, n rows; by default nothing is known of them.
+        auxiliary: a model with factors fitted on confidences of `AUXILIARY`, for an ensemble without any.
+        content: of any tracks; those of the version count.
+        content_parameters: how it counts.
         fitted_models: one per component of the ensemble, not yet damped; none for a bundle without a model.
     """
     ensemble, users = ensemble or EnsembleConfig(), users if users is not None else IdMap.from_ids([])
@@ -206,14 +310,32 @@ def assemble_bundle(
             (user_factors, raw_item_factors), item_factors = model.factors, damped.factors[1]
             fold_in, factor_component = model.fold_in, i
             break
-    y = raw_item_factors.astype(np.float64)
+    if factor_component is None and auxiliary is not None and auxiliary.factors is not None:
+        (x, y), vectors = auxiliary.factors, auxiliary.factors[1]
+    else:
+        (x, y), vectors = (user_factors, raw_item_factors), item_factors
+        auxiliary = None
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    gramian, user_gramian = (np.asarray(side.T @ side, np.float64) for side in (y, x))
+    content_space = None
+    if content is not None and vectors.shape[1] and (popularity > 0).any():
+        parameters = content_parameters or ContentParameters()
+        content_space = ContentSpace.learn(content.of_tracks(items.ids), vectors, popularity, parameters, user_gramian)
+        vectors = content_space.blend(vectors, popularity)
+    if auxiliary is None:
+        item_factors, auxiliary_space = vectors, None
+    else:
+        auxiliary_space = FactorSpace.from_factors(
+            vectors, popularity, gramian, auxiliary.fold_in, AUXILIARY.confidence
+        )
+        gramian = np.zeros((0, 0))
     return ModelBundle(
         version=version,
         algorithm=ensemble.algorithm if fitted_models else "none",
         items=items,
         item_factors=item_factors,
         item_norms=np.linalg.norm(item_factors, axis=1).astype(np.float32),
-        gramian=y.T @ y,
+        gramian=gramian,
         popularity=popularity,
         popular_rows=np.argsort(-popularity, kind="stable").astype(np.int64),
         users=users,
@@ -228,6 +350,8 @@ def assemble_bundle(
         ),
         fold_in=fold_in,
         statistics=statistics or PlayStatistics(),
+        auxiliary=auxiliary_space,
+        content=content_space,
     )
 
 

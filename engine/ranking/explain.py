@@ -120,7 +120,7 @@ def explain_scores(bundle: ModelBundle, query: Query, source: str, rows: Rows) -
         None if the history has no score in this source.
     """
     query = replace(query, user_row=None, time_fold_in=nullcontext)
-    pairs = bundle.known_pairs(query.history)
+    pairs = bundle.pairs_with_vectors(query.history)
     with bundle.workspaces.borrow() as workspace:
         if source == "neighbours":
             component = bundle.item_item_component
@@ -211,7 +211,7 @@ def factor_contributions(bundle: ModelBundle, tracks: Rows, confidence: NDArray[
     if system is None:
         return np.zeros((len(rows), len(tracks)))
     # score = factors · a⁻¹ · tracksᵀ · targets, in which a is symmetric.
-    solved = system.solve(bundle.item_factors[rows].astype(np.float64).T)
+    solved = system.solve(bundle.vectors(rows).astype(np.float64).T)
     return np.asarray(solved.T @ system.tracks.T * system.targets)
 
 

@@ -4,6 +4,7 @@ To add a candidate source, write it in a module of this package and register it 
 """
 
 from engine.retrieval.candidates import register_source
+from engine.retrieval.content import content
 from engine.retrieval.early import early
 from engine.retrieval.neighbours import neighbours, similar
 from engine.retrieval.personal import personal
@@ -13,6 +14,7 @@ from engine.retrieval.repeat import repeat
 register_source("personal", personal)
 register_source("early", early)
 register_source("neighbours", neighbours)
+register_source("content", content)
 register_source("similar", similar)
 register_source("repeat", repeat)
 register_source("popular", popular)

@@ -84,3 +84,15 @@ def artist_pairs(bundle: ModelBundle, history: UserItemPairs) -> tuple[UserItemP
     pairs = history.where(is_known)
     signs = np.where(pairs.is_positive, 1.0, -1.0)
     return replace(pairs, track=rows[is_known]), signs / max(int(np.count_nonzero(history.is_positive)), 1)
+
+
+def artist_shares(bundle: ModelBundle, history: UserItemPairs, rows: Rows) -> Floats:
+    """Return how much of a history, with track ids, is by the artist of each of some tracks, 0 to 1: float64 (k,)."""
+    pairs, weights = artist_pairs(bundle, history)
+    artists, group = np.unique(bundle.features.artist[pairs.track], return_inverse=True)
+    if not len(artists):
+        return np.zeros(len(rows))
+    shares = np.maximum(np.bincount(group, weights, minlength=len(artists)), 0)
+    of_rows = bundle.features.artist[rows]
+    position = np.minimum(np.searchsorted(artists, of_rows), len(artists) - 1)
+    return np.where(artists[position] == of_rows, shares[position], 0.0)

@@ -85,12 +85,12 @@ class ScoreTerms:
 
     def standardization(self, bundle: ModelBundle) -> tuple[float, float]:
         """Return what `standardize` multiplies the scores by, and what it adds then; 0 and 0 for equal scores."""
-        mean, deviation = self._moments(bundle)
+        mean, deviation = self.moments(bundle)
         if deviation <= MIN_DEVIATION * math.hypot(mean, deviation):
             return 0.0, 0.0
         return 1 / deviation, -mean / deviation
 
-    def _moments(self, bundle: ModelBundle) -> tuple[float, float]:
+    def moments(self, bundle: ModelBundle) -> tuple[float, float]:
         """Return mean and deviation over the played tracks.
 
         They follow from the moments of factors and popularity, which the bundle holds, and from the votes: the

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.bundle.model_bundle import ModelBundle
+from engine.bundle.model_bundle import ModelBundle, Vector
 from engine.bundle.workspace import SearchWorkspace
 from engine.data.user_item_pairs import UserItemPairs
 from engine.retrieval.candidates import Query
@@ -35,7 +35,7 @@ def personal_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWor
         # A shortcut with the same result as below: one component with factors, and nothing to look up.
         vector = bundle.user_factors[query.user_row]
         return ScoreTerms(vector.astype(np.float64), omit_zeros=True) if vector.any() else None
-    pairs = bundle.known_pairs(query.history)
+    pairs = bundle.pairs_with_vectors(query.history)
     return blend_components(bundle, component_terms(bundle, query, pairs, workspace), pairs, workspace)
 
 
@@ -64,7 +64,7 @@ def component_terms(
     Popularity is a component only beside others that have one.
 
     Args:
-        pairs: those of `query.history` that the version knows.
+        pairs: those of `query.history` whose tracks have vectors, see `ModelBundle.pairs_with_vectors`.
     """
     components: list[ScoreTerms | None] = [None] * len(bundle.neighbours)
     if pairs.is_positive.any() or query.user_row is not None:
@@ -87,16 +87,31 @@ def _component_terms(
         return ScoreTerms(np.zeros(bundle.factors), rows=rows, votes=votes) if votes.any() else None
     if component != bundle.factor_component:
         return None
-    if query.user_row is not None and not pairs.is_negative.any():  # training ignores dislikes, fold-in does not
-        vector = bundle.user_factors[query.user_row]
-    else:
-        confidence = bundle.ensemble.components[component].confidence
-        with query.time_fold_in():
-            vector = fold_in(bundle, pairs.track, confidence.compute(pairs, bundle.popularity, bundle.statistics))
+    vector = listener_vector(bundle, query, pairs)
     return ScoreTerms(vector.astype(np.float64)) if vector.any() else None
 
 
+def listener_vector(bundle: ModelBundle, query: Query, pairs: UserItemPairs) -> Vector:
+    """Return a listener's vector in the space of the bundle: the stored one if it is up to date, else folded in.
+
+    Args:
+        pairs: of the listener, as `ModelBundle.pairs_with_vectors` returns them.
+
+    Returns:
+        float32 (f,); zeros if nothing is known of the listener.
+    """
+    is_stored = bundle.factor_component is not None and query.user_row is not None
+    if is_stored and not pairs.is_negative.any():  # training ignores dislikes, fold-in does not
+        return np.asarray(bundle.user_factors[query.user_row])
+    if bundle.space is None:
+        return np.zeros(0, np.float32)
+    with query.time_fold_in():
+        confidence = bundle.space.confidence.compute(pairs, bundle.popularity, bundle.statistics)
+        return fold_in(bundle, pairs.track, confidence)
+
+
 def popularity_terms(bundle: ModelBundle) -> ScoreTerms:
+    """Return the terms by which tracks are ranked by popularity."""
     return ScoreTerms(np.zeros(bundle.factors), popularity_weight=1.0)
 
 

@@ -17,7 +17,7 @@ from tracks.audience import AudienceParameters
 from tracks.serializers import CardSerializer
 
 MAX_LIMIT = 100
-SOURCES = [*CANDIDATE_SOURCES, "content"]  # content: what similar answers are filled up with, from the catalogue
+SOURCES = list(CANDIDATE_SOURCES)
 
 
 class _Parameters(AudienceParameters):
