@@ -132,6 +132,49 @@ def gini(exposure: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.divide(weighted_sum, total, out=np.zeros(len(exposure)), where=total > 0))
 
 
+def artist_exposure(exposure: NDArray[np.float64], artist: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Add up the exposure of the items of each artist; an item of an unknown artist counts as one of its own.
+
+    Args:
+        exposure: float64 (r, items), see `exposure_counts`.
+        artist: int64 (items,), below 0 where the artist is unknown.
+
+    Returns:
+        float64 (r, artists), in no order that means anything.
+    """
+    own_numbers = np.where(artist < 0, -1 - np.arange(len(artist)), artist)
+    artists, number = np.unique(own_numbers, return_inverse=True)
+    shape = (len(artist), len(artists))
+    of_artist = sp.csr_matrix((np.ones(len(artist)), (np.arange(len(artist)), number)), shape=shape)
+    return np.asarray(exposure @ of_artist)
+
+
+def popularity_gap(
+    popularity: NDArray[np.float32], past: sp.csr_matrix, lists: Lists, ks: Sequence[int]
+) -> PerUserMetric:
+    """Return how far the popularity of the recommended items is from that of the user's own ones.
+
+    Popularity is the share of the played items that are less popular, half of those as popular included, so that one
+    hit does not outweigh a hundred rarities (after Abdollahpouri et al., "The Connection Between Popularity Bias,
+    Calibration, and Fairness in Recommendation", 2020).
+
+    Args:
+        popularity: float32 (items,), listeners of each item.
+        past: CSR bool (users, items), what the users played.
+        lists: int64 (users, max_k), see the module.
+        ks: cut-offs in 1..max_k.
+
+    Returns:
+        float64 (users, len(ks)) in 0..1, the distance of the two means; NaN for an empty list or past.
+    """
+    played = np.sort(popularity[popularity > 0])
+    ranks = np.searchsorted(played, popularity, "left") + np.searchsorted(played, popularity, "right")
+    percentiles = ranks / max(2 * len(played), 1)
+    counts = np.diff(past.indptr)
+    own = np.divide(past @ percentiles, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    return np.asarray(np.abs(list_means(percentiles, lists, ks) - own[:, None]))
+
+
 def _diversity_of_lists(vectors: sp.csr_matrix, lists: Lists) -> NDArray[np.float64]:
     """Return the diversity of whole lists, without comparing pair by pair.
 

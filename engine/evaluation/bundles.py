@@ -14,6 +14,7 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import FORBIDDEN
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays, user_stamps
+from engine.data.track_features import UNKNOWN_ID
 from engine.data.user_item_pairs import UserItemPairs, binary_matrix
 from engine.evaluation.evaluate import RankedLists, evaluate
 from engine.evaluation.ground_truth import GroundTruth
@@ -244,8 +245,10 @@ def evaluate_bundles(
     truths = {
         name: GroundTruth.from_matrices(played, relevant, sample, seed, name, known) for name, sample in samples.items()
     }
-    rankings = [len(truth.users) * (len(bundles) + 1) for truth in truths.values()]
     baseline = next(iter(bundles.values()))
+    artist = _artists(baseline, items)
+    truths = {name: replace(truth, artist=artist) for name, truth in truths.items()}
+    rankings = [len(truth.users) * (len(bundles) + 1) for truth in truths.values()]
     reports = {}
     for number, (name, truth) in enumerate(truths.items()):
         policy = REPEAT_POLICY if name == REPEATS else PERSONAL
@@ -266,6 +269,14 @@ def evaluate_bundles(
             progress=count_rankings,
         )
     return {"question": question, "questions": reports}
+
+
+def _artists(bundle: ModelBundle, items: IdMap) -> Ids | None:
+    """Return the artist of each track of the catalogue, int64 (items,); None if the bundle knows none."""
+    rows, is_known = bundle.items.rows(items.ids)
+    artist = np.full(len(items), UNKNOWN_ID, np.int64)
+    artist[is_known] = bundle.features.artist[rows[is_known]]
+    return artist if (artist != UNKNOWN_ID).any() else None
 
 
 def _own_tracks_by_popularity(bundle: ModelBundle, query: Query) -> list[int]:

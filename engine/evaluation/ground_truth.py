@@ -21,6 +21,7 @@ class GroundTruth:
         relevant: CSR bool (n, items), at least one relevant item for each of them.
         popularity: float32 (items,), listeners of each item in the past.
         question: one of `engine.evaluation.questions.QUESTIONS`, which says what lists may hold and what is relevant.
+        artist: int64 (items,), below 0 where the artist is unknown; None if nothing is known of artists.
     """
 
     past: sp.csr_matrix
@@ -28,6 +29,7 @@ class GroundTruth:
     relevant: sp.csr_matrix
     popularity: NDArray[np.float32]
     question: str = NEW
+    artist: NDArray[np.int64] | None = None
 
     @classmethod
     def from_matrices(
@@ -78,6 +80,10 @@ class GroundTruth:
         if item_mask is None:
             return np.asarray(np.diff(self.relevant.indptr).astype(np.int64))
         return np.asarray(self.relevant @ item_mask.astype(np.int64))
+
+    def user_pasts(self) -> sp.csr_matrix:
+        """Return what each evaluated user played: CSR bool (n, items)."""
+        return self.past[self.users]
 
     def history_lengths(self) -> NDArray[np.int64]:
         """Return how many items each evaluated user has in the past: int64 (n,)."""

@@ -10,7 +10,16 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from engine.evaluation.beyond_accuracy import coverage, exposure_counts, gini, intra_list_diversity, list_means, novelty
+from engine.evaluation.beyond_accuracy import (
+    artist_exposure,
+    coverage,
+    exposure_counts,
+    gini,
+    intra_list_diversity,
+    list_means,
+    novelty,
+    popularity_gap,
+)
 from engine.evaluation.bootstrap import Interval, ResampleCounts, mean_intervals, statistic_intervals
 from engine.evaluation.ground_truth import GroundTruth
 from engine.evaluation.metrics import Hits, PerUserMetric, accuracy_metrics
@@ -80,6 +89,7 @@ class ReportBuilder:
             "novelty": list_means(novelty(popularity, users_with_past), lists, self.ks),
             "diversity": intra_list_diversity(self.item_vectors, lists, self.ks, self.seed),
             "popularity": list_means(popularity, lists, self.ks),
+            "popularity_gap": popularity_gap(popularity, self.ground_truth.user_pasts(), lists, self.ks),
         }
         return {
             f"{name}@{k}": column
@@ -88,16 +98,21 @@ class ReportBuilder:
         }
 
     def _aggregate_intervals(self, lists: Lists) -> dict[str, Interval]:
-        """Return coverage and Gini, which are properties of all lists together."""
+        """Return coverage and the Gini indexes, which are properties of all lists together."""
+        artist = self.ground_truth.artist
         resamples = self.resamples[:AGGREGATE_RESAMPLES]
         intervals: dict[str, Interval] = {}
         for k in self.ks:
 
             def coverage_and_gini(weights: ResampleCounts, lists_at_k: Lists = lists[:, :k]) -> NDArray[np.float64]:
                 exposure = exposure_counts(lists_at_k, weights, len(self.ground_truth.popularity))
-                return np.stack([coverage(exposure, self.ground_truth.popularity > 0), gini(exposure)], axis=1)
+                columns = [coverage(exposure, self.ground_truth.popularity > 0), gini(exposure)]
+                if artist is not None:
+                    columns.append(gini(artist_exposure(exposure, artist)))
+                return np.stack(columns, axis=1)
 
-            intervals[f"coverage@{k}"], intervals[f"gini@{k}"] = statistic_intervals(coverage_and_gini, resamples)
+            names = [f"{name}@{k}" for name in ("coverage", "gini", "artist_gini")]
+            intervals |= dict(zip(names, statistic_intervals(coverage_and_gini, resamples), strict=False))
         return intervals
 
     def _report_segment(self, hits: Hits, relevant_counts: NDArray[np.int64]) -> dict[str, Any]:

@@ -39,9 +39,15 @@ METRICS = {
     "personalised": MetricInfo("Personalised", "Listeners who get a personal list", 1, ".1%"),
     "coverage": MetricInfo("Coverage", "Share of the played tracks that is recommended to anybody", 1, ".1%"),
     "gini": MetricInfo("Gini", "0: all tracks are recommended equally often; near 1: only a few are", -1, ".3f"),
+    "artist_gini": MetricInfo(
+        "Artist Gini", "0: all artists are recommended equally often; near 1: only a few are", -1, ".3f"
+    ),
     "diversity": MetricInfo("Diversity", "How different the tracks of a list are from each other", 0, ".3f"),
     "novelty": MetricInfo("Novelty", "How unlikely a listener is to know a recommended track, in bits", 0, ".2f"),
     "popularity": MetricInfo("Popularity", "Average number of listeners of a recommended track", 0, ",.1f"),
+    "popularity_gap": MetricInfo(
+        "Popularity gap", "How far the popularity of recommended tracks is from that of the listener's own", -1, ".3f"
+    ),
 }
 MAIN_METRIC = "ndcg@10"
 QUESTION_TITLES = {

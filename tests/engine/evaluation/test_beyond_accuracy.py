@@ -6,6 +6,7 @@ from scipy.sparse import csr_matrix
 
 from engine.evaluation import beyond_accuracy
 from engine.evaluation.beyond_accuracy import (
+    artist_exposure,
     coverage,
     exposure_counts,
     gini,
@@ -13,6 +14,7 @@ from engine.evaluation.beyond_accuracy import (
     item_vectors,
     list_means,
     novelty,
+    popularity_gap,
 )
 
 LISTS = np.array([[0, 1, 2], [2, 3, -1], [-1, -1, -1]])
@@ -90,3 +92,18 @@ def test_gini_agrees_with_the_mean_absolute_difference_of_all_pairs() -> None:
     exposure = np.random.default_rng(3).integers(0, 20, 30).astype(float)
     mean_difference = np.abs(exposure[:, None] - exposure).mean()
     assert gini(exposure[None])[0] == pytest.approx(mean_difference / (2 * exposure.mean()))
+
+
+def test_the_exposure_of_an_artist_is_that_of_all_their_items_and_unknown_artists_are_apart() -> None:
+    exposure = np.array([[1.0, 2, 3, 4, 5], [0, 0, 1, 0, 1]])
+    by_artist = artist_exposure(exposure, np.array([7, 9, 7, -1, -1]))
+    assert sorted(by_artist[0].tolist()) == [2, 4, 4, 5]
+    assert sorted(by_artist[1].tolist()) == [0, 0, 1, 1]
+
+
+def test_the_popularity_gap_is_the_distance_of_mean_percentiles() -> None:
+    """Of four played items, those with 8, 4, 1 and 1 listeners are at 7/8, 5/8, 1/4 and 1/4; unplayed ones at 0."""
+    past = csr_matrix(np.array([[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.bool_))
+    lists = np.array([[2, 3], [0, 1], [0, -1], [0, 1]])
+    gap = popularity_gap(np.array([8, 4, 1, 1, 0], np.float32), past, lists, (1, 2))
+    np.testing.assert_allclose(gap, [[0.5, 0.5], [0.625, 0.5], [0, 0], [np.nan] * 2])
