@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle, Neighbours
 from engine.bundle.workspace import SearchWorkspace
+from engine.data.track_features import UNKNOWN_ID
 from engine.data.user_item_pairs import UserItemPairs
 from engine.retrieval.candidates import Query
 from engine.retrieval.early import artist_pairs, early_terms
@@ -21,6 +22,7 @@ from engine.retrieval.personal import blend_components, blend_weights, component
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
+OFTEN_TRACKS = 3  # a listener who has played so many tracks of an artist plays them often
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,12 @@ class HistoryReason(NamedTuple):
     Attributes:
         because: ids of the tracks that contribute most, and the share of each, best first.
         share: of the whole history; the rest is popularity's.
+        is_artist: whether all of `because` are by one artist whom the listener plays often.
     """
 
     because: list[tuple[int, float]]
     share: float
+    is_artist: bool
 
 
 def explain_by_history(
@@ -83,21 +87,43 @@ def explain_by_history(
     Returns:
         by track id, without picks that the history says nothing for.
     """
-    picks = {row: track_id for track_id in track_ids if (row := bundle.item_row(track_id)) is not None}
-    rows = np.fromiter(picks, np.int64, len(picks))
+    picks = np.array(track_ids, np.int64)
+    rows, is_known = bundle.items.rows(picks)
+    is_known[is_known] = bundle.popularity[rows[is_known]] > 0
+    picks, rows = picks[is_known], rows[is_known]
     contributions = explain_scores(bundle, query, source, rows)
     if contributions is None:
         return {}
     shares, history = contributions.shares(), contributions.pairs
     totals = shares.sum(axis=1)
     named = np.where(history.is_positive & (history.track != rows[:, None]), shares, 0)
-    best = np.argsort(-named, axis=1, kind="stable")[:, :k]
-    best_ids, best_shares = bundle.items.ids[history.track[best]], np.take_along_axis(named, best, axis=1)
+    best = _best_columns(named, k)
+    best_shares = np.take_along_axis(named, best, axis=1)
+    artists = bundle.features.artist[history.track]
+    best_artists = artists[best]
+    first_artist = best_artists[:, :1]
+    is_by_first = (artists == first_artist) & history.is_positive & (history.count > 0)
+    is_artist = (
+        ((best_artists == first_artist) & (best_shares > 0)).all(axis=1)
+        & (first_artist[:, 0] != UNKNOWN_ID)
+        & (is_by_first.sum(axis=1) >= OFTEN_TRACKS)
+    )
+    best_ids = bundle.items.ids[history.track[best]]
+    columns = (picks, best_ids, best_shares, totals, is_artist)
     return {
-        picks[row]: HistoryReason([(i, s) for i, s in zip(ids, parts, strict=True) if s > 0], share)
-        for row, ids, parts, share in zip(picks, best_ids.tolist(), best_shares.tolist(), totals.tolist(), strict=True)
+        track_id: HistoryReason([(i, s) for i, s in zip(ids, parts, strict=True) if s > 0], share, by_artist)
+        for track_id, ids, parts, share, by_artist in zip(*(column.tolist() for column in columns), strict=True)
         if share > 0
     }
+
+
+def _best_columns(shares: Floats, k: int) -> NDArray[np.int64]:
+    """Return the columns of the k highest shares of each row, equal ones by column: int64 (rows, at most k)."""
+    remaining, best = shares.copy(), []
+    for _ in range(min(k, shares.shape[1])):  # a few maxima take a tenth of the time of sorting
+        best.append(remaining.argmax(axis=1))
+        remaining[np.arange(len(remaining)), best[-1]] = -1
+    return np.stack(best, axis=1)
 
 
 def explain_scores(bundle: ModelBundle, query: Query, source: str, rows: Rows) -> Contributions | None:
@@ -121,33 +147,61 @@ def explain_scores(bundle: ModelBundle, query: Query, source: str, rows: Rows) -
     """
     query = replace(query, user_row=None, time_fold_in=nullcontext)
     pairs = bundle.pairs_with_vectors(query.history)
-    with bundle.workspaces.borrow() as workspace:
-        if source == "neighbours":
-            component = bundle.item_item_component
-            if component is None or not pairs.is_positive.any():
-                return None
-            history = _component_contributions(bundle, component, pairs, rows, workspace)
-            return Contributions(pairs, history, np.zeros(len(rows)), 0.0)
-        components = component_terms(bundle, query, pairs, workspace)
-        terms, scale = blend_components(bundle, components, pairs, workspace), 1.0
-        if source == "early":
-            scale = query.early_weights.personal * (terms.standardization(bundle)[0] if terms else 0.0)
-            early = early_terms(bundle, terms, query.history)
-            terms = early.blend(query.early_weights, bundle, workspace)
-        if terms is None:
+    if source == "neighbours" or (source == "personal" and len(bundle.neighbours) == 1):
+        component = bundle.item_item_component if source == "neighbours" else 0
+        if component is None or not pairs.is_positive.any():
             return None
-        weights = blend_weights(bundle, pairs)
-        history = np.zeros((len(rows), len(pairs)))
-        for i, component_scores in enumerate(components):
-            if component_scores is None or component_scores.popularity_weight:
-                continue
-            standard = component_scores.standardization(bundle)[0] * weights[i] if len(components) > 1 else 1.0
-            history += scale * standard * _component_contributions(bundle, i, pairs, rows, workspace)
+        history = _component_contributions(bundle, component, pairs, rows)
+        return Contributions(pairs, history, np.zeros(len(rows)), 0.0)
+    with bundle.workspaces.borrow() as workspace:
+        blend = _blend_of_components(bundle, query, source, pairs, workspace)
+    if blend is None:
+        return None
+    history = np.zeros((len(rows), len(pairs)))
+    for i, scale in enumerate(blend.scales):
+        if scale:
+            history += scale * _component_contributions(bundle, i, pairs, rows)
     if source == "early" and query.early_weights.artists:
         pairs, history = _add_artists(bundle, query, pairs, history, rows)
     mean_popularity = float(bundle.norm_sorted_items.mean[-1])
-    popularity = terms.popularity_weight * (np.log1p(bundle.popularity[rows].astype(np.float64)) - mean_popularity)
-    return Contributions(pairs, history, popularity, terms.constant + terms.popularity_weight * mean_popularity)
+    popularity = blend.popularity_weight * (np.log1p(bundle.popularity[rows].astype(np.float64)) - mean_popularity)
+    return Contributions(pairs, history, popularity, blend.constant + blend.popularity_weight * mean_popularity)
+
+
+class _Blend(NamedTuple):
+    """score = Σ scale · component + popularity_weight · log(1 + popularity) + constant."""
+
+    scales: list[float]
+    popularity_weight: float
+    constant: float
+
+
+def _blend_of_components(
+    bundle: ModelBundle, query: Query, source: str, pairs: UserItemPairs, workspace: SearchWorkspace
+) -> _Blend | None:
+    """Compute how "personal" or "early" blend the components; None if none of them has a score.
+
+    The scale of popularity as a component is 0, because its weight is stated separately.
+    """
+    components = component_terms(bundle, query, pairs, workspace)
+    scales, popularity_weight, constant = [1.0] * len(components), 0.0, 0.0
+    if source == "personal" and not any(components):
+        return None
+    if len(components) > 1:
+        for i, (terms, weight) in enumerate(zip(components, blend_weights(bundle, pairs), strict=True)):
+            factor, shift = (0.0, 0.0) if terms is None else terms.standardization(bundle)
+            is_popularity = terms is not None and bool(terms.popularity_weight)
+            scales[i] = 0.0 if is_popularity else weight * factor
+            popularity_weight += weight * factor if is_popularity else 0.0
+            constant += weight * shift
+    if source == "early":
+        personal = blend_components(bundle, components, pairs, workspace)
+        scale = query.early_weights.personal * (0.0 if personal is None else personal.standardization(bundle)[0])
+        early = early_terms(bundle, personal, query.history).blend(query.early_weights, bundle, workspace)
+        if early is None:
+            return None
+        return _Blend([scale * s for s in scales], early.popularity_weight, early.constant)
+    return _Blend(scales, popularity_weight, constant)
 
 
 def _add_artists(
@@ -176,9 +230,7 @@ def _add_artists(
     return every, total
 
 
-def _component_contributions(
-    bundle: ModelBundle, component: int, pairs: UserItemPairs, rows: Rows, workspace: SearchWorkspace
-) -> Floats:
+def _component_contributions(bundle: ModelBundle, component: int, pairs: UserItemPairs, rows: Rows) -> Floats:
     """Compute what each pair adds to the score of each row in one component, neither standardized nor weighted.
 
     Returns:
@@ -186,14 +238,18 @@ def _component_contributions(
     """
     lists = bundle.neighbours[component]
     if lists is not None:
-        return _vote_contributions(lists, pairs.track, vote_weights(bundle, component, pairs), rows, workspace)
+        return _vote_contributions(lists, pairs.track, vote_weights(bundle, component, pairs), rows)
+    if component != bundle.factor_component:
+        return np.zeros((len(rows), len(pairs)))
     confidence = bundle.ensemble.components[component].confidence
     weights = confidence.compute(pairs, bundle.popularity, bundle.statistics)
-    return factor_contributions(bundle, pairs.track, weights, rows)
+    return factor_contributions(bundle, pairs.track, weights, bundle.vectors(rows))
 
 
-def factor_contributions(bundle: ModelBundle, tracks: Rows, confidence: NDArray[np.float32], rows: Rows) -> Floats:
-    """Compute what each track of a history adds to the products of the folded-in vector with factors of other tracks.
+def factor_contributions(
+    bundle: ModelBundle, tracks: Rows, confidence: NDArray[np.float32], factors: NDArray[np.float32]
+) -> Floats:
+    """Compute what each track of a history adds to the products of the folded-in vector with the factors of others.
 
     One factorization of the listener's system is enough for all of them. In the notation of Hu, Koren & Volinsky (2008,
     section 5) the contribution of track j to the score of track i is s_ij · c_uj, with s_ij = y_i · W · y_j and
@@ -202,32 +258,32 @@ def factor_contributions(bundle: ModelBundle, tracks: Rows, confidence: NDArray[
     Args:
         tracks: rows of the history, distinct, int64 (m,).
         confidence: in each of them, float32 (m,).
-        rows: of the scored tracks, int64 (k,).
+        factors: of the scored tracks, float32 (k, f).
 
     Returns:
         float64 (k, m); zeros if no confidence is positive.
     """
     system = fold_in_system(bundle, tracks, confidence)
     if system is None:
-        return np.zeros((len(rows), len(tracks)))
+        return np.zeros((len(factors), len(tracks)))
     # score = factors · a⁻¹ · tracksᵀ · targets, in which a is symmetric.
-    solved = system.solve(bundle.vectors(rows).astype(np.float64).T)
+    solved = system.solve(factors.astype(np.float64).T)
     return np.asarray(solved.T @ system.tracks.T * system.targets)
 
 
-def _vote_contributions(
-    neighbours: Neighbours, tracks: Rows, weights: NDArray[np.float32], rows: Rows, workspace: SearchWorkspace
-) -> Floats:
-    """Select the votes of m tracks for k rows, times the weights of the tracks: float64 (k, m)."""
-    entries, lengths = neighbours.entries(tracks)
-    voted, slots = neighbours.indices[entries], workspace.slots
-    slots[voted] = -1
-    slots[rows] = np.arange(len(rows), dtype=np.int32)
-    positions = slots[voted]
-    is_pick = positions >= 0
-    voters = np.repeat(np.arange(len(tracks)), lengths)[is_pick]
-    contributions = np.zeros((len(rows), len(tracks)))
-    contributions[positions[is_pick], voters] = neighbours.weights[entries[is_pick]] * weights[voters].astype(
-        np.float64
-    )
-    return contributions
+def _vote_contributions(neighbours: Neighbours, tracks: Rows, weights: NDArray[np.float32], rows: Rows) -> Floats:
+    """Select the votes of m tracks for k rows, times the weights of the tracks: float64 (k, m).
+
+    The entries of each track are ascending, so a binary search finds them, for all pairs at once.
+    """
+    start = np.broadcast_to(neighbours.indptr[tracks], (len(rows), len(tracks)))
+    end = np.broadcast_to(neighbours.indptr[tracks + 1], start.shape)
+    wanted, last = rows[:, None], max(len(neighbours.indices) - 1, 0)
+    low, high = start, end
+    for _ in range(int((end - start).max(initial=0)).bit_length()):
+        middle = (low + high) // 2
+        is_below = neighbours.indices[np.minimum(middle, last)] < wanted
+        low, high = np.where(is_below & (low < high), middle + 1, low), np.where(is_below, high, middle)
+    position = np.minimum(low, last)
+    is_neighbour = (low < end) & (neighbours.indices[position] == wanted)
+    return np.where(is_neighbour, neighbours.weights[position] * weights.astype(np.float64), 0)

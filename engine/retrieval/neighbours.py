@@ -15,6 +15,7 @@ from engine.retrieval.exact_search import TopK, empty_top_k, search_similar, top
 Rows = NDArray[np.int64]
 Votes = tuple[Rows, NDArray[np.float64]]
 """Distinct rows int64 (v,) and the sum of the votes for each, float64 (v,)."""
+_MANY_VOTES = 4  # tracks of the catalogue per vote, below which votes are added up over all tracks
 
 
 def neighbours(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
@@ -79,8 +80,17 @@ def neighbour_votes(
 
 
 def sum_votes(rows: NDArray[np.integer], votes: NDArray[np.floating], workspace: SearchWorkspace) -> Votes:
-    """Add up the votes for the same row, without sorting: the array `slots` maps rows to positions."""
-    slots, order = workspace.slots, np.arange(len(rows), dtype=np.int32)
+    """Add up the votes for the same row, without sorting; rows whose sum is 0 may be left out.
+
+    Many votes are added up over the whole catalogue, which then takes half of the time; few in an array as long as
+    their number, to whose positions the array `slots` maps the rows.
+    """
+    slots = workspace.slots
+    if len(rows) > len(slots) // _MANY_VOTES:
+        sums = np.bincount(rows, votes, minlength=len(slots)).astype(np.float64)
+        distinct = np.flatnonzero(sums).astype(np.int64)
+        return distinct, sums[distinct]
+    order = np.arange(len(rows), dtype=np.int32)
     slots[rows] = order
     is_last = slots[rows] == order  # of the entries of a row, the one that was written last
     distinct = rows[is_last].astype(np.int64)

@@ -1,7 +1,9 @@
 """Say why each track of a slate was picked, in words for the listener and in numbers for the app."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +13,7 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.data.user_item_pairs import UserItemPairs
 from engine.pipeline import Pick
 from engine.ranking.explain import HistoryReason, explain_by_history
+from engine.retrieval.candidates import Query
 from recommendations.serving.slate import RankedSlate
 from tracks.card_cache import TrackCard, track_card_cache
 from tracks.selectors import tags_by_track
@@ -47,14 +50,45 @@ class Reason(NamedTuple):
         }
 
 
+@dataclass(frozen=True)
+class _Evidence:
+    """What the reasons of one slate are made from.
+
+    Attributes:
+        bundle: the version that ranked the slate.
+        query: the query that it was ranked for.
+        by_history: what the history says for each pick, by track id.
+        cards: of all tracks that a reason may name, and of the picks.
+        tags: of the tracks found by content and of those that they may resemble, the strongest first.
+        now: when the slate is shown.
+        named_artists: the artists that earlier reasons of the slate name; the same sentence again would say nothing.
+    """
+
+    bundle: ModelBundle
+    query: Query
+    by_history: dict[int, HistoryReason]
+    cards: dict[int, TrackCard]
+    tags: dict[int, list[str]]
+    now: datetime
+    named_artists: set[int] = field(default_factory=set)
+
+    @cached_property
+    def played(self) -> set[int]:
+        return set(self.query.history.track[self.query.history.count > 0].tolist())
+
+    @cached_property
+    def liked(self) -> set[int]:
+        return set(self.query.history.track[self.query.history.liked].tolist())
+
+
 def explain_picks(bundle: ModelBundle, slate: RankedSlate, catalogue_revision: int | None) -> dict[int, dict[str, Any]]:
     """Return the reason of each pick by track id, ready for JSON.
 
     It costs one query if it names tracks whose cards are not cached, and one more if there are picks by content.
     """
     picks, query = slate.ranking.picks, slate.query
-    history = query.history.where(query.history.is_positive)
-    known = {track_id: i for i, track_id in enumerate(history.track.tolist())}
+    positive = np.flatnonzero(query.history.is_positive)
+    known = dict(zip(query.history.track[positive].tolist(), positive.tolist(), strict=True))
     by_history: dict[int, HistoryReason] = {}
     for source in _BY_HISTORY:
         track_ids = [pick.track_id for pick in picks if pick.source == source and pick.track_id not in known]
@@ -66,37 +100,49 @@ def explain_picks(bundle: ModelBundle, slate: RankedSlate, catalogue_revision: i
     cards = track_card_cache.get_cards(named, catalogue_revision) | slate.cards
     by_content = [pick.track_id for pick in picks if pick.source == "content"]
     tags = tags_by_track([*by_content, *named]) if by_content else {}
-
-    now, reasons = timezone.now(), {}
-    for pick in picks:
-        track_id = pick.track_id
-        if track_id in known:
-            reason = explain_repeat(history, known[track_id], now)
-        elif pick.source in _BY_HISTORY:
-            reason = _explain_plays(bundle, pick, by_history.get(track_id), query.history, cards)
-        elif pick.source == "content" and query.track_id is not None:
-            reason = _explain_content(track_id, query.track_id, cards, tags)
-        elif pick.source == "similar" and query.track_id is not None:
-            because = [(query.track_id, 1.0)] if pick.score > 0 else []
-            reason = Reason("similar", "Played by the same listeners", because, 1.0)
-        elif pick.source == "popular":
-            reason = Reason("popular", _popular(int(pick.score)), share=1.0)
-        else:
-            reason = Reason("random", "Something different from the catalogue")
-        reasons[track_id] = reason
-    return {track_id: reason.to_dict() for track_id, reason in reasons.items()}
+    evidence = _Evidence(bundle, query, by_history, cards, tags, timezone.now())
+    return {
+        pick.track_id: (
+            explain_repeat(query.history, known[pick.track_id], evidence.now)
+            if pick.track_id in known
+            else _explain_new(pick, evidence)
+        ).to_dict()
+        for pick in picks
+    }
 
 
-def _explain_plays(
-    bundle: ModelBundle, pick: Pick, reason: HistoryReason | None, history: UserItemPairs, cards: dict[int, TrackCard]
-) -> Reason:
+def _explain_new(pick: Pick, evidence: _Evidence) -> Reason:
+    """Give the reason of the source of a pick that the listener does not know."""
+    similar_to = evidence.query.track_id
+    match pick.source:
+        case "personal" | "early" | "neighbours":
+            return _explain_plays(pick, evidence)
+        case "content" if similar_to is not None:
+            return _explain_content(pick, similar_to, evidence)
+        case "similar" if similar_to is not None:
+            because = [(similar_to, 1.0)] if pick.score > 0 else []
+            return Reason("similar", "Played by the same listeners", because, 1.0)
+        case "popular":
+            return Reason("popular", _popular(int(pick.score)), share=1.0)
+        case _:
+            return Reason("random", "Something different from the catalogue")
+
+
+def _explain_plays(pick: Pick, evidence: _Evidence) -> Reason:
     """Name the tracks of the history that contribute most, after popularity where that contributes more than all."""
+    reason, bundle = evidence.by_history.get(pick.track_id), evidence.bundle
     if reason is None:
         return Reason("plays", "From what you have been playing")
-    titles = list(dict.fromkeys(cards[track_id].title for track_id, _ in reason.because if track_id in cards))
-    named = history.where(np.isin(history.track, [track_id for track_id, _ in reason.because]))
-    verb = "you played" if named.count.all() else "you like" if named.liked.all() else "of"
-    because = f"because {verb} {' and '.join(titles)}" if titles else "from what you have been playing"
+    ids = {track_id for track_id, _ in reason.because}
+    cards = [evidence.cards[track_id] for track_id, _ in reason.because if track_id in evidence.cards]
+    verb = "you played" if ids <= evidence.played else "you like" if ids <= evidence.liked else "of"
+    if not cards:
+        because = "from what you have been playing"
+    elif reason.is_artist and cards[0].artist_id not in evidence.named_artists:
+        evidence.named_artists.add(cards[0].artist_id)
+        because = f"because you often play {cards[0].artist_name}"
+    else:
+        because = f"because {verb} {' and '.join(dict.fromkeys(card.title for card in cards))}"
     if reason.share >= 0.5:
         return Reason("plays", because[0].upper() + because[1:], reason.because, reason.share)
     row = bundle.item_row(pick.track_id)
@@ -104,12 +150,13 @@ def _explain_plays(
     return Reason("popular", f"{_popular(listeners)}, and {because}", reason.because, 1 - reason.share)
 
 
-def _explain_content(track_id: int, other_id: int, cards: dict[int, TrackCard], tags: dict[int, list[str]]) -> Reason:
+def _explain_content(pick: Pick, other_id: int, evidence: _Evidence) -> Reason:
     """Say what a pick has in common with another track."""
-    card, other = cards[track_id], cards.get(other_id)
+    card, other = evidence.cards[pick.track_id], evidence.cards.get(other_id)
     if other is None:
         return Reason("content", "Shares artist, album or tags")
-    shared = [tag for tag in tags.get(track_id, ()) if tag in tags.get(other_id, ())][:_MAX_TAGS]
+    tags, other_tags = evidence.tags.get(pick.track_id, ()), evidence.tags.get(other_id, ())
+    shared = [tag for tag in tags if tag in other_tags][:_MAX_TAGS]
     if card.album_id is not None and card.album_id == other.album_id:
         text = f"From the same album as {other.title}"
     elif card.artist_id == other.artist_id:

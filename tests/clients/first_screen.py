@@ -35,7 +35,9 @@ picks = response.data
 assert (len(picks.results), picks.strategy, picks.fallback_reason) == (5, "personal", None), picks
 first = picks.results[0]
 assert (first.position, first.source) == (1, "personal"), first
-assert first.explanation.text.startswith("Because you played"), first
+reason = first.explanation
+assert (reason.kind, reason.because_track_ids[0]) == ("plays", reason.because[0].track_id), reason
+assert 0 < reason.because[0].share <= reason.share <= 1, reason
 
 etag = {name.lower(): value for name, value in response.headers.items()}["etag"]
 unchanged = catch(lambda: recommendations.recommend_tracks("me", limit=5, explain=True, if_none_match=etag))

@@ -50,7 +50,8 @@ def test_after_sign_in_the_page_shows_explained_picks(page: Page) -> None:
     expect(page.locator(".basis")).to_have_text("From what you have been playing")
     picks = page.get_by_role("list", name="AI Picks for You").get_by_role("listitem")
     expect(picks.first.get_by_role("heading")).to_have_text("Song 2")
-    expect(picks.first.get_by_text("Because you played")).to_be_visible()
+    expect(picks.first.get_by_text("Because you often play Band 0")).to_be_visible()
+    expect(picks.nth(1).get_by_text("Because you played Song")).to_be_visible()
 
 
 def test_a_wrong_password_shows_an_error(page: Page) -> None:

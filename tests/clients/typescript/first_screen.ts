@@ -31,7 +31,8 @@ check(picks.strategy === "personal" && picks.fallbackReason === null, "by the mo
 check(picks.generatedAt instanceof Date, "times are dates");
 const [first] = picks.results;
 check(first !== undefined && first.position === 1 && first.source === "personal", "the first pick");
-check(first.explanation?.text.startsWith("Because you played") === true, "an explanation");
+const reason = first.explanation;
+check(reason?.kind === "plays" && reason.because[0]?.trackId === reason.becauseTrackIds[0], "an explanation");
 
 const etag = response.raw.headers.get("ETag") ?? "";
 const unchanged = await statusOf(recommendations.recommendTracks({ userId: "me", limit: 5, explain: true, ifNoneMatch: etag }));

@@ -8,6 +8,7 @@ from engine.bundle.model_bundle import ModelBundle, assemble_bundle, catalogue_b
 from engine.data.confidence import ConfidenceWeights
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays, Signal
+from engine.data.track_features import UNKNOWN_ID
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import BlendWeights, ComponentConfig, EarlyWeights, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
@@ -20,6 +21,7 @@ from engine.pipeline import EARLY, NO_CAPS, PERSONAL, Policy, recommend
 from engine.ranking.explain import Contributions, explain_by_history, explain_scores, factor_contributions
 from engine.retrieval.candidates import Query
 from engine.retrieval.fold_in import fold_in
+from engine.retrieval.neighbours import neighbours
 from engine.training import TrainingConfig, train
 from tests.engine.factories import listener_history, train_checkerboard
 from tests.engine.retrieval.test_fold_in import ITEMS, LISTENERS
@@ -32,6 +34,9 @@ PLAYS = Plays.from_rows(
 SIGNALS = np.array([Signal.PLAY] * 3 + [Signal.DISLIKE, Signal.SKIP, Signal.LIKE] + [Signal.PLAY] * 2, np.int8)
 HISTORY = UserItemPairs.from_listener(PLAYS)
 WITH_DISLIKES = UserItemPairs.from_listener(replace(PLAYS, signal=SIGNALS))
+HISTORY_OF_EVEN_TRACKS = UserItemPairs.from_listener(
+    Plays.from_rows((0, track, 1, track < 104, 90 * DAY) for track in (100, 102, 104, 106))
+)
 FACTORS = ComponentConfig(IALS(factors=8, iterations=4), ConfidenceWeights(transform="log"), damping=0.2)
 VOTES = ComponentConfig(RP3Beta(), ConfidenceWeights(bonus=0.0), damping=-0.1, recency=0.4)
 PROJECTED = ComponentConfig(SVD(factors=6), damping=0.3)
@@ -100,13 +105,12 @@ def test_tracks_contribute_to_tracks_of_their_artist_for_a_listener_with_a_short
 
 def test_the_votes_of_neighbours_alone_add_up_to_their_score() -> None:
     bundle = train_on_tastes(FACTORS, VOTES)
-    policy = replace(PERSONAL, name="votes", sources={"neighbours": 1.0})
-    query = Query(limit=15, history=HISTORY, exclude=HISTORY.track)
-    picks = recommend(bundle, query, policy).picks
-    rows, _ = bundle.items.rows(np.array([pick.track_id for pick in picks]))
+    query = Query(limit=15, history=HISTORY)
+    with bundle.workspaces.borrow() as workspace:
+        rows, scores = neighbours(bundle, query, workspace, 15)
     contributions = explain_scores(bundle, query, "neighbours", rows)
     assert contributions is not None
-    np.testing.assert_allclose(contributions.history.sum(axis=1), [pick.score for pick in picks], atol=1e-6)
+    np.testing.assert_allclose(contributions.history.sum(axis=1), scores, rtol=1e-6)
     assert (contributions.popularity == 0).all()
     np.testing.assert_allclose(contributions.shares().sum(axis=1), 1)
 
@@ -143,7 +147,7 @@ def test_each_track_contributes_what_it_alone_adds_to_the_scores_of_the_same_fol
     for j, track in enumerate(tracks):
         solved = np.linalg.pinv(a) @ y[track] * max(scaled[j], 0)
         expected[:, j] = damped @ (y[track] * scaled[j] if config.kind == "project" else solved)
-    found = factor_contributions(bundle, tracks, c.astype(np.float32), np.arange(9))
+    found = factor_contributions(bundle, tracks, c.astype(np.float32), bundle.item_factors)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     vector = fold_in(bundle, tracks, c.astype(np.float32))
     np.testing.assert_allclose(found.sum(axis=1), bundle.item_factors @ vector, rtol=1e-4, atol=1e-5)
@@ -172,6 +176,23 @@ def test_the_tracks_that_contribute_most_are_named_but_no_disliked_one_and_never
         assert reason.share == pytest.approx(sum(shares.values())) == pytest.approx(1)
         best = sorted({3, 8, 13, 40, 77} - {track_id}, key=lambda track: -shares[track])
         assert reason.because == [(track, pytest.approx(shares[track])) for track in best[:3] if shares[track] > 0]
+
+
+def test_an_artist_is_named_whom_the_listener_plays_often_and_who_has_made_all_named_tracks() -> None:
+    bundle = train_checkerboard().bundle
+    query = Query(limit=5, history=HISTORY_OF_EVEN_TRACKS)
+
+    def is_artist(artists: dict[int, int]) -> bool:
+        artist = np.array([artists.get(track_id, UNKNOWN_ID) for track_id in range(100, 120)])
+        known = replace(bundle, features=replace(bundle.features, artist=artist))
+        reason = explain_by_history(known, query, "personal", [112])[112]
+        assert sorted(track_id for track_id, _ in reason.because) == [100, 102]  # the most played
+        return reason.is_artist
+
+    assert is_artist({100: 7, 102: 7, 104: 7, 106: 8})
+    assert not is_artist({100: 7, 102: 7, 104: 8, 106: 8}), "two tracks are not often"
+    assert not is_artist({100: 7, 102: 8, 104: 7, 106: 7})
+    assert not is_artist({}), "tracks of unknown artists do not have the same one"
 
 
 def test_an_up_to_date_listener_is_explained_by_a_fold_in_of_the_same_plays() -> None:

@@ -112,5 +112,5 @@ def test_a_track_is_no_evidence_for_itself() -> None:
     because = explain_by_history(bundle, Query(5, history=HISTORY), "personal", [106])[106].because
     assert {track_id for track_id, _ in because} == {102, 104}
     alone = explain_by_history(make_bundle(OWN_TRACKS), Query(5, history=HISTORY), "personal", [106])[106]
-    assert alone == HistoryReason([], 1.0)
+    assert alone == HistoryReason([], 1.0, is_artist=False)
     assert recommend(make_bundle(OWN_TRACKS), Query(5, track_id=104), SIMILAR).picks == []

@@ -18,17 +18,28 @@ from recommendations.serving.explanations import explain_repeat
 from recommendations.training.run import run_training
 from tests.people import CatalogueFactory, store_interaction
 from tracks.imports import import_tracks
-from tracks.models import Track
+from tracks.models import Artist, Track
 from tracks.services import bump_catalogue_revision
 
 NOW = datetime(2026, 5, 20, 18, tzinfo=UTC)
 
 
 @pytest.fixture
-def checkerboard(catalogue: CatalogueFactory) -> tuple[list[User], list[Track]]:
-    users_and_tracks = catalogue.checkerboard()
+def artists_of_one_track(catalogue: CatalogueFactory) -> tuple[list[User], list[Track]]:
+    """Return the checkerboard, in which each track has an artist of its own."""
+    users, tracks = catalogue.checkerboard()
+    artists = Artist.objects.bulk_create(Artist(name=f"Artist {n}") for n in range(len(tracks)))
+    for track, artist in zip(tracks, artists, strict=True):
+        track.artist = artist
+    Track.objects.bulk_update(tracks, ["artist"])
+    return users, tracks
+
+
+@pytest.fixture
+def checkerboard(artists_of_one_track: tuple[list[User], list[Track]]) -> tuple[list[User], list[Track]]:
+    """Return the checkerboard with a version trained on it."""
     assert run_training("test").status == "Published"
-    return users_and_tracks
+    return artists_of_one_track
 
 
 def explanations(client: APIClient, path: str) -> list[dict[str, Any]]:
@@ -50,10 +61,22 @@ def test_a_personal_pick_names_the_two_plays_that_contribute_most_with_their_sha
     assert [entry["share"] for entry in reason["because"]] == pytest.approx([1 / 9] * 2, abs=0.02)
 
 
-def test_popularity_is_named_first_where_it_contributes_more_than_the_plays(
+def test_an_artist_whom_the_listener_plays_often_is_named_once_instead_of_their_tracks(
     service: APIClient, catalogue: CatalogueFactory
 ) -> None:
-    users, _ = catalogue.checkerboard()
+    users, tracks = catalogue.checkerboard()
+    assert run_training("test").status == "Published"
+    first, second = explanations(service, f"/recommend/user/{users[0].pk}/ml?limit=2&explain=true")
+    assert first["text"] == "Because you often play The Testers"
+    assert second["text"].startswith("Because you played Song ")
+    assert len(first["because"]) == 2
+    assert set(first["because_track_ids"]) <= {track.pk for track in tracks[2::2]}
+
+
+def test_popularity_is_named_first_where_it_contributes_more_than_the_plays(
+    service: APIClient, catalogue: CatalogueFactory, artists_of_one_track: tuple[list[User], list[Track]]
+) -> None:
+    users, _ = artists_of_one_track
     hit = catalogue.tracks(1)[0]
     for user in users[:15]:
         catalogue.play(user, hit)
