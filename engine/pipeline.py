@@ -1,8 +1,14 @@
-"""Build the slate for one query: candidates -> filters -> ranking -> slate, driven by a policy.
+"""Build the slate for one query in two stages, driven by a policy.
+
+1. Gathering: every candidate source of the policy proposes tracks. All of them get one score, that of the main source,
+   whoever proposed them.
+2. Ranking: relevance and the dials make the value of each candidate, which are ordered by value and variety and then
+   placed one after the other, so that caps, gaps and shares hold.
 
 The public API of serving:
 
-- `recommend(bundle, query, policy)` returns a `Ranking`: its `picks`, best first, and whether they are repeats.
+- `recommend(bundle, query, policy)` returns a `Ranking`: its `picks`, best first, whether they are repeats, and what
+  could not be kept.
 - `Query` (`engine.retrieval.candidates`) holds the listener's history, the tracks to leave out and the length of the
   slate.
 - `Policy` (`engine.policy`) holds the candidate sources with their weights, the dials and the caps. `POLICIES` holds
@@ -15,19 +21,32 @@ Everything is a pure function of its arguments: no clock, no files, no global st
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import EXCLUDED, FORBIDDEN, TAKEN, SearchWorkspace
-from engine.policy import NO_CAPS, Caps, Dials, Policy
+from engine.data.confidence import HOUR_SECONDS
+from engine.data.track_features import UNKNOWN_ID
+from engine.policy import MAX_CANDIDATES, NO_CAPS, Caps, Dials, Policy
+from engine.ranking.candidate_pool import CandidatePool, gather_candidates
+from engine.ranking.objectives import weigh_objectives
 from engine.ranking.picks import Pick, Ranking
+from engine.ranking.placement import Candidate, SlatePlacer
+from engine.ranking.variety import order_by_variety
 from engine.retrieval.candidates import SOURCES, Query
-from engine.trace import Trace
+from engine.retrieval.exact_search import TopK
+from engine.trace import FilteredCandidate, RankedCandidate, SourceTrace, Trace
 
 __all__ = [
     "EARLY",
     "NO_CAPS",
     "PERSONAL",
+    "PERSONAL_SOURCES",
     "POLICIES",
     "POPULAR",
     "REPEATS",
@@ -38,10 +57,14 @@ __all__ = [
     "Policy",
     "Ranking",
     "Trace",
+    "append_picks",
     "recommend",
     "register_policy",
 ]
 
+Floats = NDArray[np.float64]
+PERSONAL_SOURCES = ("personal", "early", "neighbours", "content", "repeat")
+"""The sources that depend on the history of the listener."""
 POLICIES: dict[str, Policy] = {}
 
 
@@ -60,44 +83,224 @@ def register_policy(policy: Policy) -> Policy:
 
 
 _FILL = ("popular", "random")
-PERSONAL = register_policy(Policy("personal", {"personal": 1.0, "neighbours": 0.0}, fill=_FILL))
-EARLY = register_policy(Policy("early", {"early": 1.0}, fill=_FILL))
+PERSONAL = register_policy(Policy("personal", {"personal": 1.0, "neighbours": 0.0, "content": 0.0}, fill=_FILL))
+EARLY = register_policy(Policy("early", {"early": 1.0, "content": 0.0}, fill=_FILL))
 POPULAR = register_policy(Policy("popular", {"popular": 1.0}, fill=("random",)))
 SIMILAR = register_policy(Policy("similar", {"similar": 1.0}, may_repeat=False))
-REPEATS = register_policy(Policy("repeats", {"repeat": 1.0}, may_repeat=False, offers_known=True, caps=NO_CAPS))
+REPEATS = register_policy(
+    Policy(
+        "repeats",
+        {"repeat": 1.0},
+        may_repeat=False,
+        offers_known=True,
+        dials=Dials(repeat_after_hours=0.0),
+        caps=NO_CAPS,
+    )
+)
 
 
 def recommend(bundle: ModelBundle, query: Query, policy: Policy, trace: Trace | None = None) -> Ranking:
     """Rank the tracks of a bundle for one query.
 
-    The ranking is empty only if every track is forbidden, or if no source of the policy has a candidate.
+    A shorter slate is the beginning of a longer one. The ranking is empty only if every track is forbidden, or if no
+    source of the policy has a candidate.
 
     Args:
         trace: is filled with how the ranking came about.
     """
+    if query.now and policy.dials.repeat_after_hours:
+        query = replace(query, repeat_before=query.now - int(policy.dials.repeat_after_hours * HOUR_SECONDS))
+    forbidden, excluded = bundle.items.known_rows(query.forbidden), bundle.items.known_rows(query.exclude)
+    if policy.caps.merge_recordings:
+        forbidden = bundle.track_statistics.add_recordings(forbidden)
+        excluded = bundle.track_statistics.add_recordings(excluded)
     with bundle.workspaces.borrow() as workspace:
         workspace.mask = bundle.workspaces.mask(query.unavailable)
-        workspace.exclude(bundle.items.known_rows(query.forbidden), FORBIDDEN)
-        workspace.exclude(bundle.items.known_rows(query.exclude), EXCLUDED)
-        picks = _retrieve(bundle, query, policy, workspace)
-        if repeats := not picks and policy.may_repeat:
+        workspace.exclude(forbidden, FORBIDDEN)
+        workspace.exclude(bundle.items.known_rows(query.gone), FORBIDDEN)
+        run = _Run(bundle, query, policy, workspace, trace)
+        repeats = run.rank_repeats() if policy.dials.familiarity else []
+        workspace.exclude(excluded, EXCLUDED)
+        placed, relaxed_at = run.place(repeats)
+        is_excluded = [bool(workspace.flags[candidate.row] & EXCLUDED) for candidate in placed]
+        if offers_excluded := policy.may_repeat and all(is_excluded):
             workspace.readmit(EXCLUDED)
-            picks = _retrieve(bundle, query, policy, workspace)
-    ranking = Ranking(picks, repeats=repeats and bool(picks))
+            workspace.readmit(TAKEN)
+            placed, relaxed_at = run.place(repeats)
+    picks = [candidate.make_pick() for candidate in placed]
     if trace is not None:
-        trace.after = list(ranking.picks)
-    return ranking
+        trace.after = picks
+    return Ranking(picks, offers_excluded and bool(picks), relaxed_at)
 
 
-def _retrieve(bundle: ModelBundle, query: Query, policy: Policy, workspace: SearchWorkspace) -> list[Pick]:
-    """Call the sources of the policy in order until the slate is full."""
-    picks: list[Pick] = []
-    for name in policy.source_names:
-        missing = query.limit - len(picks)
-        if missing < 1:
-            break
-        rows, scores = SOURCES[name](bundle, query, workspace, missing)
-        workspace.exclude(rows, TAKEN)
-        track_ids, rounded = bundle.items.ids[rows].tolist(), np.round(scores, 6).tolist()
-        picks += [Pick(track, score, name, (name,)) for track, score in zip(track_ids, rounded, strict=True)]
-    return picks
+def append_picks(bundle: ModelBundle, ranking: Ranking, more: Sequence[Pick], caps: Caps, limit: int) -> Ranking:
+    """Fill the positions that a ranking leaves empty with further picks, in their order as far as caps and gaps allow.
+
+    Tracks that the bundle does not know are taken for tracks of unknown artists.
+
+    Args:
+        more: picks that are not in the ranking.
+        limit: the length of the slate.
+    """
+    placer = SlatePlacer(caps, iter([_candidates_of(bundle, more)]))
+    for candidate in _candidates_of(bundle, ranking.picks):
+        placer.occupy(candidate)
+    placed = placer.place(limit - len(ranking.picks))
+    picks = [*ranking.picks, *(candidate.make_pick() for candidate in placed)]
+    return Ranking(picks, ranking.repeats, {**placer.relaxed_at, **ranking.relaxed_at})
+
+
+def _candidates_of(bundle: ModelBundle, picks: Sequence[Pick]) -> list[Candidate]:
+    rows, is_known_track = bundle.items.rows([pick.track_id for pick in picks])
+    features = bundle.features
+    return [
+        Candidate(row, int(features.artist[row]), int(features.recording[row]), False, False, 0.0, partial(_same, pick))
+        if is_known
+        else Candidate(-1, UNKNOWN_ID, UNKNOWN_ID, False, False, 0.0, partial(_same, pick))
+        for row, is_known, pick in zip(rows.tolist(), is_known_track.tolist(), picks, strict=True)
+    ]
+
+
+def _same(pick: Pick) -> Pick:
+    return pick
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The two stages for one query."""
+
+    bundle: ModelBundle
+    query: Query
+    policy: Policy
+    workspace: SearchWorkspace
+    trace: Trace | None
+
+    def rank_repeats(self) -> list[Candidate]:
+        """Return the tracks that the listener knows and may hear again, best first."""
+        pool = self._gather({"repeat": 1.0}, self.policy.candidates)
+        return list(self._rank(pool, pool.relevance))
+
+    def place(self, repeats: Sequence[Candidate]) -> tuple[list[Candidate], dict[str, int]]:
+        """Return the candidates of the slate in order, and what was relaxed at which position first."""
+        policy, trace = self.policy, self.trace
+        pool = self._gather(policy.sources, policy.candidates)
+        started = self._seconds()
+        opinions = {name: row for name, row in zip(pool.sources, pool.opinions, strict=True) if row.any()}
+        objectives = weigh_objectives(self.bundle, self.query, pool.rows, policy.dials)
+        parts = {"relevance": pool.relevance, **opinions, **objectives}
+        values = np.sum(list(parts.values()), axis=0)
+        new_artists: list[Candidate] = []
+        if policy.caps.new_artist_share:
+            new_artists = [candidate for candidate in self._rank(pool, values) if candidate.is_of_new_artist]
+        scored = self._seconds()
+        placer = SlatePlacer(
+            policy.caps,
+            self._batches(self._rank(pool, values, policy.dials.diversity)),
+            patience=2 + len(policy.fill),
+            repeats=list(repeats),
+            familiarity=policy.dials.familiarity,
+            new_artists=new_artists,
+        )
+        placed = placer.place(self.query.limit)
+        if trace is not None:
+            trace.seconds |= {"score": scored - started, "place": self._seconds() - scored}
+            self._trace_pool(trace, pool, parts, values)
+            trace.relaxed, trace.new_artist_cost = placer.relaxed_at, placer.new_artist_cost
+        return placed, placer.relaxed_at
+
+    def _gather(self, sources: Mapping[str, float], k: int) -> CandidatePool:
+        """Ask sources for k candidates each, score them all, and let no later source propose them again."""
+        proposals = {name: self._ask(name, k, weight) for name, weight in sources.items()}
+        started = self._seconds()
+        pool = gather_candidates(self.bundle, self.query, self.workspace, proposals, sources)
+        self.workspace.exclude(pool.rows, TAKEN)
+        if self.trace is not None:
+            merged = self._seconds() - started
+            self.trace.seconds["gather"] = self.trace.seconds.get("gather", 0.0) + merged
+        return pool
+
+    def _batches(self, first: Iterator[Candidate]) -> Iterator[Iterator[Candidate]]:
+        """Yield the ranked pool, then more of the main source and of each one that fills, in turns, twice as many."""
+        yield first
+        names, k = (self.policy.main_source, *self.policy.fill), self.policy.candidates
+        while names:
+            pools = ((name, self._gather({name: 1.0}, k)) for name in names)
+            has_more = []
+            for name, pool in pools:
+                yield self._rank(pool, pool.relevance)
+                if len(pool.rows):
+                    has_more.append(name)
+            names, k = tuple(has_more), min(2 * k, MAX_CANDIDATES)
+
+    def _rank(self, pool: CandidatePool, values: Floats, diversity: float = 0.0) -> Iterator[Candidate]:
+        """Yield the candidates of a pool in the order in which they should be placed."""
+        bundle, rows = self.bundle, pool.rows
+        is_known, is_of_new_artist = np.zeros((2, len(rows)), np.bool_)
+        if self.policy.dials.familiarity:
+            history = self.query.history
+            is_known = np.isin(bundle.items.ids[rows], history.track[history.is_positive])
+        if self.policy.caps.new_artist_share:
+            is_of_new_artist = bundle.track_statistics.is_of_new_artist[rows]
+        artist, recording = bundle.features.artist[rows], bundle.features.recording[rows]
+        columns = (rows, artist, recording, is_known, is_of_new_artist, values)
+        candidates = list(zip(*(column.tolist() for column in columns), strict=True))
+        for index in order_by_variety(bundle, rows, values, diversity, self.query.limit):
+            row, artist_id, recording_id, known, new_artist, value = candidates[index]
+            make_pick = partial(pool.pick, index, bundle)
+            yield Candidate(row, artist_id, recording_id, known, new_artist, value, make_pick)
+
+    def _ask(self, source: str, k: int, weight: float) -> TopK:
+        """Return the k best available tracks of a source."""
+        trace, bundle = self.trace, self.bundle
+        started = self._seconds()
+        rows, scores = SOURCES[source](bundle, self.query, self.workspace, k)
+        if trace is not None:
+            seconds = self._seconds() - started
+            track_ids = bundle.items.ids[rows].tolist()
+            trace.sources.append(SourceTrace(source, weight, track_ids, np.round(scores, 6).tolist(), seconds))
+            trace.seconds["gather"] = trace.seconds.get("gather", 0.0) + seconds
+            self._trace_filtered(trace, source, k)
+        return rows, scores
+
+    def _seconds(self) -> float:
+        return 0.0 if self.trace is None else self.trace.timer()
+
+    def _trace_filtered(self, trace: Trace, source: str, k: int) -> None:
+        """Ask a source once more without any filter, and note what it would have proposed."""
+        query, workspace, ids = self.query, self.workspace, self.bundle.items.ids
+        with self.bundle.workspaces.borrow() as unfiltered:
+            rows, _ = SOURCES[source](self.bundle, replace(query, repeat_before=0), unfiltered, k)
+        flags = workspace.flags[rows]
+        mask = np.zeros(len(ids), np.bool_) if workspace.mask is None else workspace.mask.excluded
+        forbidden, known = (np.isin(ids[rows], track_ids) for track_ids in (query.forbidden, query.exclude))
+        reasons = np.select(
+            [
+                mask[rows] | np.isin(ids[rows], query.gone),
+                forbidden,
+                (flags & EXCLUDED > 0) & known,
+                flags & (FORBIDDEN | EXCLUDED) > 0,
+            ],
+            ["unavailable", "forbidden", "known", "recording"],
+            "just_played" if source == "repeat" else "",
+        )
+        proposed = set(trace.sources[-1].track_ids)
+        trace.filtered += [
+            FilteredCandidate(track_id, source, reason)
+            for track_id, reason in zip(ids[rows].tolist(), reasons.tolist(), strict=True)
+            if reason and track_id not in proposed
+        ]
+
+    def _trace_pool(self, trace: Trace, pool: CandidatePool, parts: Mapping[str, Floats], values: Floats) -> None:
+        """Note the value of each candidate, and the slate by relevance alone."""
+        picks = [pool.pick(index, self.bundle) for index in range(len(pool.rows))]
+        trace.candidates = [
+            RankedCandidate(
+                picks[index].track_id,
+                picks[index].sources,
+                float(values[index]),
+                {name: float(part[index]) for name, part in parts.items()},
+            )
+            for index in np.argsort(-values, kind="stable").tolist()
+        ]
+        by_relevance = np.argsort(-pool.relevance, kind="stable")[: self.query.limit].tolist()
+        trace.before = [picks[index] for index in by_relevance]

@@ -19,9 +19,10 @@ from engine.models import FAMILIES, register
 from engine.models.base import NO_CALLBACKS, FitCallbacks, FittedModel, Trainer
 from engine.models.search_space import NumberRange, SearchSpace
 from engine.models.sparse_top_k import top_k_per_row
-from engine.pipeline import POLICIES, Policy, register_policy
+from engine.pipeline import POLICIES, Dials, Policy, recommend, register_policy
+from engine.ranking.objectives import OBJECTIVES
 from engine.retrieval.candidates import SOURCES, Query, register_source
-from engine.retrieval.exact_search import TopK
+from engine.retrieval.exact_search import Floats, Rows, TopK
 from engine.tuning.space import search_shares
 from importers import IMPORTERS, Importer, PlayRecord, Record, TrackRecord, register_importer
 from importers.histories.archive import HistoryFile, read_blocks
@@ -38,6 +39,7 @@ from recommendations.serving.model_cache import model_cache
 from recommendations.training.run import run_training
 from tests.engine.factories import train_checkerboard
 from tests.engine.models.contract import PersonalFamilyContract
+from tests.engine.shaped_worlds import LISTENER_ROW, make_bundle
 from tests.importers.histories.history_files import detect_format
 from tests.people import CatalogueFactory, store_track
 from tracks.models import Track
@@ -50,6 +52,11 @@ def newest(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int
     newest_first = np.arange(len(bundle.items))[::-1]
     rows = newest_first[workspace.available(newest_first)][:k]
     return rows, bundle.items.ids[rows].astype(np.float64)
+
+
+def rarity(bundle: ModelBundle, query: Query, rows: Rows) -> Floats:
+    """Return 1 for a track with a single listener, and less the more it has."""
+    return 1 / np.maximum(bundle.popularity[rows].astype(np.float64), 1)
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ def world(catalogue: CatalogueFactory) -> tuple[list[User], list[Track]]:
 
 
 @pytest.mark.one_stack
-@pytest.mark.parametrize("example", [newest, CommonListeners, read_lines, read_diary], ids=lambda e: e.__name__)
+@pytest.mark.parametrize("example", [newest, rarity, CommonListeners, read_lines, read_diary], ids=lambda e: e.__name__)
 def test_the_page_shows_the_code_that_is_tested_here(example: Any) -> None:
     assert inspect.getsource(example) in PAGE.read_text()
 
@@ -141,7 +148,7 @@ def test_the_candidates_of_a_new_source_are_served_under_its_name(
 ) -> None:
     register_source("newest", newest)
     personal = POLICIES["personal"]
-    monkeypatch.setitem(POLICIES, "personal", replace(personal, sources={"newest": 1.0, **personal.sources}))
+    monkeypatch.setitem(POLICIES, "personal", replace(personal, sources={"newest": 1.0, "personal": 0.1}))
     users, tracks = world
     # All tracks that listener 0 has not played; the newest is track 19.
     expected = [tracks[number].pk for number in (19, 17, 15)]
@@ -180,6 +187,17 @@ def test_a_new_policy_is_served(
     assert [(r["track_id"], r["source"]) for r in response["results"]] == [
         (tracks[number].pk, "newest") for number in (19, 17)
     ]
+
+
+@pytest.mark.one_stack
+def test_a_dial_weights_its_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = make_bundle([3, 2, 1], popularity=[100, 100, 1])
+    query = Query(3, user_row=LISTENER_ROW)
+    policy = Policy("rare", {"personal": 1.0}, dials=Dials(novelty=1.0))
+    monkeypatch.setitem(OBJECTIVES, "novelty", lambda bundle, query, rows: np.zeros(len(rows)))
+    assert [pick.track_id for pick in recommend(bundle, query, policy).picks] == [1000, 1001, 1002]
+    monkeypatch.setitem(OBJECTIVES, "novelty", rarity)  # relevance 1, 0.5, 0 and rarity 0.01, 0.01, 1
+    assert [pick.track_id for pick in recommend(bundle, query, policy).picks] == [1000, 1002, 1001]
 
 
 class TestCommonListeners(PersonalFamilyContract):

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.bundle.ann_index import AnnIndex
 from engine.bundle.factor_space import ContentParameters, ContentSpace, FactorSpace
 from engine.bundle.norm_sorted_items import NormSortedItems
+from engine.bundle.track_statistics import TrackStatistics
 from engine.bundle.workspace import WorkspacePool
 from engine.data.confidence import PlayStatistics
 from engine.data.content_features import ContentFeatures
@@ -131,6 +132,10 @@ class ModelBundle:
         if self.stored_items is not None:
             return self.stored_items
         return NormSortedItems.from_factors(self.item_factors, self.item_norms, self.popularity)
+
+    @cached_property
+    def track_statistics(self) -> TrackStatistics:
+        return TrackStatistics(self.features, self.popularity)
 
     @cached_property
     def workspaces(self) -> WorkspacePool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from engine.data.id_map import IdMap
 
 Rows = NDArray[np.int64]
+Result = TypeVar("Result")
 # Why a track is left out. Bits, because several reasons may hold for one track.
 FORBIDDEN, EXCLUDED, TAKEN, VOTED = 1, 2, 4, 8
 MAX_MASKS = 64  # masks kept in memory, one byte per track each
@@ -53,6 +55,7 @@ class SearchWorkspace:
     slots: NDArray[np.int32]
     mask: ExclusionMask | None = None
     _rows_by_reason: dict[int, list[Rows]] = field(default_factory=dict)
+    _results: dict[str, tuple[object, Any]] = field(default_factory=dict)
 
     def exclude(self, rows: Rows, reason: int) -> None:
         """Leave rows out for a reason; the array must not change until they are readmitted."""
@@ -63,6 +66,14 @@ class SearchWorkspace:
         """Drop a reason from all rows that were excluded for it."""
         for rows in self._rows_by_reason.pop(reason, ()):
             self.flags[rows] &= np.uint8(~reason & 0xFF)
+
+    def remember(self, name: str, query: object, compute: Callable[[], Result]) -> Result:
+        """Return what several steps of one query need, computed by the first of them."""
+        of_query, result = self._results.get(name, (None, None))
+        if of_query is not query:
+            result = compute()
+            self._results[name] = query, result
+        return cast(Result, result)
 
     def available(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Return which of the rows, (k,), may be offered: bool (k,)."""

@@ -20,7 +20,7 @@ from engine.evaluation.evaluate import RankedLists, evaluate
 from engine.evaluation.ground_truth import GroundTruth
 from engine.evaluation.questions import NEW, QUESTIONS, REPEATS, check_question
 from engine.listener_query import COLD_BELOW, ListenerState, plan_query
-from engine.pipeline import PERSONAL, POPULAR, Policy, recommend
+from engine.pipeline import PERSONAL, PERSONAL_SOURCES, POPULAR, Policy, recommend
 from engine.pipeline import REPEATS as REPEAT_POLICY
 from engine.retrieval.candidates import Query
 from engine.retrieval.exact_search import top_k_of_rows
@@ -28,7 +28,6 @@ from engine.retrieval.exact_search import top_k_of_rows
 MOST_POPULAR = "most_popular"
 MAX_USERS = 10_000  # a sample of this many listeners puts NDCG within about ±.003
 MAX_USERS_OF_OTHER_QUESTIONS = 2_500  # of the questions that decide nothing; within about ±.006
-_PERSONAL_SOURCES = ("personal", "early", "neighbours", "repeat")
 _PROGRESS_STEP = 250  # listeners
 Ids = NDArray[np.int64]
 Rows = NDArray[np.int64]
@@ -176,7 +175,7 @@ class BundleRanker:
         if self.question == REPEATS and policy is POPULAR:
             return _own_tracks_by_popularity(self.bundle, query), False
         ranking = recommend(self.bundle, query, policy)
-        return [pick.track_id for pick in ranking.picks], ranking.strategy in _PERSONAL_SOURCES
+        return [pick.track_id for pick in ranking.picks], ranking.strategy in PERSONAL_SOURCES
 
     def _add_deleted(self, unavailable: Ids) -> Ids:
         """Return the ids and those of deleted tracks: the same array for the same array, see `Query.unavailable`."""

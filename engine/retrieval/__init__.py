@@ -6,16 +6,17 @@ To add a candidate source, write it in a module of this package and register it 
 from engine.retrieval.candidates import register_source
 from engine.retrieval.content import content
 from engine.retrieval.early import early
-from engine.retrieval.neighbours import neighbours, similar
+from engine.retrieval.neighbours import neighbours, score_similar, similar
 from engine.retrieval.personal import personal
-from engine.retrieval.popularity import popular, random
+from engine.retrieval.popularity import popular, random, score_popular
+from engine.retrieval.relevance import score_early, score_personal
 from engine.retrieval.repeat import repeat
 
-register_source("personal", personal)
-register_source("early", early)
+register_source("personal", personal, score_personal)
+register_source("early", early, score_early)
 register_source("neighbours", neighbours)
 register_source("content", content)
-register_source("similar", similar)
+register_source("similar", similar, score_similar)
 register_source("repeat", repeat)
-register_source("popular", popular)
+register_source("popular", popular, score_popular)
 register_source("random", random)

@@ -14,7 +14,7 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import SearchWorkspace
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import PERSONAL_ONLY, EarlyWeights
-from engine.retrieval.exact_search import TopK
+from engine.retrieval.exact_search import Floats, Rows, TopK
 
 _no_ids: Callable[[], NDArray[np.int64]] = partial(np.zeros, 0, np.int64)  # type: ignore[assignment]
 
@@ -29,13 +29,15 @@ class Query:
         user_row: the listener's row if the version was trained on exactly this history, else None.
         history: the listener's interactions; its `track` column holds track ids.
         exclude: ids of tracks to leave out while there are others, int64 (k,).
-        forbidden: ids of tracks that must never be offered, int64 (k,).
+        forbidden: ids of tracks that must never be offered, nor other tracks of the same recordings, int64 (k,).
+        gone: ids of further tracks that must never be offered; others of the same recordings may be. int64 (k,).
         unavailable: further forbidden tracks: a long list that many queries share, int64 (k,). Pass the same array each
             time and never write to it, because its ids are looked up only once.
         track_id: the track to which the candidates of "similar" are similar.
         early_weights: of what is known of the listener, for the source "early".
         time_fold_in: returns the context manager that times a fold-in.
         now: UNIX second of the request, which decides how old releases and plays are; 0 if unknown.
+        repeat_before: UNIX second; tracks that the listener has played since are too new for "repeat". 0 for no limit.
     """
 
     limit: int
@@ -44,11 +46,13 @@ class Query:
     history: UserItemPairs = field(default_factory=UserItemPairs.empty)
     exclude: NDArray[np.int64] = field(default_factory=_no_ids)
     forbidden: NDArray[np.int64] = field(default_factory=_no_ids)
+    gone: NDArray[np.int64] = field(default_factory=_no_ids)
     unavailable: NDArray[np.int64] = field(default_factory=_no_ids)
     track_id: int | None = None
     early_weights: EarlyWeights = PERSONAL_ONLY
     time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext
     now: int = 0
+    repeat_before: int = 0
 
 
 CandidateSource = Callable[[ModelBundle, Query, SearchWorkspace, int], TopK]
@@ -57,10 +61,20 @@ CandidateSource = Callable[[ModelBundle, Query, SearchWorkspace, int], TopK]
 Sources may use the workspace's arrays, but only the pipeline decides which tracks are excluded.
 """
 SOURCES: dict[str, CandidateSource] = {}
+RowScorer = Callable[[ModelBundle, Query, SearchWorkspace, Rows], Floats]
+"""(bundle, query, workspace, rows) -> the source's scores of distinct rows that other sources proposed, float64 (k,).
+
+NaN for tracks that it knows nothing of. These scores have the scale of the source's own.
+"""
+SCORERS: dict[str, RowScorer] = {}
 
 
-def register_source(name: str, source: CandidateSource) -> None:
+def register_source(name: str, source: CandidateSource, score_rows: RowScorer | None = None) -> None:
     """Make a candidate source available to policies, and its name to the API.
+
+    Args:
+        score_rows: scores the candidates of other sources where this one is the main source of a policy. Without it,
+            the source knows nothing of tracks that it does not propose.
 
     Raises:
         ValueError: the name is taken.
@@ -68,3 +82,5 @@ def register_source(name: str, source: CandidateSource) -> None:
     if name in SOURCES:
         raise ValueError(f"candidate source {name!r} is already registered")
     SOURCES[name] = source
+    if score_rows is not None:
+        SCORERS[name] = score_rows

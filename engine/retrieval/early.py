@@ -50,9 +50,18 @@ class EarlyTerms(NamedTuple):
 
 def early(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
     """Rank tracks by the blend of `query.early_weights`."""
-    terms = early_terms(bundle, personal_score_terms(bundle, query, workspace), query.history)
-    blend = terms.blend(query.early_weights, bundle, workspace)
-    return empty_top_k() if blend is None else search_top_k(blend, bundle, workspace, k)
+    terms = early_score_terms(bundle, query, workspace)
+    return empty_top_k() if terms is None else search_top_k(terms, bundle, workspace, k)
+
+
+def early_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWorkspace) -> ScoreTerms | None:
+    """Blend the terms by `query.early_weights`, once for all sources of a query."""
+
+    def blend() -> ScoreTerms | None:
+        terms = early_terms(bundle, personal_score_terms(bundle, query, workspace), query.history)
+        return terms.blend(query.early_weights, bundle, workspace)
+
+    return workspace.remember("early terms", query, blend)
 
 
 def early_terms(bundle: ModelBundle, personal: ScoreTerms | None, history: UserItemPairs) -> EarlyTerms:

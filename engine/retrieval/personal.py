@@ -23,7 +23,7 @@ def personal(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: i
 
 
 def personal_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWorkspace) -> ScoreTerms | None:
-    """Compute the terms of a listener's blended scores.
+    """Compute the terms of a listener's blended scores, once for all sources of a query.
 
     Factors come from the stored vector if it is up to date, else from the current history, folded in; neighbours
     always from the current history. A single component keeps its scale and offers only tracks it has a score for.
@@ -31,6 +31,10 @@ def personal_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWor
     Returns:
         None for a listener for whom no component has a score, such as one who only disliked tracks.
     """
+    return workspace.remember("personal terms", query, lambda: _personal_score_terms(bundle, query, workspace))
+
+
+def _personal_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWorkspace) -> ScoreTerms | None:
     if query.user_row is not None and bundle.neighbours == (None,) and not query.history.is_negative.any():
         # A shortcut with the same result as below: one component with factors, and nothing to look up.
         vector = bundle.user_factors[query.user_row]

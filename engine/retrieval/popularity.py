@@ -11,7 +11,7 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import SearchWorkspace
 from engine.hashing import hash_to_unit_interval
 from engine.retrieval.candidates import Query
-from engine.retrieval.exact_search import TopK, growing_blocks
+from engine.retrieval.exact_search import Floats, TopK, growing_blocks
 
 Rows = NDArray[np.int64]
 # Blocks begin small, for a slate is usually full after the first, and grow, as more rows turn out to be unavailable.
@@ -25,6 +25,11 @@ def popular(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: in
     chunks = (bundle.popular_rows[block] for block in blocks)
     rows = _first_available((chunk[bundle.popularity[chunk] > 0] for chunk in chunks), workspace, k)
     return rows, bundle.popularity[rows].astype(np.float64)
+
+
+def score_popular(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, rows: Rows) -> Floats:
+    """Return the number of listeners; NaN for tracks that nobody played."""
+    return np.where(bundle.popularity[rows] > 0, bundle.popularity[rows].astype(np.float64), np.nan)
 
 
 def random(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:

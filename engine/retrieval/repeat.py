@@ -15,6 +15,9 @@ from engine.retrieval.personal import personal_score_terms
 def repeat(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
     """Rank the tracks of the listener's history, apart from those they dislike or only ever skipped.
 
+    After `query.repeat_before`, neither a track that the listener has played since nor another track of the same
+    recording is repeated.
+
     A version with a component of own tracks ranks them by its blend, because it was tuned with repeats in mind; all
     others, which were not, by base-level activation.
     """
@@ -31,4 +34,7 @@ def repeat(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int
         confidence = Repeat.default_confidence.compute(pairs, bundle.popularity, bundle.statistics)
         scores = confidence.astype(np.float64)
     available = workspace.available(pairs.track)
+    if query.repeat_before:
+        recordings = bundle.features.recording[pairs.track]
+        available &= ~np.isin(recordings, recordings[pairs.newest > query.repeat_before])
     return top_k_of_rows(pairs.track[available], scores[available], k)

@@ -6,7 +6,7 @@ because players report no impressions.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ import orjson
 from django.db.models import F
 
 from engine.bundle.model_bundle import ModelBundle
-from engine.pipeline import POLICIES, Pick
+from engine.pipeline import NO_CAPS, SIMILAR, Dials, Pick
 from engine.retrieval.path import find_path
 from recommendations.serving.filters import build_filters
 from recommendations.serving.model_cache import model_cache
@@ -29,6 +29,7 @@ MAX_CONTENT_SCORE = 3  # the same artist, the same album, and all tags
 SEED_TRACKS = 5  # of an artist, by which similar ones are found
 NEIGHBOURS_OF_SEED = 200
 SONGS_OF_ARTIST = 5
+NEAREST = replace(SIMILAR, dials=Dials(), caps=NO_CAPS)  # players expect the nearest tracks, by whatever artist
 SIMILAR_SOURCES = ("similar", "content")  # other sources fill a list up with tracks that are not similar
 
 
@@ -59,7 +60,7 @@ def find_similar_tracks(
     limit = count * (MAX_TRACKS_OF_ARTIST + 1) if without_duplicates else count
     request = RecommendationRequest("similar", limit, context.listener_id, track_id)
     model = model_cache.current()
-    slate = build_slate(plan_slate(request, context, model, POLICIES["similar"]))
+    slate = build_slate(plan_slate(request, context, model, NEAREST))
     picks = slate.ranking.picks
     # Sources follow one another, and the first track of one may be nearer than the last of the one before.
     distances = np.maximum.accumulate(_distances(model.bundle, track_id, picks)).tolist() if picks else []

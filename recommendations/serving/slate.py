@@ -1,6 +1,7 @@
 """Candidates → filters → ranking: a full slate of tracks that exist and may be offered."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.listener_query import ListenerState, plan_query
-from engine.pipeline import POLICIES, Pick, Policy, Ranking
+from engine.pipeline import PERSONAL_SOURCES, POLICIES, Pick, Policy, Ranking, append_picks
 from engine.pipeline import recommend as rank_tracks
 from engine.retrieval.candidates import Query
 from recommendations import metrics
@@ -156,7 +157,9 @@ def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> RankedSlate:
         if not ranking.picks:
             reason = reason or "cold_track"
         ranking, cards = _fill_similar(plan, ranking)
-    elif plan.is_personal and ranking.strategy != plan.policy.main_source:
+    elif plan.is_personal and not any(
+        pick.source in PERSONAL_SOURCES or pick.source == plan.policy.main_source for pick in ranking.picks
+    ):
         reason = reason or "no_known_tracks"
     if ranking.repeats:
         reason = reason or "nothing_new"
@@ -176,59 +179,73 @@ def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCa
         if not gone or attempt == MAX_ATTEMPTS - 1:
             break
         unavailable_tracks.expire()
-        query = _forbid(query, gone)
+        query = replace(query, gone=np.append(query.gone, gone))
         if attempt:
             if bundle.version is None:
                 model_cache.refresh_popularity()
                 bundle = model_cache.popularity_model().bundle
             query = replace(query, unavailable=plan.filters.reload_unavailable(gone, bundle.items.ids))
         ranking = rank(bundle, query, policy)
-    ranking = replace(ranking, picks=[pick for pick in ranking.picks if pick.track_id in cards])
+    if gone:  # those that remain are placed again, for they have moved closer together
+        picks = [pick for pick in ranking.picks if pick.track_id in cards]
+        ranking = append_picks(bundle, Ranking(repeats=ranking.repeats), picks, policy.caps, query.limit)
     if "popular" in policy.source_names and len(ranking.picks) < query.limit:
         return _fill_popular(plan, query, ranking, cards)
     return ranking, cards
 
 
 def _fill_similar(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCard]]:
-    """Fill a short slate of similar tracks by artist, album and tags, and then by popularity."""
+    """Fill a short slate of similar tracks by artist, album and tags, and then by popularity.
+
+    The caps of the policy hold for the whole slate.
+    """
     query, track_id = plan.query, plan.query.track_id
     assert track_id is not None
     taken = {track_id, *(pick.track_id for pick in ranking.picks), *query.forbidden.tolist()}
-    content = [Pick(i, round(score, 6), "content") for i, score in content_neighbours(track_id) if i not in taken]
+    neighbours = [(i, round(score, 6)) for i, score in content_neighbours(track_id) if i not in taken]
+    content = [Pick(i, score, "content", ("content",)) for i, score in neighbours]
     cards = plan.filters.available([pick.track_id for pick in ranking.picks + content])
-    picks = [pick for pick in ranking.picks + content if pick.track_id in cards]
-    return _fill_popular(plan, query, replace(ranking, picks=picks[: query.limit]), cards)
+    content = [pick for pick in content if pick.track_id in cards]
+    return _fill_popular(plan, query, ranking, cards, content)
 
 
 def _fill_popular(
-    plan: SlatePlan, query: Query, ranking: Ranking, cards: dict[int, TrackCard]
+    plan: SlatePlan, query: Query, ranking: Ranking, cards: dict[int, TrackCard], first: Sequence[Pick] = ()
 ) -> tuple[Ranking, dict[int, TrackCard]]:
-    """Fill a short slate with tracks that the version does not know: popular ones, and then whatever there is."""
-    picks, filters = list(ranking.picks), plan.filters
+    """Fill a short slate with tracks that the version does not know: popular ones, and then whatever there is.
+
+    The caps of the policy hold for the whole slate.
+
+    Args:
+        first: picks to fill it with before the popular ones.
+    """
+    bundle, caps, filters = plan.model.bundle, plan.policy.caps, plan.filters
+    query = _forbid(query, [pick.track_id for pick in (*ranking.picks, *first)])
     for has_read_again in (False, True):
-        if len(picks) == query.limit:
-            return replace(ranking, picks=picks), cards
-        query = _forbid(query, [pick.track_id for pick in picks])
         popular = _rank_popular(replace(query, limit=query.limit + SPARE_PICKS), may_repeat=False)
         cards |= filters.available([pick.track_id for pick in popular.picks])
-        picks = [*picks, *(pick for pick in popular.picks if pick.track_id in cards)][: query.limit]
         gone = [pick.track_id for pick in popular.picks if pick.track_id not in cards]
         if has_read_again or (not gone and model_cache.catalogue_revision == filters.catalogue_revision):
             break
         model_cache.refresh_popularity()
         track_ids = model_cache.popularity_model().bundle.items.ids
-        query = replace(query, unavailable=filters.reload_unavailable(gone, track_ids))
-    if len(picks) < query.limit and model_cache.unlisted_after is not None:
-        left_out = {*query.forbidden.tolist(), *query.exclude.tolist(), *(pick.track_id for pick in picks)}
+        query = replace(
+            query, gone=np.append(query.gone, gone), unavailable=filters.reload_unavailable(gone, track_ids)
+        )
+    more = [*first, *(pick for pick in popular.picks if pick.track_id in cards)]
+    filled = append_picks(bundle, ranking, more, caps, query.limit)
+    if len(filled.picks) < query.limit and model_cache.unlisted_after is not None:
+        left_out = {*query.forbidden.tolist(), *query.exclude.tolist(), *(pick.track_id for pick in filled.picks)}
         unlisted = (i for i in filters.iter_unlisted(model_cache.unlisted_after) if i not in left_out)
-        more = [Pick(track_id, 0.0, "random") for track_id in islice(unlisted, query.limit - len(picks))]
-        cards |= filters.available([pick.track_id for pick in more])
-        picks += [pick for pick in more if pick.track_id in cards]
-    if picks or not plan.policy.may_repeat:
-        return replace(ranking, picks=picks), cards
+        rest = [Pick(i, 0.0, "random", ("random",)) for i in islice(unlisted, query.limit - len(filled.picks))]
+        cards |= filters.available([pick.track_id for pick in rest])
+        filled = append_picks(bundle, filled, [pick for pick in rest if pick.track_id in cards], caps, query.limit)
+    if filled.picks or not plan.policy.may_repeat:
+        return filled, cards
     popular = _rank_popular(query, may_repeat=True)
     cards |= filters.available([pick.track_id for pick in popular.picks])
-    return Ranking([pick for pick in popular.picks if pick.track_id in cards], popular.repeats), cards
+    available = [pick for pick in popular.picks if pick.track_id in cards]
+    return append_picks(bundle, Ranking(repeats=popular.repeats), available, caps, query.limit), cards
 
 
 def _forbid(query: Query, track_ids: list[int]) -> Query:

@@ -1,0 +1,107 @@
+"""Gather the candidates of several sources and give each one score: its relevance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.bundle.model_bundle import ModelBundle
+from engine.bundle.workspace import SearchWorkspace
+from engine.ranking.picks import Pick
+from engine.retrieval.candidates import SCORERS, Query
+from engine.retrieval.exact_search import TopK
+
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CandidatePool:
+    """k candidates of s sources, the first of which is the main source.
+
+    Attributes:
+        sources: names of the sources.
+        rows: the candidates, in the order in which they were proposed, int64 (k,).
+        scores: what each source said of the candidates that it proposed, NaN for others, float64 (s, k).
+        relevance: score of the main source, whoever proposed the candidate: 0 for the lowest in the pool, and for those
+            that it knows nothing of, 1 for the highest. float64 (k,).
+        opinions: of each source on its own candidates, 0 to 1, times its weight; row 0 is 0. float64 (s, k).
+    """
+
+    sources: tuple[str, ...]
+    rows: Rows
+    scores: Floats
+    relevance: Floats
+    opinions: Floats
+
+    def pick(self, index: int, bundle: ModelBundle) -> Pick:
+        """Return a candidate as a pick of the source that contributed most; of equal ones, of the first."""
+        scores, contributions = self.scores[:, index].tolist(), self.opinions[:, index].tolist()
+        contributions[0] = float(self.relevance[index])
+        proposing = [number for number, score in enumerate(scores) if score == score]  # NaN differs from itself
+        best = max(proposing, key=contributions.__getitem__)
+        names = tuple(self.sources[number] for number in proposing)
+        return Pick(int(bundle.items.ids[self.rows[index]]), round(scores[best], 6), self.sources[best], names)
+
+
+def gather_candidates(
+    bundle: ModelBundle,
+    query: Query,
+    workspace: SearchWorkspace,
+    proposals: Mapping[str, TopK],
+    weights: Mapping[str, float],
+) -> CandidatePool:
+    """Merge what sources propose, and score everything by the main source.
+
+    Candidates that the main source knows nothing of, and that only sources without weight propose, are left out:
+    nothing says that they are any good.
+
+    Args:
+        proposals: rows and scores by source, the main source first.
+        weights: of the sources.
+    """
+    names = tuple(proposals)
+    all_rows = np.concatenate([rows for rows, _ in proposals.values()])
+    rows, position = _distinct(all_rows, workspace)
+    scores = np.full((len(names), len(rows)), np.nan)
+    opinions = np.zeros((len(names), len(rows)))
+    start = 0
+    for number, (name, (proposed, proposed_scores)) in enumerate(proposals.items()):
+        positions = position[start : start + len(proposed)]
+        scores[number, positions] = proposed_scores
+        if number and weights[name]:
+            opinions[number, positions] = weights[name] * _scale(proposed_scores)
+        start += len(proposed)
+
+    main_scores = scores[0].copy()
+    main_count = len(proposals[names[0]][0])
+    if names[0] in SCORERS and main_count < len(rows):
+        main_scores[main_count:] = SCORERS[names[0]](bundle, query, workspace, rows[main_count:])
+    has_opinion = [bool(number == 0 or weights[name]) for number, name in enumerate(names)]
+    supported = ~np.isnan(main_scores) | ~np.isnan(scores[has_opinion]).all(axis=0)
+    if not supported.all():
+        rows, main_scores = rows[supported], main_scores[supported]
+        scores, opinions = scores[:, supported], opinions[:, supported]
+    return CandidatePool(names, rows, scores, _scale(main_scores), opinions)
+
+
+def _distinct(rows: Rows, workspace: SearchWorkspace) -> tuple[Rows, Rows]:
+    """Return distinct rows in the order of their first appearance, and the position of each row among them."""
+    slots, order = workspace.slots, np.arange(len(rows), dtype=np.int32)
+    slots[rows[::-1]] = order[::-1]  # of equal rows the first one is written last
+    distinct = rows[slots[rows] == order]
+    slots[distinct] = order[: len(distinct)]
+    return distinct, slots[rows].astype(np.int64)
+
+
+def _scale(scores: Floats) -> Floats:
+    """Shift and scale scores to 0 … 1; equal scores become 1, NaN becomes 0."""
+    if not len(scores):
+        return scores
+    lowest, highest = np.fmin.reduce(scores), np.fmax.reduce(scores)
+    if not highest > lowest:
+        return np.where(np.isnan(scores), 0.0, 1.0)
+    return np.asarray(np.nan_to_num((scores - lowest) / (highest - lowest), nan=0.0))

@@ -1,0 +1,40 @@
+"""Order candidates so that each differs from those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from pyversity import Strategy, diversify
+
+from engine.bundle.model_bundle import ModelBundle
+
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def order_by_variety(bundle: ModelBundle, rows: Rows, values: Floats, diversity: float, first: int) -> Iterator[int]:
+    """Yield the positions of candidates, best first, by maximal marginal relevance.
+
+    The next candidate is the one with the highest (1 - diversity) · value - diversity · similarity, where the
+    similarity is the greatest cosine with a candidate before it, at least 0 (Carbonell & Goldstein 1998, "The Use of
+    MMR, Diversity-Based Reranking"). As the choice is greedy, the order does not depend on how many are taken. A track
+    without a vector is similar to none.
+
+    Args:
+        rows: the candidates, int64 (k,).
+        values: float64 (k,).
+        diversity: 0 to 1; 0 orders by value, equal values by position.
+        first: how many candidates to order at first. The others are ordered only when they are asked for, because each
+            takes a product with all vectors.
+    """
+    if not diversity:
+        yield from np.argsort(-values, kind="stable").tolist()
+        return
+    vectors, ordered = bundle.vectors(rows), 0
+    while ordered < len(rows):
+        count = min(max(first, 2 * ordered), len(rows))
+        best = diversify(vectors, values, count, strategy=Strategy.MMR, diversity=diversity)
+        yield from best.indices[ordered:].tolist()
+        ordered = count
