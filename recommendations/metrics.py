@@ -22,6 +22,11 @@ fold_in_seconds = Histogram(
 )
 top_k_seconds = Histogram("musicrec_top_k_seconds", "Ranking the tracks of one slate.", buckets=_REQUEST_BUCKETS)
 model_load_seconds = Histogram("musicrec_model_load_seconds", "Opening and verifying a version.", buckets=_LOAD_BUCKETS)
+fresh_tracks = Gauge(
+    "musicrec_fresh_tracks",
+    "Tracks that came after the training of the version in service, and that it was extended by.",
+    multiprocess_mode="livemax",
+)
 _model_processes = Gauge(
     "musicrec_model_processes",
     "Live processes that serve a version.",

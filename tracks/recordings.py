@@ -31,6 +31,7 @@ COMMON_TITLES = frozenset(
     ]
 )
 _BATCH_SIZE = 2_000  # ids and values of three columns, in queries and their subqueries; SQLite accepts 32,766
+_MAX_BATCHES = 10  # for more tracks it is quicker to read the whole catalogue
 _MAX_ROUNDS = 5
 
 
@@ -45,8 +46,11 @@ def load_recordings(track_ids: Ids) -> Ids:
     Returns:
         int64 (k,); the id itself for a track that is the only one of its recording.
     """
-    is_small = len(track_ids) <= _BATCH_SIZE
-    pairs = list(_pairs_around(track_ids.tolist()) if is_small else _pairs(Track.objects.all()))
+    if len(track_ids) <= _MAX_BATCHES * _BATCH_SIZE:
+        batches = [track_ids[start : start + _BATCH_SIZE] for start in range(0, len(track_ids), _BATCH_SIZE)]
+        pairs = [pair for batch in batches for pair in _pairs_around(batch.tolist())]
+    else:
+        pairs = list(_pairs(Track.objects.all()))
     if not pairs:
         return track_ids.copy()
     one, other = np.array(pairs, np.int64).T

@@ -125,6 +125,12 @@ def load_track_ids(limit: int | None = None) -> NDArray[np.int64]:
     return np.fromiter(ids.iterator(), np.int64)  # in chunks, because a process does not give memory back
 
 
+def load_newest_track_ids(after: int, limit: int) -> NDArray[np.int64]:
+    """Return the `limit` greatest ids of tracks that are greater than `after`: int64 (n,), ascending."""
+    ids = Track.objects.filter(pk__gt=after).order_by("-pk").values_list("pk", flat=True)[:limit]
+    return np.fromiter(ids.iterator(), np.int64)[::-1].copy()
+
+
 def content_neighbours(track_id: int) -> list[tuple[int, float]]:
     """Return tracks similar to one that nobody has played yet, as pairs of track id and score, best first.
 

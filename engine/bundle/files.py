@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle.index_files import IndexConfig, index_file_name, read_indexes, write_indexes
+from engine.bundle.live_lists import LiveLists
 from engine.bundle.model_bundle import ModelBundle, Neighbours
 from engine.bundle.norm_sorted_items import NormSortedItems
 from engine.bundle.npz import DamagedFile, map_npz, save_npz
@@ -211,6 +212,7 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
             features=features,
             auxiliary=auxiliary,
             content=content,
+            live=LiveLists(),
             ann_indexes=read_indexes(folder, parameters.get("indexes", {}), verify=verify),
             **arrays,
         )

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.bundle.ann_index import AnnIndex
 from engine.bundle.factor_space import ContentParameters, ContentSpace, FactorSpace
+from engine.bundle.live_lists import LiveLists
 from engine.bundle.norm_sorted_items import NormSortedItems
 from engine.bundle.track_statistics import TrackStatistics
 from engine.bundle.workspace import WorkspacePool
@@ -101,6 +102,7 @@ class ModelBundle:
         features: who made each track and when, n rows.
         auxiliary: factors that have no part in the scores; None if a component of the ensemble has factors.
         content: where content places tracks; None in a version that was trained without content.
+        live: what a serving process knows beside the version.
     """
 
     version: str | None
@@ -125,6 +127,7 @@ class ModelBundle:
     ann_indexes: Mapping[str, AnnIndex] = field(default_factory=dict)
     auxiliary: FactorSpace | None = None
     content: ContentSpace | None = None
+    live: LiveLists = field(default_factory=LiveLists)
 
     @cached_property
     def norm_sorted_items(self) -> NormSortedItems:

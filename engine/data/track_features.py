@@ -45,6 +45,12 @@ class TrackFeatures:
     def __len__(self) -> int:
         return len(self.artist)
 
+    @cached_property
+    def release_days(self) -> NDArray[np.int32]:
+        """The day of release, or that of being added if it is not known: int32 (n,), NO_DATE without either."""
+        added = np.where(self.added > 0, self.added // 86_400, NO_DATE).astype(np.int32)
+        return np.where(self.released != NO_DATE, self.released, added)
+
     def fingerprint(self) -> str:
         """Return 32 hex digits that are equal for equal features."""
         digest = hashlib.blake2b(digest_size=16)

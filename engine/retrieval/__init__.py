@@ -7,10 +7,12 @@ from engine.retrieval.candidates import register_source
 from engine.retrieval.content import content
 from engine.retrieval.early import early
 from engine.retrieval.neighbours import neighbours, score_similar, similar
+from engine.retrieval.new_releases import new_releases, score_new_releases
 from engine.retrieval.personal import personal
 from engine.retrieval.popularity import popular, random, score_popular
 from engine.retrieval.relevance import score_early, score_personal
 from engine.retrieval.repeat import repeat
+from engine.retrieval.trending import score_trending, trending
 
 register_source("personal", personal, score_personal)
 register_source("early", early, score_early)
@@ -19,4 +21,6 @@ register_source("content", content)
 register_source("similar", similar, score_similar)
 register_source("repeat", repeat)
 register_source("popular", popular, score_popular)
+register_source("trending", trending, score_trending)
+register_source("new_releases", new_releases, score_new_releases)
 register_source("random", random)

@@ -3,11 +3,12 @@
 Counting reads all plays of the window, so a chart is cached for some minutes, which also keeps its pages consistent.
 """
 
+import math
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.core.cache import cache
-from django.db.models import Count, F
+from django.db.models import Count, F, Q
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
@@ -21,6 +22,10 @@ LENGTH = 1_000
 CACHE_SECONDS = 300
 MIN_LISTENERS = 5  # smaller numbers are not told, because they might reveal what a known listener plays
 WAIT_SECONDS = 2.0
+WEEKS_BEFORE = 4  # that the last week is compared with
+SMOOTHING = 10.0  # listeners; the higher, the more of them a track needs that was not played before
+COUNTING_SECONDS = 60  # after which another process may count what is trending
+TRENDING_SECONDS = 3600  # answers that show trending tracks are cached as long
 _counting = threading.Lock()  # a process counts one chart at a time, so that several do not occupy the database
 
 
@@ -61,18 +66,51 @@ def load_chart(days: int, genre_id: int | None, market: str, explicit: bool) -> 
     return chart
 
 
+def load_trending() -> list[tuple[int, float]]:
+    """Return the ids of the tracks that more listeners play than usual, and by how much, the most trending first.
+
+    The score is the number of listeners of the last week above the weekly mean of the four weeks before, in standard
+    deviations of a Poisson distribution: (listeners - mean) / √(mean + SMOOTHING). Only positive scores of tracks with
+    at least `MIN_LISTENERS` are returned, whoever may be offered them. The list is cached for an hour. While another
+    process counts, it is empty.
+    """
+    key, lock = cache_key("trending"), cache_key("trending-lock")
+    match cache.get(key):
+        case list(cached) if all(len(row) == 2 for row in cached):
+            return cached
+    if not cache.add(lock, True, COUNTING_SECONDS):
+        return []
+    now = timezone.now()
+    week = now - timedelta(weeks=1)
+    recent = [row for row in _count_listeners(week, now) if row[1] >= MIN_LISTENERS]
+    track_ids = [track_id for track_id, _ in recent]
+    before = dict(_count_listeners(week - timedelta(weeks=WEEKS_BEFORE), week, Q(track__in=track_ids)))
+    scores = {}
+    for track_id, listeners in recent:
+        usual = before.get(track_id, 0) / WEEKS_BEFORE
+        scores[track_id] = (listeners - usual) / math.sqrt(usual + SMOOTHING)
+    trending = sorted(((i, score) for i, score in scores.items() if score > 0), key=lambda row: (-row[1], row[0]))
+    cache.set(key, trending, TRENDING_SECONDS)
+    return trending
+
+
 def _count(days: int, genre_id: int | None, market: str, explicit: bool) -> list[tuple[int, int]]:
     now = timezone.now()
     tracks = Track.objects.filter(~unavailable_filter(market, explicit))
     if genre_id is not None:
         tracks = tracks.filter(tags=genre_id)
+    return _count_listeners(now - timedelta(days=days), now, Q(track__in=tracks.order_by().values("pk")))
+
+
+def _count_listeners(begin: datetime, end: datetime, which: Q | None = None) -> list[tuple[int, int]]:
+    """Return the ids of the tracks with the most listeners between two times, and the numbers, the most first."""
     plays = Interaction.objects.filter(
         BY_CONSENTING_LISTENER,
         QUALIFIED,
+        which or Q(),
         kind=InteractionKind.PLAY,
         is_skip=False,
-        played_at__range=(now - timedelta(days=days), now),
-        track__in=tracks.order_by().values("pk"),
+        played_at__range=(begin, end),
     )
     by_track = plays.order_by().values_list("track_id").annotate(listeners=Count("user", distinct=True))
     return list(by_track.order_by(F("listeners").desc(), "track_id")[:LENGTH])

@@ -44,7 +44,8 @@ def recommend_to_listeners(
     """
     rankings = {}
     for request in requests:
-        context, model = contexts[request.listener_id or 0], model_for(request)
+        context = contexts[request.listener_id or 0]
+        model = model_for(request, context)
         policy = assign_policy(request, context)
         if response_cache.get_local(request, dependencies_of(model, policy, context)) is None:
             plan = plan_slate(request, context, model, policy)
@@ -71,7 +72,7 @@ def recommend_shelves(
     shown, responses = NO_TRACKS, []
     for shelf in shelves:
         request = options._replace(kind=shelf.kind, limit=shelf.limit, track_id=shelf.track_id)
-        model = model_for(request)
+        model = model_for(request, context)
         policy = assign_policy(request, context)
         slate = build_slate(plan_slate(request, context, model, policy, exclude=shown))
         response = render(request, context, model, slate, (), EarlierTracks(shelves=shown))

@@ -1,18 +1,23 @@
-"""The model version that this process serves.
+"""The model version that this process serves, extended by the tracks that came after its training.
 
 The pointer on disk is the truth; a reload message only says when to look at it. Requests read one reference. A daemon
 thread checks the pointer at each message and every few seconds, loads a new version beside the old one, and swaps the
 reference. The thread starts on first use in each process, because a thread does not survive a fork. What was loaded
 before a fork is shared with the children.
+
+Tracks that the version does not know are read again when the catalogue has another revision. Every request brings the
+current revision, so noticing that costs nothing: the request that notices it reads them if that was quick the last
+time, else the thread does.
 """
 
+import hashlib
 import logging
 import os
 import threading
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -20,20 +25,30 @@ import numpy as np
 from django.conf import settings
 from django.db import Error, connection
 
+from engine.bundle.extension import FreshTracks, extend_bundle
 from engine.bundle.files import mapped_files
+from engine.bundle.live_lists import LiveLists
 from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
 from engine.bundle.versions import LOAD_ERRORS, VersionStore
+from interactions.charts.selectors import load_trending
 from interactions.selectors import load_popular_tracks
 from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.reload_message import wait_for_reload
 from recommendations.version_store import find_installation_id, version_store, was_trained_elsewhere
-from tracks.selectors import catalogue_revision, load_track_ids
+from tracks.features import load_content_features, load_track_features
+from tracks.selectors import catalogue_revision, load_newest_track_ids, load_track_ids
 
 logger = logging.getLogger(__name__)
 RETRY_SECONDS = 30.0  # until a version that could not be loaded is tried again: its disk may be back
 CATALOGUE_SECONDS = 30.0  # how old the popularity of the answers without a model may be
 CATALOGUE_TRACKS = 20_000  # enough for the pseudo-random source to choose from
+MAX_FRESH_TRACKS = 20_000  # that a version is extended by, the newest ones: of more, the next training learns
+ID_OVERLAP = 1_000  # ids up to the greatest of a version that are looked at again, since commits are not in their order
+QUICK_SECONDS = 0.05  # a request reads fresh tracks itself if that took less the last time
+MIN_PAUSE_SECONDS = 1.0  # between two readings of fresh tracks
+MAX_LOAD = 0.1  # the share of time that is spent on such readings while the catalogue keeps changing
+UNREAD = -1  # no catalogue has this revision
 FileStamp = tuple[int, int, int] | None
 
 
@@ -45,12 +60,16 @@ class LoadedModel:
         problem: why it is not the one that should be served: "no_model", "model_unavailable" or "foreign_model".
         files: the memory-mapped files.
         stamps: inode, size and modification time of these files when they were mapped.
+        trained: the version itself, where `bundle` was extended.
+        digest: of what it was extended by: equal in all processes that have read the same.
     """
 
     bundle: ModelBundle
     problem: str | None = None
     files: tuple[Path, ...] = ()
     stamps: tuple[FileStamp, ...] = ()
+    trained: ModelBundle | None = None
+    digest: str = ""
 
 
 class ForeignVersion(Exception):
@@ -79,6 +98,10 @@ class ModelCache:
         self.unlisted_after: int | None = None  # tracks with a greater id are not all in that bundle; None if all are
         self.popularity_digest = 0  # equal in all processes that have read the same tracks and popularity
         self._catalogue_until = 0.0
+        self._trending: list[tuple[int, float]] = []
+        self._extended_at_revision: int | None = UNREAD  # the revision of the catalogue when fresh tracks were read
+        self._needs_extension = False
+        self._extension_seconds, self._extension_due = 0.0, float("-inf")
         self._installation: UUID | None = None  # the id of the database for which the version was chosen
 
     def current(self) -> LoadedModel:
@@ -94,6 +117,25 @@ class ModelCache:
             loaded = self._loaded
         assert loaded is not None
         return loaded if loaded.bundle.version else self.popularity_model(loaded.problem)
+
+    def notice_revision(self, revision: int | None) -> None:
+        """Read the tracks that came after training if the catalogue has changed since this process did.
+
+        If that may take long, it is left to the thread, which does it within seconds.
+
+        Args:
+            revision: the current one of the catalogue.
+        """
+        if revision == self._extended_at_revision or self._loaded is None:
+            return
+        self._needs_extension = True
+        has_no_watch_thread = settings.MUSICREC["MODEL_POLL_SECONDS"] == 0
+        is_cheap = self._extension_seconds < QUICK_SECONDS and time.monotonic() >= self._extension_due
+        if (has_no_watch_thread or is_cheap) and self._lock.acquire(blocking=has_no_watch_thread):
+            try:
+                self._refresh_extension()
+            finally:
+                self._lock.release()
 
     def preload(self) -> None:
         """Load the version before the first request, and before the process forks: no thread is started."""
@@ -121,7 +163,7 @@ class ModelCache:
             due = time.monotonic() >= self._retry_at
             if loaded and stamp == self._pointer_stamp and _stamps(loaded.files) == loaded.stamps and not due:
                 return False
-            self._loaded = self._load(loaded)
+            self._loaded = self._extend(self._load(loaded))
             if loaded and loaded.problem and self._loaded.problem is None:
                 resolve_alarms(loaded.problem)
             if self._pid == os.getpid():
@@ -147,12 +189,53 @@ class ModelCache:
                 return
             began_at, revision = time.monotonic(), catalogue_revision()
             ids, popular = load_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
-            self._catalogue = catalogue_bundle(np.append(ids, np.fromiter(popular, np.int64)), popular)
+            track_ids = np.unique(np.append(ids, np.fromiter(popular, np.int64)))
+            before, features = self._catalogue, None
+            if before and revision == self.catalogue_revision and np.array_equal(before.items.ids, track_ids):
+                features = before.features
+            features = features or load_track_features(track_ids)
+            trending = load_trending()
+            self._catalogue = _with_trending(catalogue_bundle(track_ids, popular, features), trending)
             self.popularity_digest = _digest(self._catalogue)
+            if trending != self._trending:
+                self._trending, self._needs_extension = trending, True
             self.unlisted_after = int(ids[-1]) if len(ids) == CATALOGUE_TRACKS else None
             self.catalogue_revision = revision  # read first, set last: the tracks may be newer, but never older
             self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)
             self._popularity_read_at = began_at
+
+    def _refresh_extension(self) -> None:
+        """Read again what the version in service does not know, or the catalogue if there is no version."""
+        with self._lock:
+            began_at, loaded = time.monotonic(), self._loaded
+            self._needs_extension = False
+            if loaded and loaded.bundle.version:
+                self._loaded = self._extend(loaded)
+            else:
+                self.refresh_popularity()
+                self._extended_at_revision = self.catalogue_revision
+            self._extension_seconds = time.monotonic() - began_at
+            self._extension_due = began_at + max(MIN_PAUSE_SECONDS, self._extension_seconds / MAX_LOAD)
+
+    def _extend(self, loaded: LoadedModel) -> LoadedModel:
+        """Return a version with the tracks that the database has and the version has not."""
+        trained = loaded.trained or loaded.bundle
+        if not trained.version:
+            return loaded
+        revision, trending = catalogue_revision(), self._trending
+        known = trained.items.ids
+        after = int(known[-1]) - ID_OVERLAP if len(known) else 0
+        track_ids = np.setdiff1d(load_newest_track_ids(after, MAX_FRESH_TRACKS + ID_OVERLAP), known)[-MAX_FRESH_TRACKS:]
+        fresh = FreshTracks(track_ids, load_track_features(track_ids), load_content_features(track_ids))
+        self._extended_at_revision = revision  # read first: the tracks may be newer, but never older
+        digest = hashlib.blake2b(repr(trending).encode(), digest_size=16)
+        digest.update(fresh.features.fingerprint().encode())
+        digest.update(fresh.content.fingerprint().encode())
+        if digest.hexdigest() == loaded.digest:
+            return loaded
+        bundle = _with_trending(extend_bundle(trained, fresh), trending)
+        metrics.fresh_tracks.set(len(fresh))
+        return replace(loaded, bundle=bundle, trained=trained, digest=digest.hexdigest())
 
     def _load(self, before: LoadedModel | None) -> LoadedModel:
         versions = self._versions()
@@ -191,7 +274,7 @@ class ModelCache:
         metrics.model_load_failures.inc()
         raise_alarm("model_unavailable", what, f"{type(error).__name__}: {error}")
         if before and before.bundle.version and _still_mapped(before):
-            return LoadedModel(before.bundle, "model_unavailable", before.files, _stamps(before.files))
+            return replace(before, problem="model_unavailable", stamps=_stamps(before.files))
         for version in others:
             try:
                 return self._open(self._versions(), version, "model_unavailable")
@@ -200,9 +283,11 @@ class ModelCache:
         return LoadedModel(catalogue_bundle([]), "model_unavailable")
 
     def _bring_up_to_date(self) -> None:
-        self.check_pointer()
         if self._catalogue is None or time.monotonic() > self._catalogue_until:
-            self.refresh_popularity()
+            self.refresh_popularity()  # first, because versions are extended by what is trending
+        self.check_pointer()
+        if self._needs_extension:
+            self._refresh_extension()
 
     def _start(self) -> None:
         with self._lock:
@@ -221,7 +306,9 @@ class ModelCache:
                 changed = self.check_pointer()
                 if expired := time.monotonic() > self._catalogue_until:
                     self.refresh_popularity()
-                if changed or expired:
+                if outdated := self._needs_extension and time.monotonic() >= self._extension_due:
+                    self._refresh_extension()
+                if changed or expired or outdated:
                     connection.close()  # nothing else closes the connection of this thread
             except Error:  # including InterfaceError, of a connection whose loss another call has hidden
                 logger.warning("the catalogue could not be refreshed", exc_info=True)
@@ -244,7 +331,15 @@ def _at_start(work: Callable[[], None]) -> None:
 
 
 def _digest(bundle: ModelBundle) -> int:
-    return zlib.crc32(bundle.popularity.tobytes(), zlib.crc32(bundle.items.ids.tobytes()))
+    live = bundle.live.trending_rows.tobytes() + bundle.features.fingerprint().encode()
+    return zlib.crc32(bundle.popularity.tobytes(), zlib.crc32(bundle.items.ids.tobytes(), zlib.crc32(live)))
+
+
+def _with_trending(bundle: ModelBundle, trending: list[tuple[int, float]]) -> ModelBundle:
+    if not trending:
+        return bundle
+    track_ids, scores = zip(*trending, strict=True)
+    return replace(bundle, live=LiveLists.from_ids(bundle.items, track_ids, scores))
 
 
 def _stamps(files: tuple[Path, ...]) -> tuple[FileStamp, ...]:

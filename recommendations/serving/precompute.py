@@ -15,7 +15,7 @@ from interactions.selectors import recently_active_listeners
 from recommendations import metrics
 from recommendations.serving.model_cache import model_cache
 from recommendations.serving.precomputed import is_enabled, precomputed_request, store_rankings
-from recommendations.serving.recommend import assign_policy, dependencies_of
+from recommendations.serving.recommend import assign_policy, dependencies_of, model_for
 from recommendations.serving.request_context import load_contexts
 from recommendations.serving.slate import plan_slate, rank
 from recommendations.version_store import version_in_service
@@ -67,9 +67,10 @@ def precompute_stale() -> int:
 def precompute_rankings(listener_ids: Collection[int]) -> None:
     """Compute and store rankings, except those of popular tracks, which are as quickly computed as looked up."""
     model_cache.check_pointer()  # a worker's child process may not have noticed a new version yet
-    model, rankings = model_cache.current(), {}
+    rankings = {}
     for listener_id, context in load_contexts(listener_ids).items():
         request = precomputed_request(listener_id)
+        model = model_for(request, context)
         policy = assign_policy(request, context)
         plan = plan_slate(request, context, model, policy)
         if plan.policy.main_source != "popular":

@@ -40,7 +40,7 @@ def recommend(
     Raises:
         UnknownTrack: for tracks similar to one that does not exist.
     """
-    model = model_for(request)
+    model = model_for(request, context)
     policy = assign_policy(request, context)
     dependencies = dependencies_of(model, policy, context)
 
@@ -63,8 +63,9 @@ def recommend(
     return Recommendation(response, cached=source != "miss")
 
 
-def model_for(request: RecommendationRequest) -> LoadedModel:
+def model_for(request: RecommendationRequest, context: RequestContext) -> LoadedModel:
     """Return the version in service; for the legacy endpoint the catalogue and its popularity, without any model."""
+    model_cache.notice_revision(context.revisions.catalogue)
     return model_cache.popularity_model() if request.kind == "legacy" else model_cache.current()
 
 
@@ -83,6 +84,7 @@ def dependencies_of(model: LoadedModel, policy: Policy, context: RequestContext)
     return (
         model.bundle.version,
         model.problem,
+        model.digest,
         policy.label,
         tuple(in_use.label for in_use in context.policies.values()),
         model_cache.popularity_digest,

@@ -15,7 +15,7 @@ from recommendations.training.config import training_config
 from recommendations.training.restrictions import load_restrictions
 from recommendations.training.run import read_plays
 from recommendations.version_store import version_store
-from tracks.features import load_track_features
+from tracks.features import load_content_features, load_track_features
 from tracks.selectors import load_track_ids
 
 
@@ -78,6 +78,7 @@ def evaluate_ensemble(
         items,
         replace(training_config(ensemble), split=split, holdout=holdout, question=question),
         features=load_track_features(items.ids),
+        content=load_content_features(items.ids),
         in_service=in_service if in_service != ensemble else None,  # no second column for the same one
         ks=ks,
         max_users=max_listeners,

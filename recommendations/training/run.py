@@ -257,6 +257,7 @@ def _train_version(
             # Names sort by time; the random suffix separates two of the same second.
             version=f"{timezone.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
             features=data.features,
+            content=data.content,
             in_service=in_service,
             judged=judged,
             cold_below=settings.MUSICREC["COLD_BELOW"],

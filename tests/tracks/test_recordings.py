@@ -90,3 +90,5 @@ def test_a_whole_catalogue_has_the_same_recordings_as_its_parts(band: Artist, mo
     assert load_recordings(ids).tolist() == expected
     monkeypatch.setattr(recordings, "_BATCH_SIZE", 1)
     assert load_recordings(ids).tolist() == expected
+    monkeypatch.setattr(recordings, "_MAX_BATCHES", 1)
+    assert load_recordings(ids).tolist() == expected

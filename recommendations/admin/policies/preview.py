@@ -105,7 +105,7 @@ def build_preview(subject: Subject, before: Policy, after: Policy) -> Preview:
     else:
         request = RecommendationRequest("personal", LIMITS["personal"], int(subject.key))
         context = load_contexts([int(subject.key)])[int(subject.key)]
-    usual = plan_slate(request, context, model_for(request), assign_policy(request, context)).policy
+    usual = plan_slate(request, context, model_for(request, context), assign_policy(request, context)).policy
     notes = []
     if usual.name != before.name:
         notes.append(
@@ -129,7 +129,7 @@ def build_preview(subject: Subject, before: Policy, after: Policy) -> Preview:
 def _build(request: RecommendationRequest, context: RequestContext, policy: Policy) -> tuple[RankedSlate, float]:
     """Build a slate by a policy, also for a listener whom another one would answer; return it with the seconds."""
     started = perf_counter()
-    plan = plan_slate(request, context, model_for(request), policy)
+    plan = plan_slate(request, context, model_for(request, context), policy)
     return build_slate(replace(plan, policy=policy)), perf_counter() - started
 
 

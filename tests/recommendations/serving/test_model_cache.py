@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from access.models import User
 from engine.bundle.index_files import IndexConfig
+from engine.data.track_features import TrackFeatures
 from engine.pipeline import SIMILAR, recommend
 from engine.retrieval.candidates import Query
 from recommendations.models import Alarm
@@ -229,6 +230,8 @@ def test_many_requests_at_once_read_the_popularity_again_once_or_twice(monkeypat
     monkeypatch.setattr(model_cache_module, "catalogue_revision", lambda: 1)
     monkeypatch.setattr(model_cache_module, "load_popular_tracks", dict)
     monkeypatch.setattr(model_cache_module, "load_track_ids", load_track_ids)
+    monkeypatch.setattr(model_cache_module, "load_track_features", TrackFeatures.unknown)
+    monkeypatch.setattr(model_cache_module, "load_trending", list)
     cache = ModelCache()
     with ThreadPoolExecutor(8) as pool:
         called = [pool.submit(cache.refresh_popularity) for _ in range(8)]
