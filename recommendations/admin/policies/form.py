@@ -73,31 +73,28 @@ NEW_ARTIST_SHARE = DialText(
 )
 
 
-def _number(text: DialText, least: float, most: float, step: str, required: bool = True) -> forms.FloatField:
-    widget = UnfoldAdminDecimalFieldWidget(attrs={"step": step, "data-slider": "" if required else None})
-    message = f"must be a number from {least:g} to {most:g}; correct it, or put the earlier value back"
-    errors = dict.fromkeys(("invalid", "required", "min_value", "max_value"), message)
+def _number(text: DialText, most: float, *, required: bool = True) -> forms.FloatField:
+    message = f"must be a number from 0 to {most:g}; correct it, or put the earlier value back"
     return forms.FloatField(
         label=text.label,
         help_text=text.help,
-        min_value=least,
+        min_value=0,
         max_value=most,
         required=required,
-        widget=widget,
-        error_messages=errors,
+        widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"} | ({"data-slider": True} if most == 1 else {})),
+        error_messages=dict.fromkeys(("invalid", "required", "min_value", "max_value"), message),
     )
 
 
 def _whole_number(text: DialText, least: int, most: int) -> forms.IntegerField:
     message = f"must be a whole number from {least} to {most:,}; correct it, or put the earlier value back"
-    errors = dict.fromkeys(("invalid", "required", "min_value", "max_value"), message)
     return forms.IntegerField(
         label=text.label,
         help_text=text.help,
         min_value=least,
         max_value=most,
         widget=UnfoldAdminIntegerFieldWidget(),
-        error_messages=errors,
+        error_messages=dict.fromkeys(("invalid", "required", "min_value", "max_value"), message),
     )
 
 
@@ -134,7 +131,7 @@ class PolicyForm(forms.Form):
         )
         for name in SOURCES:
             text = DialText(name, SOURCE_TEXTS.get(name, ""))
-            self.fields[f"weight_{name}"] = _number(text, 0, MAX_WEIGHT, "any", required=False)
+            self.fields[f"weight_{name}"] = _number(text, MAX_WEIGHT, required=False)
         self.fields["candidates"] = _whole_number(
             DialText("Candidates", "How many tracks each source proposes."), 1, MAX_CANDIDATES
         )
@@ -155,12 +152,12 @@ class PolicyForm(forms.Form):
             )
         )
         for name, text in DIALS.items():
-            self.fields[name] = _number(text, 0, 1, "any")
-        self.fields["repeat_after_hours"] = _number(REPEAT_AFTER, 0, 24 * 365, "any")
+            self.fields[name] = _number(text, 1)
+        self.fields["repeat_after_hours"] = _number(REPEAT_AFTER, 24 * 365)
         for name, text in CAPS.items():
             self.fields[name] = _whole_number(text, 1 if name == "window" else 0, MAX_WINDOW)
         self.fields["merge_recordings"] = _switch(MERGE_RECORDINGS)
-        self.fields["new_artist_share"] = _number(NEW_ARTIST_SHARE, 0, 1, "any")
+        self.fields["new_artist_share"] = _number(NEW_ARTIST_SHARE, 1)
 
     @classmethod
     def values_of(cls, policy: Policy) -> dict[str, Any]:
