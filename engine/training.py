@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError
@@ -26,6 +26,7 @@ from engine.evaluation.bundles import MAX_USERS, Restrictions, evaluate_bundles
 from engine.evaluation.questions import NEW, QUESTIONS, empty_report, question_report
 from engine.fitting import FittedEnsemble, fit_ensemble
 from engine.listener_query import COLD_BELOW
+from engine.pipeline import POLICIES, Policy
 from engine.tuning.early_blend import learn_early_blend
 from engine.tuning.first_night import ChosenEnsemble, choose_ensemble
 from engine.tuning.paired_windows import compare_in_windows
@@ -108,6 +109,7 @@ def train(
     judged: ModelBundle | None = None,
     cold_below: int = COLD_BELOW,
     restrictions: Restrictions | None = None,
+    policies: Mapping[str, Policy] = POLICIES,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainedVersion:
     """Evaluate a configuration on held-out plays, then fit it on all plays.
@@ -124,6 +126,7 @@ def train(
             ensemble is the same.
         cold_below: see `evaluate_bundles`.
         restrictions: see `evaluate_bundles`.
+        policies: see `evaluate_bundles`.
         progress: see `ProgressCallback`.
 
     Raises:
@@ -150,6 +153,7 @@ def train(
         judged=judged,
         cold_below=cold_below,
         restrictions=restrictions,
+        policies=policies,
         progress=progress,
     )
     report = evaluation.report
@@ -237,6 +241,8 @@ def evaluate_on_holdout(
     max_users: int | None = MAX_USERS,
     cold_below: int = COLD_BELOW,
     restrictions: Restrictions | None = None,
+    policies: Mapping[str, Policy] = POLICIES,
+    trial: Policy | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> Evaluation:
     """Hold out part of the plays, fit on the rest, and evaluate what the versions would serve on the held-out part.
@@ -255,13 +261,15 @@ def evaluate_on_holdout(
         max_users: see `evaluate_bundles`.
         cold_below: see `evaluate_bundles`.
         restrictions: see `evaluate_bundles`.
+        policies: see `evaluate_bundles`.
+        trial: see `evaluate_bundles`.
         progress: see `ProgressCallback`.
 
     Returns:
-        The report of `evaluate_bundles`, whose models are "model", "in_service" and "most_popular", plus "split",
-        "holdout", "algorithm" and "comparison": what "in_service" is, `RECIPE`, `VERSION` or "". If the ensemble is
-        that in service and `judged` was not evaluated, "not_evaluated" is the reason, a clause for the operator. No
-        models where the split leaves nothing to learn from or to evaluate on.
+        The report of `evaluate_bundles`, whose models are "model", "in_service", "policy" and "most_popular", plus
+        "split", "holdout", "algorithm" and "comparison": what "in_service" is, `RECIPE`, `VERSION` or "". If the
+        ensemble is that in service and `judged` was not evaluated, "not_evaluated" is the reason, a clause for the
+        operator. No models where the split leaves nothing to learn from or to evaluate on.
     """
     split = split_plays(plays, config.split, config.holdout, config.seed)
     users = IdMap.from_ids(split.past.user)
@@ -322,6 +330,8 @@ def evaluate_on_holdout(
         max_users=max_users,
         cold_below=cold_below,
         restrictions=restrictions,
+        policies=policies,
+        trial=trial,
         progress=partial(progress, "evaluate"),
     )
     return Evaluation(report | answers, bundles[MODEL].without_listeners())

@@ -15,6 +15,7 @@ from engine.policy import Policy
 from engine.training import ProgressCallback
 from recommendations.alarms import WEBHOOK_FAILING, raise_alarm, resolve_alarms
 from recommendations.models import Alarm, TrainingRun, TuningStudy
+from recommendations.policies.in_use import load_policies_in_use
 from recommendations.policies.services import use_policy
 from recommendations.serving.precomputed import is_enabled
 from recommendations.serving.tasks import precompute_active
@@ -56,7 +57,9 @@ def train_model(
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainingResult:
     """Train a version and publish it if the gate lets it pass; see `run_training`."""
-    result = run_training(trigger, force=force, waiting_run=waiting_run, progress=progress)
+    result = run_training(
+        trigger, force=force, policies=load_policies_in_use(), waiting_run=waiting_run, progress=progress
+    )
     if result.run and result.run.artifact and result.run.status == TrainingRun.Status.PUBLISHED:
         start_precomputation(result.run.artifact.version)
     return result
@@ -94,7 +97,9 @@ def tune_model(
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TuningResult:
     """Search for a better ensemble and train it; see `run_tuning`."""
-    result = run_tuning(trigger, seconds=seconds, train_best=train_best, progress=progress)
+    result = run_tuning(
+        trigger, seconds=seconds, train_best=train_best, policies=load_policies_in_use(), progress=progress
+    )
     if result.study and result.study.artifact and result.study.status == TuningStudy.Status.ADOPTED:
         start_precomputation(result.study.artifact.version)
     return result

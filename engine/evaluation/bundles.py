@@ -20,12 +20,12 @@ from engine.evaluation.evaluate import RankedLists, evaluate
 from engine.evaluation.ground_truth import GroundTruth
 from engine.evaluation.questions import NEW, QUESTIONS, REPEATS, check_question
 from engine.listener_query import COLD_BELOW, ListenerState, plan_query
-from engine.pipeline import PERSONAL, PERSONAL_SOURCES, POPULAR, Policy, recommend
-from engine.pipeline import REPEATS as REPEAT_POLICY
+from engine.pipeline import PERSONAL_SOURCES, POLICIES, Policy, recommend
 from engine.retrieval.candidates import Query
 from engine.retrieval.exact_search import top_k_of_rows
 
 MOST_POPULAR = "most_popular"
+TRIAL = "policy"  # the first bundle by the policy that is tried
 MAX_USERS = 10_000  # a sample of this many listeners puts NDCG within about ±.003
 MAX_USERS_OF_OTHER_QUESTIONS = 2_500  # of the questions that decide nothing; within about ±.006
 _PROGRESS_STEP = 250  # listeners
@@ -140,6 +140,7 @@ class BundleRanker:
         question: one of `QUESTIONS`.
         cold_below: see `plan_query`.
         policy: see `plan_query`.
+        policies: see `plan_query`.
     """
 
     bundle: ModelBundle
@@ -148,6 +149,7 @@ class BundleRanker:
     question: str
     cold_below: int
     policy: Policy
+    policies: Mapping[str, Policy] = field(default_factory=lambda: POLICIES)
     _unavailable: dict[int, tuple[Ids, Ids]] = field(default_factory=dict)
 
     def __call__(self, users: Rows, k: int, count_users: Callable[[int], None]) -> RankedLists:
@@ -171,8 +173,9 @@ class BundleRanker:
             limit=k,
             exclude_played=self.question == NEW,
             cold_below=self.cold_below,
+            policies=self.policies,
         )
-        if self.question == REPEATS and policy is POPULAR:
+        if self.question == REPEATS and policy.name == "popular":
             return _own_tracks_by_popularity(self.bundle, query), False
         ranking = recommend(self.bundle, query, policy)
         return [pick.track_id for pick in ranking.picks], ranking.strategy in PERSONAL_SOURCES
@@ -198,6 +201,8 @@ def evaluate_bundles(
     max_users: int | None = MAX_USERS,
     cold_below: int = COLD_BELOW,
     restrictions: Restrictions | None = None,
+    policies: Mapping[str, Policy] = POLICIES,
+    trial: Policy | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Evaluate bundles, and most popular, on what listeners played in the future, for each of the `QUESTIONS`.
@@ -222,12 +227,16 @@ def evaluate_bundles(
         max_users: evaluate at most this many listeners; None for all, whatever the question.
         cold_below: listeners with fewer interactions are cold.
         restrictions: tracks that must not be offered; none by default.
+        policies: the policies in use by name.
+        trial: a policy that is tried with the first bundle, in place of the one with its name in `policies`; one with
+            another name in place of "personal".
         progress: called with the rankings done and their total.
 
     Returns:
         `{"question": question, "questions": {"new": …, "all": …, "repeats": …}}` with a report of `evaluate` for each;
-        read it by `engine.evaluation.questions.question_report`. Its models are the bundles and "most_popular", the
-        policy "popular" over the first bundle. For "repeats" that ranks the listener's own tracks by popularity.
+        read it by `engine.evaluation.questions.question_report`. Its models are the bundles, "policy" if one is tried,
+        and "most_popular", the policy "popular" over the first bundle. For "repeats" that ranks the listener's own
+        tracks by popularity.
 
     Raises:
         ValueError: a cut-off is below 1, there is none, or the question is unknown.
@@ -247,14 +256,19 @@ def evaluate_bundles(
     baseline = next(iter(bundles.values()))
     artist = _artists(baseline, items)
     truths = {name: replace(truth, artist=artist) for name, truth in truths.items()}
-    rankings = [len(truth.users) * (len(bundles) + 1) for truth in truths.values()]
+    columns = len(bundles) + 1 + (trial is not None)
+    rankings = [len(truth.users) * columns for truth in truths.values()]
     reports = {}
     for number, (name, truth) in enumerate(truths.items()):
-        policy = REPEAT_POLICY if name == REPEATS else PERSONAL
-        rankers = {
-            model: BundleRanker(bundle, histories, items, name, cold_below, policy) for model, bundle in bundles.items()
-        }
-        rankers[MOST_POPULAR] = BundleRanker(baseline, histories, items, name, cold_below, POPULAR)
+        role = "repeats" if name == REPEATS else "personal"
+        shared = (histories, items, name, cold_below)
+        in_use = _policies_for_question(policies, name)
+        rankers = {model: BundleRanker(bundle, *shared, in_use[role], in_use) for model, bundle in bundles.items()}
+        if trial is not None:
+            replaced = trial.name if trial.name in policies else "personal"
+            tried = _policies_for_question({**policies, replaced: trial}, name)
+            rankers[TRIAL] = BundleRanker(baseline, *shared, tried[role], tried)
+        rankers[MOST_POPULAR] = BundleRanker(baseline, *shared, in_use["popular"], in_use)
 
         def count_rankings(done: int, total: int, previous: int = sum(rankings[:number])) -> None:
             progress(previous + done, sum(rankings))
@@ -276,6 +290,13 @@ def _artists(bundle: ModelBundle, items: IdMap) -> Ids | None:
     artist = np.full(len(items), UNKNOWN_ID, np.int64)
     artist[is_known] = bundle.features.artist[rows[is_known]]
     return artist if (artist != UNKNOWN_ID).any() else None
+
+
+def _policies_for_question(policies: Mapping[str, Policy], question: str) -> Mapping[str, Policy]:
+    """Return the policies as requests get them: those for new tracks have `exclude_played=true`."""
+    if question != NEW:
+        return policies
+    return {name: replace(p, dials=replace(p.dials, familiarity=0.0)) for name, p in policies.items()}
 
 
 def _own_tracks_by_popularity(bundle: ModelBundle, query: Query) -> list[int]:

@@ -1,6 +1,6 @@
 """Evaluate an ensemble on the recorded plays, held out in any of the ways that the engine offers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from django.conf import settings
 from engine.bundle.versions import LOAD_ERRORS
 from engine.data.id_map import IdMap
 from engine.ensemble import EnsembleConfig
+from engine.pipeline import POLICIES, Policy
 from engine.training import ProgressCallback, evaluate_on_holdout
 from recommendations.training.artifacts import ensemble_in_service
 from recommendations.training.config import training_config
@@ -51,6 +52,8 @@ def evaluate_ensemble(
     question: str,
     ks: Sequence[int],
     max_listeners: int | None,
+    policies: Mapping[str, Policy] = POLICIES,
+    trial: Policy | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> dict[str, Any]:
     """Return the report of an ensemble, next to most popular and the ensemble in service.
@@ -64,11 +67,15 @@ def evaluate_ensemble(
         question: the decisive one, one of `engine.evaluation.questions.QUESTIONS`.
         ks: cut-offs of the metrics.
         max_listeners: evaluate a sample of this many listeners; None for all.
+        policies: those in use, by which all are evaluated.
+        trial: a policy that is tried with the ensemble, in a column of its own.
         progress: called with the stage, the steps done and the steps in all.
 
     Raises:
-        CannotEvaluate: there are no plays.
+        CannotEvaluate: there are no plays, or the policy that is tried answers no question about listeners.
     """
+    if trial is not None and trial.main_source == "similar":
+        raise CannotEvaluate(f"policy {trial.label} answers tracks, not listeners, and cannot be evaluated")
     plays = read_plays(progress)
     if not len(plays):
         raise CannotEvaluate("there are no plays to evaluate on; import plays first")
@@ -84,6 +91,8 @@ def evaluate_ensemble(
         max_users=max_listeners,
         cold_below=settings.MUSICREC["COLD_BELOW"],
         restrictions=load_restrictions(),
+        policies=policies,
+        trial=trial,
         progress=progress,
     )
     return evaluation.report

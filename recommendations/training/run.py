@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +21,7 @@ from engine.data.content_features import ContentFeatures
 from engine.data.plays import InsufficientPlays, Plays
 from engine.data.track_features import TrackFeatures
 from engine.ensemble import EnsembleConfig
+from engine.pipeline import POLICIES, Policy
 from engine.training import RECIPE, ProgressCallback, TrainedVersion, TrainingConfig, train
 from interactions.selectors import count_interactions
 from interactions.services import refresh_popular_tracks
@@ -80,11 +81,13 @@ class TrainingData:
         plays: of all consenting listeners.
         features: of each track of the catalogue.
         content: of each track of the catalogue; `content.track_ids` are their ids.
+        policies: those in use, by which it is evaluated as it will serve.
     """
 
     plays: Plays
     features: TrackFeatures
     content: ContentFeatures
+    policies: Mapping[str, Policy]
 
 
 @dataclass
@@ -110,6 +113,7 @@ def run_training(
     *,
     force: bool = False,
     ensemble: EnsembleConfig | None = None,
+    policies: Mapping[str, Policy] = POLICIES,
     waiting_run: int | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainingResult:
@@ -123,6 +127,7 @@ def run_training(
         trigger: what started the run, for its row.
         force: train even if nothing changed since the version in service was trained.
         ensemble: the ensemble to train instead of that of the nightly run.
+        policies: those in use; the version is evaluated by them.
         waiting_run: the id of the row that was created when the run was requested; otherwise it is created here.
         progress: called with the stage, the steps done and the steps in all.
     """
@@ -156,7 +161,7 @@ def run_training(
         run.save()
         stages = RunProgress(run, progress)
         try:
-            run.status, run.detail, run.artifact = _train_and_publish(stages, force, ensemble)
+            run.status, run.detail, run.artifact = _train_and_publish(stages, force, ensemble, policies)
         except Exception as error:
             run.status = Status.FAILED
             run.detail, answer = report_failure(error, "training_failed", "Training runs")
@@ -173,7 +178,7 @@ def run_training(
 
 
 def _train_and_publish(
-    progress: RunProgress, force: bool, ensemble: EnsembleConfig | None
+    progress: RunProgress, force: bool, ensemble: EnsembleConfig | None, policies: Mapping[str, Policy]
 ) -> tuple[Status, str, ModelArtifact | None]:
     with progress.stage("reconcile"):
         finish_interrupted_run()
@@ -181,7 +186,7 @@ def _train_and_publish(
     with progress.stage("read"):
         plays = read_plays(progress.callback)
         track_ids = load_track_ids()
-        data = TrainingData(plays, load_track_features(track_ids), load_content_features(track_ids))
+        data = TrainingData(plays, load_track_features(track_ids), load_content_features(track_ids), policies)
         config = training_config(ensemble)
         study = study_in_use() if ensemble is None else None
         fingerprint = training_fingerprint(data.plays, data.features, data.content, config)
@@ -262,6 +267,7 @@ def _train_version(
             judged=judged,
             cold_below=settings.MUSICREC["COLD_BELOW"],
             restrictions=restrictions,
+            policies=data.policies,
             progress=progress.callback,
         )
         trained.manifest["report"]["in_service"] = compared_with

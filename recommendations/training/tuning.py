@@ -4,6 +4,7 @@ import hashlib
 import logging
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from engine.data.split import hold_out_count, split_plays
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig
 from engine.fitting import fit_ensemble
+from engine.pipeline import POLICIES, Policy
 from engine.training import ProgressCallback, TrainingConfig
 from engine.tuning import Trial, TunedEnsemble, tune
 from engine.tuning.validation_metric import ValidationMetric
@@ -63,6 +65,7 @@ def run_tuning(
     *,
     seconds: float | None = None,
     train_best: bool = True,
+    policies: Mapping[str, Policy] = POLICIES,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TuningResult:
     """Find the best ensemble for the recorded plays, train it, and use it every night if the gate lets it pass.
@@ -74,6 +77,7 @@ def run_tuning(
         trigger: what started the study, for its row.
         seconds: the time budget of the search; by default MUSICREC_TUNING_SECONDS.
         train_best: False to record the best ensemble without training it.
+        policies: see `run_training`.
         progress: called with the stage, the steps done and the steps in all.
     """
     lower_priority()
@@ -102,7 +106,7 @@ def run_tuning(
             study.score_in_use = data.mean_ndcg(config)
             study.save()
             release_connections()
-            status, answer, run = _train_if_better(study, tuned, config, train_best, progress)
+            status, answer, run = _train_if_better(study, tuned, config, train_best, policies, progress)
             study.artifact = run.artifact if run else None
         except Exception as error:
             status = Status.FAILED
@@ -226,7 +230,12 @@ def _search(study: TuningStudy, data: TuningData, config: TrainingConfig, progre
 
 
 def _train_if_better(
-    study: TuningStudy, tuned: TunedEnsemble, config: TrainingConfig, train_best: bool, progress: ProgressCallback
+    study: TuningStudy,
+    tuned: TunedEnsemble,
+    config: TrainingConfig,
+    train_best: bool,
+    policies: Mapping[str, Policy],
+    progress: ProgressCallback,
 ) -> tuple[Status, str, TrainingRun | None]:
     """Train the best ensemble if it beats the one in use; the gate decides whether it is used from now on."""
     in_use = study.score_in_use or 0.0
@@ -238,7 +247,7 @@ def _train_if_better(
         return Status.NO_BETTER, f"nothing better than the ensemble in use was found: {summary}", None
     if not train_best:
         return Status.TRIED, summary, None
-    result = _train_when_unlocked(tuned, progress)
+    result = _train_when_unlocked(tuned, policies, progress)
     detail = f"{summary}. Training: {result}"
     if result.run and result.run.status == TrainingRun.Status.PUBLISHED:
         return Status.ADOPTED, detail, result.run
@@ -247,11 +256,13 @@ def _train_if_better(
     raise RuntimeError(f"the best ensemble could not be trained: {result}")
 
 
-def _train_when_unlocked(tuned: TunedEnsemble, progress: ProgressCallback) -> TrainingResult:
+def _train_when_unlocked(
+    tuned: TunedEnsemble, policies: Mapping[str, Policy], progress: ProgressCallback
+) -> TrainingResult:
     """Train the ensemble, waiting for another training run to end: the result of a long search must not be lost."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
-        result = run_training("tuning", force=True, ensemble=tuned.ensemble, progress=progress)
+        result = run_training("tuning", force=True, ensemble=tuned.ensemble, policies=policies, progress=progress)
         if result.run is not None or time.monotonic() > deadline:
             return result
         time.sleep(POLL_SECONDS)

@@ -12,8 +12,12 @@ from common.commands import DatabaseCommand
 from engine.data.split import SPLITTERS
 from engine.ensemble import EnsembleConfig
 from engine.evaluation.questions import QUESTIONS
+from engine.policy import Policy
 from recommendations.admin.formatting import format_listeners
 from recommendations.management.progress_bars import ProgressBars
+from recommendations.policies.documents import read_policy_file
+from recommendations.policies.in_use import load_policies_in_use
+from recommendations.policies.selectors import UnknownPolicy, find_policy_by_label
 from recommendations.training.evaluate import CannotEvaluate, evaluate_ensemble, load_ensemble
 
 NAME, COLUMN, INTERVAL = 18, 14, 18  # widths of the columns of the table
@@ -28,6 +32,9 @@ class Command(DatabaseCommand):
         group = parser.add_mutually_exclusive_group()
         group.add_argument("version", nargs="?", help="evaluate its ensemble; by default the version in service")
         group.add_argument("--recipe", type=Path, help="a JSON file with an ensemble, instead of a version")
+        parser.add_argument(
+            "--policy", help="try a policy as well: a JSON file, NAME or NAME@VERSION, beside the policies in use"
+        )
         parser.add_argument("--split", choices=list(SPLITTERS), default="time", help="how plays are held out")
         parser.add_argument("--holdout", type=float, default=0.2, help="the share of plays held out")
         parser.add_argument(
@@ -44,6 +51,8 @@ class Command(DatabaseCommand):
             raise CommandError(f"--k must be 1 or more, not {min(options['k'])}")
         if options["listeners"] < 0:
             raise CommandError(f"--listeners must be 0 or more, not {options['listeners']}")
+        policies = load_policies_in_use()
+        trial = _trial(options["policy"]) if options["policy"] else None
         try:
             with ProgressBars() as bars, logging_redirect_tqdm():
                 report = evaluate_ensemble(
@@ -53,10 +62,15 @@ class Command(DatabaseCommand):
                     question=options["question"] or settings.MUSICREC["QUESTION"],
                     ks=options["k"] or (5, 10, 20),
                     max_listeners=options["listeners"] or None,
+                    policies=policies,
+                    trial=trial,
                     progress=bars.show,
                 )
         except CannotEvaluate as error:
             raise CommandError(str(error)) from error
+        if trial:
+            in_use = policies[trial.name if trial.name in policies else "personal"]
+            self.stdout.write(f"column policy: {options['policy']} in place of {in_use.label}")
         for line in _format_report(report):
             self.stdout.write(line)
         if options["json"]:
@@ -73,6 +87,14 @@ def _ensemble(options: dict[str, Any]) -> EnsembleConfig:
         return EnsembleConfig.from_dict(json.loads(options["recipe"].read_text()))
     except (OSError, ValueError) as error:
         raise CommandError(f"--recipe: {error}") from error
+
+
+def _trial(argument: str) -> Policy:
+    """Return the policy of a file if there is one with this name, or else that of a label."""
+    try:
+        return read_policy_file(Path(argument)) if Path(argument).is_file() else find_policy_by_label(argument)
+    except (OSError, ValueError, TypeError, UnknownPolicy) as error:
+        raise CommandError(f"--policy: {error}") from error
 
 
 def _format_report(report: dict[str, Any]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`manage.py evaluate_model` evaluates an ensemble without training a version for service."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from django.core.management import CommandError, call_command
 
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.rp3beta import RP3Beta
+from engine.pipeline import PERSONAL, POLICIES
 from recommendations.models import ModelArtifact
+from recommendations.policies.selectors import find_policy
+from recommendations.policies.services import save_policy, use_policy
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service
 from tests.people import CatalogueFactory
@@ -88,6 +92,29 @@ def test_another_question_can_be_chosen(trained_catalogue: CatalogueFactory) -> 
     assert columns.split() == ["model", "most_popular", "model", "95", "%", "interval", "most_popular"]
 
 
+def test_a_policy_is_tried_beside_the_one_in_use(trained_catalogue: CatalogueFactory, tmp_path: Path) -> None:
+    save_policy(replace(PERSONAL, candidates=50))
+    save_policy(replace(PERSONAL, sources={"popular": 1.0}, caps=POLICIES["popular"].caps))
+    use_policy("personal", 1)
+    file, report = tmp_path / "personal.json", tmp_path / "report.json"
+    file.write_text(json.dumps(find_policy("personal", 2).to_dict()))
+    for argument in ("personal@2", str(file)):
+        first, *lines = evaluate_model("--policy", argument, "--json", str(report))
+        assert first == f"column policy: {argument} in place of personal@1"
+        assert lines[2].split() == ["model", "95", "%", "interval", *("policy", "most_popular", "model") * 2][:-1]
+        models = json.loads(report.read_text())["questions"]["new"]["models"]
+        assert models["policy"]["metrics"]["ndcg@10"] == models["most_popular"]["metrics"]["ndcg@10"]
+        assert models["model"]["metrics"]["ndcg@10"] != models["policy"]["metrics"]["ndcg@10"]
+
+
+def test_versions_are_evaluated_by_the_policies_in_use(trained_catalogue: CatalogueFactory, tmp_path: Path) -> None:
+    save_policy(replace(PERSONAL, sources={"popular": 1.0}))
+    use_policy("personal", 1)
+    evaluate_model("--json", str(tmp_path / "report.json"))
+    models = json.loads((tmp_path / "report.json").read_text())["questions"]["new"]["models"]
+    assert models["model"]["metrics"]["ndcg@10"] == models["most_popular"]["metrics"]["ndcg@10"]
+
+
 @pytest.mark.parametrize("split", ["ratio", "leave_last", "new_users"])
 def test_other_splits_can_be_chosen(trained_catalogue: CatalogueFactory, split: str) -> None:
     assert evaluate_model("--split", split, "--listeners", "0")[0].startswith(f"{split} split, ")
@@ -112,6 +139,8 @@ def test_the_ensemble_of_a_version_can_be_evaluated(trained_catalogue: Catalogue
         (["--question", "why"], "invalid choice"),
         (["--json", "/nowhere/report.json"], "--json: .*No such file"),
         (["version", "--recipe", "x.json"], "not allowed with"),
+        (["--policy", "personal@9"], "--policy: there is no version 9 of a policy 'personal'"),
+        (["--policy", "similar"], "policy similar answers tracks, not listeners, and cannot be evaluated"),
     ],
 )
 def test_the_message_for_invalid_arguments_names_the_argument(
