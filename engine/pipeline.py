@@ -21,7 +21,7 @@ Everything is a pure function of its arguments: no clock, no files, no global st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -191,7 +191,7 @@ class _Run:
         values = np.sum(list(parts.values()), axis=0)
         new_artists: list[Candidate] = []
         if policy.caps.new_artist_share:
-            new_artists = [candidate for candidate in self._rank(pool, values) if candidate.is_of_new_artist]
+            new_artists = self._rank_new_artists(pool, values)
         scored = self._seconds()
         placer = SlatePlacer(
             policy.caps,
@@ -234,6 +234,19 @@ class _Run:
 
     def _rank(self, pool: CandidatePool, values: Floats, diversity: float = 0.0) -> Iterator[Candidate]:
         """Yield the candidates of a pool in the order in which they should be placed."""
+        make_candidate = self._candidate_maker(pool, values)
+        first = self.query.limit * 3 // 2  # of these, caps leave enough for most slates
+        for index in order_by_variety(self.bundle, pool.rows, values, diversity, first):
+            yield make_candidate(index)
+
+    def _rank_new_artists(self, pool: CandidatePool, values: Floats) -> list[Candidate]:
+        """Return the candidates by artists whom hardly anybody has heard, best first."""
+        indices = np.flatnonzero(self.bundle.track_statistics.is_of_new_artist[pool.rows])
+        best_first = indices[np.argsort(-values[indices], kind="stable")]
+        return list(map(self._candidate_maker(pool, values), best_first.tolist()))
+
+    def _candidate_maker(self, pool: CandidatePool, values: Floats) -> Callable[[int], Candidate]:
+        """Return a function that makes the candidate with an index in the pool: few of them are ever looked at."""
         bundle, rows = self.bundle, pool.rows
         is_known, is_of_new_artist = np.zeros((2, len(rows)), np.bool_)
         if self.policy.dials.familiarity:
@@ -242,12 +255,21 @@ class _Run:
         if self.policy.caps.new_artist_share:
             is_of_new_artist = bundle.track_statistics.is_of_new_artist[rows]
         artist, recording = bundle.features.artist[rows], bundle.features.recording[rows]
-        columns = (rows, artist, recording, is_known, is_of_new_artist, values)
-        candidates = list(zip(*(column.tolist() for column in columns), strict=True))
-        for index in order_by_variety(bundle, rows, values, diversity, self.query.limit):
-            row, artist_id, recording_id, known, new_artist, value = candidates[index]
-            make_pick = partial(pool.pick, index, bundle)
-            yield Candidate(row, artist_id, recording_id, known, new_artist, value, make_pick)
+        arrays = (rows, artist, recording, is_known, is_of_new_artist, values)
+        row, artists, recordings, known, new, value = (array.tolist() for array in arrays)
+
+        def make_candidate(index: int) -> Candidate:
+            return Candidate(
+                row[index],
+                artists[index],
+                recordings[index],
+                known[index],
+                new[index],
+                value[index],
+                partial(pool.pick, index, bundle),
+            )
+
+        return make_candidate
 
     def _ask(self, source: str, k: int, weight: float) -> TopK:
         """Return the k best available tracks of a source."""

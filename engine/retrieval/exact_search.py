@@ -121,6 +121,8 @@ class ScoreTerms:
     def scores_of_rows(self, bundle: ModelBundle, rows: Rows) -> Floats:
         """Compute the scores of some rows, distinct, int64 (k,): float64 (k,)."""
         scores = self.scores_without_votes(bundle, rows)
+        if not len(self.rows):
+            return scores
         _, positions, of_votes = np.intersect1d(rows, self.rows, assume_unique=True, return_indices=True)
         scores[positions] += self.votes[of_votes]
         return scores

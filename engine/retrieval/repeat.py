@@ -35,6 +35,8 @@ def repeat(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int
         scores = confidence.astype(np.float64)
     available = workspace.available(pairs.track)
     if query.repeat_before:
-        recordings = bundle.features.recording[pairs.track]
-        available &= ~np.isin(recordings, recordings[pairs.newest > query.repeat_before])
+        is_recent = pairs.newest > query.repeat_before
+        if is_recent.any():
+            recordings = bundle.features.recording[pairs.track]
+            available &= ~np.isin(recordings, recordings[is_recent])
     return top_k_of_rows(pairs.track[available], scores[available], k)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from engine.pipeline import NO_CAPS, Dials, Policy, recommend
+from engine.ranking.candidate_pool import CandidatePool, gather_candidates
+from engine.ranking.variety import order_by_variety
+from engine.retrieval.candidates import SOURCES, Query
+from tests.engine.shaped_worlds import FIRST_ID, LISTENER_ROW, make_bundle
+
+BUNDLE = make_bundle([5, 3, 1, 2, 0], popularity=[1, 2, 9, 4, 0])
+QUERY = Query(5, user_row=LISTENER_ROW)
+
+
+def gather(weights: dict[str, float], k: int) -> CandidatePool:
+    with BUNDLE.workspaces.borrow() as workspace:
+        proposals = {name: SOURCES[name](BUNDLE, QUERY, workspace, k) for name in weights}
+        return gather_candidates(BUNDLE, QUERY, workspace, proposals, weights)
+
+
+def test_the_main_source_scores_all_candidates_whoever_proposed_them() -> None:
+    pool = gather({"personal": 1.0, "popular": 0.5}, 2)
+    assert pool.rows.tolist() == [0, 1, 2, 3]
+    assert pool.relevance == pytest.approx([1, 0.5, 0, 0.25])
+    assert pool.opinions[1] == pytest.approx([0, 0, 0.5, 0])
+    np.testing.assert_equal(pool.scores, [[5, 3, np.nan, np.nan], [np.nan, np.nan, 9, 4]])
+
+
+def test_a_track_that_the_main_source_knows_nothing_of_needs_a_source_with_weight() -> None:
+    assert 4 in gather({"popular": 1.0, "random": 0.1}, 5).rows
+    assert 4 not in gather({"popular": 1.0, "random": 0.0}, 5).rows
+
+
+def test_a_pick_names_the_source_that_contributed_most_and_all_that_proposed_it() -> None:
+    policy = Policy("p", {"personal": 1.0, "popular": 0.8}, candidates=2, caps=NO_CAPS)
+    picks = recommend(BUNDLE, QUERY, policy).picks
+    assert [(pick.track_id - FIRST_ID, pick.source, pick.score) for pick in picks[:2]] == [
+        (0, "personal", 5),
+        (2, "popular", 9),
+    ]
+    everything = Policy("p", {"personal": 1.0, "popular": 0.5}, caps=NO_CAPS)
+    assert {pick.sources for pick in recommend(BUNDLE, QUERY, everything).picks} == {("personal", "popular")}
+
+
+def test_a_source_without_weight_does_not_change_the_order() -> None:
+    slates = [
+        [pick.track_id for pick in recommend(BUNDLE, QUERY, Policy("p", sources, caps=NO_CAPS)).picks]
+        for sources in ({"personal": 1.0}, {"personal": 1.0, "popular": 0.0, "random": 0.0})
+    ]
+    assert slates[0] == slates[1] == [FIRST_ID, FIRST_ID + 1, FIRST_ID + 3, FIRST_ID + 2]
+
+
+VARIED = make_bundle([1.0, 0.9, 0.8, 0.7], vectors=[[9, 0], [9, 0], [0, 9], [0, 9]])
+
+
+def test_variety_prefers_a_track_unlike_those_before_it() -> None:
+    rows, values = np.arange(4), np.array([1.0, 0.9, 0.8, 0.7])
+    assert list(order_by_variety(VARIED, rows, values, 0.0, 2)) == [0, 1, 2, 3]
+    assert list(order_by_variety(VARIED, rows, values, 0.5, 2)) == [0, 2, 1, 3]
+    dials = Dials(diversity=0.5)
+    picks = recommend(VARIED, Query(4, user_row=LISTENER_ROW), Policy("p", {"personal": 1.0}, dials=dials)).picks
+    assert [pick.track_id - FIRST_ID for pick in picks] == [0, 2, 1, 3]
+
+
+def test_the_order_by_variety_does_not_depend_on_how_much_of_it_is_needed() -> None:
+    rng = np.random.default_rng(0)
+    bundle = make_bundle(rng.random(60), vectors=rng.normal(size=(60, 8)))
+    orders = [list(order_by_variety(bundle, np.arange(60), rng.random(60) * 0, 0.4, first)) for first in (1, 7, 60)]
+    assert orders[0] == orders[1] == orders[2]
+    assert sorted(orders[0]) == list(range(60))
