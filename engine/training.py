@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from engine.bundle.factor_space import ContentParameters
 from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.confidence import PlayStatistics
 from engine.data.content_features import ContentFeatures
@@ -27,6 +28,7 @@ from engine.evaluation.questions import NEW, QUESTIONS, empty_report, question_r
 from engine.fitting import FittedEnsemble, fit_ensemble
 from engine.listener_query import COLD_BELOW
 from engine.pipeline import POLICIES, Policy
+from engine.tuning.content_choice import choose_content
 from engine.tuning.early_blend import learn_early_blend
 from engine.tuning.first_night import ChosenEnsemble, choose_ensemble
 from engine.tuning.paired_windows import compare_in_windows
@@ -142,6 +144,11 @@ def train(
     if config.candidates:
         choice = _choose_on_older_plays(plays, items, config, in_service)
         config = replace(config, ensemble=choice.ensemble, candidates=())
+    content_choice = None
+    if content is not None:
+        past = split_plays(plays, config.split, config.holdout, config.seed).past
+        content_choice = choose_content(past, items, config.ensemble, content, seed=config.seed, threads=config.threads)
+    content_parameters = None if content_choice is None else content_choice.parameters
     chosen = time.perf_counter()
     evaluation = evaluate_on_holdout(
         plays,
@@ -149,6 +156,7 @@ def train(
         config,
         features=features,
         content=content,
+        content_parameters=content_parameters,
         in_service=in_service,
         judged=judged,
         cold_below=cold_below,
@@ -182,6 +190,7 @@ def train(
     manifest = {
         "config": config.to_dict(),
         "choice": choice and choice.to_dict(),
+        "content": content_choice and content_choice.report,
         "report": report,
         "early": early.to_dict(),
         "fallback": fitted.fallback,
@@ -207,6 +216,7 @@ def train(
         user_stamps=user_stamps(plays, users),
         features=features,
         content=content,
+        content_parameters=content_parameters,
     )
     return TrainedVersion(bundle, manifest, evaluation.model)
 
@@ -235,6 +245,7 @@ def evaluate_on_holdout(
     *,
     features: TrackFeatures | None = None,
     content: ContentFeatures | None = None,
+    content_parameters: ContentParameters | None = None,
     in_service: EnsembleConfig | None = None,
     judged: ModelBundle | None = None,
     ks: Sequence[int] = (5, 10, 20),
@@ -253,6 +264,7 @@ def evaluate_on_holdout(
         config: what to evaluate, how to split, and the question that decides.
         features: of each track of the catalogue; by default nothing is known of them.
         content: see `train`.
+        content_parameters: how it counts; its defaults if they were not chosen.
         in_service: the ensemble to compare with, if it is another one.
         judged: the model of the ensemble in service that an earlier report was made with, to compare with if the
             ensemble is the same. It must not have seen the plays that are held out here: it is left out if it knows
@@ -307,6 +319,7 @@ def evaluate_on_holdout(
             user_stamps=user_stamps(split.past, users),
             features=features,
             content=content,
+            content_parameters=content_parameters,
         )
     del pairs, fitted  # their memory is free before the evaluation needs its own
     if in_service == config.ensemble:
@@ -349,6 +362,7 @@ def _assemble(
     user_stamps: NDArray[np.int64] | None = None,
     features: TrackFeatures | None = None,
     content: ContentFeatures | None = None,
+    content_parameters: ContentParameters | None = None,
 ) -> ModelBundle:
     """Assemble a bundle from an ensemble that was fitted on `pairs`; one without factors gets auxiliary ones."""
     auxiliary = None
@@ -368,6 +382,7 @@ def _assemble(
         features=features,
         auxiliary=auxiliary,
         content=content,
+        content_parameters=content_parameters,
     )
 
 
