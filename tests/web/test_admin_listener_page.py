@@ -59,3 +59,30 @@ def test_a_listener_is_found_and_their_plays_are_shown(page: Page, tmp_path: Pat
     expect(latest.get_by_role("row")).to_have_count(12)
     page.screenshot(path=tmp_path / "plays.png", full_page=True)
     assert (page.evaluate(OVERFLOW), page.evaluate(OVERFLOWING_PANELS)) == (0, [])
+
+
+def test_a_slate_is_traced_and_dials_are_turned(page: Page, tmp_path: Path) -> None:
+    open_listener(page)
+    page.get_by_role("link", name="Why these tracks").click()
+    slate = page.locator("#slate")
+    expect(slate.locator("tbody tr")).to_have_count(20)
+    page.screenshot(path=tmp_path / "slate.png", full_page=True)
+    assert (page.evaluate(OVERFLOW), page.evaluate(OVERFLOWING_PANELS)) == (0, [])
+
+    page.get_by_label("Tracks").fill("7")
+    page.get_by_label("Policy").fill("popular")
+    page.get_by_role("button", name="Show").click()
+    expect(slate.locator("tbody tr")).to_have_count(7)
+    expect(slate.get_by_role("heading")).to_contain_text("policy popular")
+    expect(page.get_by_label("Tracks")).to_have_value("7")
+
+    page.get_by_role("link", name="What dials change").click()
+    novelty = page.locator("section").filter(has=page.get_by_role("heading", name="Novelty"))
+    expect(novelty.locator("tbody tr").first).to_contain_text("0, as it is")
+    page.screenshot(path=tmp_path / "dials.png", full_page=True)
+    assert (page.evaluate(OVERFLOW), page.evaluate(OVERFLOWING_PANELS)) == (0, [])
+    novelty.get_by_role("link", name="1", exact=True).click()
+    expect(page.get_by_label("Novelty")).to_have_value("1")
+    expect(slate.locator("tbody tr")).to_have_count(7)
+    page.get_by_role("link", name="As served").click()
+    expect(slate.locator("tbody tr")).to_have_count(20)
