@@ -9,12 +9,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from engine.pipeline import PERSONAL
-from engine.policy import Dials
 from recommendations.models import PolicyVersion
 from recommendations.policies.selectors import find_served_policy
 from recommendations.policies.services import save_policy, use_policy
 
-VARIED = replace(PERSONAL, dials=Dials(diversity=0.4))
+VARIED = replace(PERSONAL, dials=replace(PERSONAL.dials, diversity=0.65))
 
 
 def run(name: str, *arguments: str) -> str:

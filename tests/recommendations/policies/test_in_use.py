@@ -8,14 +8,13 @@ from rest_framework.test import APIClient
 
 from access.models import User
 from engine.pipeline import PERSONAL, POLICIES
-from engine.policy import Dials
 from recommendations.models import Alarm, PolicyVersion
 from recommendations.policies.documents import policy_content
 from recommendations.policies.in_use import load_policies_in_use, parse_policies_in_use
 from recommendations.policies.services import save_policy, use_policy
 from tests.people import CatalogueFactory
 
-VARIED = replace(PERSONAL, dials=Dials(diversity=0.4))
+VARIED = replace(PERSONAL, dials=replace(PERSONAL.dials, diversity=0.65))
 
 
 def break_row(content: Any) -> None:

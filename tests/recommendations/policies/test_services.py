@@ -21,7 +21,7 @@ from recommendations.policies.selectors import (
 )
 from recommendations.policies.services import CannotSavePolicy, save_policy, use_policy
 
-VARIED = replace(PERSONAL, dials=Dials(diversity=0.4))
+VARIED = replace(PERSONAL, dials=replace(PERSONAL.dials, diversity=0.65))
 CAPPED = replace(VARIED, caps=Caps(per_artist=1))
 
 
@@ -123,8 +123,16 @@ def test_labels_name_a_version_or_the_one_in_use(db: None) -> None:
 
 
 def test_the_difference_of_two_policies_names_each_field(db: None) -> None:
-    other = replace(CAPPED, sources={"personal": 1.0, "popular": 0.2}, fill=("random",), may_repeat=False)
-    assert compare_policies(PERSONAL, other) == [
+    policy = Policy("personal", {"personal": 1.0, "neighbours": 0.0}, fill=("popular", "random"))
+    other = Policy(
+        "personal",
+        {"personal": 1.0, "popular": 0.2},
+        fill=("random",),
+        may_repeat=False,
+        dials=Dials(diversity=0.4),
+        caps=Caps(per_artist=1),
+    )
+    assert compare_policies(policy, other) == [
         ("sources.neighbours", "0", "–"),
         ("fill", "popular, random", "random"),
         ("may_repeat", "yes", "no"),

@@ -9,9 +9,10 @@ from rest_framework.test import APIClient
 
 from access.models import User
 from engine.pipeline import POLICIES
-from engine.policy import Dials
+from engine.policy import NO_CAPS, Dials
 from experiments.exposures.log import slate_log
 from experiments.models import Slate
+from interactions.models import Interaction
 from recommendations.policies.services import save_policy, use_policy
 from recommendations.serving.model_cache import model_cache
 from recommendations.serving.recommend import assign_policy
@@ -114,6 +115,20 @@ def test_the_dials_of_a_request_take_the_place_of_the_policy_s(
     assert planned_dials(user, familiarity=0.0, diversity=0.0) == Dials()
     assert planned_dials(user, exclude_played=True) == replace(LIVELY.dials, familiarity=0.0)
     assert planned_dials(user, exclude_played=False) == replace(LIVELY.dials, familiarity=0.0)
+
+
+def test_familiarity_is_the_share_of_tracks_that_the_listener_knows(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    user = checkerboard[0][0]
+    save_policy(replace(POLICIES["personal"], caps=NO_CAPS))  # all tracks are of one artist
+    use_policy("personal", 1)
+    played = set(Interaction.objects.filter(user=user).values_list("track_id", flat=True))
+    for familiarity, known in (("0", 0), ("0.4", 2), ("1", 5)):
+        body = service.get(f"/recommend/user/{user.pk}/ml?limit=5&familiarity={familiarity}").json()
+        sources = [result["source"] for result in body["results"] if result["track_id"] in played]
+        assert (familiarity, sources) == (familiarity, ["repeat"] * known)
+        assert len(body["results"]) == 5
 
 
 def test_answers_with_other_dials_are_other_answers(

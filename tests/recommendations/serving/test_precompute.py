@@ -1,5 +1,6 @@
 """Rankings that are computed before they are requested; this needs a Redis that the processes share."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,8 @@ from rest_framework.test import APIClient
 from access.models import User
 from common.redis_client import redis_client
 from common.stale_listeners import REDIS_KEY, add_stale_listeners, pop_stale_listeners
+from engine.pipeline import PERSONAL
+from recommendations.policies.services import save_policy, use_policy
 from recommendations.serving import precompute, precomputed, slate
 from recommendations.serving.precompute import Progress, precompute_active
 from recommendations.serving.response_cache import response_cache
@@ -104,6 +107,24 @@ def test_a_listener_with_a_new_play_is_precomputed_again(
     assert pop_stale_listeners(10) == []
     monkeypatch.setattr(slate, "rank", None)
     assert strategy_and_results(request_recommendations(service, user)) == expected
+
+
+def test_a_precomputed_ranking_ends_with_the_version_of_its_policy(
+    trained_catalogue: CatalogueFactory, service: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precompute_all_active()
+    user = User.objects.get(username="listener-1")
+    before = request_recommendations(service, user)
+    save_policy(replace(PERSONAL, sources={"popular": 1.0}))
+    use_policy("personal", 1)
+    after = request_recommendations(service, user)
+    assert [(a["policy"], a["strategy"]) for a in (before, after)] == [
+        ("personal", "personal"),
+        ("personal@1", "popular"),
+    ]
+    use_policy("personal", 0)
+    monkeypatch.setattr(slate, "rank", None)  # the rankings of the built-in one are still there
+    assert request_recommendations(service, user)["results"] == before["results"]
 
 
 def test_other_parameters_are_computed_on_request(trained_catalogue: CatalogueFactory, service: APIClient) -> None:
