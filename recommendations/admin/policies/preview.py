@@ -1,11 +1,10 @@
 """What a policy would answer to a listener, beside what they get now. Nothing is logged, cached or written."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime
 from time import perf_counter
 
 from django.db.models import Q
-from django.utils import timezone
 
 from access.models import User
 from common.http.references import INT64_MAX
@@ -21,7 +20,6 @@ from tracks.selectors import track_cards
 
 LIMITS = {"personal": 20, "similar": 10}
 MAX_MATCHES = 8
-ACTIVE = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -89,12 +87,12 @@ def find_subjects(policy_name: str, text: str) -> list[Subject]:
 
 
 def suggest_subject(policy_name: str) -> str:
-    """Return the key of a subject to begin with: somebody who was active lately, or a popular track."""
+    """Return the key of a subject to begin with: a listener with interactions, or the most popular track."""
     if policy_name == "similar":
         bundle = model_cache.current().bundle
         return str(bundle.items.ids[bundle.popular_rows[0]]) if len(bundle.popular_rows) else ""
-    active = recently_active_listeners(timezone.now() - ACTIVE, 0, 1)
-    return str(active[0]) if active else ""
+    listeners = recently_active_listeners(datetime.fromtimestamp(0, UTC), 0, 1)
+    return str(listeners[0]) if listeners else ""
 
 
 def build_preview(subject: Subject, before: Policy, after: Policy) -> Preview:

@@ -29,7 +29,7 @@ if (subject) {
 
 /** Return a slider that moves with a number field and the field with it. */
 function slider(input) {
-  const range = el("input", { type: "range", min: input.min, max: input.max, step: 0.05, value: input.value, "aria-label": `${input.labels[0].textContent}, slider` });
+  const range = el("input", { type: "range", min: input.min, max: input.max, step: 0.01, value: input.value, "aria-label": `${input.labels[0].textContent}, slider` });
   range.addEventListener("input", () => { input.value = range.value; });
   input.addEventListener("input", () => { range.value = input.value; });
   return range;
