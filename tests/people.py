@@ -35,7 +35,7 @@ class CatalogueFactory:
     def tracks(self, count: int, **fields: Any) -> list[Track]:
         first = Track.objects.count()
         return Track.objects.bulk_create(
-            Track(title=f"Song {first + n}", artist=self.artist, external_id=f"t:{first + n}", **fields)
+            Track(title=f"Song {first + n}", external_id=f"t:{first + n}", **{"artist": self.artist} | fields)
             for n in range(count)
         )
 

@@ -1,0 +1,95 @@
+"""Caps and merged recordings hold for every kind of slate, however it was filled."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from rest_framework.test import APIClient
+
+from access.models import User
+from interactions.services import refresh_popular_tracks
+from recommendations.serving.model_cache import model_cache
+from recommendations.training.run import run_training
+from tests.people import CatalogueFactory
+from tracks.models import Artist, Track
+
+ARTISTS, TRACKS_EACH, LIMIT = 8, 5, 12
+KNOWN, COLD, NEW, PRIVATE = range(4)
+
+
+@pytest.fixture
+def listeners(catalogue: CatalogueFactory) -> list[User]:
+    """Return a listener of many tracks, one of two, one of none and one without consent.
+
+    The tracks of the first artists have by far the most listeners.
+    """
+    artists = Artist.objects.bulk_create(Artist(name=f"Artist {n}") for n in range(ARTISTS))
+    tracks = [track for artist in artists for track in catalogue.tracks(TRACKS_EACH, artist=artist)]
+    fans = User.objects.bulk_create(User(username=f"fan {n}") for n in range(12))
+    for number, fan in enumerate(fans):
+        catalogue.play(fan, *tracks[: 15 + 2 * number])
+    users = [User.objects.create_user(name, consent=name != "private") for name in ("known", "cold", "new", "private")]
+    catalogue.play(users[KNOWN], *tracks[1:20:3])
+    catalogue.play(users[COLD], *tracks[2:4])
+    refresh_popular_tracks()
+    return users
+
+
+def assert_shape(service: APIClient, path: str) -> None:
+    body = service.get(path).json()
+    artists = [result["artist_id"] for result in body["results"]]
+    assert len(artists) == LIMIT, path
+    assert np.unique(artists, return_counts=True)[1].max() <= 2, path
+    assert all(first != second for first, second in pairwise(artists)), path
+    assert body["relaxed"] == [], path
+
+
+def test_no_slate_has_three_tracks_of_an_artist_or_two_in_succession(
+    service: APIClient, listeners: list[User], catalogue: CatalogueFactory
+) -> None:
+    paths = [f"/recommend/user/{listener.pk}/ml?limit={LIMIT}" for listener in listeners]
+    paths += [
+        f"/recommend/user/{listeners[NEW].pk}?limit={LIMIT}",
+        f"/recommend/similar/{Track.objects.earliest('pk').pk}?limit={LIMIT}",
+    ]
+    for path in paths:  # without a version
+        assert_shape(service, path)
+    assert run_training("test").status == "Published"
+    new = catalogue.tracks(6, artist=Artist.objects.create(name="Newcomer"))
+    model_cache.refresh_popularity()
+    for path in [*paths, f"/recommend/similar/{new[0].pk}?limit={LIMIT}"]:
+        assert_shape(service, path)
+
+
+def test_a_deleted_track_leaves_no_gap_between_tracks_of_one_artist(service: APIClient, listeners: list[User]) -> None:
+    assert run_training("test").status == "Published"
+    path = f"/recommend/user/{listeners[KNOWN].pk}/ml?limit={LIMIT}"
+    second = service.get(path).json()["results"][1]["track_id"]
+    Track.objects.filter(pk=second).delete()
+    assert_shape(service, path)
+
+
+def test_of_two_tracks_with_one_isrc_one_is_offered_and_none_if_the_listener_knows_the_other(
+    service: APIClient, listeners: list[User], catalogue: CatalogueFactory
+) -> None:
+    compilation = catalogue.tracks(2, artist=Artist.objects.create(name="Various Artists"))
+    first, second = Track.objects.order_by("pk")[:2]  # the listener knows the second
+    for original, copy in ((first, compilation[0]), (second, compilation[1])):
+        Track.objects.filter(pk__in=[original.pk, copy.pk]).update(
+            isrc="AT0000000001" if original == first else "AT0000000002"
+        )
+    fan = User.objects.get(username="fan 0")
+    catalogue.play(fan, *compilation)
+    refresh_popular_tracks()
+    assert run_training("test").status == "Published"
+    body = service.get(f"/recommend/user/{listeners[KNOWN].pk}/ml?limit={LIMIT}").json()
+    offered = {result["track_id"] for result in body["results"]}
+    assert len(offered & {first.pk, compilation[0].pk}) == 1
+    assert not offered & {second.pk, compilation[1].pk}
+
+
+def test_a_slate_of_one_artist_says_what_was_relaxed(service: APIClient, catalogue: CatalogueFactory) -> None:
+    catalogue.tracks(4)
+    body = service.get("/recommend/user/1/ml?limit=3").json()
+    assert len(body["results"]) == 3
+    assert sorted(body["relaxed"]) == ["artist_cap", "artist_gap"]
