@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.data.user_item_pairs import UserItemPairs
+from engine.ensemble import PERSONAL_ONLY
 from engine.pipeline import PERSONAL, POLICIES, Policy
 from engine.retrieval.candidates import Query
 
@@ -62,8 +63,7 @@ def plan_query(
         listener: the listener.
         policy: the policy for a listener with enough interactions. If its main source is "personal", it is replaced by
             "early" for listeners with fewer than `cold_below` interactions, or as many as the version learnt a blend
-            for, and by "popular" for those with none.
-            Without consent it is always "popular".
+            for, and by "popular" for those with none. Without consent it is always "popular".
         limit: the length of the slate.
         exclude_played: leave out the tracks that the listener knows, skipped ones included, unless the policy offers
             them.
@@ -79,6 +79,7 @@ def plan_query(
         return query, policies["popular"]
     if policy.main_source == "personal" and listener.interactions < max(cold_below, bundle.early.below):
         policy = policies["early" if listener.interactions else "popular"]
+    is_early = policy.main_source == "early"
     is_known = history.is_positive | history.is_negative
     known = history.track[is_known] if exclude_played and not policy.offers_known else _no_ids()
     query = Query(
@@ -89,7 +90,7 @@ def plan_query(
         exclude=known,
         forbidden=forbidden,
         unavailable=listener.unavailable,
-        early_weights=bundle.early.for_listener(listener.interactions, cold_below),
+        early_weights=bundle.early.for_listener(listener.interactions, cold_below) if is_early else PERSONAL_ONLY,
         time_fold_in=time_fold_in,
         now=now,
     )

@@ -10,11 +10,13 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.npz import DamagedFile, map_npz, save_npz
 from engine.bundle.versions import VersionStore
 from engine.data.content_features import ContentFeatures
+from engine.listener_query import ListenerState, plan_query
 from engine.models.base import FoldInConfig
 from engine.models.content_map import MapParameters
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
+from engine.pipeline import recommend
 from engine.retrieval.candidates import SOURCES, Query
 from engine.retrieval.content import cold_scores
 from engine.retrieval.fold_in import item_fold_in
@@ -226,3 +228,11 @@ def test_parameters_out_of_range_are_refused(name: str) -> None:
         ContentParameters(**{name: 0.0})
     parameters = ContentParameters(MapParameters(2.0), 3.0, 0.5, 0.7, 12)
     assert ContentParameters.from_dict(parameters.to_dict()) == parameters
+
+
+def test_new_tracks_are_on_the_slate_of_a_listener_who_likes_their_tag(bundle: ModelBundle) -> None:
+    listener = ListenerState(1_000, listener_history(tracks_of(2, new=False)[:6]), interactions=40)
+    query, policy = plan_query(bundle, listener, limit=6)
+    picks = recommend(bundle, query, policy).picks
+    assert {pick.track_id for pick in picks} == set(tracks_of(2, new=True)) | set(tracks_of(2, new=False)[6:])
+    assert {pick.source for pick in picks if pick.track_id in tracks_of(2, new=True)} == {"content"}

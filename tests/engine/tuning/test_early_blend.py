@@ -8,7 +8,7 @@ import pytest
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays
 from engine.data.track_features import TrackFeatures
-from engine.ensemble import NOT_LEARNT, ComponentConfig, EarlyBlend, EarlyWeights, EnsembleConfig
+from engine.ensemble import NOT_LEARNT, PERSONAL_ONLY, ComponentConfig, EarlyBlend, EarlyWeights, EnsembleConfig
 from engine.listener_query import ListenerState, plan_query
 from engine.models.item_knn import ItemKNN
 from engine.pipeline import recommend
@@ -88,6 +88,7 @@ def test_a_version_serves_listeners_by_the_blend_that_it_has_learnt() -> None:
         listener = ListenerState(999, history, interactions, 0)
         query, policy = plan_query(trained.bundle, listener, limit=5)
         assert policy.name == name
-        assert query.early_weights == blend.for_listener(interactions, 5)
+        weights = blend.for_listener(interactions, 5) if name == "early" else PERSONAL_ONLY
+        assert query.early_weights == weights
         picks = recommend(trained.bundle, query, policy).picks
         assert {pick.track_id % TASTES for pick in picks} == {0}
