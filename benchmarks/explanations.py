@@ -121,7 +121,6 @@ def _make_bundle(
 
 def _measure(bundle: ModelBundle, histories: Sequence[UserItemPairs], plays: int, rounds: int) -> str:
     from recommendations.serving.explanations import explain_picks
-    from recommendations.serving.slate import RankedSlate
     from tracks.card_cache import track_card_cache
     from tracks.selectors import catalogue_revision
 
@@ -145,7 +144,7 @@ def _measure(bundle: ModelBundle, histories: Sequence[UserItemPairs], plays: int
         started = time.thread_time()
         query, ranking = rank(history)
         explaining = time.thread_time()
-        explanations = explain_picks(bundle, RankedSlate(ranking, cards, None, query), revision)
+        explanations = explain_picks(bundle, query, ranking.picks, cards, revision)
         orjson.dumps(list(explanations.values()))
         ended = time.thread_time()
         explained.append(ended - started)

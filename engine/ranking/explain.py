@@ -89,7 +89,8 @@ def explain_by_history(
     """
     picks = np.array(track_ids, np.int64)
     rows, is_known = bundle.items.rows(picks)
-    is_known[is_known] = bundle.popularity[rows[is_known]] > 0
+    if source != "content":
+        is_known[is_known] = bundle.popularity[rows[is_known]] > 0
     picks, rows = picks[is_known], rows[is_known]
     contributions = explain_scores(bundle, query, source, rows)
     if contributions is None:
@@ -134,12 +135,15 @@ def explain_scores(bundle: ModelBundle, query: Query, source: str, rows: Rows) -
     listener whose stored vector is up to date is folded in all the same: the stored one comes from the same equations,
     but was solved approximately and with item factors of one step earlier, so that it has no exact parts.
 
+    Of "content" only the product of the listener's vector with those of the tracks is taken apart, without its scale
+    and without what popularity and artists add for listeners with a short history.
+
     In a solved fold-in a disliked track contributes 0: it does not add to the scores, but changes what the others add.
 
     Args:
         bundle: the version that ranked the picks.
         query: the query that it ranked them for.
-        source: "personal", "early" or "neighbours".
+        source: "personal", "early", "neighbours" or "content".
         rows: the picks, distinct, int64 (k,).
 
     Returns:
@@ -147,6 +151,9 @@ def explain_scores(bundle: ModelBundle, query: Query, source: str, rows: Rows) -
     """
     query = replace(query, user_row=None, time_fold_in=nullcontext)
     pairs = bundle.pairs_with_vectors(query.history)
+    if source == "content":
+        history = _vector_contributions(bundle, pairs, rows)
+        return Contributions(pairs, history, np.zeros(len(rows)), 0.0)
     if source == "neighbours" or (source == "personal" and len(bundle.neighbours) == 1):
         component = bundle.item_item_component if source == "neighbours" else 0
         if component is None or not pairs.is_positive.any():
@@ -241,9 +248,15 @@ def _component_contributions(bundle: ModelBundle, component: int, pairs: UserIte
         return _vote_contributions(lists, pairs.track, vote_weights(bundle, component, pairs), rows)
     if component != bundle.factor_component:
         return np.zeros((len(rows), len(pairs)))
-    confidence = bundle.ensemble.components[component].confidence
-    weights = confidence.compute(pairs, bundle.popularity, bundle.statistics)
-    return factor_contributions(bundle, pairs.track, weights, bundle.vectors(rows))
+    return _vector_contributions(bundle, pairs, rows)
+
+
+def _vector_contributions(bundle: ModelBundle, pairs: UserItemPairs, rows: Rows) -> Floats:
+    """Compute what each pair adds to the product of the listener's vector with that of each row: float64 (k, m)."""
+    if bundle.space is None:
+        return np.zeros((len(rows), len(pairs)))
+    confidence = bundle.space.confidence.compute(pairs, bundle.popularity, bundle.statistics)
+    return factor_contributions(bundle, pairs.track, confidence, bundle.vectors(rows))
 
 
 def factor_contributions(

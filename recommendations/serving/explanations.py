@@ -1,8 +1,8 @@
 """Say why each track of a slate was picked, in words for the listener and in numbers for the app."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -10,16 +10,17 @@ import numpy as np
 from django.utils import timezone
 
 from engine.bundle.model_bundle import ModelBundle
+from engine.data.track_features import NO_DATE
 from engine.data.user_item_pairs import UserItemPairs
 from engine.pipeline import Pick
 from engine.ranking.explain import HistoryReason, explain_by_history
 from engine.retrieval.candidates import Query
-from recommendations.serving.slate import RankedSlate
 from tracks.card_cache import TrackCard, track_card_cache
 from tracks.selectors import tags_by_track
 
-REASON_KINDS = ("plays", "popular", "similar", "content", "repeat", "random")
+REASON_KINDS = ("plays", "popular", "similar", "content", "repeat", "trending", "new_release", "random")
 _BY_HISTORY = ("personal", "early", "neighbours")  # sources whose scores are sums over the listener's history
+_CONTENT_CANDIDATES = 8  # own tracks among which one that shares something with a new track is looked for
 _MAX_TAGS = 2
 _RECENT_DAYS = 31  # a month's name alone might be last year's
 
@@ -81,49 +82,72 @@ class _Evidence:
         return set(self.query.history.track[self.query.history.liked].tolist())
 
 
-def explain_picks(bundle: ModelBundle, slate: RankedSlate, catalogue_revision: int | None) -> dict[int, dict[str, Any]]:
+def explain_picks(
+    bundle: ModelBundle,
+    query: Query,
+    picks: Sequence[Pick],
+    cards: Mapping[int, TrackCard],
+    catalogue_revision: int | None,
+) -> dict[int, dict[str, Any]]:
     """Return the reason of each pick by track id, ready for JSON.
 
     It costs one query if it names tracks whose cards are not cached, and one more if there are picks by content.
+
+    Args:
+        bundle: the version that made the slate.
+        query: what it was asked.
+        picks: of the slate, in order.
+        cards: of the picks, by track id.
+        catalogue_revision: the current one.
     """
-    picks, query = slate.ranking.picks, slate.query
     positive = np.flatnonzero(query.history.is_positive)
     known = dict(zip(query.history.track[positive].tolist(), positive.tolist(), strict=True))
     by_history: dict[int, HistoryReason] = {}
+    sources = {pick.track_id: _source(bundle, pick) for pick in picks if pick.track_id not in known}
+    by_content = [track_id for track_id, source in sources.items() if source == "content"]
     for source in _BY_HISTORY:
-        track_ids = [pick.track_id for pick in picks if pick.source == source and pick.track_id not in known]
-        if track_ids:
+        if track_ids := [track_id for track_id, name in sources.items() if name == source]:
             by_history |= explain_by_history(bundle, query, source, track_ids)
+    if by_content and query.track_id is None:
+        by_history |= explain_by_history(bundle, query, "content", by_content, _CONTENT_CANDIDATES)
     named = {track_id for reason in by_history.values() for track_id, _ in reason.because}
     if query.track_id is not None:
         named.add(query.track_id)
-    cards = track_card_cache.get_cards(named, catalogue_revision) | slate.cards
-    by_content = [pick.track_id for pick in picks if pick.source == "content"]
+    all_cards = {**track_card_cache.get_cards(named, catalogue_revision), **cards}
     tags = tags_by_track([*by_content, *named]) if by_content else {}
-    evidence = _Evidence(bundle, query, by_history, cards, tags, timezone.now())
+    evidence = _Evidence(bundle, query, by_history, all_cards, tags, timezone.now())
     return {
         pick.track_id: (
             explain_repeat(query.history, known[pick.track_id], evidence.now)
             if pick.track_id in known
-            else _explain_new(pick, evidence)
+            else _explain_new(pick, sources[pick.track_id], evidence)
         ).to_dict()
         for pick in picks
     }
 
 
-def _explain_new(pick: Pick, evidence: _Evidence) -> Reason:
+def _source(bundle: ModelBundle, pick: Pick) -> str:
+    """Return the source that knows why a track was picked: that of its content if nobody had played it."""
+    return "content" if pick.source in _BY_HISTORY and bundle.item_row(pick.track_id) is None else pick.source
+
+
+def _explain_new(pick: Pick, source: str, evidence: _Evidence) -> Reason:
     """Give the reason of the source of a pick that the listener does not know."""
     similar_to = evidence.query.track_id
-    match pick.source:
+    match source:
         case "personal" | "early" | "neighbours":
             return _explain_plays(pick, evidence)
-        case "content" if similar_to is not None:
-            return _explain_content(pick, similar_to, evidence)
+        case "content":
+            return _explain_content(pick, evidence)
         case "similar" if similar_to is not None:
             because = [(similar_to, 1.0)] if pick.score > 0 else []
             return Reason("similar", "Played by the same listeners", because, 1.0)
         case "popular":
             return Reason("popular", _popular(int(pick.score)), share=1.0)
+        case "trending":
+            return Reason("trending", "Played by more listeners than usual this week")
+        case "new_releases":
+            return _explain_release(pick, evidence)
         case _:
             return Reason("random", "Something different from the catalogue")
 
@@ -150,22 +174,50 @@ def _explain_plays(pick: Pick, evidence: _Evidence) -> Reason:
     return Reason("popular", f"{_popular(listeners)}, and {because}", reason.because, 1 - reason.share)
 
 
-def _explain_content(pick: Pick, other_id: int, evidence: _Evidence) -> Reason:
-    """Say what a pick has in common with another track."""
-    card, other = evidence.cards[pick.track_id], evidence.cards.get(other_id)
-    if other is None:
-        return Reason("content", "Shares artist, album or tags")
-    tags, other_tags = evidence.tags.get(pick.track_id, ()), evidence.tags.get(other_id, ())
-    shared = [tag for tag in tags if tag in other_tags][:_MAX_TAGS]
-    if card.album_id is not None and card.album_id == other.album_id:
-        text = f"From the same album as {other.title}"
-    elif card.artist_id == other.artist_id:
-        text = f"By the same artist as {other.title}"
-    elif shared:
-        text = f"Shares the tag{'s' if len(shared) > 1 else ''} {' and '.join(shared)} with {other.title}"
+def _explain_content(pick: Pick, evidence: _Evidence) -> Reason:
+    """Say what a pick has in common with the track asked about, or with one of those that contribute most."""
+    if evidence.query.track_id is not None:
+        others = [(evidence.query.track_id, 1.0)]
     else:
-        text = f"Similar to {other.title}"
-    return Reason("content", text, [(other_id, 1.0)], 1.0)
+        reason = evidence.by_history.get(pick.track_id)
+        others = [] if reason is None else reason.because
+    for other in others:
+        if in_common := _in_common(pick.track_id, other[0], evidence):
+            return Reason("content", in_common, [other], 1.0)
+    if others and (card := evidence.cards.get(others[0][0])):
+        return Reason("content", f"Similar to {card.title}", others[:1], 1.0)
+    return Reason("content", "Shares artist, album or tags")
+
+
+def _in_common(track_id: int, other_id: int, evidence: _Evidence) -> str:
+    """Say which album, artist or tags two tracks share; nothing if they share none."""
+    card, other = evidence.cards[track_id], evidence.cards.get(other_id)
+    if other is None:
+        return ""
+    if card.album_id is not None and card.album_id == other.album_id:
+        return f"From the same album as {other.title}"
+    if card.artist_id == other.artist_id:
+        return f"By the same artist as {other.title}"
+    tags, other_tags = evidence.tags.get(track_id, ()), evidence.tags.get(other_id, ())
+    shared = [tag for tag in tags if tag in other_tags][:_MAX_TAGS]
+    if not shared:
+        return ""
+    return f"Shares the tag{'s' if len(shared) > 1 else ''} {' and '.join(shared)} with {other.title}"
+
+
+def _explain_release(pick: Pick, evidence: _Evidence) -> Reason:
+    """Say that a track is by an artist whom the listener plays, or else when it came out."""
+    bundle, card = evidence.bundle, evidence.cards[pick.track_id]
+    own_rows = bundle.items.known_rows(np.array(sorted(evidence.played), np.int64))
+    if card.artist_id in bundle.features.artist[own_rows]:
+        return Reason("new_release", f"New from {card.artist_name}, whom you play")
+    row = bundle.items.row(pick.track_id)
+    released = NO_DATE if row is None else int(bundle.features.released[row])
+    today = (evidence.now.date() - date(1970, 1, 1)).days
+    if released == NO_DATE or released > today:
+        return Reason("new_release", "New in the catalogue")
+    days = today - released
+    return Reason("new_release", "Released today" if not days else f"Released {days} day{'s' if days > 1 else ''} ago")
 
 
 def explain_repeat(history: UserItemPairs, i: int, now: datetime) -> Reason:

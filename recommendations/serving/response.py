@@ -33,7 +33,9 @@ def render(
     the same slate to a client that has it.
     """
     picks, strategy, version = slate.ranking.picks, slate.ranking.strategy, model.bundle.version
-    explanations = explain_picks(model.bundle, slate, context.revisions.catalogue) if request.explain else {}
+    explanations = {}
+    if request.explain:
+        explanations = explain_picks(model.bundle, slate.query, picks, slate.cards, context.revisions.catalogue)
     results = b",".join(
         b'%s,"score":%r,"position":%d,"source":"%s"%s}'
         % (

@@ -60,6 +60,7 @@ def trace_slate(plan: SlatePlan, requested: Policy, context: RequestContext) -> 
     slate = build_slate(plan, ranking)
     seconds["cards"] = perf_counter() - started
     started = perf_counter()
-    explanations = explain_picks(plan.model.bundle, slate, context.revisions.catalogue)
+    bundle, picks = plan.model.bundle, slate.ranking.picks
+    explanations = explain_picks(bundle, slate.query, picks, slate.cards, context.revisions.catalogue)
     seconds["explanations"] = perf_counter() - started
     return TracedSlate(requested, plan, trace, slate, explanations, seconds)

@@ -11,7 +11,7 @@ from engine.data.plays import Plays, Signal
 from engine.data.track_features import UNKNOWN_ID
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import BlendWeights, ComponentConfig, EarlyWeights, EnsembleConfig
-from engine.models.base import FittedModel, FoldInConfig
+from engine.models.base import FittedModel, FoldInConfig, Trainer
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.repeat import Repeat
@@ -22,8 +22,10 @@ from engine.ranking.explain import Contributions, explain_by_history, explain_sc
 from engine.retrieval.candidates import Query
 from engine.retrieval.fold_in import fold_in
 from engine.retrieval.neighbours import neighbours
+from engine.retrieval.personal import listener_vector
 from engine.training import TrainingConfig, train
-from tests.engine.factories import listener_history, train_checkerboard
+from tests.engine.content_world import is_new, tag_features, tag_plays, track_ids, track_tags
+from tests.engine.factories import listener_history, make_config, train_checkerboard
 from tests.engine.retrieval.test_fold_in import ITEMS, LISTENERS
 from tests.engine.taste_groups import N_TRACKS, taste_group_plays
 
@@ -176,6 +178,26 @@ def test_the_tracks_that_contribute_most_are_named_but_no_disliked_one_and_never
         assert reason.share == pytest.approx(sum(shares.values())) == pytest.approx(1)
         best = sorted({3, 8, 13, 40, 77} - {track_id}, key=lambda track: -shares[track])
         assert reason.because == [(track, pytest.approx(shares[track])) for track in best[:3] if shares[track] > 0]
+
+
+@pytest.mark.parametrize("trainers", [(IALS(factors=4, iterations=6),), (RP3Beta(),)], ids=["factors", "neighbours"])
+def test_a_track_that_nobody_played_is_explained_by_the_played_tracks_that_its_vector_is_near_to(
+    trainers: tuple[Trainer, ...],
+) -> None:
+    bundle = train(tag_plays(), track_ids(), make_config(*trainers), version="v1", content=tag_features()).bundle
+    own, other = (track_ids()[(track_tags() == tag) & ~is_new()][:3] for tag in (1, 2))
+    new = int(track_ids()[(track_tags() == 1) & is_new()][0])
+    query = Query(limit=5, history=listener_history(np.sort(np.append(own, other))))
+    reason = explain_by_history(bundle, query, "content", [new], k=3)[new]
+    assert {track_id for track_id, _ in reason.because} == set(own.tolist())
+    assert reason.share == pytest.approx(1)
+    contributions = explain_scores(bundle, query, "content", bundle.items.known_rows(np.array([new])))
+    assert contributions is not None
+    pairs = bundle.pairs_with_vectors(query.history)
+    vector = listener_vector(bundle, query, pairs)
+    product = bundle.vectors(bundle.items.known_rows(np.array([new]))) @ vector
+    np.testing.assert_allclose(contributions.scores, product, rtol=1e-4)
+    assert explain_by_history(bundle, query, "personal", [new]) == {}
 
 
 def test_an_artist_is_named_whom_the_listener_plays_often_and_who_has_made_all_named_tracks() -> None:

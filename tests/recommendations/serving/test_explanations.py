@@ -8,17 +8,26 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import User
+from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
 from engine.data.plays import Plays, Signal
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
+from engine.pipeline import Pick
+from engine.retrieval.candidates import Query
+from engine.training import train
 from importers.records import TagRecord, TrackRecord
-from recommendations.serving.explanations import explain_repeat
+from interactions.training_data import iter_play_chunks
+from recommendations.serving.explanations import explain_picks, explain_repeat
 from recommendations.training.run import run_training
+from tests.engine.factories import TWO_FACTORS, make_config
 from tests.people import CatalogueFactory, store_interaction
+from tracks.card_cache import track_card_cache
+from tracks.features import load_content_features, load_track_features
 from tracks.imports import import_tracks
-from tracks.models import Artist, Track
+from tracks.models import Artist, Tag, Track, TrackTag
+from tracks.selectors import catalogue_revision
 from tracks.services import bump_catalogue_revision
 
 NOW = datetime(2026, 5, 20, 18, tzinfo=UTC)
@@ -150,6 +159,66 @@ def test_tracks_by_content_say_what_they_share(
     }
     assert {result["explanation"]["kind"] for result in results} == {"content"}
     assert results[0]["explanation"]["because"] == [{"track_id": asked.pk, "share": 1.0}]
+
+
+def explain_pick(bundle: ModelBundle, track: Track, source: str, history: UserItemPairs) -> dict[str, Any]:
+    revision = catalogue_revision()
+    cards = track_card_cache.get_cards([track.pk], revision)
+    pick = Pick(track_id=track.pk, score=1.0, source=source)
+    return explain_picks(bundle, Query(1, history=history), [pick], cards, revision)[track.pk]
+
+
+def history_of(*tracks: Track) -> UserItemPairs:
+    return UserItemPairs.from_listener(Plays.from_rows((0, track.pk, 1, True, 1_700_000_000) for track in tracks))
+
+
+def test_a_new_track_names_the_own_track_that_it_shares_most_with(
+    service: APIClient, artists_of_one_track: tuple[list[User], list[Track]]
+) -> None:
+    """Tracks of even numbers are folk and those of odd ones dub, so that their content tells their listeners."""
+    _, tracks = artists_of_one_track
+    tags = [Tag.objects.create(name=name, kind="genre") for name in ("folk", "dub")]
+    new = Track.objects.create(title="New", artist=Artist.objects.create(name="Newcomer"))
+    for number, track in enumerate([*tracks, new]):
+        TrackTag.objects.create(track=track, tag=tags[number % 2])
+    plays = Plays.concatenate(list(iter_play_chunks()))
+    content = load_content_features(np.array(sorted([*(track.pk for track in tracks), new.pk])))
+    bundle = train(plays, content.track_ids, make_config(TWO_FACTORS), version="v1", content=content).bundle
+    reason = explain_pick(bundle, new, "content", history_of(tracks[1], tracks[4], tracks[7]))
+    assert reason == {
+        "text": "Shares the tag folk with Song 4",
+        "kind": "content",
+        "because_track_ids": [tracks[4].pk],
+        "because": [{"track_id": tracks[4].pk, "share": pytest.approx(0.8, abs=0.2)}],
+        "share": 1.0,
+    }
+    assert explain_pick(bundle, new, "personal", history_of(tracks[4])) == reason | {
+        "because": [{"track_id": tracks[4].pk, "share": 1.0}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("days", "text"),
+    [(0, "Released today"), (1, "Released 1 day ago"), (30, "Released 30 days ago"), (None, "New in the catalogue")],
+)
+def test_a_new_release_names_its_artist_if_the_listener_plays_them_and_else_its_age(
+    catalogue: CatalogueFactory, days: int | None, text: str
+) -> None:
+    released_on = None if days is None else datetime.now(UTC).date() - timedelta(days=days)
+    (played,) = catalogue.tracks(1)
+    (release,) = catalogue.tracks(1, released_on=released_on)
+    track_ids = np.array([played.pk, release.pk])
+    bundle = catalogue_bundle(track_ids, features=load_track_features(track_ids))
+    reason: dict[str, Any] = {"kind": "new_release", "because_track_ids": [], "because": [], "share": None}
+    own = explain_pick(bundle, release, "new_releases", history_of(played))
+    assert own == reason | {"text": "New from The Testers, whom you play"}
+    assert explain_pick(bundle, release, "new_releases", UserItemPairs.empty()) == reason | {"text": text}
+
+
+def test_a_trending_track_says_so(catalogue: CatalogueFactory) -> None:
+    (track,) = catalogue.tracks(1)
+    reason = explain_pick(catalogue_bundle([track.pk]), track, "trending", UserItemPairs.empty())
+    assert (reason["kind"], reason["text"]) == ("trending", "Played by more listeners than usual this week")
 
 
 def test_a_track_that_the_listener_knows_says_how_often_they_played_it(
