@@ -33,6 +33,7 @@ Kind = Interaction.Kind
 QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True)
 SIGNAL_BY_KIND = {type.kind: type.signal for type in EventType if type.signal is not None}
 OPINIONS = [Kind.LIKE, Kind.UNLIKE, Kind.DISLIKE, Kind.UNDISLIKE]
+IDS_PER_QUERY = 10_000  # SQLite accepts 32,766 parameters
 # A listener whose erasure is pending is no longer active.
 CONSENTING = Q(is_active=True, consent=True)  # filters listeners
 BY_CONSENTING_LISTENER = Q(user__is_active=True, user__consent=True)  # filters what they did
@@ -168,6 +169,20 @@ def recently_active_listeners(since: datetime, after: int, count: int) -> list[i
 def count_interactions() -> int:
     """Return the number of interactions that recommenders may learn from."""
     return Interaction.objects.filter(BY_CONSENTING_LISTENER).count()
+
+
+def latest_interaction_id() -> int:
+    """Return the id of the interaction that was stored last; 0 without any."""
+    return Interaction.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def consenting_listeners(user_ids: Collection[int]) -> set[int]:
+    """Return those of some listeners who exist, are active, and agree that their interactions are learned from."""
+    ids = sorted(user_ids)
+    batches = [ids[start : start + IDS_PER_QUERY] for start in range(0, len(ids), IDS_PER_QUERY)]
+    return {
+        pk for batch in batches for pk in User.objects.filter(CONSENTING, pk__in=batch).values_list("pk", flat=True)
+    }
 
 
 def count_listeners_of_tracks(track_ids: Collection[int]) -> dict[int, int]:

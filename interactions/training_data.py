@@ -33,21 +33,25 @@ def iter_play_chunks(rows: int = CHUNK_ROWS) -> Iterator[Plays]:
     if span["first"] is None:
         return
     excluded = np.fromiter(User.objects.exclude(CONSENTING).values_list("pk", flat=True).iterator(), np.int64)
+    for first in range(span["first"], span["last"] + 1, rows):
+        chunk = read_plays_between(first, first + rows - 1)
+        if len(chunk):
+            yield chunk.where(~np.isin(chunk.user, excluded)) if len(excluded) else chunk
+
+
+def read_plays_between(first: int, last: int) -> Plays:
+    """Read the interactions with ids from `first` to `last`, those of listeners without consent as well."""
     # Listener, track, time, and all else in one number, since each column costs as much as a whole row.
     plays = Cast("plays", BigIntegerField()) * (1 << PLAYS_SHIFT)
     other = plays + Case(When(QUALIFIED, then=QUALIFIED_BIT), default=0) + signal_expression()
-    for first in range(span["first"], span["last"] + 1, rows):
-        chunk = Interaction.objects.filter(pk__gte=first, pk__lt=first + rows).order_by("pk")
-        columns = [("user_id", int), ("track_id", int), ("played_at", datetime), (other, int)]
-        user, track, time, packed = read_columns(chunk, columns)
-        if not len(user):
-            continue
-        chunk_plays = Plays(
-            user,
-            track,
-            (packed >> PLAYS_SHIFT).astype(np.float32),
-            (packed & QUALIFIED_BIT) > 0,
-            time,
-            (packed & SIGNAL_MASK).astype(np.int8),
-        )
-        yield chunk_plays.where(~np.isin(user, excluded)) if len(excluded) else chunk_plays
+    chunk = Interaction.objects.filter(pk__gte=first, pk__lte=last).order_by("pk")
+    columns = [("user_id", int), ("track_id", int), ("played_at", datetime), (other, int)]
+    user, track, time, packed = read_columns(chunk, columns)
+    return Plays(
+        user,
+        track,
+        (packed >> PLAYS_SHIFT).astype(np.float32),
+        (packed & QUALIFIED_BIT) > 0,
+        time,
+        (packed & SIGNAL_MASK).astype(np.int8),
+    )

@@ -17,21 +17,25 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
 import numpy as np
 from django.conf import settings
+from django.core.cache import cache
 from django.db import Error, connection
 
-from engine.bundle.extension import FreshTracks, extend_bundle
+from common.cache_keys import cache_key
 from engine.bundle.files import mapped_files
 from engine.bundle.live_lists import LiveLists
 from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
 from engine.bundle.versions import LOAD_ERRORS, VersionStore
+from engine.data.plays import Plays
+from engine.extension import FreshTracks, extend_bundle
 from interactions.charts.selectors import load_trending
-from interactions.selectors import load_popular_tracks
+from interactions.selectors import consenting_listeners, latest_interaction_id, load_popular_tracks
+from interactions.training_data import CHUNK_ROWS, read_plays_between
 from recommendations import metrics
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.reload_message import wait_for_reload
@@ -48,6 +52,8 @@ ID_OVERLAP = 1_000  # ids up to the greatest of a version that are looked at aga
 QUICK_SECONDS = 0.05  # a request reads fresh tracks itself if that took less the last time
 MIN_PAUSE_SECONDS = 1.0  # between two readings of fresh tracks
 MAX_LOAD = 0.1  # the share of time that is spent on such readings while the catalogue keeps changing
+NEW_PLAYS_SECONDS = 600  # between two movements of the vectors of tracks that have not been learned
+MAX_NEW_PLAYS = 5_000_000  # that a process looks at, the newest ones
 UNREAD = -1  # no catalogue has this revision
 FileStamp = tuple[int, int, int] | None
 
@@ -60,6 +66,7 @@ class LoadedModel:
         problem: why it is not the one that should be served: "no_model", "model_unavailable" or "foreign_model".
         files: the memory-mapped files.
         stamps: inode, size and modification time of these files when they were mapped.
+        last_interaction: the id of the last interaction that the version has learned from; None if it is not known.
         trained: the version itself, where `bundle` was extended.
         digest: of what it was extended by: equal in all processes that have read the same.
     """
@@ -68,8 +75,24 @@ class LoadedModel:
     problem: str | None = None
     files: tuple[Path, ...] = ()
     stamps: tuple[FileStamp, ...] = ()
+    last_interaction: int | None = None
     trained: ModelBundle | None = None
     digest: str = ""
+
+
+@dataclass(frozen=True)
+class NewPlays:
+    """Interactions since the training with tracks that the version has not learned, by listeners that it has.
+
+    Attributes:
+        version: of the model.
+        last: the id of the last interaction that was looked at.
+        plays: those that were found.
+    """
+
+    version: str | None = None
+    last: int = 0
+    plays: Plays = field(default_factory=Plays.empty)
 
 
 class ForeignVersion(Exception):
@@ -98,6 +121,7 @@ class ModelCache:
         self.unlisted_after: int | None = None  # tracks with a greater id are not all in that bundle; None if all are
         self.popularity_digest = 0  # equal in all processes that have read the same tracks and popularity
         self._catalogue_until = 0.0
+        self._new_plays = NewPlays()
         self._trending: list[tuple[int, float]] = []
         self._extended_at_revision: int | None = UNREAD  # the revision of the catalogue when fresh tracks were read
         self._needs_extension = False
@@ -227,15 +251,46 @@ class ModelCache:
         after = int(known[-1]) - ID_OVERLAP if len(known) else 0
         track_ids = np.setdiff1d(load_newest_track_ids(after, MAX_FRESH_TRACKS + ID_OVERLAP), known)[-MAX_FRESH_TRACKS:]
         fresh = FreshTracks(track_ids, load_track_features(track_ids), load_content_features(track_ids))
+        plays = self._new_plays.plays if self._new_plays.version == trained.version else Plays.empty()
+        if len(plays):  # some listeners may have withdrawn their consent since these were read
+            plays = plays.where(np.isin(plays.user, list(consenting_listeners(np.unique(plays.user).tolist()))))
         self._extended_at_revision = revision  # read first: the tracks may be newer, but never older
         digest = hashlib.blake2b(repr(trending).encode(), digest_size=16)
         digest.update(fresh.features.fingerprint().encode())
         digest.update(fresh.content.fingerprint().encode())
+        digest.update(plays.fingerprint().encode())
         if digest.hexdigest() == loaded.digest:
             return loaded
-        bundle = _with_trending(extend_bundle(trained, fresh), trending)
+        bundle = _with_trending(extend_bundle(trained, fresh, plays), trending)
         metrics.fresh_tracks.set(len(fresh))
         return replace(loaded, bundle=bundle, trained=trained, digest=digest.hexdigest())
+
+    def _read_new_plays(self) -> None:
+        """Read interactions of the last minutes with tracks that the version in service has not learned.
+
+        All processes that share a cache read up to the same interaction, which is another one every ten minutes:
+        otherwise each would move its vectors at other times, and no answer could be shared.
+        """
+        loaded = self._loaded
+        if loaded is None or loaded.last_interaction is None or loaded.bundle.content is None:
+            return
+        trained = loaded.trained or loaded.bundle
+        key = cache_key("new-plays", int(time.time() // NEW_PLAYS_SECONDS))
+        last = cache.get_or_set(key, latest_interaction_id, 2 * NEW_PLAYS_SECONDS)
+        if not isinstance(last, int):
+            return
+        known = self._new_plays
+        if known.version != trained.version:
+            known = NewPlays(trained.version, max(loaded.last_interaction, last - MAX_NEW_PLAYS))
+        found = []
+        for first in range(known.last + 1, last + 1, CHUNK_ROWS):
+            plays = read_plays_between(first, min(first + CHUNK_ROWS - 1, last))
+            rows, is_known = trained.items.rows(plays.track)
+            is_unlearned = ~is_known | (trained.popularity[rows] == 0)
+            found.append(plays.where(is_unlearned & trained.users.rows(plays.user)[1]))
+        self._new_plays = replace(known, last=max(known.last, last), plays=Plays.concatenate([known.plays, *found]))
+        if any(map(len, found)):
+            self._needs_extension = True
 
     def _load(self, before: LoadedModel | None) -> LoadedModel:
         versions = self._versions()
@@ -259,12 +314,13 @@ class ModelCache:
     def _open(self, versions: VersionStore, version: str, problem: str | None = None) -> LoadedModel:
         """Load a version. Raises ForeignVersion, or one of LOAD_ERRORS."""
         self._installation = find_installation_id()
-        if was_trained_elsewhere(versions.manifest(version), self._installation):
+        manifest = versions.manifest(version)
+        if was_trained_elsewhere(manifest, self._installation):
             raise ForeignVersion(f"version {version} was trained on another database; train a new one, or restore both")
         files = mapped_files(versions.folder(version))
         stamps = _stamps(files)
         with metrics.model_load_seconds.time():
-            loaded = LoadedModel(versions.load(version), problem, files, stamps)
+            loaded = LoadedModel(versions.load(version), problem, files, stamps, manifest.get("last_interaction"))
         metrics.model_loads.inc()
         logger.info("model version=%s in service, problem=%s", version, problem)
         return loaded
@@ -286,6 +342,7 @@ class ModelCache:
         if self._catalogue is None or time.monotonic() > self._catalogue_until:
             self.refresh_popularity()  # first, because versions are extended by what is trending
         self.check_pointer()
+        self._read_new_plays()
         if self._needs_extension:
             self._refresh_extension()
 
@@ -306,6 +363,7 @@ class ModelCache:
                 changed = self.check_pointer()
                 if expired := time.monotonic() > self._catalogue_until:
                     self.refresh_popularity()
+                    self._read_new_plays()
                 if outdated := self._needs_extension and time.monotonic() >= self._extension_due:
                     self._refresh_extension()
                 if changed or expired or outdated:

@@ -23,7 +23,7 @@ from engine.data.track_features import TrackFeatures
 from engine.ensemble import EnsembleConfig
 from engine.pipeline import POLICIES, Policy
 from engine.training import RECIPE, ProgressCallback, TrainedVersion, TrainingConfig, train
-from interactions.selectors import count_interactions
+from interactions.selectors import count_interactions, latest_interaction_id
 from interactions.services import refresh_popular_tracks
 from interactions.training_data import iter_play_chunks
 from recommendations.alarms import raise_alarm, resolve_alarms
@@ -82,12 +82,14 @@ class TrainingData:
         features: of each track of the catalogue.
         content: of each track of the catalogue; `content.track_ids` are their ids.
         policies: those in use, by which it is evaluated as it will serve.
+        last_interaction: the id of an interaction up to which all are among the plays.
     """
 
     plays: Plays
     features: TrackFeatures
     content: ContentFeatures
     policies: Mapping[str, Policy]
+    last_interaction: int
 
 
 @dataclass
@@ -184,9 +186,11 @@ def _train_and_publish(
         finish_interrupted_run()
 
     with progress.stage("read"):
+        last_interaction = latest_interaction_id()  # before the plays, which may then be newer, but never older
         plays = read_plays(progress.callback)
         track_ids = load_track_ids()
-        data = TrainingData(plays, load_track_features(track_ids), load_content_features(track_ids), policies)
+        features, content = load_track_features(track_ids), load_content_features(track_ids)
+        data = TrainingData(plays, features, content, policies, last_interaction)
         config = training_config(ensemble)
         study = study_in_use() if ensemble is None else None
         fingerprint = training_fingerprint(data.plays, data.features, data.content, config)
@@ -272,6 +276,7 @@ def _train_version(
         )
         trained.manifest["report"]["in_service"] = compared_with
         trained.manifest["installation"] = str(installation)
+        trained.manifest["last_interaction"] = data.last_interaction
         trained.manifest["peak_memory_bytes"] = _peak_memory_bytes()
 
     with progress.stage("judge"):

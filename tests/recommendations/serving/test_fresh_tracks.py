@@ -15,6 +15,7 @@ from recommendations.training.run import run_training
 from tests.people import CatalogueFactory
 from tracks.models import Track
 from tracks.selectors import catalogue_revision
+from tracks.services import set_taken_down
 from tracks.upserts import upsert_tracks
 from tracks.vectors import upsert_vectors
 
@@ -184,3 +185,55 @@ def test_tracks_that_more_listeners_play_than_usual_are_trending(
     assert bundle.items.ids[bundle.live.trending_rows].tolist() == [tracks[0].pk, tracks[1].pk]
     without_model = model_cache.popularity_model().bundle
     assert without_model.items.ids[without_model.live.trending_rows].tolist() == [tracks[0].pk, tracks[1].pk]
+
+
+def test_a_track_of_this_minute_has_similar_tracks_and_reaches_those_who_like_its_kind(
+    service: APIClient, catalogue: CatalogueFactory
+) -> None:
+    users, tracks = catalogue.checkerboard()
+    tags = [{"name": name, "kind": "genre", "weight": 1} for name in ("even", "odd")]
+    upsert_tracks([{"id": track.pk, "tags": [tags[n % 2]]} for n, track in enumerate(tracks)])
+    run_training("test")
+    get_slate(service, users[0])
+    fresh = [add_track(f"new {n}", tags=[tag]) for n, tag in enumerate(tags)]
+
+    similar = service.get(f"/recommend/similar/{fresh[0].pk}?limit=5").json()["results"]
+    assert {result["track_id"] for result in similar} <= {track.pk for track in tracks[::2]}
+    for number, user in enumerate(users):
+        results = service.get(f"/recommend/user/{user.pk}/ml?limit=13").json()["results"]
+        shown = [result["track_id"] for result in results if result["source"] == "content"]
+        assert shown == [fresh[number % 2].pk, fresh[1 - number % 2].pk]
+        assert fresh[number % 2].pk in [result["track_id"] for result in results[:2]]
+
+    set_taken_down([fresh[0].pk], timezone.now())
+    fresh[1].delete()
+    gone = {fresh[0].pk, fresh[1].pk}
+    for user in users[:2]:
+        assert not gone & {result["track_id"] for result in get_slate(service, user).json()["results"]}
+
+
+def test_plays_since_training_move_the_vector_of_a_fresh_track_without_a_new_version(
+    service: APIClient, catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, tracks = catalogue.checkerboard()
+    tags = [{"name": name, "kind": "genre", "weight": 1} for name in ("even", "odd")]
+    upsert_tracks([{"id": track.pk, "tags": [tags[n % 2]]} for n, track in enumerate(tracks)])
+    run_training("test")
+    version = get_slate(service, users[0]).json()["model_version"]
+    fresh = add_track(tags=[tags[0]])
+
+    def odd_scores() -> Any:
+        monkeypatch.setattr(model_cache_module, "NEW_PLAYS_SECONDS", model_cache_module.NEW_PLAYS_SECONDS + 1)
+        assert get_slate(service, users[0]).json()["model_version"] == version
+        bundle = model_cache.current().bundle
+        is_odd = np.isin(bundle.users.ids, [user.pk for user in users[1::2]])
+        return (bundle.user_factors[is_odd] @ bundle.vectors(bundle.items.known_rows([fresh.pk]))[0]).mean()
+
+    by_content = odd_scores()
+    for user in users[1::2]:
+        catalogue.play(user, fresh, at=timezone.now())
+    moved = odd_scores()
+    assert moved > by_content + 0.05
+    User.objects.filter(pk__in=[user.pk for user in users[1::2]]).update(consent=False)
+    add_track("another")
+    assert odd_scores() == pytest.approx(by_content)

@@ -105,7 +105,7 @@ def test_an_undecodable_answer_or_ranking_is_computed_again(damage: str, user: U
     precompute_rankings([user.pk])
     expected = get_answer(service, user)
     keys = cached_keys()
-    assert {key.split(b":")[2] for key in keys} == {b"ahead", b"result", b"trending", b"trending-lock"}
+    assert {key.split(b":")[2] for key in keys} == {b"ahead", b"result", b"trending", b"trending-lock", b"new-plays"}
     for key in keys:
         DAMAGES[damage](key)
     assert get_answer(service, user) == expected
