@@ -1,12 +1,14 @@
 """Serve new listeners after their first plays, and compare that with most popular and with pure fold-in.
 
-    python -m benchmarks.cold_start lastfm-split FOLDER [--folds 5] [--last 5] [--json OUT]
+    python -m benchmarks.cold_start lastfm-split FOLDER [--folds 5] [--hide 1 2 3 4] [--caps 3 4]
+        [--json OUT]
     python -m benchmarks.cold_start 30music FOLDER
 
-Listeners are divided into folds at random. Those of one fold are hidden: the service trains on the others, as it does
-every night, without any configuration. Of each hidden listener 1, 2, 3 and 5 plays are revealed, and their later tracks
-are predicted, all tracks ranked. What the training run learns about new listeners it learns from listeners whom it
-hides itself, among those that it knows, so that nothing is chosen on the listeners who are reported.
+Listeners are divided into folds at random; fold 0 is there to choose on, the others to report on. Those of one fold are
+hidden: the service trains on the others, as it does every night, without any configuration. Of each hidden listener 1,
+2, 3 and 5 plays are revealed, and their later tracks are predicted, all tracks ranked. What the training run learns
+about new listeners it learns from listeners whom it hides itself, among those that it knows, so that nothing is chosen
+on the listeners who are reported.
 
 `lastfm-split` (FOLDER has train.tsv, valid.tsv and test.tsv) has no times: random tracks are revealed, and those of
 TEST are to be predicted. Its items are artists. `30music` (FOLDER has events.tsv) has times: the first plays are
@@ -21,8 +23,8 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,8 @@ def main() -> None:
     parser.add_argument("data", choices=("lastfm-split", "30music"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--folds", type=int, default=5, help="how many parts the listeners are divided into")
-    parser.add_argument("--last", type=int, default=5, help="hide the last so many of these parts, one after another")
+    parser.add_argument("--hide", type=int, nargs="+", default=[1, 2, 3, 4], help="these folds, one after another")
+    parser.add_argument("--caps", type=int, nargs="*", default=[], help="also try so many tracks of an artist in 20")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--json", type=Path, help="where to write the results")
     options = parser.parse_args()
@@ -92,17 +95,17 @@ def measure(newcomers: Newcomers, options: argparse.Namespace) -> Iterator[dict[
     """Yield one row of results for each number of revealed plays."""
     plays = newcomers.plays
     fold_of_listener = np.random.default_rng(SEED).permutation(int(plays.user.max()) + 1) % options.folds
-    names = (SERVED, *BARE)
+    names = (SERVED, *BARE, *(f"served, {cap} of an artist" for cap in options.caps))
     scores: dict[int, dict[str, list[float]]] = {k: {name: [] for name in names} for k in REVEALED}
     most_of_artist: dict[int, dict[str, list[int]]] = {k: {name: [] for name in names} for k in REVEALED}
-    for fold in range(options.folds - options.last, options.folds):
+    for fold in options.hide:
         is_hidden = fold_of_listener == fold
         bundle = train_on(plays.where(~is_hidden[plays.user]), newcomers.features, options.threads)
         hidden = [listener for listener in np.flatnonzero(is_hidden).tolist() if listener in newcomers.relevant]
         for listener in tqdm(hidden, desc=f"fold {fold}", file=sys.stderr):
             history, relevant = plays.where(plays.user == listener), newcomers.relevant[listener]
             for k in REVEALED:
-                for name, slate in slates(bundle, listener, history.where(slice(0, k))).items():
+                for name, slate in slates(bundle, listener, history.where(slice(0, k)), options.caps).items():
                     hits = np.isin(slate[:CUTOFF], relevant)
                     hits = np.pad(hits, (0, CUTOFF - len(hits)))
                     scores[k][name].append(float(ndcg(hits[None], np.array([len(relevant)]), [CUTOFF])[0, 0]))
@@ -112,23 +115,28 @@ def measure(newcomers: Newcomers, options: argparse.Namespace) -> Iterator[dict[
         yield summarize(k, {name: np.array(values) for name, values in scores[k].items()}, most_of_artist[k])
 
 
-def train_on(plays: Plays, features: TrackFeatures, threads: int) -> ModelBundle:
-    """Train a version as an installation without any configuration does."""
+def train_on(
+    plays: Plays, features: TrackFeatures, threads: int, ensemble: EnsembleConfig | None = None
+) -> ModelBundle:
+    """Train a version of an ensemble; by default as an installation without any configuration does."""
     started = time.perf_counter()
     factors = EnsembleConfig((ComponentConfig(IALS()),))
-    config = TrainingConfig(factors, (factors, *default_candidates()), seed=SEED, threads=threads)
+    candidates = () if ensemble else (factors, *default_candidates())
+    config = TrainingConfig(ensemble or factors, candidates, seed=SEED, threads=threads)
     trained = train(plays, np.arange(len(features)), config, version="measured", features=features)
     early = trained.bundle.early
     print(f"{trained.bundle.algorithm}, {time.perf_counter() - started:.0f} s, {early}", file=sys.stderr)
     return trained.bundle
 
 
-def slates(bundle: ModelBundle, listener: int, revealed: Plays) -> dict[str, Ids]:
+def slates(bundle: ModelBundle, listener: int, revealed: Plays, other_caps: Sequence[int]) -> dict[str, Ids]:
     """Return what is served after some plays, and what is compared with it: track ids, best first."""
     history = UserItemPairs.from_listener(revealed)
     state = ListenerState(listener, history, len(revealed), int(revealed.time.max()))
     query, policy = plan_query(bundle, state, limit=SLATE, now=int(revealed.time.max()))
     policies = {SERVED: policy, **BARE}
+    for cap in other_caps:
+        policies[f"served, {cap} of an artist"] = replace(policy, caps=replace(policy.caps, per_artist=cap))
     return {
         name: np.array([pick.track_id for pick in recommend(bundle, query, policy).picks], np.int64)
         for name, policy in policies.items()

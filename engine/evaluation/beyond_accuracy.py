@@ -90,6 +90,33 @@ def intra_list_diversity(vectors: sp.csr_matrix, lists: Lists, ks: Sequence[int]
     return values
 
 
+def vector_diversity(vectors: NDArray[np.float32], lists: Lists, ks: Sequence[int]) -> PerUserMetric:
+    """Return 1 minus the mean cosine of the vectors of all pairs of items in a list.
+
+    Unlike `intra_list_diversity` it compares items by what a model knows of them, so that the lists of different models
+    cannot be compared by it. An item without a vector is similar to no other.
+
+    Args:
+        vectors: float32 (items, f), such as factors; zeros where unknown.
+        lists: int64 (users, max_k), see the module.
+        ks: cut-offs in 1..max_k.
+
+    Returns:
+        float64 (users, len(ks)); NaN for a list of fewer than two items.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    units = np.divide(vectors, lengths[:, None], out=np.zeros_like(vectors), where=lengths[:, None] > 0)
+    of_lists = np.where((lists >= 0)[:, :, None], units[lists], 0)
+    columns = np.asarray(ks) - 1
+    # The squared length of the sum is the sum of all cosines, that of each item with itself included.
+    sums = np.cumsum(of_lists, axis=1, dtype=np.float64)[:, columns]
+    own = np.cumsum(np.square(of_lists).sum(axis=2), axis=1)[:, columns]
+    counts = np.cumsum(lists >= 0, axis=1)[:, columns]
+    pairs = counts * (counts - 1.0)
+    cosines = np.square(sums).sum(axis=2) - own
+    return np.asarray(1 - np.divide(cosines, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0))
+
+
 def exposure_counts(lists: Lists, weights: NDArray[np.generic], items: int) -> NDArray[np.float64]:
     """Return how often each item is recommended when the users' lists count `weights` times.
 

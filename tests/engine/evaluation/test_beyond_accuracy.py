@@ -15,6 +15,7 @@ from engine.evaluation.beyond_accuracy import (
     list_means,
     novelty,
     popularity_gap,
+    vector_diversity,
 )
 
 LISTS = np.array([[0, 1, 2], [2, 3, -1], [-1, -1, -1]])
@@ -107,3 +108,10 @@ def test_the_popularity_gap_is_the_distance_of_mean_percentiles() -> None:
     lists = np.array([[2, 3], [0, 1], [0, -1], [0, 1]])
     gap = popularity_gap(np.array([8, 4, 1, 1, 0], np.float32), past, lists, (1, 2))
     np.testing.assert_allclose(gap, [[0.5, 0.5], [0.625, 0.5], [0, 0], [np.nan] * 2])
+
+
+def test_the_diversity_of_vectors_agrees_with_that_of_sparse_ones() -> None:
+    past, lists = random_past(), random_lists()
+    dense = past.T.toarray().astype(np.float32)
+    expected = intra_list_diversity(item_vectors(past), lists, (2, 4, 6), seed=0)
+    np.testing.assert_allclose(vector_diversity(dense, lists, (2, 4, 6)), expected, atol=1e-6)
