@@ -21,6 +21,7 @@ Everything is a pure function of its arguments: no clock, no files, no global st
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -62,7 +63,9 @@ __all__ = [
     "register_policy",
 ]
 
+Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
+NO_HEAD: Rows = np.zeros(0, np.int64)
 PERSONAL_SOURCES = ("personal", "early", "neighbours", "content", "repeat")
 """The sources that depend on the history of the listener."""
 POLICIES: dict[str, Policy] = {}
@@ -83,8 +86,18 @@ def register_policy(policy: Policy) -> Policy:
 
 
 _FILL = ("popular", "random")
-PERSONAL = register_policy(Policy("personal", {"personal": 1.0, "neighbours": 0.0, "content": 0.0}, fill=_FILL))
-EARLY = register_policy(Policy("early", {"early": 1.0, "content": 0.0}, fill=_FILL))
+# The dials, the head and the caps of listeners with a short history were chosen on validation plays, see
+# docs/explanation/ranking.md.
+PERSONAL = register_policy(
+    Policy(
+        "personal",
+        {"personal": 1.0, "neighbours": 0.0, "content": 0.0},
+        head=8,
+        fill=_FILL,
+        dials=Dials(diversity=0.4, novelty=0.7),
+    )
+)
+EARLY = register_policy(Policy("early", {"early": 1.0, "content": 0.0}, fill=_FILL, caps=Caps(per_artist=4)))
 POPULAR = register_policy(Policy("popular", {"popular": 1.0}, fill=("random",)))
 SIMILAR = register_policy(Policy("similar", {"similar": 1.0}, may_repeat=False))
 REPEATS = register_policy(
@@ -189,13 +202,15 @@ class _Run:
         objectives = weigh_objectives(self.bundle, self.query, pool.rows, policy.dials)
         parts = {"relevance": pool.relevance, **opinions, **objectives}
         values = np.sum(list(parts.values()), axis=0)
+        merit = values - sum(objectives.values())
+        head = self._head(pool.rows, np.argsort(-merit, kind="stable"))
         new_artists: list[Candidate] = []
         if policy.caps.new_artist_share:
             new_artists = self._rank_new_artists(pool, values)
         scored = self._seconds()
         placer = SlatePlacer(
             policy.caps,
-            self._batches(self._rank(pool, values, policy.dials.diversity)),
+            self._batches(self._rank(pool, values, policy.dials.diversity, head)),
             patience=2 + len(policy.fill),
             repeats=list(repeats),
             familiarity=policy.dials.familiarity,
@@ -207,6 +222,25 @@ class _Run:
             self._trace_pool(trace, pool, parts, values)
             trace.relaxed, trace.new_artist_cost = placer.relaxed_at, placer.new_artist_cost
         return placed, placer.relaxed_at
+
+    def _head(self, rows: Rows, best_first: Rows) -> Rows:
+        """Return the candidates for the first positions: the best ones, as many of an artist as the cap allows.
+
+        Without the cap, dials would choose the tracks that take the place of those that it defers.
+        """
+        head, cap = self.policy.head, self.policy.caps.per_artist
+        if not head or not cap:
+            return best_first[:head]
+        counts: Counter[int] = Counter()
+        chosen: list[int] = []
+        artists = self.bundle.features.artist[rows[best_first]]
+        for index, artist in zip(best_first.tolist(), artists.tolist(), strict=True):
+            if len(chosen) == head:
+                break
+            if artist == UNKNOWN_ID or counts[artist] < cap:
+                counts[artist] += 1
+                chosen.append(index)
+        return np.array(chosen, np.int64)
 
     def _gather(self, sources: Mapping[str, float], k: int) -> CandidatePool:
         """Ask sources for k candidates each, score them all, and let no later source propose them again."""
@@ -232,11 +266,13 @@ class _Run:
                     has_more.append(name)
             names, k = tuple(has_more), min(2 * k, MAX_CANDIDATES)
 
-    def _rank(self, pool: CandidatePool, values: Floats, diversity: float = 0.0) -> Iterator[Candidate]:
-        """Yield the candidates of a pool in the order in which they should be placed."""
+    def _rank(
+        self, pool: CandidatePool, values: Floats, diversity: float = 0.0, head: Rows = NO_HEAD
+    ) -> Iterator[Candidate]:
+        """Yield the candidates of a pool in the order in which they should be placed, those of the head first."""
         make_candidate = self._candidate_maker(pool, values)
         first = self.query.limit * 3 // 2  # of these, caps leave enough for most slates
-        for index in order_by_variety(self.bundle, pool.rows, values, diversity, first):
+        for index in order_by_variety(self.bundle, pool.rows, values, diversity, head, first):
             yield make_candidate(index)
 
     def _rank_new_artists(self, pool: CandidatePool, values: Floats) -> list[Candidate]:

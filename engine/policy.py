@@ -90,6 +90,7 @@ class Policy:
             relevance of all candidates, whoever proposed them, and its weight counts as 1. The others add their own
             opinion times their weight; one with weight 0 only proposes.
         candidates: how many tracks each source proposes.
+        head: how many of the first positions go to the most relevant tracks, whatever the dials say: they act below.
         fill: sources that fill, in this order, the positions that would stay empty.
         may_repeat: offer the tracks of `Query.exclude` after all if there is nothing else.
         offers_known: offer the tracks that the listener knows, although the request does not ask for them.
@@ -101,6 +102,7 @@ class Policy:
     name: str
     sources: Mapping[str, float] = field(hash=False)
     candidates: int = 200
+    head: int = 0
     fill: tuple[str, ...] = ()
     may_repeat: bool = True
     offers_known: bool = False
@@ -120,6 +122,8 @@ class Policy:
             raise ValueError(
                 f"candidates: must be a whole number from 1 to {MAX_CANDIDATES:,}, not {self.candidates!r}"
             )
+        if not _is_whole_number(self.head) or not 0 <= self.head <= MAX_WINDOW:
+            raise ValueError(f"head: must be a whole number from 0 to {MAX_WINDOW}, not {self.head!r}")
         if not isinstance(self.fill, (tuple, list)) or not all(isinstance(name, str) for name in self.fill):
             raise ValueError(f"fill: must be a list of candidate sources, not {self.fill!r}")
         for name in ("may_repeat", "offers_known"):
@@ -154,6 +158,7 @@ class Policy:
             "version": self.version,
             "sources": [{"source": name, "weight": weight} for name, weight in self.sources.items()],
             "candidates": self.candidates,
+            "head": self.head,
             "fill": list(self.fill),
             "may_repeat": self.may_repeat,
             "offers_known": self.offers_known,

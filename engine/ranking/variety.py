@@ -12,9 +12,12 @@ from engine.bundle.model_bundle import ModelBundle
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
+MAX_BELOW_HEAD = 0.999  # with a diversity of 1 no value would put a candidate first
 
 
-def order_by_variety(bundle: ModelBundle, rows: Rows, values: Floats, diversity: float, first: int) -> Iterator[int]:
+def order_by_variety(
+    bundle: ModelBundle, rows: Rows, values: Floats, diversity: float, head: Rows, first: int
+) -> Iterator[int]:
     """Yield the positions of candidates, best first, by maximal marginal relevance.
 
     The next candidate is the one with the highest (1 - diversity) · value - diversity · similarity, where the
@@ -26,12 +29,20 @@ def order_by_variety(bundle: ModelBundle, rows: Rows, values: Floats, diversity:
         rows: the candidates, int64 (k,).
         values: float64 (k,).
         diversity: 0 to 1; 0 orders by value, equal values by position.
+        head: positions of the candidates that come first, in this order, and that the others must differ from.
         first: how many candidates to order at first. The others are ordered only when they are asked for, because each
             takes a product with all vectors.
     """
     if not diversity:
-        yield from np.argsort(-values, kind="stable").tolist()
+        is_head = np.isin(np.arange(len(rows)), head)
+        order = np.argsort(-values, kind="stable")
+        yield from (*head.tolist(), *order[~is_head[order]].tolist())
         return
+    if len(head):
+        diversity = min(diversity, MAX_BELOW_HEAD)
+        values = values.copy()
+        # No similarity outweighs a difference of 2 between the weighted values.
+        values[head] = (values.max() + 2 * np.arange(len(head), 0, -1)) / (1 - diversity)
     vectors, ordered = bundle.vectors(rows), 0
     while ordered < len(rows):
         count = min(max(first, 2 * ordered), len(rows))

@@ -135,6 +135,13 @@ class PolicyForm(forms.Form):
         self.fields["candidates"] = _whole_number(
             DialText("Candidates", "How many tracks each source proposes."), 1, MAX_CANDIDATES
         )
+        self.fields["head"] = _whole_number(
+            DialText(
+                "Head", "How many of the first positions go to the most relevant tracks. The dials act below them."
+            ),
+            0,
+            MAX_WINDOW,
+        )
         for number, name in enumerate(FILL_PLACES):
             self.fields[name] = forms.ChoiceField(
                 label="Then" if number else "Fill empty positions by",
@@ -166,7 +173,7 @@ class PolicyForm(forms.Form):
         values |= {f"weight_{name}": weight for name, weight in policy.sources.items()}
         values |= dict(zip(FILL_PLACES, policy.fill, strict=False))
         for owner, names in (
-            (policy, ("candidates", "may_repeat", "offers_known")),
+            (policy, ("candidates", "head", "may_repeat", "offers_known")),
             (policy.dials, (*DIALS, "repeat_after_hours")),
             (policy.caps, (*CAPS, "merge_recordings", "new_artist_share")),
         ):
@@ -190,6 +197,7 @@ class PolicyForm(forms.Form):
                 name=values["name"],
                 sources={name: weight for name, weight in weights.items() if weight is not None},
                 candidates=values["candidates"],
+                head=values["head"],
                 fill=tuple(fill),
                 may_repeat=values["may_repeat"],
                 offers_known=values["offers_known"],
@@ -217,4 +225,4 @@ class PolicyForm(forms.Form):
         return self._bound_fields(FILL_PLACES)
 
     def other_fields(self) -> list[forms.BoundField]:
-        return self._bound_fields(("candidates", "may_repeat", "offers_known"))
+        return self._bound_fields(("candidates", "head", "may_repeat", "offers_known"))

@@ -237,3 +237,25 @@ def test_picks_that_fill_a_slate_respect_what_stands_before_them() -> None:
     assert [pick.track_id for pick in filled.picks] == [FIRST_ID, 1, FIRST_ID + 2]
     filled = append_picks(bundle, start, [picks[2], picks[4]], Caps(), 9)
     assert filled.relaxed_at == {"artist_gap": 1, "artist_cap": 2}
+
+
+@pytest.mark.parametrize("diversity", [0.0, 0.5, 1.0])
+def test_dials_act_below_the_head_and_the_head_itself_is_by_relevance(diversity: float) -> None:
+    """Twenty tracks of two kinds: the most relevant ones are alike and much heard, the others neither."""
+    alike = np.tile([[1.0, 0.0]], (10, 1))
+    others = np.array([[np.cos(angle), np.sin(angle)] for angle in np.linspace(1, 5, 10)])
+    popularity = np.array([50.0] * 10 + [1.0] * 10)
+    bundle = make_bundle(np.arange(20, 0, -1), popularity=popularity, vectors=np.vstack([alike, others]))
+    query = Query(limit=10, user_row=LISTENER_ROW)
+    dials = Dials(diversity=diversity, novelty=1.0)
+    slates = {
+        head: [
+            pick.track_id - FIRST_ID
+            for pick in recommend(bundle, query, Policy("p", {"personal": 1.0}, head=head, dials=dials)).picks
+        ]
+        for head in (0, 4, 10)
+    }
+    assert slates[0][:4] != [0, 1, 2, 3]
+    assert slates[4][:4] == [0, 1, 2, 3]
+    assert min(slates[4][4:7]) >= 10
+    assert slates[10] == list(range(10))
