@@ -245,7 +245,7 @@ def _component_contributions(bundle: ModelBundle, component: int, pairs: UserIte
     """
     lists = bundle.neighbours[component]
     if lists is not None:
-        return _vote_contributions(lists, pairs.track, vote_weights(bundle, component, pairs), rows)
+        return vote_contributions(lists, pairs.track, vote_weights(bundle, component, pairs), rows)
     if component != bundle.factor_component:
         return np.zeros((len(rows), len(pairs)))
     return _vector_contributions(bundle, pairs, rows)
@@ -284,13 +284,14 @@ def factor_contributions(
     return np.asarray(solved.T @ system.tracks.T * system.targets)
 
 
-def _vote_contributions(neighbours: Neighbours, tracks: Rows, weights: NDArray[np.float32], rows: Rows) -> Floats:
+def vote_contributions(neighbours: Neighbours, tracks: Rows, weights: NDArray[np.float32], rows: Rows) -> Floats:
     """Select the votes of m tracks for k rows, times the weights of the tracks: float64 (k, m).
 
     The entries of each track are ascending, so a binary search finds them, for all pairs at once.
     """
-    start = np.broadcast_to(neighbours.indptr[tracks], (len(rows), len(tracks)))
-    end = np.broadcast_to(neighbours.indptr[tracks + 1], start.shape)
+    n = len(neighbours.indptr) - 1  # tracks from n on came after training and have no neighbours
+    start = np.broadcast_to(neighbours.indptr[np.minimum(tracks, n)], (len(rows), len(tracks)))
+    end = np.broadcast_to(neighbours.indptr[np.minimum(tracks + 1, n)], start.shape)
     wanted, last = rows[:, None], max(len(neighbours.indices) - 1, 0)
     low, high = start, end
     for _ in range(int((end - start).max(initial=0)).bit_length()):

@@ -4,7 +4,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from engine.bundle.model_bundle import ModelBundle, assemble_bundle, catalogue_bundle
+from engine.bundle.model_bundle import ModelBundle, Neighbours, assemble_bundle, catalogue_bundle
 from engine.data.confidence import ConfidenceWeights
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays, Signal
@@ -18,7 +18,13 @@ from engine.models.repeat import Repeat
 from engine.models.rp3beta import RP3Beta
 from engine.models.svd import SVD
 from engine.pipeline import EARLY, NO_CAPS, PERSONAL, Policy, recommend
-from engine.ranking.explain import Contributions, explain_by_history, explain_scores, factor_contributions
+from engine.ranking.explain import (
+    Contributions,
+    explain_by_history,
+    explain_scores,
+    factor_contributions,
+    vote_contributions,
+)
 from engine.retrieval.candidates import Query
 from engine.retrieval.fold_in import fold_in
 from engine.retrieval.neighbours import neighbours
@@ -153,6 +159,22 @@ def test_each_track_contributes_what_it_alone_adds_to_the_scores_of_the_same_fol
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     vector = fold_in(bundle, tracks, c.astype(np.float32))
     np.testing.assert_allclose(found.sum(axis=1), bundle.item_factors @ vector, rtol=1e-4, atol=1e-5)
+
+
+def test_a_track_that_came_after_training_has_no_votes() -> None:
+    lists = train_on_tastes(VOTES).neighbours[0]
+    assert lists is not None
+    weights, rows = np.ones(2, np.float32), np.arange(N_TRACKS)
+    votes = vote_contributions(lists, np.array([3, N_TRACKS + 5]), weights, rows)
+    assert votes[:, 0].tolist() == [pytest.approx(w) for w in dense_row(lists, 3)]
+    assert not votes[:, 1].any()
+
+
+def dense_row(lists: Neighbours, track: int) -> list[float]:
+    voted, weights = lists.row(track)
+    dense = np.zeros(N_TRACKS)
+    dense[voted] = weights
+    return dense.tolist()
 
 
 def test_shares_are_parts_of_what_speaks_for_a_pick() -> None:
