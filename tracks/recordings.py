@@ -31,7 +31,7 @@ COMMON_TITLES = frozenset(
     ]
 )
 _BATCH_SIZE = 2_000  # ids and values of three columns, in queries and their subqueries; SQLite accepts 32,766
-_MAX_BATCHES = 10  # for more tracks it is quicker to read the whole catalogue
+_MAX_BATCHES = 1  # for more tracks it is far quicker to read the whole catalogue: 0.2 s instead of 4 for 20,000
 _MAX_ROUNDS = 5
 
 
