@@ -181,6 +181,16 @@ class ModelBundle:
         is_known = vectors.any(axis=1)
         return ColdItems(rows[is_known], vectors[is_known], share[rows[is_known]].astype(np.float32))
 
+    @cached_property
+    def rows_with_content(self) -> tuple[Rows, Vector]:
+        """The rows of the k tracks whose content is known, ascending, and their vectors by content, float32 (k, f)."""
+        if self.content is None:
+            return np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
+        rows = np.arange(len(self.items))
+        vectors = self.content.vectors_of(rows)
+        is_known = vectors.any(axis=1)
+        return rows[is_known], vectors[is_known]
+
     @property
     def content_share(self) -> Vector:
         """The share of content in the vector of each track, from 1 for tracks without plays: float32 (n,)."""

@@ -6,12 +6,13 @@ To add a candidate source, write it in a module of this package and register it 
 from engine.retrieval.candidates import register_source
 from engine.retrieval.content import content
 from engine.retrieval.early import early
-from engine.retrieval.neighbours import neighbours, score_similar, similar
+from engine.retrieval.neighbours import neighbours
 from engine.retrieval.new_releases import new_releases, score_new_releases
 from engine.retrieval.personal import personal
 from engine.retrieval.popularity import popular, random, score_popular
 from engine.retrieval.relevance import score_early, score_personal
 from engine.retrieval.repeat import repeat
+from engine.retrieval.similar import score_similar, similar
 from engine.retrieval.trending import score_trending, trending
 
 register_source("personal", personal, score_personal)

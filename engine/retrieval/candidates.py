@@ -17,6 +17,9 @@ from engine.ensemble import PERSONAL_ONLY, EarlyWeights
 from engine.retrieval.exact_search import Floats, Rows, TopK
 
 _no_ids: Callable[[], NDArray[np.int64]] = partial(np.zeros, 0, np.int64)  # type: ignore[assignment]
+CF, CONTENT, HYBRID = "cf", "content", "hybrid"
+SIMILARITIES = (CF, CONTENT, HYBRID)
+"""What makes tracks similar: who plays them (collaborative filtering), their content, or both."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Query:
         unavailable: further forbidden tracks: a long list that many queries share, int64 (k,). Pass the same array each
             time and never write to it, because its ids are looked up only once.
         track_id: the track to which the candidates of "similar" are similar.
+        similarity: of which kind, one of `SIMILARITIES`.
         early_weights: of what is known of the listener, for the source "early".
         time_fold_in: returns the context manager that times a fold-in.
         now: UNIX second of the request, which decides how old releases and plays are; 0 if unknown.
@@ -49,6 +53,7 @@ class Query:
     gone: NDArray[np.int64] = field(default_factory=_no_ids)
     unavailable: NDArray[np.int64] = field(default_factory=_no_ids)
     track_id: int | None = None
+    similarity: str = HYBRID
     early_weights: EarlyWeights = PERSONAL_ONLY
     time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext
     now: int = 0

@@ -236,17 +236,17 @@ def search_top_k(terms: ScoreTerms, bundle: ModelBundle, workspace: SearchWorksp
     return top_k_of_rows(best.rows, scores, k)
 
 
-def search_similar(bundle: ModelBundle, row: int, workspace: SearchWorkspace, k: int) -> TopK:
-    """Find the k available tracks whose factors have the highest cosine with those of `row`, which must not be zeros.
+def search_nearest(bundle: ModelBundle, vector: NDArray[np.float32], workspace: SearchWorkspace, k: int) -> TopK:
+    """Find the k available tracks whose factors have the highest cosine with a vector, (f,), which must not be zeros.
 
     Looks through the bundle's approximate index for tracks if it has one, else at all tracks: cosines have no norms
     that a search could stop by.
     """
     index = bundle.ann_indexes.get(FOR_TRACKS)
     if index is not None:
-        rows = index.search(bundle.item_factors[row], k, workspace)
+        rows = index.search(vector, k, workspace)
     else:
-        scores = bundle.item_factors @ (bundle.item_factors[row] / bundle.item_norms[row])
+        scores = bundle.item_factors @ (vector / np.linalg.norm(vector))
         norms = bundle.item_norms[: len(scores)]  # without tracks that came after training
         with np.errstate(invalid="ignore"):  # 0 / 0 for tracks without factors
             scores /= norms
@@ -254,8 +254,8 @@ def search_similar(bundle: ModelBundle, row: int, workspace: SearchWorkspace, k:
         surplus = max(len(scores) - k, 0)
         kth = np.partition(scores, surplus)[surplus]
         rows = np.flatnonzero((scores >= kth - _FLOAT32_ERROR) & (scores > -np.inf))
-    vector = bundle.item_factors[row].astype(np.float64) / float(bundle.item_norms[row])
-    return top_k_of_rows(rows, (bundle.item_factors[rows] @ vector) / bundle.item_norms[rows], k)
+    unit = vector.astype(np.float64) / float(np.linalg.norm(vector))
+    return top_k_of_rows(rows, (bundle.item_factors[rows] @ unit) / bundle.item_norms[rows], k)
 
 
 def growing_blocks(n: int, first: int, largest: int, growth: int = 2) -> Iterator[slice]:

@@ -1,4 +1,4 @@
-"""Item-based nearest neighbours: tracks that are neighbours of the played tracks, and similar tracks."""
+"""Item-based nearest neighbours: tracks that are neighbours of the played tracks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.bundle.workspace import SearchWorkspace
 from engine.data.confidence import recency
 from engine.data.user_item_pairs import UserItemPairs
 from engine.retrieval.candidates import Query
-from engine.retrieval.exact_search import Floats, TopK, empty_top_k, search_similar, top_k_of_rows
+from engine.retrieval.exact_search import TopK, empty_top_k, top_k_of_rows
 
 Rows = NDArray[np.int64]
 Votes = tuple[Rows, NDArray[np.float64]]
@@ -24,45 +24,7 @@ def neighbours(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k:
     if component is None:
         return empty_top_k()
     rows, votes = component_votes(bundle, component, bundle.known_pairs(query.history), workspace)
-    return _top_k_of_votes(rows, votes, workspace, k)
-
-
-def similar(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
-    """Rank tracks by the cosine of their factors with those of `query.track_id`.
-
-    A version without factors takes the neighbours of the track instead.
-    """
-    row = None if query.track_id is None else bundle.item_row(query.track_id)
-    if row is None:
-        return empty_top_k()
-    if bundle.item_norms[row] > 0:
-        return search_similar(bundle, row, workspace, k)
-    component = bundle.item_item_component
-    lists = None if component is None else bundle.neighbours[component]
-    if lists is None:
-        return empty_top_k()
-    return _top_k_of_votes(*lists.row(row), workspace, k)
-
-
-def score_similar(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, rows: Rows) -> Floats:
-    """Return the scores that `similar` gives these tracks; NaN for those that it knows nothing of."""
-    scores = np.full(len(rows), np.nan)
-    row = None if query.track_id is None else bundle.item_row(query.track_id)
-    if row is None:
-        return scores
-    if bundle.item_norms[row] > 0:
-        has_factors = np.flatnonzero(bundle.item_norms[rows] > 0)
-        vector = bundle.item_factors[row].astype(np.float64) / float(bundle.item_norms[row])
-        known = rows[has_factors]
-        scores[has_factors] = (bundle.item_factors[known] @ vector) / bundle.item_norms[known]
-        return scores
-    component = bundle.item_item_component
-    lists = None if component is None else bundle.neighbours[component]
-    if lists is not None:
-        others, weights = lists.row(row)
-        _, positions, of_others = np.intersect1d(rows, others[weights > 0], assume_unique=True, return_indices=True)
-        scores[positions] = weights[weights > 0][of_others]
-    return scores
+    return top_k_of_votes(rows, votes, workspace, k)
 
 
 def component_votes(bundle: ModelBundle, component: int, pairs: UserItemPairs, workspace: SearchWorkspace) -> Votes:
@@ -119,6 +81,7 @@ def sum_votes(rows: NDArray[np.integer], votes: NDArray[np.floating], workspace:
     return distinct, np.bincount(slots[rows], votes, minlength=len(distinct)).astype(np.float64)
 
 
-def _top_k_of_votes(rows: Rows, votes: NDArray[np.float64], workspace: SearchWorkspace, k: int) -> TopK:
+def top_k_of_votes(rows: Rows, votes: NDArray[np.float64], workspace: SearchWorkspace, k: int) -> TopK:
+    """Return the k best available tracks with positive votes."""
     usable = (votes > 0) & workspace.available(rows)
     return top_k_of_rows(rows[usable], votes[usable], k)

@@ -44,4 +44,6 @@ def parse_query(kind: str, query_string: str) -> QueryParameters:
     """
     options = parse_parameters(PARAMETERS.get(kind, PersonalParameters), query_string)
     user_id = options.pop("user_id", None)
+    if "kind" in options:  # of similarity; the kind of the request is the action of the view
+        options["similarity"] = options.pop("kind")
     return QueryParameters(RecommendationRequest(kind, **options), user_id)

@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from common.http.body_serializers import ReferenceField
 from common.http.query_parameters import LimitField
+from engine.retrieval.candidates import HYBRID, SIMILARITIES
 from engine.retrieval.candidates import SOURCES as CANDIDATE_SOURCES
 from recommendations.serving.explanations import REASON_KINDS
 from tracks.audience import AudienceParameters
@@ -33,6 +34,12 @@ class _Parameters(AudienceParameters):
 
 class SimilarParameters(_Parameters):
     limit = LimitField(default=10)
+    kind = serializers.ChoiceField(
+        choices=SIMILARITIES,
+        default=HYBRID,
+        help_text="What makes tracks similar: cf, that the same listeners play them; content, that tags, artist, "
+        "album, sound and the like are alike; hybrid, both, content the more the less a track has been played.",
+    )
     user_id = ReferenceField(
         required=False,
         help_text="For service keys: the listener whose dislikes and blocks apply. A token implies its own listener.",

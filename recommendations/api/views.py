@@ -43,7 +43,7 @@ class RecommendViewSet(ContextView, ViewSet):
 
     @extend_schema(operation_id="recommend_similar_tracks", parameters=[TRACK_ID], responses=AnswerSerializer)
     def similar(self, request: Request, track_id: str) -> HttpResponse:
-        """Recommend tracks similar to a track; by artist, album and tags if nobody has played it yet."""
+        """Recommend tracks similar to a track: by who plays them, by their content, or by both."""
         named = parse_query("similar", request.META.get("QUERY_STRING", "")).user_id
         if isinstance(request.auth, ServiceKey):
             return self._respond(request, self.context.listener_id)

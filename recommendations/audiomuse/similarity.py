@@ -77,17 +77,17 @@ def find_similar_tracks(
 def _distances(bundle: ModelBundle, track_id: int, picks: Collection[Pick]) -> list[float]:
     """Return the distance of each pick.
 
-    It is 1 - cosine of the factors. In a version without factors it is 1 - half of the item-item weight in proportion
+    It is 1 - cosine of the vectors. In a version without factors it is 1 - half of the item-item weight in proportion
     to the best one. For tracks that are alike in artist, album and tags it is 1 - a third of their score.
     """
     row = bundle.items.row(track_id)
-    has_factors = row is not None and bundle.item_norms[row] > 0
+    is_cosine = row is not None and (bundle.item_norms[row] > 0 or bundle.popularity[row] == 0)
     best_weight = max((pick.score for pick in picks if pick.source == "similar"), default=1.0)
     distances = []
     for pick in picks:
         nearness = 0.0
         if pick.source == "similar":
-            nearness = pick.score if has_factors else pick.score / best_weight / 2
+            nearness = pick.score if is_cosine else pick.score / best_weight / 2
         elif pick.source == "content":
             nearness = pick.score / MAX_CONTENT_SCORE
         distances.append(min(max(1 - nearness, 0.0), 1.0))

@@ -20,6 +20,7 @@ CONTINUED_FIELDS = (
     "kind",
     "limit",
     "track_id",
+    "similarity",
     "exclude_played",
     "familiarity",
     "diversity",

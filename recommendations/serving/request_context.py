@@ -28,6 +28,7 @@ from access.selectors import (
     usable_service_keys,
 )
 from common.prepared_queries import PreparedQuery, QueryParameter
+from engine.retrieval.candidates import HYBRID
 from interactions.selectors import (
     Blocks,
     History,
@@ -56,6 +57,7 @@ class RecommendationRequest(NamedTuple):
         limit: the number of tracks.
         listener_id: the listener it is about.
         track_id: the track that the results of "similar" resemble.
+        similarity: in what they resemble it, one of `engine.retrieval.candidates.SIMILARITIES`.
         exclude_played: leave out tracks that the listener knows, or let them compete with new ones by score; None for
             as many of them as `familiarity` says.
         familiarity: the share of tracks that the listener knows, 0 to 1; None for that of the policy.
@@ -71,6 +73,7 @@ class RecommendationRequest(NamedTuple):
     limit: int
     listener_id: int | None = None
     track_id: int | None = None
+    similarity: str = HYBRID
     exclude_played: bool | None = None
     familiarity: float | None = None
     diversity: float | None = None

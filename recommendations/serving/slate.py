@@ -88,6 +88,7 @@ def plan_slate(
             request.limit,
             seed=track_id,
             track_id=track_id,
+            similarity=request.similarity,
             exclude=track,
             forbidden=np.append(filters.forbidden, history.pairs.track[history.pairs.disliked]),
             unavailable=filters.unavailable,

@@ -139,14 +139,17 @@ class TestSimilarTracks:
         assert "SONG 0 (Remastered)" not in {song["title"] for song in songs}
         assert len(similar_tracks(player, "song-0", 12, eliminate_duplicates="false")) == 12
 
-    def test_a_track_that_nobody_played_has_neighbours_by_artist_and_tags(
+    def test_a_track_that_nobody_played_has_neighbours_by_its_content(
         self, player: APIClient, model: list[Track]
     ) -> None:
         new = store_track(title="New", artist=model[6].artist, album=model[6].album, external_id="navidrome:new")
         TrackTag.objects.create(track=new, tag=Tag.objects.get(name="rock"))
         songs = similar_tracks(player, "new", 8, eliminate_duplicates="false")
-        assert [song["author"] for song in songs] == ["Artist 1"] * 6 + ["Artist 0"] * 2
-        assert [song["distance"] for song in songs] == [0.0] * 6 + [pytest.approx(2 / 3, abs=1e-5)] * 2
+        assert {song["author"] for song in songs[:3]} == {"Artist 1"}
+        assert {song["author"] for song in songs} == {"Artist 0", "Artist 1"}
+        distances = [song["distance"] for song in songs]
+        assert distances == sorted(distances)
+        assert 0 <= distances[0] <= distances[-1] < 0.5
 
     def test_without_a_model_it_answers_too(self, player: APIClient, library: list[Track]) -> None:
         songs = similar_tracks(player, "song-13", 24, eliminate_duplicates="false")

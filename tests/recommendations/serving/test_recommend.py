@@ -136,6 +136,24 @@ def test_similar_tracks_have_the_same_checkerboard_colour(
     assert all(-1 <= s <= 1.0001 for s in scores)
 
 
+@pytest.mark.parametrize("kind", ["cf", "content", "hybrid"])
+def test_similar_tracks_are_of_the_kind_that_is_asked_for(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]], kind: str
+) -> None:
+    track = checkerboard[1][4]
+    body = service.get(f"/recommend/similar/{track.pk}?limit=3&kind={kind}").json()
+    assert len(set(track_ids(body)) - {track.pk}) == 3
+    if kind == "hybrid":
+        assert track_ids(service.get(f"/recommend/similar/{track.pk}?limit=3").json()) == track_ids(body)
+
+
+def test_an_unknown_kind_of_similar_tracks_is_a_400_that_lists_them(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    response = service.get(f"/recommend/similar/{checkerboard[1][4].pk}?kind=taste")
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (400, "?kind")
+
+
 def test_a_cold_track_falls_back_to_content_and_then_to_popularity(
     service: APIClient, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
