@@ -136,7 +136,8 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy, trace: Trace | 
         workspace.exclude(excluded, EXCLUDED)
         placed, relaxed_at = run.place(repeats)
         is_excluded = [bool(workspace.flags[candidate.row] & EXCLUDED) for candidate in placed]
-        if offers_excluded := policy.may_repeat and all(is_excluded):
+        lacks_new = all(is_excluded) and (len(placed) < query.limit or "familiarity" in relaxed_at)
+        if offers_excluded := policy.may_repeat and lacks_new:
             workspace.readmit(EXCLUDED)
             workspace.readmit(TAKEN)
             placed, relaxed_at = run.place(repeats)

@@ -215,6 +215,17 @@ def test_a_slate_of_favourites_ends_with_new_tracks() -> None:
     assert not world.rank(5).repeats
 
 
+@pytest.mark.parametrize(
+    ("familiarity", "limit", "repeats"), [(1, 5, False), (1, 6, True), (0.5, 5, True), (0, 5, True)]
+)
+def test_known_tracks_are_repeats_for_want_of_new_ones_only(familiarity: float, limit: int, repeats: bool) -> None:
+    history = played([0, 1, 2, 3, 4])
+    query = Query(0, user_row=LISTENER_ROW, history=history, exclude=history.track, now=NOW)
+    policy = replace(PERSONAL, dials=Dials(familiarity=familiarity))
+    world = World(make_bundle([5, 4, 3, 2, 1], make_features(range(5))), query, policy)
+    assert (len(world.rows(limit)), world.rank(limit).repeats) == (5, repeats)
+
+
 def test_new_artists_get_their_share_and_the_cost_is_traced() -> None:
     """Artists 6 and 7 have 2 of 100 listeners."""
     bundle = make_bundle(
