@@ -85,7 +85,7 @@ def explain_by_history(
         k: the number of tracks to name. Only tracks that the listener does not dislike are named, and never the pick.
 
     Returns:
-        by track id, without picks that the history says nothing for.
+        by track id, without picks that neither the history nor popularity says anything for.
     """
     picks = np.array(track_ids, np.int64)
     rows, is_known = bundle.items.rows(picks)
@@ -110,11 +110,12 @@ def explain_by_history(
         & (is_by_first.sum(axis=1) >= OFTEN_TRACKS)
     )
     best_ids = bundle.items.ids[history.track[best]]
-    columns = (picks, best_ids, best_shares, totals, is_artist)
+    speaks_for = (totals > 0) | (contributions.popularity > 0)
+    columns = (picks, best_ids, best_shares, totals, is_artist, speaks_for)
     return {
         track_id: HistoryReason([(i, s) for i, s in zip(ids, parts, strict=True) if s > 0], share, by_artist)
-        for track_id, ids, parts, share, by_artist in zip(*(column.tolist() for column in columns), strict=True)
-        if share > 0
+        for track_id, ids, parts, share, by_artist, is_reason in zip(*(c.tolist() for c in columns), strict=True)
+        if is_reason
     }
 
 

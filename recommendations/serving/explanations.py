@@ -157,6 +157,10 @@ def _explain_plays(pick: Pick, evidence: _Evidence) -> Reason:
     reason, bundle = evidence.by_history.get(pick.track_id), evidence.bundle
     if reason is None:
         return Reason("plays", "From what you have been playing")
+    row = bundle.item_row(pick.track_id)
+    popular = _popular(0 if row is None else int(bundle.popularity[row]))
+    if not reason.share:
+        return Reason("popular", popular, share=1.0)
     ids = {track_id for track_id, _ in reason.because}
     cards = [evidence.cards[track_id] for track_id, _ in reason.because if track_id in evidence.cards]
     verb = "you played" if ids <= evidence.played else "you like" if ids <= evidence.liked else "of"
@@ -169,9 +173,7 @@ def _explain_plays(pick: Pick, evidence: _Evidence) -> Reason:
         because = f"because {verb} {' and '.join(dict.fromkeys(card.title for card in cards))}"
     if reason.share >= 0.5:
         return Reason("plays", because[0].upper() + because[1:], reason.because, reason.share)
-    row = bundle.item_row(pick.track_id)
-    listeners = 0 if row is None else int(bundle.popularity[row])
-    return Reason("popular", f"{_popular(listeners)}, and {because}", reason.because, 1 - reason.share)
+    return Reason("popular", f"{popular}, and {because}", reason.because, 1 - reason.share)
 
 
 def _explain_content(pick: Pick, evidence: _Evidence) -> Reason:

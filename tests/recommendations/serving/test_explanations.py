@@ -99,6 +99,26 @@ def test_popularity_is_named_first_where_it_contributes_more_than_the_plays(
     assert (last["kind"], last["share"]) == ("plays", 1.0)
 
 
+def test_popularity_alone_is_named_where_the_plays_say_nothing_for_a_track(
+    service: APIClient, catalogue: CatalogueFactory, artists_of_one_track: tuple[list[User], list[Track]]
+) -> None:
+    """Nobody who plays the hit plays anything else."""
+    users, _ = artists_of_one_track
+    hit = catalogue.tracks(1)[0]
+    for n in range(15):
+        catalogue.play(User.objects.create_user(f"fan-{n}"), hit)
+    parts = (ComponentConfig(Popularity()), ComponentConfig(RP3Beta()))
+    run_training("test", force=True, ensemble=EnsembleConfig(parts, BlendWeights((0.9, 0.1), (0.9, 0.1))))
+    first = explanations(service, f"/recommend/user/{users[16].pk}/ml?limit=1&explain=true")[0]
+    assert first == {
+        "text": "Popular with 15 listeners",
+        "kind": "popular",
+        "because_track_ids": [],
+        "because": [],
+        "share": 1.0,
+    }
+
+
 def test_a_liked_track_that_was_never_played_is_named_as_one_that_the_listener_likes(
     service: APIClient, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
