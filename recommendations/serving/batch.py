@@ -72,6 +72,8 @@ def recommend_shelves(
     shown, responses = NO_TRACKS, []
     for shelf in shelves:
         request = options._replace(kind=shelf.kind, limit=shelf.limit, track_id=shelf.track_id)
+        if shelf.kind != "personal":  # as the endpoints of the other kinds
+            request = request._replace(familiarity=None, diversity=None)
         model = model_for(request, context)
         policy = assign_policy(request, context)
         slate = build_slate(plan_slate(request, context, model, policy, exclude=shown))

@@ -128,7 +128,21 @@ def test_familiarity_is_the_share_of_tracks_that_the_listener_knows(
         body = service.get(f"/recommend/user/{user.pk}/ml?limit=5&familiarity={familiarity}").json()
         sources = [result["source"] for result in body["results"] if result["track_id"] in played]
         assert (familiarity, sources) == (familiarity, ["repeat"] * known)
-        assert len(body["results"]) == 5
+        assert (len(body["results"]), body["fallback_reason"]) == (5, None)
+
+
+def test_dials_of_a_batch_shape_personal_shelves_only(
+    service: APIClient, checkerboard: tuple[list[User], list[Track]]
+) -> None:
+    user = checkerboard[0][0]
+    save_policy(replace(POLICIES["personal"], caps=NO_CAPS))  # all tracks are of one artist
+    use_policy("personal", 1)
+    played = set(Interaction.objects.filter(user=user).values_list("track_id", flat=True))
+    shelves = [{"name": kind, "kind": kind, "limit": 2} for kind in ("popular", "personal")]
+    body = {"user_id": user.pk, "familiarity": 1, "shelves": shelves}
+    answers = service.post("/recommend/batch", body, format="json").json()["shelves"]
+    known = [sum(result["track_id"] in played for result in answer["results"]) for answer in answers]
+    assert known == [0, 2]
 
 
 def test_answers_with_other_dials_are_other_answers(
