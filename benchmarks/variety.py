@@ -8,8 +8,9 @@ nothing there. `demo` is the generated world of `make demo`: the newest fifth of
 fifth of what remains the validation. The service trains without any configuration, and ranks all tracks that are new to
 the listener. Dials are chosen on the validation part (`--part valid`), and reported on the test part (the default).
 
-NDCG counts the first 10 tracks. Diversity is 1 minus the mean cosine of the pairs of tracks of a slate of 20, by who
-played them and by the vectors of the version; coverage is the share of the played tracks that is in anybody's slate.
+Slates have 20 tracks. NDCG@10 hardly sees what dials do below the head, so NDCG@20 is beside it. Diversity is 1 minus
+the mean cosine of the pairs of tracks of a slate, by who played them and by the vectors of the version; coverage is the
+share of the played tracks that is in anybody's slate.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ DIALS = ("diversity", "novelty", "calibration", "artist_exposure")
 STEPS = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
 FLOORS = (0.05, 0.1, 0.2)
 BARE = replace(PERSONAL, dials=Dials(), caps=NO_CAPS)
-COLUMNS = ("ndcg@10", "diversity", "vector diversity", "coverage", "gini", "artist gini")
+COLUMNS = ("ndcg@10", "ndcg@20", "diversity", "vector diversity", "coverage", "gini", "artist gini")
 Rows = NDArray[np.int64]
 
 
@@ -75,10 +76,11 @@ class World:
         truth, bundle = self.truth, self.bundle
         rank = BundleRanker(bundle, self.histories, bundle.items, NEW, COLD_BELOW, policy)
         lists = rank(truth.users, SLATE, lambda done: None).items
-        accuracy = ndcg(truth.mark_hits(lists), truth.relevant_counts(), [CUTOFF])[:, 0]
+        accuracy, of_slates = ndcg(truth.mark_hits(lists), truth.relevant_counts(), [CUTOFF, SLATE]).T
         exposure = exposure_counts(lists, np.ones((1, len(lists))), len(bundle.items))
         values = (
             accuracy.mean(),
+            of_slates.mean(),
             np.nanmean(intra_list_diversity(item_vectors(truth.past), lists, [SLATE], SEED)),
             np.nanmean(vector_diversity(bundle.vectors(np.arange(len(bundle.items))), lists, [SLATE])),
             coverage(exposure, truth.popularity > 0)[0],

@@ -94,7 +94,7 @@ PERSONAL = register_policy(
         {"personal": 1.0, "neighbours": 0.0, "content": 0.0},
         head=8,
         fill=_FILL,
-        dials=Dials(diversity=0.4, novelty=0.7),
+        dials=Dials(diversity=0.4, novelty=0.6),
     )
 )
 EARLY = register_policy(Policy("early", {"early": 1.0, "content": 0.0}, fill=_FILL, caps=Caps(per_artist=4)))
