@@ -37,6 +37,7 @@ class SimilarParameters(_Parameters):
     kind = serializers.ChoiceField(
         choices=SIMILARITIES,
         default=HYBRID,
+        error_messages={"invalid_choice": f"must be one of {', '.join(SIMILARITIES)}"},
         help_text="What makes tracks similar: cf, that the same listeners play them; content, that tags, artist, "
         "album, sound and the like are alike; hybrid, both, content the more the less a track has been played.",
     )

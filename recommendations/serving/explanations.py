@@ -14,7 +14,7 @@ from engine.data.track_features import NO_DATE
 from engine.data.user_item_pairs import UserItemPairs
 from engine.pipeline import Pick
 from engine.ranking.explain import HistoryReason, explain_by_history
-from engine.retrieval.candidates import Query
+from engine.retrieval.candidates import CONTENT, Query
 from tracks.card_cache import TrackCard, track_card_cache
 from tracks.selectors import tags_by_track
 
@@ -103,7 +103,7 @@ def explain_picks(
     positive = np.flatnonzero(query.history.is_positive)
     known = dict(zip(query.history.track[positive].tolist(), positive.tolist(), strict=True))
     by_history: dict[int, HistoryReason] = {}
-    sources = {pick.track_id: _source(bundle, pick) for pick in picks if pick.track_id not in known}
+    sources = {pick.track_id: _source(bundle, query, pick) for pick in picks if pick.track_id not in known}
     by_content = [track_id for track_id, source in sources.items() if source == "content"]
     for source in _BY_HISTORY:
         if track_ids := [track_id for track_id, name in sources.items() if name == source]:
@@ -126,9 +126,14 @@ def explain_picks(
     }
 
 
-def _source(bundle: ModelBundle, pick: Pick) -> str:
-    """Return the source that knows why a track was picked: that of its content if nobody had played it."""
-    return "content" if pick.source in _BY_HISTORY and bundle.item_row(pick.track_id) is None else pick.source
+def _source(bundle: ModelBundle, query: Query, pick: Pick) -> str:
+    """Return the source that knows why a track was picked: that of content where plays say nothing."""
+    is_by_content = pick.source in _BY_HISTORY and bundle.item_row(pick.track_id) is None
+    if pick.source == "similar" and query.track_id is not None and bundle.content is not None:
+        is_by_content = query.similarity == CONTENT or any(
+            bundle.item_row(track_id) is None for track_id in (query.track_id, pick.track_id)
+        )
+    return "content" if is_by_content else pick.source
 
 
 def _explain_new(pick: Pick, source: str, evidence: _Evidence) -> Reason:

@@ -217,6 +217,26 @@ def test_a_new_track_names_the_own_track_that_it_shares_most_with(
     }
 
 
+@pytest.mark.parametrize(("similarity", "kind"), [("cf", "similar"), ("hybrid", "similar"), ("content", "content")])
+def test_similar_tracks_name_what_makes_them_similar(
+    artists_of_one_track: tuple[list[User], list[Track]], similarity: str, kind: str
+) -> None:
+    """Of a track that nobody has played, plays say nothing."""
+    _, tracks = artists_of_one_track
+    folk = Tag.objects.create(name="folk", kind="genre")
+    new = Track.objects.create(title="New", artist=Artist.objects.create(name="Newcomer"))
+    TrackTag.objects.bulk_create(TrackTag(track=track, tag=folk) for track in [*tracks, new])
+    content = load_content_features(np.array(sorted([*(track.pk for track in tracks), new.pk])))
+    plays = Plays.concatenate(list(iter_play_chunks()))
+    bundle = train(plays, content.track_ids, make_config(TWO_FACTORS), version="v1", content=content).bundle
+    query, revision = Query(1, track_id=tracks[0].pk, similarity=similarity), catalogue_revision()
+    cards = track_card_cache.get_cards([tracks[1].pk, new.pk], revision)
+    picks = [Pick(track_id=track.pk, score=1.0, source="similar") for track in (tracks[1], new)]
+    reasons = explain_picks(bundle, query, picks, cards, revision)
+    assert [reasons[pick.track_id]["kind"] for pick in picks] == [kind, "content"]
+    assert reasons[new.pk]["text"] == "Shares the tag folk with Song 0"
+
+
 @pytest.mark.parametrize(
     ("days", "text"),
     [(0, "Released today"), (1, "Released 1 day ago"), (30, "Released 30 days ago"), (None, "New in the catalogue")],

@@ -151,7 +151,8 @@ def test_an_unknown_kind_of_similar_tracks_is_a_400_that_lists_them(
     service: APIClient, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
     response = service.get(f"/recommend/similar/{checkerboard[1][4].pk}?kind=taste")
-    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (400, "?kind")
+    error = {"pointer": "?kind", "detail": "must be one of cf, content, hybrid"}
+    assert (response.status_code, response.json()["errors"]) == (400, [error])
 
 
 def test_a_cold_track_falls_back_to_content_and_then_to_popularity(
