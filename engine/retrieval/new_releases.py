@@ -24,23 +24,30 @@ def new_releases(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, 
     """
     if not query.now:
         return empty_top_k()
-    days, today = bundle.features.release_days, query.now // SECONDS_PER_DAY
-    rows = np.flatnonzero((days > today - NEW_DAYS) & (days <= today))
-    is_undated = bundle.features.released[rows] == NO_DATE
-    if np.count_nonzero(is_undated) > MAX_UNDATED_SHARE * len(days):
-        rows = rows[~is_undated]
+    rows = _new_rows(bundle, query, workspace)
     rows = rows[workspace.available(rows)]
     return top_k_of_rows(rows, _scores(bundle, query, rows), k)
 
 
 def score_new_releases(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, rows: Rows) -> Floats:
-    """Return the scores of rows, int64 (k,): float64 (k,); NaN for tracks that are older or not yet released."""
+    """Return the scores of rows, int64 (k,): float64 (k,); NaN for tracks that are not new."""
     scores = np.full(len(rows), np.nan)
     if query.now:
-        days, today = bundle.features.release_days[rows], query.now // SECONDS_PER_DAY
-        is_new = (days > today - NEW_DAYS) & (days <= today)
+        is_new = np.isin(rows, _new_rows(bundle, query, workspace))
         scores[is_new] = _scores(bundle, query, rows[is_new])
     return scores
+
+
+def _new_rows(bundle: ModelBundle, query: Query, workspace: SearchWorkspace) -> Rows:
+    """Return the rows of all new tracks, whether they are available or not, int64 (k,)."""
+
+    def find() -> Rows:
+        days, today = bundle.features.release_days, query.now // SECONDS_PER_DAY
+        rows = np.flatnonzero((days > today - NEW_DAYS) & (days <= today))
+        is_undated = bundle.features.released[rows] == NO_DATE
+        return rows[~is_undated] if np.count_nonzero(is_undated) > MAX_UNDATED_SHARE * len(days) else rows
+
+    return workspace.remember("new releases", query, find)
 
 
 def _scores(bundle: ModelBundle, query: Query, rows: Rows) -> Floats:

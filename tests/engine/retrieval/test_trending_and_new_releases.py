@@ -62,6 +62,9 @@ def test_an_undated_track_is_new_when_it_was_added_but_not_if_a_whole_catalogue_
     assert ids_of(one_added, Query(5, now=NOW)) == [10]
     all_added = make_bundle([*undated * (n - 1), TODAY - 3], added=[yesterday] * n)
     assert ids_of(all_added, Query(5, now=NOW)) == [19]
+    with all_added.workspaces.borrow() as workspace:
+        scores = score_new_releases(all_added, Query(5, now=NOW), workspace, np.array([0, 9]))
+    assert np.isnan(scores).tolist() == [True, False]
 
 
 def test_rows_that_are_not_new_have_no_score() -> None:
