@@ -25,13 +25,15 @@ def content(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: in
     rows = rows[workspace.available(rows)]
     if not len(rows):
         return empty_top_k()
-    scores = cold_scores(bundle, query, workspace, rows)
+    scores = cold_scores(bundle, query, workspace, rows, is_early=query.early_weights != PERSONAL_ONLY)
     is_known = ~np.isnan(scores)
     return top_k_of_rows(rows[is_known], scores[is_known], k)
 
 
-def cold_scores(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, rows: Rows) -> Floats:
-    """Score tracks that are found by content, on the scale of the sources "personal" and "early".
+def cold_scores(
+    bundle: ModelBundle, query: Query, workspace: SearchWorkspace, rows: Rows, *, is_early: bool = False
+) -> Floats:
+    """Score tracks that are found by content, on the scale of the source "personal", or of "early".
 
     A track without plays is scored by the listener's vector and the track's own. Its distance from the mean of all
     played tracks, in deviations, is kept when it is put on the scale of the blended scores: where the ensemble is a
@@ -45,39 +47,47 @@ def cold_scores(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, r
     Returns:
         float64 (k,); NaN for tracks that are not found by content, and if nothing is known of the listener.
     """
-    scores = np.full(len(rows), np.nan)
+    scores, cold_rows = np.full(len(rows), np.nan), bundle.cold_items.rows
+    if not len(cold_rows):
+        return scores
+    positions = np.searchsorted(cold_rows, rows)
+    is_cold = cold_rows[np.minimum(positions, len(cold_rows) - 1)] == rows
+    if is_cold.any():
+        name = "cold scores of early" if is_early else "cold scores of personal"
+        of_all = workspace.remember(name, query, lambda: _score_cold_items(bundle, query, workspace, is_early))
+        scores[is_cold] = of_all[positions[is_cold]]
+    return scores
+
+
+def _score_cold_items(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, is_early: bool) -> Floats:
+    """Return the scores of all `ModelBundle.cold_items`, float64 (c,), see `cold_scores`."""
     cold, space = bundle.cold_items, bundle.space
-    positions = np.searchsorted(cold.rows, rows)
-    if not len(cold.rows) or space is None or bundle.content is None:
-        return scores
-    is_cold = cold.rows[np.minimum(positions, len(cold.rows) - 1)] == rows
-    positions = positions[is_cold]
+    unknown = np.full(len(cold.rows), np.nan)
+    if space is None or bundle.content is None:
+        return unknown
     pairs = bundle.pairs_with_vectors(query.history)
-    vector = listener_vector(bundle, query, pairs).astype(np.float64)
-    if not len(positions) or not vector.any():
-        return scores
+    vector = listener_vector(bundle, query, pairs, workspace).astype(np.float64)
+    if not vector.any():
+        return unknown
     scale = bundle.content.parameters.scale_for(int(np.count_nonzero(pairs.is_positive)))
     mean, deviation = float(space.mean @ vector), math.sqrt(max(float(vector @ space.covariance @ vector), 0.0))
-    products = scale * (cold.vectors[positions] @ vector)
     if deviation <= MIN_DEVIATION * math.hypot(mean, deviation):
-        return scores  # the listener's vector ranks nothing
-    standardized = (products - mean) / deviation
+        return unknown  # the listener's vector ranks nothing
+    standardized = (scale * (cold.vectors @ vector) - mean) / deviation
 
     terms = personal_score_terms(bundle, query, workspace)
-    is_early = query.early_weights != PERSONAL_ONLY
     if terms is not None and is_early:
         terms = terms.standardize(bundle)
     main_mean, main_deviation = (0.0, 1.0) if terms is None else terms.moments(bundle)
-    by_content = main_mean + main_deviation * standardized
-    share = cold.share[positions].astype(np.float64)
+    scores: Floats = main_mean + main_deviation * standardized
+    share = cold.share.astype(np.float64)
     is_played = share < 1
     if terms is not None and is_played.any():
-        learnt = terms.scores_of_rows(bundle, rows[is_cold][is_played])
-        by_content[is_played] = share[is_played] * by_content[is_played] + (1 - share[is_played]) * learnt
+        learnt = terms.scores_of_rows(bundle, cold.rows[is_played])
+        scores[is_played] = share[is_played] * scores[is_played] + (1 - share[is_played]) * learnt
     if is_early:
-        weights, cold_rows = query.early_weights, rows[is_cold]
-        by_popularity = popularity_terms(bundle).standardize(bundle).scores_of_rows(bundle, cold_rows)
-        by_content = weights.personal * by_content + weights.popularity * by_popularity
-        by_content += weights.artists * artist_shares(bundle, query.history, cold_rows)
-    scores[is_cold] = by_content
+        weights = query.early_weights
+        by_popularity = popularity_terms(bundle).standardize(bundle).scores_of_rows(bundle, cold.rows)
+        scores = weights.personal * scores + weights.popularity * by_popularity
+        scores += weights.artists * artist_shares(bundle, query.history, cold.rows)
     return scores

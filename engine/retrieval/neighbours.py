@@ -23,22 +23,28 @@ def neighbours(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k:
     component = bundle.item_item_component
     if component is None:
         return empty_top_k()
-    rows, votes = component_votes(bundle, component, bundle.known_pairs(query.history), workspace)
+    rows, votes = component_votes(bundle, component, query, bundle.pairs_with_vectors(query.history), workspace)
     return top_k_of_votes(rows, votes, workspace, k)
 
 
-def component_votes(bundle: ModelBundle, component: int, pairs: UserItemPairs, workspace: SearchWorkspace) -> Votes:
-    """Sum the votes of one item-item component for the tracks that somebody played.
+def component_votes(
+    bundle: ModelBundle, component: int, query: Query, pairs: UserItemPairs, workspace: SearchWorkspace
+) -> Votes:
+    """Sum the votes of one item-item component for the tracks that somebody played, once for all sources of a query.
 
     Args:
         component: index of a component of the ensemble that has neighbours.
-        pairs: of one listener, with rows of the bundle as tracks.
+        pairs: those of `query.history` whose tracks have vectors, see `ModelBundle.pairs_with_vectors`.
     """
     lists = bundle.neighbours[component]
     assert lists is not None
-    rows, votes = neighbour_votes(lists, pairs.track, vote_weights(bundle, component, pairs), workspace)
-    played = bundle.popularity[rows] > 0
-    return (rows, votes) if played.all() else (rows[played], votes[played])
+
+    def add_up() -> Votes:
+        rows, votes = neighbour_votes(lists, pairs.track, vote_weights(bundle, component, pairs), workspace)
+        played = bundle.popularity[rows] > 0
+        return (rows, votes) if played.all() else (rows[played], votes[played])
+
+    return workspace.remember(f"votes of component {component}", query, add_up)
 
 
 def vote_weights(bundle: ModelBundle, component: int, pairs: UserItemPairs) -> NDArray[np.float32]:

@@ -85,18 +85,20 @@ def _component_terms(
 ) -> ScoreTerms | None:
     """Compute the terms of one component with neighbours or factors; None if it has no score for this listener."""
     if bundle.neighbours[component] is not None:
-        rows, votes = component_votes(bundle, component, pairs, workspace)
+        rows, votes = component_votes(bundle, component, query, pairs, workspace)
         if len(bundle.neighbours) == 1 and pairs.is_negative.any():
             votes = np.maximum(votes, 0)  # tracks whose only votes come from dislikes are not personal candidates
         return ScoreTerms(np.zeros(bundle.factors), rows=rows, votes=votes) if votes.any() else None
     if component != bundle.factor_component:
         return None
-    vector = listener_vector(bundle, query, pairs)
+    vector = listener_vector(bundle, query, pairs, workspace)
     return ScoreTerms(vector.astype(np.float64)) if vector.any() else None
 
 
-def listener_vector(bundle: ModelBundle, query: Query, pairs: UserItemPairs) -> Vector:
+def listener_vector(bundle: ModelBundle, query: Query, pairs: UserItemPairs, workspace: SearchWorkspace) -> Vector:
     """Return a listener's vector in the space of the bundle: the stored one if it is up to date, else folded in.
+
+    A query folds in only once.
 
     Args:
         pairs: of the listener, as `ModelBundle.pairs_with_vectors` returns them.
@@ -107,11 +109,16 @@ def listener_vector(bundle: ModelBundle, query: Query, pairs: UserItemPairs) -> 
     is_stored = bundle.factor_component is not None and query.user_row is not None
     if is_stored and not pairs.is_negative.any():  # training ignores dislikes, fold-in does not
         return np.asarray(bundle.user_factors[query.user_row])
-    if bundle.space is None:
+    space = bundle.space
+    if space is None:
         return np.zeros(0, np.float32)
-    with query.time_fold_in():
-        confidence = bundle.space.confidence.compute(pairs, bundle.popularity, bundle.statistics)
-        return fold_in(bundle, pairs.track, confidence)
+
+    def solve() -> Vector:
+        with query.time_fold_in():
+            confidence = space.confidence.compute(pairs, bundle.popularity, bundle.statistics)
+            return fold_in(bundle, pairs.track, confidence)
+
+    return workspace.remember("folded-in vector", query, solve)
 
 
 def popularity_terms(bundle: ModelBundle) -> ScoreTerms:

@@ -216,7 +216,8 @@ def test_a_track_that_nobody_played_is_explained_by_the_played_tracks_that_its_v
     contributions = explain_scores(bundle, query, "content", bundle.items.known_rows(np.array([new])))
     assert contributions is not None
     pairs = bundle.pairs_with_vectors(query.history)
-    vector = listener_vector(bundle, query, pairs)
+    with bundle.workspaces.borrow() as workspace:
+        vector = listener_vector(bundle, query, pairs, workspace)
     product = bundle.vectors(bundle.items.known_rows(np.array([new]))) @ vector
     np.testing.assert_allclose(contributions.scores, product, rtol=1e-4)
     assert explain_by_history(bundle, query, "personal", [new]) == {}

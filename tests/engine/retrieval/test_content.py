@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.npz import DamagedFile, map_npz, save_npz
 from engine.bundle.versions import VersionStore
 from engine.data.content_features import ContentFeatures
+from engine.ensemble import PERSONAL_ONLY, EarlyBlend
 from engine.listener_query import ListenerState, plan_query
 from engine.models.base import FoldInConfig
 from engine.models.content_map import MapParameters
 from engine.models.ials import IALS
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
-from engine.pipeline import recommend
+from engine.pipeline import EARLY, PERSONAL, recommend
 from engine.retrieval.candidates import SOURCES, Query
 from engine.retrieval.content import cold_scores
 from engine.retrieval.fold_in import item_fold_in
@@ -236,3 +238,27 @@ def test_new_tracks_are_on_the_slate_of_a_listener_who_likes_their_tag(bundle: M
     picks = recommend(bundle, query, policy).picks
     assert {pick.track_id for pick in picks} == set(tracks_of(2, new=True)) | set(tracks_of(2, new=False)[6:])
     assert {pick.source for pick in picks if pick.track_id in tracks_of(2, new=True)} == {"content"}
+
+
+def test_new_tracks_are_on_the_slates_of_new_listeners_of_whom_only_their_plays_count(bundle: ModelBundle) -> None:
+    bundle = replace(bundle, early=EarlyBlend((1,), (PERSONAL_ONLY,), 10))
+    state = ListenerState(1_000, listener_history(tracks_of(2, new=False)[:6]), interactions=6)
+    query, policy = plan_query(bundle, state, limit=6)
+    assert (policy.name, query.early_weights) == ("early", PERSONAL_ONLY)
+    early, personal = (recommend(bundle, query, p).picks for p in (policy, PERSONAL))
+    assert [pick.track_id for pick in early] == [pick.track_id for pick in personal]
+    assert set(tracks_of(2, new=True)) < {pick.track_id for pick in early}
+
+
+def test_a_query_folds_in_once(bundle: ModelBundle) -> None:
+    timers: list[nullcontext[None]] = []
+
+    def time_fold_in() -> nullcontext[None]:
+        timers.append(nullcontext())
+        return timers[-1]
+
+    history = listener_history(tracks_of(2, new=False)[:6])
+    for policy in (PERSONAL, EARLY):
+        timers.clear()
+        recommend(bundle, Query(6, history=history, exclude=history.track, time_fold_in=time_fold_in), policy)
+        assert len(timers) == 1
