@@ -11,7 +11,7 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.npz import DamagedFile, map_npz, save_npz
 from engine.bundle.versions import VersionStore
 from engine.data.content_features import ContentFeatures
-from engine.ensemble import PERSONAL_ONLY, EarlyBlend
+from engine.ensemble import EarlyWeights
 from engine.listener_query import ListenerState, plan_query
 from engine.models.base import FoldInConfig
 from engine.models.content_map import MapParameters
@@ -23,6 +23,7 @@ from engine.retrieval.candidates import SOURCES, Query
 from engine.retrieval.content import cold_scores
 from engine.retrieval.fold_in import item_fold_in
 from engine.retrieval.personal import personal_score_terms
+from engine.retrieval.relevance import score_early, score_personal
 from engine.training import train
 from tests.engine.content_world import TAGS, is_new, tag_features, tag_plays, track_ids, track_tags
 from tests.engine.factories import have_same_arrays, listener_history, make_config
@@ -240,14 +241,18 @@ def test_new_tracks_are_on_the_slate_of_a_listener_who_likes_their_tag(bundle: M
     assert {pick.source for pick in picks if pick.track_id in tracks_of(2, new=True)} == {"content"}
 
 
-def test_new_tracks_are_on_the_slates_of_new_listeners_of_whom_only_their_plays_count(bundle: ModelBundle) -> None:
-    bundle = replace(bundle, early=EarlyBlend((1,), (PERSONAL_ONLY,), 10))
-    state = ListenerState(1_000, listener_history(tracks_of(2, new=False)[:6]), interactions=6)
-    query, policy = plan_query(bundle, state, limit=6)
-    assert (policy.name, query.early_weights) == ("early", PERSONAL_ONLY)
-    early, personal = (recommend(bundle, query, p).picks for p in (policy, PERSONAL))
-    assert [pick.track_id for pick in early] == [pick.track_id for pick in personal]
-    assert set(tracks_of(2, new=True)) < {pick.track_id for pick in early}
+@pytest.mark.parametrize("weights", [EarlyWeights(1.0, 0.0), EarlyWeights(0.5, 0.0)])
+def test_new_tracks_have_the_scale_of_the_scores_of_new_listeners(bundle: ModelBundle, weights: EarlyWeights) -> None:
+    history = listener_history(tracks_of(2, new=False)[:6])
+    query = Query(limit=10, history=history, early_weights=weights)
+    new = bundle.items.known_rows(tracks_of(2, new=True))
+    with bundle.workspaces.borrow() as workspace:
+        terms = personal_score_terms(bundle, query, workspace)
+        assert terms is not None
+        mean, deviation = terms.moments(bundle)
+        standardized = (score_personal(bundle, query, workspace, new) - mean) / deviation
+        scores = score_early(bundle, query, workspace, new)
+    np.testing.assert_allclose(scores, weights.personal * standardized, rtol=1e-6)
 
 
 def test_a_query_folds_in_once(bundle: ModelBundle) -> None:
