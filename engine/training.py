@@ -345,9 +345,18 @@ def evaluate_on_holdout(
         restrictions=restrictions,
         policies=policies,
         trial=trial,
+        now=int(split.future.time.min()) if split.kind == "time" else 0,
         progress=partial(progress, "evaluate"),
     )
     return Evaluation(report | answers, bundles[MODEL].without_listeners())
+
+
+def _features_of_tracks(features: TrackFeatures, items: IdMap, track_ids: NDArray[np.int64]) -> TrackFeatures:
+    """Look up the features of tracks, int64 (k,), in those of a catalogue; unknown ones for tracks that it lacks."""
+    rows, is_known = items.rows(track_ids)
+    known, unknown = features.where(rows), TrackFeatures.unknown(track_ids)
+    columns = ("artist", "album", "recording", "released", "added")
+    return TrackFeatures(*(np.where(is_known, getattr(known, c), getattr(unknown, c)) for c in columns))
 
 
 def _assemble(

@@ -141,6 +141,7 @@ class BundleRanker:
         cold_below: see `plan_query`.
         policy: see `plan_query`.
         policies: see `plan_query`.
+        now: see `plan_query`.
     """
 
     bundle: ModelBundle
@@ -150,6 +151,7 @@ class BundleRanker:
     cold_below: int
     policy: Policy
     policies: Mapping[str, Policy] = field(default_factory=lambda: POLICIES)
+    now: int = 0
     _unavailable: dict[int, tuple[Ids, Ids]] = field(default_factory=dict)
 
     def __call__(self, users: Rows, k: int, count_users: Callable[[int], None]) -> RankedLists:
@@ -173,6 +175,7 @@ class BundleRanker:
             limit=k,
             exclude_played=self.question == NEW,
             cold_below=self.cold_below,
+            now=self.now,
             policies=self.policies,
         )
         if self.question == REPEATS and policy.name == "popular":
@@ -203,6 +206,7 @@ def evaluate_bundles(
     restrictions: Restrictions | None = None,
     policies: Mapping[str, Policy] = POLICIES,
     trial: Policy | None = None,
+    now: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Evaluate bundles, and most popular, on what listeners played in the future, for each of the `QUESTIONS`.
@@ -230,6 +234,8 @@ def evaluate_bundles(
         policies: the policies in use by name.
         trial: a policy that is tried with the first bundle, in place of the one with its name in `policies`; one with
             another name in place of "personal".
+        now: UNIX second at which the lists are asked for: when the future begins; 0 where it begins at another time for
+            each listener. Without it there are no new releases, and no repeat is too early.
         progress: called with the rankings done and their total.
 
     Returns:
@@ -263,12 +269,12 @@ def evaluate_bundles(
         role = "repeats" if name == REPEATS else "personal"
         shared = (histories, items, name, cold_below)
         in_use = _policies_for_question(policies, name)
-        rankers = {model: BundleRanker(bundle, *shared, in_use[role], in_use) for model, bundle in bundles.items()}
+        rankers = {model: BundleRanker(bundle, *shared, in_use[role], in_use, now) for model, bundle in bundles.items()}
         if trial is not None:
             replaced = trial.name if trial.name in policies else "personal"
             tried = _policies_for_question({**policies, replaced: trial}, name)
-            rankers[TRIAL] = BundleRanker(baseline, *shared, tried[role], tried)
-        rankers[MOST_POPULAR] = BundleRanker(baseline, *shared, in_use["popular"], in_use)
+            rankers[TRIAL] = BundleRanker(baseline, *shared, tried[role], tried, now)
+        rankers[MOST_POPULAR] = BundleRanker(baseline, *shared, in_use["popular"], in_use, now)
 
         def count_rankings(done: int, total: int, previous: int = sum(rankings[:number])) -> None:
             progress(previous + done, sum(rankings))

@@ -10,13 +10,14 @@ import pytest
 from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays, Signal
+from engine.data.track_features import NO_DATE
 from engine.data.user_item_pairs import UserItemPairs, binary_matrix
 from engine.evaluation import bundles as module
 from engine.evaluation.bundles import Restrictions, evaluate_bundles
 from engine.models.als import ALS
 from engine.models.item_knn import ItemKNN
 from engine.models.popularity import Popularity
-from engine.pipeline import EARLY, PERSONAL, recommend
+from engine.pipeline import EARLY, PERSONAL, Policy, recommend
 from engine.retrieval.candidates import Query
 from engine.training import MODEL, TrainingConfig, evaluate_on_holdout, train
 from tests.engine.factories import make_config
@@ -108,6 +109,17 @@ def test_tracks_that_the_catalogue_no_longer_has_are_not_offered() -> None:
     past, future = plays_of([*OTHERS, (1, 14, PLAY)]), plays_of([(1, 11, PLAY)])
     report = evaluate_bundles({"model": popular_bundle()}, past, future, deleted, ks=(1,))
     assert report["questions"]["new"]["models"]["most_popular"]["metrics"]["recall@1"]["mean"] == 1
+
+
+@pytest.mark.parametrize(("now", "recall"), [(101 * DAY, 1), (99 * DAY, 0), (0, 0)])
+def test_new_releases_are_those_of_the_time_at_which_the_lists_are_asked_for(now: int, recall: int) -> None:
+    bundle = popular_bundle()
+    released = np.where(CATALOGUE.ids == 12, 100, NO_DATE).astype(np.int32)
+    bundle = replace(bundle, features=replace(bundle.features, released=released))
+    past, future = plays_of([*OTHERS, (1, 14, PLAY)]), plays_of([(1, 12, PLAY)])
+    policy = Policy("fresh", {"new_releases": 1.0})
+    report = evaluate_bundles({"model": bundle}, past, future, CATALOGUE, ks=(1,), trial=policy, now=now)
+    assert report["questions"]["new"]["models"]["policy"]["metrics"]["recall@1"]["mean"] == recall
 
 
 def split_taste_groups() -> tuple[Plays, Plays]:
