@@ -330,6 +330,8 @@ def evaluate_on_holdout(
         elif judged.statistics.newest >= int(split.future.time.min()):
             report["not_evaluated"] = "its model has seen some of them"
         else:
+            if features is not None:  # older releases stored none, and without them its slates would have no caps
+                judged = replace(judged, features=_features_of_tracks(features, items, judged.items.ids))
             bundles[IN_SERVICE], report["comparison"] = judged, VERSION
     report["algorithm"] = bundles[MODEL].algorithm
     answers = evaluate_bundles(

@@ -3,7 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engine.data.id_map import IdMap
 from engine.data.plays import Plays
+from engine.data.track_features import TrackFeatures
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.evaluation.questions import question_report
 from engine.models.als import ALS
@@ -13,7 +15,7 @@ from engine.models.rp3beta import RP3Beta
 from engine.pipeline import PERSONAL, SIMILAR, recommend
 from engine.ranking.explain import explain_by_history
 from engine.retrieval.candidates import Query
-from engine.training import TrainingConfig, train
+from engine.training import TrainingConfig, evaluate_on_holdout, train
 from tests.engine.factories import (
     TWO_FACTORS,
     checkerboard,
@@ -128,6 +130,21 @@ def test_the_model_of_the_last_report_is_evaluated_on_the_plays_of_the_next_one(
     assert second.manifest["report"]["comparison"] == "version"
     assert report["models"].keys() == {"model", "in_service", "most_popular"}
     assert abs(report["differences"]["in_service"]["ndcg@10"]["mean"]) < 0.05
+
+
+def test_the_model_of_the_last_report_has_the_caps_of_the_catalogue_although_it_was_stored_without_artists() -> None:
+    plays, items = taste_group_plays(), IdMap.from_ids(np.arange(N_TRACKS))
+    config = TrainingConfig(EnsembleConfig((ComponentConfig(RP3Beta()),)), threads=1)
+    features = replace(TrackFeatures.unknown(items.ids), artist=items.ids // 4)
+    older = plays.where(plays.time < np.quantile(plays.time, 0.9))
+    judged = train(older, items.ids, config, version="v1", features=features).judged
+    assert judged is not None
+    reports = [
+        evaluate_on_holdout(plays, items, config, features=features, in_service=config.ensemble, judged=model).report
+        for model in (judged, replace(judged, features=TrackFeatures.unknown(judged.items.ids)))
+    ]
+    assert reports[0] == reports[1]
+    assert reports[0]["comparison"] == "version"
 
 
 @pytest.mark.parametrize(
