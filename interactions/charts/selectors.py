@@ -66,20 +66,20 @@ def load_chart(days: int, genre_id: int | None, market: str, explicit: bool) -> 
     return chart
 
 
-def load_trending() -> list[tuple[int, float]]:
+def load_trending() -> list[tuple[int, float]] | None:
     """Return the ids of the tracks that more listeners play than usual, and by how much, the most trending first.
 
     The score is the number of listeners of the last week above the weekly mean of the four weeks before, in standard
     deviations of a Poisson distribution: (listeners - mean) / √(mean + SMOOTHING). Only positive scores of tracks with
-    at least `MIN_LISTENERS` are returned, whoever may be offered them. The list is cached for an hour. While another
-    process counts, it is empty.
+    at least `MIN_LISTENERS` are returned, whoever may be offered them. The list is cached for an hour. None while
+    another process counts: the list of an hour ago is better than none then.
     """
     key, lock = cache_key("trending"), cache_key("trending-lock")
     match cache.get(key):
         case list(cached) if all(len(row) == 2 for row in cached):
             return cached
     if not cache.add(lock, True, COUNTING_SECONDS):
-        return []
+        return None
     now = timezone.now()
     week = now - timedelta(weeks=1)
     recent = [row for row in _count_listeners(week, now) if row[1] >= MIN_LISTENERS]

@@ -218,7 +218,8 @@ class ModelCache:
             if before and revision == self.catalogue_revision and np.array_equal(before.items.ids, track_ids):
                 features = before.features
             features = features or load_track_features(track_ids)
-            trending = load_trending()
+            counted = load_trending()
+            trending = self._trending if counted is None else counted
             self._catalogue = _with_trending(catalogue_bundle(track_ids, popular, features), trending)
             self.popularity_digest = _digest(self._catalogue)
             if trending != self._trending:
@@ -233,13 +234,18 @@ class ModelCache:
         with self._lock:
             began_at, loaded = time.monotonic(), self._loaded
             self._needs_extension = False
-            if loaded and loaded.bundle.version:
-                self._loaded = self._extend(loaded)
-            else:
-                self.refresh_popularity()
-                self._extended_at_revision = self.catalogue_revision
-            self._extension_seconds = time.monotonic() - began_at
-            self._extension_due = began_at + max(MIN_PAUSE_SECONDS, self._extension_seconds / MAX_LOAD)
+            try:
+                if loaded and loaded.bundle.version:
+                    self._loaded = self._extend(loaded)
+                else:
+                    self.refresh_popularity()
+                    self._extended_at_revision = self.catalogue_revision
+            except BaseException:
+                self._needs_extension = True  # nothing else would ask for it again if trending tracks have changed
+                raise
+            finally:
+                self._extension_seconds = time.monotonic() - began_at
+                self._extension_due = began_at + max(MIN_PAUSE_SECONDS, self._extension_seconds / MAX_LOAD)
 
     def _extend(self, loaded: LoadedModel) -> LoadedModel:
         """Return a version with the tracks that the database has and the version has not."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -237,3 +238,38 @@ def test_plays_since_training_move_the_vector_of_a_fresh_track_without_a_new_ver
     User.objects.filter(pk__in=[user.pk for user in users[1::2]]).update(consent=False)
     add_track("another")
     assert odd_scores() == pytest.approx(by_content)
+
+
+def test_a_process_keeps_what_was_trending_while_another_one_counts(
+    catalogue: CatalogueFactory, service: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, tracks = catalogue.checkerboard()
+    run_training("test")
+    monkeypatch.setattr(model_cache_module, "load_trending", lambda: [(tracks[0].pk, 2.0)])
+    model_cache.refresh_popularity()
+    get_slate(service, users[0])
+    digest = model_cache.current().digest
+    monkeypatch.setattr(model_cache_module, "load_trending", lambda: None)
+    model_cache.refresh_popularity()
+    get_slate(service, users[0])
+    bundle = model_cache.current().bundle
+    assert bundle.items.ids[bundle.live.trending_rows].tolist() == [tracks[0].pk]
+    assert model_cache.current().digest == digest
+
+
+def test_an_extension_that_failed_is_made_later(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ModelCache()
+    cache.current()
+    tracks = [Track.objects.order_by("pk")[0].pk]
+    with monkeypatch.context() as failing:
+        failing.setattr(model_cache_module, "load_trending", lambda: [(tracks[0], 2.0)])
+        failing.setattr(model_cache_module, "load_newest_track_ids", _raise_operational_error)
+        cache.refresh_popularity()
+        with pytest.raises(OperationalError):
+            cache.current()
+    bundle = cache.current().bundle
+    assert bundle.items.ids[bundle.live.trending_rows].tolist() == tracks
+
+
+def _raise_operational_error(*args: Any) -> None:
+    raise OperationalError("the database does not answer")
