@@ -20,7 +20,8 @@ from tracks.recordings import load_recordings
 from tracks.vectors import STORED_DTYPE
 
 Ids = NDArray[np.int64]
-MAX_IDS_PER_QUERY = 10_000  # more tracks than this are read by ranges of their ids; SQLite accepts 32,766 parameters
+MAX_IDS_PER_QUERY = 10_000  # SQLite accepts 32,766 parameters
+SPARSE = 20  # where fewer than one in so many ids of a range are wanted, reading the whole range takes longer
 TRACKS_PER_CHUNK = 100_000
 VECTOR_BYTES_PER_CHUNK = 64 << 20
 
@@ -95,14 +96,18 @@ def load_content_features(track_ids: ArrayLike) -> ContentFeatures:
 def _chunks(rows: QuerySet[Any], column: str, track_ids: Ids, size: int) -> Iterator[QuerySet[Any]]:
     """Yield queries for the rows whose column is one of the ids, int64 (n,), ascending.
 
-    For many ids the rows of all tracks in a range of ids are read.
+    For many ids that are close together, the rows of all tracks in a range of ids are read.
     """
-    if 0 < len(track_ids) <= MAX_IDS_PER_QUERY:
-        yield rows.filter(**{f"{column}__in": track_ids.tolist()})
-    elif len(track_ids):
-        last = int(track_ids[-1])
-        for first in range(int(track_ids[0]), last + 1, size):
-            yield rows.filter(**{f"{column}__gte": first, f"{column}__lte": min(first + size - 1, last)})
+    n = len(track_ids)
+    if not n:
+        return
+    first_id, last_id = int(track_ids[0]), int(track_ids[-1])
+    if n <= MAX_IDS_PER_QUERY or n * SPARSE < last_id - first_id:
+        for start in range(0, n, MAX_IDS_PER_QUERY):
+            yield rows.filter(**{f"{column}__in": track_ids[start : start + MAX_IDS_PER_QUERY].tolist()})
+        return
+    for first in range(first_id, last_id + 1, size):
+        yield rows.filter(**{f"{column}__gte": first, f"{column}__lte": min(first + size - 1, last_id)})
 
 
 _DATE_COLUMNS: list[tuple[Any, Any]] = [(Coalesce("released_on", "album__released_on"), date), ("album__year", int)]

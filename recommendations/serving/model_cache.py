@@ -25,6 +25,7 @@ import numpy as np
 from django.conf import settings
 from django.core.cache import cache
 from django.db import Error, connection
+from numpy.typing import NDArray
 
 from common.cache_keys import cache_key
 from engine.bundle.files import mapped_files
@@ -32,6 +33,7 @@ from engine.bundle.live_lists import LiveLists
 from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
 from engine.bundle.versions import LOAD_ERRORS, VersionStore
 from engine.data.plays import Plays
+from engine.data.track_features import TrackFeatures
 from engine.extension import FreshTracks, extend_bundle
 from interactions.charts.selectors import load_trending
 from interactions.selectors import consenting_listeners, latest_interaction_id, load_popular_tracks
@@ -51,7 +53,7 @@ MAX_FRESH_TRACKS = 20_000  # that a version is extended by, the newest ones: of 
 ID_OVERLAP = 1_000  # ids up to the greatest of a version that are looked at again, since commits are not in their order
 QUICK_SECONDS = 0.05  # a request reads fresh tracks itself if that took less the last time
 MIN_PAUSE_SECONDS = 1.0  # between two readings of fresh tracks
-MAX_LOAD = 0.1  # the share of time that is spent on such readings while the catalogue keeps changing
+MAX_LOAD = 0.1  # the share of time that is spent on each kind of slow reading while the catalogue keeps changing
 NEW_PLAYS_SECONDS = 600  # between two movements of the vectors of tracks that have not been learned
 MAX_NEW_PLAYS = 5_000_000  # that a process looks at, the newest ones
 UNREAD = -1  # no catalogue has this revision
@@ -122,6 +124,8 @@ class ModelCache:
         self.popularity_digest = 0  # equal in all processes that have read the same tracks and popularity
         self._catalogue_until = 0.0
         self._new_plays = NewPlays()
+        self._features_revision: int | None = UNREAD  # of the catalogue when the features of these tracks were read
+        self._features_due = float("-inf")
         self._trending: list[tuple[int, float]] = []
         self._extended_at_revision: int | None = UNREAD  # the revision of the catalogue when fresh tracks were read
         self._needs_extension = False
@@ -214,10 +218,7 @@ class ModelCache:
             began_at, revision = time.monotonic(), catalogue_revision()
             ids, popular = load_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
             track_ids = np.unique(np.append(ids, np.fromiter(popular, np.int64)))
-            before, features = self._catalogue, None
-            if before and revision == self.catalogue_revision and np.array_equal(before.items.ids, track_ids):
-                features = before.features
-            features = features or load_track_features(track_ids)
+            features = self._load_catalogue_features(track_ids, revision)
             counted = load_trending()
             trending = self._trending if counted is None else counted
             self._catalogue = _with_trending(catalogue_bundle(track_ids, popular, features), trending)
@@ -228,6 +229,25 @@ class ModelCache:
             self.catalogue_revision = revision  # read first, set last: the tracks may be newer, but never older
             self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)
             self._popularity_read_at = began_at
+
+    def _load_catalogue_features(self, track_ids: NDArray[np.int64], revision: int | None) -> TrackFeatures:
+        """Return the features of tracks, as they were at the last reading if that was slow and not long ago.
+
+        Reading them takes seconds in a large catalogue, because other tracks may be the same recordings.
+
+        Args:
+            track_ids: int64 (n,), ascending.
+            revision: that of the catalogue before the ids were read.
+        """
+        before, began_at = self._catalogue, time.monotonic()
+        is_current = revision == self._features_revision or began_at < self._features_due
+        if before and is_current and np.array_equal(before.items.ids, track_ids):
+            return before.features
+        features = load_track_features(track_ids)
+        seconds = time.monotonic() - began_at
+        self._features_due = began_at + (seconds / MAX_LOAD if seconds > QUICK_SECONDS else 0)
+        self._features_revision = revision
+        return features
 
     def _refresh_extension(self) -> None:
         """Read again what the version in service does not know, or the catalogue if there is no version."""

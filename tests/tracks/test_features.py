@@ -16,11 +16,12 @@ def days(*day: int) -> int:
     return (date(*day) - date(1970, 1, 1)).days
 
 
-@pytest.mark.parametrize("max_ids_per_query", [10_000, 1])
+@pytest.mark.parametrize(("max_ids_per_query", "sparse"), [(10_000, 20), (1, 20), (1, 10_000)])
 def test_features_are_in_the_order_of_the_ids(
-    max_ids_per_query: int, monkeypatch: pytest.MonkeyPatch, db: None
+    max_ids_per_query: int, sparse: int, monkeypatch: pytest.MonkeyPatch, db: None
 ) -> None:
     monkeypatch.setattr(features, "MAX_IDS_PER_QUERY", max_ids_per_query)
+    monkeypatch.setattr(features, "SPARSE", sparse)
     artist = Artist.objects.create(name="Can")
     dated = Album.objects.create(title="Tago Mago", artist=artist, released_on=date(1971, 2, 1))
     of_a_year = Album.objects.create(title="Future Days", artist=artist, year=1973)
@@ -46,11 +47,12 @@ def test_an_empty_catalogue_has_no_features(db: None) -> None:
     assert load_track_features([5]).artist.tolist() == [UNKNOWN_ID]
 
 
-@pytest.mark.parametrize("max_ids_per_query", [10_000, 1])
+@pytest.mark.parametrize(("max_ids_per_query", "sparse"), [(10_000, 20), (1, 20), (1, 10_000)])
 def test_content_features_hold_everything_that_the_catalogue_knows(
-    max_ids_per_query: int, monkeypatch: pytest.MonkeyPatch, db: None
+    max_ids_per_query: int, sparse: int, monkeypatch: pytest.MonkeyPatch, db: None
 ) -> None:
     monkeypatch.setattr(features, "MAX_IDS_PER_QUERY", max_ids_per_query)
+    monkeypatch.setattr(features, "SPARSE", sparse)
     monkeypatch.setattr(features, "TRACKS_PER_CHUNK", 2)
     monkeypatch.setattr(features, "VECTOR_BYTES_PER_CHUNK", 1)
     can = Artist.objects.create(name="Can")

@@ -273,3 +273,20 @@ def test_an_extension_that_failed_is_made_later(user: User, monkeypatch: pytest.
 
 def _raise_operational_error(*args: Any) -> None:
     raise OperationalError("the database does not answer")
+
+
+def test_features_of_a_large_catalogue_are_not_read_at_each_change(
+    catalogue: CatalogueFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [track] = catalogue.tracks(1)
+    monkeypatch.setattr(model_cache_module, "QUICK_SECONDS", -1.0)  # every reading is a slow one
+    monkeypatch.setattr(model_cache_module, "MAX_LOAD", 1e-9)
+    cache = ModelCache()
+    cache.refresh_popularity()
+    features = cache.popularity_model().bundle.features
+    upsert_tracks([{"id": track.pk, "released_on": timezone.now().date()}])
+    cache.refresh_popularity()
+    assert cache.popularity_model().bundle.features is features
+    monkeypatch.setattr(cache, "_features_due", 0.0)  # some time later
+    cache.refresh_popularity()
+    assert cache.popularity_model().bundle.features.released[0] > features.released[0]
