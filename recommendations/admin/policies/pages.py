@@ -37,7 +37,7 @@ NOTHING = "no requests"
 ANSWERS = {
     "personal": "personal slates of listeners with enough interactions",
     "early": "personal slates of listeners with few interactions",
-    "popular": "listeners without interactions or without consent, and the legacy endpoint",
+    "popular": "listeners without interactions or without consent, and /recommend/user/{user_id}",
     "similar": "tracks similar to a track",
     "repeats": "the question about repeats of the evaluation",
 }
