@@ -14,14 +14,14 @@ class SourceTrace(NamedTuple):
 
     Attributes:
         source: its name.
-        weight: of its opinion; None for a source that only fills positions, or only repeats.
+        weight: of its opinion; 1 for a source that is asked alone, to fill positions or for repeats.
         track_ids: its candidates, best first.
         scores: of these, in the source's own unit.
         seconds: how long it took.
     """
 
     source: str
-    weight: float | None
+    weight: float
     track_ids: list[int]
     scores: list[float]
     seconds: float
