@@ -16,7 +16,6 @@ from recommendations.serving.recommend import assign_policy, model_for
 from recommendations.serving.request_context import UNKNOWN, RecommendationRequest, RequestContext, load_contexts
 from recommendations.serving.slate import RankedSlate, build_slate, plan_slate
 from tracks.models import Track
-from tracks.selectors import track_cards
 
 LIMITS = {"personal": 20, "similar": 10}
 MAX_MATCHES = 8
@@ -133,7 +132,6 @@ def _build(request: RecommendationRequest, context: RequestContext, policy: Poli
 
 def _describe(policy: str, slate: RankedSlate, seconds: float, other: RankedSlate, is_after: bool) -> PreviewSlate:
     there = {pick.track_id: position for position, pick in enumerate(other.ranking.picks, 1)}
-    cards = track_cards([pick.track_id for pick in slate.ranking.picks])
     rows = []
     for position, pick in enumerate(slate.ranking.picks, 1):
         if pick.track_id not in there:
@@ -144,8 +142,8 @@ def _describe(policy: str, slate: RankedSlate, seconds: float, other: RankedSlat
             move = ""
         row = PreviewRow(
             position,
-            cards[pick.track_id]["title"],
-            cards[pick.track_id]["artist_name"],
+            slate.cards[pick.track_id].title,
+            slate.cards[pick.track_id].artist_name,
             pick.source,
             ", ".join(name for name in pick.sources if name != pick.source),
             f"{pick.score:.4g}",
