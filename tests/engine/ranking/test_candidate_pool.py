@@ -49,13 +49,14 @@ def test_a_source_without_weight_does_not_change_the_order() -> None:
     assert slates[0] == slates[1] == [FIRST_ID, FIRST_ID + 1, FIRST_ID + 3, FIRST_ID + 2]
 
 
+NO_HEAD = np.zeros(0, np.int64)
 VARIED = make_bundle([1.0, 0.9, 0.8, 0.7], vectors=[[9, 0], [9, 0], [0, 9], [0, 9]])
 
 
 def test_variety_prefers_a_track_unlike_those_before_it() -> None:
     rows, values = np.arange(4), np.array([1.0, 0.9, 0.8, 0.7])
-    assert list(order_by_variety(VARIED, rows, values, 0.0, 2)) == [0, 1, 2, 3]
-    assert list(order_by_variety(VARIED, rows, values, 0.5, 2)) == [0, 2, 1, 3]
+    assert list(order_by_variety(VARIED, rows, values, 0.0, NO_HEAD, 2)) == [0, 1, 2, 3]
+    assert list(order_by_variety(VARIED, rows, values, 0.5, NO_HEAD, 2)) == [0, 2, 1, 3]
     dials = Dials(diversity=0.5)
     picks = recommend(VARIED, Query(4, user_row=LISTENER_ROW), Policy("p", {"personal": 1.0}, dials=dials)).picks
     assert [pick.track_id - FIRST_ID for pick in picks] == [0, 2, 1, 3]
@@ -64,6 +65,9 @@ def test_variety_prefers_a_track_unlike_those_before_it() -> None:
 def test_the_order_by_variety_does_not_depend_on_how_much_of_it_is_needed() -> None:
     rng = np.random.default_rng(0)
     bundle = make_bundle(rng.random(60), vectors=rng.normal(size=(60, 8)))
-    orders = [list(order_by_variety(bundle, np.arange(60), rng.random(60) * 0, 0.4, first)) for first in (1, 7, 60)]
-    assert orders[0] == orders[1] == orders[2]
-    assert sorted(orders[0]) == list(range(60))
+    values = rng.random(60)
+    for head in (NO_HEAD, np.array([11, 5, 40])):
+        orders = [list(order_by_variety(bundle, np.arange(60), values, 0.4, head, first)) for first in (1, 7, 60)]
+        assert orders[0] == orders[1] == orders[2]
+        assert orders[0][: len(head)] == head.tolist()
+        assert sorted(orders[0]) == list(range(60))
