@@ -87,6 +87,7 @@ def test_a_trace_shows_the_slate_before_and_after_ranking() -> None:
 def test_a_trace_shows_what_new_artists_cost() -> None:
     trace = Trace()
     bundle = make_bundle([5, 4, 3], make_features([1, 2, 3]), popularity=[60, 60, 1])
-    recommend(bundle, Query(2, user_row=LISTENER_ROW), replace(PERSONAL, caps=Caps(new_artist_share=0.5)), trace)
+    policy = Policy("p", {"personal": 1.0}, caps=Caps(new_artist_share=0.5))
+    recommend(bundle, Query(2, user_row=LISTENER_ROW), policy, trace)
     assert [pick.track_id - FIRST_ID for pick in trace.after] == [0, 2]
     assert trace.new_artist_cost == {1: pytest.approx(0.5)}
