@@ -53,6 +53,11 @@ class Filters:
         market, allow_explicit = self.audience.market, self.audience.allow_explicit
         return {i: card for i, card in cards.items() if card.is_available(market, allow_explicit)}
 
+    @property
+    def are_current(self) -> bool:
+        """Whether the unavailable tracks were read at the catalogue's current revision."""
+        return unavailable_tracks.revision(self.audience) == self.catalogue_revision
+
     def reload_unavailable(self, gone: list[int], track_ids: Ids) -> Ids:
         """Return unavailable and deleted tracks as the database has them now; see `UnavailableTracks.reload`."""
         return unavailable_tracks.reload(self.audience, self.catalogue_revision, gone, track_ids)
@@ -110,6 +115,10 @@ class UnavailableTracks:
             ids.setflags(write=False)
         self._entries[audience] = now, catalogue_revision, ids
         return ids
+
+    def revision(self, audience: Audience) -> int | None:
+        """Return the revision of the catalogue that the list of an audience belongs to."""
+        return self._entries[audience][1] if audience in self._entries else None
 
     def reload(self, audience: Audience, catalogue_revision: int | None, gone: list[int], track_ids: Ids) -> Ids:
         """Return the ids as the database has them now, together with those of `track_ids` that were deleted.

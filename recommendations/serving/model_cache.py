@@ -154,7 +154,10 @@ class ModelCache:
         Args:
             revision: the current one of the catalogue.
         """
-        if revision == self._extended_at_revision or self._loaded is None:
+        loaded = self._loaded
+        if loaded is None:
+            return
+        if revision == (self._extended_at_revision if loaded.bundle.version else self.catalogue_revision):
             return
         self._needs_extension = True
         has_no_watch_thread = settings.MUSICREC["MODEL_POLL_SECONDS"] == 0
@@ -259,7 +262,6 @@ class ModelCache:
                     self._loaded = self._extend(loaded)
                 else:
                     self.refresh_popularity()
-                    self._extended_at_revision = self.catalogue_revision
             except BaseException:
                 self._needs_extension = True  # nothing else would ask for it again if trending tracks have changed
                 raise

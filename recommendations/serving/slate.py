@@ -226,7 +226,8 @@ def _fill_popular(
         popular = _rank_popular(replace(query, limit=query.limit + SPARE_PICKS), may_repeat=False)
         cards |= filters.available([pick.track_id for pick in popular.picks])
         gone = [pick.track_id for pick in popular.picks if pick.track_id not in cards]
-        if has_read_again or (not gone and model_cache.catalogue_revision == filters.catalogue_revision):
+        is_current = filters.are_current and model_cache.catalogue_revision == filters.catalogue_revision
+        if has_read_again or (not gone and is_current):
             break
         model_cache.refresh_popularity()
         track_ids = model_cache.popularity_model().bundle.items.ids

@@ -72,7 +72,7 @@ def test_enumerations_of_responses_are_texts_with_the_known_values(schema: dict[
     reasons = answer["fallback_reason"]
     assert (answer["strategy"]["type"], reasons["type"]) == ("string", ["string", "null"])
     assert answer["strategy"]["x-extensible-enum"] == [*SOURCES, "none"]
-    assert answer["strategy"]["description"].endswith("`content`, `none`; others may be added.")
+    assert answer["strategy"]["description"].endswith(f"`{SOURCES[-1]}`, `none`; others may be added.")
     assert reasons["x-extensible-enum"][0] == "no_model"
     job = schema["components"]["schemas"]["HistoryImport"]["properties"]["status"]
     assert job["x-extensible-enum"] == ["waiting", "running", "done", "failed"]

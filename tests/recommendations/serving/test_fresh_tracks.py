@@ -131,7 +131,8 @@ def test_with_a_thread_a_slow_reading_is_left_to_it(
     service: APIClient, user: User, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     get_slate(service, user)
-    settings.MUSICREC = settings.MUSICREC | {"MODEL_POLL_SECONDS": 60}
+    # Without a log of slates, whose thread would go on writing into the database of later tests.
+    settings.MUSICREC = settings.MUSICREC | {"MODEL_POLL_SECONDS": 60, "SLATE_BUFFER": 0}
     monkeypatch.setattr(model_cache, "_pid", model_cache_module.os.getpid())  # no thread is started
     monkeypatch.setattr(model_cache, "_extension_seconds", 1.0)
     track = add_track()

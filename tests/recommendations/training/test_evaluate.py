@@ -94,7 +94,7 @@ def test_another_question_can_be_chosen(trained_catalogue: CatalogueFactory) -> 
 
 def test_a_policy_is_tried_beside_the_one_in_use(trained_catalogue: CatalogueFactory, tmp_path: Path) -> None:
     save_policy(replace(PERSONAL, candidates=50))
-    save_policy(replace(PERSONAL, sources={"popular": 1.0}, caps=POLICIES["popular"].caps))
+    save_policy(replace(POLICIES["popular"], name="personal"))
     use_policy("personal", 1)
     file, report = tmp_path / "personal.json", tmp_path / "report.json"
     file.write_text(json.dumps(find_policy("personal", 2).to_dict()))
@@ -108,7 +108,7 @@ def test_a_policy_is_tried_beside_the_one_in_use(trained_catalogue: CatalogueFac
 
 
 def test_versions_are_evaluated_by_the_policies_in_use(trained_catalogue: CatalogueFactory, tmp_path: Path) -> None:
-    save_policy(replace(PERSONAL, sources={"popular": 1.0}))
+    save_policy(replace(POLICIES["popular"], name="personal"))
     use_policy("personal", 1)
     evaluate_model("--json", str(tmp_path / "report.json"))
     models = json.loads((tmp_path / "report.json").read_text())["questions"]["new"]["models"]
