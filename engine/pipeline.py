@@ -65,7 +65,7 @@ __all__ = [
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
-NO_HEAD: Rows = np.zeros(0, np.int64)
+NO_ROWS: Rows = np.zeros(0, np.int64)
 PERSONAL_SOURCES = ("personal", "early", "neighbours", "content", "repeat")
 """The sources that depend on the history of the listener."""
 POLICIES: dict[str, Policy] = {}
@@ -147,7 +147,9 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy, trace: Trace | 
     return Ranking(picks, offers_excluded and bool(picks), relaxed_at)
 
 
-def append_picks(bundle: ModelBundle, ranking: Ranking, more: Sequence[Pick], caps: Caps, limit: int) -> Ranking:
+def append_picks(
+    bundle: ModelBundle, ranking: Ranking, more: Sequence[Pick], caps: Caps, limit: int, before: Rows = NO_ROWS
+) -> Ranking:
     """Fill the positions that a ranking leaves empty with further picks, in their order as far as caps and gaps allow.
 
     Tracks that the bundle does not know are taken for tracks of unknown artists.
@@ -155,8 +157,10 @@ def append_picks(bundle: ModelBundle, ranking: Ranking, more: Sequence[Pick], ca
     Args:
         more: picks that are not in the ranking.
         limit: the length of the slate.
+        before: ids of the tracks on the earlier pages of the slate, int64 (k,), see `Query.before`.
     """
-    placer = SlatePlacer(caps, iter([_candidates_of(bundle, more)]))
+    batches = iter([_candidates_of(bundle, more)])
+    placer = SlatePlacer(caps, batches, artists_before=_artists_before(bundle, before, caps))
     for candidate in _candidates_of(bundle, ranking.picks):
         placer.occupy(candidate)
     placed = placer.place(limit - len(ranking.picks))
@@ -173,6 +177,14 @@ def _candidates_of(bundle: ModelBundle, picks: Sequence[Pick]) -> list[Candidate
         else Candidate(-1, UNKNOWN_ID, UNKNOWN_ID, False, False, 0.0, partial(_same, pick))
         for row, is_known, pick in zip(rows.tolist(), is_known_track.tolist(), picks, strict=True)
     ]
+
+
+def _artists_before(bundle: ModelBundle, track_ids: Rows, caps: Caps) -> list[int]:
+    """Return the artists of the last of some tracks, as many as caps and gaps look back; -1 for unknown tracks."""
+    rows, is_known = bundle.items.rows(track_ids[-max(caps.window, caps.artist_gap) :])
+    artists = np.full(len(rows), UNKNOWN_ID, np.int64)
+    artists[is_known] = bundle.features.artist[rows[is_known]]
+    return artists.tolist()
 
 
 def _same(pick: Pick) -> Pick:
@@ -204,7 +216,8 @@ class _Run:
         parts = {"relevance": pool.relevance, **opinions, **objectives}
         values = np.sum(list(parts.values()), axis=0)
         merit = values - sum(objectives.values())
-        head = self._head(pool.rows, np.argsort(-merit, kind="stable"))
+        artists_before = _artists_before(self.bundle, self.query.before, policy.caps)
+        head = self._head(pool.rows, np.argsort(-merit, kind="stable"), artists_before)
         new_artists: list[Candidate] = []
         if policy.caps.new_artist_share:
             new_artists = self._rank_new_artists(pool, values)
@@ -216,6 +229,7 @@ class _Run:
             repeats=list(repeats),
             familiarity=policy.dials.familiarity,
             new_artists=new_artists,
+            artists_before=artists_before,
         )
         placed = placer.place(self.query.limit)
         if trace is not None:
@@ -224,7 +238,7 @@ class _Run:
             trace.relaxed, trace.new_artist_cost = placer.relaxed_at, placer.new_artist_cost
         return placed, placer.relaxed_at
 
-    def _head(self, rows: Rows, best_first: Rows) -> Rows:
+    def _head(self, rows: Rows, best_first: Rows, artists_before: Sequence[int]) -> Rows:
         """Return the candidates for the first positions: the best ones, as many of an artist as the cap allows.
 
         Without the cap, dials would choose the tracks that take the place of those that it defers.
@@ -232,7 +246,7 @@ class _Run:
         head, cap = self.policy.head, self.policy.caps.per_artist
         if not head or not cap:
             return best_first[:head]
-        counts: Counter[int] = Counter()
+        counts = Counter(artists_before)
         chosen: list[int] = []
         artists = self.bundle.features.artist[rows[best_first]]
         for index, artist in zip(best_first.tolist(), artists.tolist(), strict=True):
@@ -268,7 +282,7 @@ class _Run:
             names, k = tuple(has_more), min(2 * k, MAX_CANDIDATES)
 
     def _rank(
-        self, pool: CandidatePool, values: Floats, diversity: float = 0.0, head: Rows = NO_HEAD
+        self, pool: CandidatePool, values: Floats, diversity: float = 0.0, head: Rows = NO_ROWS
     ) -> Iterator[Candidate]:
         """Yield the candidates of a pool in the order in which they should be placed, those of the head first."""
         make_candidate = self._candidate_maker(pool, values)

@@ -1,7 +1,8 @@
 """Put candidates into the positions of a slate, one after the other, so that caps, gaps and shares hold.
 
 What stands at a position depends on the positions before it only, never on the length of the slate. A slate of 20 is
-therefore the beginning of the slate of 50, which precomputed rankings and pages rely on.
+therefore the beginning of the slate of 50, which precomputed rankings rely on. The end of the page before stands before
+the first position of a page.
 
 Where the candidates do not allow everything, this is given up, in this order:
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -61,6 +62,8 @@ class SlatePlacer:
         repeats: tracks that the listener knows, best first.
         familiarity: share of the positions for known tracks.
         new_artists: the candidates of new artists, best first; they are in a batch, too.
+        artists_before: numbers of the artists of the tracks that stand right before the first position, on earlier
+            pages of the same slate, in their order; below 0 if unknown. Caps and gaps count them, shares do not.
         relaxed_at: what was given up, and at which position first.
         new_artist_cost: the value that each position for a new artist gave up.
     """
@@ -71,6 +74,7 @@ class SlatePlacer:
     repeats: list[Candidate] = field(default_factory=list)
     familiarity: float = 0.0
     new_artists: list[Candidate] = field(default_factory=list)
+    artists_before: Sequence[int] = ()
     relaxed_at: dict[str, int] = field(default_factory=dict)
     new_artist_cost: dict[int, float] = field(default_factory=dict)
 
@@ -85,6 +89,8 @@ class SlatePlacer:
         self._rows: set[int] = set()
         self._recordings: set[int] = set()
         self._known_count = self._new_artist_count = 0
+        for position, artist in enumerate(self.artists_before, -len(self.artists_before)):
+            self._note_artist(artist, position)
 
     def place(self, limit: int) -> list[Candidate]:
         """Return the candidates for the next `limit` positions, fewer if there are no more."""
@@ -102,13 +108,17 @@ class SlatePlacer:
             self._recordings.add(candidate.recording)
         self._known_count += candidate.is_known
         self._new_artist_count += candidate.is_of_new_artist
-        if candidate.artist >= 0:
-            positions = self._positions_of_artist[candidate.artist]
-            positions.append(self._position)
-            self._gap_until[candidate.artist] = self._position + 1 + self.caps.artist_gap
-            if 0 < self.caps.per_artist <= len(positions):
-                self._cap_until[candidate.artist] = positions[-self.caps.per_artist] + self.caps.window
+        self._note_artist(candidate.artist, self._position)
         self._position += 1
+
+    def _note_artist(self, artist: int, position: int) -> None:
+        """Note until when an artist has to wait who stands at a position; those before the first are below 0."""
+        if artist >= 0:
+            positions = self._positions_of_artist[artist]
+            positions.append(position)
+            self._gap_until[artist] = position + 1 + self.caps.artist_gap
+            if 0 < self.caps.per_artist <= len(positions):
+                self._cap_until[artist] = positions[-self.caps.per_artist] + self.caps.window
 
     def _choose(self) -> Candidate | None:
         """Take the candidate for the next position."""

@@ -1,4 +1,4 @@
-"""The next page of a slate: the same request again, without the tracks of the earlier pages.
+"""The next page of a slate: the same request again, without the tracks of the earlier pages, below which it stands.
 
 The slate log has all that is needed, so that a page may be answered by another process, after a restart and by another
 version than the page before. A page does not depend on anything but its request, the earlier pages, which do not
@@ -34,7 +34,7 @@ class EarlierTracks(NamedTuple):
     """What an answer must not repeat.
 
     Attributes:
-        pages: the tracks of the pages before it, int64 (n,).
+        pages: the tracks of the pages before it in the order of their positions, int64 (n,).
         shelves: the tracks of the shelves before it on the same screen, int64 (k,).
     """
 
@@ -72,6 +72,6 @@ def continue_request(pages: Sequence[Slate], listener_id: int | None) -> tuple[R
     last = pages[0]
     fields = dict(last.request or {})
     shelves = np.array(fields.pop("shelves", []), np.int64)
-    shown = np.array([track_id for page in pages for track_id in page.track_ids], np.int64)
+    shown = np.array([track_id for page in reversed(pages) for track_id in page.track_ids], np.int64)
     request = RecommendationRequest(**fields, listener_id=listener_id, placement=last.placement, after=last.pk)
     return request, EarlierTracks(shown, shelves)

@@ -51,7 +51,7 @@ def recommend(
             if response is None and ranking is None:
                 response, source = response_cache.get_shared(request, dependencies, context.revisions), "hit"
             if response is None:
-                plan = plan_slate(request, context, model, policy, exclude=earlier.all)
+                plan = plan_slate(request, context, model, policy, exclude=earlier.all, before=earlier.pages)
                 slate = build_slate(plan, ranking or load_ranking(request, dependencies))
                 response, source = render(request, context, model, slate, dependencies, earlier), "miss"
                 response_cache.add(request, response)

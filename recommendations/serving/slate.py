@@ -70,10 +70,15 @@ def plan_slate(
     model: LoadedModel,
     policy: Policy,
     exclude: NDArray[np.int64] = NO_TRACKS,
+    before: NDArray[np.int64] = NO_TRACKS,
 ) -> SlatePlan:
     """Turn a request into a query for the engine.
 
     Which query and which policy a listener gets is decided by `plan_query`, as in the evaluation.
+
+    Args:
+        exclude: tracks that the slate must not contain.
+        before: those of the earlier pages in their order, below which caps, gaps and the head of the policy go on.
 
     Raises:
         UnknownTrack: for tracks similar to one that does not exist.
@@ -92,9 +97,10 @@ def plan_slate(
             exclude=track,
             forbidden=np.append(filters.forbidden, history.pairs.track[history.pairs.disliked]),
             unavailable=filters.unavailable,
+            before=before,
             now=int(time.time()),
         )
-        return SlatePlan(model, policy, query, filters, None)
+        return SlatePlan(model, _below(policy, before), query, filters, None)
 
     listener = ListenerState(
         request.listener_id or 0,
@@ -121,11 +127,16 @@ def plan_slate(
         reason = "no_consent"
     elif planned_policy is not policy and listener.interactions < settings.MUSICREC["COLD_BELOW"]:
         reason = "cold_user"
-    planned_policy = _apply_dials(request, planned_policy)
+    query, planned_policy = replace(query, before=before), _below(_apply_dials(request, planned_policy), before)
     if request.after is not None:  # played tracks are not added to pages of new ones
         planned_policy = replace(planned_policy, may_repeat=False)
     is_personal = request.kind == "personal" and reason is None
     return SlatePlan(model, planned_policy, query, filters, reason, is_personal)
+
+
+def _below(policy: Policy, before: NDArray[np.int64]) -> Policy:
+    """Leave of the head of a policy what the tracks of the earlier pages have not taken."""
+    return replace(policy, head=max(policy.head - len(before), 0)) if policy.head and len(before) else policy
 
 
 def _apply_dials(request: RecommendationRequest, policy: Policy) -> Policy:
@@ -189,7 +200,7 @@ def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCa
         ranking = rank(bundle, query, policy)
     if gone:  # those that remain are placed again, for they have moved closer together
         picks = [pick for pick in ranking.picks if pick.track_id in cards]
-        ranking = append_picks(bundle, Ranking(repeats=ranking.repeats), picks, policy.caps, query.limit)
+        ranking = append_picks(bundle, Ranking(repeats=ranking.repeats), picks, policy.caps, query.limit, query.before)
     if "popular" in policy.source_names and len(ranking.picks) < query.limit:
         return _fill_popular(plan, query, ranking, cards)
     return ranking, cards
@@ -235,19 +246,21 @@ def _fill_popular(
             query, gone=np.append(query.gone, gone), unavailable=filters.reload_unavailable(gone, track_ids)
         )
     more = [*first, *(pick for pick in popular.picks if pick.track_id in cards)]
-    filled = append_picks(bundle, ranking, more, caps, query.limit)
+    filled = append_picks(bundle, ranking, more, caps, query.limit, query.before)
     if len(filled.picks) < query.limit and model_cache.unlisted_after is not None:
         left_out = {*query.forbidden.tolist(), *query.exclude.tolist(), *(pick.track_id for pick in filled.picks)}
         unlisted = (i for i in filters.iter_unlisted(model_cache.unlisted_after) if i not in left_out)
         rest = [Pick(i, 0.0, "random", ("random",)) for i in islice(unlisted, query.limit - len(filled.picks))]
         cards |= filters.available([pick.track_id for pick in rest])
-        filled = append_picks(bundle, filled, [pick for pick in rest if pick.track_id in cards], caps, query.limit)
+        listed = [pick for pick in rest if pick.track_id in cards]
+        filled = append_picks(bundle, filled, listed, caps, query.limit, query.before)
     if filled.picks or not plan.policy.may_repeat:
         return filled, cards
     popular = _rank_popular(query, may_repeat=True)
     cards |= filters.available([pick.track_id for pick in popular.picks])
     available = [pick for pick in popular.picks if pick.track_id in cards]
-    return append_picks(bundle, Ranking(repeats=popular.repeats), available, caps, query.limit), cards
+    repeats = Ranking(repeats=popular.repeats)
+    return append_picks(bundle, repeats, available, caps, query.limit, query.before), cards
 
 
 def _forbid(query: Query, track_ids: list[int]) -> Query:

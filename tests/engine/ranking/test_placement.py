@@ -90,11 +90,16 @@ def test_a_short_slate_is_the_beginning_of_a_long_one(world: World, short: int, 
 
 
 @settings(max_examples=150)
-@given(world=worlds(), limit=st.integers(1, 45))
-def test_nothing_is_broken_while_another_track_would_break_less(world: World, limit: int) -> None:
-    """The names of what was relaxed are those of what the slate breaks."""
+@given(world=worlds(), limit=st.integers(1, 45), lengths=st.lists(st.integers(1, 9), max_size=2))
+def test_nothing_is_broken_while_another_track_would_break_less(world: World, limit: int, lengths: list[int]) -> None:
+    """The names of what was relaxed are those of what the slate breaks, below pages of some lengths."""
     world.policy = replace(world.policy, candidates=200, dials=replace(world.policy.dials, familiarity=0))
     world.policy = replace(world.policy, caps=replace(world.policy.caps, new_artist_share=0))
+    for length in lengths:
+        page = [pick.track_id for pick in world.rank(length).picks]
+        before = np.append(world.query.before, page).astype(np.int64)
+        world.query = replace(world.query, before=before, forbidden=np.append(world.query.forbidden, page))
+    above = (world.query.before - FIRST_ID).tolist()
     ranking, slate, broken = world.rank(limit), world.rows(limit), set()
     features, is_allowed = world.bundle.features, np.ones(len(world.bundle.items), bool)
     left_out = np.append(world.query.forbidden, [] if ranking.repeats else world.query.exclude).astype(int) - FIRST_ID
@@ -103,9 +108,9 @@ def test_nothing_is_broken_while_another_track_would_break_less(world: World, li
         is_allowed &= ~np.isin(features.recording, features.recording[left_out])
     for position, row in enumerate(slate):
         assert is_allowed[row]
-        here = breaches(slate[:position], row, world)
+        here = breaches([*above, *slate[:position]], row, world)
         others = np.setdiff1d(np.flatnonzero(is_allowed), slate[:position])
-        assert not here or all(breaches(slate[:position], other, world) for other in others)
+        assert not here or all(breaches([*above, *slate[:position]], other, world) for other in others)
         broken |= here
     assert len(slate) == len(set(slate)) == min(limit, np.count_nonzero(is_allowed))
     assert set(ranking.relaxed) == broken
@@ -140,6 +145,23 @@ def test_by_default_an_artist_has_two_tracks_in_twenty_positions_and_they_are_ne
     assert np.bincount(artists).max() == 2
     assert not (artists[1:] == artists[:-1]).any()
     assert world.rank(20).relaxed == ()
+
+
+def test_shares_begin_anew_on_a_page_and_what_was_relaxed_counts_from_its_beginning() -> None:
+    """The page before ends with artists 0 and 1, who have all new tracks that remain; the known ones are others'."""
+    history = played([4, 5])
+    query = Query(
+        0,
+        user_row=LISTENER_ROW,
+        history=history,
+        exclude=history.track,
+        forbidden=FIRST_ID + np.arange(2),
+        before=FIRST_ID + np.arange(2),
+    )
+    features = make_features([0, 1, 1, 0, 2, 3])
+    policy = replace(PERSONAL, dials=Dials(familiarity=0.5), caps=Caps(per_artist=1, window=3))
+    world = World(make_bundle([6, 5, 4, 3, 2, 1], features), query, policy)
+    assert (world.rows(4), world.rank(4).relaxed_at) == ([3, 4, 2, 5], {"artist_cap": 0})
 
 
 def test_one_artist_fills_a_slate_if_there_is_no_other() -> None:
@@ -248,6 +270,9 @@ def test_picks_that_fill_a_slate_respect_what_stands_before_them() -> None:
     assert [pick.track_id for pick in filled.picks] == [FIRST_ID, 1, FIRST_ID + 2]
     filled = append_picks(bundle, start, [picks[2], picks[4]], Caps(), 9)
     assert filled.relaxed_at == {"artist_gap": 1, "artist_cap": 2}
+    before = np.array([FIRST_ID + 1, 1, FIRST_ID])
+    filled = append_picks(bundle, Ranking(), [picks[2], picks[3], picks[5]], Caps(), 9, before)
+    assert [pick.track_id - FIRST_ID for pick in filled.picks] == [3, 2, 5]
 
 
 @pytest.mark.parametrize("diversity", [0.0, 0.5, 1.0])

@@ -1,6 +1,7 @@
 """Caps and merged recordings hold for every kind of slate, however it was filled."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,6 +61,53 @@ def test_no_slate_has_more_tracks_of_an_artist_than_its_policy_allows_or_two_in_
     model_cache.refresh_popularity()
     for path in [*paths, f"/recommend/similar/{new[0].pk}?limit={LIMIT}"]:
         assert_shape(service, path)
+
+
+def turn_pages(service: APIClient, path: str, count: int) -> list[dict[str, Any]]:
+    """Return up to so many pages of a slate."""
+    pages, next_page = [], path
+    while next_page and len(pages) < count:
+        pages.append(service.get(next_page).json())
+        next_page = pages[-1]["next"]
+    return pages
+
+
+@pytest.mark.parametrize("limit", [3, 7, 20])
+def test_caps_and_gaps_hold_across_the_pages_of_a_slate(
+    limit: int, service: APIClient, listeners: list[User], catalogue: CatalogueFactory
+) -> None:
+    for number in range(8):
+        tracks = catalogue.tracks(4, artist=Artist.objects.create(name=f"Further artist {number}"))
+        catalogue.play(User.objects.get(username=f"fan {number}"), *tracks)
+    assert run_training("test").status == "Published"
+    paths = [f"/recommend/user/{listener.pk}/ml?limit={limit}" for listener in listeners]
+    paths += [
+        f"/recommend/user/{listeners[NEW].pk}?limit={limit}",
+        f"/recommend/similar/{Track.objects.earliest('pk').pk}?limit={limit}",
+    ]
+    for path in paths:
+        artists: list[int] = []
+        for page in turn_pages(service, path, max(2, 24 // limit)):
+            artists += [result["artist_id"] for result in page["results"]]
+            if page["relaxed"]:
+                break
+            caps = POLICIES[page["policy"]].caps
+            assert all(first != second for first, second in pairwise(artists)), path
+            for start in range(len(artists)):
+                window = artists[start : start + caps.window]
+                assert max(map(window.count, window)) <= caps.per_artist, (path, start)
+        assert len(artists) > max(20, limit), path
+
+
+def test_the_head_of_a_policy_is_not_begun_again_on_later_pages(service: APIClient, listeners: list[User]) -> None:
+    """The default policy has a head of 8."""
+    assert run_training("test").status == "Published"
+    path = f"/recommend/user/{listeners[KNOWN].pk}/ml?exclude_played=true"
+    pages = turn_pages(service, f"{path}&limit=4", 2)
+    whole = service.get(f"{path}&limit=8").json()
+    assert [page["relaxed"] for page in (*pages, whole)] == [[], [], []]
+    ids = [result["track_id"] for page in pages for result in page["results"]]
+    assert ids == [result["track_id"] for result in whole["results"]]
 
 
 def test_a_deleted_track_leaves_no_gap_between_tracks_of_one_artist(service: APIClient, listeners: list[User]) -> None:
