@@ -103,4 +103,6 @@ def _weighted_sums(table: NDArray[np.generic], counts: ResampleCounts) -> NDArra
 def _bounds(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the lower and upper quantiles: float64 (2, columns)."""
     tail = (1 - CONFIDENCE_LEVEL) / 2
-    return np.asarray(np.nanquantile(resampled, (tail, 1 - tail), axis=0))
+    # nanquantile takes six times as long, because it goes through the columns one by one.
+    quantile = np.nanquantile if np.isnan(resampled).any() else np.quantile
+    return np.asarray(quantile(resampled, (tail, 1 - tail), axis=0))
