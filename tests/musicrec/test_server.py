@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from musicrec.processes import wait_until_ready
 from recommendations.serving.model_cache import ModelCache
 from tests.play_files import write_checkerboard_csv
 from tests.stack import Stack, new_stack
@@ -44,6 +45,7 @@ def test_workers_share_the_memory_of_the_model_and_a_replacement_loads_the_curre
         assert stack.request("/recommend/user/1/ml", auth=auth).body["model_version"] == before
         os.kill(child.pid, signal.SIGKILL)
         wait_until(lambda: [other for other in stack.web_processes(processes) if other.pid != child.pid])
+        wait_until_ready(stack.port, processes)
         assert stack.request("/recommend/user/1/ml", auth=auth).body["model_version"] not in (before, None)
 
 

@@ -97,10 +97,11 @@ def test_a_killed_run_is_noticed_by_web_alone(stack: Stack) -> None:
         "print(TrainingRun.objects.get(trigger='killed').status, "
         "*Alarm.objects.filter(resolved_at=None).values_list('kind', flat=True))"
     )
+    # Before the servers run, because the next look of a server may come at once.
+    result = stack.manage("shell", "--verbosity", "0", "--command", kill, check=False)
+    assert result.returncode == -signal.SIGKILL
+    assert stack.run_python(state) == "running"
     with stack.run_servers():
-        result = stack.manage("shell", "--verbosity", "0", "--command", kill, check=False)
-        assert result.returncode == -signal.SIGKILL
-        assert stack.run_python(state) == "running"
         wait_until(lambda: stack.run_python(state) == "failed training_failed", 120)
 
 

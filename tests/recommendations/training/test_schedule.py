@@ -32,6 +32,12 @@ def plays(catalogue: CatalogueFactory) -> None:
     catalogue.checkerboard()
 
 
+@pytest.fixture
+def now() -> datetime:
+    """Return the current minute: that of the test, as this module may have been imported much earlier."""
+    return timezone.now().replace(second=0, microsecond=0)
+
+
 @pytest.fixture(autouse=True)
 def _schedules(db: None, settings: Any) -> None:
     """Schedule training and tuning, and nothing else; a test that empties the tables deletes the rows of migrations."""
@@ -65,9 +71,6 @@ def create_run(started_at: datetime, status: str = Status.PUBLISHED, trigger: st
     return run
 
 
-NOW = timezone.now().replace(second=0, microsecond=0)
-
-
 @pytest.mark.parametrize(
     ("due_ago", "last_ago", "is_missed"),
     [
@@ -80,11 +83,11 @@ NOW = timezone.now().replace(second=0, microsecond=0)
     ],
 )
 def test_a_scheduled_run_is_missed_if_none_began_since_it_was_due(
-    due_ago: timedelta, last_ago: timedelta, is_missed: bool
+    now: datetime, due_ago: timedelta, last_ago: timedelta, is_missed: bool
 ) -> None:
-    due_at = NOW - due_ago
+    due_at = now - due_ago
     schedule_training_at(due_at)
-    create_run(NOW - last_ago)
+    create_run(now - last_ago)
     expected = due_at if due_ago > timedelta(0) else due_at - timedelta(days=1)
     assert missed_training_since() == (expected if is_missed else None)
 
@@ -99,17 +102,17 @@ def test_a_scheduled_run_is_missed_if_none_began_since_it_was_due(
     ],
 )
 def test_a_successful_run_with_another_trigger_replaces_a_scheduled_one(
-    status: str, trigger: str, is_missed: bool
+    now: datetime, status: str, trigger: str, is_missed: bool
 ) -> None:
-    schedule_training_at(NOW - timedelta(hours=2))
-    create_run(NOW - timedelta(hours=26))
-    create_run(NOW - timedelta(hours=1), status, trigger)
+    schedule_training_at(now - timedelta(hours=2))
+    create_run(now - timedelta(hours=26))
+    create_run(now - timedelta(hours=1), status, trigger)
     assert (missed_training_since() is not None) is is_missed
 
 
-def test_nothing_is_missed_without_a_schedule_or_without_a_broker(settings: Any) -> None:
-    schedule_training_at(NOW - timedelta(hours=1))
-    create_run(NOW - timedelta(hours=25))
+def test_nothing_is_missed_without_a_schedule_or_without_a_broker(now: datetime, settings: Any) -> None:
+    schedule_training_at(now - timedelta(hours=1))
+    create_run(now - timedelta(hours=25))
     assert missed_training_since() is not None
     PeriodicTask.objects.filter(name="Nightly training").update(enabled=False)
     assert missed_training_since() is None
@@ -121,34 +124,35 @@ def test_nothing_is_missed_without_a_schedule_or_without_a_broker(settings: Any)
 @pytest.mark.parametrize(
     ("period", "is_missed"),
     [
-        pytest.param({"expires": NOW - timedelta(minutes=1)}, False, id="expired"),
-        pytest.param({"expires": NOW + timedelta(hours=1)}, True, id="expires later"),
-        pytest.param({"start_time": NOW - timedelta(minutes=30)}, False, id="started after it would have been due"),
-        pytest.param({"start_time": NOW - timedelta(hours=1)}, True, id="started when it was due"),
-        pytest.param({"start_time": NOW + timedelta(days=2)}, False, id="starts later"),
+        pytest.param({"expires": timedelta(minutes=-1)}, False, id="expired"),
+        pytest.param({"expires": timedelta(hours=1)}, True, id="expires later"),
+        pytest.param({"start_time": timedelta(minutes=-30)}, False, id="started after it would have been due"),
+        pytest.param({"start_time": timedelta(hours=-1)}, True, id="started when it was due"),
+        pytest.param({"start_time": timedelta(days=2)}, False, id="starts later"),
         pytest.param({"one_off": True}, False, id="one-off"),
     ],
 )
 def test_a_run_is_missed_only_between_the_start_and_the_end_of_its_schedule(
-    period: dict[str, Any], is_missed: bool
+    now: datetime, period: dict[str, Any], is_missed: bool
 ) -> None:
-    schedule_training_at(NOW - timedelta(hours=1))
+    period = {name: now + value if isinstance(value, timedelta) else value for name, value in period.items()}
+    schedule_training_at(now - timedelta(hours=1))
     PeriodicTask.objects.filter(name="Nightly training").update(**period)
-    create_run(NOW - timedelta(days=9))
+    create_run(now - timedelta(days=9))
     assert (missed_training_since() is not None) is is_missed
 
 
 @pytest.mark.parametrize(("starts_ago", "is_missed"), [(timedelta(minutes=30), True), (-timedelta(hours=1), False)])
-def test_an_interval_is_due_at_its_start_time(starts_ago: timedelta, is_missed: bool) -> None:
+def test_an_interval_is_due_at_its_start_time(now: datetime, starts_ago: timedelta, is_missed: bool) -> None:
     hourly, _ = IntervalSchedule.objects.get_or_create(every=1, period="hours")
-    start_time = NOW - starts_ago
+    start_time = now - starts_ago
     PeriodicTask.objects.filter(name="Nightly training").update(crontab=None, interval=hourly, start_time=start_time)
-    create_run(NOW - timedelta(days=1))
+    create_run(now - timedelta(days=1))
     assert missed_training_since() == (start_time if is_missed else None)
 
 
-def test_nothing_was_missed_before_the_installation() -> None:
-    schedule_training_at(NOW - timedelta(hours=1))
+def test_nothing_was_missed_before_the_installation(now: datetime) -> None:
+    schedule_training_at(now - timedelta(hours=1))
     assert missed_training_since() is None
 
 
@@ -159,16 +163,18 @@ def test_the_schedule_is_that_of_its_time_zone() -> None:
     assert missed_training_since() == noon_in_tokyo - timedelta(days=2)
 
 
-def test_a_missed_run_is_an_alarm_and_is_started_once_whoever_notices(plays: None, sent: list[Any]) -> None:
+def test_a_missed_run_is_an_alarm_and_is_started_once_whoever_notices(
+    now: datetime, plays: None, sent: list[Any]
+) -> None:
     cache.clear()
-    schedule_training_at(NOW - timedelta(hours=1))
-    create_run(NOW - timedelta(hours=25))
+    schedule_training_at(now - timedelta(hours=1))
+    create_run(now - timedelta(hours=25))
     for _ in range(3):  # by beat and by each web process
         tasks.watch_training()
     assert sent == [["schedule"]]
     alarm = Alarm.objects.get()
     assert (alarm.kind, alarm.count, alarm.resolved_at) == ("training_overdue", 1, None)
-    due_at = f"{NOW - timedelta(hours=1):%Y-%m-%d %H:%M}"
+    due_at = f"{now - timedelta(hours=1):%Y-%m-%d %H:%M}"
     assert alarm.message.startswith(f"the training run that was due at {due_at} UTC has not begun; ")
 
     assert tasks.train_model("schedule").startswith("Published: ")
@@ -176,13 +182,13 @@ def test_a_missed_run_is_an_alarm_and_is_started_once_whoever_notices(plays: Non
     tasks.watch_training()
     assert sent == [["schedule"]]
     assert Alarm.objects.get().resolved_at is not None
-    assert TrainingRun.objects.filter(started_at__gte=NOW - timedelta(hours=24)).count() == 1
+    assert TrainingRun.objects.filter(started_at__gte=now - timedelta(hours=24)).count() == 1
 
 
-def test_the_alarm_stays_open_during_a_study() -> None:
+def test_the_alarm_stays_open_during_a_study(now: datetime) -> None:
     cache.clear()
-    schedule_training_at(NOW - timedelta(hours=1))
-    create_run(NOW - timedelta(hours=25))
+    schedule_training_at(now - timedelta(hours=1))
+    create_run(now - timedelta(hours=25))
     study = TuningStudy.objects.create(trigger="admin", budget_seconds=1)
     assert claim_missed_training() is False
     assert Alarm.objects.count() == 0  # the message may wait behind the study
@@ -192,34 +198,36 @@ def test_the_alarm_stays_open_during_a_study() -> None:
     assert claim_missed_training() is False
     alarm = Alarm.objects.get()
     assert (alarm.kind, alarm.count, alarm.resolved_at) == ("training_overdue", 1, None)
-    create_run(NOW, Status.FAILED)  # the scheduled run has begun
+    create_run(now, Status.FAILED)  # the scheduled run has begun
     assert claim_missed_training() is False
     assert Alarm.objects.get().resolved_at is not None
 
 
-def test_a_run_is_due_again_on_the_next_night(plays: None) -> None:
-    schedule_training_at(NOW)
-    create_run(NOW - timedelta(days=1))
+def test_a_run_is_due_again_on_the_next_night(now: datetime, plays: None) -> None:
+    schedule_training_at(now)
+    create_run(now - timedelta(days=1))
     assert tasks.train_model("schedule").startswith("Published: ")
 
 
-def test_other_schedules_are_respected(plays: None) -> None:
+def test_other_schedules_are_respected(now: datetime, plays: None) -> None:
     hourly, _ = IntervalSchedule.objects.get_or_create(every=1, period="hours")
     PeriodicTask.objects.create(name="Hourly", task="recommendations.train_model", interval=hourly)
-    create_run(NOW - timedelta(minutes=30))
+    create_run(now - timedelta(minutes=30))
     assert tasks.train_model("schedule").startswith("Not due: ")
     create_run(timezone.now() - timedelta(minutes=59, seconds=58))  # its message was under way for two seconds longer
-    TrainingRun.objects.filter(started_at__gte=NOW - timedelta(minutes=31)).delete()
+    TrainingRun.objects.filter(started_at__gte=now - timedelta(minutes=31)).delete()
     assert tasks.train_model("schedule").startswith("Published: ")
 
 
 @pytest.mark.parametrize("is_disabled_already", [False, True])
 @pytest.mark.parametrize("kind", ["clocked", "crontab"])
-def test_a_one_off_run_is_no_duplicate_of_the_nightly_one(plays: None, kind: str, is_disabled_already: bool) -> None:
-    schedule_training_at(NOW - timedelta(hours=2))
-    create_run(NOW - timedelta(hours=2))
-    clocked, _ = ClockedSchedule.objects.get_or_create(clocked_time=NOW)
-    crontab, _ = CrontabSchedule.objects.get_or_create(minute=NOW.minute, hour=NOW.hour, timezone="UTC")
+def test_a_one_off_run_is_no_duplicate_of_the_nightly_one(
+    now: datetime, plays: None, kind: str, is_disabled_already: bool
+) -> None:
+    schedule_training_at(now - timedelta(hours=2))
+    create_run(now - timedelta(hours=2))
+    clocked, _ = ClockedSchedule.objects.get_or_create(clocked_time=now)
+    crontab, _ = CrontabSchedule.objects.get_or_create(minute=now.minute, hour=now.hour, timezone="UTC")
     PeriodicTask.objects.create(
         name="Once",
         task="recommendations.train_model",
@@ -231,11 +239,13 @@ def test_a_one_off_run_is_no_duplicate_of_the_nightly_one(plays: None, kind: str
 
 
 @pytest.mark.parametrize("clocked_ago", [timedelta(hours=1), timedelta(hours=-1)])
-def test_a_clocked_task_that_has_begun_or_is_due_later_does_not_make_others_due(clocked_ago: timedelta) -> None:
-    schedule_training_at(NOW - timedelta(hours=2))
-    clocked, _ = ClockedSchedule.objects.get_or_create(clocked_time=NOW - clocked_ago)
+def test_a_clocked_task_that_has_begun_or_is_due_later_does_not_make_others_due(
+    now: datetime, clocked_ago: timedelta
+) -> None:
+    schedule_training_at(now - timedelta(hours=2))
+    clocked, _ = ClockedSchedule.objects.get_or_create(clocked_time=now - clocked_ago)
     PeriodicTask.objects.create(name="Once", task="recommendations.train_model", one_off=True, clocked=clocked)
-    create_run(NOW - timedelta(minutes=59))
+    create_run(now - timedelta(minutes=59))
     assert tasks.train_model("schedule").startswith("Not due: ")
     assert missed_training_since() is None
 
