@@ -25,6 +25,7 @@ from engine.training import TrainedVersion, TrainingConfig, train
 from engine.tuning.first_night import default_candidates
 
 K, TEST_SHARE = 20, 0.1
+ONLY_NEW = replace(PERSONAL, dials=replace(PERSONAL.dials, familiarity=0.0))
 SECONDS_A_SESSION = 10_000  # sessions follow one another, and none has as many tracks
 
 
@@ -82,7 +83,7 @@ def next_track_recall(trained: TrainedVersion, sessions: Sequence[Sequence[int]]
         history = to_plays([past])
         newest = int(session) * SECONDS_A_SESSION + len(past) - 1
         listener = ListenerState(int(session), UserItemPairs.from_listener(history), len(past), newest)
-        query, policy = plan_query(trained.bundle, listener, PERSONAL, limit=K)
+        query, policy = plan_query(trained.bundle, listener, ONLY_NEW, limit=K)
         hits += target in [pick.track_id for pick in recommend(trained.bundle, query, policy).picks]
     return hits / len(tested)
 

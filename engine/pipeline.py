@@ -94,7 +94,7 @@ PERSONAL = register_policy(
         {"personal": 1.0, "neighbours": 0.0, "content": 0.0},
         head=8,
         fill=_FILL,
-        dials=Dials(diversity=0.4, novelty=0.6),
+        dials=Dials(familiarity=0.2, diversity=0.4, novelty=0.6),
     )
 )
 EARLY = register_policy(Policy("early", {"early": 1.0, "content": 0.0}, fill=_FILL, caps=Caps(per_artist=4)))
@@ -227,7 +227,8 @@ class _Run:
             self._batches(self._rank(pool, values, policy.dials.diversity, head)),
             patience=2 + len(policy.fill),
             repeats=list(repeats),
-            familiarity=policy.dials.familiarity,
+            # Who knows nothing that may be repeated now would not miss it: then there is no share to fall short of.
+            familiarity=policy.dials.familiarity if repeats else 0.0,
             new_artists=new_artists,
             artists_before=artists_before,
         )

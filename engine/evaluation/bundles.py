@@ -131,7 +131,10 @@ class ListenerHistories:
 
 @dataclass(frozen=True)
 class BundleRanker:
-    """A `Ranker` that ranks as serving does.
+    """A `Ranker` that ranks as serving does for requests with `exclude_played`: true for `NEW`, false for `ALL`.
+
+    `Dials.familiarity` does not count: its share of known tracks would only take positions from the new ones that `NEW`
+    is about, and for `ALL` known tracks compete by their scores.
 
     Attributes:
         bundle: the version that answers; its catalogue may be an older one.
@@ -180,6 +183,7 @@ class BundleRanker:
         )
         if self.question == REPEATS and policy.name == "popular":
             return _own_tracks_by_popularity(self.bundle, query), False
+        policy = replace(policy, dials=replace(policy.dials, familiarity=0.0))
         ranking = recommend(self.bundle, query, policy)
         return [pick.track_id for pick in ranking.picks], ranking.strategy in PERSONAL_SOURCES
 
@@ -213,7 +217,8 @@ def evaluate_bundles(
 
     Every list is made as serving makes it, see `engine.listener_query.plan_query`: short lists are filled, cold
     listeners get their own policies, and skipped, disliked, blocked and unavailable tracks are left out. A bundle that
-    was not trained on exactly the past of a listener folds it in. The whole catalogue is ranked.
+    was not trained on exactly the past of a listener folds it in. The whole catalogue is ranked. Policies are judged
+    without their share of known tracks, see `BundleRanker`.
 
     Evaluated are listeners with a past and something relevant in the future, or a seeded sample of them. Listeners
     without any past would get the same popular tracks from all bundles. A track that a listener must not be offered is
@@ -268,13 +273,14 @@ def evaluate_bundles(
     for number, (name, truth) in enumerate(truths.items()):
         role = "repeats" if name == REPEATS else "personal"
         shared = (histories, items, name, cold_below)
-        in_use = _policies_for_question(policies, name)
-        rankers = {model: BundleRanker(bundle, *shared, in_use[role], in_use, now) for model, bundle in bundles.items()}
+        rankers = {
+            model: BundleRanker(bundle, *shared, policies[role], policies, now) for model, bundle in bundles.items()
+        }
         if trial is not None:
             replaced = trial.name if trial.name in policies else "personal"
-            tried = _policies_for_question({**policies, replaced: trial}, name)
+            tried = {**policies, replaced: trial}
             rankers[TRIAL] = BundleRanker(baseline, *shared, tried[role], tried, now)
-        rankers[MOST_POPULAR] = BundleRanker(baseline, *shared, in_use["popular"], in_use, now)
+        rankers[MOST_POPULAR] = BundleRanker(baseline, *shared, policies["popular"], policies, now)
 
         def count_rankings(done: int, total: int, previous: int = sum(rankings[:number])) -> None:
             progress(previous + done, sum(rankings))
@@ -296,13 +302,6 @@ def _artists(bundle: ModelBundle, items: IdMap) -> Ids | None:
     artist = np.full(len(items), UNKNOWN_ID, np.int64)
     artist[is_known] = bundle.features.artist[rows[is_known]]
     return artist if (artist != UNKNOWN_ID).any() else None
-
-
-def _policies_for_question(policies: Mapping[str, Policy], question: str) -> Mapping[str, Policy]:
-    """Return the policies as requests get them: those for new tracks have `exclude_played=true`."""
-    if question != NEW:
-        return policies
-    return {name: replace(p, dials=replace(p.dials, familiarity=0.0)) for name, p in policies.items()}
 
 
 def _own_tracks_by_popularity(bundle: ModelBundle, query: Query) -> list[int]:

@@ -169,10 +169,12 @@ def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> RankedSlate:
         if not ranking.picks:
             reason = reason or "cold_track"
         ranking, cards = _fill_similar(plan, ranking)
-    elif plan.is_personal and not any(
-        pick.source in PERSONAL_SOURCES or pick.source == plan.policy.main_source for pick in ranking.picks
-    ):
-        reason = reason or "no_known_tracks"
+    elif plan.is_personal:
+        sources = {pick.source for pick in ranking.picks}
+        # That the listener's own tracks can be repeated says nothing about new ones.
+        new = sources if sources <= {"repeat"} else sources - {"repeat"}
+        if not new & {*PERSONAL_SOURCES, plan.policy.main_source}:
+            reason = reason or "no_known_tracks"
     if ranking.repeats:
         reason = reason or "nothing_new"
     return RankedSlate(ranking, cards, reason, plan.query, plan.policy.label)

@@ -1,5 +1,6 @@
 """Build plays whose right recommendations are obvious, and versions trained on them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.models.als import ALS
 from engine.models.base import Trainer
+from engine.pipeline import PERSONAL
 from engine.retrieval.exact_search import ScoreTerms
 from engine.training import TrainedVersion, TrainingConfig, train
 
+# For tests about anything but known tracks.
+ONLY_NEW = replace(PERSONAL, dials=replace(PERSONAL.dials, familiarity=0.0))
 TWO_FACTORS = ALS(factors=2, iterations=10)
 
 

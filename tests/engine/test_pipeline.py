@@ -22,7 +22,7 @@ from engine.pipeline import (
 from engine.retrieval import candidates
 from engine.retrieval.candidates import Query
 from engine.retrieval.popularity import popular
-from tests.engine.factories import listener_history, train_checkerboard
+from tests.engine.factories import ONLY_NEW, listener_history, train_checkerboard
 
 TRAINED = train_checkerboard().bundle
 UNTRAINED = catalogue_bundle(range(1, 31), {7: 50, 3: 90, 5: 50})
@@ -77,7 +77,7 @@ def test_an_empty_catalogue_gives_an_empty_ranking() -> None:
     played=st.lists(st.integers(0, 130), max_size=40),
     disliked=st.lists(st.integers(0, 130), max_size=10),
     forbidden=st.lists(st.integers(0, 130), max_size=40),
-    policy=st.sampled_from([PERSONAL, EARLY, POPULAR]),
+    policy=st.sampled_from([ONLY_NEW, EARLY, POPULAR]),
 )
 def test_a_ranking_is_never_empty_has_no_duplicates_and_at_most_limit_tracks(
     bundle: ModelBundle,

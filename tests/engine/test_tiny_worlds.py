@@ -13,10 +13,10 @@ from engine.data.user_item_pairs import UserItemPairs, count_listeners
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.fitting import fit_ensemble
 from engine.models import FAMILIES
-from engine.pipeline import PERSONAL, recommend
+from engine.pipeline import recommend
 from engine.retrieval.candidates import Query
 from engine.retrieval.personal import personal_score_terms
-from tests.engine.factories import all_scores
+from tests.engine.factories import ONLY_NEW, all_scores
 
 WORLDS = {
     "one listener, one track": [[0]],
@@ -68,7 +68,7 @@ def test_served_scores_equal_evaluated_ones(families: tuple[str, ...], world: st
         query = Query(len(items), user_row=user, history=history)
         with bundle.workspaces.borrow() as workspace:
             terms = personal_score_terms(bundle, query, workspace)
-        picks = recommend(bundle, query, PERSONAL).picks
+        picks = recommend(bundle, query, ONLY_NEW).picks
         assert all(np.isfinite(pick.score) for pick in picks)
         if terms is None:  # popular tracks are served
             assert {pick.source for pick in picks} <= {"popular"}

@@ -90,7 +90,9 @@ class FilterSummary(NamedTuple):
 def slate_tab(listener: Listener, context: RequestContext, traced: TracedSlate) -> dict[str, Any]:
     """Return the context of the tab."""
     trace, plan, slate = traced.trace, traced.plan, traced.slate
-    sources, filtered = _merge_sources(trace.sources), _merge_filtered(trace.filtered)
+    # Tracks to repeat are looked for first; the main source is what one wants to see first.
+    sources = sorted(_merge_sources(trace.sources), key=lambda source: source.source != plan.policy.main_source)
+    filtered = _merge_filtered(trace.filtered)
     because = {i for explanation in traced.explanations.values() for i in explanation["because_track_ids"]}
     reasons = _filter_reasons(listener, context, traced, filtered)
     shown = [
@@ -153,9 +155,11 @@ def _slate_rows(traced: TracedSlate, names: Names) -> list[TracedPosition]:
     """Put the order by relevance alone and the slate side by side."""
     trace, picks = traced.trace, traced.slate.ranking.picks
     position_after = {pick.track_id: position for position, pick in enumerate(picks, 1)}
-    by_relevance = sorted(trace.candidates, key=lambda candidate: -candidate.parts["relevance"])
-    position_before = {candidate.track_id: position for position, candidate in enumerate(by_relevance, 1)}
-    position_before |= {pick.track_id: position for position, pick in enumerate(trace.before, 1)}
+    position_before = {pick.track_id: position for position, pick in enumerate(trace.before, 1)}
+    others = [candidate for candidate in trace.candidates if candidate.track_id not in position_before]
+    others.sort(key=lambda candidate: -candidate.parts["relevance"])
+    first = len(position_before) + 1
+    position_before |= {candidate.track_id: position for position, candidate in enumerate(others, first)}
     parts = {candidate.track_id: candidate.parts for candidate in trace.candidates}
     rows = []
     for index in range(max(len(picks), len(trace.before))):

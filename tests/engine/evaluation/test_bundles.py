@@ -20,7 +20,7 @@ from engine.models.popularity import Popularity
 from engine.pipeline import EARLY, PERSONAL, Policy, recommend
 from engine.retrieval.candidates import Query
 from engine.training import MODEL, TrainingConfig, evaluate_on_holdout, train
-from tests.engine.factories import make_config
+from tests.engine.factories import ONLY_NEW, make_config
 from tests.engine.taste_groups import DAY, N_TRACKS, taste_group_plays
 
 PLAY, SKIP, LIKE, UNLIKE, DISLIKE, UNDISLIKE, SHARE, ADD, REMOVE = Signal
@@ -147,7 +147,7 @@ def test_the_lists_are_those_that_a_version_of_the_past_serves(trainer: Any) -> 
             exclude=state.history.track,
             early_weights=bundle.early.for_listener(state.interactions, 5),
         )
-        policy = PERSONAL if state.interactions >= 5 else EARLY
+        policy = ONLY_NEW if state.interactions >= 5 else EARLY
         assert ranked.tolist() == [pick.track_id for pick in recommend(bundle, query, policy).picks]
     assert histories.interactions.min() < 5 < histories.interactions.max()
     report = evaluate_bundles({"model": bundle}, past, future, items, ks=(10,))["questions"]["new"]

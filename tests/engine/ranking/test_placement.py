@@ -125,8 +125,11 @@ def test_shares_are_kept_or_named_as_relaxed(world: World, limit: int) -> None:
     history = world.query.history
     known = np.isin(slate, history.track[history.is_positive] - FIRST_ID)
     is_new = world.bundle.track_statistics.is_of_new_artist[slate]
+    favourites = replace(world, policy=replace(world.policy, dials=replace(world.policy.dials, familiarity=1)))
+    has_repeats = any(pick.source == "repeat" for pick in favourites.rank(1).picks)
+    assert has_repeats or "familiarity" not in ranking.relaxed
     for name, flags, share in (
-        ("familiarity", known, world.policy.dials.familiarity),
+        ("familiarity", known, has_repeats * world.policy.dials.familiarity),
         ("new_artist_share", is_new, world.policy.caps.new_artist_share),
     ):
         wanted = np.floor(np.arange(1, len(slate) + 1) * share + 1e-9)
@@ -224,6 +227,18 @@ def test_familiarity_spreads_known_tracks_evenly_and_waits_until_they_may_be_rep
     assert world.rank(14).relaxed_at == {"familiarity": 13}  # track 23 was played two hours ago
     world.query = replace(query, now=NOW + 11 * 3600)
     assert (world.rank(14).relaxed, 23 in world.rows(14)) == ((), True)
+
+
+@pytest.mark.parametrize("hours", [[], [2, 3, 4, 5]])
+def test_nothing_is_relaxed_for_listeners_without_a_track_that_may_be_repeated(hours: list[int]) -> None:
+    bundle = make_bundle(np.linspace(9, 1, 30), make_features(np.arange(30)))
+    history = played([20, 21, 22, 23][: len(hours)], hours)
+    query = Query(10, user_row=LISTENER_ROW, history=history, exclude=history.track, now=NOW)
+    ranking = recommend(bundle, query, PERSONAL)
+    only_new = recommend(bundle, query, replace(PERSONAL, dials=replace(PERSONAL.dials, familiarity=0)))
+    assert (ranking, ranking.relaxed) == (only_new, ())
+    a_year_later = recommend(bundle, replace(query, now=NOW + 365 * 24 * 3600), PERSONAL)
+    assert [pick.source for pick in a_year_later.picks].count("repeat") == (2 if hours else 0)
 
 
 def test_a_slate_of_favourites_ends_with_new_tracks() -> None:

@@ -26,7 +26,7 @@ from engine.retrieval.personal import personal_score_terms
 from engine.retrieval.relevance import score_early, score_personal
 from engine.training import train
 from tests.engine.content_world import TAGS, is_new, tag_features, tag_plays, track_ids, track_tags
-from tests.engine.factories import have_same_arrays, listener_history, make_config
+from tests.engine.factories import ONLY_NEW, have_same_arrays, listener_history, make_config
 
 FACTORS, VOTES = IALS(factors=4, iterations=6), RP3Beta()
 
@@ -235,7 +235,7 @@ def test_parameters_out_of_range_are_refused(name: str) -> None:
 
 def test_new_tracks_are_on_the_slate_of_a_listener_who_likes_their_tag(bundle: ModelBundle) -> None:
     listener = ListenerState(1_000, listener_history(tracks_of(2, new=False)[:6]), interactions=40)
-    query, policy = plan_query(bundle, listener, limit=6)
+    query, policy = plan_query(bundle, listener, ONLY_NEW, limit=6)
     picks = recommend(bundle, query, policy).picks
     assert {pick.track_id for pick in picks} == set(tracks_of(2, new=True)) | set(tracks_of(2, new=False)[6:])
     assert {pick.source for pick in picks if pick.track_id in tracks_of(2, new=True)} == {"content"}

@@ -15,7 +15,7 @@ from engine.pipeline import PERSONAL, REPEATS, SIMILAR, recommend
 from engine.ranking.explain import HistoryReason, explain_by_history
 from engine.retrieval.candidates import Query
 from engine.training import TrainingConfig, train
-from tests.engine.factories import checkerboard, train_checkerboard
+from tests.engine.factories import ONLY_NEW, checkerboard, train_checkerboard
 
 OWN_TRACKS = ComponentConfig(Repeat(), Repeat.default_confidence)
 
@@ -99,7 +99,7 @@ def test_a_listener_without_plays_has_nothing_to_repeat(bundle: ModelBundle) -> 
 
 def test_lists_of_new_tracks_are_filled_by_popularity_where_only_own_tracks_have_scores() -> None:
     bundle = make_bundle(OWN_TRACKS)
-    ranking = recommend(bundle, Query(limit=5, history=HISTORY, exclude=HISTORY.track), PERSONAL)
+    ranking = recommend(bundle, Query(limit=5, history=HISTORY, exclude=HISTORY.track), ONLY_NEW)
     assert [pick.source for pick in ranking.picks] == ["popular"] * 5
 
 

@@ -127,7 +127,9 @@ class TestSlate:
     def test_ranking_is_shown_beside_the_order_by_relevance(self, support: Client, world: World) -> None:
         user = User.objects.create_user("newcomer")
         CatalogueFactory.play(user, *world.tracks[0:12:2])
-        one_each = replace(POLICIES["personal"], caps=Caps(per_artist=1, artist_gap=0))
+        personal = POLICIES["personal"]
+        only_new = replace(personal.dials, familiarity=0.0)
+        one_each = replace(personal, dials=only_new, caps=Caps(per_artist=1, artist_gap=0))
         use_policy("personal", save_policy(one_each).version)
         context = load_tab(support, user, f"{SLATE}&limit=5")
         assert context["policy"].label == "personal@1"
@@ -137,7 +139,7 @@ class TestSlate:
         assert {track.note for track in left_out} == {"left out: its artist has 1 on the slate, and the cap is 1 in 20"}
         risen = [row.after for row in context["rows"] if row.after.css == "better"]
         assert len(risen) >= len(left_out)
-        built_in = load_tab(support, user, f"{SLATE}&limit=5&policy=personal@0")
+        built_in = load_tab(support, user, f"{SLATE}&limit=5&policy=personal@0&familiarity=0")
         assert built_in["policy"].label == "personal"
         assert slate_of(built_in) != slate_of(context)
 
@@ -204,7 +206,7 @@ class TestSpecialListeners:
         refresh_popular_tracks()
         context = load_tab(support, alice, SLATE)
         assert context["notes"][0] == "No version is in service."
-        assert len(context["rows"]) == 2
+        assert len(context["rows"]) == 8
         load_tab(support, alice, DIALS)
 
     def test_a_listener_who_has_blocked_everything_gets_nothing(self, support: Client, world: World) -> None:
@@ -234,7 +236,7 @@ class TestDials:
         familiarity = context["dials"][0]
         assert familiarity.name == "familiarity"
         columns = [(s.value, s.is_current, s.changed, s.known) for s in familiarity.settings]
-        assert columns == [("0", True, None, 0), ("0.2", False, 0, 0), ("0.5", False, 2, 2), ("1", False, 4, 4)]
+        assert columns == [("0", False, 0, 0), ("0.2", True, None, 0), ("0.5", False, 2, 2), ("1", False, 4, 4)]
         half = familiarity.settings[2]
         assert (len(half.entering), len(half.leaving)) == (2, 2)
         assert slate_of(load_tab(support, user, half.link)) == slate_of(

@@ -203,7 +203,7 @@ def test_the_preview_shows_both_slates_and_writes_nothing(
     assert preview.subject.title == "listener-0"
     assert (before.policy, after.policy) == ("In use: personal", "As edited")
     assert before.rows[0].title == "Song 0"
-    assert {row.source for row in after.rows} == {"popular"}
+    assert {row.source for row in after.rows} == {"popular", "repeat"}
     assert preview.changes[0] == ("sources.personal", "1 (main)", "–")
     assert preview.notes == []
     slate_log.flush()

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import User
@@ -21,7 +23,8 @@ from recommendations.serving.slate import plan_slate
 from recommendations.training.run import run_training
 from tests.conftest import assert_problem
 from tests.people import CatalogueFactory
-from tracks.models import Track
+from tracks.models import Artist, Track
+from tracks.services import bump_catalogue_revision
 
 LIVELY = replace(POLICIES["personal"], sources={"popular": 1.0}, dials=Dials(familiarity=0.3, diversity=0.2))
 
@@ -45,7 +48,8 @@ def test_the_version_in_use_answers_from_the_next_request_on(
     path = f"/recommend/user/{checkerboard[0][0].pk}/ml?limit=5"
     built_in = service.get(path).json()
     assert (built_in["policy"], built_in["strategy"]) == ("personal", "personal")
-    assert set(built_in["relaxed"]) == {"artist_cap", "artist_gap"}  # all tracks are of one artist
+    # All tracks are of one artist, so that caps leave no position to those that the listener knows.
+    assert set(built_in["relaxed"]) == {"artist_cap", "artist_gap", "familiarity"}
     save_policy(LIVELY)
     assert service.get(path).json() == built_in  # saved, but not in use: the cached answer
     use_policy("personal", 1)
@@ -129,6 +133,50 @@ def test_familiarity_is_the_share_of_tracks_that_the_listener_knows(
         sources = [result["source"] for result in body["results"] if result["track_id"] in played]
         assert (familiarity, sources) == (familiarity, ["repeat"] * known)
         assert (len(body["results"]), body["fallback_reason"]) == (5, None)
+
+
+@pytest.fixture
+def many_artists(catalogue: CatalogueFactory) -> User:
+    """Return a listener of nine of twenty tracks, each by an artist of its own."""
+    users, tracks = catalogue.checkerboard()
+    artists = Artist.objects.bulk_create(Artist(name=f"Artist {track.pk}") for track in tracks)
+    for track, artist in zip(tracks, artists, strict=True):
+        Track.objects.filter(pk=track.pk).update(artist=artist)
+    assert run_training("test").status == "Published"
+    return users[0]
+
+
+def test_by_default_every_fifth_track_is_one_that_the_listener_has_not_just_played(
+    service: APIClient, many_artists: User, catalogue: CatalogueFactory
+) -> None:
+    played = set(many_artists.interactions.values_list("track_id", flat=True))
+    path = f"/recommend/user/{many_artists.pk}/ml?limit=10&explain=true"
+
+    def known_results(option: str = "") -> list[tuple[int, str, str]]:
+        body = service.get(path + option).json()
+        assert (body["strategy"], body["fallback_reason"], body["relaxed"]) == ("personal", None, [])
+        return [
+            (result["position"], result["source"], result["explanation"]["kind"])
+            for result in body["results"]
+            if result["track_id"] in played
+        ]
+
+    assert known_results() == [(5, "repeat", "repeat"), (10, "repeat", "repeat")]
+    assert known_results("&familiarity=0") == known_results("&exclude_played=true") == []
+    catalogue.play(many_artists, *Track.objects.filter(pk__in=played), at=timezone.now() - timedelta(hours=11))
+    assert known_results() == []
+
+
+def test_tracks_to_repeat_do_not_hide_that_the_model_has_no_new_ones(
+    service: APIClient, many_artists: User, catalogue: CatalogueFactory
+) -> None:
+    catalogue.play(many_artists, *Track.objects.all())
+    for artist in Artist.objects.bulk_create(Artist(name=f"Newcomer {n}") for n in range(12)):
+        catalogue.tracks(1, artist=artist)
+    bump_catalogue_revision()
+    body = service.get(f"/recommend/user/{many_artists.pk}/ml?limit=5").json()
+    assert [result["source"] for result in body["results"]] == ["random"] * 4 + ["repeat"]
+    assert body["fallback_reason"] == "no_known_tracks"
 
 
 def test_dials_of_a_batch_shape_personal_shelves_only(

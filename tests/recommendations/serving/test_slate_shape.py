@@ -49,7 +49,7 @@ def assert_shape(service: APIClient, path: str) -> None:
 def test_no_slate_has_more_tracks_of_an_artist_than_its_policy_allows_or_two_in_succession(
     service: APIClient, listeners: list[User], catalogue: CatalogueFactory
 ) -> None:
-    paths = [f"/recommend/user/{listener.pk}/ml?limit={LIMIT}" for listener in listeners]
+    paths = [f"/recommend/user/{listener.pk}/ml?limit={LIMIT}&exclude_played=true" for listener in listeners]
     paths += [
         f"/recommend/user/{listeners[NEW].pk}?limit={LIMIT}",
         f"/recommend/similar/{Track.objects.earliest('pk').pk}?limit={LIMIT}",
@@ -80,7 +80,7 @@ def test_caps_and_gaps_hold_across_the_pages_of_a_slate(
         tracks = catalogue.tracks(4, artist=Artist.objects.create(name=f"Further artist {number}"))
         catalogue.play(User.objects.get(username=f"fan {number}"), *tracks)
     assert run_training("test").status == "Published"
-    paths = [f"/recommend/user/{listener.pk}/ml?limit={limit}" for listener in listeners]
+    paths = [f"/recommend/user/{listener.pk}/ml?limit={limit}&exclude_played=true" for listener in listeners]
     paths += [
         f"/recommend/user/{listeners[NEW].pk}?limit={limit}",
         f"/recommend/similar/{Track.objects.earliest('pk').pk}?limit={limit}",
@@ -112,7 +112,7 @@ def test_the_head_of_a_policy_is_not_begun_again_on_later_pages(service: APIClie
 
 def test_a_deleted_track_leaves_no_gap_between_tracks_of_one_artist(service: APIClient, listeners: list[User]) -> None:
     assert run_training("test").status == "Published"
-    path = f"/recommend/user/{listeners[KNOWN].pk}/ml?limit={LIMIT}"
+    path = f"/recommend/user/{listeners[KNOWN].pk}/ml?limit={LIMIT}&exclude_played=true"
     second = service.get(path).json()["results"][1]["track_id"]
     Track.objects.filter(pk=second).delete()
     assert_shape(service, path)
