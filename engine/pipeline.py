@@ -35,7 +35,7 @@ from engine.data.confidence import HOUR_SECONDS
 from engine.data.track_features import UNKNOWN_ID
 from engine.policy import MAX_CANDIDATES, NO_CAPS, Caps, Dials, Policy
 from engine.ranking.candidate_pool import CandidatePool, gather_candidates
-from engine.ranking.objectives import weigh_objectives
+from engine.ranking.objectives import OBJECTIVES, weigh_objectives
 from engine.ranking.picks import Pick, Ranking
 from engine.ranking.placement import Candidate, SlatePlacer
 from engine.ranking.variety import order_by_variety
@@ -217,7 +217,7 @@ class _Run:
         values = np.sum(list(parts.values()), axis=0)
         merit = values - sum(objectives.values())
         artists_before = _artists_before(self.bundle, self.query.before, policy.caps)
-        head = self._head(pool.rows, np.argsort(-merit, kind="stable"), artists_before)
+        head = self._head(pool.rows, merit, artists_before)
         new_artists: list[Candidate] = []
         if policy.caps.new_artist_share:
             new_artists = self._rank_new_artists(pool, values)
@@ -235,25 +235,27 @@ class _Run:
         placed = placer.place(self.query.limit)
         if trace is not None:
             trace.seconds |= {"score": scored - started, "place": self._seconds() - scored}
-            self._trace_pool(trace, pool, parts, values)
+            self._trace_pool(trace, pool, parts, head)
             trace.relaxed, trace.new_artist_cost = placer.relaxed_at, placer.new_artist_cost
         return placed, placer.relaxed_at
 
-    def _head(self, rows: Rows, best_first: Rows, artists_before: Sequence[int]) -> Rows:
+    def _head(self, rows: Rows, merit: Floats, artists_before: Sequence[int]) -> Rows:
         """Return the candidates for the first positions: the best ones, as many of an artist as the cap allows.
 
-        Without the cap, dials would choose the tracks that take the place of those that it defers.
+        Without the cap, dials would choose the tracks that take the place of those that it defers. A request that asks
+        for diversity gets it here, too.
         """
         head, cap = self.policy.head, self.policy.caps.per_artist
-        if not head or not cap:
-            return best_first[:head]
+        if not head:
+            return NO_ROWS
         counts = Counter(artists_before)
         chosen: list[int] = []
-        artists = self.bundle.features.artist[rows[best_first]]
-        for index, artist in zip(best_first.tolist(), artists.tolist(), strict=True):
+        artists = self.bundle.features.artist[rows].tolist()
+        for index in order_by_variety(self.bundle, rows, merit, self.query.head_diversity, NO_ROWS, 2 * head):
             if len(chosen) == head:
                 break
-            if artist == UNKNOWN_ID or counts[artist] < cap:
+            artist = artists[index]
+            if not cap or artist == UNKNOWN_ID or counts[artist] < cap:
                 counts[artist] += 1
                 chosen.append(index)
         return np.array(chosen, np.int64)
@@ -364,17 +366,22 @@ class _Run:
             if reason and track_id not in proposed
         ]
 
-    def _trace_pool(self, trace: Trace, pool: CandidatePool, parts: Mapping[str, Floats], values: Floats) -> None:
-        """Note the value of each candidate, and the slate by relevance alone."""
+    def _trace_pool(self, trace: Trace, pool: CandidatePool, parts: Mapping[str, Floats], head: Rows) -> None:
+        """Note the value of each candidate, for the head without dials, and the slate by relevance alone."""
         picks = [pool.pick(index, self.bundle) for index in range(len(pool.rows))]
+        counted = {name: part.copy() if name in OBJECTIVES else part for name, part in parts.items()}
+        for name in OBJECTIVES.keys() & counted.keys():
+            counted[name][head] = 0.0
+        values = np.sum(list(counted.values()), axis=0)
+        below = np.setdiff1d(np.arange(len(values)), head)
         trace.candidates = [
             RankedCandidate(
                 picks[index].track_id,
                 picks[index].sources,
                 float(values[index]),
-                {name: float(part[index]) for name, part in parts.items()},
+                {name: float(part[index]) for name, part in counted.items()},
             )
-            for index in np.argsort(-values, kind="stable").tolist()
+            for index in (*head.tolist(), *below[np.argsort(-values[below], kind="stable")].tolist())
         ]
         by_relevance = np.argsort(-pool.relevance, kind="stable")[: self.query.limit].tolist()
         trace.before = [picks[index] for index in by_relevance]

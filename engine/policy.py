@@ -91,6 +91,7 @@ class Policy:
             opinion times their weight; one with weight 0 only proposes.
         candidates: how many tracks each source proposes.
         head: how many of the first positions go to the most relevant tracks, whatever the dials say: they act below.
+            Only the diversity that a request asks for acts there, too, see `Query.head_diversity`.
         fill: sources that fill, in this order, the positions that would stay empty.
         may_repeat: offer the tracks of `Query.exclude` after all if there is nothing else.
         offers_known: offer the tracks that the listener knows, although the request does not ask for them.

@@ -47,7 +47,8 @@ class RankedCandidate(NamedTuple):
         track_id: the candidate.
         sources: those that proposed it.
         value: the sum of the parts.
-        parts: contributions by name: "relevance", the weighted opinions of other sources, and the dials.
+        parts: contributions by name: "relevance", the weighted opinions of other sources, and the dials, which are 0
+            for the head of the policy.
     """
 
     track_id: int
@@ -68,7 +69,7 @@ class Trace:
         timer: returns seconds; without it, all times are 0. The engine itself reads no clock.
         sources: what each source proposed, in the order in which they were asked.
         filtered: candidates that were left out.
-        candidates: the pool of all sources, ordered by value.
+        candidates: the pool of all sources: the head of the policy, and then the others ordered by value.
         before: the slate by relevance alone, without dials and caps.
         after: the slate.
         relaxed: what could not be kept, and at which index of the slate first.

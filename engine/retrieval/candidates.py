@@ -42,6 +42,7 @@ class Query:
         similarity: of which kind, one of `SIMILARITIES`.
         early_weights: of what is known of the listener, for the source "early".
         time_fold_in: returns the context manager that times a fold-in.
+        head_diversity: the dial `diversity` for the head of the slate, 0 to 1; below the head that of the policy acts.
         now: UNIX second of the request, which decides how old releases and plays are; 0 if unknown.
         repeat_before: UNIX second; tracks that the listener has played since are too new for "repeat". 0 for no limit.
     """
@@ -59,6 +60,7 @@ class Query:
     similarity: str = HYBRID
     early_weights: EarlyWeights = PERSONAL_ONLY
     time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext
+    head_diversity: float = 0.0
     now: int = 0
     repeat_before: int = 0
 

@@ -79,8 +79,8 @@ class PersonalParameters(PopularParameters):
         "default that of the policy."
     )
     diversity = DialField(
-        help_text="How different the tracks are from each other, 0 to 1: 0 the best ones, however similar. By default "
-        "that of the policy."
+        help_text="How different the tracks are from each other, from the first position on, 0 to 1: 0 the best ones, "
+        "however similar. By default that of the policy, which may leave the first positions to the best ones."
     )
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Candidates → filters → ranking: a full slate of tracks that exist and may be offered."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -127,7 +127,8 @@ def plan_slate(
         reason = "no_consent"
     elif planned_policy is not policy and listener.interactions < settings.MUSICREC["COLD_BELOW"]:
         reason = "cold_user"
-    query, planned_policy = replace(query, before=before), _below(_apply_dials(request, planned_policy), before)
+    query, planned_policy = set_dials(replace(query, before=before), planned_policy, _requested_dials(request))
+    planned_policy = _below(planned_policy, before)
     if request.after is not None:  # played tracks are not added to pages of new ones
         planned_policy = replace(planned_policy, may_repeat=False)
     is_personal = request.kind == "personal" and reason is None
@@ -139,16 +140,28 @@ def _below(policy: Policy, before: NDArray[np.int64]) -> Policy:
     return replace(policy, head=max(policy.head - len(before), 0)) if policy.head and len(before) else policy
 
 
-def _apply_dials(request: RecommendationRequest, policy: Policy) -> Policy:
-    """Let the dials of a request take the place of the policy's own."""
-    dials = policy.dials
+def _requested_dials(request: RecommendationRequest) -> dict[str, float]:
+    """Return the dials that a request names."""
+    dials = {}
     if request.exclude_played is not None:  # without known tracks, or with as many as compete by their scores
-        dials = replace(dials, familiarity=0.0)
+        dials["familiarity"] = 0.0
     elif request.familiarity is not None:
-        dials = replace(dials, familiarity=request.familiarity)
+        dials["familiarity"] = request.familiarity
     if request.diversity is not None:
-        dials = replace(dials, diversity=request.diversity)
-    return policy if dials == policy.dials else replace(policy, dials=dials)
+        dials["diversity"] = request.diversity
+    return dials
+
+
+def set_dials(query: Query, policy: Policy, values: Mapping[str, float]) -> tuple[Query, Policy]:
+    """Let dials take the place of the policy's own.
+
+    The policy's diversity acts below its head, for listeners who asked for nothing. Who asks for diversity gets it from
+    the first position on.
+    """
+    if "diversity" in values:
+        query = replace(query, head_diversity=values["diversity"])
+    dials = replace(policy.dials, **values)
+    return query, policy if dials == policy.dials else replace(policy, dials=dials)
 
 
 def rank(bundle: ModelBundle, query: Query, policy: Policy) -> Ranking:

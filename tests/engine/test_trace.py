@@ -76,6 +76,14 @@ def test_the_value_of_a_candidate_is_the_sum_of_its_parts(trace: Trace) -> None:
     assert best.parts == pytest.approx({"relevance": 1, "popular": 0.5, "novelty": 0.1 * np.log(50 / 30) / np.log(50)})
 
 
+def test_the_value_of_a_candidate_of_the_head_has_no_part_of_dials() -> None:
+    trace = Trace()
+    recommend(BUNDLE, QUERY, replace(POLICY, candidates=8, head=2), trace)
+    assert [candidate.parts["novelty"] > 0 for candidate in trace.candidates] == [False, False, True]
+    for candidate in trace.candidates:
+        assert candidate.value == pytest.approx(sum(candidate.parts.values()))
+
+
 def test_a_trace_shows_the_slate_before_and_after_ranking() -> None:
     trace = Trace()
     bundle = make_bundle([4, 3, 2], make_features([1, 1, 2]))

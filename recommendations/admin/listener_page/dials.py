@@ -8,10 +8,9 @@ from django.http import QueryDict
 from engine.pipeline import Ranking
 from engine.pipeline import recommend as rank_tracks
 from recommendations.admin.listener_page.slate import NamedTrack, Names
-from recommendations.admin.listener_page.slate_form import set_dials
 from recommendations.admin.policies.form import DIALS
 from recommendations.serving.request_context import RequestContext
-from recommendations.serving.slate import SlatePlan
+from recommendations.serving.slate import SlatePlan, set_dials
 from tracks.card_cache import track_card_cache
 
 SETTINGS = (0.0, 0.2, 0.5, 1.0)
@@ -72,7 +71,7 @@ def dials_tab(context: RequestContext, plan: SlatePlan, parameters: QueryDict) -
         rankings[name] = {
             value: current
             if value == present
-            else rank_tracks(plan.model.bundle, plan.query, set_dials(plan.policy, {name: value}))
+            else rank_tracks(plan.model.bundle, *set_dials(plan.query, plan.policy, {name: value}))
             for value in values
         }
     picks = {pick.track_id for by_value in rankings.values() for r in by_value.values() for pick in r.picks}

@@ -9,11 +9,12 @@ from recommendations.admin.listener_page.account import account_facts, is_cold, 
 from recommendations.admin.listener_page.dials import dials_tab
 from recommendations.admin.listener_page.plays import plays_tab
 from recommendations.admin.listener_page.slate import slate_tab
-from recommendations.admin.listener_page.slate_form import SlateForm, set_dials
+from recommendations.admin.listener_page.slate_form import SlateForm
 from recommendations.admin.listener_page.traced_slate import plan_for, trace_slate
 from recommendations.models import Listener
 from recommendations.serving.model_cache import LoadedModel, model_cache
 from recommendations.serving.request_context import RequestContext, load_contexts
+from recommendations.serving.slate import set_dials
 
 TABS = {"plays": "Plays and taste", "slate": "Why these tracks", "dials": "What dials change"}
 
@@ -50,7 +51,8 @@ def _about_a_slate(
         return {"form": form}
     plan, requested = plan_for(listener, context, model, form.cleaned_data["policy"], form.limit_value)
     form.show_dials_of(plan.policy)
-    plan = replace(plan, policy=set_dials(plan.policy, form.chosen_dials))
+    query, policy = set_dials(plan.query, plan.policy, form.chosen_dials)
+    plan = replace(plan, query=query, policy=policy)
     if tab == "dials":
         return {"form": form} | dials_tab(context, plan, parameters)
     return {"form": form} | slate_tab(listener, context, trace_slate(plan, requested, context))

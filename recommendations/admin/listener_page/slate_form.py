@@ -1,7 +1,7 @@
 """The form by which the page is asked for a slate: a policy, a length, and dials in place of the policy's own."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from django import forms
@@ -70,9 +70,3 @@ class SlateForm(forms.Form):
         """Show the dials of the policy where none was filled in."""
         for name, value in asdict(policy.dials).items():
             self.fields[name].widget.attrs["placeholder"] = f"{value:g}"
-
-
-def set_dials(policy: Policy, values: dict[str, float]) -> Policy:
-    """Return the policy with some dials set to other values."""
-    dials = replace(policy.dials, **values)
-    return policy if dials == policy.dials else replace(policy, dials=dials)

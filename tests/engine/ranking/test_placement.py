@@ -290,19 +290,22 @@ def test_picks_that_fill_a_slate_respect_what_stands_before_them() -> None:
     assert [pick.track_id - FIRST_ID for pick in filled.picks] == [3, 2, 5]
 
 
+ALIKE = np.tile([[1.0, 0.0]], (10, 1))
+OTHERS = np.array([[np.cos(angle), np.sin(angle)] for angle in np.linspace(1, 5, 10)])
+TWO_KINDS = make_bundle(
+    np.arange(20, 0, -1), popularity=np.array([50.0] * 10 + [1.0] * 10), vectors=np.vstack([ALIKE, OTHERS])
+)
+"""Twenty tracks of two kinds: the most relevant ones are alike and much heard, the others neither."""
+
+
 @pytest.mark.parametrize("diversity", [0.0, 0.5, 1.0])
 def test_dials_act_below_the_head_and_the_head_itself_is_by_relevance(diversity: float) -> None:
-    """Twenty tracks of two kinds: the most relevant ones are alike and much heard, the others neither."""
-    alike = np.tile([[1.0, 0.0]], (10, 1))
-    others = np.array([[np.cos(angle), np.sin(angle)] for angle in np.linspace(1, 5, 10)])
-    popularity = np.array([50.0] * 10 + [1.0] * 10)
-    bundle = make_bundle(np.arange(20, 0, -1), popularity=popularity, vectors=np.vstack([alike, others]))
     query = Query(limit=10, user_row=LISTENER_ROW)
     dials = Dials(diversity=diversity, novelty=1.0)
     slates = {
         head: [
             pick.track_id - FIRST_ID
-            for pick in recommend(bundle, query, Policy("p", {"personal": 1.0}, head=head, dials=dials)).picks
+            for pick in recommend(TWO_KINDS, query, Policy("p", {"personal": 1.0}, head=head, dials=dials)).picks
         ]
         for head in (0, 4, 10)
     }
@@ -310,3 +313,25 @@ def test_dials_act_below_the_head_and_the_head_itself_is_by_relevance(diversity:
     assert slates[4][:4] == [0, 1, 2, 3]
     assert min(slates[4][4:7]) >= 10
     assert slates[10] == list(range(10))
+
+
+def test_diversity_that_a_request_asks_for_acts_in_the_head_and_the_other_dials_do_not() -> None:
+    policy = Policy("p", {"personal": 1.0}, head=6, caps=NO_CAPS, dials=Dials(diversity=0.5, novelty=1.0))
+    world = World(TWO_KINDS, Query(0, user_row=LISTENER_ROW), policy)
+    assert world.rows(6) == [0, 1, 2, 3, 4, 5]
+    world.query = replace(world.query, head_diversity=0.9)
+    bare = World(TWO_KINDS, world.query, replace(policy, head=0, dials=Dials(diversity=0.9)))
+    assert world.rows(6) == bare.rows(6)
+    assert world.rows(1) == [0]
+    assert len(set(world.rows(6)) - set(range(6))) >= 2
+    assert world.rows(20)[:6] == world.rows(6)
+    assert len(set(world.rows(20))) == 20
+
+
+def test_the_cap_holds_for_a_head_of_different_tracks() -> None:
+    artist = np.where(np.arange(20) >= 10, 7, np.arange(20))  # those that differ are by one artist
+    bundle = replace(TWO_KINDS, features=make_features(artist))
+    policy = Policy("p", {"personal": 1.0}, head=8, dials=Dials(diversity=1.0))
+    world = World(bundle, Query(0, user_row=LISTENER_ROW, head_diversity=1.0), policy)
+    assert np.count_nonzero(artist[world.rows(8)] == 7) == 2
+    assert world.rank(8).relaxed == ()

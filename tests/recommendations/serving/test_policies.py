@@ -121,6 +121,19 @@ def test_the_dials_of_a_request_take_the_place_of_the_policy_s(
     assert planned_dials(user, exclude_played=False) == replace(LIVELY.dials, familiarity=0.0)
 
 
+def test_diversity_that_a_request_names_acts_from_the_first_position(service: APIClient, checkerboard: Any) -> None:
+    save_policy(replace(LIVELY, caps=NO_CAPS))  # all tracks are of one artist
+    use_policy("personal", 1)
+    path = f"/recommend/user/{checkerboard[0][0].pk}/ml?limit=8&exclude_played=false"
+    usual, alike, varied = (
+        [result["track_id"] for result in service.get(f"{path}{option}").json()["results"]]
+        for option in ("", "&diversity=0", "&diversity=1")
+    )
+    assert usual == alike
+    assert varied[0] == usual[0]
+    assert varied != usual
+
+
 def test_familiarity_is_the_share_of_tracks_that_the_listener_knows(
     service: APIClient, checkerboard: tuple[list[User], list[Track]]
 ) -> None:
