@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from common.http.body_serializers import ReferenceField
+from common.http.body_serializers import BodySerializer, ReferenceField
 from common.http.query_parameters import LimitField
 from engine.retrieval.candidates import HYBRID, SIMILARITIES
 from engine.retrieval.candidates import SOURCES as CANDIDATE_SOURCES
@@ -59,14 +59,17 @@ class PopularParameters(_Parameters):
 class DialField(serializers.FloatField):
     """A number from 0 to 1 that takes the place of a dial of the policy."""
 
-    default_error_messages: ClassVar = dict.fromkeys(
+    default_error_messages: ClassVar[dict[str, Any]] = dict.fromkeys(
         ("invalid", "min_value", "max_value", "max_string_length", "overflow"), "must be a number from 0 to 1"
-    )
+    ) | {"no_json_number": "must be a number from 0 to 1; write it as 0.5, without quotes, and not as true or false"}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(required=False, min_value=0, max_value=1, **options)
 
     def to_internal_value(self, data: Any) -> float:
+        # Python takes true for 1. A text is what query strings consist of, but a mistake in a body.
+        if isinstance(data, bool) or (isinstance(data, str) and isinstance(self.parent, BodySerializer)):
+            self.fail("no_json_number")
         value = super().to_internal_value(data)
         if math.isnan(value):  # which is neither below 0 nor above 1
             self.fail("invalid")

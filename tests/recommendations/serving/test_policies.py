@@ -223,11 +223,20 @@ def test_a_dial_out_of_range_is_refused(service: APIClient, alice: User, name: s
     assert body["errors"] == [{"pointer": f"?{name}", "detail": "must be a number from 0 to 1"}]
 
 
-@pytest.mark.parametrize("value", [-1, 1.5, "much", []])
+@pytest.mark.parametrize("value", [-1, 1.5, []])
 def test_a_dial_out_of_range_in_a_batch_is_refused(service: APIClient, alice: User, value: Any) -> None:
     body = {"users": [alice.pk], "diversity": value}
     problem = assert_problem(service.post("/recommend/batch", body, format="json"), 400)
     assert problem["errors"] == [{"pointer": "#/diversity", "detail": "must be a number from 0 to 1"}]
+
+
+@pytest.mark.parametrize("value", [True, False, "0.5", "1", "much"])
+def test_a_dial_in_a_batch_is_a_json_number(service: APIClient, alice: User, value: Any) -> None:
+    problem = assert_problem(service.post("/recommend/batch", {"users": [alice.pk], "diversity": value}, "json"), 400)
+    detail = "must be a number from 0 to 1; write it as 0.5, without quotes, and not as true or false"
+    assert problem["errors"] == [{"pointer": "#/diversity", "detail": detail}]
+    slate_log.flush()
+    assert not Slate.objects.exists()
 
 
 def test_familiarity_and_exclude_played_exclude_each_other(service: APIClient, alice: User) -> None:
