@@ -25,7 +25,9 @@ class CandidatePool:
     Attributes:
         sources: names of the sources.
         rows: the candidates, in the order in which they were proposed, int64 (k,).
-        scores: what each source said of the candidates that it proposed, NaN for others, float64 (s, k).
+        scores: what each source said of the candidates that it proposed, NaN for others, float64 (s, k). A source
+            without weight that says exactly what the main source says, as "neighbours" does where they are all that a
+            version has, proposes nothing of its own.
         relevance: score of the main source, whoever proposed the candidate: 0 for the lowest in the pool, and for those
             that it knows nothing of, 1 for the highest. float64 (k,).
         opinions: of each source on its own candidates, 0 to 1, times its weight; row 0 is 0. float64 (s, k).
@@ -68,16 +70,18 @@ def gather_candidates(
     rows, position = _distinct(all_rows, workspace)
     scores = np.full((len(names), len(rows)), np.nan)
     opinions = np.zeros((len(names), len(rows)))
-    start = 0
+    start, of_main = 0, proposals[names[0]]
     for number, (name, (proposed, proposed_scores)) in enumerate(proposals.items()):
         positions = position[start : start + len(proposed)]
-        scores[number, positions] = proposed_scores
+        is_copy = number > 0 and not weights[name] and np.array_equal(proposed, of_main[0])
+        if not (is_copy and np.allclose(proposed_scores, of_main[1])):
+            scores[number, positions] = proposed_scores
         if number and weights[name]:
             opinions[number, positions] = weights[name] * _scale(proposed_scores)
         start += len(proposed)
 
     main_scores = scores[0].copy()
-    main_count = len(proposals[names[0]][0])
+    main_count = len(of_main[0])
     if names[0] in SCORERS and main_count < len(rows):
         main_scores[main_count:] = SCORERS[names[0]](bundle, query, workspace, rows[main_count:])
     has_opinion = [bool(number == 0 or weights[name]) for number, name in enumerate(names)]

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
+from engine.models.item_knn import ItemKNN
 from engine.pipeline import NO_CAPS, Dials, Policy, recommend
 from engine.ranking.candidate_pool import CandidatePool, gather_candidates
 from engine.ranking.variety import order_by_variety
 from engine.retrieval.candidates import SOURCES, Query
+from tests.engine.factories import listener_history, train_checkerboard
 from tests.engine.shaped_worlds import FIRST_ID, LISTENER_ROW, make_bundle
 
 BUNDLE = make_bundle([5, 3, 1, 2, 0], popularity=[1, 2, 9, 4, 0])
@@ -39,6 +41,14 @@ def test_a_pick_names_the_source_that_contributed_most_and_all_that_proposed_it(
     ]
     everything = Policy("p", {"personal": 1.0, "popular": 0.5}, caps=NO_CAPS)
     assert {pick.sources for pick in recommend(BUNDLE, QUERY, everything).picks} == {("personal", "popular")}
+
+
+def test_a_source_that_only_repeats_the_main_source_is_not_named() -> None:
+    bundle = train_checkerboard(trainer=ItemKNN()).bundle
+    query = Query(5, history=listener_history([100, 104, 108]))
+    for weight, sources in ((0.0, {("personal",)}), (0.5, {("personal", "neighbours")})):
+        policy = Policy("p", {"personal": 1.0, "neighbours": weight}, caps=NO_CAPS)
+        assert {pick.sources for pick in recommend(bundle, query, policy).picks} == sources
 
 
 def test_a_source_without_weight_does_not_change_the_order() -> None:
