@@ -144,7 +144,7 @@ def _measure(bundle: ModelBundle, histories: Sequence[UserItemPairs], plays: int
         started = time.thread_time()
         query, ranking = rank(history)
         explaining = time.thread_time()
-        explanations = explain_picks(bundle, query, ranking.picks, cards, revision)
+        explanations = explain_picks(bundle, query, ranking, cards, revision)
         orjson.dumps(list(explanations.values()))
         ended = time.thread_time()
         explained.append(ended - started)

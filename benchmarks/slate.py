@@ -129,10 +129,10 @@ def make_steps(bundle: ModelBundle, histories: list[UserItemPairs]) -> dict[str,
 
     def explain_all(row: int) -> object:
         query = make_query(row)
-        picks = recommend(bundle, query, POLICIES["all"]).picks
+        ranking = recommend(bundle, query, POLICIES["all"])
         own = set(query.history.track.tolist())
-        new = [pick.track_id for pick in picks if pick.source == "personal" and pick.track_id not in own]
-        return explain_by_history(bundle, query, "personal", new)
+        new = [pick.track_id for pick in ranking.picks if pick.source == "personal" and pick.track_id not in own]
+        return explain_by_history(bundle, query, "personal", new, blend=ranking.blends["personal"])
 
     steps: dict[str, Callable[[int], object]] = {"bare top-k": search_all}
     steps |= {name: make_step(policy) for name, policy in POLICIES.items()}

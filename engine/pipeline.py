@@ -40,6 +40,7 @@ from engine.ranking.picks import Pick, Ranking
 from engine.ranking.placement import Candidate, SlatePlacer
 from engine.ranking.variety import order_by_variety
 from engine.retrieval.candidates import SOURCES, Query
+from engine.retrieval.early import listener_blends
 from engine.retrieval.exact_search import TopK
 from engine.trace import FilteredCandidate, RankedCandidate, SourceTrace, Trace
 
@@ -141,10 +142,11 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy, trace: Trace | 
             workspace.readmit(EXCLUDED)
             workspace.readmit(TAKEN)
             placed, relaxed_at = run.place(repeats)
+        blends = listener_blends(query, workspace)
     picks = [candidate.make_pick() for candidate in placed]
     if trace is not None:
         trace.after = picks
-    return Ranking(picks, offers_excluded and bool(picks), relaxed_at)
+    return Ranking(picks, offers_excluded and bool(picks), relaxed_at, blends)
 
 
 def append_picks(
@@ -165,7 +167,7 @@ def append_picks(
         placer.occupy(candidate)
     placed = placer.place(limit - len(ranking.picks))
     picks = [*ranking.picks, *(candidate.make_pick() for candidate in placed)]
-    return Ranking(picks, ranking.repeats, {**placer.relaxed_at, **ranking.relaxed_at})
+    return replace(ranking, picks=picks, relaxed_at={**placer.relaxed_at, **ranking.relaxed_at})
 
 
 def _candidates_of(bundle: ModelBundle, picks: Sequence[Pick]) -> list[Candidate]:

@@ -75,6 +75,11 @@ class SearchWorkspace:
             self._results[name] = query, result
         return cast(Result, result)
 
+    def recall(self, name: str, query: object) -> Any:
+        """Return what has been remembered under a name for a query; None if nothing has."""
+        of_query, result = self._results.get(name, (None, None))
+        return result if of_query is query else None
+
     def available(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Return which of the rows, (k,), may be offered: bool (k,)."""
         available: NDArray[np.bool_] = self.flags[rows] == 0

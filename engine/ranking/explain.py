@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle, Neighbours
-from engine.bundle.workspace import SearchWorkspace
 from engine.data.track_features import UNKNOWN_ID
 from engine.data.user_item_pairs import UserItemPairs
 from engine.retrieval.candidates import Query
-from engine.retrieval.early import artist_pairs, early_terms
+from engine.retrieval.early import artist_pairs, early_score_terms
+from engine.retrieval.exact_search import ListenerBlend
 from engine.retrieval.fold_in import fold_in_system
 from engine.retrieval.neighbours import vote_weights
-from engine.retrieval.personal import blend_components, blend_weights, component_terms
+from engine.retrieval.personal import personal_score_terms
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -75,12 +75,17 @@ class HistoryReason(NamedTuple):
 
 
 def explain_by_history(
-    bundle: ModelBundle, query: Query, source: str, track_ids: Sequence[int], k: int = 2
+    bundle: ModelBundle,
+    query: Query,
+    source: str,
+    track_ids: Sequence[int],
+    k: int = 2,
+    blend: ListenerBlend | None = None,
 ) -> dict[int, HistoryReason]:
     """Find the tracks of the history that contribute most to each pick of one source.
 
     Args:
-        bundle, query, source: see `explain_scores`.
+        bundle, query, source, blend: see `explain_scores`.
         track_ids: the picks, distinct.
         k: the number of tracks to name. Only tracks that the listener does not dislike are named, and never the pick.
 
@@ -92,7 +97,7 @@ def explain_by_history(
     if source != "content":
         is_known[is_known] = bundle.popularity[rows[is_known]] > 0
     picks, rows = picks[is_known], rows[is_known]
-    contributions = explain_scores(bundle, query, source, rows)
+    contributions = explain_scores(bundle, query, source, rows, blend)
     if contributions is None:
         return {}
     shares, history = contributions.shares(), contributions.pairs
@@ -128,7 +133,9 @@ def _best_columns(shares: Floats, k: int) -> NDArray[np.int64]:
     return np.stack(best, axis=1)
 
 
-def explain_scores(bundle: ModelBundle, query: Query, source: str, rows: Rows) -> Contributions | None:
+def explain_scores(
+    bundle: ModelBundle, query: Query, source: str, rows: Rows, blend: ListenerBlend | None = None
+) -> Contributions | None:
     """Take the scores of some picks of one source apart.
 
     The result is exact. A component with factors is linear in the confidences of the listener's tracks once its system
@@ -146,70 +153,38 @@ def explain_scores(bundle: ModelBundle, query: Query, source: str, rows: Rows) -
         query: the query that it ranked them for.
         source: "personal", "early", "neighbours" or "content".
         rows: the picks, distinct, int64 (k,).
+        blend: how the source blended the components when it ranked the picks; found out again without it, which
+            takes as long as scoring.
 
     Returns:
         None if the history has no score in this source.
     """
-    query = replace(query, user_row=None, time_fold_in=nullcontext)
     pairs = bundle.pairs_with_vectors(query.history)
     if source == "content":
         history = _vector_contributions(bundle, pairs, rows)
         return Contributions(pairs, history, np.zeros(len(rows)), 0.0)
-    if source == "neighbours" or (source == "personal" and len(bundle.neighbours) == 1):
+    if source == "neighbours" or (source == "personal" and len(bundle.neighbours) == 1):  # not blended
         component = bundle.item_item_component if source == "neighbours" else 0
         if component is None or not pairs.is_positive.any():
             return None
         history = _component_contributions(bundle, component, pairs, rows)
         return Contributions(pairs, history, np.zeros(len(rows)), 0.0)
-    with bundle.workspaces.borrow() as workspace:
-        blend = _blend_of_components(bundle, query, source, pairs, workspace)
     if blend is None:
-        return None
+        terms_of = early_score_terms if source == "early" else personal_score_terms
+        with bundle.workspaces.borrow() as workspace:
+            terms = terms_of(bundle, replace(query, user_row=None, time_fold_in=nullcontext), workspace)
+        if terms is None:
+            return None
+        blend = terms.blend
     history = np.zeros((len(rows), len(pairs)))
-    for i, scale in enumerate(blend.scales):
+    for component, scale in blend.scales.items():
         if scale:
-            history += scale * _component_contributions(bundle, i, pairs, rows)
+            history += scale * _component_contributions(bundle, component, pairs, rows)
     if source == "early" and query.early_weights.artists:
         pairs, history = _add_artists(bundle, query, pairs, history, rows)
     mean_popularity = float(bundle.norm_sorted_items.mean[-1])
     popularity = blend.popularity_weight * (np.log1p(bundle.popularity[rows].astype(np.float64)) - mean_popularity)
     return Contributions(pairs, history, popularity, blend.constant + blend.popularity_weight * mean_popularity)
-
-
-class _Blend(NamedTuple):
-    """score = Σ scale · component + popularity_weight · log(1 + popularity) + constant."""
-
-    scales: list[float]
-    popularity_weight: float
-    constant: float
-
-
-def _blend_of_components(
-    bundle: ModelBundle, query: Query, source: str, pairs: UserItemPairs, workspace: SearchWorkspace
-) -> _Blend | None:
-    """Compute how "personal" or "early" blend the components; None if none of them has a score.
-
-    The scale of popularity as a component is 0, because its weight is stated separately.
-    """
-    components = component_terms(bundle, query, pairs, workspace)
-    scales, popularity_weight, constant = [1.0] * len(components), 0.0, 0.0
-    if source == "personal" and not any(components):
-        return None
-    if len(components) > 1:
-        for i, (terms, weight) in enumerate(zip(components, blend_weights(bundle, pairs), strict=True)):
-            factor, shift = (0.0, 0.0) if terms is None else terms.standardization(bundle)
-            is_popularity = terms is not None and bool(terms.popularity_weight)
-            scales[i] = 0.0 if is_popularity else weight * factor
-            popularity_weight += weight * factor if is_popularity else 0.0
-            constant += weight * shift
-    if source == "early":
-        personal = blend_components(bundle, components, pairs, workspace)
-        scale = query.early_weights.personal * (0.0 if personal is None else personal.standardization(bundle)[0])
-        early = early_terms(bundle, personal, query.history).blend(query.early_weights, bundle, workspace)
-        if early is None:
-            return None
-        return _Blend([scale * s for s in scales], early.popularity_weight, early.constant)
-    return _Blend(scales, popularity_weight, constant)
 
 
 def _add_artists(
@@ -290,15 +265,16 @@ def vote_contributions(neighbours: Neighbours, tracks: Rows, weights: NDArray[np
 
     The entries of each track are ascending, so a binary search finds them, for all pairs at once.
     """
+    if not len(neighbours.indices):
+        return np.zeros((len(rows), len(tracks)))
     n = len(neighbours.indptr) - 1  # tracks from n on came after training and have no neighbours
-    start = np.broadcast_to(neighbours.indptr[np.minimum(tracks, n)], (len(rows), len(tracks)))
-    end = np.broadcast_to(neighbours.indptr[np.minimum(tracks + 1, n)], start.shape)
-    wanted, last = rows[:, None], max(len(neighbours.indices) - 1, 0)
-    low, high = start, end
-    for _ in range(int((end - start).max(initial=0)).bit_length()):
-        middle = (low + high) // 2
-        is_below = neighbours.indices[np.minimum(middle, last)] < wanted
-        low, high = np.where(is_below & (low < high), middle + 1, low), np.where(is_below, high, middle)
-    position = np.minimum(low, last)
-    is_neighbour = (low < end) & (neighbours.indices[position] == wanted)
-    return np.where(is_neighbour, neighbours.weights[position] * weights.astype(np.float64), 0)
+    start, end = neighbours.indptr[np.minimum(tracks, n)], neighbours.indptr[np.minimum(tracks + 1, n)]
+    wanted = rows[:, None].astype(np.int32)
+    below = np.tile(start - 1, (len(rows), 1))  # the last entry known to be lower than the wanted one
+    for bit in reversed(range(int((end - start).max(initial=0)).bit_length())):
+        probe = below + (1 << bit)
+        is_below = (probe < end) & (neighbours.indices.take(probe, mode="clip") < wanted)
+        np.copyto(below, probe, where=is_below)
+    position = below + 1
+    is_neighbour = (position < end) & (neighbours.indices.take(position, mode="clip") == wanted)
+    return np.where(is_neighbour, neighbours.weights.take(position, mode="clip") * weights.astype(np.float64), 0)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from engine.retrieval.exact_search import ListenerBlend
+
 
 class Pick(NamedTuple):
     """A track of a slate.
@@ -31,11 +33,14 @@ class Ranking:
         picks: at most `Query.limit` of them.
         repeats: whether they are excluded tracks, offered again because nothing else was left.
         relaxed_at: what could not be kept, and at which index of `picks` that happened first.
+        blends: by source, how its scores blend the components of the ensemble, so that reasons need not find out again;
+            without sources that were not asked, and empty where a ranking was stored.
     """
 
     picks: list[Pick] = field(default_factory=list)
     repeats: bool = False
     relaxed_at: Mapping[str, int] = field(default_factory=dict)
+    blends: Mapping[str, ListenerBlend] = field(default_factory=dict)
 
     @property
     def strategy(self) -> str:

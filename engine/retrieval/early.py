@@ -13,7 +13,7 @@ from engine.data.track_features import UNKNOWN_ID
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import EarlyWeights
 from engine.retrieval.candidates import Query
-from engine.retrieval.exact_search import Floats, Rows, ScoreTerms, TopK, empty_top_k, search_top_k
+from engine.retrieval.exact_search import Floats, ListenerBlend, Rows, ScoreTerms, TopK, empty_top_k, search_top_k
 from engine.retrieval.neighbours import sum_votes
 from engine.retrieval.personal import blend_terms, personal_score_terms, popularity_terms
 
@@ -62,6 +62,12 @@ def early_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWorksp
         return terms.blend(query.early_weights, bundle, workspace)
 
     return workspace.remember("early terms", query, blend)
+
+
+def listener_blends(query: Query, workspace: SearchWorkspace) -> dict[str, ListenerBlend]:
+    """Return how the sources that were asked for a query blend the components of the ensemble, by source."""
+    terms = {source: workspace.recall(f"{source} terms", query) for source in ("personal", "early")}
+    return {source: of_source.blend for source, of_source in terms.items() if of_source is not None}
 
 
 def early_terms(bundle: ModelBundle, personal: ScoreTerms | None, history: UserItemPairs) -> EarlyTerms:

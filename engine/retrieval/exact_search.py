@@ -9,9 +9,10 @@ by norm: once that bound is below the k-th best score so far, no later track can
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,22 @@ _no_rows: Callable[[], Rows] = partial(np.zeros, 0, np.int64)  # type: ignore[as
 _no_scores: Callable[[], Floats] = partial(np.zeros, 0)
 
 
+class ListenerBlend(NamedTuple):
+    """How one source adds up the components of the ensemble, for one listener.
+
+    score = Σ scale · component + popularity_weight · log(1 + popularity) + constant
+
+    Attributes:
+        scales: by index of the component; without popularity, and without components that have no score.
+        popularity_weight: of popularity, as a component and otherwise.
+        constant: what is the same for all tracks.
+    """
+
+    scales: Mapping[int, float]
+    popularity_weight: float
+    constant: float
+
+
 @dataclass(frozen=True)
 class ScoreTerms:
     """The scores of one listener for the tracks that somebody played, as a sum of terms.
@@ -55,6 +72,7 @@ class ScoreTerms:
         rows: the tracks that have votes, distinct, int64 (v,).
         votes: float64 (v,).
         omit_zeros: never offer a track whose score is 0, because a single component knows nothing of such tracks.
+        scales: what the components that vector and votes are made of have been multiplied by, by index.
     """
 
     vector: Floats
@@ -63,6 +81,12 @@ class ScoreTerms:
     rows: Rows = field(default_factory=_no_rows)
     votes: Floats = field(default_factory=_no_scores)
     omit_zeros: bool = False
+    scales: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def blend(self) -> ListenerBlend:
+        """How the components are added up, without their scores."""
+        return ListenerBlend(self.scales, self.popularity_weight, self.constant)
 
     def scale(self, factor: float) -> ScoreTerms:
         """Multiply all scores; the zeros are offered too."""
@@ -72,6 +96,7 @@ class ScoreTerms:
             constant=self.constant * factor,
             rows=self.rows,
             votes=self.votes * factor,
+            scales={component: scale * factor for component, scale in self.scales.items()},
         )
 
     def standardize(self, bundle: ModelBundle) -> ScoreTerms:
@@ -79,16 +104,11 @@ class ScoreTerms:
 
         Scores of different components have different scales, and those of different listeners too.
         """
-        factor, shift = self.standardization(bundle)
-        scaled = self.scale(factor)
-        return replace(scaled, constant=scaled.constant + shift)
-
-    def standardization(self, bundle: ModelBundle) -> tuple[float, float]:
-        """Return what `standardize` multiplies the scores by, and what it adds then; 0 and 0 for equal scores."""
         mean, deviation = self.moments(bundle)
         if deviation <= MIN_DEVIATION * math.hypot(mean, deviation):
-            return 0.0, 0.0
-        return 1 / deviation, -mean / deviation
+            return self.scale(0.0)
+        scaled = self.scale(1 / deviation)
+        return replace(scaled, constant=scaled.constant - mean / deviation)
 
     def moments(self, bundle: ModelBundle) -> tuple[float, float]:
         """Return mean and deviation over the played tracks.

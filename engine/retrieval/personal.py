@@ -38,7 +38,7 @@ def _personal_score_terms(bundle: ModelBundle, query: Query, workspace: SearchWo
     if query.user_row is not None and bundle.neighbours == (None,) and not query.history.is_negative.any():
         # A shortcut with the same result as below: one component with factors, and nothing to look up.
         vector = bundle.user_factors[query.user_row]
-        return ScoreTerms(vector.astype(np.float64), omit_zeros=True) if vector.any() else None
+        return ScoreTerms(vector.astype(np.float64), omit_zeros=True, scales={0: 1.0}) if vector.any() else None
     pairs = bundle.pairs_with_vectors(query.history)
     return blend_components(bundle, component_terms(bundle, query, pairs, workspace), pairs, workspace)
 
@@ -88,11 +88,12 @@ def _component_terms(
         rows, votes = component_votes(bundle, component, query, pairs, workspace)
         if len(bundle.neighbours) == 1 and pairs.is_negative.any():
             votes = np.maximum(votes, 0)  # tracks whose only votes come from dislikes are not personal candidates
-        return ScoreTerms(np.zeros(bundle.factors), rows=rows, votes=votes) if votes.any() else None
+        terms = ScoreTerms(np.zeros(bundle.factors), rows=rows, votes=votes, scales={component: 1.0})
+        return terms if votes.any() else None
     if component != bundle.factor_component:
         return None
     vector = listener_vector(bundle, query, pairs, workspace)
-    return ScoreTerms(vector.astype(np.float64)) if vector.any() else None
+    return ScoreTerms(vector.astype(np.float64), scales={component: 1.0}) if vector.any() else None
 
 
 def listener_vector(bundle: ModelBundle, query: Query, pairs: UserItemPairs, workspace: SearchWorkspace) -> Vector:
@@ -151,4 +152,5 @@ def blend_terms(
         constant=sum(terms.constant for terms in scaled),
         rows=rows,
         votes=votes,
+        scales={component: scale for terms in scaled for component, scale in terms.scales.items()},
     )

@@ -12,7 +12,7 @@ from django.utils import timezone
 from engine.bundle.model_bundle import ModelBundle
 from engine.data.track_features import NO_DATE
 from engine.data.user_item_pairs import UserItemPairs
-from engine.pipeline import Pick
+from engine.pipeline import Pick, Ranking
 from engine.ranking.explain import HistoryReason, explain_by_history
 from engine.retrieval.candidates import CONTENT, Query
 from tracks.card_cache import TrackCard, track_card_cache
@@ -85,7 +85,7 @@ class _Evidence:
 def explain_picks(
     bundle: ModelBundle,
     query: Query,
-    picks: Sequence[Pick],
+    ranking: Ranking,
     cards: Mapping[int, TrackCard],
     catalogue_revision: int | None,
 ) -> dict[int, dict[str, Any]]:
@@ -96,10 +96,11 @@ def explain_picks(
     Args:
         bundle: the version that made the slate.
         query: what it was asked.
-        picks: of the slate, in order.
+        ranking: its answer.
         cards: of the picks, by track id.
         catalogue_revision: the current one.
     """
+    picks = ranking.picks
     positive = np.flatnonzero(query.history.is_positive)
     known = dict(zip(query.history.track[positive].tolist(), positive.tolist(), strict=True))
     by_history: dict[int, HistoryReason] = {}
@@ -107,7 +108,8 @@ def explain_picks(
     by_content = [track_id for track_id, source in sources.items() if source == "content"]
     for source in _BY_HISTORY:
         if track_ids := [track_id for track_id, name in sources.items() if name == source]:
-            by_history |= explain_by_history(bundle, query, source, track_ids)
+            blend = ranking.blends.get(source)
+            by_history |= explain_by_history(bundle, query, source, track_ids, blend=blend)
     if by_content and query.track_id is None:
         by_history |= explain_by_history(bundle, query, "content", by_content, _CONTENT_CANDIDATES)
     named = {track_id for reason in by_history.values() for track_id, _ in reason.because}

@@ -35,7 +35,7 @@ def render(
     picks, strategy, version = slate.ranking.picks, slate.ranking.strategy, model.bundle.version
     explanations = {}
     if request.explain:
-        explanations = explain_picks(model.bundle, slate.query, picks, slate.cards, context.revisions.catalogue)
+        explanations = explain_picks(model.bundle, slate.query, slate.ranking, slate.cards, context.revisions.catalogue)
     results = b",".join(
         b'%s,"score":%r,"position":%d,"source":"%s"%s}'
         % (

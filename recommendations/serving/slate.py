@@ -215,7 +215,8 @@ def _fill(plan: SlatePlan, ranking: Ranking) -> tuple[Ranking, dict[int, TrackCa
         ranking = rank(bundle, query, policy)
     if gone:  # those that remain are placed again, for they have moved closer together
         picks = [pick for pick in ranking.picks if pick.track_id in cards]
-        ranking = append_picks(bundle, Ranking(repeats=ranking.repeats), picks, policy.caps, query.limit, query.before)
+        kept = replace(ranking, picks=[], relaxed_at={})
+        ranking = append_picks(bundle, kept, picks, policy.caps, query.limit, query.before)
     if "popular" in policy.source_names and len(ranking.picks) < query.limit:
         return _fill_popular(plan, query, ranking, cards)
     return ranking, cards

@@ -60,7 +60,7 @@ def trace_slate(plan: SlatePlan, requested: Policy, context: RequestContext) -> 
     slate = build_slate(plan, ranking)
     seconds["cards"] = perf_counter() - started
     started = perf_counter()
-    bundle, picks = plan.model.bundle, slate.ranking.picks
-    explanations = explain_picks(bundle, slate.query, picks, slate.cards, context.revisions.catalogue)
+    bundle, revision = plan.model.bundle, context.revisions.catalogue
+    explanations = explain_picks(bundle, slate.query, slate.ranking, slate.cards, revision)
     seconds["explanations"] = perf_counter() - started
     return TracedSlate(requested, plan, trace, slate, explanations, seconds)

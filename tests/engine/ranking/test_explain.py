@@ -81,10 +81,15 @@ def test_what_the_history_popularity_and_the_constant_contribute_adds_up_to_the_
     bundle: ModelBundle, policy: Policy, history: UserItemPairs
 ) -> None:
     query = Query(limit=30, history=history, exclude=history.track[-2:], early_weights=EarlyWeights(0.4, 0.6))
-    picks = [pick for pick in recommend(bundle, query, policy).picks if pick.source == policy.name]
+    ranking = recommend(bundle, query, policy)
+    picks = [pick for pick in ranking.picks if pick.source == policy.name]
     rows, _ = bundle.items.rows(np.array([pick.track_id for pick in picks]))
     contributions = explain_scores(bundle, query, policy.name, rows)
+    by_blend = explain_scores(bundle, query, policy.name, rows, ranking.blends[policy.name])
     assert contributions is not None
+    assert by_blend is not None
+    assert (by_blend.history == contributions.history).all()
+    assert (by_blend.scores == contributions.scores).all()
     assert len(picks) >= 10
     assert contributions.history.shape == (len(picks), np.count_nonzero(history.track < N_TRACKS))
     np.testing.assert_allclose(contributions.scores, [pick.score for pick in picks], rtol=1e-4, atol=2e-5)

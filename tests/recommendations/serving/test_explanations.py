@@ -14,7 +14,7 @@ from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
-from engine.pipeline import Pick
+from engine.pipeline import Pick, Ranking
 from engine.retrieval.candidates import Query
 from engine.training import train
 from importers.records import TagRecord, TrackRecord
@@ -185,7 +185,7 @@ def explain_pick(bundle: ModelBundle, track: Track, source: str, history: UserIt
     revision = catalogue_revision()
     cards = track_card_cache.get_cards([track.pk], revision)
     pick = Pick(track_id=track.pk, score=1.0, source=source)
-    return explain_picks(bundle, Query(1, history=history), [pick], cards, revision)[track.pk]
+    return explain_picks(bundle, Query(1, history=history), Ranking([pick]), cards, revision)[track.pk]
 
 
 def history_of(*tracks: Track) -> UserItemPairs:
@@ -232,7 +232,7 @@ def test_similar_tracks_name_what_makes_them_similar(
     query, revision = Query(1, track_id=tracks[0].pk, similarity=similarity), catalogue_revision()
     cards = track_card_cache.get_cards([tracks[1].pk, new.pk], revision)
     picks = [Pick(track_id=track.pk, score=1.0, source="similar") for track in (tracks[1], new)]
-    reasons = explain_picks(bundle, query, picks, cards, revision)
+    reasons = explain_picks(bundle, query, Ranking(picks), cards, revision)
     assert [reasons[pick.track_id]["kind"] for pick in picks] == [kind, "content"]
     assert reasons[new.pk]["text"] == "Shares the tag folk with Song 0"
 
