@@ -6,6 +6,7 @@ tracks that are connected by such pairs. Titles are normalised by `tracks.match_
 recording, while live versions and remixes have other titles.
 """
 
+import sys
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, groupby
 from operator import itemgetter
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
@@ -30,8 +31,9 @@ COMMON_TITLES = frozenset(
         *("untitled", "unknown", "hidden track", "bonus track", "instrumental", "jam"),
     ]
 )
-_BATCH_SIZE = 2_000  # ids and values of three columns, in queries and their subqueries; SQLite accepts 32,766
-_MAX_BATCHES = 1  # for more tracks it is far quicker to read the whole catalogue: 0.2 s instead of 4 for 20,000
+_COLUMNS = ("isrc", "mbid", "match_key")
+_BATCH_SIZE = 2_000  # ids or values in a query: for many more, PostgreSQL would rather read the whole table
+_SPARSE = 20  # where fewer than one in so many ids are wanted, reading the whole catalogue takes longer
 _MAX_ROUNDS = 5
 
 
@@ -46,11 +48,9 @@ def load_recordings(track_ids: Ids) -> Ids:
     Returns:
         int64 (k,); the id itself for a track that is the only one of its recording.
     """
-    if len(track_ids) <= _MAX_BATCHES * _BATCH_SIZE:
-        batches = [track_ids[start : start + _BATCH_SIZE] for start in range(0, len(track_ids), _BATCH_SIZE)]
-        pairs = [pair for batch in batches for pair in _pairs_around(batch.tolist())]
-    else:
-        pairs = list(_pairs(Track.objects.all()))
+    greatest_id = Track.objects.aggregate(greatest=Max("pk"))["greatest"] or 0
+    is_large_part = len(track_ids) > _BATCH_SIZE and len(track_ids) * _SPARSE > greatest_id
+    pairs = list(_pairs(Track.objects.all()) if is_large_part else _pairs_around(track_ids.tolist()))
     if not pairs:
         return track_ids.copy()
     one, other = np.array(pairs, np.int64).T
@@ -63,46 +63,60 @@ def load_recordings(track_ids: Ids) -> Ids:
 
 
 def _pairs_around(track_ids: Collection[int]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of the same recording among tracks and all those that are connected with them."""
+    """Yield pairs of the same recording among tracks and all those that are connected with them.
+
+    Values go through Python between the queries, because only for lists of them the database is sure to use its
+    indexes: a catalogue of a million tracks is not read, nor joined with itself.
+    """
     known: set[int] = set()
     new = set(track_ids)
     for _ in range(_MAX_ROUNDS):  # more than two are needed only where identifiers contradict each other
+        known |= new
+        ids, pairs = sorted(new), list[tuple[int, int]]()
+        for start in range(0, len(ids), _BATCH_SIZE):
+            pairs += _pairs_with(ids[start : start + _BATCH_SIZE])
+        yield from pairs
+        new = set(chain.from_iterable(pairs)) - known
         if not new:
             return
-        known |= new
-        tracks = Track.objects.filter(pk__in=list(new)[:_BATCH_SIZE])
-        shared = Q()
-        for column in ("isrc", "mbid", "match_key"):
-            values = set(tracks.exclude(_is_unknown(column)).values_list(column, flat=True))
-            shared |= Q(**{f"{column}__in": values})
-        related = Track.objects.filter(shared)
-        new = set()
-        for pair in _pairs(related):
-            new.update(pair)
-            yield pair
-        new -= known
+
+
+def _pairs_with(track_ids: Collection[int]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of the same recording that share a value with one of a batch of tracks."""
+    values = Track.objects.filter(pk__in=track_ids).values_list(*_COLUMNS)
+    for column, of_column in zip(_COLUMNS, zip(*values, strict=True), strict=False):
+        with_values = Track.objects.filter(**{f"{column}__in": set(of_column) - {None, ""}})
+        shared = list(_shared_values(with_values, column).values_list(column, flat=True))
+        yield from _connect_rows(column, Track.objects.filter(**{f"{column}__in": shared}))
 
 
 def _pairs(tracks: QuerySet[Track]) -> Iterator[tuple[int, int]]:
     """Yield pairs of ids, enough to connect those of the tracks that are the same recording."""
-    for column in ("isrc", "mbid"):
-        rows = _rows_with_shared_values(tracks, column).values_list(column, "pk")
-        for _, group in groupby(rows.order_by(column, "pk").iterator(), key=itemgetter(0)):
-            ids = [pk for _, pk in group]
-            if len(ids) <= MAX_RELEASES:
-                yield from _connect(ids)
-    named = _rows_with_shared_values(tracks, "match_key").values_list("match_key", "artist_id", "duration_ms", "pk")
-    in_order = named.order_by("match_key", "artist_id", "pk").iterator()
-    for (match_key, _), rows_of_name in groupby(in_order, key=itemgetter(0, 1)):
-        title = match_key.partition(SEPARATOR)[2]
-        yield from chain.from_iterable(map(_connect, _group_by_length(title, list(rows_of_name))))
+    for column in _COLUMNS:
+        shared = _shared_values(tracks.exclude(_is_unknown(column)), column)
+        yield from _connect_rows(column, tracks.filter(**{f"{column}__in": shared.values(column)}))
 
 
-def _rows_with_shared_values(tracks: QuerySet[Track], column: str) -> QuerySet[Track]:
-    """Select the tracks whose value in a column another one of them has, too."""
-    known = tracks.exclude(_is_unknown(column)).order_by()
-    shared = known.values(column).annotate(tracks=Count("pk")).filter(tracks__gt=1)
-    return tracks.filter(**{f"{column}__in": shared.values(column)})
+def _shared_values(tracks: QuerySet[Track], column: str) -> QuerySet[Track, dict[str, Any]]:
+    """Select the values of a column that several of the tracks have, except for placeholders."""
+    most = sys.maxsize if column == "match_key" else MAX_RELEASES
+    by_value = tracks.order_by().values(column).annotate(tracks=Count("pk"))
+    shared: QuerySet[Track, dict[str, Any]] = by_value.filter(tracks__gt=1, tracks__lte=most)
+    return shared
+
+
+def _connect_rows(column: str, tracks: QuerySet[Track]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of the same recording by a column among the tracks, which are all that have some of its values."""
+    if column == "match_key":
+        named = tracks.values_list("match_key", "artist_id", "duration_ms", "pk")
+        in_order = named.order_by("match_key", "artist_id", "pk").iterator()
+        for (match_key, _), rows in groupby(in_order, key=itemgetter(0, 1)):
+            title = match_key.partition(SEPARATOR)[2]
+            yield from chain.from_iterable(map(_connect, _group_by_length(title, list(rows))))
+    else:
+        identified = tracks.values_list(column, "pk").order_by(column, "pk").iterator()
+        for _, group in groupby(identified, key=itemgetter(0)):
+            yield from _connect([pk for _, pk in group])
 
 
 def _is_unknown(column: str) -> Q:

@@ -88,7 +88,7 @@ def test_a_whole_catalogue_has_the_same_recordings_as_its_parts(band: Artist, mo
     ids = np.array([track.pk for track in tracks])
     expected = [tracks[0].pk] * 3 + [tracks[3].pk]
     assert load_recordings(ids).tolist() == expected
-    monkeypatch.setattr(recordings, "_BATCH_SIZE", 1)
+    monkeypatch.setattr(recordings, "_BATCH_SIZE", 1)  # the whole catalogue
     assert load_recordings(ids).tolist() == expected
-    monkeypatch.setattr(recordings, "_MAX_BATCHES", 1)
+    monkeypatch.setattr(recordings, "_SPARSE", 0)  # track by track
     assert load_recordings(ids).tolist() == expected
