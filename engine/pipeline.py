@@ -92,7 +92,8 @@ _FILL = ("popular", "random")
 PERSONAL = register_policy(
     Policy(
         "personal",
-        {"personal": 1.0, "neighbours": 0.0, "content": 0.0},
+        # Only candidates that "personal" finds as relevant as its own compete with these, see `CandidatePool`.
+        {"personal": 1.0, "neighbours": 0.0, "content": 0.0, "popular": 0.0, "trending": 0.0, "new_releases": 0.0},
         head=8,
         fill=_FILL,
         dials=Dials(familiarity=0.2, diversity=0.4, novelty=0.6),
@@ -215,19 +216,20 @@ class _Run:
         started = self._seconds()
         opinions = {name: row for name, row in zip(pool.sources, pool.opinions, strict=True) if row.any()}
         objectives = weigh_objectives(self.bundle, self.query, pool.rows, policy.dials)
+        may_move = pool.is_scored & pool.is_relevant
+        objectives = {name: np.where(may_move, values, 0.0) for name, values in objectives.items()}
         parts = {"relevance": pool.relevance, **opinions, **objectives}
         values = np.sum(list(parts.values()), axis=0)
-        merit = values - sum(objectives.values())
         artists_before = _artists_before(self.bundle, self.query.before, policy.caps)
-        head = self._head(pool.rows, merit, artists_before)
+        head = self._head(pool, artists_before)
         new_artists: list[Candidate] = []
         if policy.caps.new_artist_share:
             new_artists = self._rank_new_artists(pool, values)
         scored = self._seconds()
         placer = SlatePlacer(
             policy.caps,
-            self._batches(self._rank(pool, values, policy.dials.diversity, head)),
-            patience=2 + len(policy.fill),
+            self._batches(self._rank(pool, values, policy.dials.diversity, head), self._rank_irrelevant(pool)),
+            patience=3 + len(policy.fill),
             repeats=list(repeats),
             # Who knows nothing that may be repeated now would not miss it: then there is no share to fall short of.
             familiarity=policy.dials.familiarity if repeats else 0.0,
@@ -241,8 +243,8 @@ class _Run:
             trace.relaxed, trace.new_artist_cost = placer.relaxed_at, placer.new_artist_cost
         return placed, placer.relaxed_at
 
-    def _head(self, rows: Rows, merit: Floats, artists_before: Sequence[int]) -> Rows:
-        """Return the candidates for the first positions: the best ones, as many of an artist as the cap allows.
+    def _head(self, pool: CandidatePool, artists_before: Sequence[int]) -> Rows:
+        """Return the candidates for the first positions: those of most merit, as many of an artist as the cap allows.
 
         Without the cap, dials would choose the tracks that take the place of those that it defers. A request that asks
         for diversity gets it here, too.
@@ -250,6 +252,8 @@ class _Run:
         head, cap = self.policy.head, self.policy.caps.per_artist
         if not head:
             return NO_ROWS
+        relevant = np.flatnonzero(pool.is_relevant)
+        rows, merit = pool.rows[relevant], pool.merit[relevant]
         counts = Counter(artists_before)
         chosen: list[int] = []
         artists = self.bundle.features.artist[rows].tolist()
@@ -260,28 +264,35 @@ class _Run:
             if not cap or artist == UNKNOWN_ID or counts[artist] < cap:
                 counts[artist] += 1
                 chosen.append(index)
-        return np.array(chosen, np.int64)
+        return relevant[chosen]
 
     def _gather(self, sources: Mapping[str, float], k: int) -> CandidatePool:
         """Ask sources for k candidates each, score them all, and let no later source propose them again."""
         proposals = {name: self._ask(name, k, weight) for name, weight in sources.items()}
         started = self._seconds()
         pool = gather_candidates(self.bundle, self.query, self.workspace, proposals, sources)
-        self.workspace.exclude(pool.rows, TAKEN)
+        self.workspace.exclude(pool.rows[pool.is_relevant], TAKEN)
         if self.trace is not None:
             merged = self._seconds() - started
             self.trace.seconds["gather"] = self.trace.seconds.get("gather", 0.0) + merged
         return pool
 
-    def _batches(self, first: Iterator[Candidate]) -> Iterator[Iterator[Candidate]]:
-        """Yield the ranked pool, then more of the main source and of each one that fills, in turns, twice as many."""
+    def _batches(self, first: Iterator[Candidate], irrelevant: Iterator[Candidate]) -> Iterator[Iterator[Candidate]]:
+        """Yield the ranked pool, then more of the main source and of each one that fills, in turns, twice as many.
+
+        The irrelevant candidates of the pool follow when the main source has been asked for more.
+        """
         yield first
         names, k = (self.policy.main_source, *self.policy.fill), self.policy.candidates
+        is_first_turn = True
         while names:
-            pools = ((name, self._gather({name: 1.0}, k)) for name in names)
             has_more = []
-            for name, pool in pools:
+            for name in names:
+                pool = self._gather({name: 1.0}, k)
                 yield self._rank(pool, pool.relevance)
+                if is_first_turn:
+                    is_first_turn = False
+                    yield irrelevant
                 if len(pool.rows):
                     has_more.append(name)
             names, k = tuple(has_more), min(2 * k, MAX_CANDIDATES)
@@ -289,11 +300,20 @@ class _Run:
     def _rank(
         self, pool: CandidatePool, values: Floats, diversity: float = 0.0, head: Rows = NO_ROWS
     ) -> Iterator[Candidate]:
-        """Yield the candidates of a pool in the order in which they should be placed, those of the head first."""
+        """Yield the relevant candidates of a pool in the order for placing, those of the head first."""
         make_candidate = self._candidate_maker(pool, values)
         first = self.query.limit * 3 // 2  # of these, caps leave enough for most slates
-        for index in order_by_variety(self.bundle, pool.rows, values, diversity, head, first):
-            yield make_candidate(index)
+        relevant = np.flatnonzero(pool.is_relevant)
+        head = np.searchsorted(relevant, head)
+        for index in order_by_variety(self.bundle, pool.rows[relevant], values[relevant], diversity, head, first):
+            yield make_candidate(int(relevant[index]))
+
+    def _rank_irrelevant(self, pool: CandidatePool) -> Iterator[Candidate]:
+        """Yield the other candidates of a pool, best first; variety must not lift them either."""
+        others = np.flatnonzero(~pool.is_relevant)
+        if len(others):
+            make_candidate = self._candidate_maker(pool, pool.merit)
+            yield from map(make_candidate, others[np.argsort(-pool.merit[others], kind="stable")].tolist())
 
     def _rank_new_artists(self, pool: CandidatePool, values: Floats) -> list[Candidate]:
         """Return the candidates by artists whom hardly anybody has heard, best first."""

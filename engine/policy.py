@@ -88,7 +88,8 @@ class Policy:
         name: the name by which requests are assigned to it, and under which answers are cached.
         sources: weights of candidate sources by name, at least one. The first is the main source: its scores are the
             relevance of all candidates, whoever proposed them, and its weight counts as 1. The others add their own
-            opinion times their weight; one with weight 0 only proposes.
+            opinion times their weight; one with weight 0 only proposes. Dials act on candidates that are, with these
+            opinions, as relevant as what the main source proposes.
         candidates: how many tracks each source proposes.
         head: how many of the first positions go to the most relevant tracks, whatever the dials say: they act below.
             Only the diversity that a request asks for acts there, too, see `Query.head_diversity`.

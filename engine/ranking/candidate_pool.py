@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +29,29 @@ class CandidatePool:
         scores: what each source said of the candidates that it proposed, NaN for others, float64 (s, k). A source
             without weight that says exactly what the main source says, as "neighbours" does where they are all that a
             version has, proposes nothing of its own.
-        relevance: score of the main source, whoever proposed the candidate: 0 for the lowest in the pool, and for those
-            that it knows nothing of, 1 for the highest. float64 (k,).
+        relevance: score of the main source, whoever proposed the candidate, float64 (k,): 1 for the highest, 0 for the
+            lowest that the main source proposed itself, below 0 for lower ones, 0 for those that it knows nothing of.
+        is_scored: whether the main source has a score for the candidate, bool (k,).
         opinions: of each source on its own candidates, 0 to 1, times its weight; row 0 is 0. float64 (s, k).
+        merit: relevance and opinions, float64 (k,).
+        is_relevant: whether the merit is at least 0, bool (k,). Others are less relevant than anything that the main
+            source proposed, and no opinion makes up for it.
     """
 
     sources: tuple[str, ...]
     rows: Rows
     scores: Floats
     relevance: Floats
+    is_scored: NDArray[np.bool_]
     opinions: Floats
+
+    @cached_property
+    def merit(self) -> Floats:
+        return np.asarray(self.relevance + self.opinions.sum(axis=0))
+
+    @cached_property
+    def is_relevant(self) -> NDArray[np.bool_]:
+        return np.asarray(self.merit >= 0)
 
     def pick(self, index: int, bundle: ModelBundle) -> Pick:
         """Return a candidate as a pick of the source that contributed most; of equal ones, of the first."""
@@ -89,7 +103,10 @@ def gather_candidates(
     if not supported.all():
         rows, main_scores = rows[supported], main_scores[supported]
         scores, opinions = scores[:, supported], opinions[:, supported]
-    return CandidatePool(names, rows, scores, _scale(main_scores), opinions)
+    # Other sources may propose tracks that are far less relevant. They must not compress the range of the others, for
+    # what a dial weighs would then depend on who else proposes.
+    lowest = proposals[names[0]][1].min() if main_count else np.nan
+    return CandidatePool(names, rows, scores, _scale(main_scores, lowest), ~np.isnan(main_scores), opinions)
 
 
 def _distinct(rows: Rows, workspace: SearchWorkspace) -> tuple[Rows, Rows]:
@@ -101,11 +118,17 @@ def _distinct(rows: Rows, workspace: SearchWorkspace) -> tuple[Rows, Rows]:
     return distinct, slots[rows].astype(np.int64)
 
 
-def _scale(scores: Floats) -> Floats:
-    """Shift and scale scores to 0 … 1; equal scores become 1, NaN becomes 0."""
+def _scale(scores: Floats, lowest: float = np.nan) -> Floats:
+    """Shift and scale scores so that the lowest becomes 0 and the highest 1; equal scores become 1, NaN becomes 0.
+
+    Args:
+        lowest: the score that becomes 0; by default the lowest one, as well if none is higher.
+    """
     if not len(scores):
         return scores
-    lowest, highest = np.fmin.reduce(scores), np.fmax.reduce(scores)
+    highest = np.fmax.reduce(scores)
+    if not highest > lowest:
+        lowest = np.fmin.reduce(scores)
     if not highest > lowest:
         return np.where(np.isnan(scores), 0.0, 1.0)
     return np.asarray(np.nan_to_num((scores - lowest) / (highest - lowest), nan=0.0))

@@ -10,7 +10,7 @@ import numpy as np
 from django.utils import timezone
 
 from engine.bundle.model_bundle import ModelBundle
-from engine.data.track_features import NO_DATE
+from engine.data.track_features import NO_DATE, UNKNOWN_ID
 from engine.data.user_item_pairs import UserItemPairs
 from engine.pipeline import Pick, Ranking
 from engine.ranking.explain import HistoryReason, explain_by_history
@@ -129,12 +129,20 @@ def explain_picks(
 
 
 def _source(bundle: ModelBundle, query: Query, pick: Pick) -> str:
-    """Return the source that knows why a track was picked: that of content where plays say nothing."""
+    """Return the source that knows why a track was picked.
+
+    That is content where plays say nothing, and for what is new by artists whom the listener plays, that it is new.
+    """
     is_by_content = pick.source in _BY_HISTORY and bundle.item_row(pick.track_id) is None
     if pick.source == "similar" and query.track_id is not None and bundle.content is not None:
         is_by_content = query.similarity == CONTENT or any(
             bundle.item_row(track_id) is None for track_id in (query.track_id, pick.track_id)
         )
+    if (is_by_content or pick.source == "content") and "new_releases" in pick.sources:
+        played = bundle.items.known_rows(query.history.track[query.history.count > 0])
+        artist = bundle.features.artist[bundle.items.known_rows([pick.track_id])][0]
+        if artist != UNKNOWN_ID and artist in bundle.features.artist[played]:
+            return "new_releases"
     return "content" if is_by_content else pick.source
 
 

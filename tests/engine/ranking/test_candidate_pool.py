@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from engine.models.item_knn import ItemKNN
-from engine.pipeline import NO_CAPS, Dials, Policy, recommend
+from engine.pipeline import NO_CAPS, Dials, Policy, Trace, recommend
 from engine.ranking.candidate_pool import CandidatePool, gather_candidates
 from engine.ranking.variety import order_by_variety
 from engine.retrieval.candidates import SOURCES, Query
@@ -22,8 +22,9 @@ def gather(weights: dict[str, float], k: int) -> CandidatePool:
 def test_the_main_source_scores_all_candidates_whoever_proposed_them() -> None:
     pool = gather({"personal": 1.0, "popular": 0.5}, 2)
     assert pool.rows.tolist() == [0, 1, 2, 3]
-    assert pool.relevance == pytest.approx([1, 0.5, 0, 0.25])
+    assert pool.relevance == pytest.approx([1, 0, -1, -0.5])  # 0 is the lowest that the main source proposed
     assert pool.opinions[1] == pytest.approx([0, 0, 0.5, 0])
+    assert pool.merit == pytest.approx([1, 0, -0.5, -0.5])
     np.testing.assert_equal(pool.scores, [[5, 3, np.nan, np.nan], [np.nan, np.nan, 9, 4]])
 
 
@@ -33,7 +34,7 @@ def test_a_track_that_the_main_source_knows_nothing_of_needs_a_source_with_weigh
 
 
 def test_a_pick_names_the_source_that_contributed_most_and_all_that_proposed_it() -> None:
-    policy = Policy("p", {"personal": 1.0, "popular": 0.8}, candidates=2, caps=NO_CAPS)
+    policy = Policy("p", {"personal": 1.0, "popular": 1.8}, candidates=2, caps=NO_CAPS)
     picks = recommend(BUNDLE, QUERY, policy).picks
     assert [(pick.track_id - FIRST_ID, pick.source, pick.score) for pick in picks[:2]] == [
         (0, "personal", 5),
@@ -57,6 +58,42 @@ def test_a_source_without_weight_does_not_change_the_order() -> None:
         for sources in ({"personal": 1.0}, {"personal": 1.0, "popular": 0.0, "random": 0.0})
     ]
     assert slates[0] == slates[1] == [FIRST_ID, FIRST_ID + 1, FIRST_ID + 3, FIRST_ID + 2]
+
+
+# The tracks 0 to 2 are what the main source proposes of 6; all listeners know them, and nobody knows the others.
+OBSCURE = make_bundle(
+    [1.0, 0.9, 0.8, 0.75, 0.1, -1],
+    popularity=[60, 60, 60, 1, 1, 1],
+    vectors=[[9, 0], [9, 0], [9, 0], [0, 9], [0, 9], [0, 9]],
+)
+
+
+def rows_of(sources: dict[str, float], **dials: float) -> list[int]:
+    policy = Policy("p", sources, candidates=3, dials=Dials(**dials), caps=NO_CAPS)
+    return [pick.track_id - FIRST_ID for pick in recommend(OBSCURE, QUERY, policy).picks]
+
+
+def test_no_dial_lifts_what_another_source_proposes_above_what_the_main_source_does() -> None:
+    alone, with_random = rows_of({"personal": 1.0}), rows_of({"personal": 1.0, "random": 0.0})
+    dials = {"diversity": 0.9, "novelty": 1.0, "artist_exposure": 1.0, "freshness": 1.0}
+    assert alone == with_random == rows_of({"personal": 1.0, "random": 0.0}, **dials) == [0, 1, 2, 3, 4]
+
+
+def test_a_source_lifts_its_candidates_by_its_weight() -> None:
+    most_random = SOURCES["random"]
+    with OBSCURE.workspaces.borrow() as workspace:
+        favourite = int(most_random(OBSCURE, QUERY, workspace, 1)[0][0])
+    assert rows_of({"personal": 1.0, "random": 10.0})[0] == favourite
+
+
+def test_dials_do_not_lift_a_track_that_the_main_source_knows_nothing_of() -> None:
+    bundle = make_bundle([5, 4, 3, 0], popularity=[9, 9, 9, 0])
+    policy = Policy("p", {"personal": 1.0, "random": 0.1}, dials=Dials(novelty=1.0), caps=NO_CAPS)
+    trace = Trace()
+    recommend(bundle, QUERY, policy, trace)
+    unknown = next(candidate for candidate in trace.candidates if candidate.track_id == FIRST_ID + 3)
+    assert unknown.parts["relevance"] == unknown.parts["novelty"] == 0
+    assert 0 <= unknown.value <= 0.1
 
 
 NO_HEAD = np.zeros(0, np.int64)

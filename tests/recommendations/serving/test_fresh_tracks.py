@@ -10,6 +10,11 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import User
+from engine.data.plays import Plays
+from engine.data.user_item_pairs import UserItemPairs
+from engine.listener_query import ListenerState, plan_query
+from engine.pipeline import PERSONAL, Trace, recommend
+from interactions.training_data import iter_play_chunks
 from recommendations.serving import model_cache as model_cache_module
 from recommendations.serving.model_cache import ModelCache, model_cache
 from recommendations.training.run import run_training
@@ -291,3 +296,28 @@ def test_features_of_a_large_catalogue_are_not_read_at_each_change(
     monkeypatch.setattr(cache, "_features_due", 0.0)  # some time later
     cache.refresh_popularity()
     assert cache.popularity_model().bundle.features.released[0] > features.released[0]
+
+
+def test_a_new_release_by_an_artist_whom_they_play_is_a_candidate_of_its_sources_and_says_so(
+    service: APIClient, catalogue: CatalogueFactory
+) -> None:
+    users, tracks = catalogue.checkerboard()
+    tags = [{"name": name, "kind": "genre", "weight": 1} for name in ("even", "odd")]
+    upsert_tracks([{"id": track.pk, "tags": [tags[n % 2]]} for n, track in enumerate(tracks)])
+    run_training("test")
+    now = timezone.now()
+    release = add_track("release", tags=[tags[0]], released_on=now.date())
+    results = service.get(f"/recommend/user/{users[0].pk}/ml?limit=20&explain=true").json()["results"]
+    [result] = [result for result in results if result["track_id"] == release.pk]
+    assert (result["source"], result["explanation"]["kind"]) == ("content", "new_release")
+    assert result["explanation"]["text"] == f"New from {tracks[0].artist.name}, whom you play"
+
+    plays = Plays.concatenate(list(iter_play_chunks()))
+    plays = plays.where(plays.user == users[0].pk)
+    listener = ListenerState(users[0].pk, UserItemPairs.from_listener(plays), len(plays), int(plays.time.max()))
+    bundle, trace = model_cache.current().bundle, Trace()
+    query, policy = plan_query(bundle, listener, limit=20, now=int(now.timestamp()))
+    recommend(bundle, query, policy, trace)
+    assert {source.source for source in trace.sources} >= set(PERSONAL.sources)
+    [candidate] = [candidate for candidate in trace.candidates if candidate.track_id == release.pk]
+    assert candidate.sources == ("content", "new_releases")
