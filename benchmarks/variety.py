@@ -5,8 +5,10 @@
 
 `lastfm-split` is in FOLDER as train.tsv, valid.tsv and test.tsv. Its items are artists, so that caps on artists change
 nothing there. `demo` is the generated world of `make demo`: the newest fifth of the plays is the test, and the newest
-fifth of what remains the validation. The service trains without any configuration, and ranks all tracks that are new to
-the listener. Dials are chosen on the validation part (`--part valid`), and reported on the test part (the default).
+fifth of what remains the validation. Its tracks get random dates of the last year, so that freshness can be measured:
+what it costs there is what a preference costs that has nothing to do with taste. The service trains without any
+configuration, and ranks all tracks that are new to the listener. Dials are chosen on the validation part
+(`--part valid`), and reported on the test part (the default).
 
 Slates have 20 tracks. NDCG@10 hardly sees what dials do below the head, so NDCG@20 is beside it. Diversity is 1 minus
 the mean cosine of the pairs of tracks of a slate, by who played them and by the vectors of the version; coverage is the
@@ -55,11 +57,24 @@ from importers.records import PlayRecord, TrackRecord
 from importers.synthetic import IMPORTER, SyntheticWorld, read
 
 CUTOFF, SLATE = 10, 20
-DIALS = ("diversity", "novelty", "calibration", "artist_exposure")
-STEPS = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
+COLORS = {
+    "diversity": "#1f77b4",
+    "novelty": "#d62728",
+    "freshness": "#ff7f0e",
+    "calibration": "#2ca02c",
+    "artist_exposure": "#9467bd",
+}
+STEPS = (0.2, 0.4, 0.6, 0.8)
+PANELS = {
+    "vector diversity": "diversity by vectors →",
+    "coverage": "share of the catalogue on slates →",
+    "artist gini": "← Gini of artist exposure",
+    "age": "← mean age of the tracks, days",
+}
 FLOORS = (0.05, 0.1, 0.2)
 BARE = replace(PERSONAL, dials=Dials(), caps=NO_CAPS)
-COLUMNS = ("ndcg@10", "ndcg@20", "diversity", "vector diversity", "coverage", "gini", "artist gini")
+COLUMNS = ("ndcg@10", "ndcg@20", "diversity", "vector diversity", "coverage", "gini", "artist gini", "age")
+DAY, OLDEST = 86_400, 365  # days that the tracks of the generated world have been in its catalogue at most
 Rows = NDArray[np.int64]
 
 
@@ -70,6 +85,11 @@ class World:
     bundle: ModelBundle
     histories: ListenerHistories
     truth: GroundTruth
+
+    def age_of_tracks(self) -> NDArray[np.float64]:
+        """Return how many days ago each track was added when the newest play was made, NaN if it is not known."""
+        added = self.bundle.features.added
+        return np.where(added > 0, (self.bundle.statistics.newest - added) / DAY, np.nan)
 
     def measure(self, policy: Policy) -> tuple[dict[str, float], NDArray[np.float64]]:
         """Return the metrics of a policy, and the NDCG@10 of each listener."""
@@ -86,8 +106,12 @@ class World:
             coverage(exposure, truth.popularity > 0)[0],
             gini(exposure)[0],
             gini(artist_exposure(exposure, bundle.features.artist))[0],
+            np.mean(self.age_of_tracks()[lists[lists >= 0]]),
         )
-        return dict(zip(COLUMNS, map(float, values), strict=True)), accuracy
+        metrics = dict(zip(COLUMNS, map(float, values), strict=True))
+        if np.isnan(metrics["age"]):
+            del metrics["age"]
+        return metrics, accuracy
 
 
 def main() -> None:
@@ -112,7 +136,8 @@ def main() -> None:
     print_table(rows)
     curves = {}
     if options.curves:
-        curves = {dial: list(compare(world, dial_steps(dial))) for dial in DIALS}
+        dials = [dial for dial in COLORS if dial != "freshness" or "age" in rows[0]["metrics"]]
+        curves = {dial: list(compare(world, dial_steps(dial))) for dial in dials}
         options.curves.write_text(draw_curves(rows, curves))
     if options.json:
         options.json.write_text(json.dumps({"policies": rows, "curves": curves}, indent=2) + "\n")
@@ -155,9 +180,9 @@ def compare(world: World, policies: dict[str, Policy]) -> Iterator[dict[str, Any
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
-    print(f"| slates | {' | '.join(COLUMNS)} | change of NDCG@10, 95 % |")
-    print("|---" * (len(COLUMNS) + 2) + "|")
     base = rows[0]["metrics"]
+    print(f"| slates | {' | '.join(base)} | change of NDCG@10, 95 % |")
+    print("|---" * (len(base) + 2) + "|")
     for row in rows:
         cells = [
             f"{value:.4f}" + (f" ({value / base[name] - 1:+.1%})" if row is not rows[0] else "")
@@ -169,50 +194,57 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def draw_curves(rows: Sequence[dict[str, Any]], curves: dict[str, list[dict[str, Any]]]) -> str:
-    """Draw NDCG@10 against diversity, novelty's coverage and the Gini of artists, one line for each dial, as SVG."""
-    shown = ("vector diversity", "coverage", "artist gini")
-    colors = dict(zip(DIALS, ("#1f77b4", "#d62728", "#2ca02c", "#9467bd"), strict=True))
-    width, height, left, top = 300, 260, 56, 34
-    default = next(row["metrics"] for row in rows if row["policy"] == "default caps and dials")
-    points = [row["metrics"] for curve in curves.values() for row in curve] + [default]
-    low_y, high_y = (f(point["ndcg@10"] for point in points) for f in (min, max))
+    """Draw NDCG@10 against what dials are for, a panel for each metric and a line for each dial, as SVG."""
+    width, height, left, top, row_height = 330, 220, 62, 50, 290
+    marks = {"default caps and dials": "default", "default caps": "caps alone"}
+    marked = {marks[row["policy"]]: row["metrics"] for row in rows if row["policy"] in marks}
+    points = [*(row["metrics"] for curve in curves.values() for row in curve), *marked.values()]
+    panels = [name for name in PANELS if name in points[0]]
+    total_width, total_height = 2 * (width + left) + 30, top + row_height * ((len(panels) + 1) // 2) + 30
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{3 * (width + left) + 20}" height="{height + 90}" '
-        'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total_width} {total_height}" width="{total_width}" '
+        f'height="{total_height}" font-family="sans-serif" font-size="12"><rect width="100%" height="100%" '
+        f'fill="white"/><text x="{left}" y="20" font-size="14">NDCG@10 along each dial, alone and without caps, at 0, '
+        f"{', '.join(map(str, STEPS))}</text>"
     ]
-    for panel, column in enumerate(shown):
-        x0 = left + panel * (width + left)
-        low_x, high_x = (f(point[column] for point in points) for f in (min, max))
-
-        def place(
-            point: dict[str, float], x0: float = x0, low: float = low_x, high: float = high_x, of: str = column
-        ) -> str:
-            x = x0 + width * (point[of] - low) / max(high - low, 1e-9)
-            y = top + height * (high_y - point["ndcg@10"]) / max(high_y - low_y, 1e-9)
-            return f"{x:.1f},{y:.1f}"
-
-        parts.append(f'<rect x="{x0}" y="{top}" width="{width}" height="{height}" fill="none" stroke="#999"/>')
-        parts.append(f'<text x="{x0 + width / 2}" y="{top + height + 30}" text-anchor="middle">{column}</text>')
-        for value, x in ((low_x, x0), (high_x, x0 + width)):
-            parts.append(f'<text x="{x}" y="{top + height + 14}" text-anchor="middle">{value:.3f}</text>')
-        for value, y in ((high_y, top), (low_y, top + height)):
-            parts.append(f'<text x="{x0 - 4}" y="{y + 4}" text-anchor="end">{value:.3f}</text>')
-        for dial, curve in curves.items():
-            line = [place(row["metrics"]) for row in curve]
-            parts.append(
-                f'<polyline points="{" ".join(line)}" fill="none" stroke="{colors[dial]}" stroke-width="1.5"/>'
-            )
-            parts += [
-                f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="2.5" fill="{colors[dial]}"/>' for p in line
-            ]
-        x, y = map(float, place(default).split(","))
-        parts.append(f'<path d="M{x - 6},{y} H{x + 6} M{x},{y - 6} V{y + 6}" stroke="black" stroke-width="2"/>')
-    parts.append(f'<text x="{left}" y="20">NDCG@10 along each dial, from 0 to {STEPS[-1]:g}; + is the default</text>')
-    for number, (dial, color) in enumerate(colors.items()):
-        x, y = left + 150 * number, top + height + 52
-        parts.append(
-            f'<rect x="{x}" y="{y - 8}" width="12" height="4" fill="{color}"/><text x="{x + 18}" y="{y}">{dial}</text>'
+    for number, name in enumerate(panels):
+        x0, y0 = left + number % 2 * (width + left), top + number // 2 * row_height
+        low_x, high_x, low_y, high_y = (
+            extreme(point[column] for point in points) for column in (name, "ndcg@10") for extreme in (min, max)
         )
+        margin_x, margin_y = 0.06 * (high_x - low_x) or 1.0, 0.08 * (high_y - low_y) or 1.0
+        low_x, high_x, low_y, high_y = low_x - margin_x, high_x + margin_x, low_y - margin_y, high_y + margin_y
+
+        def place(x: float, y: float, area: tuple[float, ...] = (x0, y0, low_x, high_x, low_y, high_y)) -> str:
+            left_x, top_y, least_x, most_x, least_y, most_y = area
+            across, up = (x - least_x) / (most_x - least_x), (y - least_y) / (most_y - least_y)
+            return f"{left_x + width * across:.1f},{top_y + height * (1 - up):.1f}"
+
+        parts.append(f'<rect x="{x0}" y="{y0}" width="{width}" height="{height}" fill="none" stroke="#999"/>')
+        parts.append(f'<text x="{x0 + width / 2}" y="{y0 + height + 34}" text-anchor="middle">{PANELS[name]}</text>')
+        for step in (0.0, 0.25, 0.5, 0.75, 1.0):
+            x, y = low_x + step * (high_x - low_x), low_y + step * (high_y - low_y)
+            across, up = place(x, low_y).split(",")[0], place(low_x, y).split(",")[1]
+            text = f"{x:.0f}" if high_x > 10 else f"{x:.2f}"
+            parts.append(f'<text x="{across}" y="{y0 + height + 16}" text-anchor="middle">{text}</text>')
+            parts.append(f'<text x="{x0 - 6}" y="{float(up) + 4:.1f}" text-anchor="end">{y:.3f}</text>')
+            parts.append(f'<path d="M{x0},{up} h{width}" stroke="#eee"/>')
+        for dial, curve in curves.items():
+            line = [place(row["metrics"][name], row["metrics"]["ndcg@10"]) for row in curve]
+            parts.append(
+                f'<polyline points="{" ".join(line)}" fill="none" stroke="{COLORS[dial]}" stroke-width="1.8"/>'
+            )
+            for point in line:
+                x_text, y_text = point.split(",")
+                parts.append(f'<circle cx="{x_text}" cy="{y_text}" r="2.6" fill="{COLORS[dial]}"/>')
+        for label, metrics in marked.items():
+            x, y = map(float, place(metrics[name], metrics["ndcg@10"]).split(","))
+            parts.append(f'<path d="M{x - 6:.1f},{y} h12 M{x:.1f},{y - 6:.1f} v12" stroke="black" stroke-width="2"/>')
+            parts.append(f'<text x="{x + 8:.1f}" y="{y - 5:.1f}" font-weight="bold">{label}</text>')
+    for number, dial in enumerate(curves):
+        x, y = left + 150 * number, total_height - 16
+        parts.append(f'<rect x="{x}" y="{y - 8}" width="14" height="4" fill="{COLORS[dial]}"/>')
+        parts.append(f'<text x="{x + 20}" y="{y}">{dial.replace("_", " ")}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -249,6 +281,8 @@ def generate_world(part: str, threads: int) -> World:
     before_test = split_by_time(plays, 0.2, SEED)
     split = before_test if part == "test" else split_by_time(before_test.past, 0.2, SEED)
     users_map, items = IdMap.from_ids(plays.user), IdMap.from_ids(ids)
+    days = np.random.default_rng(SEED).integers(OLDEST, size=len(ids))
+    features = replace(features, added=int(split.past.time.max()) - DAY * days)
     return build_world(split.past, UserItemPairs.from_plays(split.future, users_map, items), features, threads)
 
 
