@@ -194,7 +194,7 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def draw_curves(rows: Sequence[dict[str, Any]], curves: dict[str, list[dict[str, Any]]]) -> str:
-    """Draw NDCG@10 against what dials are for, a panel for each metric and a line for each dial, as SVG."""
+    """Draw NDCG@20 against what dials are for, a panel for each metric and a line for each dial, as SVG."""
     width, height, left, top, row_height = 330, 220, 62, 50, 290
     marks = {"default caps and dials": "default", "default caps": "caps alone"}
     marked = {marks[row["policy"]]: row["metrics"] for row in rows if row["policy"] in marks}
@@ -204,13 +204,13 @@ def draw_curves(rows: Sequence[dict[str, Any]], curves: dict[str, list[dict[str,
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total_width} {total_height}" width="{total_width}" '
         f'height="{total_height}" font-family="sans-serif" font-size="12"><rect width="100%" height="100%" '
-        f'fill="white"/><text x="{left}" y="20" font-size="14">NDCG@10 along each dial, alone and without caps, at 0, '
+        f'fill="white"/><text x="{left}" y="20" font-size="14">NDCG@20 along each dial, alone below the head and without caps, at 0, '
         f"{', '.join(map(str, STEPS))}</text>"
     ]
     for number, name in enumerate(panels):
         x0, y0 = left + number % 2 * (width + left), top + number // 2 * row_height
         low_x, high_x, low_y, high_y = (
-            extreme(point[column] for point in points) for column in (name, "ndcg@10") for extreme in (min, max)
+            extreme(point[column] for point in points) for column in (name, "ndcg@20") for extreme in (min, max)
         )
         margin_x, margin_y = 0.06 * (high_x - low_x) or 1.0, 0.08 * (high_y - low_y) or 1.0
         low_x, high_x, low_y, high_y = low_x - margin_x, high_x + margin_x, low_y - margin_y, high_y + margin_y
@@ -230,7 +230,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], curves: dict[str, list[dict[str,
             parts.append(f'<text x="{x0 - 6}" y="{float(up) + 4:.1f}" text-anchor="end">{y:.3f}</text>')
             parts.append(f'<path d="M{x0},{up} h{width}" stroke="#eee"/>')
         for dial, curve in curves.items():
-            line = [place(row["metrics"][name], row["metrics"]["ndcg@10"]) for row in curve]
+            line = [place(row["metrics"][name], row["metrics"]["ndcg@20"]) for row in curve]
             parts.append(
                 f'<polyline points="{" ".join(line)}" fill="none" stroke="{COLORS[dial]}" stroke-width="1.8"/>'
             )
@@ -238,9 +238,10 @@ def draw_curves(rows: Sequence[dict[str, Any]], curves: dict[str, list[dict[str,
                 x_text, y_text = point.split(",")
                 parts.append(f'<circle cx="{x_text}" cy="{y_text}" r="2.6" fill="{COLORS[dial]}"/>')
         for label, metrics in marked.items():
-            x, y = map(float, place(metrics[name], metrics["ndcg@10"]).split(","))
+            x, y = map(float, place(metrics[name], metrics["ndcg@20"]).split(","))
             parts.append(f'<path d="M{x - 6:.1f},{y} h12 M{x:.1f},{y - 6:.1f} v12" stroke="black" stroke-width="2"/>')
-            parts.append(f'<text x="{x + 8:.1f}" y="{y - 5:.1f}" font-weight="bold">{label}</text>')
+            anchor, x = ("end", x - 8) if x > x0 + 0.7 * width else ("start", x + 8)
+            parts.append(f'<text x="{x:.1f}" y="{y - 5:.1f}" text-anchor="{anchor}" font-weight="bold">{label}</text>')
     for number, dial in enumerate(curves):
         x, y = left + 150 * number, total_height - 16
         parts.append(f'<rect x="{x}" y="{y - 8}" width="14" height="4" fill="{COLORS[dial]}"/>')
