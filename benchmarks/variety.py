@@ -72,6 +72,7 @@ PANELS = {
     "age": "← mean age of the tracks, days",
 }
 FLOORS = (0.05, 0.1, 0.2)
+SERVED = replace(PERSONAL, dials=replace(PERSONAL.dials, familiarity=0.0))  # as slates of new tracks only are
 BARE = replace(PERSONAL, dials=Dials(), caps=NO_CAPS)
 COLUMNS = ("ndcg@10", "ndcg@20", "diversity", "vector diversity", "coverage", "gini", "artist gini", "age")
 DAY, OLDEST = 86_400, 365  # days that the tracks of the generated world have been in its catalogue at most
@@ -148,7 +149,7 @@ def policies_to_compare(options: argparse.Namespace) -> dict[str, Policy]:
     policies = {
         "bare top-k": BARE,
         "default caps": replace(PERSONAL, dials=Dials()),
-        "default caps and dials": PERSONAL,
+        "default caps and dials": SERVED,
     }
     for text in options.dials:
         values = {name: float(value) for name, value in (pair.split("=") for pair in text.split(","))}
@@ -158,7 +159,7 @@ def policies_to_compare(options: argparse.Namespace) -> dict[str, Policy]:
         policies[text] = replace(PERSONAL, dials=Dials(), caps=replace(PERSONAL.caps, **caps))
     if options.floors:
         for floor in FLOORS:
-            policies[f"new artists {floor:g}"] = replace(PERSONAL, caps=replace(PERSONAL.caps, new_artist_share=floor))
+            policies[f"new artists {floor:g}"] = replace(SERVED, caps=replace(SERVED.caps, new_artist_share=floor))
     return policies
 
 
@@ -204,8 +205,8 @@ def draw_curves(rows: Sequence[dict[str, Any]], curves: dict[str, list[dict[str,
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total_width} {total_height}" width="{total_width}" '
         f'height="{total_height}" font-family="sans-serif" font-size="12"><rect width="100%" height="100%" '
-        f'fill="white"/><text x="{left}" y="20" font-size="14">NDCG@20 along each dial, alone below the head and without caps, at 0, '
-        f"{', '.join(map(str, STEPS))}</text>"
+        f'fill="white"/><text x="{left}" y="20" font-size="14">NDCG@20 along each dial, '
+        f"alone below the head and without caps, at 0, {', '.join(map(str, STEPS))}</text>"
     ]
     for number, name in enumerate(panels):
         x0, y0 = left + number % 2 * (width + left), top + number // 2 * row_height
