@@ -17,6 +17,7 @@ from engine.retrieval.exact_search import TopK
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
+ROUNDING = 1e-6  # by which relevance differs between the search for a track and its score, at most
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class CandidatePool:
         is_scored: whether the main source has a score for the candidate, bool (k,).
         opinions: of each source on its own candidates, 0 to 1, times its weight; row 0 is 0. float64 (s, k).
         merit: relevance and opinions, float64 (k,).
-        is_relevant: whether the merit is at least 0, bool (k,). Others are less relevant than anything that the main
-            source proposed, and no opinion makes up for it.
+        is_relevant: whether the main source proposed the candidate, or its merit is above 0, bool (k,). Others are no
+            more relevant than the last that the main source proposed, and no opinion makes up for it.
     """
 
     sources: tuple[str, ...]
@@ -51,7 +52,7 @@ class CandidatePool:
 
     @cached_property
     def is_relevant(self) -> NDArray[np.bool_]:
-        return np.asarray(self.merit >= 0)
+        return np.asarray(~np.isnan(self.scores[0]) | (self.merit > ROUNDING))
 
     def pick(self, index: int, bundle: ModelBundle) -> Pick:
         """Return a candidate as a pick of the source that contributed most; of equal ones, of the first."""
