@@ -79,6 +79,15 @@ def test_no_dial_lifts_what_another_source_proposes_above_what_the_main_source_d
     assert alone == with_random == rows_of({"personal": 1.0, "random": 0.0}, **dials) == [0, 1, 2, 3, 4]
 
 
+def test_a_track_that_is_as_relevant_as_the_last_of_the_main_source_does_not_compete_either() -> None:
+    bundle = make_bundle([3, 2, 2, 2], popularity=[60, 60, 1, 1])
+    slates = [
+        [pick.track_id for pick in recommend(bundle, QUERY, Policy("p", sources, 2, dials=Dials(novelty=1.0))).picks]
+        for sources in ({"personal": 1.0}, {"personal": 1.0, "random": 0.0})
+    ]
+    assert slates[0] == slates[1]
+
+
 def test_a_source_lifts_its_candidates_by_its_weight() -> None:
     most_random = SOURCES["random"]
     with OBSCURE.workspaces.borrow() as workspace:
