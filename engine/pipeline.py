@@ -51,6 +51,7 @@ __all__ = [
     "PERSONAL_SOURCES",
     "POLICIES",
     "POPULAR",
+    "RADIO",
     "REPEATS",
     "SIMILAR",
     "Caps",
@@ -112,6 +113,8 @@ REPEATS = register_policy(
         caps=NO_CAPS,
     )
 )
+RADIO = Policy("radio", {"radio": 1.0}, fill=("popular",), may_repeat=False, caps=Caps(per_artist=3))
+"""How radios rank; it is not registered, because their modes take the place of dials."""
 
 
 def recommend(bundle: ModelBundle, query: Query, policy: Policy, trace: Trace | None = None) -> Ranking:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,11 @@ class FactorSpace:
     fold_in: FoldInConfig
     confidence: ConfidenceWeights
     damping: float = 0.0
+
+    @cached_property
+    def item_lengths(self) -> Vectors:
+        """The Euclidean norm of the factors of each track, float32 (n,)."""
+        return np.asarray(np.linalg.norm(self.item_factors, axis=1))
 
     @classmethod
     def from_factors(

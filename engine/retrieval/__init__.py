@@ -10,6 +10,7 @@ from engine.retrieval.neighbours import neighbours
 from engine.retrieval.new_releases import new_releases, score_new_releases
 from engine.retrieval.personal import personal
 from engine.retrieval.popularity import popular, random, score_popular
+from engine.retrieval.radio import radio
 from engine.retrieval.relevance import score_early, score_personal
 from engine.retrieval.repeat import repeat
 from engine.retrieval.similar import score_similar, similar
@@ -22,6 +23,7 @@ register_source("content", content)
 register_source("similar", similar, score_similar)
 register_source("repeat", repeat)
 register_source("popular", popular, score_popular)
+register_source("radio", radio)
 register_source("trending", trending, score_trending)
 register_source("new_releases", new_releases, score_new_releases)
 register_source("random", random)

@@ -15,6 +15,7 @@ from engine.bundle.workspace import SearchWorkspace
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import PERSONAL_ONLY, EarlyWeights
 from engine.retrieval.exact_search import Floats, Rows, TopK
+from engine.retrieval.station import Station
 
 _no_ids: Callable[[], NDArray[np.int64]] = partial(np.zeros, 0, np.int64)  # type: ignore[assignment]
 CF, CONTENT, HYBRID = "cf", "content", "hybrid"
@@ -40,6 +41,7 @@ class Query:
             them; to leave them out, forbid them.
         track_id: the track to which the candidates of "similar" are similar.
         similarity: of which kind, one of `SIMILARITIES`.
+        station: of the radio whose candidates are asked for.
         early_weights: of what is known of the listener, for the source "early".
         time_fold_in: returns the context manager that times a fold-in.
         head_diversity: the dial `diversity` for the head of the slate, 0 to 1; below the head that of the policy acts.
@@ -58,6 +60,7 @@ class Query:
     before: NDArray[np.int64] = field(default_factory=_no_ids)
     track_id: int | None = None
     similarity: str = HYBRID
+    station: Station | None = None
     early_weights: EarlyWeights = PERSONAL_ONLY
     time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext
     head_diversity: float = 0.0
