@@ -32,6 +32,7 @@ FORMAT_VERSION = 4
 # Version 2 has no sorted items, which are computed when it is loaded; versions 2 and 3 have no features of tracks,
 # no auxiliary factors and no content.
 READABLE_VERSIONS = (2, 3, 4)
+FIRST_VERSION_WITH_FEATURES = 4
 MODEL_FILE, JUDGED_FILE, MANIFEST_FILE = "model.npz", "judged.npz", "manifest.json"
 # The arrays of model.npz named like an attribute of the bundle: dtype and number of dimensions.
 BUNDLE_ARRAYS: dict[str, tuple[type[np.generic], int]] = {

@@ -28,7 +28,7 @@ from django.db import Error, connection
 from numpy.typing import NDArray
 
 from common.cache_keys import cache_key
-from engine.bundle.files import mapped_files
+from engine.bundle.files import FIRST_VERSION_WITH_FEATURES, mapped_files
 from engine.bundle.live_lists import LiveLists
 from engine.bundle.model_bundle import ModelBundle, catalogue_bundle
 from engine.bundle.versions import LOAD_ERRORS, VersionStore
@@ -340,7 +340,12 @@ class ModelCache:
             return self._unavailable(pointer.version, error, before, [pointer.previous] if pointer.previous else [])
 
     def _open(self, versions: VersionStore, version: str, problem: str | None = None) -> LoadedModel:
-        """Load a version. Raises ForeignVersion, or one of LOAD_ERRORS."""
+        """Load a version, one of an older release with the artists, dates and recordings that tracks have now.
+
+        Raises:
+            ForeignVersion: it was trained on another database.
+            Exception: one of LOAD_ERRORS.
+        """
         self._installation = find_installation_id()
         manifest = versions.manifest(version)
         if was_trained_elsewhere(manifest, self._installation):
@@ -348,7 +353,10 @@ class ModelCache:
         files = mapped_files(versions.folder(version))
         stamps = _stamps(files)
         with metrics.model_load_seconds.time():
-            loaded = LoadedModel(versions.load(version), problem, files, stamps, manifest.get("last_interaction"))
+            bundle = versions.load(version)
+            if manifest["format_version"] < FIRST_VERSION_WITH_FEATURES:  # without them, slates would have no caps
+                bundle = replace(bundle, features=load_track_features(bundle.items.ids))
+            loaded = LoadedModel(bundle, problem, files, stamps, manifest.get("last_interaction"))
         metrics.model_loads.inc()
         logger.info("model version=%s in service, problem=%s", version, problem)
         return loaded

@@ -8,10 +8,12 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import User
+from engine.bundle import files
 from engine.pipeline import POLICIES
 from interactions.services import refresh_popular_tracks
 from recommendations.serving.model_cache import model_cache
 from recommendations.training.run import run_training
+from recommendations.version_store import version_in_service
 from tests.people import CatalogueFactory
 from tracks.models import Artist, Track
 
@@ -108,6 +110,31 @@ def test_the_head_of_a_policy_is_not_begun_again_on_later_pages(service: APIClie
     assert [page["relaxed"] for page in (*pages, whole)] == [[], [], []]
     ids = [result["track_id"] for page in pages for result in page["results"]]
     assert ids == [result["track_id"] for result in whole["results"]]
+
+
+@pytest.mark.parametrize("format_version", [2, 3])
+def test_a_version_of_an_older_format_has_caps_and_recordings_without_another_training(
+    format_version: int, service: APIClient, listeners: list[User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tracks 1 and 3 are the same recording, and the listener has played the first of them."""
+    for track in Track.objects.order_by("pk")[1:4:2]:
+        Track.objects.filter(pk=track.pk).update(isrc="AT0000000001")
+    copy = Track.objects.order_by("pk")[3]
+    with monkeypatch.context() as before:
+        before.setattr(files, "FORMAT_VERSION", format_version)
+        before.setattr(files, "FEATURES_ARRAYS", {})
+        before.setattr(files, "space_arrays", lambda auxiliary, content: ({}, {}))
+        if format_version == 2:
+            before.setattr(files, "SORTED_ITEMS_ARRAYS", {})
+        assert run_training("test").status == "Published"
+    model_cache.reset()
+    assert model_cache.current().bundle.content is None
+    path = f"/recommend/user/{listeners[KNOWN].pk}/ml?limit={LIMIT}&exclude_played=true"
+    assert_shape(service, path)
+    assert_shape(service, f"/recommend/similar/{Track.objects.earliest('pk').pk}?limit={LIMIT}")
+    body = service.get(path).json()
+    assert (body["degraded"], body["model_version"]) == (False, version_in_service())
+    assert copy.pk not in [result["track_id"] for result in body["results"]]
 
 
 def test_a_deleted_track_leaves_no_gap_between_tracks_of_one_artist(service: APIClient, listeners: list[User]) -> None:
