@@ -28,6 +28,7 @@ from recommendations.training.tuning import run_tuning
 from recommendations.training.watch import notice_killed_runs
 from recommendations.version_store import version_in_service, version_store
 from tests.people import CatalogueFactory
+from tracks.models import Artist
 
 NEIGHBOURS = EnsembleConfig((ComponentConfig(RP3Beta()),))
 
@@ -66,6 +67,11 @@ def test_a_better_ensemble_is_trained_published_and_used_from_then_on(taste_grou
 
     run = TrainingRun.objects.get(trigger="tuning")
     assert version_in_service() == run.artifact.version == study.artifact.version != before
+    bundle = version_store().load(run.artifact.version)
+    assert bundle.content is not None
+    assert set(bundle.features.artist.tolist()) == set(
+        Artist.objects.filter(tracks__isnull=False).values_list("pk", flat=True)
+    )
     report = question_report(run.artifact.manifest["report"])
     assert report["models"].keys() == {"model", "in_service", "most_popular"}
     assert report["differences"].keys() == {"in_service", "most_popular"}
