@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from common.http.body_serializers import BoundedListField, ReferenceField, StrictSerializer
-from recommendations.api.serializers import MAX_LIMIT, AnswerSerializer, PersonalParameters
+from recommendations.api.serializers import MAX_LIMIT, AnswerSerializer, PersonalParameters, SimilarityField
 
 MAX_LISTENERS = 100
 MAX_SHELVES = 20
@@ -29,7 +29,15 @@ class ShelfSerializer(StrictSerializer):
         help_text="The track that a `similar` shelf resembles: its id, or `external:` and its external id.",
     )
 
+    similarity = SimilarityField(
+        required=False,
+        help_text="What makes the tracks of a `similar` shelf similar, as the parameter `kind` of similar tracks: cf, "
+        "content or hybrid, the default.",
+    )
+
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        if "similarity" in attributes and attributes["kind"] != "similar":
+            raise serializers.ValidationError({"similarity": "is not allowed for a shelf of another kind than similar"})
         if (attributes["kind"] == "similar") != ("track_id" in attributes):
             raise serializers.ValidationError(
                 {"track_id": "is required for a similar shelf, and not allowed for another"}

@@ -13,6 +13,7 @@ from access.models import Scope, ServiceKey
 from access.permissions import resolve_own_user_id
 from access.throttles import consume_quota
 from common.http.references import ExternalId
+from engine.retrieval.candidates import HYBRID
 from recommendations.api.authentication import FIRST_STAND_IN, ContextView, find_listeners_or_stand_ins
 from recommendations.api.batch_serializers import KINDS, BatchAnswerSerializer, BatchSerializer
 from recommendations.serving.batch import ShelfRequest, recommend_shelves, recommend_to_listeners
@@ -81,7 +82,13 @@ class BatchView(ContextView):
         consume_quota(request, len(body["shelves"]) - 1)
         started = perf_counter()
         shelves = [
-            ShelfRequest(shelf["name"], KINDS[shelf["kind"]], shelf["limit"], track_ids.get(shelf.get("track_id")))
+            ShelfRequest(
+                shelf["name"],
+                KINDS[shelf["kind"]],
+                shelf["limit"],
+                track_ids.get(shelf.get("track_id")),
+                shelf.get("similarity", HYBRID),
+            )
             for shelf in body["shelves"]
         ]
         try:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.retrieval.candidates import HYBRID
 from experiments.exposures.log import slate_log
 from recommendations import metrics
 from recommendations.serving.continuation import EarlierTracks
@@ -24,12 +25,14 @@ class ShelfRequest(NamedTuple):
         kind: "personal", "similar" or "legacy".
         limit: the number of tracks.
         track_id: the track that a "similar" shelf resembles.
+        similarity: in what they resemble it, one of `engine.retrieval.candidates.SIMILARITIES`.
     """
 
     name: str
     kind: str
     limit: int
     track_id: int | None = None
+    similarity: str = HYBRID
 
 
 def recommend_to_listeners(
@@ -71,7 +74,9 @@ def recommend_shelves(
     """
     shown, responses = NO_TRACKS, []
     for shelf in shelves:
-        request = options._replace(kind=shelf.kind, limit=shelf.limit, track_id=shelf.track_id)
+        request = options._replace(
+            kind=shelf.kind, limit=shelf.limit, track_id=shelf.track_id, similarity=shelf.similarity
+        )
         if shelf.kind != "personal":  # as the endpoints of the other kinds
             request = request._replace(familiarity=None, diversity=None)
         model = model_for(request, context)

@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 from rest_framework.test import APIClient
 
 from access.models import User
+from engine.retrieval.candidates import SIMILARITIES
 from experiments.exposures.log import slate_log
 from experiments.models import Slate
 from recommendations.serving.response_cache import response_cache
@@ -15,6 +16,7 @@ from recommendations.training.run import run_training
 from tests.conftest import assert_problem
 from tests.people import CatalogueFactory
 from tracks.models import Track
+from tracks.services import bump_catalogue_revision
 
 PATH = "/recommend/batch"
 
@@ -105,6 +107,19 @@ class TestShelves:
         alone = as_listener(listener).get("/recommend/user/me/ml?limit=3").json()
         assert without_request_fields(alone) == without_request_fields(answered[0])
 
+    def test_similar_tracks_are_of_the_similarity_of_their_shelf(
+        self, trained_catalogue: CatalogueFactory, service: APIClient
+    ) -> None:
+        [track] = trained_catalogue.tracks(1)
+        bump_catalogue_revision()
+        alone = {}
+        for kind in SIMILARITIES:
+            shelf = {"name": "a", "kind": "similar", "track_id": track.pk, "limit": 10, "similarity": kind}
+            [answered] = send(service, user_id=999, shelves=[shelf]).json()["shelves"]
+            alone[kind] = service.get(f"/recommend/similar/{track.pk}?kind={kind}").json()
+            assert without_request_fields(alone[kind]) == without_request_fields(answered)
+        assert (alone["cf"]["strategy"], alone["content"]["strategy"]) == ("content", "similar")
+
     def test_a_service_key_must_name_the_listener(
         self, trained_catalogue: CatalogueFactory, service: APIClient, alice: User
     ) -> None:
@@ -135,6 +150,11 @@ class TestShelves:
         ({"user_id": 1, "shelves": [{"name": "a", "kind": "popular", "page": 2}]}, "#/shelves/0/page"),
         ({"users": [1], "shelves": [{"name": "a", "kind": "personal"}]}, "#/users"),
         ({"user_id": 1, "shelves": [{"name": "a", "kind": "radio"}]}, "#/shelves/0/kind"),
+        (
+            {"user_id": 1, "shelves": [{"name": "a", "kind": "similar", "track_id": 1, "similarity": "sound"}]},
+            "#/shelves/0/similarity",
+        ),
+        ({"user_id": 1, "shelves": [{"name": "a", "kind": "popular", "similarity": "cf"}]}, "#/shelves/0/similarity"),
         ({"user_id": 1, "shelves": [{"name": "a", "kind": "similar"}]}, "#/shelves/0/track_id"),
         ({"user_id": 1, "shelves": [{"name": "a", "kind": "popular", "track_id": 1}]}, "#/shelves/0/track_id"),
         ({"user_id": 1, "shelves": [{"name": "a", "kind": "similar", "track_id": 99_999}]}, "#/shelves"),
