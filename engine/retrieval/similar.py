@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,14 +58,53 @@ def score_similar(bundle: ModelBundle, query: Query, workspace: SearchWorkspace,
         return _votes_or_cosines(bundle, row, rows)
     if query.similarity == HYBRID and bundle.auxiliary is None:
         return _cosines_or_nan(bundle.vectors(np.array([row]))[0], bundle.vectors(rows))
-    by_content = _cosines_or_nan(bundle.content.vectors_of(np.array([row]))[0], bundle.content.vectors_of(rows))
-    by_plays = np.full(len(rows), np.nan) if query.similarity == CONTENT else _votes_or_cosines(bundle, row, rows)
+    if query.similarity == CONTENT:
+        return _content_cosines(bundle, row, rows)
+    by_plays, by_content = _mixture(bundle, row, rows)
+    return np.where(
+        np.isnan(by_plays) & np.isnan(by_content), np.nan, np.nan_to_num(by_plays) + np.nan_to_num(by_content)
+    )
+
+
+def find_similar_by_content(bundle: ModelBundle, query: Query, track_ids: Sequence[int]) -> NDArray[np.bool_]:
+    """Return for each of some tracks whether it is content, rather than plays, that makes it similar to the query's.
+
+    Args:
+        track_ids: what `similar` has found, k tracks.
+
+    Returns:
+        bool (k,).
+    """
+    rows, is_known = bundle.items.rows(track_ids)
+    row = None if query.track_id is None else bundle.items.row(query.track_id)
+    if row is None or bundle.content is None:
+        return np.zeros(len(rows), np.bool_)
+    if query.similarity == CONTENT or bundle.popularity[row] == 0:
+        return np.ones(len(rows), np.bool_)
+    is_by_content = ~is_known | (bundle.popularity[rows] == 0)
+    if query.similarity == HYBRID and bundle.auxiliary is not None:
+        by_plays, by_content = _mixture(bundle, row, rows)
+        is_by_content |= np.nan_to_num(by_content) > np.nan_to_num(by_plays)
+    return np.asarray(is_by_content)
+
+
+def _mixture(bundle: ModelBundle, row: int, rows: Rows) -> tuple[Floats, Floats]:
+    """Return what plays and what content add to the hybrid similarity of rows to one, in a version without factors.
+
+    Returns:
+        Two arrays, float64 (k,), NaN where plays or content say nothing.
+    """
+    by_plays, by_content = _votes_or_cosines(bundle, row, rows), _content_cosines(bundle, row, rows)
     highest = np.fmax.reduce(by_plays, initial=-np.inf)
     if not highest > 0:
-        return by_content
+        return np.full(len(rows), np.nan), by_content
     share = float(bundle.content_share[row])
-    scores = share * np.nan_to_num(by_content) + (1 - share) * np.nan_to_num(by_plays) / highest
-    return np.where(np.isnan(by_content) & np.isnan(by_plays), np.nan, scores)
+    return (1 - share) * by_plays / highest, share * by_content
+
+
+def _content_cosines(bundle: ModelBundle, row: int, rows: Rows) -> Floats:
+    assert bundle.content is not None
+    return _cosines_or_nan(bundle.content.vectors_of(np.array([row]))[0], bundle.content.vectors_of(rows))
 
 
 def _votes_or_cosines(bundle: ModelBundle, row: int, rows: Rows) -> Floats:

@@ -14,7 +14,8 @@ from engine.data.track_features import NO_DATE, UNKNOWN_ID
 from engine.data.user_item_pairs import UserItemPairs
 from engine.pipeline import Pick, Ranking
 from engine.ranking.explain import HistoryReason, explain_by_history
-from engine.retrieval.candidates import CONTENT, Query
+from engine.retrieval.candidates import Query
+from engine.retrieval.similar import find_similar_by_content
 from tracks.card_cache import TrackCard, track_card_cache
 from tracks.selectors import tags_by_track
 
@@ -104,7 +105,7 @@ def explain_picks(
     positive = np.flatnonzero(query.history.is_positive)
     known = dict(zip(query.history.track[positive].tolist(), positive.tolist(), strict=True))
     by_history: dict[int, HistoryReason] = {}
-    sources = {pick.track_id: _source(bundle, query, pick) for pick in picks if pick.track_id not in known}
+    sources = _find_sources(bundle, query, [pick for pick in picks if pick.track_id not in known])
     by_content = [track_id for track_id, source in sources.items() if source == "content"]
     for source in _BY_HISTORY:
         if track_ids := [track_id for track_id, name in sources.items() if name == source]:
@@ -128,22 +129,24 @@ def explain_picks(
     }
 
 
-def _source(bundle: ModelBundle, query: Query, pick: Pick) -> str:
-    """Return the source that knows why a track was picked.
+def _find_sources(bundle: ModelBundle, query: Query, picks: Sequence[Pick]) -> dict[int, str]:
+    """Return by track id the source that knows why a track was picked.
 
-    That is content where plays say nothing, and for what is new by artists whom the listener plays, that it is new.
+    That is content where plays say nothing, or less, and for what is new by artists whom the listener plays, that it is
+    new.
     """
-    is_by_content = pick.source in _BY_HISTORY and bundle.item_row(pick.track_id) is None
-    if pick.source == "similar" and query.track_id is not None and bundle.content is not None:
-        is_by_content = query.similarity == CONTENT or any(
-            bundle.item_row(track_id) is None for track_id in (query.track_id, pick.track_id)
-        )
-    if (is_by_content or pick.source == "content") and "new_releases" in pick.sources:
-        played = bundle.items.known_rows(query.history.track[query.history.count > 0])
-        artist = bundle.features.artist[bundle.items.known_rows([pick.track_id])][0]
-        if artist != UNKNOWN_ID and artist in bundle.features.artist[played]:
-            return "new_releases"
-    return "content" if is_by_content else pick.source
+    is_similar_by_content = find_similar_by_content(bundle, query, [pick.track_id for pick in picks])
+    played = bundle.items.known_rows(query.history.track[query.history.count > 0])
+    sources = {}
+    for pick, is_by_content in zip(picks, is_similar_by_content.tolist(), strict=True):
+        if pick.source != "similar":
+            is_by_content = pick.source in _BY_HISTORY and bundle.item_row(pick.track_id) is None
+        sources[pick.track_id] = "content" if is_by_content else pick.source
+        if sources[pick.track_id] == "content" and "new_releases" in pick.sources:
+            artist = bundle.features.artist[bundle.items.known_rows([pick.track_id])][0]
+            if artist != UNKNOWN_ID and artist in bundle.features.artist[played]:
+                sources[pick.track_id] = "new_releases"
+    return sources
 
 
 def _explain_new(pick: Pick, source: str, evidence: _Evidence) -> Reason:

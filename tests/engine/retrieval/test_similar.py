@@ -8,6 +8,7 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.models.ials import IALS
 from engine.models.rp3beta import RP3Beta
 from engine.retrieval.candidates import CF, CONTENT, HYBRID, SCORERS, SIMILARITIES, SOURCES, Query
+from engine.retrieval.similar import find_similar_by_content
 from engine.training import train
 from tests.engine.content_world import is_new, tag_features, tag_plays, track_ids, track_tags
 from tests.engine.factories import make_config
@@ -53,6 +54,19 @@ def test_by_plays_an_unplayed_track_has_none_and_is_none(bundle: ModelBundle) ->
     assert not new & set(ask(bundle, PLAYED, CF, k=40)[0])
     for kind in (CONTENT, HYBRID):
         assert new & set(ask(bundle, PLAYED, kind, k=40)[0])
+
+
+def test_what_made_tracks_similar_is_content_where_plays_say_nothing_or_less(bundle: ModelBundle) -> None:
+    ids = ask(bundle, PLAYED, HYBRID, k=40)[0]
+    by_plays = set(ask(bundle, PLAYED, CF, k=40)[0])
+    flags = dict(zip(ids, find_similar_by_content(bundle, Query(40, track_id=PLAYED), ids).tolist(), strict=True))
+    assert all(flags[track_id] for track_id in ids if track_id not in by_plays)
+    if bundle.auxiliary is None:
+        assert not any(flags[track_id] for track_id in ids if track_id in by_plays)
+    assert not find_similar_by_content(bundle, Query(40, track_id=PLAYED, similarity=CF), list(by_plays)).any()
+    for track, kind, expected in ((PLAYED, CONTENT, True), (NEW, HYBRID, True), (9, HYBRID, False)):
+        query = Query(40, track_id=track, similarity=kind)
+        assert find_similar_by_content(bundle, query, ids).tolist() == [expected] * len(ids)
 
 
 def test_an_unknown_track_and_a_version_without_content_fall_back(bundle: ModelBundle) -> None:

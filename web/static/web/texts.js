@@ -30,7 +30,7 @@ export function degradedNotice({ degraded, fallback_reason: reason }) {
 }
 
 const SIMILAR_BASIS = {
-  similar: "Played by the same listeners",
+  similar: "Played by the same listeners, or alike in sound and tags",
   content: "Similar in sound and tags: this track has too few plays to compare listeners yet",
 };
 
