@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from common.http.field_messages import use_plain_messages
 from common.http.query_parameters import MAX_NAME_LENGTH, MAX_REPORTED
 from common.http.references import INT64_MAX, PATH_SCHEMA, ExternalId, InvalidReference, parse_reference
 
@@ -14,6 +15,11 @@ class BodySerializer(serializers.Serializer[Any]):
     """A serializer of a JSON body: null in a field that is not required means that the field is absent."""
 
     null_is_absent = True
+
+    def get_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().get_fields()
+        use_plain_messages(fields.values())
+        return fields
 
     def to_internal_value(self, data: Any) -> Any:
         if self.null_is_absent and isinstance(data, dict) and None in data.values():

@@ -12,6 +12,8 @@ from rest_framework.request import Request
 from rest_framework.serializers import IntegerField, Serializer
 from rest_framework.views import APIView
 
+from common.http.field_messages import use_plain_messages
+
 MAX_REPORTED = 10
 MAX_NAME_LENGTH = 100
 MAX_QUERY_LENGTH = 4096  # characters; query strings are keys of caches in memory
@@ -106,6 +108,7 @@ def parse_parameters(serializer_class: type[Serializer[Any]], query_string: str)
     """
     check_names(serializer_class, query_string)
     serializer = serializer_class(data=QueryDict(query_string.encode("latin-1")).dict())
+    use_plain_messages(serializer.fields.values())
     if not serializer.is_valid():
         raise ValidationError({f"?{name}": errors for name, errors in serializer.errors.items()})
     return dict(serializer.validated_data)

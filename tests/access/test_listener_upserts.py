@@ -111,7 +111,7 @@ def test_an_invalid_external_id_is_refused(external_id: str, detail: str, servic
     [
         ({"market": "de"}, "#/market", "must be two capital letters, as in ISO 3166-1, or empty"),
         ({"consent": None}, "#/consent", "This field may not be null."),
-        ({"allow_explicit": "perhaps"}, "#/allow_explicit", "Must be a valid boolean."),
+        ({"allow_explicit": "perhaps"}, "#/allow_explicit", "must be true or false"),
         ({"display_name": "x" * 129}, "#/display_name", "Ensure this field has no more than 128 characters."),
         ({"display_name": "a\x00"}, "#/display_name", "Null characters are not allowed."),
         (

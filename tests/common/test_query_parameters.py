@@ -94,6 +94,11 @@ def test_a_very_long_query_string_is_refused_and_not_cached(service: APIClient, 
     assert check_names.cache_info().currsize + parse_query.cache_info().currsize == cached
 
 
+def test_a_wrong_value_is_answered_with_what_is_allowed(service: APIClient, alice: User) -> None:
+    problem = assert_problem(service.get(f"/recommend/user/{alice.pk}/ml?explain=perhaps"), 400)
+    assert problem["errors"] == [{"pointer": "?explain", "detail": "must be true or false"}]
+
+
 def test_access_is_checked_first(alice: User) -> None:
     path = f"/recommend/user/{alice.pk}/ml?page=1"
     assert_problem(APIClient().get(path), 401)

@@ -43,7 +43,7 @@ def test_an_absent_field_is_absent_and_null_clears() -> None:
     [
         ({"name": None}, {"name": ["This field may not be null."]}),
         ({"mayor": "X"}, {"mayor": "unknown field; this body accepts external_id, name, nickname, people"}),
-        ({"external_id": ""}, {"external_id": ["This field may not be blank."]}),
+        ({"external_id": ""}, {"external_id": ["must not be empty or consist of spaces; send a text"]}),
         (
             {"external_id": "x" * 129},
             {"external_id": ["the external id has 129 characters; it may have 128"]},

@@ -135,6 +135,12 @@ def test_the_prefix_may_be_left_out_before_an_id_that_is_no_number(service: APIC
 INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
     "an unknown field": ({"bpm": 1}, "#/bpm", "unknown field; this body accepts title, artist"),
     "no title": ({"title": None}, "#/title", "may not be null"),
+    "a blank title": (
+        {"title": "  "},
+        "#/title",
+        "must not be empty or consist of spaces; send a text, or leave the field out",
+    ),
+    "a switch": ({"explicit": "perhaps"}, "#/explicit", "must be true or false"),
     "an unknown field of the artist": ({"artist": {"id": 1}}, "#/artist/id", "accepts external_id, name"),
     "no artist": ({"artist": {}}, "#/artist", "send external_id, name or both"),
     "an unknown artist": ({"artist": {"external_id": "?"}}, "#/artist/name", "the artist is not in the catalogue yet"),
@@ -149,7 +155,11 @@ INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
     "a date": ({"released_on": "2024"}, "#/released_on", "YYYY-MM-DD"),
     "a tag sent twice": ({"tags": [{"name": "a"}, {"name": "a"}]}, "#/tags", "sent twice"),
     "a weight": ({"tags": [{"name": "a", "weight": 0}]}, "#/tags/0/weight", "must be more than 0"),
-    "a kind": ({"tags": [{"name": "a", "kind": "x"}]}, "#/tags/0/kind", "not a valid choice"),
+    "a kind": (
+        {"tags": [{"name": "a", "kind": "x"}]},
+        "#/tags/0/kind",
+        "must be one of genre, mood, instrument, other",
+    ),
     "a duration": ({"duration_ms": 0}, "#/duration_ms", "greater than or equal to 1"),
 }
 
