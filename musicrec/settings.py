@@ -76,6 +76,7 @@ LOGIN_REDIRECT_URL = "admin:index"  # only the admin has a sign-in page
 SILENCED_SYSTEM_CHECKS = ["models.W040"]  # SQLite has no covering indexes
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE, TIME_ZONE, USE_I18N, USE_TZ = "en", "UTC", False, True
+FORMAT_MODULE_PATH = "musicrec.formats"  # one format of dates and times in all of the admin
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
