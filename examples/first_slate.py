@@ -1,7 +1,8 @@
 """From an empty installation to a phone's first personal slate, using only HTTP.
 
 An app's back end fills musicrec through its API, lets it train, and gives a token to a phone. The phone asks for a
-slate, turns the page, reports what was heard, and gets another slate. Nothing but the standard library is needed:
+slate, turns the page, reports what was heard, and gets another slate. At last a new track comes out. Nothing but the
+standard library is needed:
 
     manage.py create_service_key example --scope catalogue --scope listeners --scope events --scope training \\
       --scope tokens
@@ -95,23 +96,44 @@ def main() -> None:
     show(changed)
     assert changed["recommendation_id"] != slate["recommendation_id"]
     assert {heard["track_id"], disliked["track_id"]}.isdisjoint(track["track_id"] for track in changed["results"])
+
+    genre = tastes[listener][0]
+    print(
+        f"The back end adds a track of a new artist, with the tag {genre}. Nobody has played it, and it has "
+        "similar tracks:"
+    )
+    new = make_track(f"{genre}-new-0", f"{genre.title()} No. 100", f"{genre.title()} Newcomers", genre)
+    call("PUT", f"/tracks/external:{new.pop('external_id')}", KEY, new)
+    similar = call("GET", f"/recommend/similar/external:{genre}-new-0?limit=5&explain=true", phone)
+    show(similar)
+    assert similar["strategy"] == "similar", similar
+    assert sum(genre_of(track) == genre for track in similar["results"]) >= 4, similar
     print("Done.")
 
 
 def make_tracks() -> list[dict[str, Any]]:
     """Return 1,000 tracks: ten artists in each of ten genres, with ten tracks each."""
     return [
-        {
-            "external_id": f"{genre}-{artist}-{number}",
-            "title": f"{genre.title()} No. {10 * artist + number}",
-            "artist": {"external_id": f"{genre}-{artist}", "name": f"{genre.title()} Band {artist}"},
-            "duration_ms": 1000 * dice.randint(120, 360),
-            "tags": [{"name": genre, "kind": "genre"}],
-        }
+        make_track(
+            f"{genre}-{artist}-{number}",
+            f"{genre.title()} No. {10 * artist + number}",
+            f"{genre.title()} Band {artist}",
+            genre,
+        )
         for genre in GENRES
         for artist in range(ARTISTS_PER_GENRE)
         for number in range(TRACKS_PER_ARTIST)
     ]
+
+
+def make_track(external_id: str, title: str, artist: str, genre: str) -> dict[str, Any]:
+    return {
+        "external_id": external_id,
+        "title": title,
+        "artist": {"external_id": external_id.rsplit("-", 1)[0], "name": artist},
+        "duration_ms": 1000 * dice.randint(120, 360),
+        "tags": [{"name": genre, "kind": "genre"}],
+    }
 
 
 def make_plays(tastes: dict[str, list[str]], tracks: list[dict[str, Any]]) -> list[dict[str, Any]]:

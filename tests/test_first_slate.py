@@ -31,4 +31,5 @@ def test_the_example_goes_from_nothing_to_a_changed_slate(stack: Stack) -> None:
     assert "1000 tracks are new" in first.stdout
     assert "100 listeners are new" in first.stdout
     assert "6000 plays are stored" in first.stdout
+    assert "Nobody has played it, and it has similar tracks:" in first.stdout
     assert first.stdout.endswith("Done.\n")
