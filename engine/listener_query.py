@@ -33,6 +33,7 @@ class ListenerState:
         forbidden: ids of tracks that they must never be offered, besides those that they dislike, int64 (k,).
         unavailable: further forbidden tracks, see `Query.unavailable`.
         consent: whether their history counts; without consent only its dislikes do.
+        checksum: of the interactions, see `engine.data.plays.user_stamps`.
     """
 
     listener_id: int
@@ -42,6 +43,7 @@ class ListenerState:
     forbidden: Ids = field(default_factory=_no_ids)
     unavailable: Ids = field(default_factory=_no_ids)
     consent: bool = True
+    checksum: int = 0
 
 
 def plan_query(
@@ -85,7 +87,7 @@ def plan_query(
     query = Query(
         limit,
         seed=listener.listener_id,
-        user_row=bundle.user_row(listener.listener_id, (listener.interactions, listener.newest)),
+        user_row=bundle.user_row(listener.listener_id, (listener.interactions, listener.newest, listener.checksum)),
         history=history,
         exclude=known,
         forbidden=forbidden,

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from common.admin import ReadOnlyAdmin
-from interactions.models import Block, Exposure, HistoryImport, Interaction, UnmatchedListen
+from interactions.models import Block, Exclusion, Exposure, HistoryImport, Interaction, UnmatchedListen
 from interactions.services import delete_interactions, save_interaction
 
 
@@ -14,7 +14,7 @@ from interactions.services import delete_interactions, save_interaction
 class InteractionAdmin(ModelAdmin):  # type: ignore[misc]
     list_display = ["played_at", "user", "track", "kind", "plays", "milestone", "is_skip", "context", "source"]
     list_select_related = ["user", "track"]
-    list_filter = ["kind", "is_completed", "is_skip", "clock"]
+    list_filter = ["kind", "is_completed", "is_skip", "left_out", "clock"]
     search_fields = ["user__username", "track__title"]
     autocomplete_fields = ["user", "track"]
     ordering = ["-played_at"]
@@ -43,6 +43,15 @@ class ExposureAdmin(ReadOnlyAdmin):
 class BlockAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "user", "kind", "target_id", "until"]
     list_select_related = ["user"]
+    list_filter = ["kind"]
+    search_fields = ["user__username"]
+    ordering = ["-created_at"]
+
+
+@admin.register(Exclusion)
+class ExclusionAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "user", "kind", "track", "name", "since", "until"]
+    list_select_related = ["user", "track"]
     list_filter = ["kind"]
     search_fields = ["user__username"]
     ordering = ["-created_at"]

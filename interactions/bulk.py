@@ -9,6 +9,7 @@ import orjson
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from access.services import bump_user_revisions
+from interactions.left_out import ALWAYS_COUNTED, listeners_with_exclusions, refresh_left_out
 from interactions.models import Exposure, Interaction
 
 T = TypeVar("T")
@@ -39,6 +40,9 @@ class NewInteraction(NamedTuple):
     position: int | None = None
     clock: str = ""
     reports: list[list[Any]] | None = None
+    learn: bool = True
+    shuffled: bool = False
+    left_out: bool = False  # is set when the row is inserted
 
 
 class NewExposure(NamedTuple):
@@ -89,6 +93,8 @@ def _is_deadlock(error: Exception) -> bool:
 def insert_interactions(rows: Sequence[NewInteraction]) -> int:
     """Insert the rows whose (user, event id) is not stored yet, and bump the revisions of their listeners.
 
+    Exclusions of the listeners apply to them, see `interactions.left_out`.
+
     Returns:
         The number of inserted rows.
 
@@ -96,9 +102,19 @@ def insert_interactions(rows: Sequence[NewInteraction]) -> int:
         IntegrityError: a row violates another constraint; nothing is inserted, and a caller's transaction must end.
     """
     ordered = sorted(rows, key=lambda row: (row.user_id, row.played_at, row.event_id))
+    ordered = [
+        row
+        if row.learn and not row.left_out
+        else row._replace(left_out=not row.learn and row.kind not in ALWAYS_COUNTED)
+        for row in ordered
+    ]
     inserted = _insert_new(Interaction._meta.db_table, ordered)
     if inserted:
-        bump_user_revisions(row.user_id for row in ordered)
+        user_ids = {row.user_id for row in ordered}
+        bump_user_revisions(user_ids)  # locks the listeners, so that no exclusion is added or removed from here on
+        if excluding := listeners_with_exclusions(user_ids):
+            event_ids = [row.event_id for row in ordered if row.user_id in excluding]
+            refresh_left_out(Interaction.objects.filter(user__in=excluding, event_id__in=event_ids))
     return inserted
 
 

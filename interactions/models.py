@@ -1,10 +1,10 @@
-"""Tables of interactions, exposures and blocks, and of the imports and event batches that they come from."""
+"""Tables of interactions, exposures, blocks and exclusions, and of the imports and event batches they come from."""
 
 import uuid
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from tracks.models import Track
 
@@ -77,6 +77,18 @@ class Interaction(models.Model):
         blank=True,
         help_text="Who reported this play, and when it began according to them; empty if only the source did.",
     )
+    learn = models.BooleanField(
+        default=True, db_default=True, help_text="Off if the client said that recommenders must not learn from it."
+    )
+    shuffled = models.BooleanField(
+        default=False, db_default=False, help_text="The player chose the track at random, so its place says nothing."
+    )
+    left_out = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Recommenders do not learn from it, because the client or an exclusion says so. It is derived.",
+    )
 
     class Meta:
         db_table = "interactions"
@@ -92,7 +104,7 @@ class Interaction(models.Model):
         indexes = [
             models.Index(
                 fields=["user", "-played_at"],
-                include=["track", "kind", "is_skip", "plays", "milestone", "is_completed"],
+                include=["track", "kind", "is_skip", "plays", "milestone", "is_completed", "left_out"],
                 name="interaction_of_listener",
             ),
             models.Index(
@@ -174,6 +186,52 @@ class Block(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.target_id}"
+
+
+class ExclusionKind(models.TextChoices):
+    TRACK = "track"
+    PLAYLIST = "playlist"
+    SESSION = "session"
+    PERIOD = "period"
+
+
+class Exclusion(models.Model):
+    """Interactions of a listener that recommenders must not learn from, those that have been and those to come."""
+
+    Kind = ExclusionKind
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="exclusions", db_index=False)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    track = models.ForeignKey(Track, models.CASCADE, null=True, blank=True, related_name="exclusions")
+    name = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        help_text="The `context` of a playlist's events, or the `session_id` of a session's.",
+    )
+    since = models.DateTimeField(null=True, blank=True, help_text="Of a period: its begin.")
+    until = models.DateTimeField(null=True, blank=True, help_text="Of a period: its end; empty while it goes on.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "exclusions"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "track"], name="exclusion_of_track_once"),
+            models.UniqueConstraint(
+                fields=["user", "kind", "name"], condition=~Q(name=""), name="exclusion_of_name_once"
+            ),
+            models.UniqueConstraint(fields=["user", "since", "until"], name="exclusion_of_period_once"),
+            models.CheckConstraint(
+                condition=Q(kind=ExclusionKind.TRACK, track__isnull=False, name="", since=None, until=None)
+                | Q(kind__in=["playlist", "session"], track=None, since=None, until=None) & ~Q(name="")
+                | Q(kind=ExclusionKind.PERIOD, track=None, name="", since__isnull=False)
+                & (Q(until=None) | Q(until__gt=F("since"))),
+                name="exclusion_has_one_target",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
 
 
 class EventBatch(models.Model):

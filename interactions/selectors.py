@@ -24,7 +24,7 @@ from access.models import User
 from access.selectors import LISTENER, NOW
 from common.database_columns import UnixSeconds
 from common.prepared_queries import PreparedQuery, RowsAsJson
-from engine.data.plays import Plays, Signal
+from engine.data.plays import Plays, Signal, checksum_rows
 from engine.data.user_item_pairs import UserItemPairs
 from interactions.events.event_types import EventType
 from interactions.models import QUALIFIED_MILESTONE, Block, Interaction, PopularTrack
@@ -46,13 +46,15 @@ class History:
     Attributes:
         pairs: one pair for each track; `pairs.track` holds track ids.
         interactions: their number.
-        newest: UNIX second of the latest. It and the number equal the listener's stamp in a model version if that
-            version was trained on exactly these interactions.
+        newest: UNIX second of the latest.
+        checksum: of the rows, see `engine.data.plays.checksum_rows`. It, the number and `newest` equal the listener's
+            stamp in a model version if that version was trained on exactly these interactions.
     """
 
     pairs: UserItemPairs = field(default_factory=UserItemPairs.empty)
     interactions: int = 0
     newest: int = 0
+    checksum: int = 0
 
 
 Blocks = frozenset[tuple[str, int]]
@@ -75,14 +77,14 @@ def blocks_in_force() -> Iterator[tuple[int, str, int]]:
 def history_subquery(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJson:
     """Return a subquery for the history of a listener, to be parsed by `parse_history`.
 
-    It has a row for each track and signal, however many plays there are, and uses only columns of the index
-    `interaction_of_listener`, so that the table itself is not read.
+    It has a row for each track and signal, however many plays there are, without interactions that are left out, and
+    uses only columns of the index `interaction_of_listener`, so that the table itself is not read.
 
     Args:
         when: a condition without which the interactions are not read and the history is empty.
     """
     rows = (
-        Interaction.objects.filter(when or Q(), user=listener)
+        Interaction.objects.filter(when or Q(), user=listener, left_out=False)
         .values("track_id", signal=signal_expression())
         .annotate(
             row_count=Count("*"),
@@ -111,7 +113,8 @@ def parse_history(column: str | None) -> History:
         time=newest,
         signal=signal.astype(np.int8),
     )
-    return History(UserItemPairs.from_listener(plays, oldest), int(row_count.sum()), int(newest.max()))
+    checksum = (checksum_rows(plays) * row_count.view(np.uint64)).sum().view(np.int64)
+    return History(UserItemPairs.from_listener(plays, oldest), int(row_count.sum()), int(newest.max()), int(checksum))
 
 
 _HISTORY_QUERY = PreparedQuery(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))
@@ -168,7 +171,7 @@ def recently_active_listeners(since: datetime, after: int, count: int) -> list[i
 
 def count_interactions() -> int:
     """Return the number of interactions that recommenders may learn from."""
-    return Interaction.objects.filter(BY_CONSENTING_LISTENER).count()
+    return Interaction.objects.filter(BY_CONSENTING_LISTENER, left_out=False).count()
 
 
 def latest_interaction_id() -> int:

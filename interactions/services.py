@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from access.services import bump_user_revisions
 from interactions.events.services import IDEMPOTENCY_KEY_LIFETIME
+from interactions.left_out import refresh_left_out
 from interactions.models import EventBatch, Exposure, Interaction, PlayingNow, PopularTrack
 from interactions.selectors import BY_CONSENTING_LISTENER
 
@@ -31,6 +32,7 @@ def save_interaction(interaction: Interaction) -> None:
     listeners = {interaction.user_id, *stored.values_list("user_id", flat=True)}
     interaction.save()
     bump_user_revisions(listeners)
+    refresh_left_out(Interaction.objects.filter(pk=interaction.pk))
 
 
 @transaction.atomic
@@ -52,7 +54,9 @@ def delete_interactions(interactions: QuerySet[Interaction]) -> int:
 @transaction.atomic
 def refresh_popular_tracks() -> None:
     """Recount the listeners of all tracks, and store the tracks that have the most."""
-    positive = Interaction.objects.filter(BY_CONSENTING_LISTENER, kind__in=POSITIVE_KINDS, is_skip=False)
+    positive = Interaction.objects.filter(
+        BY_CONSENTING_LISTENER, kind__in=POSITIVE_KINDS, is_skip=False, left_out=False
+    )
     by_track = positive.values_list("track_id").annotate(listeners=Count("user", distinct=True))
     popular = [
         PopularTrack(track_id=track_id, listeners=listeners)

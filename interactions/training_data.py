@@ -14,14 +14,16 @@ from interactions.models import Interaction
 from interactions.selectors import CONSENTING, QUALIFIED, signal_expression
 
 CHUNK_ROWS = 500_000
-# The bits of the fourth column: four for the signal, one for a qualified play, and the number of plays above them.
+# The bits of the fourth column: four for the signal, one for a qualified and one for a shuffled play, and the number of
+# plays above them.
 SIGNAL_MASK = 0b1111
 QUALIFIED_BIT = 0b10000
-PLAYS_SHIFT = 5
+SHUFFLED_BIT = 0b100000
+PLAYS_SHIFT = 6
 
 
 def iter_play_chunks(rows: int = CHUNK_ROWS) -> Iterator[Plays]:
-    """Yield the interactions of consenting listeners in the order of their primary keys.
+    """Yield the interactions of consenting listeners that are not left out, in the order of their primary keys.
 
     Each chunk is read by its own query, so that memory is needed for one chunk and not for the table; it holds what the
     table contained at that moment.
@@ -40,11 +42,17 @@ def iter_play_chunks(rows: int = CHUNK_ROWS) -> Iterator[Plays]:
 
 
 def read_plays_between(first: int, last: int) -> Plays:
-    """Read the interactions with ids from `first` to `last`, those of listeners without consent as well."""
+    """Read the interactions with ids from `first` to `last` that are not left out.
+
+    Those of listeners without consent are among them.
+    """
     # Listener, track, time, and all else in one number, since each column costs as much as a whole row.
     plays = Cast("plays", BigIntegerField()) * (1 << PLAYS_SHIFT)
-    other = plays + Case(When(QUALIFIED, then=QUALIFIED_BIT), default=0) + signal_expression()
-    chunk = Interaction.objects.filter(pk__gte=first, pk__lte=last).order_by("pk")
+    flags = Case(When(QUALIFIED, then=QUALIFIED_BIT), default=0) + Case(
+        When(shuffled=True, then=SHUFFLED_BIT), default=0
+    )
+    other = plays + flags + signal_expression()
+    chunk = Interaction.objects.filter(pk__gte=first, pk__lte=last, left_out=False).order_by("pk")
     columns = [("user_id", int), ("track_id", int), ("played_at", datetime), (other, int)]
     user, track, time, packed = read_columns(chunk, columns)
     return Plays(
@@ -54,4 +62,5 @@ def read_plays_between(first: int, last: int) -> Plays:
         (packed & QUALIFIED_BIT) > 0,
         time,
         (packed & SIGNAL_MASK).astype(np.int8),
+        (packed & SHUFFLED_BIT) > 0,
     )

@@ -46,7 +46,7 @@ def model_data_of(user_id: int) -> Row | None:
     row = bundle.users.row(user_id)
     if row is None:
         return None
-    interactions, newest = bundle.user_stamps[row].tolist()
+    interactions, newest = bundle.user_stamps[row, :2].tolist()
     vector = bundle.user_factors[row].tolist()
     return {"version": bundle.version, "interactions": interactions, "newest": newest, "vector": vector}
 

@@ -28,10 +28,10 @@ from engine.ensemble import NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.models.base import FoldInConfig
 
 FORMAT = "musicrec-bundle"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 # Version 2 has no sorted items, which are computed when it is loaded; versions 2 and 3 have no features of tracks,
-# no auxiliary factors and no content.
-READABLE_VERSIONS = (2, 3, 4)
+# no auxiliary factors and no content; stamps of versions 2 to 4 have no checksum.
+READABLE_VERSIONS = (2, 3, 4, 5)
 FIRST_VERSION_WITH_FEATURES = 4
 MODEL_FILE, JUDGED_FILE, MANIFEST_FILE = "model.npz", "judged.npz", "manifest.json"
 # The arrays of model.npz named like an attribute of the bundle: dtype and number of dimensions.
@@ -197,6 +197,8 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
         features = _pop_features(path.name, arrays)
         factor_count = arrays["item_factors"].shape[-1]
         auxiliary, content = pop_spaces(path.name, arrays, parameters, factor_count)
+        if arrays["user_stamps"].shape[-1] == 2:  # with a checksum that no history has, so that they are folded in
+            arrays["user_stamps"] = np.pad(arrays["user_stamps"], ((0, 0), (0, 1)))
         _check_shapes(path.name, arrays, sizes)
         bundle = ModelBundle(
             version=parameters["version"],
@@ -292,7 +294,7 @@ def _check_shapes(file: str, arrays: dict[str, NDArray[Any]], sizes: dict[str, A
     shapes: dict[str, tuple[int | None, ...]] = {
         "item_factors": (n, f),
         "user_factors": (m, f),
-        "user_stamps": (m, 2),
+        "user_stamps": (m, 3),
         "gramian": (f, f),
     }
     shapes |= {"item_ids": (n,), "user_ids": (m,), "item_norms": (n,), "popularity": (n,), "popular_rows": (n,)}

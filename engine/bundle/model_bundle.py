@@ -93,7 +93,7 @@ class ModelBundle:
         popularity: number of listeners, float32 (n,).
         popular_rows: most popular first, int64 (n,).
         user_factors: float32 (m, f).
-        user_stamps: (number of interactions, UNIX second of the newest) that the model has seen, int64 (m, 2).
+        user_stamps: (interactions, UNIX second of the newest, checksum) that the model has seen, int64 (m, 3).
         early: how listeners with a short history are served.
         factor_component: index of the component that has the factors; None without factors.
         neighbours: of each component of the ensemble; None for one that has none.
@@ -226,7 +226,7 @@ class ModelBundle:
 
     def without_listeners(self) -> ModelBundle:
         """Return the bundle without listeners, all of whom are then folded in."""
-        no_factors, no_stamps = np.zeros((0, self.factors), np.float32), np.zeros((0, 2), np.int64)
+        no_factors, no_stamps = np.zeros((0, self.factors), np.float32), np.zeros((0, 3), np.int64)
         return replace(self, users=IdMap.from_ids([]), user_factors=no_factors, user_stamps=no_stamps)
 
     @property
@@ -268,7 +268,7 @@ class ModelBundle:
         is_relevant = is_known & (history.is_positive | history.is_negative)
         return replace(history.where(is_relevant), track=rows[is_relevant])
 
-    def user_row(self, user_id: int, stamp: tuple[int, int]) -> int | None:
+    def user_row(self, user_id: int, stamp: tuple[int, int, int]) -> int | None:
         """Return the row of a listener; None if it is unknown or the model has not seen their latest interactions."""
         row = self.users.row(user_id)
         return row if row is not None and tuple(self.user_stamps[row]) == stamp else None
@@ -358,7 +358,7 @@ def assemble_bundle(
         popular_rows=np.argsort(-popularity, kind="stable").astype(np.int64),
         users=users,
         user_factors=user_factors,
-        user_stamps=user_stamps if user_stamps is not None else np.zeros((m, 2), np.int64),
+        user_stamps=user_stamps if user_stamps is not None else np.zeros((m, 3), np.int64),
         features=features if features is not None else TrackFeatures.unknown(items.ids),
         ensemble=ensemble,
         early=early,

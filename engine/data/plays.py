@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.id_map import IdMap
+
+_no_flags: Callable[[], NDArray[np.bool_]] = partial(np.zeros, 0, np.bool_)  # type: ignore[assignment]
 
 
 class InsufficientPlays(ValueError):
@@ -44,6 +47,8 @@ class Plays:
         qualified: bool, whether at least 75 % was heard or the track was completed.
         time: int64, UNIX seconds.
         signal: int8, a `Signal`.
+        shuffled: bool, whether the player chose the track at random, so that its place in the order says nothing; all
+            False by default.
     """
 
     user: NDArray[np.int64]
@@ -52,6 +57,11 @@ class Plays:
     qualified: NDArray[np.bool_]
     time: NDArray[np.int64]
     signal: NDArray[np.int8]
+    shuffled: NDArray[np.bool_] = field(default_factory=_no_flags)
+
+    def __post_init__(self) -> None:
+        if not len(self.shuffled):
+            object.__setattr__(self, "shuffled", np.zeros(len(self.user), np.bool_))
 
     def __len__(self) -> int:
         return len(self.user)
@@ -91,12 +101,28 @@ class Plays:
         return digest.hexdigest()
 
 
-def user_stamps(plays: Plays, users: IdMap) -> NDArray[np.int64]:
-    """Return the number of interactions and the newest UNIX second of each user: int64 (users, 2).
+def checksum_rows(plays: Plays) -> NDArray[np.uint64]:
+    """Return a number for each row, uint64 (n,), that depends on its track and signal alone.
 
-    Serving compares them with the listener's interactions to tell whether the stored factors are out of date.
+    The sum of those of a history, modulo 2^64, tells apart two histories of the same length and end. The numbers are
+    spread by the finalizer of SplitMix64 (Steele, Lea & Flood 2014), so that sums of other tracks hardly ever agree.
+    """
+    x = plays.track.astype(np.uint64) << np.uint64(4) | plays.signal.astype(np.uint64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
+
+
+def user_stamps(plays: Plays, users: IdMap) -> NDArray[np.int64]:
+    """Return the number of interactions of each user, the newest UNIX second, and a checksum: int64 (users, 3).
+
+    Serving compares them with the listener's interactions to tell whether the stored factors are out of date. The
+    checksum notices that a listener has left out some interactions and counts others, as many and as old.
     """
     rows, _ = users.rows(plays.user)
     newest = np.full(len(users), np.iinfo(np.int64).min)
     np.maximum.at(newest, rows, plays.time)
-    return np.stack([np.bincount(rows, minlength=len(users)), newest], axis=1).astype(np.int64)
+    checksums = np.zeros(len(users), np.uint64)
+    np.add.at(checksums, rows, checksum_rows(plays))
+    counts = np.bincount(rows, minlength=len(users)).astype(np.int64)
+    return np.stack([counts, newest, checksums.view(np.int64)], axis=1)

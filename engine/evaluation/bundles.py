@@ -59,17 +59,20 @@ class ListenerHistories:
         pairs: a pair for each track that a listener played, skipped or had an opinion of, by listener, then track; with
             listener rows and track ids.
         starts: where the pairs of each listener start, int64 (n + 1,).
-        interactions: number of interactions, int64 (n,).
-        newest: UNIX second of the latest, int64 (n,).
+        stamps: see `user_stamps`, int64 (n, 3).
         restrictions: what they must not be offered.
     """
 
     users: IdMap
     pairs: UserItemPairs
     starts: Rows
-    interactions: NDArray[np.int64]
-    newest: NDArray[np.int64]
+    stamps: NDArray[np.int64]
     restrictions: Restrictions
+
+    @property
+    def interactions(self) -> NDArray[np.int64]:
+        """The number of interactions of each listener, int64 (n,)."""
+        return self.stamps[:, 0]
 
     @classmethod
     def from_plays(cls, plays: Plays, restrictions: Restrictions) -> ListenerHistories:
@@ -78,8 +81,7 @@ class ListenerHistories:
         rows, _ = users.rows(plays.user)
         pairs = UserItemPairs.merge(rows, plays.track, plays)
         starts = np.searchsorted(pairs.user, np.arange(len(users) + 1))
-        interactions, newest = user_stamps(plays, users).T
-        return cls(users, pairs, starts, interactions, newest, restrictions)
+        return cls(users, pairs, starts, user_stamps(plays, users), restrictions)
 
     def state(self, row: int) -> ListenerState:
         """Return what decides the slate of one listener."""
@@ -87,13 +89,15 @@ class ListenerHistories:
         pairs = self.pairs.where(slice(self.starts[row], self.starts[row + 1]))
         # Sums over listeners are arrays up to the highest row of one, so that of a single listener must be 0.
         history = replace(pairs, user=np.zeros_like(pairs.user))
+        interactions, newest, checksum = self.stamps[row].tolist()
         return ListenerState(
             listener_id,
             history,
-            int(self.interactions[row]),
-            int(self.newest[row]),
+            interactions,
+            newest,
             self.restrictions.blocked.get(listener_id, _NO_IDS),
             self.restrictions.unavailable_to.get(listener_id, self.restrictions.unavailable),
+            checksum=checksum,
         )
 
     def matrix(self, selection: NDArray[np.bool_], items: IdMap) -> sp.csr_matrix:

@@ -110,6 +110,7 @@ def _count_listeners(begin: datetime, end: datetime, which: Q | None = None) -> 
         which or Q(),
         kind=InteractionKind.PLAY,
         is_skip=False,
+        left_out=False,
         played_at__range=(begin, end),
     )
     by_track = plays.order_by().values_list("track_id").annotate(listeners=Count("user", distinct=True))

@@ -67,6 +67,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     session_id: Text | None = None
     device: Text | None = None
     context: Annotated[Text | None, Meta(description="What the track was played from: a playlist, a radio.")] = None
+    learn: Annotated[
+        bool | None,
+        Meta(description="`false`: recommenders do not learn from it. For private sessions, guests, children, sleep."),
+    ] = True
+    shuffle: Annotated[
+        bool | None, Meta(description="`true`: the player chose the track at random, so its place says nothing.")
+    ] = False
     recommendation_id: Annotated[UUID | None, Meta(description="The id of the answer that contained the track.")] = None
     position: Annotated[
         Annotated[int, Meta(ge=1, le=MAX_POSITION)] | None,

@@ -214,6 +214,8 @@ def _store_events(
                 recommendation_id=event.recommendation_id,
                 position=event.position,
                 clock=clock,
+                learn=event.learn is not False,
+                shuffled=event.shuffle is True,
                 **playback._asdict(),
             )
         )

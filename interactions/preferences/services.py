@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from access.selectors import consent_by_user_id
 from access.services import bump_user_revisions
+from interactions.left_out import refresh_left_out
 from interactions.models import Block, BlockKind, Interaction, InteractionKind
 from interactions.selectors import Opinion, current_opinions, latest_opinion
 from tracks.selectors import target_exists
@@ -102,10 +103,24 @@ def _has_consent(user_id: int) -> bool:
 def _store_opinion(user_id: int, track_id: int, kind: InteractionKind, latest: Opinion | None) -> None:
     now = timezone.now()
     # An event from a phone whose clock is fast may lie a few minutes ahead, but this opinion is the newer one.
-    played_at = now if latest is None else max(now, latest.played_at + timedelta(microseconds=1))
+    played_at = now if latest is None else max(now, latest.played_at + timedelta(microseconds=2))
     with _deleted_meanwhile_as_not_found():
-        Interaction.objects.create(user_id=user_id, track_id=track_id, kind=kind, played_at=played_at, source="api")
+        row = Interaction.objects.create(
+            user_id=user_id, track_id=track_id, kind=kind, played_at=played_at, source="api"
+        )
         bump_user_revisions([user_id])
+        stored = Interaction.objects.filter(pk=row.pk)
+        refresh_left_out(stored)
+        like_left_out = stored.filter(kind=InteractionKind.LIKE, left_out=True)
+        if latest and latest.kind == InteractionKind.DISLIKE and like_left_out.exists():
+            # A like that an exclusion leaves out does not withdraw the dislike.
+            Interaction.objects.create(
+                user_id=user_id,
+                track_id=track_id,
+                kind=InteractionKind.UNDISLIKE,
+                played_at=latest.played_at + timedelta(microseconds=1),
+                source="api",
+            )
 
 
 @contextmanager

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 from django.db.models import Count, F, FloatField, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, ExtractYear
 
-from interactions.models import Interaction, InteractionKind
+from interactions.models import Exclusion, Interaction, InteractionKind
 
 SOUND = ("tempo", "energy", "valence", "danceability", "acousticness")
-HEARD = Q(kind=InteractionKind.PLAY, is_skip=False)
-SKIPPED = Q(kind=InteractionKind.SKIP) | Q(is_skip=True)
+HEARD = Q(kind=InteractionKind.PLAY, is_skip=False, left_out=False)
+SKIPPED = (Q(kind=InteractionKind.SKIP) | Q(is_skip=True)) & Q(left_out=False)
 _YEAR = Coalesce("track__album__year", ExtractYear("track__released_on"), ExtractYear("track__album__released_on"))
 
 
 class PlayTotals(NamedTuple):
-    """All interactions of a listener, counted.
+    """The interactions of a listener that are not left out, counted.
 
     Attributes:
         plays: plays that were not skipped, with imported totals.
@@ -50,9 +50,14 @@ class PlayGroup(NamedTuple):
     recent: int
 
 
+def load_exclusions(user_id: int) -> list[Exclusion]:
+    """Return what a listener has excluded from learning, the latest first."""
+    return list(Exclusion.objects.filter(user=user_id).order_by("-created_at", "-pk"))
+
+
 def load_play_totals(user_id: int) -> PlayTotals:
-    """Count the interactions of a listener."""
-    totals = Interaction.objects.filter(user=user_id).aggregate(
+    """Count the interactions of a listener that are not left out."""
+    totals = Interaction.objects.filter(user=user_id, left_out=False).aggregate(
         plays=Coalesce(Sum("plays", filter=HEARD), 0),
         skips=Count("pk", filter=SKIPPED),
         tracks=Count("track", filter=HEARD | SKIPPED, distinct=True),

@@ -110,6 +110,7 @@ def plan_slate(
         filters.forbidden,
         filters.unavailable,
         context.settings.consent,
+        history.checksum,
     )
     query, planned_policy = plan_query(
         model.bundle,

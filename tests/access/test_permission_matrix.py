@@ -75,6 +75,9 @@ GET    users/<str:user_id>/history                           401 404 200 403 200
 GET    users/<str:user_id>/likes                             401 404 200 403 200 401 401
 GET    users/<str:user_id>/dislikes                          401 404 200 403 200 401 401
 GET    users/<str:user_id>/blocks                            401 404 200 403 200 401 401
+GET    users/<str:user_id>/taste/exclusions                  401 404 200 403 200 401 401
+POST   users/<str:user_id>/taste/exclusions                  401 404 400 403 400 401 401
+DELETE users/<str:user_id>/taste/exclusions/<int:exclusion_id> 401 404 204 403 204 401 401
 GET    users/<str:user_id>/preferences                       401 404 200 403 200 401 401
 PUT    users/<str:user_id>/likes/<str:track_id>              401 404 204 403 204 401 401
 DELETE users/<str:user_id>/likes/<str:track_id>              401 404 204 403 204 401 401

@@ -175,6 +175,17 @@ def test_a_scrobble_of_a_play_of_the_app_is_the_same_play(
     assert Interaction.objects.get().pk == row.pk
 
 
+@pytest.mark.parametrize("is_app_first", [True, False])
+def test_a_scrobble_of_a_play_that_must_not_teach_does_not_teach_either(
+    song: Track, alice: User, is_app_first: bool
+) -> None:
+    sent = [lambda: send_play(alice, song, START, learn=False), lambda: store(alice, LISTENBRAINZ, listen(START + 3))]
+    for send in sent if is_app_first else reversed(sent):
+        send()
+    row = Interaction.objects.get()
+    assert (row.learn, row.left_out, len(row.reports)) == (False, True, 2)
+
+
 def test_every_play_of_the_app_counts_however_close(song: Track, alice: User) -> None:
     store(alice, LISTENBRAINZ, listen(START))
     receipts = [send_play(alice, song, START + n, 100_000) for n in (0, 0, 1, 30)]

@@ -90,7 +90,7 @@ def test_the_export_contains_the_models_data(catalogue: CatalogueFactory, servic
     row = bundle.users.row(users[3].pk)
     exported = get_export(service, users[3].pk)
     vector = bundle.user_factors[row].tolist()
-    seen, newest = bundle.user_stamps[row].tolist()
+    seen, newest = bundle.user_stamps[row, :2].tolist()
     assert exported["model"] == {"version": bundle.version, "interactions": seen, "newest": newest, "vector": vector}
     assert exported["tables"]["user_features"][0]["embedding"] == vector
     assert get_export(service, alice.pk)["model"] is None

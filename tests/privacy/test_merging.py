@@ -17,8 +17,9 @@ from access.models import Device, ListenToken, SignIn, User
 from importers.records import ListenRecord
 from interactions.events.services import record_events
 from interactions.listenbrainz.services import store_listens
-from interactions.models import Exposure, HistoryImport, Interaction, UnmatchedListen
+from interactions.models import ExclusionKind, Exposure, HistoryImport, Interaction, UnmatchedListen
 from interactions.selectors import current_opinions
+from interactions.taste.services import ExclusionTarget, add_exclusions
 from interactions.training_data import iter_play_chunks
 from privacy.erasure import request_erasure
 from privacy.merging import MergeRefused, merge_device
@@ -183,6 +184,20 @@ def test_of_two_opinions_the_newer_one_counts(
     record_events([make_event(song, "dislike", NOON + timedelta(days=device_at))], device.pk)
     merge(as_listener(alice))
     assert current_opinions(alice.pk) == {song.pk: expected}
+
+
+def test_exclusions_of_both_apply_to_the_plays_of_both(
+    device: User, alice: User, catalogue: CatalogueFactory, as_listener: Callable[[User], APIClient]
+) -> None:
+    ours, theirs, neither = catalogue.tracks(3)
+    for user, track in ((alice, ours), (device, theirs)):
+        catalogue.play(user, ours, theirs, neither)
+        add_exclusions(user.pk, [ExclusionTarget(ExclusionKind.TRACK, track.pk)])
+        add_exclusions(user.pk, [ExclusionTarget(ExclusionKind.SESSION, name="s1")])
+    merged_numbers(merge(as_listener(alice)))
+    rows = alice.interactions.order_by("pk").values_list("track", "left_out")
+    assert sorted(rows) == [(ours.pk, True)] * 2 + [(theirs.pk, True)] * 2 + [(neither.pk, False)] * 2
+    assert alice.exclusions.count() == 3
 
 
 def test_of_two_blocks_the_longer_one_counts(

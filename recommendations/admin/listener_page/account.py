@@ -75,9 +75,9 @@ def explain_stamp(listener: Listener, context: RequestContext, model: LoadedMode
         return "tracks are recommended by popularity alone"
     if (row := bundle.users.row(listener.pk)) is None:
         return "it was trained without them; what they play is taken into account at each request"
-    interactions, newest = bundle.user_stamps[row].tolist()
-    if (interactions, newest) == (history.interactions, history.newest):
+    if bundle.user_row(listener.pk, (history.interactions, history.newest, history.checksum)) is not None:
         return "it has seen all their interactions"
+    interactions, newest = bundle.user_stamps[row, :2].tolist()
     return (
         f"it has seen {format_count(interactions)} interactions, the latest of {format_day(newest)}; the current ones "
         "are taken into account at each request"

@@ -205,7 +205,7 @@ def test_the_error_of_another_format_says_what_to_do(store: VersionStore, other:
     path = store.folder("v1") / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": other}))
     with pytest.raises(
-        UnsupportedFormat, match=f"format version {other}, this release reads 2, 3 and 4; train a new version"
+        UnsupportedFormat, match=f"format version {other}, this release reads 2, 3, 4 and 5; train a new version"
     ):
         store.load("v1")
 
@@ -274,3 +274,15 @@ def test_a_version_of_format_3_knows_no_features_of_tracks(
     bundle = store.load("old")
     assert (bundle.features.artist == UNKNOWN_ID).all()
     np.testing.assert_array_equal(bundle.features.recording, bundle.items.ids)
+
+
+def test_listeners_of_a_version_of_format_4_are_folded_in(store: VersionStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = TRAINED.bundle
+    stamp = trained.user_stamps[0].tolist()
+    assert trained.user_row(int(trained.users.ids[0]), tuple(stamp)) == 0
+    with monkeypatch.context() as before:
+        before.setattr(files, "FORMAT_VERSION", 4)
+        store.write(replace(trained, version="old", user_stamps=trained.user_stamps[:, :2]), TRAINED.manifest)
+    old = store.load("old")
+    assert old.user_stamps.tolist() == [[*row, 0] for row in trained.user_stamps[:, :2].tolist()]
+    assert old.user_row(int(old.users.ids[0]), tuple(stamp)) is None

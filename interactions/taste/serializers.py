@@ -1,0 +1,72 @@
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers
+
+from common.http.body_serializers import BoundedListField, ReferenceField, StrictSerializer
+from interactions.models import Exclusion, ExclusionKind
+
+MAX_TARGETS = 100  # of one request
+# The fields of each kind, in the body and in the answer: required ones first.
+_FIELDS_BY_KIND = {
+    ExclusionKind.TRACK: ("track_id",),
+    ExclusionKind.PLAYLIST: ("context",),
+    ExclusionKind.SESSION: ("session_id",),
+    ExclusionKind.PERIOD: ("since", "until"),
+}
+_TARGET_FIELDS = [name for names in _FIELDS_BY_KIND.values() for name in names]
+
+
+@extend_schema_serializer(component_name="ExclusionTarget")
+class ExclusionTargetSerializer(StrictSerializer):
+    """What to leave out: a kind, and the fields of that kind."""
+
+    kind = serializers.ChoiceField(choices=ExclusionKind.values)
+    track_id = ReferenceField(required=False, help_text="Of a `track`.")
+    context = serializers.CharField(max_length=64, required=False, help_text="Of a `playlist`: the events' `context`.")
+    session_id = serializers.CharField(max_length=64, required=False, help_text="Of a `session`, as in its events.")
+    since = serializers.DateTimeField(
+        required=False, help_text="Of a `period`, RFC 3339: events of this time or later."
+    )
+    until = serializers.DateTimeField(
+        required=False, help_text="Of a `period`: only events before this time. Without it the period goes on."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Check that the fields of the kind, and no others, are there."""
+        kind = attrs["kind"]
+        required, allowed = _FIELDS_BY_KIND[kind][0], _FIELDS_BY_KIND[kind]
+        if required not in attrs:
+            raise serializers.ValidationError({required: f"is required for an exclusion of the kind {kind}"})
+        if foreign := [name for name in _TARGET_FIELDS if name in attrs and name not in allowed]:
+            raise serializers.ValidationError(
+                {foreign[0]: f"does not belong to the kind {kind}, which has {', '.join(allowed)}"}
+            )
+        if "until" in attrs and attrs["until"] <= attrs["since"]:
+            raise serializers.ValidationError({"until": "must be later than since"})
+        return attrs
+
+
+class ExclusionsRequestSerializer(StrictSerializer):
+    exclusions = BoundedListField(child=ExclusionTargetSerializer(), min_length=1, max_length=MAX_TARGETS)
+
+
+class ExclusionSerializer(serializers.Serializer[Exclusion]):
+    exclusion_id = serializers.IntegerField(source="pk")
+    kind = serializers.ChoiceField(choices=ExclusionKind.values)
+    track_id = serializers.IntegerField(allow_null=True)
+    context = serializers.SerializerMethodField()
+    session_id = serializers.SerializerMethodField()
+    since = serializers.DateTimeField(allow_null=True)
+    until = serializers.DateTimeField(allow_null=True, help_text="Null while a period goes on.")
+    created_at = serializers.DateTimeField()
+
+    def get_context(self, exclusion: Exclusion) -> str | None:
+        return exclusion.name if exclusion.kind == ExclusionKind.PLAYLIST else None
+
+    def get_session_id(self, exclusion: Exclusion) -> str | None:
+        return exclusion.name if exclusion.kind == ExclusionKind.SESSION else None
+
+
+class ExclusionsSerializer(serializers.Serializer[Any]):
+    exclusions = ExclusionSerializer(many=True, help_text="The latest first.")

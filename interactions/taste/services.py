@@ -1,0 +1,76 @@
+"""Exclusions of a listener: what recommenders must not learn from, and the undo of it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import transaction
+
+from access.services import bump_user_revisions
+from interactions.left_out import covered_by, refresh_left_out
+from interactions.models import Exclusion, ExclusionKind, Interaction
+
+MAX_EXCLUSIONS = 500  # of a listener; each event is compared with all of them
+
+
+class TooManyExclusions(Exception):
+    """The listener has `MAX_EXCLUSIONS` already."""
+
+
+class ExclusionTarget(NamedTuple):
+    """What an exclusion covers: a track, the `context` or `session_id` of events, or a period."""
+
+    kind: ExclusionKind
+    track_id: int | None = None
+    name: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@transaction.atomic
+def add_exclusions(user_id: int, targets: Sequence[ExclusionTarget]) -> list[Exclusion]:
+    """Let recommenders learn nothing from what these targets cover, in the past and in the future.
+
+    All of them are stored, or none. A target that is excluded already stays as it is.
+
+    Raises:
+        TooManyExclusions: the listener would have too many.
+        IntegrityError: the listener or a track has just been deleted.
+    """
+    bump_user_revisions([user_id])  # first, because it locks the listener: see `interactions.left_out`
+    exclusions = []
+    for target in targets:
+        exclusion, is_new = Exclusion.objects.get_or_create(user_id=user_id, **target._asdict())
+        exclusions.append(exclusion)
+        if is_new:
+            refresh_left_out(covered_by(exclusion))
+    if Exclusion.objects.filter(user=user_id).count() > MAX_EXCLUSIONS:
+        raise TooManyExclusions
+    return exclusions
+
+
+@transaction.atomic
+def remove_exclusion(user_id: int, exclusion_id: int) -> None:
+    """Undo an exclusion: what it covers counts again, unless its client or another exclusion leaves it out."""
+    bump_user_revisions([user_id])
+    exclusion = Exclusion.objects.filter(user=user_id, pk=exclusion_id).first()
+    if exclusion is not None:
+        rows = covered_by(exclusion)
+        exclusion.delete()
+        refresh_left_out(rows)
+
+
+def merge_exclusions(source_id: int, target_id: int) -> None:
+    """Move the exclusions of one listener to another, and apply all of them to all interactions of the other.
+
+    Both listeners must be locked, and the interactions be moved already.
+    """
+    targets = {_target_of(exclusion) for exclusion in Exclusion.objects.filter(user=target_id)}
+    for exclusion in Exclusion.objects.filter(user=source_id):
+        if _target_of(exclusion) not in targets:
+            Exclusion.objects.filter(pk=exclusion.pk).update(user=target_id)
+    refresh_left_out(Interaction.objects.filter(user=target_id))
+
+
+def _target_of(exclusion: Exclusion) -> ExclusionTarget:
+    return ExclusionTarget(*(getattr(exclusion, name) for name in ExclusionTarget._fields))

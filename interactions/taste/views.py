@@ -1,0 +1,109 @@
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.models import Scope
+from access.permissions import USER_ID, resolve_path_user_id
+from access.selectors import consent_by_user_id
+from common.http.query_parameters import ApiView
+from interactions.models import ExclusionKind
+from interactions.taste.selectors import load_exclusions
+from interactions.taste.serializers import ExclusionsRequestSerializer, ExclusionsSerializer
+from interactions.taste.services import (
+    MAX_EXCLUSIONS,
+    ExclusionTarget,
+    TooManyExclusions,
+    add_exclusions,
+    remove_exclusion,
+)
+from tracks.models import Track
+from tracks.selectors import find_ids
+
+EXCLUSION_ID = OpenApiParameter("exclusion_id", int, "path", description="The id of an exclusion.")
+
+
+class ExclusionLimit(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = f"a listener has at most {MAX_EXCLUSIONS} exclusions; remove some, or exclude a period instead"
+
+
+class TasteView(ApiView):
+    """Base class of what a listener may see and change of their taste profile."""
+
+    schema_tag = "Listeners"
+    required_scope = Scope.EVENTS
+
+    def resolve_listener(self, request: Request, user_id: str) -> int:
+        """Return the id of the listener in the path.
+
+        Raises:
+            Http404: there is no such listener, or a listener names somebody else.
+        """
+        listener_id = resolve_path_user_id(request, user_id)
+        if listener_id not in consent_by_user_id([listener_id]):
+            raise Http404("no such listener")
+        return listener_id
+
+
+class ExclusionsView(TasteView):
+    @extend_schema(operation_id="list_exclusions", parameters=[USER_ID], responses=ExclusionsSerializer)
+    def get(self, request: Request, user_id: str) -> Response:
+        """List what recommenders do not learn from: tracks, playlists, sessions and periods."""
+        listener_id = self.resolve_listener(request, user_id)
+        return Response(ExclusionsSerializer({"exclusions": load_exclusions(listener_id)}).data)
+
+    @extend_schema(
+        operation_id="add_exclusions",
+        parameters=[USER_ID],
+        request=ExclusionsRequestSerializer,
+        responses={201: ExclusionsSerializer},
+    )
+    def post(self, request: Request, user_id: str) -> Response:
+        """Let recommenders learn nothing from what the listener did with a track, in a playlist, session or period.
+
+        It applies to the past and to the future, from the next answer on. Repeating it changes nothing.
+        """
+        listener_id = self.resolve_listener(request, user_id)
+        serializer = ExclusionsRequestSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            exclusions = add_exclusions(listener_id, _parse_targets(serializer.validated_data["exclusions"]))
+        except TooManyExclusions as error:
+            raise ExclusionLimit from error
+        return Response(ExclusionsSerializer({"exclusions": exclusions}).data, status.HTTP_201_CREATED)
+
+
+class ExclusionView(TasteView):
+    @extend_schema(operation_id="remove_exclusion", parameters=[USER_ID, EXCLUSION_ID], responses={204: None})
+    def delete(self, request: Request, user_id: str, exclusion_id: int) -> Response:
+        """Undo an exclusion: what it covered counts again. Repeating it changes nothing."""
+        remove_exclusion(self.resolve_listener(request, user_id), exclusion_id)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _parse_targets(items: list[dict[str, Any]]) -> list[ExclusionTarget]:
+    """Return what the items of a body name, with the ids of their tracks.
+
+    Raises:
+        ValidationError: there is no such track.
+    """
+    references = {item["track_id"] for item in items if "track_id" in item}
+    ids = find_ids(Track, references)
+    existing = set(Track.objects.filter(pk__in=ids.values()).values_list("pk", flat=True))
+    if unknown := [reference for reference in references if ids.get(reference) not in existing]:
+        raise ValidationError({"exclusions": f"there is no track {unknown[0]} in the catalogue"})
+    return [
+        ExclusionTarget(
+            ExclusionKind(item["kind"]),
+            ids[item["track_id"]] if "track_id" in item else None,
+            item.get("context", item.get("session_id", "")),
+            item.get("since"),
+            item.get("until"),
+        )
+        for item in items
+    ]
