@@ -19,7 +19,7 @@ from interactions.listenbrainz.views import SubmitListensView, ValidateTokenView
 from interactions.lists.views import BlockListView, DislikeListView, HistoryView, LikeListView
 from interactions.models import BlockKind
 from interactions.preferences.views import BlocksViewSet, DislikesViewSet, LikesViewSet, PreferencesViewSet
-from interactions.taste.views import ExclusionsView, ExclusionView
+from interactions.taste.views import ExclusionsView, ExclusionView, TasteProfileView
 
 
 class BlockKindConverter(StringConverter):
@@ -51,6 +51,7 @@ urlpatterns = [
     path("users/<str:user_id>/dislikes", DislikeListView.as_view(), name="dislike-list"),
     path("users/<str:user_id>/blocks", BlockListView.as_view(), name="block-list"),
     path("users/<str:user_id>/preferences", PreferencesViewSet.as_view({"get": "retrieve"}), name="preferences"),
+    path("users/<str:user_id>/taste", TasteProfileView.as_view(), name="taste"),
     path("users/<str:user_id>/taste/exclusions", ExclusionsView.as_view(), name="exclusions"),
     path("users/<str:user_id>/taste/exclusions/<int:exclusion_id>", ExclusionView.as_view(), name="exclusion"),
     path(

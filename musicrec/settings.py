@@ -253,6 +253,7 @@ SPECTACULAR_SETTINGS = {
         "SourceEnum": "recommendations.api.serializers.SOURCES",
         "TagKindEnum": "tracks.serializers.TAG_KINDS",
         "BlockKindEnum": "interactions.lists.serializers.BLOCK_KINDS",
+        "ExclusionKindEnum": "interactions.taste.serializers.EXCLUSION_KINDS",
         "PlayedKindEnum": "interactions.lists.serializers.PLAYED_KINDS",
     },
     "COMPONENT_SPLIT_PATCH": False,

@@ -4,8 +4,10 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from common.http.body_serializers import BoundedListField, ReferenceField, StrictSerializer
+from common.http.query_parameters import LimitField
 from interactions.models import Exclusion, ExclusionKind
 
+EXCLUSION_KINDS = ExclusionKind.values
 MAX_TARGETS = 100  # of one request
 # The fields of each kind, in the body and in the answer: required ones first.
 _FIELDS_BY_KIND = {
@@ -17,13 +19,58 @@ _FIELDS_BY_KIND = {
 _TARGET_FIELDS = [name for names in _FIELDS_BY_KIND.values() for name in names]
 
 
+class TasteParameters(serializers.Serializer[Any]):
+    limit = LimitField(default=20, help_text="The number of artists, and of tags: 1 to 100.")
+
+
+class TasteTotalsSerializer(serializers.Serializer[Any]):
+    plays = serializers.IntegerField(help_text="Plays that were not skipped, with imported totals.")
+    skips = serializers.IntegerField()
+    tracks = serializers.IntegerField(help_text="Different tracks among plays and skips.")
+    milliseconds = serializers.IntegerField(help_text="The time listened, as far as players reported it.")
+    first = serializers.DateTimeField(allow_null=True)
+    last = serializers.DateTimeField(allow_null=True)
+
+
+class TasteTrackSerializer(serializers.Serializer[Any]):
+    track_id = serializers.IntegerField()
+    title = serializers.CharField()
+    plays = serializers.IntegerField()
+
+
+class PlayShareSerializer(serializers.Serializer[Any]):
+    plays = serializers.IntegerField(help_text="The plays that it rests on.")
+    share = serializers.FloatField(help_text="Of all plays of the listener, 0 to 1.")
+
+
+class TasteArtistSerializer(PlayShareSerializer):
+    artist_id = serializers.IntegerField(source="key")
+    name = serializers.CharField()
+    tracks = TasteTrackSerializer(many=True, help_text="The tracks most played, at most three.")
+
+
+class TasteTagSerializer(PlayShareSerializer):
+    tag_id = serializers.IntegerField(source="key")
+    name = serializers.CharField()
+    tracks = TasteTrackSerializer(many=True, help_text="The tracks most played, at most three.")
+
+
+class TasteEraSerializer(PlayShareSerializer):
+    from_year = serializers.IntegerField(source="key", help_text="The first year of the decade.")
+    name = serializers.CharField()
+
+
+class TasteHourSerializer(PlayShareSerializer):
+    hour = serializers.IntegerField(source="key", help_text="0 to 23, UTC.")
+
+
 @extend_schema_serializer(component_name="ExclusionTarget")
 class ExclusionTargetSerializer(StrictSerializer):
     """What to leave out: a kind, and the fields of that kind."""
 
-    kind = serializers.ChoiceField(choices=ExclusionKind.values)
+    kind = serializers.ChoiceField(choices=EXCLUSION_KINDS)
     track_id = ReferenceField(required=False, help_text="Of a `track`.")
-    context = serializers.CharField(max_length=64, required=False, help_text="Of a `playlist`: the events' `context`.")
+    context = serializers.CharField(max_length=64, required=False, help_text="Of a `playlist`: the events' `context`.")  # type: ignore[assignment]
     session_id = serializers.CharField(max_length=64, required=False, help_text="Of a `session`, as in its events.")
     since = serializers.DateTimeField(
         required=False, help_text="Of a `period`, RFC 3339: events of this time or later."
@@ -53,9 +100,9 @@ class ExclusionsRequestSerializer(StrictSerializer):
 
 class ExclusionSerializer(serializers.Serializer[Exclusion]):
     exclusion_id = serializers.IntegerField(source="pk")
-    kind = serializers.ChoiceField(choices=ExclusionKind.values)
+    kind = serializers.ChoiceField(choices=EXCLUSION_KINDS)
     track_id = serializers.IntegerField(allow_null=True)
-    context = serializers.SerializerMethodField()
+    context = serializers.SerializerMethodField()  # type: ignore[assignment]
     session_id = serializers.SerializerMethodField()
     since = serializers.DateTimeField(allow_null=True)
     until = serializers.DateTimeField(allow_null=True, help_text="Null while a period goes on.")
@@ -70,3 +117,12 @@ class ExclusionSerializer(serializers.Serializer[Exclusion]):
 
 class ExclusionsSerializer(serializers.Serializer[Any]):
     exclusions = ExclusionSerializer(many=True, help_text="The latest first.")
+
+
+class TasteSerializer(serializers.Serializer[Any]):
+    totals = TasteTotalsSerializer()
+    artists = TasteArtistSerializer(many=True, help_text="The most played first.")
+    tags = TasteTagSerializer(many=True, help_text="The most played first. A track has several, so shares overlap.")
+    eras = TasteEraSerializer(many=True, help_text="By decade of release, as far as it is known.")
+    hours = TasteHourSerializer(many=True, help_text="By hour of the day, UTC, without imported totals.")
+    exclusions = ExclusionSerializer(many=True, help_text="What is left out, the latest first.")

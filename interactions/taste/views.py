@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -10,10 +10,16 @@ from rest_framework.response import Response
 from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
 from access.selectors import consent_by_user_id
-from common.http.query_parameters import ApiView
+from common.http.query_parameters import ApiView, parse_parameters
 from interactions.models import ExclusionKind
+from interactions.taste.profile import load_taste_profile
 from interactions.taste.selectors import load_exclusions
-from interactions.taste.serializers import ExclusionsRequestSerializer, ExclusionsSerializer
+from interactions.taste.serializers import (
+    ExclusionsRequestSerializer,
+    ExclusionsSerializer,
+    TasteParameters,
+    TasteSerializer,
+)
 from interactions.taste.services import (
     MAX_EXCLUSIONS,
     ExclusionTarget,
@@ -48,6 +54,17 @@ class TasteView(ApiView):
         if listener_id not in consent_by_user_id([listener_id]):
             raise Http404("no such listener")
         return listener_id
+
+
+class TasteProfileView(TasteView):
+    query_parameters: ClassVar = {"get": TasteParameters}
+
+    @extend_schema(operation_id="read_taste", parameters=[USER_ID], responses=TasteSerializer)
+    def get(self, request: Request, user_id: str) -> Response:
+        """Show what a listener's recommendations rest on: artists, tags, eras and hours with their plays."""
+        listener_id = self.resolve_listener(request, user_id)
+        limit = parse_parameters(TasteParameters, request.META.get("QUERY_STRING", ""))["limit"]
+        return Response(TasteSerializer(load_taste_profile(listener_id, limit)).data)
 
 
 class ExclusionsView(TasteView):

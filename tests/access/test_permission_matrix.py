@@ -75,6 +75,7 @@ GET    users/<str:user_id>/history                           401 404 200 403 200
 GET    users/<str:user_id>/likes                             401 404 200 403 200 401 401
 GET    users/<str:user_id>/dislikes                          401 404 200 403 200 401 401
 GET    users/<str:user_id>/blocks                            401 404 200 403 200 401 401
+GET    users/<str:user_id>/taste                             401 404 200 403 200 401 401
 GET    users/<str:user_id>/taste/exclusions                  401 404 200 403 200 401 401
 POST   users/<str:user_id>/taste/exclusions                  401 404 400 403 400 401 401
 DELETE users/<str:user_id>/taste/exclusions/<int:exclusion_id> 401 404 204 403 204 401 401
@@ -178,6 +179,7 @@ def fill_path(method: str, route: str, alice: User) -> str:
         "target_id": track,
         "kind": "track",
         "training_run_id": "0",
+        "exclusion_id": "0",
     }
     path = re.sub(r"<[^:>]+:(\w+)>", lambda match: values.get(match[1], str(uuid.UUID(int=1))), route)
     return "/" + path.replace("(root)", "") + QUERY.get(f"{method} {route}", "")
