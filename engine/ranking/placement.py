@@ -157,7 +157,15 @@ class SlatePlacer:
             self._batch_count += 1
 
     def _find_allowed(self, candidates: list[Candidate]) -> int | None:
-        return next((index for index, candidate in enumerate(candidates) if self._is_allowed(candidate)), None)
+        waiting_artists: set[int] = set()  # in a catalogue of few artists, most candidates are passed over by these
+        for index, candidate in enumerate(candidates):
+            if candidate.artist in waiting_artists:
+                continue
+            if self._is_allowed(candidate):
+                return index
+            if not self._is_duplicate(candidate):
+                waiting_artists.add(candidate.artist)
+        return None
 
     def _is_allowed(self, candidate: Candidate) -> bool:
         artist, position = candidate.artist, self._position
@@ -174,10 +182,9 @@ class SlatePlacer:
     def _take_by_relaxing(self) -> Candidate | None:
         """Take the first of the candidates that break least, and note what they break."""
         options = [
-            (candidates, index, self._breaches(candidate, is_repeat))
+            (candidates, index, self._breaches(candidates[index], is_repeat))
             for candidates, is_repeat in ((self._waiting, False), (self.repeats, True))
-            for index, candidate in enumerate(candidates)
-            if candidate.row not in self._rows
+            for index in self._first_of_artists(candidates)
         ]
         if not options:
             return None
@@ -186,6 +193,18 @@ class SlatePlacer:
             if is_broken:
                 self._relax(name)
         return candidates.pop(index)
+
+    def _first_of_artists(self, candidates: list[Candidate]) -> Iterator[int]:
+        """Yield the index of the first candidate of each artist: others of the artist break the same, or more.
+
+        Before it come those of the artist that are duplicates, for they break more.
+        """
+        artists: set[int] = set()
+        for index, candidate in enumerate(candidates):
+            if candidate.artist not in artists and candidate.row not in self._rows:
+                if not self._is_duplicate(candidate):
+                    artists.add(candidate.artist)
+                yield index
 
     def _breaches(self, candidate: Candidate, is_repeat: bool) -> dict[str, bool]:
         """Return what a candidate would break at the next position, the worst first."""
