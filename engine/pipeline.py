@@ -238,6 +238,7 @@ class _Run:
             familiarity=policy.dials.familiarity if repeats else 0.0,
             new_artists=new_artists,
             artists_before=artists_before,
+            positions_before=len(self.query.before),
         )
         placed = placer.place(self.query.limit)
         if trace is not None:

@@ -1,8 +1,8 @@
 """Put candidates into the positions of a slate, one after the other, so that caps, gaps and shares hold.
 
 What stands at a position depends on the positions before it only, never on the length of the slate. A slate of 20 is
-therefore the beginning of the slate of 50, which precomputed rankings rely on. The end of the page before stands before
-the first position of a page.
+therefore the beginning of the slate of 50, which precomputed rankings rely on. The positions of a page follow those of
+the pages before it.
 
 Where the candidates do not allow everything, this is given up, in this order:
 
@@ -63,7 +63,8 @@ class SlatePlacer:
         familiarity: share of the positions for known tracks.
         new_artists: the candidates of new artists, best first; they are in a batch, too.
         artists_before: numbers of the artists of the tracks that stand right before the first position, on earlier
-            pages of the same slate, in their order; below 0 if unknown. Caps and gaps count them, shares do not.
+            pages of the same slate, in their order; below 0 if unknown. Caps and gaps count them.
+        positions_before: the number of all positions on these pages. Shares take it that they were kept there.
         relaxed_at: what was given up, and at which position first.
         new_artist_cost: the value that each position for a new artist gave up.
     """
@@ -75,6 +76,7 @@ class SlatePlacer:
     familiarity: float = 0.0
     new_artists: list[Candidate] = field(default_factory=list)
     artists_before: Sequence[int] = ()
+    positions_before: int = 0
     relaxed_at: dict[str, int] = field(default_factory=dict)
     new_artist_cost: dict[int, float] = field(default_factory=dict)
 
@@ -122,13 +124,12 @@ class SlatePlacer:
 
     def _choose(self) -> Candidate | None:
         """Take the candidate for the next position."""
-        place = self._position + 1
-        if self._known_count < math.floor(place * self.familiarity + _ROUNDING):
+        if self._known_count < self._count_due(self.familiarity):
             if (index := self._find_allowed(self.repeats)) is not None:
                 return self.repeats.pop(index)
             self._relax("familiarity")
         best = self._find_next()
-        if self._new_artist_count < math.floor(place * self.caps.new_artist_share + _ROUNDING):
+        if self._new_artist_count < self._count_due(self.caps.new_artist_share):
             if (index := self._find_allowed(self.new_artists)) is not None:
                 new = self.new_artists.pop(index)
                 if best is not None:
@@ -137,6 +138,11 @@ class SlatePlacer:
             if best is None or not self._waiting[best].is_of_new_artist:
                 self._relax("new_artist_share")
         return self._take_by_relaxing() if best is None else self._waiting.pop(best)
+
+    def _count_due(self, share: float) -> int:
+        """Return how many of the tracks up to the next position a share asks for, without those of earlier pages."""
+        first, last = self.positions_before, self.positions_before + self._position + 1
+        return math.floor(last * share + _ROUNDING) - math.floor(first * share + _ROUNDING)
 
     def _find_next(self) -> int | None:
         """Return the index in `_waiting` of the first candidate that breaks no cap, loading batches to find one."""

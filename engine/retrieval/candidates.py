@@ -37,8 +37,8 @@ class Query:
         gone: ids of further tracks that must never be offered; others of the same recordings may be. int64 (k,).
         unavailable: further forbidden tracks: a long list that many queries share, int64 (k,). Pass the same array each
             time and never write to it, because its ids are looked up only once.
-        before: ids of the tracks on the earlier pages of the slate, in their order, int64 (k,). Caps and gaps count
-            them; to leave them out, forbid them.
+        before: ids of the tracks on the earlier pages of the slate, in their order, int64 (k,). Caps, gaps and
+            shares go on below them; to leave them out, forbid them.
         track_id: the track to which the candidates of "similar" are similar.
         similarity: of which kind, one of `SIMILARITIES`.
         station: of the radio whose candidates are asked for.

@@ -117,8 +117,10 @@ def test_nothing_is_broken_while_another_track_would_break_less(world: World, li
 
 
 @settings(max_examples=100)
-@given(world=worlds(), limit=st.integers(1, 45))
-def test_shares_are_kept_or_named_as_relaxed(world: World, limit: int) -> None:
+@given(world=worlds(), limit=st.integers(1, 45), above=st.integers(0, 7))
+def test_shares_are_kept_or_named_as_relaxed(world: World, limit: int, above: int) -> None:
+    """Below an earlier page of some length, too, where they are taken to have been kept."""
+    world.query = replace(world.query, before=np.arange(above))
     ranking, slate = world.rank(limit), world.rows(limit)
     if ranking.repeats:
         return
@@ -132,7 +134,8 @@ def test_shares_are_kept_or_named_as_relaxed(world: World, limit: int) -> None:
         ("familiarity", known, has_repeats * world.policy.dials.familiarity),
         ("new_artist_share", is_new, world.policy.caps.new_artist_share),
     ):
-        wanted = np.floor(np.arange(1, len(slate) + 1) * share + 1e-9)
+        wanted = np.floor((above + np.arange(len(slate) + 1)) * share + 1e-9)
+        wanted = wanted[1:] - wanted[0]
         short = np.flatnonzero(np.cumsum(flags) < wanted)
         if name not in ranking.relaxed and not (name == "new_artist_share" and world.policy.dials.familiarity):
             assert not len(short)
@@ -150,7 +153,21 @@ def test_by_default_an_artist_has_two_tracks_in_twenty_positions_and_they_are_ne
     assert world.rank(20).relaxed == ()
 
 
-def test_shares_begin_anew_on_a_page_and_what_was_relaxed_counts_from_its_beginning() -> None:
+@pytest.mark.parametrize("limit", [1, 3, 4, 5, 7])
+def test_every_fifth_position_is_for_a_known_track_on_pages_of_any_length(limit: int) -> None:
+    history = played([30, 31, 32, 33, 34])
+    query = Query(0, user_row=LISTENER_ROW, history=history, exclude=history.track)
+    world = World(make_bundle(np.linspace(9, 1, 40), make_features(np.arange(40))), query, PERSONAL)
+    slate: list[int] = []
+    while len(slate) < 16:
+        assert world.rank(limit).relaxed == ()
+        slate += world.rows(limit)
+        shown = FIRST_ID + np.array(slate)
+        world.query = replace(query, before=shown, forbidden=shown)
+    assert [position for position, row in enumerate(slate[:16], 1) if row >= 30] == [5, 10, 15]
+
+
+def test_what_was_relaxed_on_a_page_counts_from_its_beginning() -> None:
     """The page before ends with artists 0 and 1, who have all new tracks that remain; the known ones are others'."""
     history = played([4, 5])
     query = Query(
