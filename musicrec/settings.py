@@ -158,6 +158,7 @@ MUSICREC = {
     "AHEAD_LISTENERS": env.int("MUSICREC_AHEAD_LISTENERS", 100_000),
     "SLATE_BUFFER": env.int("MUSICREC_SLATE_BUFFER", 10_000),
     "SLATE_DAYS": env.int("MUSICREC_SLATE_DAYS", 90),
+    "RADIO_DAYS": env.int("MUSICREC_RADIO_DAYS", 30),
     "DATASETS_URL": env.url("MUSICREC_DATASETS_URL", "https://files.grouplens.org/datasets/hetrec2011/"),
 }
 

@@ -27,7 +27,7 @@ from interactions.models import HistoryImport
 from interactions.taste.services import merge_exclusions
 from privacy.erasure import UnknownListener
 from privacy.personal_data import personal_data_of
-from recommendations.models import PolicyVersion
+from recommendations.models import PolicyVersion, Radio
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +93,7 @@ def _merge_device(user_id: int, device_id: str) -> MergeReport:
     report.exposures = merge_exposures(source.pk, account.pk)
     report.blocks = merge_blocks(source.pk, account.pk)
     report.slates = Slate.objects.filter(user=source).update(user=account)
+    Radio.objects.filter(user=source).update(user=account)
     PolicyVersion.objects.filter(author=source).update(author=account)
     report.imports = HistoryImport.objects.filter(user=source).update(user=account)
     ListenToken.objects.filter(user=source).update(user=account)  # a scrobbler on the phone continues

@@ -41,6 +41,7 @@ SETTING_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "INDEX_ABOVE": (lambda v: v >= 0, "0 or more tracks"),
     "AHEAD_LISTENERS": (lambda v: v >= 0, "0 (precompute nothing) or more"),
     "SLATE_BUFFER": (lambda v: v >= 0, "0 (log no slates) or more"),
+    "RADIO_DAYS": (lambda v: v >= 0, "0 (keep them forever) or more"),
     "SLATE_DAYS": (lambda v: v >= 0, "0 (keep them forever) or more"),
     "COLD_BELOW": (lambda v: v >= 1, "1 or more"),
     "MODEL_KEEP": (lambda v: v >= 2, "2 or more: the version in service and the one before"),

@@ -1,4 +1,4 @@
-"""Tables of versions, training runs, tuning studies, listener factors, policies and alarms."""
+"""Tables of versions, training runs, tuning studies, listener factors, policies, radios and alarms."""
 
 import uuid
 
@@ -195,6 +195,38 @@ class UserFeatures(models.Model):
     def vector(self) -> NDArray[np.float32]:
         """The factors, float32 (factors,)."""
         return np.frombuffer(bytes(self.embedding), dtype="<f4")
+
+
+class Radio(models.Model):
+    """A radio: what it is made from, and the tracks that it has offered."""
+
+    class Mode(models.TextChoices):
+        EASY = "easy"
+        MEDIUM = "medium"
+        HARD = "hard"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="radios")
+    prompt = models.CharField(max_length=1024, blank=True, help_text="As it was sent; empty for one from seeds.")
+    seeds = models.JSONField(help_text="What it is made from, with the tracks that stand for each seed.")
+    mode = models.CharField(max_length=8, choices=Mode.choices, default=Mode.EASY)
+    drift = models.FloatField(default=0.0, help_text="0: it stays at its seeds, 1: it goes where its listener goes.")
+    only_seeds = models.BooleanField(default=False, help_text="Whether it offers the tracks of its seeds only.")
+    market = models.CharField(max_length=2, blank=True, help_text="The listener's own if empty.")
+    explicit = models.BooleanField(default=True, help_text="Off: no explicit tracks.")
+    track_ids = models.JSONField(default=list, help_text="The tracks that it has offered, in order.")
+    offered = models.PositiveIntegerField(
+        default=0, help_text="Their number, by which a process notices that another one has answered meanwhile."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(auto_now_add=True, db_index=True, help_text="When it was last asked.")
+
+    class Meta:
+        db_table = "radios"
+        constraints = [models.CheckConstraint(condition=Q(drift__range=(0, 1)), name="radio_drift_fraction")]
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class PolicyVersion(models.Model):

@@ -5,16 +5,19 @@ is started here.
 """
 
 import logging
+from datetime import timedelta
 
 from celery import Task
 from django.conf import settings
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from common.background import start_background_task
 from engine.policy import Policy
 from engine.training import ProgressCallback
+from interactions.services import delete_in_batches
 from recommendations.alarms import WEBHOOK_FAILING, raise_alarm, resolve_alarms
-from recommendations.models import Alarm, TrainingRun, TuningStudy
+from recommendations.models import Alarm, Radio, TrainingRun, TuningStudy
 from recommendations.policies.in_use import load_policies_in_use
 from recommendations.policies.services import use_policy
 from recommendations.serving.precomputed import is_enabled
@@ -30,6 +33,7 @@ from webhooks.selectors import describe_failure, failing_endpoints
 
 __all__ = [
     "CannotPublish",
+    "delete_old_radios",
     "notice_killed_runs",
     "publish_version",
     "put_policy_into_use",
@@ -56,13 +60,22 @@ def train_model(
     waiting_run: int | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainingResult:
-    """Train a version and publish it if the gate lets it pass; see `run_training`."""
+    """Train a version and publish it if the gate lets it pass; see `run_training`. Old radios are deleted before."""
+    delete_old_radios()
     result = run_training(
         trigger, force=force, policies=load_policies_in_use(), waiting_run=waiting_run, progress=progress
     )
     if result.run and result.run.artifact and result.run.status == TrainingRun.Status.PUBLISHED:
         start_precomputation(result.run.artifact.version)
     return result
+
+
+def delete_old_radios() -> int:
+    """Delete the radios that have not been asked for MUSICREC_RADIO_DAYS days, and return their number."""
+    days = settings.MUSICREC["RADIO_DAYS"]
+    if not days:
+        return 0
+    return delete_in_batches(Radio.objects.filter(used_at__lt=timezone.now() - timedelta(days=days)))
 
 
 def request_training(training_task: Task) -> TrainingRun:

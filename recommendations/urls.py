@@ -5,6 +5,7 @@ from recommendations.api.page_views import NextPageView
 from recommendations.api.training_views import TrainingRunsView, TrainingRunView
 from recommendations.api.views import RecommendViewSet
 from recommendations.audiomuse.views import FindPathView, SimilarArtistsView, SimilarTracksView
+from recommendations.radio.views import NextTracksView, RadiosView, RadioView
 
 urlpatterns = [
     path("api/similar_tracks", SimilarTracksView.as_view(), name="similar-tracks"),
@@ -12,6 +13,9 @@ urlpatterns = [
     path("api/find_path", FindPathView.as_view(), name="find-path"),
     path("training-runs", TrainingRunsView.as_view(), name="training-runs"),
     path("training-runs/<int:training_run_id>", TrainingRunView.as_view(), name="training-run"),
+    path("radio", RadiosView.as_view(), name="radios"),
+    path("radio/<uuid:radio_id>", RadioView.as_view(), name="radio"),
+    path("radio/<uuid:radio_id>/next", NextTracksView.as_view(), name="radio-next"),
     path("recommend/user/<str:user_id>/ml", RecommendViewSet.as_view({"get": "personal"}), name="recommend"),
     path("recommend/similar/<str:track_id>", RecommendViewSet.as_view({"get": "similar"}), name="similar"),
     path("recommend/batch", BatchView.as_view(), name="recommend-batch"),

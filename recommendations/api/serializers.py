@@ -21,15 +21,23 @@ MAX_LIMIT = 100
 SOURCES = list(CANDIDATE_SOURCES)
 
 
+class PlacementField(serializers.RegexField):
+    """Where in the app an answer is shown, for the engagement figures."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            r"^[\w.:-]{1,64}$",
+            default="",
+            allow_blank=True,
+            error_messages={"invalid": "must be 1 to 64 letters, digits, _ . : -, or empty"},
+            help_text="Where in the app the answer is shown, for the engagement figures: letters, digits, _ . : -",
+            **options,
+        )
+
+
 class _Parameters(AudienceParameters):
     explain = serializers.BooleanField(default=False, help_text="Explain why each track was picked.")
-    placement = serializers.RegexField(
-        r"^[\w.:-]{1,64}$",
-        default="",
-        allow_blank=True,
-        error_messages={"invalid": "must be 1 to 64 letters, digits, _ . : -, or empty"},
-        help_text="Where in the app the answer is shown, for the engagement figures: letters, digits, _ . : -",
-    )
+    placement = PlacementField()
 
 
 class SimilarityField(serializers.ChoiceField):
@@ -144,6 +152,7 @@ class AnswerSerializer(serializers.Serializer[Any]):
             "cold_track",
             "no_known_tracks",
             "nothing_new",
+            "exhausted",
         ],
         allow_null=True,
     )

@@ -11,7 +11,7 @@ from interactions.selectors import count_listeners_of_tracks
 from tracks.match_keys import make_match_key
 from tracks.matching import TrackQuery, match_tracks
 from tracks.models import Artist, Track
-from tracks.search.words import split_query
+from tracks.search.selectors import find_artist_by_name
 from tracks.selectors import ids_by_external_id
 
 OWN_NAMESPACE = "musicrec"
@@ -29,19 +29,11 @@ def find_track_id_by_names(artist: str, title: str) -> int | None:
 
 
 def find_artist_id(id_or_name: str) -> int | None:
-    """Return the artist with an id of the player or, if there is none, with a name, however it is written.
-
-    Of several artists it is the one that is written in the same way, else the oldest.
-    """
+    """Return the artist with an id of the player or, if there is none, with a name, however it is written."""
     if (artist_id := _find_id(Artist, id_or_name)) is not None:
         return artist_id
     name = id_or_name.strip()
-    # The documents of search have an index of names, and both databases fold capitals and accents alike there.
-    folded_name, _ = split_query(name)
-    if not folded_name or _is_unstorable(name):
-        return None
-    named = Artist.objects.filter(document__title=folded_name).order_by("pk").values_list("name", "pk")
-    return min(named, key=lambda row: row[0].casefold() != name.casefold(), default=("", None))[1]
+    return None if _is_unstorable(name) else find_artist_by_name(name)
 
 
 def format_item_id(external_id: str | None, row_id: int) -> str:

@@ -15,11 +15,12 @@ from engine.data.user_item_pairs import UserItemPairs
 from engine.pipeline import Pick, Ranking
 from engine.ranking.explain import HistoryReason, explain_by_history
 from engine.retrieval.candidates import Query
+from engine.retrieval.radio import RadioReason, explain_radio
 from engine.retrieval.similar import find_similar_by_content
 from tracks.card_cache import TrackCard, track_card_cache
 from tracks.selectors import tags_by_track
 
-REASON_KINDS = ("plays", "popular", "similar", "content", "repeat", "trending", "new_release", "random")
+REASON_KINDS = ("plays", "popular", "similar", "content", "repeat", "trending", "new_release", "radio", "random")
 _BY_HISTORY = ("personal", "early", "neighbours")  # sources whose scores are sums over the listener's history
 _CONTENT_CANDIDATES = 8  # own tracks among which one that shares something with a new track is looked for
 _MAX_TAGS = 2
@@ -60,6 +61,7 @@ class _Evidence:
         bundle: the version that ranked the slate.
         query: the query that it was ranked for.
         by_history: what the history says for each pick, by track id.
+        by_station: what the station of a radio says for each pick, by track id.
         cards: of all tracks that a reason may name, and of the picks.
         tags: of the tracks found by content and of those that they may resemble, the strongest first.
         now: when the slate is shown.
@@ -69,6 +71,7 @@ class _Evidence:
     bundle: ModelBundle
     query: Query
     by_history: dict[int, HistoryReason]
+    by_station: dict[int, RadioReason]
     cards: dict[int, TrackCard]
     tags: dict[int, list[str]]
     now: datetime
@@ -113,12 +116,16 @@ def explain_picks(
             by_history |= explain_by_history(bundle, query, source, track_ids, blend=blend)
     if by_content and query.track_id is None:
         by_history |= explain_by_history(bundle, query, "content", by_content, _CONTENT_CANDIDATES)
+    by_station: dict[int, RadioReason] = {}
+    if query.station is not None:
+        by_station = explain_radio(bundle, query.station, np.array([pick.track_id for pick in picks], np.int64))
     named = {track_id for reason in by_history.values() for track_id, _ in reason.because}
+    named |= {reason.track_id for reason in by_station.values()}
     if query.track_id is not None:
         named.add(query.track_id)
     all_cards = {**track_card_cache.get_cards(named, catalogue_revision), **cards}
-    tags = tags_by_track([*by_content, *named]) if by_content else {}
-    evidence = _Evidence(bundle, query, by_history, all_cards, tags, timezone.now())
+    tags = tags_by_track([*by_content, *by_station, *named]) if by_content or by_station else {}
+    evidence = _Evidence(bundle, query, by_history, by_station, all_cards, tags, timezone.now())
     return {
         pick.track_id: (
             explain_repeat(query.history, known[pick.track_id], evidence.now)
@@ -166,6 +173,8 @@ def _explain_new(pick: Pick, source: str, evidence: _Evidence) -> Reason:
             return Reason("trending", "Played by more listeners than usual this week")
         case "new_releases":
             return _explain_release(pick, evidence)
+        case "radio":
+            return _explain_radio(pick, evidence)
         case _:
             return Reason("random", "Something different from the catalogue")
 
@@ -207,6 +216,18 @@ def _explain_content(pick: Pick, evidence: _Evidence) -> Reason:
     if others and (card := evidence.cards.get(others[0][0])):
         return Reason("content", f"Similar to {card.title}", others[:1], 1.0)
     return Reason("content", "Shares artist, album or tags")
+
+
+def _explain_radio(pick: Pick, evidence: _Evidence) -> Reason:
+    """Name the track of the radio's station that speaks most for a pick, and what both have in common."""
+    reason = evidence.by_station.get(pick.track_id)
+    card = None if reason is None else evidence.cards.get(reason.track_id)
+    if reason is None or card is None:
+        return Reason("radio", "Further away from where this radio began")
+    if reason.track_id == pick.track_id:
+        return Reason("radio", "This radio is made from it", share=reason.share)
+    text = _in_common(pick.track_id, reason.track_id, evidence) or f"Similar to {card.title}"
+    return Reason("radio", text, [(reason.track_id, reason.share)], reason.share)
 
 
 def _in_common(track_id: int, other_id: int, evidence: _Evidence) -> str:

@@ -53,7 +53,7 @@ class RecommendationRequest(NamedTuple):
     """What a caller asks for; together with the context it determines the answer.
 
     Attributes:
-        kind: "personal", "similar" or "legacy" (popular tracks without a model).
+        kind: "personal", "similar", "legacy" (popular tracks without a model) or "radio".
         limit: the number of tracks.
         listener_id: the listener it is about.
         track_id: the track that the results of "similar" resemble.
@@ -67,6 +67,7 @@ class RecommendationRequest(NamedTuple):
         market: the listener's own market if empty.
         explicit: whether explicit tracks are welcome.
         after: the slate that the answer continues.
+        radio: the radio whose next tracks are asked for.
     """
 
     kind: str
@@ -82,6 +83,7 @@ class RecommendationRequest(NamedTuple):
     market: str = ""
     explicit: bool = True
     after: UUID | None = None
+    radio: UUID | None = None
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,9 @@ def render(
     etag = blake2b(orjson.dumps(envelope) + results, digest_size=12).hexdigest()
     recommendation_id, now, consent = new_recommendation_id(), timezone.now(), context.settings.consent
     next_page = None
-    if len(picks) == request.limit and settings.MUSICREC["SLATE_BUFFER"]:  # with 0 no slate is stored
+    if request.radio is not None:
+        next_page = f"/radio/{request.radio}/next?limit={request.limit}" if len(picks) == request.limit else None
+    elif len(picks) == request.limit and settings.MUSICREC["SLATE_BUFFER"]:  # with 0 no slate is stored
         # The slate of a listener without consent is stored without them, so the path has to name them.
         next_page = f"/recommendations/{recommendation_id}/next" + (
             "" if consent else f"?user_id={context.listener_id}"
@@ -76,7 +78,8 @@ def render(
         track_ids=[pick.track_id for pick in picks],
         shown_at=now,
         policy=slate.policy,
-        request=describe_request(request, slate.ranking, earlier.shelves),
+        # A radio goes on by itself: none of its slates is continued as a page.
+        request=None if request.radio else describe_request(request, slate.ranking, earlier.shelves),
         previous=request.after,
         is_counted=consent,
     )

@@ -57,6 +57,19 @@ def search_catalogue(model: type[Track | Album | Artist], query: str, only: Q) -
     return sorted(hits)[:MAX_RESULTS]
 
 
+def find_artist_by_name(name: str) -> int | None:
+    """Return the artist with a name, however it is written; None if there is none.
+
+    Of several artists it is the one that is written in the same way, else the oldest.
+    """
+    # The documents of search have an index of names, and both databases fold capitals and accents alike there.
+    folded_name, _ = split_query(name)
+    if not folded_name:
+        return None
+    named = Artist.objects.filter(document__title=folded_name).order_by("pk").values_list("name", "pk")
+    return min(named, key=lambda row: row[0].casefold() != name.casefold(), default=("", None))[1]
+
+
 def _containing(objects: QuerySet[Any], words: Sequence[Sequence[QueryWord]]) -> Iterable[Names]:
     """Return objects whose documents contain one of the alternatives for each word."""
     kind = objects.model._meta.model_name
