@@ -32,6 +32,7 @@ SOURCE_TEXTS = {
     "trending": "Tracks that are played more than usual now.",
     "new_releases": "Tracks that came out or were added lately.",
     "similar": "Tracks similar to the track that a request names.",
+    "radio": "Tracks near to the station of a radio; none for requests that are not about one.",
     "random": "Any track, in an order that stays the same for a listener.",
 }
 
@@ -137,7 +138,9 @@ class PolicyForm(forms.Form):
         )
         self.fields["head"] = _whole_number(
             DialText(
-                "Head", "How many of the first positions go to the most relevant tracks. The dials act below them."
+                "Head",
+                "How many of the first positions go to the most relevant tracks. The dials act below them; "
+                "of a request, diversity acts in them, too.",
             ),
             0,
             MAX_WINDOW,
