@@ -19,6 +19,7 @@ from engine.data.confidence import PlayStatistics
 from engine.data.content_features import ContentFeatures
 from engine.data.id_map import IdMap
 from engine.data.plays import InsufficientPlays, Plays, user_stamps
+from engine.data.sessions import sessions_from_plays
 from engine.data.split import split_plays
 from engine.data.track_features import TrackFeatures
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
@@ -27,6 +28,8 @@ from engine.evaluation.bundles import MAX_USERS, Restrictions, evaluate_bundles
 from engine.evaluation.questions import NEW, QUESTIONS, empty_report, question_report
 from engine.fitting import FittedEnsemble, fit_ensemble
 from engine.listener_query import COLD_BELOW
+from engine.models.sequences.base import SequenceModel
+from engine.models.sequences.sequence_fusion import SequenceFusion
 from engine.pipeline import POLICIES, Policy
 from engine.tuning.content_choice import choose_content
 from engine.tuning.early_blend import learn_early_blend
@@ -39,6 +42,8 @@ ProgressCallback = Callable[[str, int, int], None]
 MODEL, IN_SERVICE = "model", "in_service"
 # What "in_service" is in a report: the ensemble in service, fitted on the same past, or the version in service itself.
 RECIPE, VERSION = "recipe", "version"
+MIN_SESSIONS = 100  # of at least two plays, to learn what is played next
+MAX_SESSION_PLAYS = 1_000_000  # the newest; more would take gigabytes and change little
 WINDOWS_BELOW = 500  # with fewer listeners than this to judge on, two ensembles are compared in several windows
 
 
@@ -187,6 +192,8 @@ def train(
         threads=config.threads,
         progress=partial(progress, "fit"),
     )
+    fitted_at = time.perf_counter()
+    sequence, sequence_report = fit_sequence(plays, items, config.seed)
     manifest = {
         "config": config.to_dict(),
         "choice": choice and choice.to_dict(),
@@ -194,6 +201,7 @@ def train(
         "report": report,
         "early": early.to_dict(),
         "fallback": fitted.fallback,
+        "sequence": sequence_report,
         "plays": len(plays),
         "pairs": len(pairs),
         "plays_from": int(plays.time.min()),
@@ -201,7 +209,8 @@ def train(
         "seconds": {
             "choose": round(chosen - started, 3),
             "judge": round(evaluated - chosen, 3),
-            "fit": round(time.perf_counter() - evaluated, 3),
+            "fit": round(fitted_at - evaluated, 3),
+            "sequence": round(time.perf_counter() - fitted_at, 3),
         },
         "libraries": {name: _library_version(name) for name in ("numpy", "scipy", "implicit", "numba")},
     }
@@ -217,8 +226,28 @@ def train(
         features=features,
         content=content,
         content_parameters=content_parameters,
+        sequence=sequence,
     )
     return TrainedVersion(bundle, manifest, evaluation.model)
+
+
+def fit_sequence(plays: Plays, items: IdMap, seed: int) -> tuple[SequenceModel | None, dict[str, Any]]:
+    """Fit what is played next in a session; a training never fails because of it.
+
+    Returns:
+        The model, or None if there are fewer than `MIN_SESSIONS` sessions of at least two plays or if it cannot be
+        fitted; and for the manifest the number of these sessions, the trainer or None, and why there is no model.
+    """
+    sessions = sessions_from_plays(plays, items).where_longer_than(1).newest(MAX_SESSION_PLAYS)
+    report: dict[str, Any] = {"sessions": len(sessions), "plays": len(sessions.items), "trainer": None, "skipped": None}
+    if len(sessions) < MIN_SESSIONS:
+        return None, report | {"skipped": f"needs {MIN_SESSIONS} sessions of at least two plays in a known order"}
+    trainer = SequenceFusion()
+    try:
+        model = trainer.fit(sessions, len(items), seed=seed)
+    except (ArithmeticError, MemoryError, ValueError) as error:
+        return None, report | {"skipped": f"could not be fitted ({type(error).__name__}: {error})"}
+    return model, report | {"trainer": trainer.to_dict()}
 
 
 def _choose_on_older_plays(
@@ -374,6 +403,7 @@ def _assemble(
     features: TrackFeatures | None = None,
     content: ContentFeatures | None = None,
     content_parameters: ContentParameters | None = None,
+    sequence: SequenceModel | None = None,
 ) -> ModelBundle:
     """Assemble a bundle from an ensemble that was fitted on `pairs`; one without factors gets auxiliary ones."""
     auxiliary = None
@@ -394,6 +424,7 @@ def _assemble(
         auxiliary=auxiliary,
         content=content,
         content_parameters=content_parameters,
+        sequence=sequence,
     )
 
 

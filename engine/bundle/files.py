@@ -26,11 +26,14 @@ from engine.data.id_map import IdMap
 from engine.data.track_features import TrackFeatures
 from engine.ensemble import NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.models.base import FoldInConfig
+from engine.models.sequences import sequence_from_arrays
+from engine.models.sequences.base import SequenceModel
 
 FORMAT = "musicrec-bundle"
 FORMAT_VERSION = 5
 # Version 2 has no sorted items, which are computed when it is loaded; versions 2 and 3 have no features of tracks,
-# no auxiliary factors and no content; stamps of versions 2 to 4 have no checksum.
+# no auxiliary factors and no content; stamps of versions 2 to 4 have no checksum, and these have no
+# model of sequences.
 READABLE_VERSIONS = (2, 3, 4, 5)
 FIRST_VERSION_WITH_FEATURES = 4
 MODEL_FILE, JUDGED_FILE, MANIFEST_FILE = "model.npz", "judged.npz", "manifest.json"
@@ -64,6 +67,7 @@ FEATURES_ARRAYS: dict[str, type[np.generic]] = {
     "released": np.int32,
     "added": np.int64,
 }
+SEQUENCE_PREFIX = "sequence_"
 # The attributes of the neighbours of a component: dtype. In the file their names begin with "neighbours<number>_".
 NEIGHBOURS_ARRAYS: dict[str, type[np.generic]] = {"indptr": np.int64, "indices": np.int32, "weights": np.float32}
 
@@ -126,6 +130,8 @@ def _write_model(path: Path, bundle: ModelBundle, indexes: dict[str, Any]) -> No
             arrays |= {_neighbours_name(component, name): getattr(neighbours, name) for name in NEIGHBOURS_ARRAYS}
     arrays |= {f"track_{name}": getattr(bundle.features, name) for name in FEATURES_ARRAYS}
     arrays |= spaces
+    if bundle.sequence is not None:
+        arrays |= {SEQUENCE_PREFIX + name: array for name, array in bundle.sequence.to_arrays().items()}
     items = bundle.norm_sorted_items
     arrays |= {name: getattr(items, attribute) for attribute, (name, _) in SORTED_ITEMS_ARRAYS.items()}
     save_npz(path, arrays)
@@ -195,6 +201,7 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
         neighbours = tuple(_pop_neighbours(path.name, arrays, i, item_count) for i in range(parameters["parts"]))
         stored_items = _pop_sorted_items(path.name, arrays)
         features = _pop_features(path.name, arrays)
+        sequence = _pop_sequence(path.name, arrays)
         factor_count = arrays["item_factors"].shape[-1]
         auxiliary, content = pop_spaces(path.name, arrays, parameters, factor_count)
         if arrays["user_stamps"].shape[-1] == 2:  # with a checksum that no history has, so that they are folded in
@@ -215,6 +222,7 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
             features=features,
             auxiliary=auxiliary,
             content=content,
+            sequence=sequence,
             live=LiveLists(),
             ann_indexes=read_indexes(folder, parameters.get("indexes", {}), verify=verify),
             **arrays,
@@ -280,6 +288,17 @@ def _pop_features(file: str, arrays: dict[str, NDArray[Any]]) -> TrackFeatures:
         if popped[name].dtype != dtype or popped[name].shape != arrays["item_ids"].shape:
             raise DamagedFile(f"{file}: track_{name} is {popped[name].dtype} {popped[name].shape}")
     return TrackFeatures(**popped)
+
+
+def _pop_sequence(file: str, arrays: dict[str, NDArray[Any]]) -> SequenceModel | None:
+    """Take the arrays of the model of sequences out of `arrays`; None for a version without one."""
+    names = [name for name in arrays if name.startswith(SEQUENCE_PREFIX)]
+    if not names:
+        return None
+    sequence = sequence_from_arrays({name.removeprefix(SEQUENCE_PREFIX): arrays.pop(name) for name in names})
+    if sequence.items != len(arrays["item_ids"]):
+        raise DamagedFile(f"{file}: the model of sequences has {sequence.items} tracks")
+    return sequence
 
 
 def _check_shapes(file: str, arrays: dict[str, NDArray[Any]], sizes: dict[str, Any]) -> None:

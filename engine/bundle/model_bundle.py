@@ -23,6 +23,7 @@ from engine.data.track_features import TrackFeatures
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import AUXILIARY, NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
+from engine.models.sequences.base import SequenceModel
 
 Vector = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -102,6 +103,7 @@ class ModelBundle:
         features: who made each track and when, n rows.
         auxiliary: factors that have no part in the scores; None if a component of the ensemble has factors.
         content: where content places tracks; None in a version that was trained without content.
+        sequence: what is played next in a session; None in a version whose plays have too few sessions.
         live: what a serving process knows beside the version.
     """
 
@@ -127,6 +129,7 @@ class ModelBundle:
     ann_indexes: Mapping[str, AnnIndex] = field(default_factory=dict)
     auxiliary: FactorSpace | None = None
     content: ContentSpace | None = None
+    sequence: SequenceModel | None = None
     live: LiveLists = field(default_factory=LiveLists)
 
     @cached_property
@@ -302,6 +305,7 @@ def assemble_bundle(
     auxiliary: FittedModel | None = None,
     content: ContentFeatures | None = None,
     content_parameters: ContentParameters | None = None,
+    sequence: SequenceModel | None = None,
 ) -> ModelBundle:
     """Build a bundle and derive everything that can be derived.
 
@@ -313,6 +317,7 @@ def assemble_bundle(
         auxiliary: a model with factors fitted on confidences of `AUXILIARY`, for an ensemble without any.
         content: of any tracks; those of the version count.
         content_parameters: how it counts.
+        sequence: a model of what is played next, of the same n tracks.
         fitted_models: one per component of the ensemble, not yet damped; none for a bundle without a model.
     """
     ensemble, users = ensemble or EnsembleConfig(), users if users is not None else IdMap.from_ids([])
@@ -370,6 +375,7 @@ def assemble_bundle(
         statistics=statistics or PlayStatistics(),
         auxiliary=auxiliary_space,
         content=content_space,
+        sequence=sequence,
     )
 
 

@@ -13,6 +13,7 @@ from engine.retrieval.popularity import popular, random, score_popular
 from engine.retrieval.radio import radio
 from engine.retrieval.relevance import score_early, score_personal
 from engine.retrieval.repeat import repeat
+from engine.retrieval.session import score_session, session
 from engine.retrieval.similar import score_similar, similar
 from engine.retrieval.trending import score_trending, trending
 
@@ -22,6 +23,7 @@ register_source("neighbours", neighbours)
 register_source("content", content)
 register_source("similar", similar, score_similar)
 register_source("repeat", repeat)
+register_source("session", session, score_session)
 register_source("popular", popular, score_popular)
 register_source("radio", radio)
 register_source("trending", trending, score_trending)

@@ -45,6 +45,7 @@ class Query:
         early_weights: of what is known of the listener, for the source "early".
         time_fold_in: returns the context manager that times a fold-in.
         head_diversity: the dial `diversity` for the head of the slate, 0 to 1; below the head that of the policy acts.
+        session: ids of the tracks that the listener has played in the current session, oldest first, int64 (k,).
         now: UNIX second of the request, which decides how old releases and plays are; 0 if unknown.
         repeat_before: UNIX second; tracks that the listener has played since are too new for "repeat". 0 for no limit.
     """
@@ -64,6 +65,7 @@ class Query:
     early_weights: EarlyWeights = PERSONAL_ONLY
     time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext
     head_diversity: float = 0.0
+    session: NDArray[np.int64] = field(default_factory=_no_ids)
     now: int = 0
     repeat_before: int = 0
 

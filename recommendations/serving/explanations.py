@@ -169,6 +169,8 @@ def _explain_new(pick: Pick, source: str, evidence: _Evidence) -> Reason:
             return Reason("similar", "Played by the same listeners", because, 1.0)
         case "popular":
             return Reason("popular", _popular(int(pick.score)), share=1.0)
+        case "session":
+            return Reason("plays", "Goes with what you are playing")
         case "trending":
             return Reason("trending", "Played by more listeners than usual this week")
         case "new_releases":

@@ -28,6 +28,7 @@ SOURCE_TEXTS = {
     "neighbours": "Tracks that are played together with the listener’s own.",
     "content": "Tracks whose tags, artist, year and sound are like the listener’s own, also those nobody has played.",
     "repeat": "Tracks that the listener plays again and again.",
+    "session": "Tracks that are often played after those of the current session.",
     "popular": "The tracks with most listeners.",
     "trending": "Tracks that are played more than usual now.",
     "new_releases": "Tracks that came out or were added lately.",
