@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
@@ -33,7 +33,7 @@ COMMON_TITLES = frozenset(
 )
 _COLUMNS = ("isrc", "mbid", "match_key")
 _BATCH_SIZE = 2_000  # ids or values in a query: for many more, PostgreSQL would rather read the whole table
-_SPARSE = 20  # where fewer than one in so many ids are wanted, reading the whole catalogue takes longer
+_SPARSE = 20  # where fewer than one in so many tracks are wanted, reading the whole catalogue takes longer
 _MAX_ROUNDS = 5
 
 
@@ -48,8 +48,7 @@ def load_recordings(track_ids: Ids) -> Ids:
     Returns:
         int64 (k,); the id itself for a track that is the only one of its recording.
     """
-    greatest_id = Track.objects.aggregate(greatest=Max("pk"))["greatest"] or 0
-    is_large_part = len(track_ids) > _BATCH_SIZE and len(track_ids) * _SPARSE > greatest_id
+    is_large_part = len(track_ids) > _BATCH_SIZE and len(track_ids) * _SPARSE > Track.objects.count()
     pairs = list(_pairs(Track.objects.all()) if is_large_part else _pairs_around(track_ids.tolist()))
     if not pairs:
         return track_ids.copy()
