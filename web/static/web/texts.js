@@ -36,7 +36,14 @@ const SIMILAR_BASIS = {
 
 export const similarBasis = ({ strategy }) => SIMILAR_BASIS[strategy] ?? "";
 
-const SOURCES = { popular: "Popular", content: "Similar sound", session: "Fits your session", random: "Surprise" };
+const SOURCES = {
+  repeat: "You know this one",
+  popular: "Popular",
+  trending: "Trending",
+  new_releases: "New",
+  content: "Similar sound",
+  random: "Surprise",
+};
 
 /** The label of a track that came from another source than the rest of the slate. */
 export const sourceLabel = (item, slate) => (item.source === slate.strategy ? "" : SOURCES[item.source] ?? "");
