@@ -183,7 +183,7 @@ def get_similar_tracks(track: str, phone: str) -> dict[str, Any]:
     """Return the tracks similar to a new one as soon as the model finds them: on a busy machine, within seconds."""
     deadline = time.monotonic() + 15
     while True:
-        answer = call("GET", f"/recommend/similar/{track}?limit=5&explain=true", phone)
+        answer: dict[str, Any] = call("GET", f"/recommend/similar/{track}?limit=5&explain=true", phone)
         if answer["strategy"] == "similar" or time.monotonic() > deadline:
             return answer
         time.sleep(0.5)

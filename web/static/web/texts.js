@@ -42,6 +42,7 @@ const SOURCES = {
   trending: "Trending",
   new_releases: "New",
   content: "Similar sound",
+  session: "Fits your session",
   random: "Surprise",
 };
 
