@@ -12,7 +12,6 @@ class FormatParameter(serializers.Serializer[Any]):
     format = serializers.ChoiceField(
         choices=FORMATS,
         default=FORMATS[0],
-        error_messages={"invalid_choice": f"must be one of {', '.join(FORMATS)}"},
         help_text="By default it is detected from the file.",
     )
 

@@ -19,7 +19,6 @@ class BlockListParameters(PageParameters):
     kind = serializers.ChoiceField(
         choices=BLOCK_KINDS,
         required=False,
-        error_messages={"invalid_choice": f"must be one of {', '.join(BLOCK_KINDS)}"},
         help_text="Only blocks of this kind.",
     )
 

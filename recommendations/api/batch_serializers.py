@@ -5,7 +5,8 @@ from typing import Any
 from rest_framework import serializers
 
 from common.http.body_serializers import BoundedListField, ReferenceField, StrictSerializer
-from recommendations.api.serializers import MAX_LIMIT, AnswerSerializer, PersonalParameters, SimilarityField
+from engine.retrieval.candidates import SIMILARITIES
+from recommendations.api.serializers import MAX_LIMIT, AnswerSerializer, PersonalParameters
 
 MAX_LISTENERS = 100
 MAX_SHELVES = 20
@@ -20,16 +21,14 @@ class ShelfSerializer(StrictSerializer):
         error_messages=dict.fromkeys(("invalid", "blank"), "must be 1 to 64 letters, digits, _ . : -"),
         help_text="Letters, digits, _ . : -. The answer repeats it.",
     )
-    kind = serializers.ChoiceField(
-        choices=list(KINDS), error_messages={"invalid_choice": f"must be one of {', '.join(KINDS)}"}
-    )
+    kind = serializers.ChoiceField(choices=list(KINDS))
     limit = serializers.IntegerField(default=20, min_value=1, max_value=MAX_LIMIT)
     track_id = ReferenceField(
         required=False,
         help_text="The track that a `similar` shelf resembles: its id, or `external:` and its external id.",
     )
-
-    similarity = SimilarityField(
+    similarity = serializers.ChoiceField(
+        choices=SIMILARITIES,
         required=False,
         help_text="What makes the tracks of a `similar` shelf similar, as the parameter `kind` of similar tracks: cf, "
         "content or hybrid, the default.",

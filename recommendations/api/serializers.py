@@ -40,18 +40,10 @@ class _Parameters(AudienceParameters):
     placement = PlacementField()
 
 
-class SimilarityField(serializers.ChoiceField):
-    """What makes tracks similar."""
-
-    default_error_messages = {"invalid_choice": f"must be one of {', '.join(SIMILARITIES)}"}
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(SIMILARITIES, **options)
-
-
 class SimilarParameters(_Parameters):
     limit = LimitField(default=10)
-    kind = SimilarityField(
+    kind = serializers.ChoiceField(
+        choices=SIMILARITIES,
         default=HYBRID,
         help_text="What makes tracks similar: cf, that the same listeners play them; content, that tags, artist, "
         "album, sound and the like are alike; hybrid, both, content the more the less a track has been played.",
