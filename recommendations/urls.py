@@ -5,6 +5,7 @@ from recommendations.api.page_views import NextPageView
 from recommendations.api.training_views import TrainingRunsView, TrainingRunView
 from recommendations.api.views import RecommendViewSet
 from recommendations.audiomuse.views import FindPathView, SimilarArtistsView, SimilarTracksView
+from recommendations.radio.path_views import TrackPathView
 from recommendations.radio.views import NextTracksView, RadiosView, RadioView
 
 urlpatterns = [
@@ -13,6 +14,7 @@ urlpatterns = [
     path("api/find_path", FindPathView.as_view(), name="find-path"),
     path("training-runs", TrainingRunsView.as_view(), name="training-runs"),
     path("training-runs/<int:training_run_id>", TrainingRunView.as_view(), name="training-run"),
+    path("path", TrackPathView.as_view(), name="track-path"),
     path("radio", RadiosView.as_view(), name="radios"),
     path("radio/<uuid:radio_id>", RadioView.as_view(), name="radio"),
     path("radio/<uuid:radio_id>/next", NextTracksView.as_view(), name="radio-next"),

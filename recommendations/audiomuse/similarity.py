@@ -6,7 +6,7 @@ because players report no impressions.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +14,10 @@ import orjson
 from django.db.models import F
 
 from engine.bundle.model_bundle import ModelBundle
-from engine.pipeline import NO_CAPS, SIMILAR, Dials, Pick
-from engine.retrieval.path import find_path
+from engine.pipeline import Pick
 from recommendations.serving.filters import build_filters
 from recommendations.serving.model_cache import model_cache
+from recommendations.serving.paths import NEAREST, SIMILAR_SOURCES, find_card_path
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
 from recommendations.serving.slate import NO_TRACKS, build_slate, plan_slate
 from tracks.card_cache import TrackCard, track_card_cache
@@ -29,8 +29,6 @@ MAX_CONTENT_SCORE = 3  # the same artist, the same album, and all tags
 SEED_TRACKS = 5  # of an artist, by which similar ones are found
 NEIGHBOURS_OF_SEED = 200
 SONGS_OF_ARTIST = 5
-NEAREST = replace(SIMILAR, dials=Dials(), caps=NO_CAPS)  # players expect the nearest tracks, by whatever artist
-SIMILAR_SOURCES = ("similar", "content")  # other sources fill a list up with tracks that are not similar
 
 
 class Neighbour(NamedTuple):
@@ -192,35 +190,10 @@ class SongPath:
 
 
 def find_song_path(start: int, end: int, length: int, context: RequestContext) -> SongPath:
-    """Return a path of at most `length` tracks between two tracks that exist.
+    """Return a path of at most `length` tracks between two tracks that exist; see `find_card_path`.
 
-    It follows the arc between their factors. If the version has none of one of them, it leads through tracks similar to
-    the start and then through tracks similar to the end, and each step counts as 1.
+    Where the version in service has no factors of an end, each step counts as 1.
     """
-    filters = build_filters(RecommendationRequest("similar", 1, context.listener_id), context, NO_TRACKS)
-    pairs = context.history.pairs
-    forbidden = np.append(filters.forbidden, pairs.track[pairs.disliked])
-    path = find_path(model_cache.current().bundle, start, end, length, forbidden, filters.unavailable)
-    if path is not None:
-        track_ids = [int(track_id) for track_id in path.track_ids]
-        total_distance = float(path.distances.sum())
-    else:
-        between = _similar_to_both(start, end, length - 2, context)
-        track_ids, total_distance = [start, *between, end], len(between) + 1.0
-    cards = filters.available(track_ids[1:-1]) | track_card_cache.get_cards([start, end], context.revisions.catalogue)
-    tracks = [_neighbour(cards[track_id], 0.0, "similar") for track_id in track_ids if track_id in cards]
-    return SongPath(tracks, total_distance)
-
-
-def _similar_to_both(start: int, end: int, count: int, context: RequestContext) -> list[int]:
-    """Return tracks similar to the start, the nearest first, and then tracks similar to the end, the nearest last."""
-    if count < 1:
-        return []
-    taken = {start, end}
-    halves: list[list[int]] = []
-    for track_id, size in ((start, (count + 1) // 2), (end, count // 2)):
-        neighbours = find_similar_tracks(track_id, count + 2, context)
-        similar = [n.track_id for n in neighbours if n.source in SIMILAR_SOURCES and n.track_id not in taken]
-        halves.append(similar[:size])
-        taken.update(similar[:size])
-    return [*halves[0], *reversed(halves[1])]
+    path = find_card_path(start, end, length, context)
+    total_distance = float(len(path.cards) - 1) if path.distances is None else sum(path.distances)
+    return SongPath([_neighbour(card, 0.0, "similar") for card in path.cards.values()], total_distance)

@@ -12,6 +12,7 @@ from engine.retrieval.station import EASY, MODES
 from recommendations.api.serializers import DialField, PlacementField
 from recommendations.radio.prompts import MAX_TERMS
 from tracks.audience import AudienceParameters
+from tracks.serializers import CardSerializer
 
 SEED_KINDS = ["track", "artist", "tag", "genre", "mood", "taste"]
 STORED_KINDS = [*SEED_KINDS, "stats", "recs"]
@@ -19,6 +20,7 @@ MAX_SEEDS = 50
 MAX_WEIGHT = 100
 MAX_PROMPT = 1024
 MAX_NEXT = 50
+MAX_PATH = 100
 DEFAULT_DRIFT = 0.2
 
 
@@ -143,3 +145,40 @@ class NextTracksParameters(serializers.Serializer[Any]):
     limit = LimitField(default=10, max_value=MAX_NEXT)
     explain = serializers.BooleanField(default=False, help_text="Explain why each track was picked.")
     placement = PlacementField()
+
+
+class PathParameters(AudienceParameters):
+    to = ReferenceField(help_text="The last track: its id, or `external:` and the app's own id.")
+    length = serializers.IntegerField(
+        default=20,
+        min_value=2,
+        max_value=MAX_PATH,
+        error_messages=dict.fromkeys(
+            ("invalid", "min_value", "max_value", "max_string_length"), f"must be an integer from 2 to {MAX_PATH}"
+        ),
+        help_text=f"Tracks of the path, with both ends: 2 to {MAX_PATH}. It is shorter if there are no further tracks.",
+    )
+    user_id = ReferenceField(
+        required=False,
+        help_text="For service keys: the listener whose dislikes and blocks apply. A token implies its own listener.",
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Return the fields, with `from`, which is no name in Python."""
+        first = ReferenceField(help_text="The first track: its id, or `external:` and the app's own id.")
+        return {"from": first, **super().get_fields()}
+
+
+class PathTrackSerializer(CardSerializer):
+    position = serializers.IntegerField(help_text="From 1.")
+    distance = serializers.FloatField(
+        allow_null=True,
+        help_text="To the track before it, 1 − the cosine of their factors; null for the first one, and where the "
+        "version in service has no factors of both ends.",
+    )
+
+
+class PathSerializer(serializers.Serializer[Any]):
+    model_version = serializers.CharField(allow_null=True)
+    total_distance = serializers.FloatField(allow_null=True, help_text="The sum of the distances.")
+    results = PathTrackSerializer(many=True)
