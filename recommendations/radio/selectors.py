@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import numpy as np
-from django.db.models import F, QuerySet, Sum
+from django.db.models import DateTimeField, F, QuerySet, Sum
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from access.selectors import LISTENER
+from common.prepared_queries import PreparedQuery, QueryParameter
 from engine.retrieval.station import Seed, Station
 from interactions.models import QUALIFIED_MILESTONE, Interaction, InteractionKind
 from interactions.selectors import History
@@ -20,8 +22,19 @@ Ids = NDArray[np.int64]
 SEED_TRACKS = 200  # that stand for one seed, the most popular ones
 TASTE_TRACKS = 200  # of a listener, those that they played most
 REACTIONS = 200  # of the listener, the newest ones, among which those to the radio are
+_SINCE = QueryParameter("since", DateTimeField())
+_EVENT_COLUMNS = ("track_id", "kind", "is_skip", "milestone", "is_completed", "context")
 LIKES = (InteractionKind.LIKE, InteractionKind.PLAYLIST_ADD, InteractionKind.SHARE)
 OPINIONS = (InteractionKind.LIKE, InteractionKind.UNLIKE, InteractionKind.DISLIKE, InteractionKind.UNDISLIKE)
+
+
+_EVENTS = PreparedQuery(
+    lambda: (
+        Interaction.objects.filter(user=LISTENER, played_at__gte=_SINCE, left_out=False)
+        .order_by("-played_at", "-pk")
+        .values_list(*_EVENT_COLUMNS)[:REACTIONS]
+    )
+)
 
 
 def find_radio(radio_id: UUID) -> Radio | None:
@@ -128,9 +141,7 @@ def _reactions(radio: Radio) -> tuple[list[int], list[int], list[int]]:
     Those events count that came after the radio was made, and that either concern a track that it has offered or say
     that it was played from this radio, unless they are left out. Of several opinions of a track the newest counts.
     """
-    events = Interaction.objects.filter(user=radio.user_id, played_at__gte=radio.created_at, left_out=False)
-    columns = ("track_id", "kind", "is_skip", "milestone", "is_completed", "context")
-    rows = events.order_by("-played_at", "-pk").values_list(*columns)[:REACTIONS]
+    rows = _EVENTS.fetch(listener=radio.user_id, since=radio.created_at)
     offered, context = set(radio.track_ids), f"radio:{radio.pk}"
     liked: dict[int, None] = {}  # for their order
     played: dict[int, None] = {}
