@@ -29,7 +29,7 @@ class TrackPathView(ContextView):
 
     @extend_schema(operation_id="find_track_path", responses=PathSerializer)
     def get(self, request: Request) -> HttpResponse:
-        """Find tracks that lead from one track to another by small steps."""
+        """Find a path from one track to another, on which each track is similar to the next."""
         parameters = parse_parameters(PathParameters, request.META.get("QUERY_STRING", ""))
         if not isinstance(request.auth, ServiceKey):
             resolve_own_user_id(request, parameters.get("user_id"))
