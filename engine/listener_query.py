@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
+from engine.data.sliders import SliderTracks
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import PERSONAL_ONLY
 from engine.pipeline import PERSONAL, POLICIES, Policy
@@ -33,6 +34,7 @@ class ListenerState:
         forbidden: ids of tracks that they must never be offered, besides those that they dislike, int64 (k,).
         unavailable: further forbidden tracks, see `Query.unavailable`.
         consent: whether their history counts; without consent only its dislikes do.
+        sliders: how much more, or less, of some artists and tags they want.
         checksum: of the interactions, see `engine.data.plays.user_stamps`.
     """
 
@@ -44,6 +46,7 @@ class ListenerState:
     unavailable: Ids = field(default_factory=_no_ids)
     consent: bool = True
     checksum: int = 0
+    sliders: tuple[SliderTracks, ...] = ()
 
 
 def plan_query(
@@ -92,6 +95,7 @@ def plan_query(
         exclude=known,
         forbidden=forbidden,
         unavailable=listener.unavailable,
+        sliders=listener.sliders,
         early_weights=bundle.early.for_listener(listener.interactions, cold_below) if is_early else PERSONAL_ONLY,
         time_fold_in=time_fold_in,
         now=now,

@@ -210,18 +210,22 @@ class _Run:
     def rank_repeats(self) -> list[Candidate]:
         """Return the tracks that the listener knows and may hear again, best first."""
         pool = self._gather({"repeat": 1.0}, self.policy.candidates)
-        return list(self._rank(pool, pool.relevance))
+        return list(self._rank(pool, pool.merit))
 
     def place(self, repeats: Sequence[Candidate]) -> tuple[list[Candidate], dict[str, int]]:
         """Return the candidates of the slate in order, and what was relaxed at which position first."""
         policy, trace = self.policy, self.trace
-        pool = self._gather(policy.sources, policy.candidates)
+        sources = policy.sources
+        if any(slider.value > 0 for slider in self.query.sliders):
+            sources = {**sources, "sliders": sources.get("sliders", 0.0)}  # proposes only, unless the policy says more
+        pool = self._gather(sources, policy.candidates)
         started = self._seconds()
         opinions = {name: row for name, row in zip(pool.sources, pool.opinions, strict=True) if row.any()}
         objectives = weigh_objectives(self.bundle, self.query, pool.rows, policy.dials)
         may_move = pool.is_scored & pool.is_relevant
         objectives = {name: np.where(may_move, values, 0.0) for name, values in objectives.items()}
-        parts = {"relevance": pool.relevance, **opinions, **objectives}
+        wishes = {"slider": pool.wishes} if self.query.sliders else {}
+        parts = {"relevance": pool.relevance, **opinions, **wishes, **objectives}
         values = np.sum(list(parts.values()), axis=0)
         artists_before = _artists_before(self.bundle, self.query.before, policy.caps)
         head = self._head(pool, artists_before)
@@ -293,7 +297,7 @@ class _Run:
             has_more = []
             for name in names:
                 pool = self._gather({name: 1.0}, k)
-                yield self._rank(pool, pool.relevance)
+                yield self._rank(pool, pool.merit)
                 if is_first_turn:
                     is_first_turn = False
                     yield irrelevant

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from common.admin import ReadOnlyAdmin
-from interactions.models import Block, Exclusion, Exposure, HistoryImport, Interaction, UnmatchedListen
+from interactions.models import Block, Exclusion, Exposure, HistoryImport, Interaction, Slider, UnmatchedListen
 from interactions.services import delete_interactions, save_interaction
 
 
@@ -55,6 +55,15 @@ class ExclusionAdmin(ReadOnlyAdmin):
     list_filter = ["kind"]
     search_fields = ["user__username"]
     ordering = ["-created_at"]
+
+
+@admin.register(Slider)
+class SliderAdmin(ReadOnlyAdmin):
+    list_display = ["user", "kind", "target_id", "value"]
+    list_select_related = ["user"]
+    list_filter = ["kind"]
+    search_fields = ["user__username"]
+    ordering = ["user", "kind", "target_id"]
 
 
 @admin.register(UnmatchedListen)

@@ -234,6 +234,33 @@ class Exclusion(models.Model):
         return f"{self.kind} {self.pk}"
 
 
+class SliderKind(models.TextChoices):
+    ARTIST = "artist"
+    TAG = "tag"
+
+
+class Slider(models.Model):
+    """How much more, or less, of an artist or a tag a listener wants."""
+
+    Kind = SliderKind
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="sliders", db_index=False)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    target_id = models.BigIntegerField(help_text="The id of the artist or tag.")
+    value = models.FloatField(default=1.0, help_text="From -1, as little as possible, to 1, as much as possible.")
+
+    class Meta:
+        db_table = "sliders"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "kind", "target_id"], name="slider_once"),
+            models.CheckConstraint(condition=Q(kind__in=SliderKind.values), name="slider_kind_known"),
+            models.CheckConstraint(condition=Q(value__range=(-1, 1)) & ~Q(value=0), name="slider_value_in_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.target_id}: {self.value:+}"
+
+
 class EventBatch(models.Model):
     """The receipt of a batch that was sent with an `Idempotency-Key`, to answer the same batch if it is sent again."""
 

@@ -1,5 +1,5 @@
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from access.selectors import LISTENER, NOW
 from common.database_columns import UnixSeconds
 from common.prepared_queries import PreparedQuery, RowsAsJson
 from engine.data.plays import Plays, Signal, checksum_rows
+from engine.data.sliders import SliderTracks, slider_weights
 from engine.data.user_item_pairs import UserItemPairs
 from interactions.events.event_types import EventType
 from interactions.models import QUALIFIED_MILESTONE, Block, Interaction, PopularTrack
@@ -99,7 +100,8 @@ def history_subquery(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJ
     return RowsAsJson(rows.values(*_HISTORY_COLUMNS), _HISTORY_COLUMNS)
 
 
-def parse_history(column: str | None) -> History:
+def parse_history(column: str | None, sliders: Sequence[SliderTracks] = ()) -> History:
+    """Parse the value of `history_subquery`, with the weights that the listener's sliders give to it."""
     rows = orjson.loads(column or "[]")
     if not rows:
         return History()
@@ -113,6 +115,8 @@ def parse_history(column: str | None) -> History:
         time=newest,
         signal=signal.astype(np.int8),
     )
+    if sliders:
+        plays = replace(plays, weight=slider_weights(sliders, track))
     checksum = (checksum_rows(plays) * row_count.view(np.uint64)).sum().view(np.int64)
     return History(UserItemPairs.from_listener(plays, oldest), int(row_count.sum()), int(newest.max()), int(checksum))
 
@@ -120,10 +124,10 @@ def parse_history(column: str | None) -> History:
 _HISTORY_QUERY = PreparedQuery(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))
 
 
-def load_history(user_id: int) -> History:
+def load_history(user_id: int, sliders: Sequence[SliderTracks] = ()) -> History:
     """Return the history of a listener, by one query; the history of an unknown listener is empty."""
     rows = _HISTORY_QUERY.fetch(listener=user_id)
-    return parse_history(rows[0][0]) if rows else History()
+    return parse_history(rows[0][0], sliders) if rows else History()
 
 
 def signal_expression() -> Case:

@@ -1,6 +1,7 @@
 """Read interactions as columns of numbers for training."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -12,6 +13,7 @@ from common.database_columns import read_columns
 from engine.data.plays import Plays
 from interactions.models import Interaction
 from interactions.selectors import CONSENTING, QUALIFIED, signal_expression
+from interactions.taste.sliders import load_sliders_by_listener, weigh_plays
 
 CHUNK_ROWS = 500_000
 # The bits of the fourth column: four for the signal, one for a qualified and one for a shuffled play, and the number of
@@ -25,8 +27,8 @@ PLAYS_SHIFT = 6
 def iter_play_chunks(rows: int = CHUNK_ROWS) -> Iterator[Plays]:
     """Yield the interactions of consenting listeners that are not left out, in the order of their primary keys.
 
-    Each chunk is read by its own query, so that memory is needed for one chunk and not for the table; it holds what the
-    table contained at that moment.
+    The listeners' sliders weight them. Each chunk is read by its own query, so that memory is needed for one chunk and
+    not for the table; it holds what the table contained at that moment.
 
     Args:
         rows: the largest number of interactions of a chunk.
@@ -34,9 +36,12 @@ def iter_play_chunks(rows: int = CHUNK_ROWS) -> Iterator[Plays]:
     span = Interaction.objects.aggregate(first=Min("pk"), last=Max("pk"))
     if span["first"] is None:
         return
+    sliders = load_sliders_by_listener()
     excluded = np.fromiter(User.objects.exclude(CONSENTING).values_list("pk", flat=True).iterator(), np.int64)
     for first in range(span["first"], span["last"] + 1, rows):
         chunk = read_plays_between(first, first + rows - 1)
+        if sliders:
+            chunk = replace(chunk, weight=weigh_plays(chunk.user, chunk.track, sliders))
         if len(chunk):
             yield chunk.where(~np.isin(chunk.user, excluded)) if len(excluded) else chunk
 

@@ -17,16 +17,21 @@ from interactions.listenbrainz.history_views import (
 )
 from interactions.listenbrainz.views import SubmitListensView, ValidateTokenView
 from interactions.lists.views import BlockListView, DislikeListView, HistoryView, LikeListView
-from interactions.models import BlockKind
+from interactions.models import BlockKind, SliderKind
 from interactions.preferences.views import BlocksViewSet, DislikesViewSet, LikesViewSet, PreferencesViewSet
-from interactions.taste.views import ExclusionsView, ExclusionView, TasteProfileView
+from interactions.taste.views import ExclusionsView, ExclusionView, SliderView, TasteProfileView
 
 
 class BlockKindConverter(StringConverter):
     regex = "|".join(BlockKind.values)
 
 
+class SliderKindConverter(StringConverter):
+    regex = "|".join(SliderKind.values)
+
+
 register_converter(BlockKindConverter, "block_kind")
+register_converter(SliderKindConverter, "slider_kind")
 
 urlpatterns = [
     path("1/submit-listens", SubmitListensView.as_view(), name="submit-listens"),
@@ -52,6 +57,11 @@ urlpatterns = [
     path("users/<str:user_id>/blocks", BlockListView.as_view(), name="block-list"),
     path("users/<str:user_id>/preferences", PreferencesViewSet.as_view({"get": "retrieve"}), name="preferences"),
     path("users/<str:user_id>/taste", TasteProfileView.as_view(), name="taste"),
+    path(
+        "users/<str:user_id>/taste/sliders/<slider_kind:kind>/<str:target_id>",
+        SliderView.as_view(),
+        name="slider",
+    ),
     path("users/<str:user_id>/taste/exclusions", ExclusionsView.as_view(), name="exclusions"),
     path("users/<str:user_id>/taste/exclusions/<int:exclusion_id>", ExclusionView.as_view(), name="exclusion"),
     path(

@@ -255,6 +255,7 @@ SPECTACULAR_SETTINGS = {
         "TagKindEnum": "tracks.serializers.TAG_KINDS",
         "BlockKindEnum": "interactions.lists.serializers.BLOCK_KINDS",
         "ExclusionKindEnum": "interactions.taste.serializers.EXCLUSION_KINDS",
+        "SliderKindEnum": "interactions.taste.serializers.SLIDER_KINDS",
         "PlayedKindEnum": "interactions.lists.serializers.PLAYED_KINDS",
     },
     "COMPONENT_SPLIT_PATCH": False,

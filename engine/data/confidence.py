@@ -52,7 +52,7 @@ class ConfidenceWeights:
     A negative confidence means that the listener does not want it. For a positive pair
 
         c = (base + bonus [qualified and not liked] + liked [liked] + added [in a playlist] + shared [shared]
-             − skipped [skipped] + scale · f(plays)) · rarity · decay, at least a little above 0
+             − skipped [skipped] + scale · f(plays)) · weight · rarity · decay, at least a little above 0
 
     and for a negative one c = −disliked if disliked, else −skipped, times rarity and decay. Here
 
@@ -60,6 +60,7 @@ class ConfidenceWeights:
       Filtering for Implicit Feedback Datasets", 2008, eq. 6); `capped` is min(plays, cap) / cap; `bm25` saturates with
       `k1` and normalizes by the listener's total with `b` (Robertson & Zaragoza, "The Probabilistic Relevance
       Framework: BM25 and Beyond", 2009); `activation` is the `base_level_activation` with `activation_decay`.
+    - weight is `UserItemPairs.weight`, by which a listener lets an artist or a tag count more or less.
     - rarity is ln(1 + listeners / listeners of the track) if `rare`, else 1.
     - decay falls from 1 towards `MIN_DECAY` with the age of the newest interaction, half of the way in every
       `half_life` days; 0 days means no decay. An interaction newer than the training data has age 0.
@@ -123,7 +124,9 @@ class ConfidenceWeights:
             case "activation":
                 c = c + self.scale * base_level_activation(pairs, self.activation_decay)
         c = np.maximum(c, _MIN_POSITIVE)
-        c = np.where(pairs.is_positive, c, -np.where(pairs.disliked, self.disliked, self.skipped * pairs.skipped))
+        c = np.where(
+            pairs.is_positive, c * pairs.weight, -np.where(pairs.disliked, self.disliked, self.skipped * pairs.skipped)
+        )
         if self.rare:
             c = c * np.log1p(max(statistics.users, 1) / np.maximum(listeners[pairs.track], 1))
         if self.half_life:

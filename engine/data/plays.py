@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engine.data.id_map import IdMap
 
 _no_flags: Callable[[], NDArray[np.bool_]] = partial(np.zeros, 0, np.bool_)  # type: ignore[assignment]
+_no_weights: Callable[[], NDArray[np.float32]] = partial(np.zeros, 0, np.float32)  # type: ignore[assignment]
 
 
 class InsufficientPlays(ValueError):
@@ -49,6 +50,8 @@ class Plays:
         signal: int8, a `Signal`.
         shuffled: bool, whether the player chose the track at random, so that its place in the order says nothing; all
             False by default.
+        weight: float32, by how much the listener wants the track to count more or less than it would, above 0; equal
+            in all rows of a listener and a track, and 1 by default.
     """
 
     user: NDArray[np.int64]
@@ -58,10 +61,13 @@ class Plays:
     time: NDArray[np.int64]
     signal: NDArray[np.int8]
     shuffled: NDArray[np.bool_] = field(default_factory=_no_flags)
+    weight: NDArray[np.float32] = field(default_factory=_no_weights)
 
     def __post_init__(self) -> None:
         if not len(self.shuffled):
             object.__setattr__(self, "shuffled", np.zeros(len(self.user), np.bool_))
+        if not len(self.weight):
+            object.__setattr__(self, "weight", np.ones(len(self.user), np.float32))
 
     def __len__(self) -> int:
         return len(self.user)
@@ -102,12 +108,13 @@ class Plays:
 
 
 def checksum_rows(plays: Plays) -> NDArray[np.uint64]:
-    """Return a number for each row, uint64 (n,), that depends on its track and signal alone.
+    """Return a number for each row, uint64 (n,), that depends on its track, signal and weight alone.
 
     The sum of those of a history, modulo 2^64, tells apart two histories of the same length and end. The numbers are
     spread by the finalizer of SplitMix64 (Steele, Lea & Flood 2014), so that sums of other tracks hardly ever agree.
     """
     x = plays.track.astype(np.uint64) << np.uint64(4) | plays.signal.astype(np.uint64)
+    x ^= plays.weight.view(np.uint32).astype(np.uint64) << np.uint64(32)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(x ^ (x >> np.uint64(31)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import SearchWorkspace
+from engine.ranking.objectives import weigh_sliders
 from engine.ranking.picks import Pick
 from engine.retrieval.candidates import SCORERS, Query
 from engine.retrieval.exact_search import TopK
@@ -31,10 +32,12 @@ class CandidatePool:
             without weight that says exactly what the main source says, as "neighbours" does where they are all that a
             version has, proposes nothing of its own.
         relevance: score of the main source, whoever proposed the candidate, float64 (k,): 1 for the highest, 0 for the
-            lowest that the main source proposed itself, below 0 for lower ones, 0 for those that it knows nothing of.
+            lowest that the main source proposed itself, below 0 for lower ones, 0 for those that it knows nothing of,
+            and at least 0 for those that the listener wants more of.
         is_scored: whether the main source has a score for the candidate, bool (k,).
         opinions: of each source on its own candidates, 0 to 1, times its weight; row 0 is 0. float64 (s, k).
-        merit: relevance and opinions, float64 (k,).
+        wishes: what the listener's sliders add, see `weigh_sliders`, float64 (k,).
+        merit: relevance, opinions and wishes, float64 (k,).
         is_relevant: whether the main source proposed the candidate, or its merit is above 0, bool (k,). Others are no
             more relevant than the last that the main source proposed, and no opinion makes up for it.
     """
@@ -45,10 +48,11 @@ class CandidatePool:
     relevance: Floats
     is_scored: NDArray[np.bool_]
     opinions: Floats
+    wishes: Floats
 
     @cached_property
     def merit(self) -> Floats:
-        return np.asarray(self.relevance + self.opinions.sum(axis=0))
+        return np.asarray(self.relevance + self.opinions.sum(axis=0) + self.wishes)
 
     @cached_property
     def is_relevant(self) -> NDArray[np.bool_]:
@@ -74,7 +78,7 @@ def gather_candidates(
     """Merge what sources propose, and score everything by the main source.
 
     Candidates that the main source knows nothing of, and that only sources without weight propose, are left out:
-    nothing says that they are any good.
+    nothing says that they are any good. Those that the listener wants more of are not: the listener says so.
 
     Args:
         proposals: rows and scores by source, the main source first.
@@ -100,14 +104,17 @@ def gather_candidates(
     if names[0] in SCORERS and main_count < len(rows):
         main_scores[main_count:] = SCORERS[names[0]](bundle, query, workspace, rows[main_count:])
     has_opinion = [bool(number == 0 or weights[name]) for number, name in enumerate(names)]
-    supported = ~np.isnan(main_scores) | ~np.isnan(scores[has_opinion]).all(axis=0)
+    wishes = weigh_sliders(bundle, query, rows)
+    supported = ~np.isnan(main_scores) | ~np.isnan(scores[has_opinion]).all(axis=0) | (wishes > 0)
     if not supported.all():
         rows, main_scores = rows[supported], main_scores[supported]
-        scores, opinions = scores[:, supported], opinions[:, supported]
+        scores, opinions, wishes = scores[:, supported], opinions[:, supported], wishes[supported]
     # Other sources may propose tracks that are far less relevant. They must not compress the range of the others, for
     # what a dial weighs would then depend on who else proposes.
     lowest = proposals[names[0]][1].min() if main_count else np.nan
-    return CandidatePool(names, rows, scores, _scale(main_scores, lowest), ~np.isnan(main_scores), opinions)
+    relevance = _scale(main_scores, lowest)
+    relevance = np.where(wishes > 0, np.maximum(relevance, 0.0), relevance)
+    return CandidatePool(names, rows, scores, relevance, ~np.isnan(main_scores), opinions, wishes)
 
 
 def _distinct(rows: Rows, workspace: SearchWorkspace) -> tuple[Rows, Rows]:

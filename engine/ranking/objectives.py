@@ -1,6 +1,6 @@
 """What a slate may be good for besides relevance: each dial of a policy weights one of these objectives.
 
-    value(i) = relevance(i) + Σ opinions(i) + Σ dial · objective(i)
+    value(i) = relevance(i) + Σ opinions(i) + SLIDER_WEIGHT · slider(i) + Σ dial · objective(i)
 
 Relevance and objectives are between 0 and 1 (calibration between -1 and 0), so that a dial says how much relevance is
 given up at most. `diversity` is not a property of single tracks, see `engine.ranking.variety`; `familiarity` is a share
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.data.confidence import DAY_SECONDS
+from engine.data.sliders import slider_values
 from engine.data.track_features import NO_DATE
 from engine.policy import Dials
 from engine.retrieval.candidates import Query
@@ -26,6 +27,7 @@ from engine.retrieval.candidates import Query
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 FRESHNESS_HALF_LIFE = 90.0  # days
+SLIDER_WEIGHT = 0.5  # of relevance, which a slider at its end gives or takes
 
 Objective = Callable[[ModelBundle, Query, Rows], Floats]
 """(bundle, query, rows) -> how well each track serves the objective, float64 (k,)."""
@@ -74,6 +76,14 @@ def calibration(bundle: ModelBundle, query: Query, rows: Rows) -> Floats:
         return np.zeros(len(rows))
     percentiles = bundle.track_statistics.popularity_percentiles
     return -np.abs(percentiles[rows].astype(np.float64) - float(percentiles[own].mean(dtype=np.float64)))
+
+
+def weigh_sliders(bundle: ModelBundle, query: Query, rows: Rows) -> Floats:
+    """Return what the listener's sliders add to the value of candidates, from -SLIDER_WEIGHT to SLIDER_WEIGHT.
+
+    It is not a dial of a policy: the listener has asked for it.
+    """
+    return SLIDER_WEIGHT * slider_values(query.sliders, bundle.items.ids[rows])
 
 
 OBJECTIVES: dict[str, Objective] = {

@@ -15,6 +15,7 @@ from engine.retrieval.relevance import score_early, score_personal
 from engine.retrieval.repeat import repeat
 from engine.retrieval.session import score_session, session
 from engine.retrieval.similar import score_similar, similar
+from engine.retrieval.sliders import sliders
 from engine.retrieval.trending import score_trending, trending
 
 register_source("personal", personal, score_personal)
@@ -28,4 +29,5 @@ register_source("popular", popular, score_popular)
 register_source("radio", radio)
 register_source("trending", trending, score_trending)
 register_source("new_releases", new_releases, score_new_releases)
+register_source("sliders", sliders)
 register_source("random", random)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import SearchWorkspace
+from engine.data.sliders import SliderTracks
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import PERSONAL_ONLY, EarlyWeights
 from engine.retrieval.exact_search import Floats, Rows, TopK
@@ -39,6 +40,7 @@ class Query:
             time and never write to it, because its ids are looked up only once.
         before: ids of the tracks on the earlier pages of the slate, in their order, int64 (k,). Caps, gaps and
             shares go on below them; to leave them out, forbid them.
+        sliders: how much more, or less, of some artists and tags the listener wants.
         track_id: the track to which the candidates of "similar" are similar.
         similarity: of which kind, one of `SIMILARITIES`.
         station: of the radio whose candidates are asked for.
@@ -59,6 +61,7 @@ class Query:
     gone: NDArray[np.int64] = field(default_factory=_no_ids)
     unavailable: NDArray[np.int64] = field(default_factory=_no_ids)
     before: NDArray[np.int64] = field(default_factory=_no_ids)
+    sliders: tuple[SliderTracks, ...] = ()
     track_id: int | None = None
     similarity: str = HYBRID
     station: Station | None = None

@@ -14,8 +14,9 @@ from django.db.models.functions import Coalesce, ExtractYear, Mod
 from numpy.typing import NDArray
 
 from common.database_columns import NULL, UnixSeconds, read_columns
-from interactions.models import Exclusion, Interaction
+from interactions.models import Exclusion, Interaction, SliderKind
 from interactions.taste.selectors import HEARD, PlayTotals, load_exclusions, load_play_totals
+from interactions.taste.sliders import SliderRow, load_sliders
 from tracks.models import Artist, Tag, Track, TrackTag
 
 SHOWN_TRACKS = 3  # of each artist and tag
@@ -39,6 +40,7 @@ class TasteShare(NamedTuple):
         key: its id, the first year of the decade, or the hour of the day in UTC.
         share: of all plays of the listener, 0 to 1.
         tracks: the most played ones of an artist or tag.
+        slider: of an artist or tag; 0 for none.
     """
 
     key: int
@@ -46,6 +48,7 @@ class TasteShare(NamedTuple):
     plays: int
     share: float
     tracks: list[TasteTrack]
+    slider: float = 0.0
 
 
 class TasteProfile(NamedTuple):
@@ -60,6 +63,7 @@ class TasteProfile(NamedTuple):
     eras: list[TasteShare]
     hours: list[TasteShare]
     exclusions: list[Exclusion]
+    sliders: list[SliderRow]
 
 
 @dataclass(frozen=True)
@@ -90,14 +94,18 @@ def load_taste_profile(user_id: int, limit: int) -> TasteProfile:
     shown = {track_id for group in (*artists, *tags) for track_id, _ in group.tracks}
     titles = dict(Track.objects.filter(pk__in=shown).values_list("pk", "title"))
 
-    def make_share(group: _Group, name: str | None) -> TasteShare:
+    sliders = load_sliders(user_id)
+    values = {(slider.kind, slider.target_id): slider.value for slider in sliders}
+
+    def make_share(group: _Group, name: str | None, kind: str = "") -> TasteShare:
         tracks = [TasteTrack(i, titles[i], n) for i, n in group.tracks if i in titles]
-        return TasteShare(group.key, name or "", group.plays, round(group.plays / max(totals.plays, 1), 4), tracks)
+        share = round(group.plays / max(totals.plays, 1), 4)
+        return TasteShare(group.key, name or "", group.plays, share, tracks, values.get((kind, group.key), 0.0))
 
     return TasteProfile(
         totals,
-        [make_share(group, artist_names.get(group.key)) for group in artists],
-        [make_share(group, tag_names.get(group.key)) for group in tags],
+        [make_share(group, artist_names.get(group.key), SliderKind.ARTIST) for group in artists],
+        [make_share(group, tag_names.get(group.key), SliderKind.TAG) for group in tags],
         [
             make_share(_Group(group.key, group.plays, []), f"{group.key}s")
             for group in sorted(eras, key=lambda group: group.key)
@@ -107,6 +115,7 @@ def load_taste_profile(user_id: int, limit: int) -> TasteProfile:
             for h, n in sorted(zip(hour.tolist(), events.tolist(), strict=True))
         ],
         load_exclusions(user_id),
+        sliders,
     )
 
 

@@ -5,9 +5,10 @@ from rest_framework import serializers
 
 from common.http.body_serializers import BoundedListField, ReferenceField, StrictSerializer
 from common.http.query_parameters import LimitField
-from interactions.models import Exclusion, ExclusionKind
+from interactions.models import Exclusion, ExclusionKind, SliderKind
 
 EXCLUSION_KINDS = ExclusionKind.values
+SLIDER_KINDS = SliderKind.values
 MAX_TARGETS = 100  # of one request
 # The fields of each kind, in the body and in the answer: required ones first.
 _FIELDS_BY_KIND = {
@@ -43,15 +44,31 @@ class PlayShareSerializer(serializers.Serializer[Any]):
     share = serializers.FloatField(help_text="Of all plays of the listener, 0 to 1.")
 
 
+class SliderSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(choices=SLIDER_KINDS)
+    target_id = serializers.IntegerField(help_text="The id of the artist or tag.")
+    value = serializers.FloatField(help_text="-1 to 1.")
+
+
+class SliderRequestSerializer(StrictSerializer):
+    value = serializers.FloatField(
+        min_value=-1,
+        max_value=1,
+        help_text="From -1, as little as possible, to 1, as much as possible; 0 removes the slider.",
+    )
+
+
 class TasteArtistSerializer(PlayShareSerializer):
     artist_id = serializers.IntegerField(source="key")
     name = serializers.CharField()
+    slider = serializers.FloatField(help_text="How much more, or less, the listener wants of it: -1 to 1.")
     tracks = TasteTrackSerializer(many=True, help_text="The tracks most played, at most three.")
 
 
 class TasteTagSerializer(PlayShareSerializer):
     tag_id = serializers.IntegerField(source="key")
     name = serializers.CharField()
+    slider = serializers.FloatField(help_text="How much more, or less, the listener wants of it: -1 to 1.")
     tracks = TasteTrackSerializer(many=True, help_text="The tracks most played, at most three.")
 
 
@@ -125,4 +142,5 @@ class TasteSerializer(serializers.Serializer[Any]):
     tags = TasteTagSerializer(many=True, help_text="The most played first. A track has several, so shares overlap.")
     eras = TasteEraSerializer(many=True, help_text="By decade of release, as far as it is known.")
     hours = TasteHourSerializer(many=True, help_text="By hour of the day, UTC, without imported totals.")
+    sliders = SliderSerializer(many=True, help_text="All of them, those that ask for most first.")
     exclusions = ExclusionSerializer(many=True, help_text="What is left out, the latest first.")

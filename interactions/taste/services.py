@@ -1,4 +1,4 @@
-"""Exclusions of a listener: what recommenders must not learn from, and the undo of it."""
+"""Exclusions and sliders of a listener: what recommenders must not learn from, and what counts more or less."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,13 +8,18 @@ from django.db import transaction
 
 from access.services import bump_user_revisions
 from interactions.left_out import covered_by, refresh_left_out
-from interactions.models import Exclusion, ExclusionKind, Interaction
+from interactions.models import Exclusion, ExclusionKind, Interaction, Slider, SliderKind
 
+MAX_SLIDERS = 100  # of a listener; each request looks up their tracks
 MAX_EXCLUSIONS = 500  # of a listener; each event is compared with all of them
 
 
 class TooManyExclusions(Exception):
     """The listener has `MAX_EXCLUSIONS` already."""
+
+
+class TooManySliders(Exception):
+    """The listener has `MAX_SLIDERS` already."""
 
 
 class ExclusionTarget(NamedTuple):
@@ -58,6 +63,31 @@ def remove_exclusion(user_id: int, exclusion_id: int) -> None:
         rows = covered_by(exclusion)
         exclusion.delete()
         refresh_left_out(rows)
+
+
+@transaction.atomic
+def set_slider(user_id: int, kind: SliderKind, target_id: int, value: float) -> None:
+    """Let an artist or a tag count more (up to 1) or less (down to -1) for a listener; 0 removes the slider.
+
+    Raises:
+        TooManySliders: the listener has `MAX_SLIDERS` others.
+    """
+    bump_user_revisions([user_id])
+    sliders = Slider.objects.filter(user=user_id)
+    if not value:
+        sliders.filter(kind=kind, target_id=target_id).delete()
+        return
+    if sliders.exclude(kind=kind, target_id=target_id).count() >= MAX_SLIDERS:
+        raise TooManySliders
+    Slider.objects.update_or_create(user_id=user_id, kind=kind, target_id=target_id, defaults={"value": value})
+
+
+def merge_sliders(source_id: int, target_id: int) -> None:
+    """Move the sliders of one listener to another, as far as the other has none for the same artist or tag."""
+    own = set(Slider.objects.filter(user=target_id).values_list("kind", "target_id"))
+    for slider in Slider.objects.filter(user=source_id):
+        if (slider.kind, slider.target_id) not in own:
+            Slider.objects.filter(pk=slider.pk).update(user=target_id)
 
 
 def merge_exclusions(source_id: int, target_id: int) -> None:

@@ -11,31 +11,49 @@ from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
 from access.selectors import consent_by_user_id
 from common.http.query_parameters import ApiView, parse_parameters
-from interactions.models import ExclusionKind
+from common.http.references import INT64_MAX, PATH_SCHEMA, ExternalId, parse_path_reference
+from interactions.models import ExclusionKind, SliderKind
 from interactions.taste.profile import load_taste_profile
 from interactions.taste.selectors import load_exclusions
 from interactions.taste.serializers import (
     ExclusionsRequestSerializer,
     ExclusionsSerializer,
+    SliderRequestSerializer,
     TasteParameters,
     TasteSerializer,
 )
 from interactions.taste.services import (
     MAX_EXCLUSIONS,
+    MAX_SLIDERS,
     ExclusionTarget,
     TooManyExclusions,
+    TooManySliders,
     add_exclusions,
     remove_exclusion,
+    set_slider,
 )
-from tracks.models import Track
+from tracks.models import Artist, Tag, Track
+from tracks.path_ids import resolve_path_id
 from tracks.selectors import find_ids
 
+SLIDER_KIND = OpenApiParameter("kind", str, "path", enum=SliderKind.values)
+TARGET_ID = OpenApiParameter(
+    "target_id",
+    PATH_SCHEMA,
+    "path",
+    description="The id of the artist or tag; an artist has an external id, too. A tag's is its `tag_id`.",
+)
 EXCLUSION_ID = OpenApiParameter("exclusion_id", int, "path", description="The id of an exclusion.")
 
 
 class ExclusionLimit(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_detail = f"a listener has at most {MAX_EXCLUSIONS} exclusions; remove some, or exclude a period instead"
+
+
+class SliderLimit(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = f"a listener has at most {MAX_SLIDERS} sliders; remove some first"
 
 
 class TasteView(ApiView):
@@ -101,6 +119,52 @@ class ExclusionView(TasteView):
         """Undo an exclusion: what it covered counts again. Repeating it changes nothing."""
         remove_exclusion(self.resolve_listener(request, user_id), exclusion_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class SliderView(TasteView):
+    @extend_schema(
+        operation_id="set_slider",
+        parameters=[USER_ID, SLIDER_KIND, TARGET_ID],
+        request=SliderRequestSerializer,
+        responses={204: None},
+    )
+    def put(self, request: Request, user_id: str, kind: str, target_id: str) -> Response:
+        """Let an artist or a tag count more or less in the listener's recommendations. Repeating it changes nothing."""
+        listener_id = self.resolve_listener(request, user_id)
+        serializer = SliderRequestSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        target = _resolve_slider_target(kind, target_id)
+        if not (Artist if kind == SliderKind.ARTIST else Tag).objects.filter(pk=target).exists():
+            raise Http404(f"no such {kind}")
+        try:
+            set_slider(listener_id, SliderKind(kind), target, serializer.validated_data["value"])
+        except TooManySliders as error:
+            raise SliderLimit from error
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(operation_id="remove_slider", parameters=[USER_ID, SLIDER_KIND, TARGET_ID], responses={204: None})
+    def delete(self, request: Request, user_id: str, kind: str, target_id: str) -> Response:
+        """Remove a slider. Repeating it changes nothing."""
+        listener_id = self.resolve_listener(request, user_id)
+        set_slider(listener_id, SliderKind(kind), _resolve_slider_target(kind, target_id), 0.0)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _resolve_slider_target(kind: str, target_id: str) -> int:
+    """Return the id of the artist or tag in the path.
+
+    Raises:
+        Http404: no artist or tag can have this id.
+        ValidationError: the path is not a reference, or gives a tag an external id, which tags do not have.
+    """
+    if kind == SliderKind.ARTIST:
+        return resolve_path_id(Artist, "target_id", target_id)
+    reference = parse_path_reference("target_id", target_id)
+    if isinstance(reference, ExternalId):
+        raise ValidationError({"{target_id}": "a tag has no external id; its id is the tag_id of a track page"})
+    if reference > INT64_MAX:
+        raise Http404("no such tag")
+    return reference
 
 
 def _parse_targets(items: list[dict[str, Any]]) -> list[ExclusionTarget]:

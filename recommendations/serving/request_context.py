@@ -10,9 +10,12 @@ from time import perf_counter
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import numpy as np
 import orjson
+from cachetools.func import ttl_cache
 from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from numpy.typing import NDArray
 
 from access.models import ServiceKey, User
 from access.selectors import (
@@ -28,6 +31,7 @@ from access.selectors import (
     usable_service_keys,
 )
 from common.prepared_queries import PreparedQuery, QueryParameter
+from engine.data.sliders import SliderTracks
 from engine.retrieval.candidates import HYBRID
 from interactions.selectors import (
     Blocks,
@@ -37,6 +41,7 @@ from interactions.selectors import (
     load_history,
     parse_history,
 )
+from interactions.taste.sliders import SliderRow, load_track_ids_of_slider, parse_sliders, sliders_subquery
 from recommendations.policies.in_use import (
     Policies,
     load_policies_in_use,
@@ -47,6 +52,7 @@ from tracks.models import Catalogue
 from tracks.selectors import catalogue_revision, catalogue_revision_subquery
 
 UNKNOWN = -1  # no row has this id or revision
+SLIDER_SECONDS = 60.0  # the age of a slider's tracks, for changes that do not bump the revision, such as typed SQL
 
 
 class RecommendationRequest(NamedTuple):
@@ -110,6 +116,7 @@ class RequestContext:
         revisions: the current ones.
         history_rows: the listener's history as JSON; left out if the current revisions are the cached ones.
         policies: the policies in use by name.
+        sliders: how much more, or less, of some artists and tags the listener wants.
         cached: the revisions for which the process has an answer.
         query_seconds: how long the query took.
     """
@@ -120,6 +127,7 @@ class RequestContext:
     revisions: Revisions
     policies: Policies
     history_rows: str | None = None
+    sliders: tuple[SliderRow, ...] = ()
     cached: Revisions = Revisions()
     query_seconds: float = 0.0
 
@@ -129,8 +137,14 @@ class RequestContext:
         if self.listener_id is None or not self.settings.exists:
             return History()
         if self.revisions == self.cached:
-            return load_history(self.listener_id)
-        return parse_history(self.history_rows)
+            return load_history(self.listener_id, self.slider_tracks)
+        return parse_history(self.history_rows, self.slider_tracks)
+
+    @cached_property
+    def slider_tracks(self) -> tuple[SliderTracks, ...]:
+        """The tracks of the sliders; read from the database once per revision of the catalogue."""
+        catalogue = self.revisions.catalogue
+        return tuple(SliderTracks(_track_ids_of(catalogue, kind, i), value) for kind, i, value in self.sliders)
 
 
 def load_context_by_key(
@@ -185,6 +199,7 @@ def load_contexts(listener_ids: Collection[int]) -> dict[int, RequestContext]:
         catalogue_revision_subquery(),
         policies_in_use_subquery(),
         history_subquery(listener=user),
+        sliders_subquery(user),
     )
     rows = User.objects.filter(pk__in=listener_ids, is_active=True).values_list("pk", *columns)
     contexts = {pk: _parse_context(pk, columns, Revisions()) for pk, *columns in rows}
@@ -200,7 +215,7 @@ def _unknown_listener(listener_id: int, catalogue: int | None, policies: Policie
 
 
 def _parse_context(listener_id: int | None, columns: Any, cached: Revisions, seconds: float = 0.0) -> RequestContext:
-    settings_row, block_rows, catalogue, policies, history_rows = columns
+    settings_row, block_rows, catalogue, policies, history_rows, slider_rows = columns
     settings = parse_listener_settings(settings_row)
     return RequestContext(
         listener_id,
@@ -209,9 +224,15 @@ def _parse_context(listener_id: int | None, columns: Any, cached: Revisions, sec
         Revisions(settings.revision, catalogue),
         parse_policies_in_use(policies),
         history_rows,
+        parse_sliders(slider_rows),
         cached,
         seconds,
     )
+
+
+@ttl_cache(maxsize=1024, ttl=SLIDER_SECONDS)
+def _track_ids_of(catalogue_revision: int | None, kind: str, target_id: int) -> NDArray[np.int64]:
+    return load_track_ids_of_slider(kind, target_id)
 
 
 def _context_columns(principals: "QuerySet[Any, Any]", *principal_columns: str) -> "QuerySet[Any, Any]":
@@ -228,6 +249,7 @@ def _context_columns(principals: "QuerySet[Any, Any]", *principal_columns: str) 
         catalogue_revision_subquery(),
         policies_in_use_subquery(),
         history_subquery(changed),
+        sliders_subquery(),
         *principal_columns,
     )
 

@@ -111,6 +111,7 @@ def plan_slate(
         filters.unavailable,
         context.settings.consent,
         history.checksum,
+        context.slider_tracks,
     )
     query, planned_policy = plan_query(
         model.bundle,

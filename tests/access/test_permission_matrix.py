@@ -76,6 +76,8 @@ GET    users/<str:user_id>/likes                             401 404 200 403 200
 GET    users/<str:user_id>/dislikes                          401 404 200 403 200 401 401
 GET    users/<str:user_id>/blocks                            401 404 200 403 200 401 401
 GET    users/<str:user_id>/taste                             401 404 200 403 200 401 401
+PUT    users/<str:user_id>/taste/sliders/<slider_kind:kind>/<str:target_id> 401 404 400 403 400 401 401
+DELETE users/<str:user_id>/taste/sliders/<slider_kind:kind>/<str:target_id> 401 404 204 403 204 401 401
 GET    users/<str:user_id>/taste/exclusions                  401 404 200 403 200 401 401
 POST   users/<str:user_id>/taste/exclusions                  401 404 400 403 400 401 401
 DELETE users/<str:user_id>/taste/exclusions/<int:exclusion_id> 401 404 204 403 204 401 401
@@ -185,8 +187,10 @@ def fill_path(method: str, route: str, alice: User) -> str:
         "kind": "track",
         "training_run_id": "0",
         "exclusion_id": "0",
+        "slider_kind": "artist",
     }
-    path = re.sub(r"<[^:>]+:(\w+)>", lambda match: values.get(match[1], str(uuid.UUID(int=1))), route)
+    unknown = str(uuid.UUID(int=1))
+    path = re.sub(r"<([^:>]+):(\w+)>", lambda match: values.get(match[1]) or values.get(match[2]) or unknown, route)
     return "/" + path.replace("(root)", "") + QUERY.get(f"{method} {route}", "")
 
 

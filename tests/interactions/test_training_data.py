@@ -75,7 +75,7 @@ def test_an_empty_table_yields_no_chunk(db: Any) -> None:
 
 
 def test_a_chunk_takes_one_query(users: list[User], django_assert_num_queries: Any) -> None:
-    with django_assert_num_queries(3):  # the range of ids, the excluded listeners, the chunk
+    with django_assert_num_queries(4):  # the range of ids, sliders, the excluded listeners, the chunk
         list(iter_play_chunks())
 
 

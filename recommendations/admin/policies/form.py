@@ -32,6 +32,7 @@ SOURCE_TEXTS = {
     "popular": "The tracks with most listeners.",
     "trending": "Tracks that are played more than usual now.",
     "new_releases": "Tracks that came out or were added lately.",
+    "sliders": "Tracks of the artists and tags that the listener wants more of.",
     "similar": "Tracks similar to the track that a request names.",
     "radio": "Tracks near to the station of a radio; none for requests that are not about one.",
     "random": "Any track, in an order that stays the same for a listener.",

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from engine.data.sliders import SliderTracks
 from engine.models.item_knn import ItemKNN
 from engine.pipeline import NO_CAPS, Dials, Policy, Trace, recommend
 from engine.ranking.candidate_pool import CandidatePool, gather_candidates
@@ -127,3 +130,17 @@ def test_the_order_by_variety_does_not_depend_on_how_much_of_it_is_needed() -> N
         assert orders[0] == orders[1] == orders[2]
         assert orders[0][: len(head)] == head.tolist()
         assert sorted(orders[0]) == list(range(60))
+
+
+def test_sliders_move_candidates_and_propose_those_that_the_listener_wants_more_of() -> None:
+    def pick_tracks(candidates: int, *sliders: tuple[int, float], forbidden: int = -1) -> list[tuple[int, str]]:
+        wishes = tuple(SliderTracks(np.array([FIRST_ID + row]), value) for row, value in sliders)
+        query = replace(QUERY, limit=3, sliders=wishes, forbidden=np.array([FIRST_ID + forbidden]))
+        policy = Policy("p", {"personal": 1.0}, candidates=candidates, caps=NO_CAPS)
+        return [(pick.track_id - FIRST_ID, pick.source) for pick in recommend(BUNDLE, query, policy).picks]
+
+    assert pick_tracks(2) == [(0, "personal"), (1, "personal"), (3, "personal")]
+    assert pick_tracks(2, (2, 1.0)) == [(0, "personal"), (2, "sliders"), (1, "personal")]
+    assert pick_tracks(2, (4, 0.5)) == [(0, "personal"), (4, "sliders"), (1, "personal")]  # nobody has played it
+    assert pick_tracks(4, (0, -1.0), (1, 0.25)) == [(1, "personal"), (0, "personal"), (3, "personal")]
+    assert pick_tracks(2, (2, 1.0), forbidden=2) == pick_tracks(2)

@@ -7,7 +7,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.models import User
-from interactions.taste.services import ExclusionKind, ExclusionTarget, add_exclusions
+from interactions.taste.services import ExclusionKind, ExclusionTarget, SliderKind, add_exclusions, set_slider
 from tests.conftest import assert_problem
 from tests.people import NOON, CatalogueFactory
 from tracks.models import Album, Artist, Tag, Track, TrackTag
@@ -37,12 +37,19 @@ def test_the_profile_shows_what_recommendations_rest_on(
     catalogue.play(alice, old, learn=False, ms_played=1)
     [exclusion] = add_exclusions(alice.pk, [ExclusionTarget(ExclusionKind.TRACK, lullaby.pk)])
 
+    set_slider(alice.pk, SliderKind.TAG, calm.pk, -1.0)
+    set_slider(alice.pk, SliderKind.ARTIST, catalogue.artist.pk, 0.5)
+
     def make_track(track: Track, plays: int) -> dict[str, object]:
         return {"track_id": track.pk, "title": track.title, "plays": plays}
 
     body = api.get("/users/me/taste").json()
     assert [row["exclusion_id"] for row in body.pop("exclusions")] == [exclusion.pk]
     assert body == {
+        "sliders": [
+            {"kind": "artist", "target_id": catalogue.artist.pk, "value": 0.5},
+            {"kind": "tag", "target_id": calm.pk, "value": -1.0},
+        ],
         "totals": {
             "plays": 10,
             "skips": 1,
@@ -57,9 +64,17 @@ def test_the_profile_shows_what_recommendations_rest_on(
                 "share": 0.9,
                 "artist_id": catalogue.artist.pk,
                 "name": "The Testers",
+                "slider": 0.5,
                 "tracks": [make_track(song, 9)],
             },
-            {"plays": 1, "share": 0.1, "artist_id": other.pk, "name": "Others", "tracks": [make_track(old, 1)]},
+            {
+                "plays": 1,
+                "share": 0.1,
+                "artist_id": other.pk,
+                "name": "Others",
+                "slider": 0.0,
+                "tracks": [make_track(old, 1)],
+            },
         ],
         "tags": [
             {
@@ -67,9 +82,17 @@ def test_the_profile_shows_what_recommendations_rest_on(
                 "share": 1.0,
                 "tag_id": folk.pk,
                 "name": "folk",
+                "slider": 0.0,
                 "tracks": [make_track(song, 9), make_track(old, 1)],
             },
-            {"plays": 1, "share": 0.1, "tag_id": calm.pk, "name": "calm", "tracks": [make_track(old, 1)]},
+            {
+                "plays": 1,
+                "share": 0.1,
+                "tag_id": calm.pk,
+                "name": "calm",
+                "slider": -1.0,
+                "tracks": [make_track(old, 1)],
+            },
         ],
         "eras": [
             {"plays": 1, "share": 0.1, "from_year": 1970, "name": "1970s"},
@@ -82,5 +105,12 @@ def test_the_profile_shows_what_recommendations_rest_on(
 
 
 def test_a_listener_without_plays_has_an_empty_profile(api: APIClient) -> None:
-    lists: dict[str, list[object]] = {"artists": [], "tags": [], "eras": [], "hours": [], "exclusions": []}
+    lists: dict[str, list[object]] = {
+        "artists": [],
+        "tags": [],
+        "eras": [],
+        "hours": [],
+        "sliders": [],
+        "exclusions": [],
+    }
     assert api.get("/users/me/taste").json() == {"totals": ZERO_TOTALS} | lists
