@@ -261,6 +261,23 @@ class Slider(models.Model):
         return f"{self.kind} {self.target_id}: {self.value:+}"
 
 
+class DeclinedProposal(models.Model):
+    """A proposal to leave something out that a listener has declined, so that it is not made again."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="declined_proposals", db_index=False
+    )
+    proposal_id = models.CharField(max_length=16)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "declined_proposals"
+        constraints = [models.UniqueConstraint(fields=["user", "proposal_id"], name="declined_proposal_once")]
+
+    def __str__(self) -> str:
+        return self.proposal_id
+
+
 class EventBatch(models.Model):
     """The receipt of a batch that was sent with an `Idempotency-Key`, to answer the same batch if it is sent again."""
 

@@ -19,7 +19,14 @@ from interactions.listenbrainz.views import SubmitListensView, ValidateTokenView
 from interactions.lists.views import BlockListView, DislikeListView, HistoryView, LikeListView
 from interactions.models import BlockKind, SliderKind
 from interactions.preferences.views import BlocksViewSet, DislikesViewSet, LikesViewSet, PreferencesViewSet
-from interactions.taste.views import ExclusionsView, ExclusionView, SliderView, TasteProfileView
+from interactions.taste.views import (
+    ExclusionsView,
+    ExclusionView,
+    ProposalsView,
+    ProposalView,
+    SliderView,
+    TasteProfileView,
+)
 
 
 class BlockKindConverter(StringConverter):
@@ -62,6 +69,8 @@ urlpatterns = [
         SliderView.as_view(),
         name="slider",
     ),
+    path("users/<str:user_id>/taste/proposals", ProposalsView.as_view(), name="proposals"),
+    path("users/<str:user_id>/taste/proposals/<str:proposal_id>", ProposalView.as_view(), name="proposal"),
     path("users/<str:user_id>/taste/exclusions", ExclusionsView.as_view(), name="exclusions"),
     path("users/<str:user_id>/taste/exclusions/<int:exclusion_id>", ExclusionView.as_view(), name="exclusion"),
     path(

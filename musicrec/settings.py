@@ -256,6 +256,7 @@ SPECTACULAR_SETTINGS = {
         "BlockKindEnum": "interactions.lists.serializers.BLOCK_KINDS",
         "ExclusionKindEnum": "interactions.taste.serializers.EXCLUSION_KINDS",
         "SliderKindEnum": "interactions.taste.serializers.SLIDER_KINDS",
+        "ProposalKindEnum": "interactions.taste.proposals.PROPOSAL_KINDS",
         "PlayedKindEnum": "interactions.lists.serializers.PLAYED_KINDS",
     },
     "COMPONENT_SPLIT_PATCH": False,

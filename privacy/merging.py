@@ -24,7 +24,7 @@ from interactions.merging import (
     merge_waiting_listens,
 )
 from interactions.models import HistoryImport
-from interactions.taste.services import merge_exclusions, merge_sliders
+from interactions.taste.services import merge_declined_proposals, merge_exclusions, merge_sliders
 from privacy.erasure import UnknownListener
 from privacy.personal_data import personal_data_of
 from recommendations.models import PolicyVersion, Radio
@@ -90,6 +90,7 @@ def _merge_device(user_id: int, device_id: str) -> MergeReport:
     report.interactions, report.duplicates = merge_interactions(source.pk, account.pk)
     merge_exclusions(source.pk, account.pk)
     merge_sliders(source.pk, account.pk)
+    merge_declined_proposals(source.pk, account.pk)
     report.waiting_listens = merge_waiting_listens(source.pk, account.pk)
     report.exposures = merge_exposures(source.pk, account.pk)
     report.blocks = merge_blocks(source.pk, account.pk)

@@ -6,10 +6,11 @@ from rest_framework import serializers
 from common.http.body_serializers import BoundedListField, ReferenceField, StrictSerializer
 from common.http.query_parameters import LimitField
 from interactions.models import Exclusion, ExclusionKind, SliderKind
+from interactions.taste.proposals import PROPOSAL_KINDS
+from interactions.taste.services import MAX_TARGETS
 
 EXCLUSION_KINDS = ExclusionKind.values
 SLIDER_KINDS = SliderKind.values
-MAX_TARGETS = 100  # of one request
 # The fields of each kind, in the body and in the answer: required ones first.
 _FIELDS_BY_KIND = {
     ExclusionKind.TRACK: ("track_id",),
@@ -109,6 +110,29 @@ class ExclusionTargetSerializer(StrictSerializer):
         if "until" in attrs and attrs["until"] <= attrs["since"]:
             raise serializers.ValidationError({"until": "must be later than since"})
         return attrs
+
+
+class ProposedExclusionSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(choices=EXCLUSION_KINDS)
+    track_id = serializers.IntegerField(required=False)
+    context = serializers.CharField(required=False)  # type: ignore[assignment]
+    session_id = serializers.CharField(required=False)
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+
+
+class ProposalSerializer(serializers.Serializer[Any]):
+    proposal_id = serializers.CharField()
+    kind = serializers.ChoiceField(choices=PROPOSAL_KINDS)
+    name = serializers.CharField(help_text="Of the tag, the playlist (its `context`) or the device.")
+    text = serializers.CharField(help_text="What was noticed, in English.")
+    plays = serializers.IntegerField()
+    hour = serializers.IntegerField(help_text="The hour of most of them, 0 to 23, UTC.")
+    exclusions = ProposedExclusionSerializer(many=True, help_text="To accept, send these to `…/taste/exclusions`.")
+
+
+class ProposalsSerializer(serializers.Serializer[Any]):
+    proposals = ProposalSerializer(many=True, help_text="The clearest first, at most ten.")
 
 
 class ExclusionsRequestSerializer(StrictSerializer):

@@ -8,8 +8,10 @@ from django.db import transaction
 
 from access.services import bump_user_revisions
 from interactions.left_out import covered_by, refresh_left_out
-from interactions.models import Exclusion, ExclusionKind, Interaction, Slider, SliderKind
+from interactions.models import DeclinedProposal, Exclusion, ExclusionKind, Interaction, Slider, SliderKind
+from interactions.taste.proposals import load_proposals
 
+MAX_TARGETS = 100  # of one request
 MAX_SLIDERS = 100  # of a listener; each request looks up their tracks
 MAX_EXCLUSIONS = 500  # of a listener; each event is compared with all of them
 
@@ -88,6 +90,18 @@ def merge_sliders(source_id: int, target_id: int) -> None:
     for slider in Slider.objects.filter(user=source_id):
         if (slider.kind, slider.target_id) not in own:
             Slider.objects.filter(pk=slider.pk).update(user=target_id)
+
+
+def decline_proposal(user_id: int, proposal_id: str) -> None:
+    """Do not make a proposal to a listener again. Ids of other proposals than the current ones are ignored."""
+    if any(proposal.proposal_id == proposal_id for proposal in load_proposals(user_id)):
+        DeclinedProposal.objects.get_or_create(user_id=user_id, proposal_id=proposal_id)
+
+
+def merge_declined_proposals(source_id: int, target_id: int) -> None:
+    """Move the declined proposals of one listener to another."""
+    own = list(DeclinedProposal.objects.filter(user=target_id).values_list("proposal_id", flat=True))
+    DeclinedProposal.objects.filter(user=source_id).exclude(proposal_id__in=own).update(user=target_id)
 
 
 def merge_exclusions(source_id: int, target_id: int) -> None:

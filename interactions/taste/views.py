@@ -14,10 +14,12 @@ from common.http.query_parameters import ApiView, parse_parameters
 from common.http.references import INT64_MAX, PATH_SCHEMA, ExternalId, parse_path_reference
 from interactions.models import ExclusionKind, SliderKind
 from interactions.taste.profile import load_taste_profile
+from interactions.taste.proposals import load_proposals
 from interactions.taste.selectors import load_exclusions
 from interactions.taste.serializers import (
     ExclusionsRequestSerializer,
     ExclusionsSerializer,
+    ProposalsSerializer,
     SliderRequestSerializer,
     TasteParameters,
     TasteSerializer,
@@ -29,6 +31,7 @@ from interactions.taste.services import (
     TooManyExclusions,
     TooManySliders,
     add_exclusions,
+    decline_proposal,
     remove_exclusion,
     set_slider,
 )
@@ -43,6 +46,7 @@ TARGET_ID = OpenApiParameter(
     "path",
     description="The id of the artist or tag; an artist has an external id, too. A tag's is its `tag_id`.",
 )
+PROPOSAL_ID = OpenApiParameter("proposal_id", str, "path", description="The id of a proposal.")
 EXCLUSION_ID = OpenApiParameter("exclusion_id", int, "path", description="The id of an exclusion.")
 
 
@@ -118,6 +122,22 @@ class ExclusionView(TasteView):
     def delete(self, request: Request, user_id: str, exclusion_id: int) -> Response:
         """Undo an exclusion: what it covered counts again. Repeating it changes nothing."""
         remove_exclusion(self.resolve_listener(request, user_id), exclusion_id)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ProposalsView(TasteView):
+    @extend_schema(operation_id="list_proposals", parameters=[USER_ID], responses=ProposalsSerializer)
+    def get(self, request: Request, user_id: str) -> Response:
+        """Propose what the listener may want to leave out, such as lullabies around 22:00; the listener decides."""
+        listener_id = self.resolve_listener(request, user_id)
+        return Response(ProposalsSerializer({"proposals": load_proposals(listener_id)}).data)
+
+
+class ProposalView(TasteView):
+    @extend_schema(operation_id="delete_proposal", parameters=[USER_ID, PROPOSAL_ID], responses={204: None})
+    def delete(self, request: Request, user_id: str, proposal_id: str) -> Response:
+        """Decline a proposal: it is not made again. Repeating it changes nothing."""
+        decline_proposal(self.resolve_listener(request, user_id), proposal_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -20,7 +20,18 @@ from engine.retrieval.similar import find_similar_by_content
 from tracks.card_cache import TrackCard, track_card_cache
 from tracks.selectors import tags_by_track
 
-REASON_KINDS = ("plays", "popular", "similar", "content", "repeat", "trending", "new_release", "radio", "slider", "random")
+REASON_KINDS = (
+    "plays",
+    "popular",
+    "similar",
+    "content",
+    "repeat",
+    "trending",
+    "new_release",
+    "radio",
+    "slider",
+    "random",
+)
 _BY_HISTORY = ("personal", "early", "neighbours")  # sources whose scores are sums over the listener's history
 _CONTENT_CANDIDATES = 8  # own tracks among which one that shares something with a new track is looked for
 _MAX_TAGS = 2

@@ -78,6 +78,8 @@ GET    users/<str:user_id>/blocks                            401 404 200 403 200
 GET    users/<str:user_id>/taste                             401 404 200 403 200 401 401
 PUT    users/<str:user_id>/taste/sliders/<slider_kind:kind>/<str:target_id> 401 404 400 403 400 401 401
 DELETE users/<str:user_id>/taste/sliders/<slider_kind:kind>/<str:target_id> 401 404 204 403 204 401 401
+GET    users/<str:user_id>/taste/proposals                   401 404 200 403 200 401 401
+DELETE users/<str:user_id>/taste/proposals/<str:proposal_id> 401 404 204 403 204 401 401
 GET    users/<str:user_id>/taste/exclusions                  401 404 200 403 200 401 401
 POST   users/<str:user_id>/taste/exclusions                  401 404 400 403 400 401 401
 DELETE users/<str:user_id>/taste/exclusions/<int:exclusion_id> 401 404 204 403 204 401 401
