@@ -28,7 +28,15 @@ from engine.data.plays import Plays, Signal, checksum_rows
 from engine.data.sliders import SliderTracks, slider_weights
 from engine.data.user_item_pairs import UserItemPairs
 from interactions.events.event_types import EventType
-from interactions.models import QUALIFIED_MILESTONE, Block, Interaction, PopularTrack
+from interactions.models import (
+    QUALIFIED_MILESTONE,
+    Block,
+    BlockKind,
+    Exclusion,
+    ExclusionKind,
+    Interaction,
+    PopularTrack,
+)
 
 Kind = Interaction.Kind
 QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True)
@@ -59,7 +67,8 @@ class History:
 
 
 Blocks = frozenset[tuple[str, int]]
-"""The (kind, id) pairs that a listener has blocked at the moment."""
+"""The (kind, id) pairs that a listener has blocked at the moment, and the tracks that they have excluded."""
+_IS_TRACK = Q(kind=ExclusionKind.TRACK)
 _HISTORY_COLUMNS = ("track_id", "signal", "row_count", "play_count", "qualified_count", "oldest", "newest")
 
 
@@ -69,10 +78,27 @@ def blocks_subquery(listener: Any = LISTENER, now: Any = NOW) -> RowsAsJson:
     return RowsAsJson(in_force.values("kind", "target_id"), ("kind", "target_id"))
 
 
+def excluded_tracks_subquery(listener: Any = LISTENER) -> RowsAsJson:
+    """Return a subquery for the tracks that a listener has excluded, for `parse_blocks`."""
+    return RowsAsJson(Exclusion.objects.filter(_IS_TRACK, user=listener).values("track_id"), ("track_id",))
+
+
+def parse_blocks(blocks: str | None, excluded_tracks: str | None) -> Blocks:
+    """Parse the values of `blocks_subquery` and `excluded_tracks_subquery`.
+
+    A track that must not count would seem new to the listener, so it is not offered either.
+    """
+    in_force = {(kind, target_id) for kind, target_id in orjson.loads(blocks or "[]")}
+    excluded = {(BlockKind.TRACK.value, track_id) for (track_id,) in orjson.loads(excluded_tracks or "[]")}
+    return frozenset(in_force | excluded)
+
+
 def blocks_in_force() -> Iterator[tuple[int, str, int]]:
-    """Yield the listener, the kind and the target of every block that is in force."""
+    """Yield the listener, the kind and the target of every block that is in force, and of every excluded track."""
     in_force = Block.objects.filter(Q(until=None) | Q(until__gt=timezone.now()))
-    return in_force.values_list("user_id", "kind", "target_id").iterator()
+    yield from in_force.values_list("user_id", "kind", "target_id").iterator()
+    for user_id, track_id in Exclusion.objects.filter(_IS_TRACK).values_list("user_id", "track_id").iterator():
+        yield user_id, BlockKind.TRACK.value, track_id
 
 
 def history_subquery(when: Q | None = None, listener: Any = LISTENER) -> RowsAsJson:

@@ -37,8 +37,10 @@ from interactions.selectors import (
     Blocks,
     History,
     blocks_subquery,
+    excluded_tracks_subquery,
     history_subquery,
     load_history,
+    parse_blocks,
     parse_history,
 )
 from interactions.taste.sliders import SliderRow, load_track_ids_of_slider, parse_sliders, sliders_subquery
@@ -112,7 +114,7 @@ class RequestContext:
     Attributes:
         listener_id: the listener the answer is about; None for similar tracks asked by a service key.
         settings: the listener's consent, market and wish for explicit tracks.
-        blocks: artists, albums, tracks and genres that the listener blocked.
+        blocks: artists, albums, tracks and genres that the listener blocked, and tracks that they excluded.
         revisions: the current ones.
         history_rows: the listener's history as JSON; left out if the current revisions are the cached ones.
         policies: the policies in use by name.
@@ -196,6 +198,7 @@ def load_contexts(listener_ids: Collection[int]) -> dict[int, RequestContext]:
     columns = (
         listener_settings_subquery(user),
         blocks_subquery(user, timezone.now()),
+        excluded_tracks_subquery(user),
         catalogue_revision_subquery(),
         policies_in_use_subquery(),
         history_subquery(listener=user),
@@ -215,12 +218,12 @@ def _unknown_listener(listener_id: int, catalogue: int | None, policies: Policie
 
 
 def _parse_context(listener_id: int | None, columns: Any, cached: Revisions, seconds: float = 0.0) -> RequestContext:
-    settings_row, block_rows, catalogue, policies, history_rows, slider_rows = columns
+    settings_row, block_rows, excluded_rows, catalogue, policies, history_rows, slider_rows = columns
     settings = parse_listener_settings(settings_row)
     return RequestContext(
         listener_id,
         settings,
-        frozenset((kind, target_id) for kind, target_id in orjson.loads(block_rows or "[]")),
+        parse_blocks(block_rows, excluded_rows),
         Revisions(settings.revision, catalogue),
         parse_policies_in_use(policies),
         history_rows,
@@ -246,6 +249,7 @@ def _context_columns(principals: "QuerySet[Any, Any]", *principal_columns: str) 
     return principals.values_list(
         listener_settings_subquery(),
         blocks_subquery(),
+        excluded_tracks_subquery(),
         catalogue_revision_subquery(),
         policies_in_use_subquery(),
         history_subquery(changed),

@@ -9,6 +9,7 @@ from rest_framework.test import APIClient
 from access.models import User
 from engine.data.plays import Plays
 from interactions.models import Interaction
+from interactions.selectors import blocks_in_force
 from interactions.training_data import iter_play_chunks
 from recommendations.training.run import run_training
 from tests.people import NOON, CatalogueFactory
@@ -23,7 +24,7 @@ def tracks(catalogue: CatalogueFactory) -> list[Track]:
 
 def play_both_halves(user: User, tracks: list[Track]) -> None:
     """Let a listener play four even tracks and, in the playlist of somebody else, four odd ones as often."""
-    CatalogueFactory.play(user, *tracks[:8:2])
+    CatalogueFactory.play(user, *tracks[:8:2], session_id="own")
     CatalogueFactory.play(user, *tracks[1:8:2], context="kids")
 
 
@@ -64,6 +65,25 @@ def test_the_answer_and_the_training_are_those_of_a_listener_without_the_plays(
     assert learned == training_input() != input_before
 
 
+def test_an_excluded_track_is_never_offered(service: APIClient, alice: User, tracks: list[Track]) -> None:
+    CatalogueFactory.play(alice, *tracks[:12:2])
+    run_training("test")
+    best = get_slate(service, alice)[0][0]
+    undo = exclude(service, alice, kind="track", track_id=best)
+    paths = [
+        f"/recommend/user/{alice.pk}/ml?limit=100&exclude_played=false",
+        f"/recommend/user/{alice.pk}?limit=100",
+        f"/recommend/similar/{tracks[0].pk}?limit=100&user_id={alice.pk}",
+    ]
+    for path in paths:
+        offered = [pick["track_id"] for pick in service.get(path).json()["results"]]
+        assert len(offered) > 10
+        assert best not in offered
+    assert (alice.pk, "track", best) in list(blocks_in_force())
+    service.delete(undo)
+    assert get_slate(service, alice)[0][0] == best
+
+
 def test_leaving_out_other_plays_than_the_model_has_seen_is_noticed(
     service: APIClient, alice: User, tracks: list[Track]
 ) -> None:
@@ -74,8 +94,7 @@ def test_leaving_out_other_plays_than_the_model_has_seen_is_noticed(
     run_training("test")
     seen = get_slate(service, alice)
     service.delete(undo)
-    for track in tracks[:8:2]:
-        exclude(service, alice, kind="track", track_id=track.pk)
+    exclude(service, alice, kind="session", session_id="own")
     assert get_slate(service, alice) != seen
     [chunk] = iter_play_chunks()
     own = chunk.track[chunk.user == alice.pk]
