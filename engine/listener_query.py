@@ -36,6 +36,7 @@ class ListenerState:
         consent: whether their history counts; without consent only its dislikes do.
         sliders: how much more, or less, of some artists and tags they want.
         checksum: of the interactions, see `engine.data.plays.user_stamps`.
+        session: ids of the tracks that they have played in the current session, oldest first, int64 (k,).
     """
 
     listener_id: int
@@ -47,6 +48,7 @@ class ListenerState:
     consent: bool = True
     checksum: int = 0
     sliders: tuple[SliderTracks, ...] = ()
+    session: Ids = field(default_factory=_no_ids)
 
 
 def plan_query(
@@ -98,6 +100,7 @@ def plan_query(
         sliders=listener.sliders,
         early_weights=bundle.early.for_listener(listener.interactions, cold_below) if is_early else PERSONAL_ONLY,
         time_fold_in=time_fold_in,
+        session=listener.session,
         now=now,
     )
     return query, policy

@@ -68,8 +68,8 @@ __all__ = [
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 NO_ROWS: Rows = np.zeros(0, np.int64)
-PERSONAL_SOURCES = ("personal", "early", "neighbours", "content", "repeat")
-"""The sources that depend on the history of the listener."""
+PERSONAL_SOURCES = ("personal", "early", "neighbours", "content", "repeat", "session")
+"""The sources that depend on what the listener has done."""
 POLICIES: dict[str, Policy] = {}
 
 
@@ -88,19 +88,30 @@ def register_policy(policy: Policy) -> Policy:
 
 
 _FILL = ("popular", "random")
+SESSION_WEIGHT = 1.0  # has candidates only in a session
 # The dials, the head and the caps of listeners with a short history were chosen on validation plays, see
 # docs/explanation/ranking.md.
 PERSONAL = register_policy(
     Policy(
         "personal",
         # Only candidates that "personal" finds as relevant as its own compete with these, see `CandidatePool`.
-        {"personal": 1.0, "neighbours": 0.0, "content": 0.0, "popular": 0.0, "trending": 0.0, "new_releases": 0.0},
+        {
+            "personal": 1.0,
+            "neighbours": 0.0,
+            "content": 0.0,
+            "popular": 0.0,
+            "trending": 0.0,
+            "new_releases": 0.0,
+            "session": SESSION_WEIGHT,
+        },
         head=8,
         fill=_FILL,
         dials=Dials(familiarity=0.2, diversity=0.4, novelty=0.6),
     )
 )
-EARLY = register_policy(Policy("early", {"early": 1.0, "content": 0.0}, fill=_FILL, caps=Caps(per_artist=4)))
+EARLY = register_policy(
+    Policy("early", {"early": 1.0, "content": 0.0, "session": SESSION_WEIGHT}, fill=_FILL, caps=Caps(per_artist=4))
+)
 POPULAR = register_policy(Policy("popular", {"popular": 1.0}, fill=("random",)))
 SIMILAR = register_policy(Policy("similar", {"similar": 1.0}, may_repeat=False))
 REPEATS = register_policy(
@@ -129,13 +140,16 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy, trace: Trace | 
     if query.now and policy.dials.repeat_after_hours:
         query = replace(query, repeat_before=query.now - int(policy.dials.repeat_after_hours * HOUR_SECONDS))
     forbidden, excluded = bundle.items.known_rows(query.forbidden), bundle.items.known_rows(query.exclude)
+    in_session = bundle.items.known_rows(query.session)
     if policy.caps.merge_recordings:
         forbidden = bundle.track_statistics.add_recordings(forbidden)
         excluded = bundle.track_statistics.add_recordings(excluded)
+        in_session = bundle.track_statistics.add_recordings(in_session)
     with bundle.workspaces.borrow() as workspace:
         workspace.mask = bundle.workspaces.mask(query.unavailable)
         workspace.exclude(forbidden, FORBIDDEN)
         workspace.exclude(bundle.items.known_rows(query.gone), FORBIDDEN)
+        workspace.exclude(in_session, EXCLUDED)  # from the repeats as well
         run = _Run(bundle, query, policy, workspace, trace)
         repeats = run.rank_repeats() if policy.dials.familiarity else []
         workspace.exclude(excluded, EXCLUDED)
@@ -378,7 +392,8 @@ class _Run:
             rows, _ = SOURCES[source](self.bundle, replace(query, repeat_before=0), unfiltered, k)
         flags = workspace.flags[rows]
         mask = np.zeros(len(ids), np.bool_) if workspace.mask is None else workspace.mask.excluded
-        forbidden, known = (np.isin(ids[rows], track_ids) for track_ids in (query.forbidden, query.exclude))
+        known = np.isin(ids[rows], query.exclude) | np.isin(ids[rows], query.session)
+        forbidden = np.isin(ids[rows], query.forbidden)
         reasons = np.select(
             [
                 mask[rows] | np.isin(ids[rows], query.gone),

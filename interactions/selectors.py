@@ -7,7 +7,9 @@ import numpy as np
 import orjson
 from django.db.models import (
     Case,
+    CharField,
     Count,
+    DateTimeField,
     Exists,
     IntegerField,
     Max,
@@ -23,7 +25,7 @@ from django.utils import timezone
 from access.models import User
 from access.selectors import LISTENER, NOW
 from common.database_columns import UnixSeconds
-from common.prepared_queries import PreparedQuery, RowsAsJson
+from common.prepared_queries import PreparedQuery, QueryParameter, RowsAsJson
 from engine.data.plays import Plays, Signal, checksum_rows
 from engine.data.sliders import SliderTracks, slider_weights
 from engine.data.user_item_pairs import UserItemPairs
@@ -42,6 +44,9 @@ Kind = Interaction.Kind
 QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True)
 SIGNAL_BY_KIND = {type.kind: type.signal for type in EventType if type.signal is not None}
 OPINIONS = [Kind.LIKE, Kind.UNLIKE, Kind.DISLIKE, Kind.UNDISLIKE]
+SESSION_TRACKS = 20  # the latest plays of a session say what goes on it
+SESSION_ID = QueryParameter("session_id", CharField())
+SESSION_SINCE = QueryParameter("session_since", DateTimeField())
 IDS_PER_QUERY = 10_000  # SQLite accepts 32,766 parameters
 # A listener whose erasure is pending is no longer active.
 CONSENTING = Q(is_active=True, consent=True)  # filters listeners
@@ -145,6 +150,27 @@ def parse_history(column: str | None, sliders: Sequence[SliderTracks] = ()) -> H
         plays = replace(plays, weight=slider_weights(sliders, track))
     checksum = (checksum_rows(plays) * row_count.view(np.uint64)).sum().view(np.int64)
     return History(UserItemPairs.from_listener(plays, oldest), int(row_count.sum()), int(newest.max()), int(checksum))
+
+
+def session_subquery(listener: Any = LISTENER, session_id: Any = SESSION_ID, since: Any = SESSION_SINCE) -> RowsAsJson:
+    """Return a subquery for the latest plays of a listener's session, to be parsed by `parse_session`.
+
+    Skips and plays that are left out are not among them.
+
+    Args:
+        listener: the listener.
+        session_id: the session by the name that its events have.
+        since: plays before this time are not of the current session, whatever their name.
+    """
+    plays = Interaction.objects.filter(
+        user=listener, session_id=session_id, played_at__gt=since, kind=Kind.PLAY, is_skip=False, left_out=False
+    )
+    return RowsAsJson(plays.order_by("-played_at", "-pk").values("track_id")[:SESSION_TRACKS], ("track_id",))
+
+
+def parse_session(column: str | None) -> tuple[int, ...]:
+    """Return the ids of the tracks of a session in the order in which they were played."""
+    return tuple(track_id for (track_id,) in reversed(orjson.loads(column or "[]")))
 
 
 _HISTORY_QUERY = PreparedQuery(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))

@@ -47,7 +47,8 @@ class Query:
         early_weights: of what is known of the listener, for the source "early".
         time_fold_in: returns the context manager that times a fold-in.
         head_diversity: the dial `diversity` for the head of the slate, 0 to 1; below the head that of the policy acts.
-        session: ids of the tracks that the listener has played in the current session, oldest first, int64 (k,).
+        session: ids of the tracks that the listener has played in the current session, oldest first, int64 (k,);
+            they are left out while there are others, also where known tracks are offered.
         now: UNIX second of the request, which decides how old releases and plays are; 0 if unknown.
         repeat_before: UNIX second; tracks that the listener has played since are too new for "repeat". 0 for no limit.
     """

@@ -41,7 +41,8 @@ class ContextKeyAuthentication(ServiceKeyAuthentication):
     def find_key(self, request: Request, key: str) -> ServiceKey | None:
         view: BaseContextView = request.parser_context["view"]
         listener_id = view.requested_listener(request)
-        loaded = load_context_by_key(key, listener_id, view.cached_revisions(request, listener_id))
+        cached, session_id = view.cached_revisions(request, listener_id), view.requested_session(request)
+        loaded = load_context_by_key(key, listener_id, cached, session_id)
         if loaded is None:
             return None
         service_key, view.context = loaded
@@ -51,7 +52,8 @@ class ContextKeyAuthentication(ServiceKeyAuthentication):
 class ContextTokenAuthentication(ListenerTokenAuthentication):
     def find_user(self, request: Request, user_id: int, sign_in: UUID) -> User | None:
         view: BaseContextView = request.parser_context["view"]
-        loaded = load_context_by_token(user_id, sign_in, view.cached_revisions(request, user_id))
+        cached, session_id = view.cached_revisions(request, user_id), view.requested_session(request)
+        loaded = load_context_by_token(user_id, sign_in, cached, session_id)
         if loaded is None:
             return None
         user, view.context = loaded
@@ -59,13 +61,13 @@ class ContextTokenAuthentication(ListenerTokenAuthentication):
 
     def load_provider_user(self, request: Request, user: User) -> None:
         view: BaseContextView = request.parser_context["view"]
-        view.context = load_contexts([user.pk])[user.pk]
+        view.context = load_contexts([user.pk], view.requested_session(request))[user.pk]
 
 
 class BaseContextView(APIView):
     """A view whose `context` is loaded while the caller is authenticated.
 
-    Authentication comes before the request is checked, so the two methods below ignore what they cannot read: it is
+    Authentication comes before the request is checked, so the methods below ignore what they cannot read: it is
     refused once the caller is known to have access.
     """
 
@@ -75,6 +77,10 @@ class BaseContextView(APIView):
     def requested_listener(self, request: Request) -> int | None:
         """Return the listener that a service key asks about."""
         raise NotImplementedError
+
+    def requested_session(self, request: Request) -> str:
+        """Return the current session that the request names; empty for none."""
+        return ""
 
     def cached_revisions(self, request: Request, listener_id: int | None) -> Revisions:
         """Return the revisions for which this process has an answer, so that the history need not be read."""

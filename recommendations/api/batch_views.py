@@ -23,7 +23,17 @@ from recommendations.serving.slate import UnknownTrack
 from tracks.models import Track
 from tracks.selectors import find_ids
 
-OPTIONS = ("limit", "exclude_played", "familiarity", "diversity", "explain", "placement", "market", "explicit")
+OPTIONS = (
+    "limit",
+    "exclude_played",
+    "familiarity",
+    "diversity",
+    "explain",
+    "placement",
+    "market",
+    "explicit",
+    "session_id",
+)
 
 
 @extend_schema(auth=SCHEMES)
@@ -48,6 +58,11 @@ class BatchView(ContextView):
             return None if reference is None else find_listeners_or_stand_ins([reference])[0]
         return None
 
+    def requested_session(self, request: Request) -> str:
+        with suppress(APIException):
+            return str(self._validated_body(request)["session_id"])
+        return ""
+
     def _listeners(self, request: Request, body: dict[str, Any], options: RecommendationRequest) -> HttpResponse:
         references: list[int | ExternalId] = body["users"]
         if isinstance(request.auth, ServiceKey):
@@ -59,7 +74,7 @@ class BatchView(ContextView):
         consume_quota(request, len(listener_ids) - 1)
         started = perf_counter()
         requests = [options._replace(listener_id=listener_id) for listener_id in listener_ids]
-        recommendations = recommend_to_listeners(requests, load_contexts(listener_ids))
+        recommendations = recommend_to_listeners(requests, load_contexts(listener_ids, options.session_id))
         responses = [response for response, _ in recommendations]
         _report(request, responses, sum(cached for _, cached in recommendations), started)
         answers = [

@@ -51,9 +51,10 @@ class NextPageView(ContextView):
             raise Http404("this slate is not stored, or no longer; ask for a new one, without If-None-Match")
         listener_id = self._find_listener(request)
         context = self.context
-        if listener_id is not None and listener_id != context.listener_id:  # the slate names them, not the key
-            context = load_contexts([listener_id])[listener_id]
         page_request, earlier = continue_request(self._pages, listener_id)
+        # The slate names the listener, not the key; and the session, not the request.
+        if listener_id is not None and (listener_id != context.listener_id or page_request.session_id):
+            context = load_contexts([listener_id], page_request.session_id)[listener_id]
         try:
             answer, cached = recommend(page_request, context, request.headers.get("If-None-Match", ""), earlier=earlier)
         except UnknownTrack as error:

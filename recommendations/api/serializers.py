@@ -93,6 +93,14 @@ class PersonalParameters(PopularParameters):
         "however similar. By default that of the policy, which may leave the first positions to the best ones."
     )
 
+    session_id = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=64,
+        help_text="The listener's current session, by the `session_id` of its events: what goes on its plays comes "
+        "first, and they are not offered again. One without plays of the last 12 hours changes nothing.",
+    )
+
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         if "familiarity" in attributes and "exclude_played" in attributes:
             raise serializers.ValidationError(

@@ -60,6 +60,11 @@ class RecommendViewSet(ContextView, ViewSet):
             return None if reference is None else find_listeners_or_stand_ins([reference])[0]
         return None
 
+    def requested_session(self, request: Request) -> str:
+        with suppress(ValidationError):
+            return parse_query(str(self.action), request.META.get("QUERY_STRING", "")).request.session_id
+        return ""
+
     def cached_revisions(self, request: Request, listener_id: int | None) -> Revisions:
         with suppress(ValidationError, Http404):
             if response := response_cache.get_local(self._recommendation_request(request, listener_id)):

@@ -78,7 +78,7 @@ def recommend_shelves(
             kind=shelf.kind, limit=shelf.limit, track_id=shelf.track_id, similarity=shelf.similarity
         )
         if shelf.kind != "personal":  # as the endpoints of the other kinds
-            request = request._replace(familiarity=None, diversity=None)
+            request = request._replace(familiarity=None, diversity=None, session_id="")
         model = model_for(request, context)
         policy = assign_policy(request, context)
         slate = build_slate(plan_slate(request, context, model, policy, exclude=shown))

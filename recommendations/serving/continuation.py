@@ -27,6 +27,7 @@ CONTINUED_FIELDS = (
     "explain",
     "market",
     "explicit",
+    "session_id",
 )
 
 

@@ -16,6 +16,7 @@ from engine.pipeline import Pick, Ranking
 from engine.ranking.explain import HistoryReason, explain_by_history
 from engine.retrieval.candidates import Query
 from engine.retrieval.radio import RadioReason, explain_radio
+from engine.retrieval.session import explain_session
 from engine.retrieval.similar import find_similar_by_content
 from tracks.card_cache import TrackCard, track_card_cache
 from tracks.selectors import tags_by_track
@@ -30,6 +31,7 @@ REASON_KINDS = (
     "new_release",
     "radio",
     "slider",
+    "session",
     "random",
 )
 _BY_HISTORY = ("personal", "early", "neighbours")  # sources whose scores are sums over the listener's history
@@ -73,6 +75,7 @@ class _Evidence:
         query: the query that it was ranked for.
         by_history: what the history says for each pick, by track id.
         by_station: what the station of a radio says for each pick, by track id.
+        by_session: the tracks of the session that lead to each pick of the source "session", by track id.
         cards: of all tracks that a reason may name, and of the picks.
         tags: of the tracks found by content and of those that they may resemble, the strongest first.
         now: when the slate is shown.
@@ -83,6 +86,7 @@ class _Evidence:
     query: Query
     by_history: dict[int, HistoryReason]
     by_station: dict[int, RadioReason]
+    by_session: dict[int, list[tuple[int, float]]]
     cards: dict[int, TrackCard]
     tags: dict[int, list[str]]
     now: datetime
@@ -130,13 +134,17 @@ def explain_picks(
     by_station: dict[int, RadioReason] = {}
     if query.station is not None:
         by_station = explain_radio(bundle, query.station, np.array([pick.track_id for pick in picks], np.int64))
+    by_session: dict[int, list[tuple[int, float]]] = {}
+    if in_session := [track_id for track_id, source in sources.items() if source == "session"]:
+        by_session = explain_session(bundle, query, in_session)
     named = {track_id for reason in by_history.values() for track_id, _ in reason.because}
     named |= {reason.track_id for reason in by_station.values()}
+    named |= {track_id for because in by_session.values() for track_id, _ in because}
     if query.track_id is not None:
         named.add(query.track_id)
     all_cards = {**track_card_cache.get_cards(named, catalogue_revision), **cards}
     tags = tags_by_track([*by_content, *by_station, *named]) if by_content or by_station else {}
-    evidence = _Evidence(bundle, query, by_history, by_station, all_cards, tags, timezone.now())
+    evidence = _Evidence(bundle, query, by_history, by_station, by_session, all_cards, tags, timezone.now())
     return {
         pick.track_id: (
             explain_repeat(query.history, known[pick.track_id], evidence.now)
@@ -181,7 +189,7 @@ def _explain_new(pick: Pick, source: str, evidence: _Evidence) -> Reason:
         case "popular":
             return Reason("popular", _popular(int(pick.score)), share=1.0)
         case "session":
-            return Reason("plays", "Goes with what you are playing")
+            return _explain_session(pick, evidence)
         case "trending":
             return Reason("trending", "Played by more listeners than usual this week")
         case "new_releases":
@@ -243,6 +251,14 @@ def _explain_radio(pick: Pick, evidence: _Evidence) -> Reason:
         return Reason("radio", "This radio is made from it", share=reason.share)
     text = _in_common(pick.track_id, reason.track_id, evidence) or f"Similar to {card.title}"
     return Reason("radio", text, [(reason.track_id, reason.share)], reason.share)
+
+
+def _explain_session(pick: Pick, evidence: _Evidence) -> Reason:
+    """Name the latest tracks of the session after which a pick is often played."""
+    because = [entry for entry in evidence.by_session.get(pick.track_id, ()) if entry[0] in evidence.cards]
+    if not because:
+        return Reason("session", "Goes with what you are playing")
+    return Reason("session", f"Often played after {evidence.cards[because[0][0]].title}", because)
 
 
 def _in_common(track_id: int, other_id: int, evidence: _Evidence) -> str:

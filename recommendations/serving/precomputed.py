@@ -29,12 +29,14 @@ def precomputed_request(listener_id: int) -> RecommendationRequest:
 def load_ranking(request: RecommendationRequest, dependencies: Hashable) -> Ranking | None:
     """Return the precomputed ranking of a request, if there is one.
 
-    Only the options that change the ranking have to be the usual ones: not `explain`, nor `placement`.
+    Only the options that change the ranking have to be the usual ones: not `explain`, nor `placement`. The tracks of a
+    session are among the dependencies, so that only one without plays is answered by it.
     """
     if request.listener_id is None or request.limit > MAX_PICKS or not is_enabled():
         return None
     usual = precomputed_request(request.listener_id)
-    if request != usual._replace(limit=request.limit, explain=request.explain, placement=request.placement):
+    free = {name: getattr(request, name) for name in ("limit", "explain", "placement", "session_id")}
+    if request != usual._replace(**free):
         return None
     match cache.get(cache_key("ahead", request.listener_id, dependencies)):
         case bool(repeats), dict(relaxed_at), list(picks) if all(len(pick) == len(Pick._fields) for pick in picks):

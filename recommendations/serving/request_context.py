@@ -5,6 +5,7 @@ The context is loaded by the same query that recognizes the caller.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from uuid import UUID
 import numpy as np
 import orjson
 from cachetools.func import ttl_cache
-from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet
+from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet, TextField, Value
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -42,6 +43,8 @@ from interactions.selectors import (
     load_history,
     parse_blocks,
     parse_history,
+    parse_session,
+    session_subquery,
 )
 from interactions.taste.sliders import SliderRow, load_track_ids_of_slider, parse_sliders, sliders_subquery
 from recommendations.policies.in_use import (
@@ -53,8 +56,10 @@ from recommendations.policies.in_use import (
 from tracks.models import Catalogue
 from tracks.selectors import catalogue_revision, catalogue_revision_subquery
 
+NO_SESSION = Value(None, output_field=TextField())
 UNKNOWN = -1  # no row has this id or revision
 SLIDER_SECONDS = 60.0  # the age of a slider's tracks, for changes that do not bump the revision, such as typed SQL
+SESSION_AGE = timedelta(hours=12)  # plays before that are not of the current session
 
 
 class RecommendationRequest(NamedTuple):
@@ -76,6 +81,7 @@ class RecommendationRequest(NamedTuple):
         explicit: whether explicit tracks are welcome.
         after: the slate that the answer continues.
         radio: the radio whose next tracks are asked for.
+        session_id: the current session of the listener, by the name that its events have; empty for none.
     """
 
     kind: str
@@ -92,6 +98,7 @@ class RecommendationRequest(NamedTuple):
     explicit: bool = True
     after: UUID | None = None
     radio: UUID | None = None
+    session_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,7 @@ class RequestContext:
         policies: the policies in use by name.
         sliders: how much more, or less, of some artists and tags the listener wants.
         cached: the revisions for which the process has an answer.
+        session: the tracks that the listener has played in the session of the request, oldest first.
         query_seconds: how long the query took.
     """
 
@@ -131,6 +139,7 @@ class RequestContext:
     history_rows: str | None = None
     sliders: tuple[SliderRow, ...] = ()
     cached: Revisions = Revisions()
+    session: tuple[int, ...] = ()
     query_seconds: float = 0.0
 
     @cached_property
@@ -150,7 +159,7 @@ class RequestContext:
 
 
 def load_context_by_key(
-    key: str, listener_id: int | None, cached: Revisions
+    key: str, listener_id: int | None, cached: Revisions, session_id: str = ""
 ) -> tuple[ServiceKey, RequestContext] | None:
     """Load a service key and the context of its request in one query.
 
@@ -158,17 +167,20 @@ def load_context_by_key(
         key: the key in clear text.
         listener_id: the listener that the request names, if any.
         cached: the revisions for which the caller has an answer. The history is read only if the current ones differ.
+        session_id: the listener's current session, whose plays are read, too; empty for none.
 
     Returns:
         None for a key that is unknown, expired or revoked.
     """
-    started = perf_counter()
-    rows = _BY_KEY.fetch(
+    started, now = perf_counter(), timezone.now()
+    rows = _BY_KEY[bool(session_id)].fetch(
         digest=service_key_digest(key),
-        now=timezone.now(),
+        now=now,
         listener=UNKNOWN if listener_id is None else listener_id,
         listener_revision=cached.listener,
         catalogue_revision=cached.catalogue,
+        session_id=session_id,
+        session_since=now - SESSION_AGE,
     )
     if not rows:
         return None
@@ -177,32 +189,42 @@ def load_context_by_key(
     return ServiceKey(pk=pk, prefix=prefix, scopes=orjson.loads(scopes)), context
 
 
-def load_context_by_token(user_id: int, sign_in: UUID, cached: Revisions) -> tuple[User, RequestContext] | None:
+def load_context_by_token(
+    user_id: int, sign_in: UUID, cached: Revisions, session_id: str = ""
+) -> tuple[User, RequestContext] | None:
     """Load the listener of a token and the context of their request in one query; None if the sign-in has ended."""
-    started = perf_counter()
-    rows = _BY_TOKEN.fetch(
+    started, now = perf_counter(), timezone.now()
+    rows = _BY_TOKEN[bool(session_id)].fetch(
         sign_in=sign_in,
-        now=timezone.now(),
+        now=now,
         listener=user_id,
         listener_revision=cached.listener,
         catalogue_revision=cached.catalogue,
+        session_id=session_id,
+        session_since=now - SESSION_AGE,
     )
     if not rows:
         return None
     return User(pk=user_id), _parse_context(user_id, rows[0], cached, perf_counter() - started)
 
 
-def load_contexts(listener_ids: Collection[int]) -> dict[int, RequestContext]:
-    """Load the contexts of many listeners in one query, by listener id; an unknown listener has an empty one."""
-    user = OuterRef("pk")
+def load_contexts(listener_ids: Collection[int], session_id: str = "") -> dict[int, RequestContext]:
+    """Load the contexts of many listeners in one query, by listener id; an unknown listener has an empty one.
+
+    Args:
+        listener_ids: the listeners.
+        session_id: what each of them calls their current session, if its plays are needed.
+    """
+    user, now = OuterRef("pk"), timezone.now()
     columns = (
         listener_settings_subquery(user),
-        blocks_subquery(user, timezone.now()),
+        blocks_subquery(user, now),
         excluded_tracks_subquery(user),
         catalogue_revision_subquery(),
         policies_in_use_subquery(),
         history_subquery(listener=user),
         sliders_subquery(user),
+        session_subquery(user, session_id, now - SESSION_AGE) if session_id else NO_SESSION,
     )
     rows = User.objects.filter(pk__in=listener_ids, is_active=True).values_list("pk", *columns)
     contexts = {pk: _parse_context(pk, columns, Revisions()) for pk, *columns in rows}
@@ -218,7 +240,7 @@ def _unknown_listener(listener_id: int, catalogue: int | None, policies: Policie
 
 
 def _parse_context(listener_id: int | None, columns: Any, cached: Revisions, seconds: float = 0.0) -> RequestContext:
-    settings_row, block_rows, excluded_rows, catalogue, policies, history_rows, slider_rows = columns
+    settings_row, block_rows, excluded_rows, catalogue, policies, history_rows, slider_rows, session_rows = columns
     settings = parse_listener_settings(settings_row)
     return RequestContext(
         listener_id,
@@ -229,6 +251,7 @@ def _parse_context(listener_id: int | None, columns: Any, cached: Revisions, sec
         history_rows,
         parse_sliders(slider_rows),
         cached,
+        parse_session(session_rows),
         seconds,
     )
 
@@ -238,7 +261,9 @@ def _track_ids_of(catalogue_revision: int | None, kind: str, target_id: int) -> 
     return load_track_ids_of_slider(kind, target_id)
 
 
-def _context_columns(principals: "QuerySet[Any, Any]", *principal_columns: str) -> "QuerySet[Any, Any]":
+def _context_columns(
+    principals: "QuerySet[Any, Any]", with_session: bool, *principal_columns: str
+) -> "QuerySet[Any, Any]":
     """Select the columns of a context beside those of the principal.
 
     The history is the expensive column, so PostgreSQL and SQLite skip it while both revisions are the cached ones.
@@ -254,9 +279,21 @@ def _context_columns(principals: "QuerySet[Any, Any]", *principal_columns: str) 
         policies_in_use_subquery(),
         history_subquery(changed),
         sliders_subquery(),
+        session_subquery() if with_session else NO_SESSION,
         *principal_columns,
     )
 
 
-_BY_KEY = PreparedQuery(lambda: _context_columns(usable_service_keys(DIGEST, NOW), "pk", "prefix", "scopes"))
-_BY_TOKEN = PreparedQuery(lambda: _context_columns(signed_in_users(LISTENER, SIGN_IN)))
+def _by_key(with_session: bool) -> PreparedQuery:
+    return PreparedQuery(
+        lambda: _context_columns(usable_service_keys(DIGEST, NOW), with_session, "pk", "prefix", "scopes")
+    )
+
+
+def _by_token(with_session: bool) -> PreparedQuery:
+    return PreparedQuery(lambda: _context_columns(signed_in_users(LISTENER, SIGN_IN), with_session))
+
+
+# Without and with the plays of a session, which most requests do not name.
+_BY_KEY = (_by_key(False), _by_key(True))
+_BY_TOKEN = (_by_token(False), _by_token(True))

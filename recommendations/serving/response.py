@@ -69,6 +69,8 @@ def render(
         {"recommendation_id": recommendation_id, "generated_at": now} | envelope | {"next": next_page},
         option=orjson.OPT_UTC_Z,
     )
+    # A session would tell whose slate it is, and means nothing without consent.
+    stored = request if consent else request._replace(session_id="")
     record = SlateRecord(
         recommendation_id,
         user_id=context.listener_id if context.settings.exists and consent else None,
@@ -79,7 +81,7 @@ def render(
         shown_at=now,
         policy=slate.policy,
         # A radio goes on by itself: none of its slates is continued as a page.
-        request=None if request.radio else describe_request(request, slate.ranking, earlier.shelves),
+        request=None if request.radio else describe_request(stored, slate.ranking, earlier.shelves),
         previous=request.after,
         is_counted=consent,
     )

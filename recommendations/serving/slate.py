@@ -112,6 +112,7 @@ def plan_slate(
         context.settings.consent,
         history.checksum,
         context.slider_tracks,
+        np.array(context.session if request.kind == "personal" else (), np.int64),
     )
     query, planned_policy = plan_query(
         model.bundle,

@@ -9,11 +9,11 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.npz import DamagedFile
 from engine.data.plays import Plays
 from engine.models.sequences import SequenceFusion, SequentialRules
-from engine.pipeline import NO_CAPS, Policy, recommend
+from engine.pipeline import NO_CAPS, PERSONAL, Policy, recommend
 from engine.retrieval.candidates import Query
-from engine.retrieval.session import score_session, session
+from engine.retrieval.session import explain_session, score_session, session
 from engine.training import MIN_SESSIONS, TrainedVersion, train
-from tests.engine.factories import TWO_FACTORS, make_config, train_checkerboard
+from tests.engine.factories import TWO_FACTORS, listener_history, make_config, train_checkerboard
 from tests.engine.models.sequence_contract import ITEMS, album_sessions
 
 SESSIONS = Policy("sessions", {"session": 1.0}, may_repeat=False, caps=NO_CAPS)
@@ -66,6 +66,28 @@ def test_forbidden_and_excluded_tracks_are_not_proposed(bundle: ModelBundle) -> 
     query = playing(107, 108, exclude=np.array([107, 108]), forbidden=np.array([109]))
     ids = [pick.track_id for pick in recommend(bundle, query, SESSIONS).picks]
     assert set(ids) == {106, 110, 111}
+
+
+def test_tracks_of_the_session_come_back_only_where_nothing_else_is_left(bundle: ModelBundle) -> None:
+    again = Policy("again", {"session": 1.0}, caps=NO_CAPS)
+    picks = recommend(bundle, playing(107, 108), again).picks
+    assert {pick.track_id for pick in picks} == {106, 109, 110, 111}
+
+
+def test_the_weight_of_the_session_changes_no_slate_without_one(bundle: ModelBundle) -> None:
+    query = Query(10, history=listener_history([107, 108]), exclude=np.array([107, 108]))
+    without = {name: weight for name, weight in PERSONAL.sources.items() if name != "session"}
+    assert recommend(bundle, query, PERSONAL) == recommend(bundle, query, replace(PERSONAL, sources=without))
+    first = recommend(bundle, replace(query, session=np.array([107, 108])), PERSONAL).picks[0]
+    assert (first.track_id, first.source) == (109, "session")
+
+
+def test_a_track_is_explained_by_those_of_the_session_that_lead_to_it(bundle: ModelBundle) -> None:
+    reasons = explain_session(bundle, playing(100, 107, 108), [109, 103, 121])
+    assert reasons.keys() == {109, 103}
+    assert reasons[103] == [(100, 1.0)]
+    assert {track_id for track_id, _ in reasons[109]} == {107, 108}
+    assert sum(share for _, share in reasons[109]) == pytest.approx(1)
 
 
 def test_there_are_no_candidates_without_a_session_or_a_model_of_sequences(bundle: ModelBundle) -> None:
