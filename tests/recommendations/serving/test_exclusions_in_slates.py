@@ -70,7 +70,10 @@ def test_an_excluded_track_is_never_offered(service: APIClient, alice: User, tra
     run_training("test")
     best = get_slate(service, alice)[0][0]
     undo = exclude(service, alice, kind="track", track_id=best)
+    seeds = [{"kind": "taste"}, {"kind": "artist", "id": tracks[0].artist_id}]
+    radio = service.post("/radio", {"seeds": seeds, "user_id": alice.pk}, format="json").json()
     paths = [
+        f"/radio/{radio['radio_id']}/next?limit=50",
         f"/recommend/user/{alice.pk}/ml?limit=100&exclude_played=false",
         f"/recommend/user/{alice.pk}?limit=100",
         f"/recommend/similar/{tracks[0].pk}?limit=100&user_id={alice.pk}",

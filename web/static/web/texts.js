@@ -43,6 +43,7 @@ const SOURCES = {
   new_releases: "New",
   content: "Similar sound",
   session: "Fits your session",
+  sliders: "You asked for more",
   random: "Surprise",
 };
 
