@@ -47,10 +47,15 @@ def build_request(path: str, credential: str = "") -> bytes:
 
 
 def run_load(
-    port: int, requests: Sequence[bytes], connections: int, seconds: float, *, once: bool = False
+    port: int, requests: Sequence[bytes], connections: int, seconds: float, *, once: bool = False, pause: float = 0.0
 ) -> LoadResult:
-    """Send the requests in turn for `seconds`, again from the first one; with `once`, send each at most once."""
-    return asyncio.run(_run_load(port, iter(requests) if once else itertools.cycle(requests), connections, seconds))
+    """Send the requests in turn for `seconds`, again from the first one; with `once`, send each at most once.
+
+    Args:
+        pause: seconds that each connection waits after an answer; they begin one after the other within that time.
+    """
+    in_turn = iter(requests) if once else itertools.cycle(requests)
+    return asyncio.run(_run_load(port, in_turn, connections, seconds, pause))
 
 
 @dataclass
@@ -60,6 +65,7 @@ class _Run:
     requests: Iterator[bytes]
     started: float
     until: float
+    pause: float = 0.0
     latencies: list[float] = field(default_factory=list)
     at: list[float] = field(default_factory=list)
     errors: int = 0
@@ -70,25 +76,30 @@ class _Run:
         self.errors += not ok
 
 
-async def _run_load(port: int, requests: Iterator[bytes], connections: int, seconds: float) -> LoadResult:
+async def _run_load(port: int, requests: Iterator[bytes], connections: int, seconds: float, pause: float) -> LoadResult:
     loop, now = asyncio.get_running_loop(), time.perf_counter()
-    run = _Run(requests, now, now + seconds)
+    run = _Run(requests, now, now + seconds, pause)
     closed = [loop.create_future() for _ in range(connections)]
-    await asyncio.gather(*(loop.create_connection(lambda f=f: _Connection(run, f), "127.0.0.1", port) for f in closed))
+    await asyncio.gather(
+        *(
+            loop.create_connection(lambda n=n, f=f: _Connection(run, f, n * pause / connections), "127.0.0.1", port)
+            for n, f in enumerate(closed)
+        )
+    )
     _, unanswered = await asyncio.wait(closed, timeout=seconds + GRACE_SECONDS)
     duration = max(run.at, default=seconds)
     return LoadResult(duration, np.array(run.latencies), np.array(run.at), run.errors + len(unanswered))
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, run: _Run, closed: "asyncio.Future[None]") -> None:
-        self._run, self._closed = run, closed
+    def __init__(self, run: _Run, closed: "asyncio.Future[None]", delay: float) -> None:
+        self._run, self._closed, self._delay = run, closed, delay
         self._is_waiting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._send_next()
+        self._send_after(self._delay)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -97,12 +108,19 @@ class _Connection(asyncio.Protocol):
         if self._size is not None and len(self._received) >= self._size:
             now = time.perf_counter()
             self._run.add_answer(now, now - self._sent_at, ok=self._received.startswith(b"HTTP/1.1 200"))
-            self._send_next()
+            self._is_waiting = False
+            self._send_after(self._run.pause)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._run.errors += self._is_waiting
         if not self._closed.done():
             self._closed.set_result(None)
+
+    def _send_after(self, delay: float) -> None:
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self._send_next)
+        else:
+            self._send_next()
 
     def _send_next(self) -> None:
         """Send the next request, or close the connection if there is none or the time is up."""
