@@ -13,7 +13,9 @@ from common.http.query_parameters import ApiView, check_names
 from recommendations.api.query_parameters import parse_query
 from tests.conftest import as_service, assert_problem
 
-PATH_VALUES = dict.fromkeys(("{receipt}", "{import_id}", "{recommendation_id}"), "00000000-0000-4000-8000-000000000000")
+PATH_VALUES = dict.fromkeys(
+    ("{receipt}", "{import_id}", "{recommendation_id}", "{radio_id}"), "00000000-0000-4000-8000-000000000000"
+)
 PATH_VALUES |= {"{kind}": "artist"}
 # Paths with other conventions: ListenBrainz, AudioMuse-AI, the OpenAPI document, probes and Prometheus.
 FOREIGN = ("/1/", "/api/")

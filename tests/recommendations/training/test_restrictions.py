@@ -44,7 +44,8 @@ def test_blocks_in_force_and_unavailable_tracks_are_loaded_by_listener(
     ):
         Block.objects.create(user=user, kind=kind, target_id=target.pk, until=until)
 
-    with django_assert_num_queries(8):  # blocks, artists, albums, genres, listeners, and the tracks of three audiences
+    # Blocks, exclusions, artists, albums, genres, listeners, and the tracks of three audiences.
+    with django_assert_num_queries(9):
         restrictions = load_restrictions()
     assert {pk: ids.tolist() for pk, ids in restrictions.blocked.items()} == {
         anna.pk: [second.pk, by_others.pk, german.pk, gone.pk],
