@@ -37,8 +37,9 @@ def load_exposures_by_slate(recommendation_ids: Collection[UUID]) -> dict[UUID, 
 
 
 def load_plays_by_slate(recommendation_ids: Collection[UUID]) -> dict[UUID, list[PlayRow]]:
+    """Return the plays and skips that name some slates, without those that are left out."""
     kinds = [Interaction.Kind.PLAY, Interaction.Kind.SKIP]
-    rows = Interaction.objects.filter(recommendation_id__in=recommendation_ids, kind__in=kinds)
+    rows = Interaction.objects.filter(recommendation_id__in=recommendation_ids, kind__in=kinds, left_out=False)
     plays: dict[UUID, list[PlayRow]] = defaultdict(list)
     for recommendation_id, *columns in rows.values_list("recommendation_id", *PlayRow._fields):
         plays[recommendation_id].append(PlayRow(*columns))

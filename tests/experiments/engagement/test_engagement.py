@@ -64,6 +64,15 @@ def test_all_tracks_of_a_slate_count_as_seen_if_no_impressions_are_reported(
     assert (engagement_counts()["impressions"], engagement_counts()["clicks"]) == (5, 1)
 
 
+def test_plays_that_are_left_out_are_not_counted(alice: User, catalogue: CatalogueFactory) -> None:
+    tracks = [t.pk for t in catalogue.tracks(2)]
+    shown = create_slate(alice, tracks)
+    create_play(alice, tracks[0], shown, ms_played=1_000)
+    create_play(alice, tracks[1], shown, ms_played=1_000, learn=False, left_out=True)
+    roll_up(days=1)
+    assert (engagement_counts()["plays"], engagement_counts()["listened_ms"]) == (1, 1_000)
+
+
 def test_a_click_of_any_listener_counts_for_an_anonymous_slate(
     alice: User, bob: User, catalogue: CatalogueFactory
 ) -> None:
