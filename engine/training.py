@@ -238,12 +238,13 @@ def fit_sequence(plays: Plays, items: IdMap, seed: int) -> tuple[SequenceModel |
         The model, or None if there are fewer than `MIN_SESSIONS` sessions of at least two plays or if it cannot be
         fitted; and for the manifest the number of these sessions, the trainer or None, and why there is no model.
     """
-    sessions = sessions_from_plays(plays, items).where_longer_than(1).newest(MAX_SESSION_PLAYS)
-    report: dict[str, Any] = {"sessions": len(sessions), "plays": len(sessions.items), "trainer": None, "skipped": None}
-    if len(sessions) < MIN_SESSIONS:
-        return None, report | {"skipped": f"needs {MIN_SESSIONS} sessions of at least two plays in a known order"}
+    report: dict[str, Any] = {"sessions": 0, "plays": 0, "trainer": None, "skipped": None}
     trainer = SequenceFusion()
     try:
+        sessions = sessions_from_plays(plays, items).where_longer_than(1).newest(MAX_SESSION_PLAYS)
+        report |= {"sessions": len(sessions), "plays": len(sessions.items)}
+        if len(sessions) < MIN_SESSIONS:
+            return None, report | {"skipped": f"needs {MIN_SESSIONS} sessions of at least two plays in a known order"}
         model = trainer.fit(sessions, len(items), seed=seed)
     except (ArithmeticError, MemoryError, ValueError) as error:
         return None, report | {"skipped": f"could not be fitted ({type(error).__name__}: {error})"}
