@@ -88,8 +88,12 @@ class ExclusionTargetSerializer(StrictSerializer):
 
     kind = serializers.ChoiceField(choices=EXCLUSION_KINDS)
     track_id = ReferenceField(required=False, help_text="Of a `track`.")
-    context = serializers.CharField(max_length=64, required=False, help_text="Of a `playlist`: the events' `context`.")  # type: ignore[assignment]
-    session_id = serializers.CharField(max_length=64, required=False, help_text="Of a `session`, as in its events.")
+    context = serializers.CharField(  # type: ignore[assignment]
+        max_length=64, trim_whitespace=False, required=False, help_text="Of a `playlist`: the events' `context`."
+    )
+    session_id = serializers.CharField(
+        max_length=64, trim_whitespace=False, required=False, help_text="Of a `session`, as in its events."
+    )
     since = serializers.DateTimeField(
         required=False, help_text="Of a `period`, RFC 3339: events of this time or later."
     )

@@ -45,13 +45,14 @@ def add_exclusions(user_id: int, targets: Sequence[ExclusionTarget]) -> list[Exc
         IntegrityError: the listener or a track has just been deleted.
     """
     bump_user_revisions([user_id])  # first, because it locks the listener: see `interactions.left_out`
-    exclusions = []
+    exclusions, added = [], 0
     for target in targets:
         exclusion, is_new = Exclusion.objects.get_or_create(user_id=user_id, **target._asdict())
         exclusions.append(exclusion)
         if is_new:
             refresh_left_out(covered_by(exclusion))
-    if Exclusion.objects.filter(user=user_id).count() > MAX_EXCLUSIONS:
+            added += 1
+    if added and Exclusion.objects.filter(user=user_id).count() > MAX_EXCLUSIONS:  # merged listeners may have more
         raise TooManyExclusions
     return exclusions
 

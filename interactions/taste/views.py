@@ -1,5 +1,6 @@
 from typing import Any, ClassVar
 
+from django.db import IntegrityError
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -114,6 +115,8 @@ class ExclusionsView(TasteView):
             exclusions = add_exclusions(listener_id, _parse_targets(serializer.validated_data["exclusions"]))
         except TooManyExclusions as error:
             raise ExclusionLimit from error
+        except IntegrityError as error:
+            raise Http404("the listener or a track has just been deleted; list the exclusions and ask again") from error
         return Response(ExclusionsSerializer({"exclusions": exclusions}).data, status.HTTP_201_CREATED)
 
 

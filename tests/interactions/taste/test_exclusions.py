@@ -166,3 +166,16 @@ def test_an_exclusion_that_names_nothing_is_refused(
     both = {"exclusions": [valid, {"kind": "session", "session_id": "s2"}]}
     assert_problem(api.post(EXCLUSIONS, both, format="json"), 409)
     assert not Exclusion.objects.exists()
+    exclude(api, kind="session", session_id="s1")
+    monkeypatch.setattr(services, "MAX_EXCLUSIONS", 0)  # as with the exclusions of two merged listeners
+    assert api.post(EXCLUSIONS, {"exclusions": [valid]}, format="json").status_code == 201
+
+
+def test_a_playlist_is_excluded_under_exactly_its_name(
+    alice: User, api: APIClient, catalogue: CatalogueFactory
+) -> None:
+    [track] = catalogue.tracks(1)
+    send(alice, track, device="padded", context=" sleep ")
+    send(alice, track, device="plain", context="sleep")
+    exclude(api, kind="playlist", context=" sleep ")
+    assert left_out(alice) == ["padded"]
