@@ -42,10 +42,12 @@ from engine.ranking.variety import order_by_variety
 from engine.retrieval.candidates import SOURCES, Query
 from engine.retrieval.early import listener_blends
 from engine.retrieval.exact_search import TopK
+from engine.retrieval.group import member_opinions
 from engine.trace import FilteredCandidate, RankedCandidate, SourceTrace, Trace
 
 __all__ = [
     "EARLY",
+    "GROUP",
     "NO_CAPS",
     "PERSONAL",
     "PERSONAL_SOURCES",
@@ -126,6 +128,8 @@ REPEATS = register_policy(
 )
 RADIO = Policy("radio", {"radio": 1.0}, fill=("popular",), may_repeat=False, caps=Caps(per_artist=3))
 """How radios rank; it is not registered, because their modes take the place of dials."""
+GROUP = Policy("group", {"group": 1.0}, fill=_FILL)
+"""How slates for several listeners rank; serving gives it the dials and the caps of the policy for one listener."""
 
 
 def recommend(bundle: ModelBundle, query: Query, policy: Policy, trace: Trace | None = None) -> Ranking:
@@ -161,10 +165,11 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy, trace: Trace | 
             workspace.readmit(TAKEN)
             placed, relaxed_at = run.place(repeats)
         blends = listener_blends(query, workspace)
-    picks = [candidate.make_pick() for candidate in placed]
+        picks = [candidate.make_pick() for candidate in placed]
+        opinions = member_opinions(bundle, query, workspace, [pick.track_id for pick in picks])
     if trace is not None:
         trace.after = picks
-    return Ranking(picks, offers_excluded and bool(picks), relaxed_at, blends)
+    return Ranking(picks, offers_excluded and bool(picks), relaxed_at, blends, opinions)
 
 
 def append_picks(

@@ -258,6 +258,11 @@ SPECTACULAR_SETTINGS = {
         "SliderKindEnum": "interactions.taste.serializers.SLIDER_KINDS",
         "ProposalKindEnum": "interactions.taste.proposals.PROPOSAL_KINDS",
         "PlayedKindEnum": "interactions.lists.serializers.PLAYED_KINDS",
+        "StrategyEnum": "recommendations.api.serializers.STRATEGIES",
+        "FallbackReasonEnum": "recommendations.api.serializers.FALLBACK_REASONS",
+        "ReasonKindEnum": "recommendations.serving.explanations.REASON_KINDS",
+        "GroupStrategyEnum": "recommendations.api.group_serializers.STRATEGIES",
+        "MemberReasonEnum": "recommendations.api.group_serializers.MEMBER_REASONS",
     },
     "COMPONENT_SPLIT_PATCH": False,
 }

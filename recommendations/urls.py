@@ -1,6 +1,7 @@
 from django.urls import path
 
 from recommendations.api.batch_views import BatchView
+from recommendations.api.group_views import GroupView
 from recommendations.api.page_views import NextPageView
 from recommendations.api.training_views import TrainingRunsView, TrainingRunView
 from recommendations.api.views import RecommendViewSet
@@ -21,6 +22,7 @@ urlpatterns = [
     path("recommend/user/<str:user_id>/ml", RecommendViewSet.as_view({"get": "personal"}), name="recommend"),
     path("recommend/similar/<str:track_id>", RecommendViewSet.as_view({"get": "similar"}), name="similar"),
     path("recommend/batch", BatchView.as_view(), name="recommend-batch"),
+    path("recommend/group", GroupView.as_view(), name="recommend-group"),
     path("recommend/user/<str:user_id>", RecommendViewSet.as_view({"get": "legacy"}), name="recommend-legacy"),
     path("recommendations/<uuid:recommendation_id>/next", NextPageView.as_view(), name="next-page"),
 ]

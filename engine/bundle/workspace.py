@@ -55,7 +55,7 @@ class SearchWorkspace:
     slots: NDArray[np.int32]
     mask: ExclusionMask | None = None
     _rows_by_reason: dict[int, list[Rows]] = field(default_factory=dict)
-    _results: dict[str, tuple[object, Any]] = field(default_factory=dict)
+    _results: dict[tuple[str, int], tuple[object, Any]] = field(default_factory=dict)
 
     def exclude(self, rows: Rows, reason: int) -> None:
         """Leave rows out for a reason; the array must not change until they are readmitted."""
@@ -69,16 +69,14 @@ class SearchWorkspace:
 
     def remember(self, name: str, query: object, compute: Callable[[], Result]) -> Result:
         """Return what several steps of one query need, computed by the first of them."""
-        of_query, result = self._results.get(name, (None, None))
-        if of_query is not query:
-            result = compute()
-            self._results[name] = query, result
-        return cast(Result, result)
+        key = name, id(query)  # the entry holds the query, so that no other one gets its id meanwhile
+        if key not in self._results:
+            self._results[key] = query, compute()
+        return cast(Result, self._results[key][1])
 
     def recall(self, name: str, query: object) -> Any:
         """Return what has been remembered under a name for a query; None if nothing has."""
-        of_query, result = self._results.get(name, (None, None))
-        return result if of_query is query else None
+        return self._results.get((name, id(query)), (query, None))[1]
 
     def available(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Return which of the rows, (k,), may be offered: bool (k,)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.retrieval.exact_search import ListenerBlend
+from engine.retrieval.group import MemberOpinion
 
 
 class Pick(NamedTuple):
@@ -35,12 +36,14 @@ class Ranking:
         relaxed_at: what could not be kept, and at which index of `picks` that happened first.
         blends: by source, how its scores blend the components of the ensemble, so that reasons need not find out again;
             without sources that were not asked, and empty where a ranking was stored.
+        opinions: of the members of a group on each of the picks that the version knows, by track id, in their order.
     """
 
     picks: list[Pick] = field(default_factory=list)
     repeats: bool = False
     relaxed_at: Mapping[str, int] = field(default_factory=dict)
     blends: Mapping[str, ListenerBlend] = field(default_factory=dict)
+    opinions: Mapping[int, tuple[MemberOpinion, ...]] = field(default_factory=dict)
 
     @property
     def strategy(self) -> str:

@@ -6,6 +6,7 @@ To add a candidate source, write it in a module of this package and register it 
 from engine.retrieval.candidates import register_source
 from engine.retrieval.content import content
 from engine.retrieval.early import early
+from engine.retrieval.group import group
 from engine.retrieval.neighbours import neighbours
 from engine.retrieval.new_releases import new_releases, score_new_releases
 from engine.retrieval.personal import personal
@@ -27,6 +28,7 @@ register_source("repeat", repeat)
 register_source("session", session, score_session)
 register_source("popular", popular, score_popular)
 register_source("radio", radio)
+register_source("group", group)
 register_source("trending", trending, score_trending)
 register_source("new_releases", new_releases, score_new_releases)
 register_source("sliders", sliders)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ _no_ids: Callable[[], NDArray[np.int64]] = partial(np.zeros, 0, np.int64)  # typ
 CF, CONTENT, HYBRID = "cf", "content", "hybrid"
 SIMILARITIES = (CF, CONTENT, HYBRID)
 """What makes tracks similar: who plays them (collaborative filtering), their content, or both."""
+AVERAGE, LEAST_MISERY = "average", "least_misery"
+GROUP_STRATEGIES = (AVERAGE, LEAST_MISERY)
+"""How the relevance of a track for the members of a group becomes one score, see `engine.retrieval.group`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Query:
         track_id: the track to which the candidates of "similar" are similar.
         similarity: of which kind, one of `SIMILARITIES`.
         station: of the radio whose candidates are asked for.
+        group: the listeners for whom the candidates of "group" are.
         early_weights: of what is known of the listener, for the source "early".
         time_fold_in: returns the context manager that times a fold-in.
         head_diversity: the dial `diversity` for the head of the slate, 0 to 1; below the head that of the policy acts.
@@ -66,12 +71,38 @@ class Query:
     track_id: int | None = None
     similarity: str = HYBRID
     station: Station | None = None
+    group: Group | None = None
     early_weights: EarlyWeights = PERSONAL_ONLY
     time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext
     head_diversity: float = 0.0
     session: NDArray[np.int64] = field(default_factory=_no_ids)
     now: int = 0
     repeat_before: int = 0
+
+
+class Member(NamedTuple):
+    """A listener of a group.
+
+    Attributes:
+        query: of this listener alone. What must not be offered is said by the query of the group.
+        sources: the candidate sources for this listener, at least one; the first one is the main source.
+    """
+
+    query: Query
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Listeners who get one slate, and how what each of them would like becomes one score.
+
+    Attributes:
+        members: at least one.
+        strategy: one of `GROUP_STRATEGIES`.
+    """
+
+    members: tuple[Member, ...]
+    strategy: str = AVERAGE
 
 
 CandidateSource = Callable[[ModelBundle, Query, SearchWorkspace, int], TopK]

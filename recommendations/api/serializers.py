@@ -19,6 +19,18 @@ from tracks.serializers import CardSerializer
 
 MAX_LIMIT = 100
 SOURCES = list(CANDIDATE_SOURCES)
+STRATEGIES = [*SOURCES, "none"]
+FALLBACK_REASONS = [
+    "no_model",
+    "model_unavailable",
+    "foreign_model",
+    "cold_user",
+    "no_consent",
+    "cold_track",
+    "no_known_tracks",
+    "nothing_new",
+    "exhausted",
+]
 
 
 class PlacementField(serializers.RegexField):
@@ -136,24 +148,14 @@ class ResultSerializer(CardSerializer):
 
 class AnswerSerializer(serializers.Serializer[Any]):
     recommendation_id = serializers.UUIDField()
-    strategy = serializers.ChoiceField(choices=[*SOURCES, "none"])
+    strategy = serializers.ChoiceField(choices=STRATEGIES)
     model_version = serializers.CharField(allow_null=True)
     generated_at = serializers.DateTimeField()
     degraded = serializers.BooleanField(
         help_text="Whether the answer was made without the model version that should serve."
     )
     fallback_reason = serializers.ChoiceField(
-        choices=[
-            "no_model",
-            "model_unavailable",
-            "foreign_model",
-            "cold_user",
-            "no_consent",
-            "cold_track",
-            "no_known_tracks",
-            "nothing_new",
-            "exhausted",
-        ],
+        choices=FALLBACK_REASONS,
         allow_null=True,
     )
     policy = serializers.CharField(

@@ -32,6 +32,7 @@ REASON_KINDS = (
     "radio",
     "slider",
     "session",
+    "others",
     "random",
 )
 _BY_HISTORY = ("personal", "early", "neighbours")  # sources whose scores are sums over the listener's history
@@ -153,6 +154,45 @@ def explain_picks(
         ).to_dict()
         for pick in picks
     }
+
+
+def explain_to_group(
+    bundle: ModelBundle,
+    queries: Sequence[Query],
+    ranking: Ranking,
+    cards: Mapping[int, TrackCard],
+    catalogue_revision: int | None,
+) -> dict[int, list[dict[str, Any]]]:
+    """Return the reason of each pick for each member of a group, and how relevant it is for them, by track id.
+
+    A track that is none of a member's own candidates is on the list for the others, and so it says, for whatever the
+    member's history has to do with it did not decide. Costs as much for each member as `explain_picks`.
+
+    Args:
+        bundle: the version that made the slate.
+        queries: of each member alone.
+        ranking: the slate of the group.
+        cards: of the picks, by track id.
+        catalogue_revision: the current one.
+    """
+    reasons: dict[int, list[dict[str, Any]]] = {pick.track_id: [] for pick in ranking.picks}
+    for number, query in enumerate(queries):
+        opinions = {track_id: of_all[number] for track_id, of_all in ranking.opinions.items()}
+        own = []
+        for pick in ranking.picks:
+            opinion = opinions.get(pick.track_id)
+            if pick.source != "group":  # it fills the slate, for everybody alike
+                own.append(pick)
+            elif opinion is not None and opinion.is_own:
+                row = bundle.items.rows([pick.track_id])[0][0]
+                score = float(bundle.popularity[row]) if opinion.source == "popular" else opinion.relevance
+                own.append(Pick(pick.track_id, score, opinion.source, (opinion.source,)))
+        explained = explain_picks(bundle, query, Ranking(own), cards, catalogue_revision)
+        for track_id, of_members in reasons.items():
+            opinion = opinions.get(track_id)
+            reason = explained.get(track_id) or Reason("others", "Chosen for the others").to_dict()
+            of_members.append({"relevance": None if opinion is None else round(opinion.relevance, 4)} | reason)
+    return reasons
 
 
 def _find_sources(bundle: ModelBundle, query: Query, picks: Sequence[Pick]) -> dict[int, str]:

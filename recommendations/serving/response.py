@@ -1,6 +1,7 @@
 """Render a slate as the JSON document that is sent."""
 
 import time
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -18,6 +19,38 @@ from recommendations.serving.response_cache import CachedResponse
 from recommendations.serving.slate import RankedSlate
 
 
+def describe_slate(slate: RankedSlate, model: LoadedModel) -> dict[str, Any]:
+    """Return the members of an answer that say how its slate came about."""
+    return {
+        "strategy": slate.ranking.strategy,
+        "model_version": model.bundle.version,
+        "degraded": model.problem is not None,
+        "fallback_reason": slate.fallback_reason,
+        "policy": slate.policy,
+        "relaxed": slate.ranking.relaxed,
+    }
+
+
+def render_results(slate: RankedSlate, name: str, reasons: Mapping[int, Any], first_position: int = 1) -> bytes:
+    """Render the results of a slate as the elements of a JSON array.
+
+    Args:
+        name: of the member that holds the reasons of a result.
+        reasons: by track id; without any, results have no such member.
+    """
+    return b",".join(
+        b'%s,"score":%r,"position":%d,"source":"%s"%s}'
+        % (
+            slate.cards[pick.track_id].json,
+            pick.score,
+            position,
+            pick.source.encode(),
+            b',"%s":%s' % (name.encode(), orjson.dumps(reasons[pick.track_id])) if reasons else b"",
+        )
+        for position, pick in enumerate(slate.ranking.picks, first_position)
+    )
+
+
 def render(
     request: RecommendationRequest,
     context: RequestContext,
@@ -33,28 +66,11 @@ def render(
     the same slate to a client that has it.
     """
     picks, strategy, version = slate.ranking.picks, slate.ranking.strategy, model.bundle.version
-    explanations = {}
+    explanations: dict[int, Any] = {}
     if request.explain:
         explanations = explain_picks(model.bundle, slate.query, slate.ranking, slate.cards, context.revisions.catalogue)
-    results = b",".join(
-        b'%s,"score":%r,"position":%d,"source":"%s"%s}'
-        % (
-            slate.cards[pick.track_id].json,
-            pick.score,
-            position,
-            pick.source.encode(),
-            b',"explanation":' + orjson.dumps(explanations[pick.track_id]) if request.explain else b"",
-        )
-        for position, pick in enumerate(picks, len(earlier.pages) + 1)
-    )
-    envelope = {
-        "strategy": strategy,
-        "model_version": version,
-        "degraded": model.problem is not None,
-        "fallback_reason": slate.fallback_reason,
-        "policy": slate.policy,
-        "relaxed": slate.ranking.relaxed,
-    }
+    results = render_results(slate, "explanation", explanations, len(earlier.pages) + 1)
+    envelope = describe_slate(slate, model)
     etag = blake2b(orjson.dumps(envelope) + results, digest_size=12).hexdigest()
     recommendation_id, now, consent = new_recommendation_id(), timezone.now(), context.settings.consent
     next_page = None

@@ -113,6 +113,7 @@ GET    training-runs                                         {CLOSED}
 POST   training-runs                                         401 403 403 403 409 401 401
 GET    training-runs/<int:training_run_id>                   401 403 403 403 404 401 401
 POST   recommend/batch                                       401 400 400 403 400 401 401
+POST   recommend/group                                       401 403 403 403 400 401 401
 GET    api/similar_tracks                                    401 400 400 403 400 401 401
 GET    api/similar_artists                                   401 400 400 403 400 401 401
 GET    api/find_path                                         401 400 400 403 400 401 401

@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 
 from access.models import User
 from engine.data.plays import Plays
+from engine.retrieval.candidates import GROUP_STRATEGIES
 from interactions.models import Interaction
 from interactions.selectors import blocks_in_force
 from interactions.training_data import iter_play_chunks
@@ -80,6 +81,12 @@ def test_an_excluded_track_is_never_offered(service: APIClient, alice: User, tra
     ]
     for path in paths:
         offered = [pick["track_id"] for pick in service.get(path).json()["results"]]
+        assert len(offered) > 10
+        assert best not in offered
+    group = {"listeners": [User.objects.get(username="listener-1").pk, alice.pk], "limit": 100, "exclude_played": False}
+    for strategy in GROUP_STRATEGIES:
+        answer = service.post("/recommend/group", group | {"strategy": strategy}, format="json").json()
+        offered = [pick["track_id"] for pick in answer["results"]]
         assert len(offered) > 10
         assert best not in offered
     assert (alice.pk, "track", best) in list(blocks_in_force())

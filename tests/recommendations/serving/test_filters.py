@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from access.models import User
+from engine.retrieval.candidates import GROUP_STRATEGIES
 from interactions.models import Block
 from recommendations.serving.filters import unavailable_tracks
 from recommendations.training.run import run_training
@@ -24,6 +25,7 @@ ENDPOINTS = {
     "recommend/user/<str:user_id>": "/recommend/user/{user}",
     "recommend/similar/<str:track_id>": "/recommend/similar/{track}",
     "recommend/batch": "/recommend/batch",
+    "recommend/group": "/recommend/group",
 }
 SIZE = 24
 
@@ -118,7 +120,10 @@ def _assert_exclusions(scenario: dict[str, Any], numbered: NumberedCatalogue, se
     seed = numbered.tracks[scenario["seed"]].pk
     for route, path in ENDPOINTS.items():
         similar = "similar" in route
-        recommended = _recommended(service, path.format(user=user.pk, track=seed), query, user, seed)
+        if "group" in route:
+            recommended = _recommended_to_group(scenario, service, query, user, numbered.users[1])
+        else:
+            recommended = _recommended(service, path.format(user=user.pk, track=seed), query, user, seed)
         allowed = {t.pk for t in numbered.tracks} - excluded - ({seed} if similar else set())
         assert not set(recommended) & excluded, route
         assert bool(recommended) == bool(allowed), route
@@ -138,6 +143,19 @@ def _recommended(service: APIClient, path: str, query: dict[str, Any], user: Use
     tracks = [r["track_id"] for shelf in answers[1]["shelves"] for r in shelf["results"]]
     assert {r["track_id"] for r in alone["results"]} <= set(tracks)
     return tracks
+
+
+def _recommended_to_group(
+    scenario: dict[str, Any], service: APIClient, query: dict[str, Any], user: User, friend: User
+) -> list[int]:
+    """Ask for the listener and a friend who excludes nothing, in either order and by either strategy."""
+    number = scenario["seed"]
+    body = {
+        "listeners": [user.pk, friend.pk] if number % 2 else [friend.pk, user.pk],
+        "strategy": GROUP_STRATEGIES[number // 2 % 2],
+    }
+    answer = service.post("/recommend/group", query | body, format="json")
+    return [result["track_id"] for result in answer.json()["results"]]
 
 
 def _prepare_listener(scenario: dict[str, Any], numbered: NumberedCatalogue) -> tuple[User, dict[str, Any]]:
