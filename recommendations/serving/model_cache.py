@@ -127,6 +127,7 @@ class ModelCache:
         self._features_revision: int | None = UNREAD  # of the catalogue when the features of these tracks were read
         self._features_due = float("-inf")
         self._trending: list[tuple[int, float]] = []
+        self._trending_until = 0.0
         self._extended_at_revision: int | None = UNREAD  # the revision of the catalogue when fresh tracks were read
         self._needs_extension = False
         self._extension_seconds, self._extension_due = 0.0, float("-inf")
@@ -222,16 +223,23 @@ class ModelCache:
             ids, popular = load_track_ids(CATALOGUE_TRACKS), load_popular_tracks()
             track_ids = np.unique(np.append(ids, np.fromiter(popular, np.int64)))
             features = self._load_catalogue_features(track_ids, revision)
-            counted = load_trending()
-            trending = self._trending if counted is None else counted
-            self._catalogue = _with_trending(catalogue_bundle(track_ids, popular, features), trending)
+            self._catalogue = _with_trending(catalogue_bundle(track_ids, popular, features), self._trending)
             self.popularity_digest = _digest(self._catalogue)
-            if trending != self._trending:
-                self._trending, self._needs_extension = trending, True
             self.unlisted_after = int(ids[-1]) if len(ids) == CATALOGUE_TRACKS else None
             self.catalogue_revision = revision  # read first, set last: the tracks may be newer, but never older
             self._catalogue_until = time.monotonic() + (CATALOGUE_SECONDS if len(ids) else 1)
             self._popularity_read_at = began_at
+
+    def _refresh_trending(self) -> None:
+        """Take over what is trending, and count it if no process has done so in this hour.
+
+        Counting reads the plays of five weeks. So that no request waits for it, this is left to the thread.
+        """
+        counted = load_trending()
+        if counted is not None and counted != self._trending:
+            self._trending, self._needs_extension = counted, True
+            self._catalogue_until = 0.0  # the answers without a model show it, too
+        self._trending_until = time.monotonic() + CATALOGUE_SECONDS
 
     def _load_catalogue_features(self, track_ids: NDArray[np.int64], revision: int | None) -> TrackFeatures:
         """Return the features of tracks, as they were at the last reading if that was slow and not long ago.
@@ -375,8 +383,10 @@ class ModelCache:
         return LoadedModel(catalogue_bundle([]), "model_unavailable")
 
     def _bring_up_to_date(self) -> None:
+        if time.monotonic() > self._trending_until:
+            self._refresh_trending()  # first, because versions and the catalogue are extended by what is trending
         if self._catalogue is None or time.monotonic() > self._catalogue_until:
-            self.refresh_popularity()  # first, because versions are extended by what is trending
+            self.refresh_popularity()
         self.check_pointer()
         self._read_new_plays()
         if self._needs_extension:
@@ -402,7 +412,9 @@ class ModelCache:
                     self._read_new_plays()
                 if outdated := self._needs_extension and time.monotonic() >= self._extension_due:
                     self._refresh_extension()
-                if changed or expired or outdated:
+                if is_due := time.monotonic() > self._trending_until:
+                    self._refresh_trending()  # last, because it may take long; the next check shows it
+                if changed or is_due or expired or outdated:
                     connection.close()  # nothing else closes the connection of this thread
             except Error:  # including InterfaceError, of a connection whose loss another call has hidden
                 logger.warning("the catalogue could not be refreshed", exc_info=True)

@@ -252,15 +252,45 @@ def test_a_process_keeps_what_was_trending_while_another_one_counts(
     users, tracks = catalogue.checkerboard()
     run_training("test")
     monkeypatch.setattr(model_cache_module, "load_trending", lambda: [(tracks[0].pk, 2.0)])
-    model_cache.refresh_popularity()
     get_slate(service, users[0])
     digest = model_cache.current().digest
     monkeypatch.setattr(model_cache_module, "load_trending", lambda: None)
-    model_cache.refresh_popularity()
+    monkeypatch.setattr(model_cache, "_trending_until", 0.0)
     get_slate(service, users[0])
     bundle = model_cache.current().bundle
     assert bundle.items.ids[bundle.live.trending_rows].tolist() == [tracks[0].pk]
     assert model_cache.current().digest == digest
+
+
+def test_a_request_leaves_counting_what_is_trending_to_the_thread(
+    catalogue: CatalogueFactory, service: APIClient, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    users, tracks = catalogue.checkerboard()
+    run_training("test")
+    get_slate(service, users[0])
+    settings.MUSICREC = settings.MUSICREC | {"MODEL_POLL_SECONDS": 60, "SLATE_BUFFER": 0}
+    monkeypatch.setattr(model_cache, "_pid", model_cache_module.os.getpid())  # no thread is started
+    counted: list[str] = []
+
+    def count() -> list[tuple[int, float]]:
+        counted.append("now")
+        return [(tracks[0].pk, 2.0)]
+
+    monkeypatch.setattr(model_cache_module, "load_trending", count)
+    monkeypatch.setattr(model_cache, "_trending_until", 0.0)
+    add_track()
+    results = service.get(f"/recommend/user/{users[0].pk}/ml?limit=50").json()["results"]
+    assert {result["track_id"] for result in results} >= {track.pk for track in tracks}
+    assert model_cache.catalogue_revision == catalogue_revision()  # popular tracks were read to fill the slate
+    assert counted == []
+
+    monkeypatch.setattr(model_cache, "_extension_due", 0.0)
+    monkeypatch.setattr(model_cache_module, "wait_for_reload", lambda seconds: iter([None, None]))
+    monkeypatch.setattr(model_cache_module.connection, "close", lambda: None)
+    model_cache._watch()
+    assert counted == ["now"]
+    for bundle in (model_cache.current().bundle, model_cache.popularity_model().bundle):
+        assert bundle.items.ids[bundle.live.trending_rows].tolist() == [tracks[0].pk]
 
 
 def test_an_extension_that_failed_is_made_later(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +300,7 @@ def test_an_extension_that_failed_is_made_later(user: User, monkeypatch: pytest.
     with monkeypatch.context() as failing:
         failing.setattr(model_cache_module, "load_trending", lambda: [(tracks[0], 2.0)])
         failing.setattr(model_cache_module, "load_newest_track_ids", _raise_operational_error)
-        cache.refresh_popularity()
+        failing.setattr(cache, "_trending_until", 0.0)
         with pytest.raises(OperationalError):
             cache.current()
     bundle = cache.current().bundle
