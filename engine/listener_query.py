@@ -50,6 +50,11 @@ class ListenerState:
     sliders: tuple[SliderTracks, ...] = ()
     session: Ids = field(default_factory=_no_ids)
 
+    @property
+    def never_offered(self) -> Ids:
+        """The ids of the tracks that they must never be offered, those that they dislike included: int64 (k,)."""
+        return np.concatenate([self.forbidden, self.history.track[self.history.disliked]])
+
 
 def plan_query(
     bundle: ModelBundle,
@@ -80,7 +85,7 @@ def plan_query(
         time_fold_in: see `Query`.
     """
     history = listener.history
-    forbidden = np.concatenate([listener.forbidden, history.track[history.disliked]])
+    forbidden = listener.never_offered
     if not listener.consent:
         query = Query(limit, seed=listener.listener_id, forbidden=forbidden, unavailable=listener.unavailable, now=now)
         return query, policies["popular"]

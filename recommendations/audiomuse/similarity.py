@@ -19,7 +19,7 @@ from recommendations.serving.filters import build_filters
 from recommendations.serving.model_cache import model_cache
 from recommendations.serving.paths import NEAREST, SIMILAR_SOURCES, find_card_path
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
-from recommendations.serving.slate import NO_TRACKS, build_slate, plan_slate
+from recommendations.serving.slate import NO_TRACKS, build_slate, listener_state, plan_slate
 from tracks.card_cache import TrackCard, track_card_cache
 from tracks.match_keys import make_match_key
 from tracks.models import Artist, Track
@@ -175,8 +175,7 @@ def find_similar_artists(artist_id: int, count: int, context: RequestContext) ->
 def _offered_tracks(track_ids: list[int], context: RequestContext) -> list[Neighbour]:
     """Return those of some tracks that the listener may be offered."""
     filters = build_filters(RecommendationRequest("similar", 1, context.listener_id), context, NO_TRACKS)
-    pairs = context.history.pairs
-    left_out = {*filters.forbidden.tolist(), *pairs.track[pairs.disliked].tolist()}
+    left_out = set(listener_state(context, filters).never_offered.tolist())
     cards = filters.available([track_id for track_id in track_ids if track_id not in left_out])
     return [_neighbour(cards[track_id], 0.0, "similar") for track_id in track_ids if track_id in cards]
 

@@ -24,7 +24,7 @@ from recommendations.serving.recommend import model_for
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
 from recommendations.serving.response import render
 from recommendations.serving.response_cache import CachedResponse, response_cache
-from recommendations.serving.slate import RankedSlate, SlatePlan, build_slate
+from recommendations.serving.slate import RankedSlate, SlatePlan, build_slate, listener_state
 from tracks.recordings import load_recordings
 
 MAX_ATTEMPTS = 20  # to take tracks that no other request for the same radio takes; of two, one succeeds each time
@@ -129,7 +129,7 @@ class _RadioSlate:
         query = Query(
             self.request.limit,
             seed=self.radio.pk.int % 2**63,
-            forbidden=np.append(filters.forbidden, history.pairs.track[history.pairs.disliked]),
+            forbidden=listener_state(self.context, filters).never_offered,
             unavailable=filters.unavailable,
             before=offered,
             station=load_station(self.radio, history if self.context.settings.consent else History()),

@@ -9,7 +9,7 @@ from engine.retrieval.path import find_path
 from recommendations.serving.filters import build_filters
 from recommendations.serving.model_cache import LoadedModel, model_cache
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
-from recommendations.serving.slate import NO_TRACKS, UnknownTrack, build_slate, plan_slate
+from recommendations.serving.slate import NO_TRACKS, UnknownTrack, build_slate, listener_state, plan_slate
 from tracks.card_cache import TrackCard, track_card_cache
 
 NEAREST = replace(SIMILAR, dials=Dials(), caps=NO_CAPS)  # the nearest tracks, by whatever artist
@@ -48,8 +48,7 @@ def find_card_path(
     if unknown := {start, end} - ends.keys():
         raise UnknownTrack(unknown.pop())
     filters = build_filters(request, context, NO_TRACKS)
-    pairs = context.history.pairs
-    forbidden = np.append(filters.forbidden, pairs.track[pairs.disliked])
+    forbidden = listener_state(context, filters).never_offered
     model_cache.notice_revision(context.revisions.catalogue)
     model = model_cache.current()
     gone = forbidden

@@ -83,7 +83,8 @@ def plan_slate(
     Raises:
         UnknownTrack: for tracks similar to one that does not exist.
     """
-    filters, history = build_filters(request, context, exclude), context.history
+    filters = build_filters(request, context, exclude)
+    listener = listener_state(context, filters)
     if request.kind == "similar":
         track_id = request.track_id or 0
         if not track_card_cache.get_cards([track_id], context.revisions.catalogue):
@@ -95,25 +96,15 @@ def plan_slate(
             track_id=track_id,
             similarity=request.similarity,
             exclude=track,
-            forbidden=np.append(filters.forbidden, history.pairs.track[history.pairs.disliked]),
+            forbidden=listener.never_offered,
             unavailable=filters.unavailable,
             before=before,
             now=int(time.time()),
         )
         return SlatePlan(model, _below(policy, before), query, filters, None)
 
-    listener = ListenerState(
-        request.listener_id or 0,
-        history.pairs,
-        history.interactions,
-        history.newest,
-        filters.forbidden,
-        filters.unavailable,
-        context.settings.consent,
-        history.checksum,
-        context.slider_tracks,
-        np.array(context.session if request.kind == "personal" else (), np.int64),
-    )
+    session = context.session if request.kind == "personal" else ()
+    listener = replace(listener, session=np.array(session, np.int64))
     query, planned_policy = plan_query(
         model.bundle,
         listener,
@@ -136,6 +127,22 @@ def plan_slate(
         planned_policy = replace(planned_policy, may_repeat=False)
     is_personal = request.kind == "personal" and reason is None
     return SlatePlan(model, planned_policy, query, filters, reason, is_personal)
+
+
+def listener_state(context: RequestContext, filters: Filters) -> ListenerState:
+    """Return the listener of a request as the engine knows them; a request without one has an empty history."""
+    history = context.history
+    return ListenerState(
+        context.listener_id or 0,
+        history.pairs,
+        history.interactions,
+        history.newest,
+        filters.forbidden,
+        filters.unavailable,
+        context.settings.consent,
+        history.checksum,
+        context.slider_tracks,
+    )
 
 
 def _below(policy: Policy, before: NDArray[np.int64]) -> Policy:
