@@ -63,6 +63,7 @@ __all__ = [
     "Ranking",
     "Trace",
     "append_picks",
+    "check_sources",
     "recommend",
     "register_policy",
 ]
@@ -83,10 +84,20 @@ def register_policy(policy: Policy) -> Policy:
     """
     if policy.name in POLICIES:
         raise ValueError(f"policy {policy.name!r} is already registered")
-    if unknown := [name for name in policy.source_names if name not in SOURCES]:
-        raise ValueError(f"policy {policy.name!r} names {unknown}; registered are {sorted(SOURCES)}")
+    check_sources(policy)
     POLICIES[policy.name] = policy
     return policy
+
+
+def check_sources(policy: Policy) -> None:
+    """Check that every candidate source that a policy names is registered.
+
+    Raises:
+        ValueError: one is not; the message begins with the field.
+    """
+    for field, names in (("sources", policy.sources), ("fill", policy.fill)):
+        if unknown := [name for name in names if name not in SOURCES]:
+            raise ValueError(f"{field}: there is no candidate source {unknown[0]!r}; use one of {', '.join(SOURCES)}")
 
 
 _FILL = ("popular", "random")

@@ -6,8 +6,7 @@ from typing import Any
 
 import orjson
 
-from engine.pipeline import Policy
-from engine.retrieval.candidates import SOURCES
+from engine.pipeline import Policy, check_sources
 
 UNREADABLE = (ValueError, TypeError)  # what reading a document of another release may raise
 
@@ -35,17 +34,6 @@ def read_policy_file(file: Path) -> Policy:
     policy = Policy.from_dict(orjson.loads(file.read_bytes()))
     check_sources(policy)
     return policy
-
-
-def check_sources(policy: Policy) -> None:
-    """Check that this release has every candidate source that a policy names.
-
-    Raises:
-        ValueError: it lacks one.
-    """
-    for field, names in (("sources", policy.sources), ("fill", policy.fill)):
-        if unknown := [name for name in names if name not in SOURCES]:
-            raise ValueError(f"{field}: there is no candidate source {unknown[0]!r}; there are {', '.join(SOURCES)}")
 
 
 def policy_content(policy: Policy) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from access.models import User
-from engine.pipeline import POLICIES, Policy
+from engine.pipeline import POLICIES, Policy, check_sources
 from recommendations.models import PolicyVersion
-from recommendations.policies.documents import check_sources, policy_content
+from recommendations.policies.documents import policy_content
 from recommendations.policies.selectors import BUILT_IN, UnknownPolicy, find_policy
 
 MAX_ATTEMPTS = 5  # to take a version number that nobody else takes at the same time

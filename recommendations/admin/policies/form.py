@@ -12,10 +12,9 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from engine.pipeline import Caps, Dials, Policy
+from engine.pipeline import Caps, Dials, Policy, check_sources
 from engine.policy import MAX_CANDIDATES, MAX_WEIGHT, MAX_WINDOW
 from engine.retrieval.candidates import SOURCES
-from recommendations.policies.documents import check_sources
 from recommendations.policies.services import MAX_NOTE, NAME
 
 FILL_PLACES = ("fill_1", "fill_2", "fill_3", "fill_4")

@@ -49,7 +49,7 @@ def test_the_order_of_the_sources_survives_the_database(db: None) -> None:
     ("policy", "message"),
     [
         (replace(PERSONAL, name="Für alle"), "name: must be 1 to 64 lower-case letters, digits and _"),
-        (replace(PERSONAL, sources={"oracle": 1.0}), "sources: there is no candidate source 'oracle'; there are "),
+        (replace(PERSONAL, sources={"oracle": 1.0}), "sources: there is no candidate source 'oracle'; use one of "),
         (replace(PERSONAL, fill=("oracle",)), "fill: there is no candidate source 'oracle'"),
         (PERSONAL, "nothing differs from personal as built in; change a value first"),
     ],
