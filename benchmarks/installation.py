@@ -17,6 +17,7 @@ from typing import Any
 
 import django
 import numpy as np
+from numpy.typing import NDArray
 
 from musicrec.processes import ROOT
 
@@ -87,9 +88,11 @@ class BenchmarkDataset:
         from tracks.models import Artist, Track
         from tracks.services import bump_catalogue_revision
 
-        artist = Artist.objects.create(name="Somebody")
-        first_track = Track.objects.create(title="Song 0", artist=artist, duration_ms=200_000)
-        _duplicate_row(first_track, tracks - 1)
+        numbers = _draw_artists(tracks)
+        artists = [Artist(name=f"Artist {n}") for n in range(numbers.max() + 1)]
+        artist_ids = np.array([artist.pk for artist in Artist.objects.bulk_create(artists, batch_size=5000)])[numbers]
+        first_track = Track.objects.create(title="Song 0", artist_id=artist_ids[0], duration_ms=200_000)
+        _copy_track(first_track, artist_ids[1:].tolist())
         bump_catalogue_revision()
         User.objects.bulk_create([User(username=f"u{n}") for n in range(listeners)], batch_size=5000)
         users, ids = (list(model.objects.order_by("pk").values_list("pk", flat=True)) for model in (User, Track))
@@ -157,12 +160,28 @@ class BenchmarkDataset:
             cursor.copy_expert(command, io.StringIO("".join(lines)))
 
 
-def _duplicate_row(row: Any, times: int) -> None:
-    """Insert copies of a row inside the database: a million takes seconds."""
+def _draw_artists(tracks: int) -> NDArray[np.int64]:
+    """Return the number of the artist of each track, int64 (tracks,), always the same.
+
+    There is an artist for every ten tracks: half of them have at most seven, and one in a hundred has more than fifty.
+    The tracks of an artist are of one taste group, as in `insert_plays`, so that who plays one is recommended others.
+    """
+    artists_of_group = max(tracks // (10 * _TASTE_GROUPS), 1)
+    number_in_group = (np.random.default_rng(2).random(tracks) ** 2 * artists_of_group).astype(np.int64)
+    return number_in_group * _TASTE_GROUPS + np.arange(tracks) % _TASTE_GROUPS
+
+
+def _copy_track(track: Any, artist_ids: list[int]) -> None:
+    """Insert a copy of a track for each of these artists, inside the database: a million takes seconds."""
     from django.db import connection
 
-    columns = ", ".join(f.column for f in row._meta.concrete_fields if not f.primary_key)
+    table, values = track._meta.db_table, {"title": "'Song ' || position", "artist_id": "artist"}
+    columns = [f.column for f in track._meta.concrete_fields if not f.primary_key]
+    select = ", ".join(values.get(column, column) for column in columns)
+    copies = "unnest(%s::bigint[]) WITH ORDINALITY AS copies (artist, position)"
     with connection.cursor() as cursor:
-        table = row._meta.db_table
-        select = f"SELECT {columns} FROM {table}, generate_series(1, %s) WHERE {row._meta.pk.column} = %s"
-        cursor.execute(f"INSERT INTO {table} ({columns}) {select}", [times, row.pk])
+        cursor.execute(
+            f"INSERT INTO {table} ({', '.join(columns)}) SELECT {select} FROM {table}, {copies} WHERE id = %s "
+            "ORDER BY position",
+            [f"{{{','.join(map(str, artist_ids))}}}", track.pk],
+        )

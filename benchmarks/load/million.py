@@ -63,6 +63,7 @@ def main() -> None:
 def write_version(dataset: BenchmarkDataset, version: str, factors: int) -> None:
     from recommendations.training.config import index_config
     from recommendations.version_store import version_store
+    from tracks.features import load_track_features
 
     rng = np.random.default_rng(len(version))
     centres = rng.standard_normal((TASTES, factors), np.float32)
@@ -79,6 +80,7 @@ def write_version(dataset: BenchmarkDataset, version: str, factors: int) -> None
         ensemble=EnsembleConfig((ComponentConfig(IALS(factors=factors)),)),
         fitted_models=[FittedModel((listeners, tracks), FoldInConfig())],
         users=IdMap(np.array(dataset.users)),
+        features=load_track_features(dataset.tracks),
     )
     version_store().write(bundle, {"report": {}}, index_config())
 
