@@ -65,6 +65,7 @@ def extend_bundle(bundle: ModelBundle, fresh: FreshTracks, plays: Plays) -> Mode
         popular_rows=np.concatenate([bundle.popular_rows, np.arange(n, n + k)]),
         features=TrackFeatures.concatenate(bundle.features, fresh.features),
         stored_items=bundle.norm_sorted_items,
+        trained=bundle,
         content=_update_content(bundle, fresh, UserItemPairs.from_plays(plays, bundle.users, items), popularity),
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.bundle.row_vectors import RowVectors
 from engine.data.confidence import ConfidenceWeights
 from engine.data.content_features import ContentFeatures
 from engine.data.id_map import IdMap
@@ -181,6 +182,14 @@ class ContentSpace:
             vectors: on the scale of `predict`, float32 (k, f).
         """
         return replace(self, updated_rows=rows, updates=vectors)
+
+    def select_vectors(self, rows: Rows) -> RowVectors:
+        """Return the vectors by content of those tracks of the version whose content is known, as `vectors_of` does.
+
+        Args:
+            rows: ascending, int64 (k,).
+        """
+        return RowVectors.select(self.vectors, rows, self.parameters.scale_many)
 
     def vectors_of(self, rows: Rows) -> Vectors:
         """Return the vectors of tracks by content, or their updates, on the scale of `predict`: float32 (k, f)."""

@@ -224,6 +224,7 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
             content=content,
             sequence=sequence,
             live=LiveLists(),
+            trained=None,
             ann_indexes=read_indexes(folder, parameters.get("indexes", {}), verify=verify),
             **arrays,
         )

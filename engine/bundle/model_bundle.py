@@ -14,6 +14,7 @@ from engine.bundle.ann_index import AnnIndex
 from engine.bundle.factor_space import ContentParameters, ContentSpace, FactorSpace
 from engine.bundle.live_lists import LiveLists
 from engine.bundle.norm_sorted_items import NormSortedItems
+from engine.bundle.row_vectors import RowVectors
 from engine.bundle.track_statistics import TrackStatistics
 from engine.bundle.workspace import WorkspacePool
 from engine.data.confidence import PlayStatistics
@@ -72,14 +73,17 @@ class ColdItems:
     """The k tracks that are found by their content.
 
     Attributes:
-        rows: ascending, int64 (k,).
-        vectors: by content, float32 (k, f).
+        vectors: by content.
         share: of content in their scores, 1 for tracks without plays, float32 (k,).
     """
 
-    rows: Rows
-    vectors: Vector
+    vectors: RowVectors
     share: Vector
+
+    @property
+    def rows(self) -> Rows:
+        """Ascending, int64 (k,)."""
+        return self.vectors.rows
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ class ModelBundle:
         content: where content places tracks; None in a version that was trained without content.
         sequence: what is played next in a session; None in a version whose plays have too few sessions.
         live: what a serving process knows beside the version.
+        trained: the version, if this bundle is an extension of it; what was computed once for it is not computed again.
     """
 
     version: str | None
@@ -131,6 +136,7 @@ class ModelBundle:
     content: ContentSpace | None = None
     sequence: SequenceModel | None = None
     live: LiveLists = field(default_factory=LiveLists)
+    trained: ModelBundle | None = None
 
     @cached_property
     def norm_sorted_items(self) -> NormSortedItems:
@@ -176,23 +182,24 @@ class ModelBundle:
         blended with content already. In other versions the scores of tracks whose share of content is at least a half
         are blended when they are asked for.
         """
-        if self.content is None:
-            return ColdItems(np.zeros(0, np.int64), np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
-        share = np.where(self.popularity > 0, 0 if self.auxiliary is None else self.content_share, 1)
-        rows = np.flatnonzero(share >= 0.5)
-        vectors = self.content.vectors_of(rows)
-        is_known = vectors.any(axis=1)
-        return ColdItems(rows[is_known], vectors[is_known], share[rows[is_known]].astype(np.float32))
+        content = self.content
+        if content is None:
+            return ColdItems(RowVectors.empty(), np.zeros(0, np.float32))
+        if self.trained is not None:
+            vectors = self.trained.cold_items.vectors.with_updates(content.updated_rows, content.updates)
+        else:
+            share = np.where(self.popularity > 0, 0 if self.auxiliary is None else self.content_share, 1)
+            vectors = content.select_vectors(np.flatnonzero(share >= 0.5))
+        return ColdItems(vectors, content.parameters.share(self.popularity[vectors.rows]))
 
     @cached_property
-    def rows_with_content(self) -> tuple[Rows, Vector]:
-        """The rows of the k tracks whose content is known, ascending, and their vectors by content, float32 (k, f)."""
+    def content_vectors(self) -> RowVectors:
+        """The vectors by content of the tracks whose content is known."""
         if self.content is None:
-            return np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
-        rows = np.arange(len(self.items))
-        vectors = self.content.vectors_of(rows)
-        is_known = vectors.any(axis=1)
-        return rows[is_known], vectors[is_known]
+            return RowVectors.empty()
+        if self.trained is not None:
+            return self.trained.content_vectors.with_updates(self.content.updated_rows, self.content.updates)
+        return self.content.select_vectors(np.arange(len(self.items)))
 
     @property
     def content_share(self) -> Vector:

@@ -22,12 +22,12 @@ Floats = NDArray[np.float64]
 def content(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
     """Rank the tracks that are found by content, on the scale of the listener's personal scores."""
     rows = bundle.cold_items.rows
-    rows = rows[workspace.available(rows)]
-    if not len(rows):
+    available = workspace.available(rows)
+    if not available.any():
         return empty_top_k()
-    scores = cold_scores(bundle, query, workspace, rows, is_early=query.early_weights != PERSONAL_ONLY)
-    is_known = ~np.isnan(scores)
-    return top_k_of_rows(rows[is_known], scores[is_known], k)
+    scores = _all_cold_scores(bundle, query, workspace, is_early=query.early_weights != PERSONAL_ONLY)
+    usable = available & ~np.isnan(scores)
+    return top_k_of_rows(rows[usable], scores[usable], k)
 
 
 def cold_scores(
@@ -53,10 +53,15 @@ def cold_scores(
     positions = np.searchsorted(cold_rows, rows)
     is_cold = cold_rows[np.minimum(positions, len(cold_rows) - 1)] == rows
     if is_cold.any():
-        name = "cold scores of early" if is_early else "cold scores of personal"
-        of_all = workspace.remember(name, query, lambda: _score_cold_items(bundle, query, workspace, is_early))
+        of_all = _all_cold_scores(bundle, query, workspace, is_early=is_early)
         scores[is_cold] = of_all[positions[is_cold]]
     return scores
+
+
+def _all_cold_scores(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, *, is_early: bool) -> Floats:
+    """Return the scores of all `ModelBundle.cold_items`, float64 (c,), computed once for a query."""
+    name = "cold scores of early" if is_early else "cold scores of personal"
+    return workspace.remember(name, query, lambda: _score_cold_items(bundle, query, workspace, is_early))
 
 
 def _score_cold_items(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, is_early: bool) -> Floats:
@@ -66,14 +71,15 @@ def _score_cold_items(bundle: ModelBundle, query: Query, workspace: SearchWorksp
     if space is None or bundle.content is None:
         return unknown
     pairs = bundle.pairs_with_vectors(query.history)
-    vector = listener_vector(bundle, query, pairs, workspace).astype(np.float64)
-    if not vector.any():
+    listener = listener_vector(bundle, query, pairs, workspace)
+    if not listener.any():
         return unknown
+    vector = listener.astype(np.float64)
     scale = bundle.content.parameters.scale_for(int(np.count_nonzero(pairs.is_positive)))
     mean, deviation = float(space.mean @ vector), math.sqrt(max(float(vector @ space.covariance @ vector), 0.0))
     if deviation <= MIN_DEVIATION * math.hypot(mean, deviation):
         return unknown  # the listener's vector ranks nothing
-    standardized = (scale * (cold.vectors @ vector) - mean) / deviation
+    standardized = (scale * cold.vectors.multiply(listener).astype(np.float64) - mean) / deviation
 
     terms = personal_score_terms(bundle, query, workspace)
     if terms is not None and is_early:

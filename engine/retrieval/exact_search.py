@@ -175,6 +175,9 @@ def top_k(scores: NDArray[np.floating], k: int) -> Rows:
 
 def top_k_of_rows(rows: Rows, scores: Floats, k: int) -> TopK:
     """Return the k best of distinct rows, equal scores by row."""
+    if len(scores) > 10 * k > 0:  # sorting a million rows takes half a second
+        best = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
+        rows, scores = rows[best], scores[best]
     order = np.lexsort((rows, -scores))[:k]
     return rows[order].astype(np.int64), scores[order]
 

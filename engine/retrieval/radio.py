@@ -202,8 +202,8 @@ def _nearest(bundle: ModelBundle, vector: Vector, workspace: SearchWorkspace, k:
     if not len(cold.rows):
         return played
     is_offered = workspace.available(cold.rows) & (bundle.popularity[cold.rows] == 0)
-    products = cold.vectors[is_offered] @ vector / np.linalg.norm(cold.vectors[is_offered], axis=1)
-    return np.concatenate([played, cold.rows[is_offered][top_k(products, k)]])
+    cosines = np.where(is_offered, cold.vectors.multiply(vector) / cold.vectors.norms, -np.inf)
+    return np.concatenate([played, cold.rows[top_k(cosines, k)]])
 
 
 def _affinity_by_artist(bundle: ModelBundle, parts: list[StationPart], rows: Rows) -> Floats:

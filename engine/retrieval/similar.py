@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
+from engine.bundle.row_vectors import RowVectors
 from engine.bundle.workspace import SearchWorkspace
 from engine.retrieval.candidates import CF, CONTENT, HYBRID, Query
 from engine.retrieval.exact_search import Floats, Rows, TopK, empty_top_k, search_nearest, top_k_of_rows
@@ -147,8 +148,7 @@ def _by_vectors(bundle: ModelBundle, row: int, workspace: SearchWorkspace, k: in
     if not vector.any():
         return empty_top_k()
     played = search_nearest(bundle, vector, workspace, k)
-    cold = bundle.cold_items
-    unplayed = _cosines(vector, cold.rows, cold.vectors, workspace)
+    unplayed = _nearest(vector, bundle.cold_items.vectors, workspace, k)
     rows, scores = (np.concatenate(parts) for parts in zip(played, unplayed, strict=True))
     return top_k_of_rows(rows, scores, k)
 
@@ -158,19 +158,14 @@ def _by_content(bundle: ModelBundle, row: int, workspace: SearchWorkspace, k: in
     vector = bundle.content.vectors_of(np.array([row]))[0]
     if not vector.any():
         return empty_top_k()
-    rows, vectors = bundle.rows_with_content
-    return top_k_of_rows(*_cosines(vector, rows, vectors, workspace), k)
+    return _nearest(vector, bundle.content_vectors, workspace, k)
 
 
-def _cosines(vector: Vector, rows: Rows, vectors: Vector, workspace: SearchWorkspace) -> TopK:
-    """Return the available ones of some rows, int64 (m,), and their cosines with a vector, in no order.
-
-    Args:
-        vectors: float32 (m, f), none of them zeros.
-    """
-    available = workspace.available(rows)
+def _nearest(vector: Vector, others: RowVectors, workspace: SearchWorkspace, k: int) -> TopK:
+    """Return the k available rows whose vectors have the highest cosines with a vector."""
+    available = workspace.available(others.rows)
     if not available.any():
         return empty_top_k()
-    products = (vectors @ vector)[available].astype(np.float64)
-    norms = np.linalg.norm(vectors, axis=1)[available] * float(np.linalg.norm(vector))
-    return rows[available], products / norms
+    products = others.multiply(vector)[available].astype(np.float64)
+    norms = others.norms[available] * float(np.linalg.norm(vector))
+    return top_k_of_rows(others.rows[available], products / norms, k)

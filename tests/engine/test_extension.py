@@ -97,6 +97,10 @@ def test_plays_move_the_vectors_of_tracks_that_nobody_had_played() -> None:
         new = Plays.from_rows([(user, track, 1, True, 1_800_000_000) for user, track in plays])
         extended = extend_bundle(bundle, fresh, new)
         assert extended.popularity[rows].tolist() == [0, 0]
+        for found in (extended.cold_items.vectors, extended.content_vectors):  # shared with the version where unchanged
+            assert set(found.rows.tolist()) >= set(rows.tolist())
+            of_content = extended.content.vectors_of(found.rows)
+            np.testing.assert_allclose(found.multiply(of_content[0]), of_content @ of_content[0], rtol=1e-5, atol=1e-7)
         return (bundle.user_factors[1::2] @ extended.vectors(rows).T).mean(axis=0)
 
     by_content = odd_scores()
