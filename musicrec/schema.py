@@ -43,6 +43,7 @@ EVERY_OPERATION = {
 RATE_LIMITED = {"429": "More requests than the limit; `Retry-After` says when to try again."}
 AUTHENTICATED = {"403": "The service key lacks the scope."} | RATE_LIMITED
 WITH_PATH_PARAMETER = {"404": "It does not exist, or it is another listener's."}
+WITH_LISTENER = {"404": "The listener that it names is not the token's own."}
 BY_OPERATION = {
     "send_events": {"422": "This Idempotency-Key was sent before, with another body."},
     "like_track": {"409": "The listener's consent is off."},
@@ -60,6 +61,7 @@ BY_OPERATION = {
     "upsert_listener": {"409": "It is an operator's account, or the listener was erased."},
     "erase_listener": {"409": "It is an operator's account."},
 }
+BY_OPERATION |= dict.fromkeys(("find_track_path", "start_radio", "recommend_batch"), WITH_LISTENER)
 SEARCH_PATHS = {"/tracks", "/listeners"}
 FOREIGN_PROTOCOLS = ("/1/", "/api/")  # of ListenBrainz and of AudioMuse-AI
 WITH_BODY = {"413": "The body is too long.", "415": "The body is not JSON."}
