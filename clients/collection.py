@@ -17,6 +17,7 @@ pm.collectionVariables.set("refresh", tokens.refresh);"""
 BODIES: dict[str, Any] = {
     "refresh_token": {"refresh": "{{refresh}}"},
     "sign_out": {"refresh": "{{refresh}}"},
+    "recommend_tracks_to_group": {"listeners": ["external:4711", "external:4712"]},
     "recommend_batch": {"shelves": [{"name": "for-you", "kind": "personal"}, {"name": "popular", "kind": "popular"}]},
 }
 # Values of parameters and of texts in bodies by name, and of texts by format.
