@@ -2,9 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, ClassVar
 from uuid import UUID
 
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from access.authentication import ListenerTokenAuthentication, ServiceKeyAuthentication
@@ -89,3 +93,35 @@ class BaseContextView(APIView):
 
 class ContextView(BaseContextView, ApiView):
     """A view of our own API whose `context` is loaded while the caller is authenticated."""
+
+
+class BodyContextView(ContextView):
+    """A view whose body names the listener whose `context` is loaded, as `user_id`.
+
+    Attributes:
+        body_serializer: of the body.
+    """
+
+    body_serializer: ClassVar[type[Serializer[Any]]]
+    _body: dict[str, Any] | None = None
+    _error: APIException | None = None
+
+    def validated_body(self, request: Request) -> dict[str, Any]:
+        """Return the body. Raises ValidationError, or what parsing the body raises, each time it is called."""
+        if self._error:
+            raise self._error
+        if self._body is None:
+            try:
+                serializer = self.body_serializer(data=request.data)
+                serializer.is_valid(raise_exception=True)
+            except APIException as error:
+                self._error = error  # because `request.data` is empty after its first error
+                raise
+            self._body = dict(serializer.validated_data)
+        return self._body
+
+    def requested_listener(self, request: Request) -> int | None:
+        with suppress(APIException):
+            reference = self.validated_body(request).get("user_id")
+            return None if reference is None else find_listeners_or_stand_ins([reference])[0]
+        return None

@@ -14,7 +14,7 @@ from access.permissions import resolve_own_user_id
 from access.throttles import consume_quota
 from common.http.references import ExternalId
 from engine.retrieval.candidates import HYBRID
-from recommendations.api.authentication import FIRST_STAND_IN, ContextView, find_listeners_or_stand_ins
+from recommendations.api.authentication import FIRST_STAND_IN, BodyContextView, find_listeners_or_stand_ins
 from recommendations.api.batch_serializers import KINDS, BatchAnswerSerializer, BatchSerializer
 from recommendations.serving.batch import ShelfRequest, recommend_shelves, recommend_to_listeners
 from recommendations.serving.request_context import RecommendationRequest, load_contexts
@@ -37,30 +37,23 @@ OPTIONS = (
 
 
 @extend_schema(auth=SCHEMES)
-class BatchView(ContextView):
+class BatchView(BodyContextView):
     """Answers for many listeners, or many shelves of one listener's screen."""
 
     schema_tag = "Recommendations"
     required_scope = Scope.RECOMMEND
-    _body: dict[str, Any] | None = None
-    _error: APIException | None = None
+    body_serializer = BatchSerializer
 
     @extend_schema(operation_id="recommend_batch", request=BatchSerializer, responses=BatchAnswerSerializer)
     def post(self, request: Request) -> HttpResponse:
         """Recommend tracks to many listeners, or for many shelves of one listener: no track is on two of them."""
-        body = self._validated_body(request)
+        body = self.validated_body(request)
         options = RecommendationRequest("personal", **{name: body[name] for name in OPTIONS if name in body})
         return self._listeners(request, body, options) if "users" in body else self._shelves(request, body, options)
 
-    def requested_listener(self, request: Request) -> int | None:
-        with suppress(APIException):
-            reference = self._validated_body(request).get("user_id")
-            return None if reference is None else find_listeners_or_stand_ins([reference])[0]
-        return None
-
     def requested_session(self, request: Request) -> str:
         with suppress(APIException):
-            return str(self._validated_body(request)["session_id"])
+            return str(self.validated_body(request)["session_id"])
         return ""
 
     def _listeners(self, request: Request, body: dict[str, Any], options: RecommendationRequest) -> HttpResponse:
@@ -113,20 +106,6 @@ class BatchView(ContextView):
         _report(request, responses, 0, started)
         answers = [_prepend(response, name=shelf.name) for shelf, response in zip(shelves, responses, strict=True)]
         return _json_list("shelves", answers)
-
-    def _validated_body(self, request: Request) -> dict[str, Any]:
-        """Raises ValidationError, or what parsing the body raises, each time it is called."""
-        if self._error:
-            raise self._error
-        if self._body is None:
-            try:
-                serializer = BatchSerializer(data=request.data)
-                serializer.is_valid(raise_exception=True)
-            except APIException as error:
-                self._error = error  # because `request.data` is empty after its first error
-                raise
-            self._body = dict(serializer.validated_data)
-        return self._body
 
 
 def _report(request: Request, responses: list[CachedResponse], cached: int, started: float) -> None:

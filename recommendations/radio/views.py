@@ -1,6 +1,5 @@
 """Radios over HTTP."""
 
-from contextlib import suppress
 from time import perf_counter
 from typing import Any, ClassVar
 from uuid import UUID
@@ -9,7 +8,7 @@ from django.http import Http404, HttpResponse
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,7 +17,7 @@ from access.models import Scope, ServiceKey
 from access.permissions import resolve_own_user_id
 from common.http.query_parameters import ApiView, parse_parameters
 from engine.retrieval.station import EASY
-from recommendations.api.authentication import ContextView, find_listeners_or_stand_ins
+from recommendations.api.authentication import BodyContextView, ContextView
 from recommendations.api.responses import build_response
 from recommendations.api.serializers import AnswerSerializer
 from recommendations.models import Radio
@@ -35,16 +34,15 @@ from recommendations.serving.request_context import RecommendationRequest, Reque
 
 
 @extend_schema(auth=SCHEMES)
-class RadiosView(ContextView):
+class RadiosView(BodyContextView):
     schema_tag = "Recommendations"
     required_scope = Scope.RECOMMEND
-    _body: dict[str, Any] | None = None
-    _error: APIException | None = None
+    body_serializer = StartRadioSerializer
 
     @extend_schema(operation_id="start_radio", request=StartRadioSerializer, responses={201: RadioSerializer})
     def post(self, request: Request) -> Response:
         """Start a radio from tracks, artists, tags or a listener's taste, or from a prompt of ListenBrainz Radio."""
-        body = self._validated_body(request)
+        body = self.validated_body(request)
         listener_id = self._find_listener(request, body)
         seeds, mode, only_seeds = self._resolve_seeds(body.get("seeds", [])), None, False
         if "prompt" in body:
@@ -64,12 +62,6 @@ class RadiosView(ContextView):
         radio = start_radio(listener_id, body.get("prompt", ""), seeds, options)
         location = reverse("radio", kwargs={"radio_id": radio.pk})
         return Response(_describe(radio), status.HTTP_201_CREATED, headers={"Location": location})
-
-    def requested_listener(self, request: Request) -> int | None:
-        with suppress(APIException):
-            reference = self._validated_body(request).get("user_id")
-            return None if reference is None else find_listeners_or_stand_ins([reference])[0]
-        return None
 
     def _find_listener(self, request: Request, body: dict[str, Any]) -> int | None:
         """Return the listener of the radio; None if a service key names none.
@@ -107,20 +99,6 @@ class RadiosView(ContextView):
             raise SeedError(
                 "kind", "the listener's consent is off, so nothing is known of their taste; name other seeds"
             )
-
-    def _validated_body(self, request: Request) -> dict[str, Any]:
-        """Raises ValidationError, or what parsing the body raises, each time it is called."""
-        if self._error:
-            raise self._error
-        if self._body is None:
-            try:
-                serializer = StartRadioSerializer(data=request.data)
-                serializer.is_valid(raise_exception=True)
-            except APIException as error:
-                self._error = error  # because `request.data` is empty after its first error
-                raise
-            self._body = dict(serializer.validated_data)
-        return self._body
 
 
 @extend_schema(auth=SCHEMES)
