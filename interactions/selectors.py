@@ -42,6 +42,8 @@ from interactions.models import (
 
 Kind = Interaction.Kind
 QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True)
+# Plays that were not skipped, and of which recommenders may learn.
+HEARD = Q(kind=Kind.PLAY, is_skip=False, left_out=False)
 SIGNAL_BY_KIND = {type.kind: type.signal for type in EventType if type.signal is not None}
 OPINIONS = [Kind.LIKE, Kind.UNLIKE, Kind.DISLIKE, Kind.UNDISLIKE]
 SESSION_TRACKS = 20  # the latest plays of a session say what goes on it
@@ -162,9 +164,7 @@ def session_subquery(listener: Any = LISTENER, session_id: Any = SESSION_ID, sin
         session_id: the session by the name that its events have.
         since: plays before this time are not of the current session, whatever their name.
     """
-    plays = Interaction.objects.filter(
-        user=listener, session_id=session_id, played_at__gt=since, kind=Kind.PLAY, is_skip=False, left_out=False
-    )
+    plays = Interaction.objects.filter(HEARD, user=listener, session_id=session_id, played_at__gt=since)
     return RowsAsJson(plays.order_by("-played_at", "-pk").values("track_id")[:SESSION_TRACKS], ("track_id",))
 
 

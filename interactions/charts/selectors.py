@@ -13,8 +13,8 @@ from django.utils import timezone
 from rest_framework.exceptions import APIException
 
 from common.cache_keys import cache_key
-from interactions.models import Interaction, InteractionKind
-from interactions.selectors import BY_CONSENTING_LISTENER, QUALIFIED
+from interactions.models import Interaction
+from interactions.selectors import BY_CONSENTING_LISTENER, HEARD, QUALIFIED
 from tracks.availability import unavailable_filter
 from tracks.models import Track
 
@@ -106,11 +106,9 @@ def _count_listeners(begin: datetime, end: datetime, which: Q | None = None) -> 
     """Return the ids of the tracks with the most listeners between two times, and the numbers, the most first."""
     plays = Interaction.objects.filter(
         BY_CONSENTING_LISTENER,
+        HEARD,
         QUALIFIED,
         which or Q(),
-        kind=InteractionKind.PLAY,
-        is_skip=False,
-        left_out=False,
         played_at__range=(begin, end),
     )
     by_track = plays.order_by().values_list("track_id").annotate(listeners=Count("user", distinct=True))

@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from django.db.models import Count, QuerySet, Sum
-from django.db.models.functions import Coalesce, ExtractYear, Mod
+from django.db.models.functions import Mod
 from numpy.typing import NDArray
 
 from common.database_columns import NULL, UnixSeconds, read_columns
 from interactions.models import Exclusion, Interaction, SliderKind
-from interactions.taste.selectors import HEARD, PlayTotals, load_exclusions, load_play_totals
+from interactions.selectors import HEARD
+from interactions.taste.selectors import PlayTotals, load_exclusions, load_play_totals, release_year
 from interactions.taste.sliders import SliderRow, load_sliders
 from tracks.models import Artist, Tag, Track, TrackTag
 
 SHOWN_TRACKS = 3  # of each artist and tag
-_YEAR = Coalesce("album__year", ExtractYear("released_on"), ExtractYear("album__released_on"))
 _HOUR = Mod(UnixSeconds("played_at") / 3600, 24)
 Integers = NDArray[np.int64]
 
@@ -81,7 +81,7 @@ def load_taste_profile(user_id: int, limit: int) -> TasteProfile:
     track_ids, plays = _to_columns(heard.values_list("track_id").annotate(n=Sum("plays")).order_by("track_id"))
     own = heard.values("track_id")
     rows = Track.objects.filter(pk__in=own).order_by()
-    track, artist, year = read_columns(rows, [("pk", int), ("artist_id", int), (_YEAR, int)])
+    track, artist, year = read_columns(rows, [("pk", int), ("artist_id", int), (release_year(), int)])
     of_track = _look_up(track, track_ids, plays)
     tagged, tag = read_columns(TrackTag.objects.filter(track__in=own).order_by(), [("track_id", int), ("tag_id", int)])
     artists = _group(artist, track, of_track)[:limit]

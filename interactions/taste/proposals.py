@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from interactions.models import DeclinedProposal, ExclusionKind, Interaction
+from interactions.selectors import HEARD
 from interactions.taste.habits import Habit, find_habits
-from interactions.taste.selectors import HEARD
 from tracks.models import Tag, TrackTag
 
 READ_PLAYS = 20_000  # the latest ones: habits of the past years need no proposal

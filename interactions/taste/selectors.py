@@ -8,11 +8,10 @@ from django.db.models import Count, F, FloatField, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, ExtractYear
 
 from interactions.models import Exclusion, Interaction, InteractionKind
+from interactions.selectors import HEARD
 
 SOUND = ("tempo", "energy", "valence", "danceability", "acousticness")
-HEARD = Q(kind=InteractionKind.PLAY, is_skip=False, left_out=False)
 SKIPPED = (Q(kind=InteractionKind.SKIP) | Q(is_skip=True)) & Q(left_out=False)
-_YEAR = Coalesce("track__album__year", ExtractYear("track__released_on"), ExtractYear("track__album__released_on"))
 
 
 class PlayTotals(NamedTuple):
@@ -95,8 +94,14 @@ def plays_by_decade(user_id: int, since: datetime) -> list[PlayGroup]:
 
     Tracks whose year the catalogue does not know are left out.
     """
-    rows = Interaction.objects.filter(HEARD, user=user_id).annotate(year=_YEAR).filter(year__isnull=False)
-    by_year = rows.order_by().values("year").annotate(**_counts(since)).values_list("year", "all", "recent")
+    rows = Interaction.objects.filter(HEARD, user=user_id).annotate(year=release_year("track__"))
+    by_year = (
+        rows.filter(year__isnull=False)
+        .order_by()
+        .values("year")
+        .annotate(**_counts(since))
+        .values_list("year", "all", "recent")
+    )
     decades: dict[int, tuple[int, int]] = {}
     for year, plays, recent in by_year:
         decade = int(year) // 10 * 10
@@ -114,6 +119,17 @@ def mean_sound(user_id: int) -> dict[str, float]:
     }
     values = Interaction.objects.filter(HEARD, user=user_id).aggregate(**means)
     return {name: value for name, value in values.items() if value is not None}
+
+
+def release_year(prefix: str = "") -> Coalesce:
+    """Return an expression for the year in which a track was released; null if the catalogue does not know it.
+
+    Args:
+        prefix: leads from the rows to their tracks, such as `track__`.
+    """
+    return Coalesce(
+        f"{prefix}album__year", ExtractYear(f"{prefix}released_on"), ExtractYear(f"{prefix}album__released_on")
+    )
 
 
 def _counts(since: datetime) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from access.selectors import LISTENER
 from common.prepared_queries import PreparedQuery, QueryParameter
 from engine.retrieval.station import Seed, Station
 from interactions.models import QUALIFIED_MILESTONE, Interaction, InteractionKind
-from interactions.selectors import History
+from interactions.selectors import HEARD, OPINIONS, History
 from recommendations.models import Radio
 from tracks.models import Artist, Tag, Track, TrackTag
 from tracks.search.selectors import find_artist_by_name
@@ -25,7 +25,6 @@ REACTIONS = 200  # of the listener, the newest ones, among which those to the ra
 _SINCE = QueryParameter("since", DateTimeField())
 _EVENT_COLUMNS = ("track_id", "kind", "is_skip", "milestone", "is_completed", "context")
 LIKES = (InteractionKind.LIKE, InteractionKind.PLAYLIST_ADD, InteractionKind.SHARE)
-OPINIONS = (InteractionKind.LIKE, InteractionKind.UNLIKE, InteractionKind.DISLIKE, InteractionKind.UNDISLIKE)
 
 
 _EVENTS = PreparedQuery(
@@ -79,7 +78,7 @@ def _most_popular(tracks: QuerySet[Track]) -> list[int]:
 
 def most_played_tracks(user_id: int, time_range: str) -> dict[int, int]:
     """Return how often a listener played their most played tracks of a range of time, by track id."""
-    plays = Interaction.objects.filter(user=user_id, kind=InteractionKind.PLAY, is_skip=False, left_out=False)
+    plays = Interaction.objects.filter(HEARD, user=user_id)
     if (begin := _beginning(time_range)) is not None:
         plays = plays.filter(played_at__gte=begin)
     totals = plays.values("track").annotate(total=Sum("plays")).order_by("-total", "track")
