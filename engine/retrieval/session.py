@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import SearchWorkspace
-from engine.models.sequences.base import ScoredItems
+from engine.models.sequences.base import ScoredItems, scores_of
 from engine.retrieval.candidates import Query
 from engine.retrieval.exact_search import Floats, Rows, TopK, empty_top_k, top_k_of_rows
 
@@ -30,13 +30,10 @@ def session(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: in
 
 def score_session(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, rows: Rows) -> Floats:
     """Return the scores of "session"; NaN for tracks that the sequence model does not expect."""
-    scores = np.full(len(rows), np.nan)
-    if bundle.sequence is not None and len(query.session):
-        expected, of_expected = _score_session(bundle, query, workspace)
-        if len(expected):
-            at = np.minimum(np.searchsorted(expected, rows), len(expected) - 1)
-            scores = np.where(expected[at] == rows, of_expected[at].astype(np.float64), np.nan)
-    return scores
+    if bundle.sequence is None or not len(query.session):
+        return np.full(len(rows), np.nan)
+    scores = scores_of(_score_session(bundle, query, workspace), rows)
+    return np.where(scores > 0, scores, np.nan)
 
 
 def explain_session(

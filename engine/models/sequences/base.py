@@ -115,6 +115,20 @@ def sum_by_item(rows: NDArray[np.integer], weights: NDArray[np.floating], items:
     return distinct, sums[distinct]
 
 
+def scores_of(scored: ScoredItems, rows: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the scores of some items, 0 for those that have none: float64, shaped like `rows`."""
+    known, scores = scored
+    if not len(known):
+        return np.zeros(len(rows))
+    at = np.minimum(np.searchsorted(known, rows), len(known) - 1)
+    return np.where(known[at] == rows, scores[at].astype(np.float64), 0.0)
+
+
+def prefix_weights(plays: int, decay: float) -> NDArray[np.float64]:
+    """Compute the weights of the plays of a session, each less than the one after it by a decay; float64 (plays,)."""
+    return np.power(decay, np.arange(plays)[::-1].astype(np.float64))
+
+
 def expand_spans(starts: Rows, lengths: Rows) -> Rows:
     """Return the numbers from start to before start + length of each span, one span after the other, int64."""
     return np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())

@@ -13,7 +13,7 @@ Two stages, both fitted to what was played next in sessions that the components 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from engine.data.sessions import Sessions
-from engine.models.sequences.base import Arrays, ScoredItems, SequenceModel, SequenceTrainer
+from engine.models.sequences.base import Arrays, ScoredItems, SequenceModel, SequenceTrainer, scores_of
 from engine.models.sequences.registry import SEQUENCE_FAMILIES
 from engine.models.sequences.sequential_rules import SequentialRules
 from engine.models.sequences.session_knn import SessionKNN
@@ -75,9 +75,7 @@ class SequenceFusion(SequenceTrainer):
         unweighted = self._assemble(past, items, seed)
         weighted = unweighted.learn_weights(_sample_examples(newest, past, items, self.examples, seed))
         fitted = self._assemble(sessions, items, seed)
-        return SequenceFusionModel(
-            self, items, fitted.models, fitted.log_plays, weighted.mixture, weighted.floors, weighted.coefficients
-        )
+        return replace(weighted, models=fitted.models, log_plays=fitted.log_plays)
 
     def _assemble(self, sessions: Sessions, items: int, seed: int) -> SequenceFusionModel:
         """Fit the components, and weight them equally."""
@@ -185,9 +183,7 @@ class SequenceFusionModel(SequenceModel):
             scores = np.concatenate([row[number][1] for row in scored])
             if len(scores):
                 floors[number] = max(float(np.quantile(scores, _SCORE_FLOOR_QUANTILE)), 1e-12)
-        staged = SequenceFusionModel(
-            self.trainer, self.items, self.models, self.log_plays, mixture, floors, self.coefficients
-        )
+        staged = replace(self, mixture=mixture, floors=floors)
         blocks, chosen = [], []
         for row, target in zip(scored, targets, strict=True):
             rows, shares = staged._mix(row)
@@ -195,8 +191,7 @@ class SequenceFusionModel(SequenceModel):
             if len(at := np.flatnonzero(rows[candidates] == target)):
                 blocks.append(staged._features(row, rows[candidates], shares[candidates]))
                 chosen.append(int(at[0]))
-        coefficients = _fit_logit(blocks, chosen, self.coefficients)
-        return SequenceFusionModel(self.trainer, self.items, self.models, self.log_plays, mixture, floors, coefficients)
+        return replace(staged, coefficients=_fit_logit(blocks, chosen, self.coefficients))
 
     def _mix(self, scored: Sequence[ScoredItems]) -> tuple[NDArray[np.int64], Floats]:
         """Return the items that any component scores, ascending, and their shares in the mixture."""
@@ -222,14 +217,11 @@ class SequenceFusionModel(SequenceModel):
         of the share in the mixture and of the number of plays.
         """
         columns = []
-        for floor, (known, scores) in zip(self.floors, scored, strict=True):
-            of_rows = np.zeros(len(rows))
-            if len(known):
-                at = np.minimum(np.searchsorted(known, rows), len(known) - 1)
-                of_rows = np.where(known[at] == rows, scores[at].astype(np.float64), 0.0)
+        for floor, of_component in zip(self.floors, scored, strict=True):
+            of_rows, total = scores_of(of_component, rows), float(of_component[1].sum())
             columns += [
                 np.log(of_rows + floor),
-                np.log(of_rows / max(float(scores.sum()), 1e-30) + _SHARE_FLOOR),
+                np.log(of_rows / max(total, 1e-30) + _SHARE_FLOOR),
                 (of_rows > 0).astype(np.float64),
             ]
         return np.stack([*columns, np.log(shares + 1e-12), self.log_plays[rows].astype(np.float64)], axis=1)

@@ -23,6 +23,7 @@ from engine.models.sequences.base import (
     SequenceModel,
     SequenceTrainer,
     expand_spans,
+    prefix_weights,
     session_weights,
     sum_by_item,
 )
@@ -109,7 +110,7 @@ class SequentialRulesModel(SequenceModel):
 
     def score(self, prefix: NDArray[np.integer]) -> ScoredItems:
         rows = self.known_prefix(prefix)
-        decay = np.power(self.trainer.prefix_decay, np.arange(len(rows))[::-1].astype(np.float64))
+        decay = prefix_weights(len(rows), self.trainer.prefix_decay)
         rows, scores = self._follow(rows[decay > 0], decay[decay > 0])
         if self.trainer.hops == 2:
             strongest = np.sort(np.argsort(-scores, kind="stable")[:_FIRST_HOP])

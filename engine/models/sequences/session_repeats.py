@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.sessions import Sessions
-from engine.models.sequences.base import Arrays, ScoredItems, SequenceModel, SequenceTrainer
+from engine.models.sequences.base import Arrays, ScoredItems, SequenceModel, SequenceTrainer, prefix_weights
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class SessionRepeatsModel(SequenceModel):
 
     def score(self, prefix: NDArray[np.integer]) -> ScoredItems:
         rows = self.known_prefix(prefix)
-        decay = np.power(self.trainer.prefix_decay, np.arange(len(rows))[::-1].astype(np.float64))
+        decay = prefix_weights(len(rows), self.trainer.prefix_decay)
         distinct, place = np.unique(rows, return_inverse=True)
         sums = np.bincount(place, decay, minlength=len(distinct)).astype(np.float32)
         return distinct[sums > 0], sums[sums > 0]
