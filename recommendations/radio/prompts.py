@@ -11,12 +11,13 @@ https://troi.readthedocs.io/en/latest/lb_radio.html.
 import re
 from typing import NamedTuple
 
-MODES = ("easy", "medium", "hard")
+from engine.retrieval.station import MODES
+
 TIME_RANGES = ("week", "month", "quarter", "half_yearly", "year", "all_time", "this_week", "this_month", "this_year")
 OPTIONS = {
     "artist": ("nosim", *MODES),
     "tag": ("nosim", "and", "or", *MODES),
-    "user": MODES,
+    "user": (*MODES,),
     "stats": (*TIME_RANGES, *MODES),
     "recs": ("listened", "unlistened", *MODES),
 }

@@ -43,7 +43,6 @@ class RadioSeedSerializer(StrictSerializer):
 
     kind = serializers.ChoiceField(
         choices=SEED_KINDS,
-        error_messages={"invalid_choice": f"must be one of {', '.join(SEED_KINDS)}"},
         help_text="`taste`: what the radio's listener plays and likes, at any time.",
     )
     id = ReferenceField(
@@ -92,7 +91,6 @@ class StartRadioSerializer(StrictSerializer, AudienceParameters):
     mode = serializers.ChoiceField(
         choices=list(MODES),
         required=False,
-        error_messages={"invalid_choice": f"must be one of {', '.join(MODES)}"},
         help_text=f"From close and popular to far and obscure; `{EASY}` if neither this nor the prompt says.",
     )
     drift = DialField(
