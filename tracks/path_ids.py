@@ -1,9 +1,10 @@
-"""Tracks, albums and artists in the paths of the API: an integer, or `external:` and the app's own id."""
+"""Rows of the catalogue in the paths of the API: an integer or, except for tags, `external:` and the app's own id."""
 
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import ValidationError
 
-from common.http.references import PREFIX, ExternalId, parse_path_reference
+from common.http.references import INT64_MAX, PREFIX, ExternalId, parse_path_reference
 from tracks.models import Album, Artist, Track
 from tracks.selectors import find_ids
 
@@ -49,3 +50,23 @@ def resolve_path_id(model: type[Track | Album | Artist], name: str, segment: str
 def resolve_path_track_id(track_id: str) -> int:
     """Return the id of the track that `track_id` in a path names; raises what `resolve_path_id` does."""
     return resolve_path_id(Track, "track_id", track_id)
+
+
+def resolve_path_tag_id(name: str, segment: str, word: str = "tag") -> int:
+    """Return the id of the tag that a segment of a path names, which may be the id of no tag.
+
+    Args:
+        name: the name of the path parameter.
+        segment: the decoded segment.
+        word: what messages call the tag, such as a genre.
+
+    Raises:
+        Http404: no tag can have this id.
+        ValidationError: the segment is not a reference, or an external id, which tags do not have.
+    """
+    reference = parse_path_reference(name, segment)
+    if isinstance(reference, ExternalId):
+        raise ValidationError({f"{{{name}}}": f"a {word} has no external id; use the tag_id of a track page"})
+    if reference > INT64_MAX:
+        raise Http404(f"no such {word}")
+    return reference

@@ -11,7 +11,7 @@ from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
 from common.http.body_serializers import refuse_body
 from common.http.query_parameters import ApiView
-from common.http.references import INT64_MAX, PATH_SCHEMA, ExternalId, parse_path_reference
+from common.http.references import PATH_SCHEMA
 from interactions.models import Block, BlockKind, Interaction
 from interactions.preferences.serializers import BlockSerializer, PreferencesSerializer
 from interactions.preferences.services import (
@@ -24,7 +24,7 @@ from interactions.preferences.services import (
     set_opinion,
 )
 from tracks.models import Album, Artist, Track
-from tracks.path_ids import TRACK_ID, resolve_path_id, resolve_path_track_id
+from tracks.path_ids import TRACK_ID, resolve_path_id, resolve_path_tag_id, resolve_path_track_id
 
 TARGET_MODELS: dict[str, type[Artist | Album | Track]] = {"artist": Artist, "album": Album, "track": Track}
 BLOCK_KIND = OpenApiParameter("kind", str, "path", enum=Block.Kind.values)
@@ -133,9 +133,4 @@ def _resolve_target_id(kind: str, target_id: str) -> int:
     """
     if kind != BlockKind.GENRE:
         return resolve_path_id(TARGET_MODELS[kind], "target_id", target_id)
-    reference = parse_path_reference("target_id", target_id)
-    if isinstance(reference, ExternalId):
-        raise ValidationError({"{target_id}": "a genre has no external id; use the tag_id of a track page"})
-    if reference > INT64_MAX:
-        raise Http404("no such genre")
-    return reference
+    return resolve_path_tag_id("target_id", target_id, "genre")

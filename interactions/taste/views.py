@@ -12,7 +12,7 @@ from access.models import Scope
 from access.permissions import USER_ID, resolve_path_user_id
 from access.selectors import consent_by_user_id
 from common.http.query_parameters import ApiView, parse_parameters
-from common.http.references import INT64_MAX, PATH_SCHEMA, ExternalId, parse_path_reference
+from common.http.references import PATH_SCHEMA
 from interactions.models import ExclusionKind, SliderKind
 from interactions.taste.profile import load_taste_profile
 from interactions.taste.proposals import load_proposals
@@ -37,7 +37,7 @@ from interactions.taste.services import (
     set_slider,
 )
 from tracks.models import Artist, Tag, Track
-from tracks.path_ids import resolve_path_id
+from tracks.path_ids import resolve_path_id, resolve_path_tag_id
 from tracks.selectors import find_ids
 
 SLIDER_KIND = OpenApiParameter("kind", str, "path", enum=SliderKind.values)
@@ -182,12 +182,7 @@ def _resolve_slider_target(kind: str, target_id: str) -> int:
     """
     if kind == SliderKind.ARTIST:
         return resolve_path_id(Artist, "target_id", target_id)
-    reference = parse_path_reference("target_id", target_id)
-    if isinstance(reference, ExternalId):
-        raise ValidationError({"{target_id}": "a tag has no external id; its id is the tag_id of a track page"})
-    if reference > INT64_MAX:
-        raise Http404("no such tag")
-    return reference
+    return resolve_path_tag_id("target_id", target_id)
 
 
 def _parse_targets(items: list[dict[str, Any]]) -> list[ExclusionTarget]:
