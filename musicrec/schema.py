@@ -46,6 +46,7 @@ WITH_PATH_PARAMETER = {"404": "It does not exist, or it is another listener's."}
 WITH_LISTENER = {"404": "The listener that it names is not the token's own."}
 BY_OPERATION = {
     "send_events": {"422": "This Idempotency-Key was sent before, with another body."},
+    "find_track_path": {"404": "A track is not in the catalogue, or the listener is not the token's own."},
     "like_track": {"409": "The listener's consent is off."},
     "dislike_track": {"409": "The listener's consent is off."},
     "start_training_run": {"409": "Another training run has not finished."},
@@ -61,7 +62,7 @@ BY_OPERATION = {
     "upsert_listener": {"409": "It is an operator's account, or the listener was erased."},
     "erase_listener": {"409": "It is an operator's account."},
 }
-BY_OPERATION |= dict.fromkeys(("find_track_path", "start_radio", "recommend_batch"), WITH_LISTENER)
+BY_OPERATION |= dict.fromkeys(("start_radio", "recommend_batch"), WITH_LISTENER)
 SEARCH_PATHS = {"/tracks", "/listeners"}
 FOREIGN_PROTOCOLS = ("/1/", "/api/")  # of ListenBrainz and of AudioMuse-AI
 WITH_BODY = {"413": "The body is too long.", "415": "The body is not JSON."}
