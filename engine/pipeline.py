@@ -295,7 +295,8 @@ class _Run:
         counts = Counter(artists_before)
         chosen: list[int] = []
         artists = self.bundle.features.artist[rows].tolist()
-        for index in order_by_variety(self.bundle, rows, merit, self.query.head_diversity, NO_ROWS, 2 * head):
+        diversity, before = self.query.head_diversity, self._rows_before()
+        for index in order_by_variety(self.bundle, rows, merit, diversity, NO_ROWS, 2 * head, before):
             if len(chosen) == head:
                 break
             artist = artists[index]
@@ -343,8 +344,13 @@ class _Run:
         first = self.query.limit * 3 // 2  # of these, caps leave enough for most slates
         relevant = np.flatnonzero(pool.is_relevant)
         head = np.searchsorted(relevant, head)
-        for index in order_by_variety(self.bundle, pool.rows[relevant], values[relevant], diversity, head, first):
+        rows, values, before = pool.rows[relevant], values[relevant], self._rows_before()
+        for index in order_by_variety(self.bundle, rows, values, diversity, head, first, before):
             yield make_candidate(int(relevant[index]))
+
+    def _rows_before(self) -> Rows:
+        """Return the last tracks of the earlier pages, as many as a cap looks back: variety looks back as far."""
+        return self.bundle.items.known_rows(self.query.before[-self.policy.caps.window :])
 
     def _rank_irrelevant(self, pool: CandidatePool) -> Iterator[Candidate]:
         """Yield the other candidates of a pool, best first; variety must not lift them either."""

@@ -12,11 +12,12 @@ from engine.bundle.model_bundle import ModelBundle
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
+NO_ROWS: Rows = np.zeros(0, np.int64)
 MAX_BELOW_HEAD = 0.999  # with a diversity of 1 no value would put a candidate first
 
 
 def order_by_variety(
-    bundle: ModelBundle, rows: Rows, values: Floats, diversity: float, head: Rows, first: int
+    bundle: ModelBundle, rows: Rows, values: Floats, diversity: float, head: Rows, first: int, before: Rows = NO_ROWS
 ) -> Iterator[int]:
     """Yield the positions of candidates, best first, by maximal marginal relevance.
 
@@ -32,20 +33,25 @@ def order_by_variety(
         head: positions of the candidates that come first, in this order, and that the others must differ from.
         first: how many candidates to order at first. The others are ordered only when they are asked for, because each
             takes a product with all vectors.
+        before: the tracks right before the first position, which the candidates must differ from, too.
     """
     if not diversity:
         is_head = np.isin(np.arange(len(rows)), head)
         order = np.argsort(-values, kind="stable")
         yield from (*head.tolist(), *order[~is_head[order]].tolist())
         return
-    if len(head):
+    if not len(rows):
+        return
+    fixed = np.concatenate([np.arange(len(before)), len(before) + head])  # in the order in which they stand
+    vectors = bundle.vectors(np.concatenate([before, rows]))
+    values = np.concatenate([np.zeros(len(before)), values])
+    if len(fixed):
         diversity = min(diversity, MAX_BELOW_HEAD)
-        values = values.copy()
         # No similarity outweighs a difference of 2 between the weighted values.
-        values[head] = (values.max() + 2 * np.arange(len(head), 0, -1)) / (1 - diversity)
-    vectors, ordered = bundle.vectors(rows), 0
-    while ordered < len(rows):
-        count = min(max(first, 2 * ordered), len(rows))
+        values[fixed] = (values.max() + 2 * np.arange(len(fixed), 0, -1)) / (1 - diversity)
+    ordered = len(before)
+    while ordered < len(values):
+        count = min(max(len(before) + first, 2 * ordered), len(values))
         best = diversify(vectors, values, count, strategy=Strategy.MMR, diversity=diversity)
-        yield from best.indices[ordered:].tolist()
+        yield from (best.indices[ordered:] - len(before)).tolist()
         ordered = count

@@ -121,6 +121,16 @@ def test_variety_prefers_a_track_unlike_those_before_it() -> None:
     assert [pick.track_id - FIRST_ID for pick in picks] == [0, 2, 1, 3]
 
 
+def test_variety_looks_back_at_the_earlier_pages() -> None:
+    rows, values = np.array([1, 2, 3]), np.array([0.9, 0.8, 0.7])
+    assert list(order_by_variety(VARIED, rows, values, 0.5, NO_HEAD, 2)) == [0, 1, 2]
+    assert list(order_by_variety(VARIED, rows, values, 0.5, NO_HEAD, 2, before=np.array([0]))) == [1, 0, 2]
+    assert list(order_by_variety(VARIED, rows, values, 0.5, np.array([0]), 2, before=np.array([0]))) == [0, 1, 2]
+    page = Query(3, user_row=LISTENER_ROW, before=np.array([FIRST_ID]), forbidden=np.array([FIRST_ID]))
+    picks = recommend(VARIED, page, Policy("p", {"personal": 1.0}, dials=Dials(diversity=0.5))).picks
+    assert [pick.track_id - FIRST_ID for pick in picks] == [2, 1, 3]
+
+
 def test_the_order_by_variety_does_not_depend_on_how_much_of_it_is_needed() -> None:
     rng = np.random.default_rng(0)
     bundle = make_bundle(rng.random(60), vectors=rng.normal(size=(60, 8)))
