@@ -34,6 +34,7 @@ SOURCE_TEXTS = {
     "sliders": "Tracks of the artists and tags that the listener wants more of.",
     "similar": "Tracks similar to the track that a request names.",
     "radio": "Tracks near to the station of a radio; none for requests that are not about one.",
+    "group": "Tracks for several listeners together; none for requests of a single one.",
     "random": "Any track, in an order that stays the same for a listener.",
 }
 
