@@ -1,6 +1,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from django.db.models import (
     Value,
     When,
 )
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from access.models import User
@@ -27,6 +29,7 @@ from access.selectors import LISTENER, NOW
 from common.database_columns import UnixSeconds
 from common.prepared_queries import PreparedQuery, QueryParameter, RowsAsJson
 from engine.data.plays import Plays, Signal, checksum_rows
+from engine.data.sessions import CURRENT_PLAYS, SESSION_GAP_SECONDS, current_session
 from engine.data.sliders import SliderTracks, slider_weights
 from engine.data.user_item_pairs import UserItemPairs
 from interactions.events.event_types import EventType
@@ -46,7 +49,7 @@ QUALIFIED = Q(milestone__gte=QUALIFIED_MILESTONE) | Q(is_completed=True)
 HEARD = Q(kind=Kind.PLAY, is_skip=False, left_out=False)
 SIGNAL_BY_KIND = {type.kind: type.signal for type in EventType if type.signal is not None}
 OPINIONS = [Kind.LIKE, Kind.UNLIKE, Kind.DISLIKE, Kind.UNDISLIKE]
-SESSION_TRACKS = 20  # the latest plays of a session say what goes on it
+SESSION_AGE = timedelta(hours=12)  # plays before that are not of the current session
 SESSION_ID = QueryParameter("session_id", CharField())
 SESSION_SINCE = QueryParameter("session_since", DateTimeField())
 IDS_PER_QUERY = 10_000  # SQLite accepts 32,766 parameters
@@ -155,22 +158,55 @@ def parse_history(column: str | None, sliders: Sequence[SliderTracks] = ()) -> H
 
 
 def session_subquery(listener: Any = LISTENER, session_id: Any = SESSION_ID, since: Any = SESSION_SINCE) -> RowsAsJson:
-    """Return a subquery for the latest plays of a listener's session, to be parsed by `parse_session`.
+    """Return a subquery for the plays that may be of a listener's current session, to be parsed by `parse_session`.
 
-    Skips and plays that are left out are not among them.
+    Skips, totals and plays that are left out are not among them.
 
     Args:
         listener: the listener.
-        session_id: the session by the name that its events have.
-        since: plays before this time are not of the current session, whatever their name.
+        session_id: the session by the name that its events have; empty for the plays of all names.
+        since: plays before this time are not of the current session, whatever their name: `SESSION_AGE` ago.
     """
-    plays = Interaction.objects.filter(HEARD, user=listener, session_id=session_id, played_at__gt=since)
-    return RowsAsJson(plays.order_by("-played_at", "-pk").values("track_id")[:SESSION_TRACKS], ("track_id",))
+    is_unnamed = Exact(session_id, Value(""))
+    plays = Interaction.objects.filter(HEARD, Q(session_id=session_id) | Q(is_unnamed), user=listener, plays=1)
+    rows = plays.filter(played_at__gt=since).order_by("-played_at", "-pk").annotate(at=UnixSeconds("played_at"))
+    return RowsAsJson(rows.values("track_id", "at", "shuffled")[:CURRENT_PLAYS], ("track_id", "at", "shuffled"))
 
 
-def parse_session(column: str | None) -> tuple[int, ...]:
-    """Return the ids of the tracks of a session in the order in which they were played."""
-    return tuple(track_id for (track_id,) in reversed(orjson.loads(column or "[]")))
+@dataclass(frozen=True)
+class CurrentSession:
+    """What a listener is playing.
+
+    Attributes:
+        track_ids: the tracks that they have played, oldest first.
+        until: UNIX second from which on it is another session, or none, if the listener plays nothing more.
+    """
+
+    track_ids: tuple[int, ...] = ()
+    until: float = inf
+
+
+NO_SESSION = CurrentSession()
+
+
+def parse_session(column: str | None, now: datetime, is_named: bool) -> CurrentSession:
+    """Parse the value of `session_subquery`.
+
+    Args:
+        column: the value.
+        now: the time of the request.
+        is_named: whether it is of a session that was named: the app says where that begins and ends. Otherwise
+            `current_session` cuts the plays. Shuffled plays do not count in either.
+    """
+    rows = orjson.loads(column or "[]")
+    if is_named:
+        rows = [(track_id, at) for track_id, at, is_shuffled in rows if not is_shuffled]
+        track_ids = [track_id for track_id, _ in reversed(rows)]
+        until = rows[-1][1] + SESSION_AGE.total_seconds() if rows else inf
+    else:
+        track_ids = current_session(rows, int(now.timestamp()))
+        until = rows[0][1] + SESSION_GAP_SECONDS + 1 if track_ids else inf
+    return CurrentSession(tuple(track_ids), until)
 
 
 _HISTORY_QUERY = PreparedQuery(lambda: User.objects.filter(pk=LISTENER).values_list(history_subquery()))

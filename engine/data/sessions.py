@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from engine.data.id_map import IdMap
 from engine.data.plays import Plays, Signal
 
 SESSION_GAP_SECONDS = 1_800
+CURRENT_PLAYS = 20  # the latest plays of the current session say what goes on it
 
 
 @dataclass(frozen=True)
@@ -116,3 +118,24 @@ def sessions_from_plays(
         ended_at=plays.time[of_last][order],
         user=listeners[order],
     )
+
+
+def current_session(plays: Sequence[tuple[int, int, bool]], now: int) -> list[int]:
+    """Return the tracks of the session that a listener is in, oldest first; empty if they have paused since.
+
+    Sessions are cut as by `sessions_from_plays`; the current one ends when the listener has paused for longer than
+    `SESSION_GAP_SECONDS`.
+
+    Args:
+        plays: the track, the UNIX second and whether it was shuffled, of the listener's latest single plays, the newest
+            first.
+        now: UNIX second.
+    """
+    tracks: list[int] = []
+    later = now
+    for track, time, is_shuffled in plays:
+        if is_shuffled or later - time > SESSION_GAP_SECONDS or (tracks and later == time):
+            break
+        tracks.append(track)
+        later = time
+    return tracks[::-1]

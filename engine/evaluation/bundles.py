@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import FORBIDDEN
 from engine.data.id_map import IdMap
-from engine.data.plays import Plays, user_stamps
+from engine.data.plays import Plays, Signal, user_stamps
+from engine.data.sessions import CURRENT_PLAYS, SESSION_GAP_SECONDS, current_session
 from engine.data.track_features import UNKNOWN_ID
 from engine.data.user_item_pairs import UserItemPairs, binary_matrix
 from engine.evaluation.evaluate import RankedLists, evaluate
@@ -61,6 +62,8 @@ class ListenerHistories:
         starts: where the pairs of each listener start, int64 (n + 1,).
         stamps: see `user_stamps`, int64 (n, 3).
         restrictions: what they must not be offered.
+        sessions: ids of the tracks of the session that a listener was in, oldest first, int64 (k,), by listener row; a
+            missing listener was in none.
     """
 
     users: IdMap
@@ -68,6 +71,7 @@ class ListenerHistories:
     starts: Rows
     stamps: NDArray[np.int64]
     restrictions: Restrictions
+    sessions: Mapping[int, Ids] = field(default_factory=dict)
 
     @property
     def interactions(self) -> NDArray[np.int64]:
@@ -75,13 +79,20 @@ class ListenerHistories:
         return self.stamps[:, 0]
 
     @classmethod
-    def from_plays(cls, plays: Plays, restrictions: Restrictions) -> ListenerHistories:
-        """Aggregate the interactions of each listener."""
+    def from_plays(cls, plays: Plays, restrictions: Restrictions, now: int = 0) -> ListenerHistories:
+        """Aggregate the interactions of each listener.
+
+        Args:
+            plays: the interactions.
+            restrictions: what the listeners must not be offered.
+            now: UNIX second at which the future began; 0 where that is another time for each listener, so that none is
+                in a session.
+        """
         users = IdMap.from_ids(plays.user)
         rows, _ = users.rows(plays.user)
         pairs = UserItemPairs.merge(rows, plays.track, plays)
         starts = np.searchsorted(pairs.user, np.arange(len(users) + 1))
-        return cls(users, pairs, starts, user_stamps(plays, users), restrictions)
+        return cls(users, pairs, starts, user_stamps(plays, users), restrictions, _current_sessions(plays, users, now))
 
     def state(self, row: int) -> ListenerState:
         """Return what decides the slate of one listener."""
@@ -98,6 +109,7 @@ class ListenerHistories:
             self.restrictions.blocked.get(listener_id, _NO_IDS),
             self.restrictions.unavailable_to.get(listener_id, self.restrictions.unavailable),
             checksum=checksum,
+            session=self.sessions.get(row, _NO_IDS),
         )
 
     def matrix(self, selection: NDArray[np.bool_], items: IdMap) -> sp.csr_matrix:
@@ -257,7 +269,7 @@ def evaluate_bundles(
         ValueError: a cut-off is below 1, there is none, or the question is unknown.
     """
     check_question(question)
-    histories = ListenerHistories.from_plays(past, restrictions or Restrictions())
+    histories = ListenerHistories.from_plays(past, restrictions or Restrictions(), now)
     pairs, shape = histories.pairs, (len(histories.users), len(items))
     played = histories.matrix(pairs.is_positive, items)
     known = histories.matrix(pairs.is_positive | pairs.is_negative, items)
@@ -298,6 +310,24 @@ def evaluate_bundles(
             progress=count_rankings,
         )
     return {"question": question, "questions": reports}
+
+
+def _current_sessions(plays: Plays, users: IdMap, now: int) -> dict[int, Ids]:
+    """Return the tracks of the session that each listener is in, as serving reads them, by listener row."""
+    is_recent = (plays.time > now - CURRENT_PLAYS * SESSION_GAP_SECONDS) & (plays.time <= now)
+    recent = plays.where(is_recent & (plays.signal == Signal.PLAY) & (plays.count == 1))
+    recent = recent.where(np.argsort(recent.time, kind="stable")[::-1])  # of the same second, the later row is newer
+    plays_of_users: dict[int, list[tuple[int, int, bool]]] = {}
+    columns = (recent.user, recent.track, recent.time, recent.shuffled)
+    for user, *play in zip(*(column.tolist() for column in columns), strict=True):
+        plays_of_users.setdefault(user, []).append(tuple(play))
+    sessions = {user: current_session(played[:CURRENT_PLAYS], now) for user, played in plays_of_users.items()}
+    rows, _ = users.rows([*sessions])
+    return {
+        row: np.array(track_ids, np.int64)
+        for row, track_ids in zip(rows.tolist(), sessions.values(), strict=True)
+        if track_ids
+    }
 
 
 def _artists(bundle: ModelBundle, items: IdMap) -> Ids | None:

@@ -110,7 +110,8 @@ class PersonalParameters(PopularParameters):
         allow_blank=True,
         max_length=64,
         help_text="The listener's current session, by the `session_id` of its events: what goes on its plays comes "
-        "first, and they are not offered again. One without plays of the last 12 hours changes nothing.",
+        "first, and they are not offered again. One without plays in the last 12 hours counts none. By default the "
+        "plays of the last minutes are the current session.",
     )
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:

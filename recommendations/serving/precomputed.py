@@ -29,8 +29,8 @@ def precomputed_request(listener_id: int) -> RecommendationRequest:
 def load_ranking(request: RecommendationRequest, dependencies: Hashable) -> Ranking | None:
     """Return the precomputed ranking of a request, if there is one.
 
-    Only the options that change the ranking have to be the usual ones: not `explain`, nor `placement`. The tracks of a
-    session are among the dependencies, so that only one without plays is answered by it.
+    Only the options that change the ranking have to be the usual ones: not `explain`, nor `placement`. The tracks of
+    the current session are among the dependencies, whether the request names it or not.
     """
     if request.listener_id is None or request.limit > MAX_PICKS or not is_enabled():
         return None

@@ -90,7 +90,7 @@ def dependencies_of(model: LoadedModel, policy: Policy, context: RequestContext)
         model_cache.popularity_digest,
         context.settings,
         tuple(sorted(context.blocks)),
-        context.session,
+        context.session.track_ids if policy.name == "personal" else (),  # no other kind counts it
         context.revisions.catalogue,
         settings.MUSICREC["COLD_BELOW"],
     )

@@ -5,7 +5,7 @@ The context is loaded by the same query that recognizes the caller.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from functools import cached_property
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from uuid import UUID
 import numpy as np
 import orjson
 from cachetools.func import ttl_cache
-from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet, TextField, Value
+from django.db.models import BigIntegerField, CharField, Exists, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -35,7 +35,10 @@ from common.prepared_queries import PreparedQuery, QueryParameter
 from engine.data.sliders import SliderTracks
 from engine.retrieval.candidates import HYBRID
 from interactions.selectors import (
+    NO_SESSION,
+    SESSION_AGE,
     Blocks,
+    CurrentSession,
     History,
     blocks_subquery,
     excluded_tracks_subquery,
@@ -56,10 +59,8 @@ from recommendations.policies.in_use import (
 from tracks.models import Catalogue
 from tracks.selectors import catalogue_revision, catalogue_revision_subquery
 
-NO_SESSION = Value(None, output_field=TextField())
 UNKNOWN = -1  # no row has this id or revision
 SLIDER_SECONDS = 60.0  # the age of a slider's tracks, for changes that do not bump the revision, such as typed SQL
-SESSION_AGE = timedelta(hours=12)  # plays before that are not of the current session
 
 
 class RecommendationRequest(NamedTuple):
@@ -81,7 +82,7 @@ class RecommendationRequest(NamedTuple):
         explicit: whether explicit tracks are welcome.
         after: the slate that the answer continues.
         radio: the radio whose next tracks are asked for.
-        session_id: the current session of the listener, by the name that its events have; empty for none.
+        session_id: the current session of the listener, by the name that its events have; empty for their latest plays.
     """
 
     kind: str
@@ -127,7 +128,7 @@ class RequestContext:
         policies: the policies in use by name.
         sliders: how much more, or less, of some artists and tags the listener wants.
         cached: the revisions for which the process has an answer.
-        session: the tracks that the listener has played in the session of the request, oldest first.
+        session: the session of the request; empty without consent.
         query_seconds: how long the query took.
     """
 
@@ -139,7 +140,7 @@ class RequestContext:
     history_rows: str | None = None
     sliders: tuple[SliderRow, ...] = ()
     cached: Revisions = Revisions()
-    session: tuple[int, ...] = ()
+    session: CurrentSession = NO_SESSION
     query_seconds: float = 0.0
 
     @cached_property
@@ -167,13 +168,13 @@ def load_context_by_key(
         key: the key in clear text.
         listener_id: the listener that the request names, if any.
         cached: the revisions for which the caller has an answer. The history is read only if the current ones differ.
-        session_id: the listener's current session, whose plays are read, too; empty for none.
+        session_id: the listener's current session; empty for their latest plays.
 
     Returns:
         None for a key that is unknown, expired or revoked.
     """
     started, now = perf_counter(), timezone.now()
-    rows = _BY_KEY[bool(session_id)].fetch(
+    rows = _BY_KEY.fetch(
         digest=service_key_digest(key),
         now=now,
         listener=UNKNOWN if listener_id is None else listener_id,
@@ -185,7 +186,7 @@ def load_context_by_key(
     if not rows:
         return None
     *columns, pk, prefix, scopes = rows[0]
-    context = _parse_context(listener_id, columns, cached, perf_counter() - started)
+    context = _parse_context(listener_id, columns, cached, now, session_id, perf_counter() - started)
     return ServiceKey(pk=pk, prefix=prefix, scopes=orjson.loads(scopes)), context
 
 
@@ -194,7 +195,7 @@ def load_context_by_token(
 ) -> tuple[User, RequestContext] | None:
     """Load the listener of a token and the context of their request in one query; None if the sign-in has ended."""
     started, now = perf_counter(), timezone.now()
-    rows = _BY_TOKEN[bool(session_id)].fetch(
+    rows = _BY_TOKEN.fetch(
         sign_in=sign_in,
         now=now,
         listener=user_id,
@@ -205,7 +206,7 @@ def load_context_by_token(
     )
     if not rows:
         return None
-    return User(pk=user_id), _parse_context(user_id, rows[0], cached, perf_counter() - started)
+    return User(pk=user_id), _parse_context(user_id, rows[0], cached, now, session_id, perf_counter() - started)
 
 
 def load_contexts(listener_ids: Collection[int], session_id: str = "") -> dict[int, RequestContext]:
@@ -213,7 +214,7 @@ def load_contexts(listener_ids: Collection[int], session_id: str = "") -> dict[i
 
     Args:
         listener_ids: the listeners.
-        session_id: what each of them calls their current session, if its plays are needed.
+        session_id: what each of them calls their current session; empty for their latest plays.
     """
     user, now = OuterRef("pk"), timezone.now()
     columns = (
@@ -224,10 +225,10 @@ def load_contexts(listener_ids: Collection[int], session_id: str = "") -> dict[i
         policies_in_use_subquery(),
         history_subquery(listener=user),
         sliders_subquery(user),
-        session_subquery(user, session_id, now - SESSION_AGE) if session_id else NO_SESSION,
+        session_subquery(user, Value(session_id, CharField()), now - SESSION_AGE),
     )
     rows = User.objects.filter(pk__in=listener_ids, is_active=True).values_list("pk", *columns)
-    contexts = {pk: _parse_context(pk, columns, Revisions()) for pk, *columns in rows}
+    contexts = {pk: _parse_context(pk, columns, Revisions(), now, session_id) for pk, *columns in rows}
     known = next(iter(contexts.values()), None)
     revision = known.revisions.catalogue if known else catalogue_revision()
     policies = known.policies if known else load_policies_in_use()
@@ -239,7 +240,14 @@ def _unknown_listener(listener_id: int, catalogue: int | None, policies: Policie
     return RequestContext(listener_id, settings, frozenset(), Revisions(settings.revision, catalogue), policies)
 
 
-def _parse_context(listener_id: int | None, columns: Any, cached: Revisions, seconds: float = 0.0) -> RequestContext:
+def _parse_context(
+    listener_id: int | None,
+    columns: Any,
+    cached: Revisions,
+    now: datetime,
+    session_id: str,
+    seconds: float = 0.0,
+) -> RequestContext:
     settings_row, block_rows, excluded_rows, catalogue, policies, history_rows, slider_rows, session_rows = columns
     settings = parse_listener_settings(settings_row)
     return RequestContext(
@@ -251,7 +259,7 @@ def _parse_context(listener_id: int | None, columns: Any, cached: Revisions, sec
         history_rows,
         parse_sliders(slider_rows),
         cached,
-        parse_session(session_rows),
+        parse_session(session_rows, now, bool(session_id)) if settings.consent else NO_SESSION,
         seconds,
     )
 
@@ -261,9 +269,7 @@ def _track_ids_of(catalogue_revision: int | None, kind: str, target_id: int) -> 
     return load_track_ids_of_slider(kind, target_id)
 
 
-def _context_columns(
-    principals: "QuerySet[Any, Any]", with_session: bool, *principal_columns: str
-) -> "QuerySet[Any, Any]":
+def _context_columns(principals: "QuerySet[Any, Any]", *principal_columns: str) -> "QuerySet[Any, Any]":
     """Select the columns of a context beside those of the principal.
 
     The history is the expensive column, so PostgreSQL and SQLite skip it while both revisions are the cached ones.
@@ -279,21 +285,10 @@ def _context_columns(
         policies_in_use_subquery(),
         history_subquery(changed),
         sliders_subquery(),
-        session_subquery() if with_session else NO_SESSION,
+        session_subquery(),
         *principal_columns,
     )
 
 
-def _by_key(with_session: bool) -> PreparedQuery:
-    return PreparedQuery(
-        lambda: _context_columns(usable_service_keys(DIGEST, NOW), with_session, "pk", "prefix", "scopes")
-    )
-
-
-def _by_token(with_session: bool) -> PreparedQuery:
-    return PreparedQuery(lambda: _context_columns(signed_in_users(LISTENER, SIGN_IN), with_session))
-
-
-# Without and with the plays of a session, which most requests do not name.
-_BY_KEY = (_by_key(False), _by_key(True))
-_BY_TOKEN = (_by_token(False), _by_token(True))
+_BY_KEY = PreparedQuery(lambda: _context_columns(usable_service_keys(DIGEST, NOW), "pk", "prefix", "scopes"))
+_BY_TOKEN = PreparedQuery(lambda: _context_columns(signed_in_users(LISTENER, SIGN_IN)))

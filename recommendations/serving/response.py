@@ -107,7 +107,7 @@ def render(
         etag=f'W/"{etag}"',
         strategy=strategy,
         body=head[:-1] + b',"results":[' + results + b"]}",
-        expires_at=time.time() + settings.MUSICREC["RESULTS_SECONDS"],
+        expires_at=min(time.time() + settings.MUSICREC["RESULTS_SECONDS"], context.session.until),
         slate=record,
         delivered=False,
     )

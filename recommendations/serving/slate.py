@@ -103,8 +103,8 @@ def plan_slate(
         )
         return SlatePlan(model, _below(policy, before), query, filters, None)
 
-    session = context.session if request.kind == "personal" else ()
-    listener = replace(listener, session=np.array(session, np.int64))
+    if request.kind == "personal":
+        listener = replace(listener, session=np.array(context.session.track_ids, np.int64))
     query, planned_policy = plan_query(
         model.bundle,
         listener,

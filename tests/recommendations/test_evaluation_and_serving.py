@@ -1,5 +1,6 @@
 """What the evaluation ranks for a listener is what the service answers them."""
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -8,18 +9,21 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from django.utils import timezone
 
 from access.models import User
 from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.confidence import PlayStatistics
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays, user_stamps
+from engine.data.sessions import sessions_from_plays
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
 from engine.ensemble import ComponentConfig, EnsembleConfig
 from engine.evaluation.bundles import BundleRanker, ListenerHistories
 from engine.fitting import fit_ensemble
 from engine.models.ials import IALS
 from engine.models.rp3beta import RP3Beta
+from engine.models.sequences import SequenceModel, SequentialRules
 from engine.pipeline import PERSONAL
 from interactions.bulk import NewInteraction, insert_interactions
 from interactions.models import Block
@@ -110,7 +114,9 @@ def served_lists(user_ids: Sequence[int], *, exclude_played: bool) -> list[list[
     return [[result["track_id"] for result in orjson.loads(a.response.body)["results"]] for a in answers]
 
 
-def put_into_service(ensemble: EnsembleConfig, plays: Plays, items: IdMap, version: str) -> ModelBundle:
+def put_into_service(
+    ensemble: EnsembleConfig, plays: Plays, items: IdMap, version: str, sequence: SequenceModel | None = None
+) -> ModelBundle:
     """Fit a version on the plays and let it serve."""
     users = IdMap.from_ids(plays.user)
     pairs = UserItemPairs.from_plays(plays, users, items)
@@ -124,6 +130,7 @@ def put_into_service(ensemble: EnsembleConfig, plays: Plays, items: IdMap, versi
         users=users,
         user_stamps=user_stamps(plays, users),
         statistics=PlayStatistics.from_pairs(pairs),
+        sequence=sequence,
     )
     version_store().write(bundle, {"report": {}, "installation": str(get_installation_id())})
     version_store().publish(version)
@@ -148,3 +155,34 @@ def test_the_evaluation_ranks_as_the_service_answers(groups: dict[str, list[int]
             served = served_lists(user_ids[:size], exclude_played=question == "new")
             assert [pk for pk, a, b in zip(user_ids, evaluated, served, strict=False) if a != b] == [], (version, name)
             assert {len(tracks) for tracks in served} == {LIMIT}
+
+
+def test_the_current_session_counts_in_the_evaluation_as_in_the_service(groups: dict[str, list[int]]) -> None:
+    listening = groups["warm"][:200:2] + groups["cold"][:100:2]
+    tracks = load_track_ids()
+    insert_interactions(
+        NewInteraction(
+            pk,
+            int(tracks[(pk + 5 * n) % TRACKS]),
+            kind="play",
+            played_at=timezone.now() - timedelta(minutes=25 - 8 * n),
+            source="test",
+            event_id=uuid.uuid4(),
+            shuffled=pk % 7 == n,
+        )
+        for pk in listening
+        for n in range(3)
+    )
+    plays, items = read_plays(lambda *args: None), IdMap.from_ids(tracks)
+    sequence = SequentialRules().fit(sessions_from_plays(plays, items), len(items), seed=1)
+    bundle = put_into_service(BLEND, plays, items, "v1", sequence)
+    now = int(time.time())
+    histories = ListenerHistories.from_plays(plays, load_restrictions(), now)
+    for question in ("new", "all"):
+        rank = BundleRanker(bundle, histories, items, question, cold_below=5, policy=PERSONAL, now=now)
+        user_ids = groups["warm"][:200] + groups["cold"][:100]
+        rows, _ = histories.users.rows(user_ids)
+        evaluated = items.ids[rank(rows, LIMIT, lambda done: None).items].tolist()
+        served = served_lists(user_ids, exclude_played=question == "new")
+        assert [pk for pk, a, b in zip(user_ids, evaluated, served, strict=True) if a != b] == [], question
+    assert len(histories.sessions) > 100

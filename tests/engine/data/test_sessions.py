@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.data.id_map import IdMap
 from engine.data.plays import Plays, Signal
-from engine.data.sessions import Sessions, sessions_from_plays
+from engine.data.sessions import SESSION_GAP_SECONDS, Sessions, current_session, sessions_from_plays
 
 ITEMS = IdMap.from_ids([10, 11, 12, 13])
 USERS = IdMap.from_ids([1, 2])
@@ -84,3 +86,23 @@ def test_plays_are_not_shuffled_by_default_and_keep_the_flag() -> None:
     assert shuffled.where(np.array([1, 0])).shuffled.tolist() == [False, True]
     assert Plays.concatenate([plays, shuffled]).shuffled.tolist() == [False, False, True, False]
     assert plays.fingerprint() != shuffled.fingerprint()
+
+
+def test_the_current_session_lasts_until_the_listener_has_paused() -> None:
+    newest_first = [(12, 5_000, False), (11, 3_300, False), (10, 1_400, False)]
+    assert current_session(newest_first, 5_000) == [11, 12]
+    assert current_session(newest_first, 5_000 + SESSION_GAP_SECONDS) == [11, 12]
+    assert current_session(newest_first, 5_001 + SESSION_GAP_SECONDS) == []
+    assert current_session([], 5_000) == []
+    assert current_session([(12, 5_000, True), (11, 4_900, False)], 5_001) == []
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 60, 1_800, 1_801]), st.booleans()), max_size=12))
+def test_the_current_session_is_the_latest_one_that_training_would_cut(plays: list[tuple[int, bool]]) -> None:
+    times = np.cumsum([pause for pause, _ in plays], dtype=np.int64)
+    shuffled = np.array([is_shuffled for _, is_shuffled in plays], np.bool_)
+    rows = plays_of(*((1, 10 + n % 4, int(time)) for n, time in enumerate(times)))
+    newest_first = [(10 + n % 4, int(times[n]), bool(shuffled[n])) for n in reversed(range(len(plays)))]
+    current = current_session(newest_first, int(times[-1]) if len(plays) else 0)
+    sessions = as_lists(sessions_from_plays(replace(rows, shuffled=shuffled), ITEMS))
+    assert [track - 10 for track in current] == ([] if not len(plays) or shuffled[-1] else sessions[-1])

@@ -13,7 +13,7 @@ from engine.data.plays import Plays, Signal
 from engine.data.track_features import NO_DATE
 from engine.data.user_item_pairs import UserItemPairs, binary_matrix
 from engine.evaluation import bundles as module
-from engine.evaluation.bundles import Restrictions, evaluate_bundles
+from engine.evaluation.bundles import ListenerHistories, Restrictions, evaluate_bundles
 from engine.models.als import ALS
 from engine.models.item_knn import ItemKNN
 from engine.models.popularity import Popularity
@@ -207,3 +207,26 @@ def test_a_holdout_without_anything_to_evaluate_has_empty_answers() -> None:
     empty = {"listeners": 0, "models": {}, "differences": {}}
     assert report["question"] == "all"
     assert report["questions"] == {"new": empty, "all": empty, "repeats": empty}
+
+
+def test_listeners_are_in_the_session_that_serving_would_read() -> None:
+    now = 10_000
+    rows = [  # listener, track, second, shuffled
+        (1, 10, now - 5_000, False),  # before a pause
+        (1, 11, now - 900, False),
+        (1, 12, now - 600, False),
+        (2, 13, now - 1_801, False),
+        (3, 14, now - 900, False),
+        (3, 15, now - 600, True),
+        (4, 16, now - 900, True),
+        (4, 17, now - 600, False),
+        *((5, 10 + n % 9, now - 60 * (30 - n), False) for n in range(25)),
+    ]
+    plays = Plays.from_rows((user, track, 1, True, time) for user, track, time, _ in rows)
+    plays = replace(plays, shuffled=np.array([shuffled for *_, shuffled in rows]))
+    histories = ListenerHistories.from_plays(plays, Restrictions(), now)
+    sessions = [histories.state(row).session.tolist() for row in range(len(histories.users))]
+    latest = [10 + n % 9 for n in range(5, 25)]
+    assert sessions == [[11, 12], [], [], [17], latest]
+    without = ListenerHistories.from_plays(plays, Restrictions())
+    assert [without.state(row).session.tolist() for row in range(5)] == [[]] * 5

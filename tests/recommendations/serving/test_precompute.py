@@ -17,6 +17,7 @@ from recommendations.policies.services import save_policy, use_policy
 from recommendations.serving import precompute, precomputed, slate
 from recommendations.serving.precompute import Progress, precompute_active
 from recommendations.serving.response_cache import response_cache
+from recommendations.serving.slate import rank
 from recommendations.tasks import precompute_stale
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service
@@ -107,6 +108,23 @@ def test_a_listener_with_a_new_play_is_precomputed_again(
     assert pop_stale_listeners(10) == []
     monkeypatch.setattr(slate, "rank", None)
     assert strategy_and_results(request_recommendations(service, user)) == expected
+
+
+def test_a_precomputed_ranking_ends_with_the_session_that_it_counts(
+    trained_catalogue: CatalogueFactory, service: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, track = User.objects.get(username="listener-1"), Track.objects.get(title="Song 3")
+    trained_catalogue.play(user, track, at=timezone.now())
+    precompute_all_active()
+    computed: list[Any] = []
+    monkeypatch.setattr(slate, "rank", lambda *arguments: computed.append(arguments) or rank(*arguments))
+    request_recommendations(service, user)
+    request_recommendations(service, user, session_id="kitchen")  # a session without plays
+    assert [plan_query.session.tolist() for _, plan_query, _ in computed] == [[]]
+    later = timezone.now() + timedelta(minutes=31)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    request_recommendations(service, user)
+    assert [plan_query.session.tolist() for _, plan_query, _ in computed] == [[], []]
 
 
 def test_a_precomputed_ranking_ends_with_the_version_of_its_policy(
