@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -64,6 +65,7 @@ __all__ = [
     "Trace",
     "append_picks",
     "check_sources",
+    "open_workspace",
     "recommend",
     "register_policy",
 ]
@@ -154,20 +156,10 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy, trace: Trace | 
     """
     if query.now and policy.dials.repeat_after_hours:
         query = replace(query, repeat_before=query.now - int(policy.dials.repeat_after_hours * HOUR_SECONDS))
-    forbidden, excluded = bundle.items.known_rows(query.forbidden), bundle.items.known_rows(query.exclude)
-    in_session = bundle.items.known_rows(query.session)
-    if policy.caps.merge_recordings:
-        forbidden = bundle.track_statistics.add_recordings(forbidden)
-        excluded = bundle.track_statistics.add_recordings(excluded)
-        in_session = bundle.track_statistics.add_recordings(in_session)
-    with bundle.workspaces.borrow() as workspace:
-        workspace.mask = bundle.workspaces.mask(query.unavailable)
-        workspace.exclude(forbidden, FORBIDDEN)
-        workspace.exclude(bundle.items.known_rows(query.gone), FORBIDDEN)
-        workspace.exclude(in_session, EXCLUDED)  # from the repeats as well
+    with open_workspace(bundle, query, policy) as workspace:
         run = _Run(bundle, query, policy, workspace, trace)
         repeats = run.rank_repeats() if policy.dials.familiarity else []
-        workspace.exclude(excluded, EXCLUDED)
+        workspace.exclude(_find_rows(bundle, policy, query.exclude), EXCLUDED)
         placed, relaxed_at = run.place(repeats)
         is_excluded = [bool(workspace.flags[candidate.row] & EXCLUDED) for candidate in placed]
         lacks_new = all(is_excluded) and (len(placed) < query.limit or "familiarity" in relaxed_at)
@@ -181,6 +173,23 @@ def recommend(bundle: ModelBundle, query: Query, policy: Policy, trace: Trace | 
     if trace is not None:
         trace.after = picks
     return Ranking(picks, offers_excluded and bool(picks), relaxed_at, blends, opinions)
+
+
+@contextmanager
+def open_workspace(bundle: ModelBundle, query: Query, policy: Policy) -> Iterator[SearchWorkspace]:
+    """Yield a workspace that leaves out what a query forbids, and the tracks of its session."""
+    with bundle.workspaces.borrow() as workspace:
+        workspace.mask = bundle.workspaces.mask(query.unavailable, query.only)
+        workspace.exclude(_find_rows(bundle, policy, query.forbidden), FORBIDDEN)
+        workspace.exclude(bundle.items.known_rows(query.gone), FORBIDDEN)
+        workspace.exclude(_find_rows(bundle, policy, query.session), EXCLUDED)  # from the repeats as well
+        yield workspace
+
+
+def _find_rows(bundle: ModelBundle, policy: Policy, track_ids: Rows) -> Rows:
+    """Return the rows of the known ones of some tracks, with those of the same recordings if the policy merges them."""
+    rows = bundle.items.known_rows(track_ids)
+    return bundle.track_statistics.add_recordings(rows) if policy.caps.merge_recordings else rows
 
 
 def append_picks(

@@ -21,6 +21,7 @@ urlpatterns = [
     path("radio/<uuid:radio_id>/next", NextTracksView.as_view(), name="radio-next"),
     path("recommend/user/<str:user_id>/ml", RecommendViewSet.as_view({"get": "personal"}), name="recommend"),
     path("recommend/similar/<str:track_id>", RecommendViewSet.as_view({"get": "similar"}), name="similar"),
+    path("recommend/genre/<path:name>", RecommendViewSet.as_view({"get": "genre"}), name="recommend-genre"),
     path("recommend/batch", BatchView.as_view(), name="recommend-batch"),
     path("recommend/group", GroupView.as_view(), name="recommend-group"),
     path("recommend/user/<str:user_id>", RecommendViewSet.as_view({"get": "legacy"}), name="recommend-legacy"),

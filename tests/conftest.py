@@ -12,7 +12,7 @@ from access.services import create_service_key
 from access.sign_ins import sign_in
 from experiments.exposures.log import slate_log
 from recommendations.policies.in_use import parse_policies_in_use
-from recommendations.serving.filters import unavailable_tracks
+from recommendations.serving.filters import find_genre_tracks, unavailable_tracks
 from recommendations.serving.model_cache import model_cache
 from recommendations.serving.response_cache import response_cache
 from tests.people import CatalogueFactory
@@ -52,6 +52,7 @@ def _isolate_tests(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[N
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     model_cache.reset()
     unavailable_tracks.clear()
+    find_genre_tracks.cache_clear()
     response_cache.clear()
     parse_policies_in_use.cache_clear()
     track_card_cache.clear()

@@ -1,4 +1,4 @@
-"""Match keys: artist and title, normalised, by which a track is found if the client does not know its id."""
+"""Normalised names: match keys, by which a track is found if the client does not know its id, and names of tags."""
 
 import hashlib
 import re
@@ -55,6 +55,16 @@ def normalize_name(name: str) -> str:
     else:
         words = "".join(map(replace_punctuation, without_edition)).split()
     return _GUESTS.sub("", " ".join(words)) or folded
+
+
+def normalize_tag(name: str) -> str:
+    """Return the name of a tag without what people write differently: capitals, diacritics, punctuation and spaces.
+
+    Hip-Hop and hip hop are equal, and so are R&B and r and b. A name that consists of nothing else is only folded.
+    """
+    folded = fold_name(name)
+    words = "".join(map(replace_punctuation, _APOSTROPHES.sub("", folded).replace("&", " and "))).split()
+    return " ".join(words) or " ".join(folded.split())
 
 
 def fold_name(name: str) -> str:

@@ -27,9 +27,11 @@ class ExclusionMask:
 
     Attributes:
         excluded: bool (n,).
+        only: the rows among which all others are excluded, int64 (k,), ascending; None if there is no such restriction.
     """
 
     excluded: NDArray[np.bool_]
+    only: Rows | None = None
 
     @cached_property
     def available_bits(self) -> NDArray[np.uint8]:
@@ -84,6 +86,12 @@ class SearchWorkspace:
         return available if self.mask is None else available & ~self.mask.excluded[rows]
 
     @property
+    def only(self) -> Rows | None:
+        """The available ones of the rows to which the query is restricted, int64 (k,), ascending; None if it is not."""
+        only = None if self.mask is None else self.mask.only
+        return None if only is None else only[self.available(only)]
+
+    @property
     def unavailable(self) -> NDArray[np.bool_]:
         """A mask of the rows of the whole catalogue that must not be offered: bool (n,)."""
         unavailable: NDArray[np.bool_] = self.flags != 0
@@ -104,7 +112,7 @@ class WorkspacePool:
 
     items: IdMap
     _workspaces: list[SearchWorkspace] = field(default_factory=list)
-    _masks: dict[int, tuple[weakref.ref[Rows], ExclusionMask]] = field(default_factory=dict)
+    _masks: dict[tuple[int, int], tuple[list[weakref.ref[Rows]], ExclusionMask]] = field(default_factory=dict)
 
     @contextmanager
     def borrow(self) -> Iterator[SearchWorkspace]:
@@ -119,19 +127,30 @@ class WorkspacePool:
         workspace.flags[workspace.excluded_rows] = 0
         self._workspaces.append(SearchWorkspace(workspace.flags, workspace.slots))
 
-    def mask(self, track_ids: Rows) -> ExclusionMask | None:
-        """Return the mask of an array of track ids; None if the array is empty.
+    def mask(self, unavailable: Rows, only: Rows | None = None) -> ExclusionMask | None:
+        """Return the mask of unavailable tracks, and of all but some if there is a restriction; None if it is empty.
 
-        The ids are looked up once per array, so the same array must be passed again and never be written to.
+        The ids are looked up once per pair of arrays, so the same arrays must be passed again and never be written to.
+
+        Args:
+            unavailable: track ids, int64 (k,).
+            only: ids of the only tracks that may be offered, int64 (m,).
         """
-        if not len(track_ids):
+        if only is None and not len(unavailable):
             return None
-        cached = self._masks.get(id(track_ids))
-        if cached is not None and cached[0]() is track_ids:
+        arrays = [array for array in (unavailable, only) if array is not None]
+        key = id(unavailable), id(only)
+        cached = self._masks.get(key)
+        if cached is not None and all(ref() is array for ref, array in zip(cached[0], arrays, strict=True)):
             return cached[1]
-        mask = ExclusionMask(np.zeros(len(self.items), np.bool_))
-        mask.excluded[self.items.known_rows(track_ids)] = True
-        alive = {key: entry for key, entry in self._masks.items() if entry[0]() is not None}
+        if only is None:
+            mask = ExclusionMask(np.zeros(len(self.items), np.bool_))
+        else:
+            rows = np.unique(self.items.known_rows(only))
+            mask = ExclusionMask(np.ones(len(self.items), np.bool_), rows)
+            mask.excluded[rows] = False
+        mask.excluded[self.items.known_rows(unavailable)] = True
+        alive = {key: entry for key, entry in self._masks.items() if all(ref() is not None for ref in entry[0])}
         newest = dict(list(alive.items())[-MAX_MASKS + 1 :])
-        self._masks = newest | {id(track_ids): (weakref.ref(track_ids), mask)}  # one assignment, for threads may race
+        self._masks = newest | {key: ([*map(weakref.ref, arrays)], mask)}  # one assignment, for threads may race
         return mask

@@ -42,6 +42,8 @@ class Query:
         gone: ids of further tracks that must never be offered; others of the same recordings may be. int64 (k,).
         unavailable: further forbidden tracks: a long list that many queries share, int64 (k,). Pass the same array each
             time and never write to it, because its ids are looked up only once.
+        only: ids of the only tracks that may be offered, such as those of a genre, int64 (k,); None for all. Pass the
+            same array each time, as of `unavailable`.
         before: ids of the tracks on the earlier pages of the slate, in their order, int64 (k,). Caps, gaps and
             shares go on below them; to leave them out, forbid them.
         sliders: how much more, or less, of some artists and tags the listener wants.
@@ -66,6 +68,7 @@ class Query:
     forbidden: NDArray[np.int64] = field(default_factory=_no_ids)
     gone: NDArray[np.int64] = field(default_factory=_no_ids)
     unavailable: NDArray[np.int64] = field(default_factory=_no_ids)
+    only: NDArray[np.int64] | None = None
     before: NDArray[np.int64] = field(default_factory=_no_ids)
     sliders: tuple[SliderTracks, ...] = ()
     track_id: int | None = None

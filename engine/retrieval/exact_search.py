@@ -218,8 +218,13 @@ def search_top_k(terms: ScoreTerms, bundle: ModelBundle, workspace: SearchWorksp
     """Find the k best available tracks, equal scores by row.
 
     Looks through the bundle's approximate index for listeners if it has one, else at all tracks that may be among the
-    k best.
+    k best. Of a query that is restricted to some tracks, it looks at these.
     """
+    if (only := workspace.only) is not None:
+        played = only[bundle.popularity[only] > 0]
+        scores_of_played = terms.scores_of_rows(bundle, played)
+        usable = (scores_of_played != 0) | (not terms.omit_zeros)
+        return top_k_of_rows(played[usable], scores_of_played[usable], k)
     items, vector, constant = bundle.norm_sorted_items, terms.vector.astype(np.float32), terms.constant
     uses_factors, norm = bool(terms.vector.any()), math.sqrt(terms.vector @ terms.vector)
     slack = _FLOAT32_ERROR * (norm * items.max_norm + abs(constant) + 16 * abs(terms.popularity_weight))

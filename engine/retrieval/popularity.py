@@ -11,7 +11,7 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import SearchWorkspace
 from engine.hashing import hash_to_unit_interval
 from engine.retrieval.candidates import Query
-from engine.retrieval.exact_search import Floats, TopK, growing_blocks
+from engine.retrieval.exact_search import Floats, TopK, growing_blocks, top_k_of_rows
 
 Rows = NDArray[np.int64]
 # Blocks begin small, for a slate is usually full after the first, and grow, as more rows turn out to be unavailable.
@@ -21,6 +21,9 @@ _FEISTEL_ROUNDS = 4
 
 def popular(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
     """Rank tracks by the number of listeners who played them."""
+    if (only := workspace.only) is not None:
+        played = only[bundle.popularity[only] > 0]
+        return top_k_of_rows(played, bundle.popularity[played].astype(np.float64), k)
     blocks = growing_blocks(len(bundle.popular_rows), max(_FIRST, 2 * k), _LARGEST)
     chunks = (bundle.popular_rows[block] for block in blocks)
     rows = _first_available((chunk[bundle.popularity[chunk] > 0] for chunk in chunks), workspace, k)
@@ -35,6 +38,9 @@ def score_popular(bundle: ModelBundle, query: Query, workspace: SearchWorkspace,
 def random(bundle: ModelBundle, query: Query, workspace: SearchWorkspace, k: int) -> TopK:
     """Put all tracks in a pseudo-random order that depends on the seed alone; scores fall from 1 to 0 along it."""
     n = len(bundle.items)
+    if (only := workspace.only) is not None:
+        rows = only[np.argsort(hash_to_unit_interval(only, query.seed), kind="stable")][:k]
+        return rows, 1 - np.arange(len(rows)) / max(n, 1)
     bits = max(1, (max(n - 1, 1).bit_length() + 1) // 2)
     blocks = growing_blocks(4**bits, max(_FIRST, 4 * k), _LARGEST)  # up to three quarters of the numbers are no rows
     rows = _first_available((_permute(block, n, bits, query.seed) for block in blocks), workspace, k)

@@ -22,7 +22,7 @@ from recommendations.serving.continuation import continue_request
 from recommendations.serving.recommend import recommend
 from recommendations.serving.request_context import Revisions, load_contexts
 from recommendations.serving.response_cache import response_cache
-from recommendations.serving.slate import UnknownTrack
+from recommendations.serving.slate import UnknownGenre, UnknownTrack
 
 
 class NextPageParameters(serializers.Serializer[Any]):
@@ -59,6 +59,8 @@ class NextPageView(ContextView):
             answer, cached = recommend(page_request, context, request.headers.get("If-None-Match", ""), earlier=earlier)
         except UnknownTrack as error:
             raise Http404("the track that this slate resembles has been deleted") from error
+        except UnknownGenre as error:
+            raise Http404("the genre of this slate has been deleted") from error
         return build_response(request, answer, cached, context.query_seconds, perf_counter() - started)
 
     @cached_property

@@ -122,6 +122,14 @@ class PersonalParameters(PopularParameters):
         return attributes
 
 
+class GenreParameters(PersonalParameters):
+    user_id = ReferenceField(
+        required=False,
+        help_text="For service keys: the listener whose taste, dislikes and blocks count; without one, popular tracks "
+        "come first. A token implies its own listener.",
+    )
+
+
 class BecauseSerializer(serializers.Serializer[Any]):
     track_id = serializers.IntegerField()
     share = serializers.FloatField(help_text="The part that this track has in what speaks for the result, 0 to 1.")

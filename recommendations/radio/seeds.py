@@ -10,7 +10,6 @@ from common.http.references import ExternalId
 from recommendations.radio.prompts import TIME_RANGES, PromptError, PromptTerm, parse_prompt
 from recommendations.radio.selectors import (
     find_artist,
-    find_tags,
     most_played_tracks,
     tracks_of_artist,
     tracks_with_tags,
@@ -19,7 +18,7 @@ from recommendations.serving.recommend import assign_policy, model_for
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
 from recommendations.serving.slate import build_slate, plan_slate
 from tracks.models import Artist, Tag, Track
-from tracks.selectors import find_ids, track_cards
+from tracks.selectors import find_ids, find_tags, track_cards
 
 RECOMMENDED_TRACKS = 50  # that stand for what is recommended to a listener
 TAG_KINDS = {"genre": Tag.Kind.GENRE, "mood": Tag.Kind.MOOD, "tag": None}

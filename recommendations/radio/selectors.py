@@ -15,7 +15,7 @@ from engine.retrieval.station import Seed, Station
 from interactions.models import QUALIFIED_MILESTONE, Interaction, InteractionKind
 from interactions.selectors import HEARD, OPINIONS, History
 from recommendations.models import Radio
-from tracks.models import Artist, Tag, Track, TrackTag
+from tracks.models import Artist, Track, TrackTag
 from tracks.search.selectors import find_artist_by_name
 
 Ids = NDArray[np.int64]
@@ -46,12 +46,6 @@ def find_artist(name: str) -> Artist | None:
         return Artist.objects.filter(mbid=UUID(name)).first()
     except ValueError:
         return Artist.objects.filter(pk=find_artist_by_name(name) or 0).first()
-
-
-def find_tags(name: str, kind: str | None = None) -> list[Tag]:
-    """Return the tags with a name, in capitals or not, of one kind or of any."""
-    tags = Tag.objects.filter(name__iexact=name).order_by("pk")
-    return list(tags if kind is None else tags.filter(kind=kind))
 
 
 def tracks_of_artist(artist_id: int) -> list[int]:

@@ -28,6 +28,7 @@ CONTINUED_FIELDS = (
     "market",
     "explicit",
     "session_id",
+    "genre",
 )
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
 from tracks.availability import blocked_track_ids, iter_available_track_ids, unavailable_track_ids
 from tracks.card_cache import TrackCard, track_card_cache
-from tracks.selectors import load_track_ids
+from tracks.models import Tag
+from tracks.selectors import find_tags, load_track_ids, load_track_ids_of_tags
 
 Ids = NDArray[np.int64]
 MAX_AGE_SECONDS = 30.0  # of a list of unavailable tracks while the catalogue has the same revision
@@ -99,6 +100,26 @@ def build_group_filters(
 @ttl_cache(maxsize=1024, ttl=BLOCK_SECONDS)
 def _blocked_track_ids(catalogue_revision: int | None, kind: str, target_id: int) -> Ids:
     return blocked_track_ids([(kind, target_id)])
+
+
+@ttl_cache(maxsize=256, ttl=BLOCK_SECONDS)
+def find_genre_tracks(catalogue_revision: int | None, genre: int | str) -> Ids | None:
+    """Return the ids of the tracks of a genre or another tag, int64 (k,); None if there is no such tag.
+
+    As long as nothing has changed it is the same array, which the engine recognizes.
+
+    Args:
+        genre: the id of a tag, or the name of one or several, however it is written.
+    """
+    if isinstance(genre, int):
+        tag_ids = list(Tag.objects.filter(pk=genre).values_list("pk", flat=True))
+    else:
+        tag_ids = [tag.pk for tag in find_tags(genre)]
+    if not tag_ids:
+        return None
+    track_ids = load_track_ids_of_tags(tag_ids)
+    track_ids.setflags(write=False)
+    return track_ids
 
 
 class UnavailableTracks:

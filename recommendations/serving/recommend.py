@@ -39,6 +39,7 @@ def recommend(
 
     Raises:
         UnknownTrack: for tracks similar to one that does not exist.
+        UnknownGenre: for the tracks of a genre that does not exist.
     """
     model = model_for(request, context)
     policy = assign_policy(request, context)

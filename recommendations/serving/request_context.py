@@ -83,6 +83,7 @@ class RecommendationRequest(NamedTuple):
         after: the slate that the answer continues.
         radio: the radio whose next tracks are asked for.
         session_id: the current session of the listener, by the name that its events have; empty for their latest plays.
+        genre: the genre or other tag to which a personal slate is restricted, by its id or its normalized name.
     """
 
     kind: str
@@ -100,6 +101,7 @@ class RecommendationRequest(NamedTuple):
     after: UUID | None = None
     radio: UUID | None = None
     session_id: str = ""
+    genre: int | str | None = None
 
 
 @dataclass(frozen=True)

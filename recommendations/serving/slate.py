@@ -1,7 +1,7 @@
 """Candidates → filters → ranking: a full slate of tracks that exist and may be offered."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -15,7 +15,7 @@ from engine.pipeline import PERSONAL_SOURCES, POLICIES, Pick, Policy, Ranking, a
 from engine.pipeline import recommend as rank_tracks
 from engine.retrieval.candidates import Query
 from recommendations import metrics
-from recommendations.serving.filters import Filters, build_filters, unavailable_tracks
+from recommendations.serving.filters import Filters, build_filters, find_genre_tracks, unavailable_tracks
 from recommendations.serving.model_cache import LoadedModel, model_cache
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
 from tracks.card_cache import TrackCard, track_card_cache
@@ -28,6 +28,10 @@ MAX_ATTEMPTS = 3  # to rank without tracks that are deleted or taken down: as li
 
 class UnknownTrack(Exception):
     """The catalogue has no track with this id."""
+
+
+class UnknownGenre(Exception):
+    """The catalogue has no genre or other tag with this id or name."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ def plan_slate(
 
     Raises:
         UnknownTrack: for tracks similar to one that does not exist.
+        UnknownGenre: for the tracks of a genre that does not exist.
     """
     filters = build_filters(request, context, exclude)
     listener = listener_state(context, filters)
@@ -103,6 +108,11 @@ def plan_slate(
         )
         return SlatePlan(model, _below(policy, before), query, filters, None)
 
+    only = None
+    if request.genre is not None:
+        only = find_genre_tracks(context.revisions.catalogue, request.genre)
+        if only is None:
+            raise UnknownGenre(request.genre)
     if request.kind == "personal":
         listener = replace(listener, session=np.array(context.session.track_ids, np.int64))
     query, planned_policy = plan_query(
@@ -117,15 +127,18 @@ def plan_slate(
         time_fold_in=metrics.fold_in_seconds.time,
     )
     reason = None
-    if request.kind == "personal" and not listener.consent:
+    if context.listener_id is None:
+        pass  # nobody's taste was asked for
+    elif request.kind == "personal" and not listener.consent:
         reason = "no_consent"
     elif planned_policy is not policy and listener.interactions < settings.MUSICREC["COLD_BELOW"]:
         reason = "cold_user"
-    query, planned_policy = set_dials(replace(query, before=before), planned_policy, _requested_dials(request))
+    query = replace(query, before=before, only=only)
+    query, planned_policy = set_dials(query, planned_policy, _requested_dials(request))
     planned_policy = _below(planned_policy, before)
     if request.after is not None:  # played tracks are not added to pages of new ones
         planned_policy = replace(planned_policy, may_repeat=False)
-    is_personal = request.kind == "personal" and reason is None
+    is_personal = request.kind == "personal" and reason is None and context.listener_id is not None
     return SlatePlan(model, planned_policy, query, filters, reason, is_personal)
 
 
@@ -196,7 +209,7 @@ def build_slate(plan: SlatePlan, ranking: Ranking | None = None) -> RankedSlate:
         sources = {pick.source for pick in ranking.picks}
         # That the listener's own tracks can be repeated says nothing about new ones.
         new = sources if sources <= {"repeat"} else sources - {"repeat"}
-        if not new & {*PERSONAL_SOURCES, plan.policy.main_source}:
+        if ranking.picks and not new & {*PERSONAL_SOURCES, plan.policy.main_source}:
             reason = reason or "no_known_tracks"
     if ranking.repeats:
         reason = reason or "nothing_new"
@@ -275,7 +288,7 @@ def _fill_popular(
     filled = append_picks(bundle, ranking, more, caps, query.limit, query.before)
     if len(filled.picks) < query.limit and model_cache.unlisted_after is not None:
         left_out = {*query.forbidden.tolist(), *query.exclude.tolist(), *(pick.track_id for pick in filled.picks)}
-        unlisted = (i for i in filters.iter_unlisted(model_cache.unlisted_after) if i not in left_out)
+        unlisted = (i for i in _iter_unlisted(filters, query, model_cache.unlisted_after) if i not in left_out)
         rest = [Pick(i, 0.0, "random", ("random",)) for i in islice(unlisted, query.limit - len(filled.picks))]
         cards |= filters.available([pick.track_id for pick in rest])
         listed = [pick for pick in rest if pick.track_id in cards]
@@ -287,6 +300,11 @@ def _fill_popular(
     available = [pick for pick in popular.picks if pick.track_id in cards]
     repeats = Ranking(repeats=popular.repeats)
     return append_picks(bundle, repeats, available, caps, query.limit, query.before), cards
+
+
+def _iter_unlisted(filters: Filters, query: Query, after: int) -> Iterator[int]:
+    """Yield the ids of the tracks greater than `after` that the query allows; some may be unavailable."""
+    return filters.iter_unlisted(after) if query.only is None else iter(query.only[query.only > after].tolist())
 
 
 def _forbid(query: Query, track_ids: list[int]) -> Query:

@@ -98,6 +98,8 @@ def top_rows(bundle: ModelBundle, query: Query, source: str) -> tuple[np.ndarray
     allowed_scores = scores.copy()
     for excluded_ids in (query.exclude, query.forbidden, query.unavailable):
         allowed_scores[bundle.items.known_rows(excluded_ids)] = NEVER
+    if query.only is not None:
+        allowed_scores[~np.isin(bundle.items.ids, query.only)] = NEVER
     return top_k(allowed_scores, query.limit), allowed_scores
 
 

@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce, ExtractYear
 from django.utils import timezone
 
 from tracks.models import Album, Artist, Tag, Track, TrackTag
-from tracks.selectors import album_cards, artist_cards, track_cards
+from tracks.selectors import album_cards, artist_cards, find_tags, track_cards
 
 FIRST_ALBUMS = 10  # on an artist's page
 FIRST_TRACKS = 100  # on an album's page
@@ -71,12 +71,10 @@ def is_in_catalogue(model: type[Artist | Album], pk: int) -> bool:
 
 
 def find_genre(name: str) -> int | None:
-    """Return the id of the genre with this name, in capitals or not, or with this id; None if there is none."""
-    genres = Tag.objects.filter(kind=Tag.Kind.GENRE)
+    """Return the id of the genre with this name, however it is written, or with this id; None if there is none."""
     if name.isascii() and name.isdigit() and len(name) < 19:
-        return genres.filter(pk=int(name)).values_list("pk", flat=True).first()
-    exactly_first = sorted(genres.filter(name__iexact=name).values_list("name", "pk"), key=lambda row: row[0] != name)
-    return exactly_first[0][1] if exactly_first else None
+        return Tag.objects.filter(kind=Tag.Kind.GENRE, pk=int(name)).values_list("pk", flat=True).first()
+    return next((tag.pk for tag in find_tags(name, Tag.Kind.GENRE)), None)
 
 
 def new_releases(only: Q, days: int, last: Release | None, limit: int) -> list[Release]:

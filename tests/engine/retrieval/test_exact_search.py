@@ -92,7 +92,7 @@ def queries(draw: Callable[..., int]) -> Query:
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     played, disliked = (rng.choice(TRACKS, draw(st.integers(0, 30)), replace=False) * 3 + 1 for _ in range(2))
     excluded = [rng.choice(3 * TRACKS, draw(st.sampled_from([0, 3, 2000]))).astype(np.int64) for _ in range(3)]
-    known = draw(st.booleans())
+    known, only = draw(st.booleans()), draw(st.sampled_from([None, 0, 10, 4000]))
     return Query(
         limit=draw(st.sampled_from([1, 20, 60, 700])),
         user_row=draw(st.integers(0, LISTENERS - 1)) if known else None,
@@ -100,6 +100,7 @@ def queries(draw: Callable[..., int]) -> Query:
         exclude=excluded[0],
         forbidden=excluded[1],
         unavailable=excluded[2],
+        only=None if only is None else rng.choice(3 * TRACKS, only).astype(np.int64),
         track_id=draw(st.integers(0, TRACKS)) * 3 + 1,
         early_weights=EarlyWeights(*draw(st.sampled_from([(0.0, 1.0), (0.2, 0.8, 3.0), (0.8, 0.2), (1.0, 0.0, 1.0)]))),
     )

@@ -24,6 +24,7 @@ ENDPOINTS = {
     "recommend/user/<str:user_id>/ml": "/recommend/user/{user}/ml",
     "recommend/user/<str:user_id>": "/recommend/user/{user}",
     "recommend/similar/<str:track_id>": "/recommend/similar/{track}",
+    "recommend/genre/<path:name>": "/recommend/genre/genre 0",
     "recommend/batch": "/recommend/batch",
     "recommend/group": "/recommend/group",
 }
@@ -124,7 +125,9 @@ def _assert_exclusions(scenario: dict[str, Any], numbered: NumberedCatalogue, se
             recommended = _recommended_to_group(scenario, service, query, user, numbered.users[1])
         else:
             recommended = _recommended(service, path.format(user=user.pk, track=seed), query, user, seed)
-        allowed = {t.pk for t in numbered.tracks} - excluded - ({seed} if similar else set())
+        offered = numbered.tracks[:4] if "genre" in route else numbered.tracks
+        allowed = {t.pk for t in offered} - excluded - ({seed} if similar else set())
+        assert set(recommended) <= {t.pk for t in offered}, route
         assert not set(recommended) & excluded, route
         assert bool(recommended) == bool(allowed), route
         assert len(recommended) == len(set(recommended)), route
@@ -132,8 +135,10 @@ def _assert_exclusions(scenario: dict[str, Any], numbered: NumberedCatalogue, se
 
 def _recommended(service: APIClient, path: str, query: dict[str, Any], user: User, seed: int) -> list[int]:
     if path != "/recommend/batch":
-        others = {name: value for name, value in query.items() if name != "exclude_played"}
-        answer = service.get(path, others | {"user_id": user.pk} if "similar" in path else query)
+        if "similar" in path:
+            query = {name: value for name, value in query.items() if name != "exclude_played"}
+        names_listener = "similar" in path or "genre" in path
+        answer = service.get(path, query | {"user_id": user.pk} if names_listener else query)
         return [r["track_id"] for r in answer.json()["results"]]
     kinds = [{"kind": "personal"}, {"kind": "similar", "track_id": seed}, {"kind": "popular"}]
     shelves = [{"name": f"s{n}", "limit": query["limit"]} | kind for n, kind in enumerate(kinds)]
