@@ -6,6 +6,7 @@ from recommendations.api.page_views import NextPageView
 from recommendations.api.training_views import TrainingRunsView, TrainingRunView
 from recommendations.api.views import RecommendViewSet
 from recommendations.audiomuse.views import FindPathView, SimilarArtistsView, SimilarTracksView
+from recommendations.discovery.views import ArtistsLikeView, RecommendedArtistsView, RecommendedGenresView
 from recommendations.radio.path_views import TrackPathView
 from recommendations.radio.views import NextTracksView, RadiosView, RadioView
 
@@ -22,6 +23,9 @@ urlpatterns = [
     path("recommend/user/<str:user_id>/ml", RecommendViewSet.as_view({"get": "personal"}), name="recommend"),
     path("recommend/similar/<str:track_id>", RecommendViewSet.as_view({"get": "similar"}), name="similar"),
     path("recommend/genre/<path:name>", RecommendViewSet.as_view({"get": "genre"}), name="recommend-genre"),
+    path("users/<str:user_id>/artists", RecommendedArtistsView.as_view(), name="recommended-artists"),
+    path("users/<str:user_id>/genres", RecommendedGenresView.as_view(), name="recommended-genres"),
+    path("artists/<str:artist_id>/similar", ArtistsLikeView.as_view(), name="artists-like"),
     path("recommend/batch", BatchView.as_view(), name="recommend-batch"),
     path("recommend/group", GroupView.as_view(), name="recommend-group"),
     path("recommend/user/<str:user_id>", RecommendViewSet.as_view({"get": "legacy"}), name="recommend-legacy"),

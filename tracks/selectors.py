@@ -120,6 +120,12 @@ def find_tags(name: str, kind: str | None = None) -> list[Tag]:
     return sorted(Tag.objects.filter(pk__in=named), key=lambda tag: (tag.name != name, tag.pk))
 
 
+def load_genres_of_tracks(track_ids: Collection[int]) -> list[tuple[int, str, int]]:
+    """Return the genres of some tracks: the id and the name of a tag, and a track that has it."""
+    rows = TrackTag.objects.filter(track__in=track_ids, tag__kind=Tag.Kind.GENRE)
+    return list(rows.values_list("tag_id", "tag__name", "track_id"))
+
+
 def load_track_ids_of_tags(tag_ids: Collection[int]) -> NDArray[np.int64]:
     """Return the ids of the tracks that have one of some tags: int64 (n,), ascending."""
     ids = TrackTag.objects.filter(tag__in=tag_ids).order_by().values_list("track_id", flat=True)

@@ -6,16 +6,17 @@ from contextlib import suppress
 from typing import Any, ClassVar
 from uuid import UUID
 
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from access.authentication import ListenerTokenAuthentication, ServiceKeyAuthentication
 from access.models import ServiceKey, User
+from access.permissions import parse_path_user_id, resolve_own_user_id
 from access.selectors import find_listener_ids
-from common.http.query_parameters import ApiView
-from common.http.references import ExternalId
+from common.http.query_parameters import ApiView, parse_parameters
+from common.http.references import ExternalId, parse_path_reference
 from recommendations.serving.request_context import (
     RequestContext,
     Revisions,
@@ -93,6 +94,49 @@ class BaseContextView(APIView):
 
 class ContextView(BaseContextView, ApiView):
     """A view of our own API whose `context` is loaded while the caller is authenticated."""
+
+
+class PathListenerView(ContextView):
+    """A view whose path names the listener whose `context` is loaded, as `user_id`."""
+
+    def requested_listener(self, request: Request) -> int | None:
+        with suppress(ValidationError):
+            reference = parse_path_reference("user_id", self.kwargs.get("user_id", ""))  # absent in a wrong method
+            return find_listeners_or_stand_ins([reference])[0]
+        return None
+
+    def find_listener(self, request: Request, user_id: str) -> int | None:
+        """Return the listener to answer for, who need not exist if a service key asks.
+
+        Raises:
+            Http404: a token names somebody else.
+            ValidationError: the path is not a reference, or a service key names "me".
+        """
+        reference = parse_path_user_id(request, user_id)
+        if isinstance(request.auth, ServiceKey):
+            return self.context.listener_id  # found while the key was authenticated
+        return resolve_own_user_id(request, reference)
+
+
+class QueryListenerView(ContextView):
+    """A view whose query parameters may name the listener whose `context` is loaded, as `user_id`."""
+
+    def requested_listener(self, request: Request) -> int | None:
+        with suppress(ValidationError):
+            parameters = parse_parameters(self.query_parameters["get"], request.META.get("QUERY_STRING", ""))
+            if "user_id" in parameters:
+                return find_listeners_or_stand_ins([parameters["user_id"]])[0]
+        return None
+
+    def find_listener(self, request: Request, reference: int | ExternalId | None) -> int | None:
+        """Return the listener to answer for; None if a service key names none.
+
+        Raises:
+            Http404: a token names somebody else.
+        """
+        if isinstance(request.auth, ServiceKey):
+            return self.context.listener_id
+        return resolve_own_user_id(request, reference)
 
 
 class BodyContextView(ContextView):

@@ -10,10 +10,9 @@ from rest_framework.viewsets import ViewSet
 
 from access.authentication import SCHEMES
 from access.models import Scope, ServiceKey
-from access.permissions import USER_ID, parse_path_user_id, resolve_own_user_id
+from access.permissions import USER_ID, resolve_own_user_id
 from common.http.query_parameters import MAX_NAME_LENGTH
-from common.http.references import parse_path_reference
-from recommendations.api.authentication import ContextView, find_listeners_or_stand_ins
+from recommendations.api.authentication import PathListenerView, find_listeners_or_stand_ins
 from recommendations.api.query_parameters import PARAMETERS, parse_query
 from recommendations.api.responses import build_response
 from recommendations.api.serializers import AnswerSerializer
@@ -34,7 +33,7 @@ HOW_TO_FIND_TAGS = "track pages (GET /tracks/{track_id}) list the tags of a trac
 
 
 @extend_schema(auth=SCHEMES)
-class RecommendViewSet(ContextView, ViewSet):
+class RecommendViewSet(PathListenerView, ViewSet):
     """Recommendations for one listener, of all tracks or of one genre, and tracks similar to one track."""
 
     schema_tag = "Recommendations"
@@ -44,12 +43,12 @@ class RecommendViewSet(ContextView, ViewSet):
     @extend_schema(operation_id="recommend_tracks", parameters=[USER_ID], responses=AnswerSerializer)
     def personal(self, request: Request, user_id: str) -> HttpResponse:
         """Recommend tracks to a listener by the model; by popularity while they have fewer than 5 interactions."""
-        return self._respond(request, self._listener_in_path(request, user_id))
+        return self._respond(request, self.find_listener(request, user_id))
 
     @extend_schema(operation_id="recommend_popular_tracks", parameters=[USER_ID], responses=AnswerSerializer)
     def legacy(self, request: Request, user_id: str) -> HttpResponse:
         """Recommend popular tracks to a listener; never by the model."""
-        return self._respond(request, self._listener_in_path(request, user_id))
+        return self._respond(request, self.find_listener(request, user_id))
 
     @extend_schema(operation_id="recommend_similar_tracks", parameters=[TRACK_ID], responses=AnswerSerializer)
     def similar(self, request: Request, track_id: str) -> HttpResponse:
@@ -65,11 +64,8 @@ class RecommendViewSet(ContextView, ViewSet):
         with suppress(ValidationError):
             if self.action in ("similar", "genre"):
                 reference = parse_query(self.action, request.META.get("QUERY_STRING", "")).user_id
-            else:
-                reference = parse_path_reference(
-                    "user_id", self.kwargs.get("user_id", "")
-                )  # absent in an unsupported method
-            return None if reference is None else find_listeners_or_stand_ins([reference])[0]
+                return None if reference is None else find_listeners_or_stand_ins([reference])[0]
+            return super().requested_listener(request)
         return None
 
     def requested_session(self, request: Request) -> str:
@@ -102,18 +98,6 @@ class RecommendViewSet(ContextView, ViewSet):
         if isinstance(request.auth, ServiceKey):
             return self.context.listener_id  # found while the key was authenticated
         return resolve_own_user_id(request, parse_query(str(self.action), request.META.get("QUERY_STRING", "")).user_id)
-
-    def _listener_in_path(self, request: Request, user_id: str) -> int | None:
-        """Return the listener to answer for, who need not exist if a service key asks.
-
-        Raises:
-            Http404: a listener names somebody else.
-            ValidationError: the path is not a reference, or a service key names "me".
-        """
-        reference = parse_path_user_id(request, user_id)
-        if isinstance(request.auth, ServiceKey):
-            return self.context.listener_id  # found while the key was authenticated
-        return resolve_own_user_id(request, reference)
 
     def _recommendation_request(self, request: Request, listener_id: int | None) -> RecommendationRequest:
         """Raises ValidationError for an invalid parameter or path, and Http404 for an unknown track."""

@@ -25,12 +25,8 @@ from recommendations.audiomuse.serializers import (
     SimilarSongSerializer,
     SongPathSerializer,
 )
-from recommendations.audiomuse.similarity import (
-    Neighbour,
-    find_similar_artists,
-    find_similar_tracks,
-    find_song_path,
-)
+from recommendations.audiomuse.song_paths import find_song_path
+from recommendations.discovery.similarity import Neighbour, find_similar_artists, find_similar_tracks
 from recommendations.serving.slate import UnknownTrack
 from tracks.selectors import album_titles
 

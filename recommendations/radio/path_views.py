@@ -1,6 +1,5 @@
 """A path between two tracks over HTTP."""
 
-from contextlib import suppress
 from typing import ClassVar
 
 import orjson
@@ -10,10 +9,9 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from access.authentication import SCHEMES
-from access.models import Scope, ServiceKey
-from access.permissions import resolve_own_user_id
+from access.models import Scope
 from common.http.query_parameters import parse_parameters
-from recommendations.api.authentication import ContextView, find_listeners_or_stand_ins
+from recommendations.api.authentication import QueryListenerView
 from recommendations.radio.serializers import PathParameters, PathSerializer
 from recommendations.serving.paths import find_card_path
 from recommendations.serving.slate import UnknownTrack
@@ -22,7 +20,7 @@ from tracks.selectors import find_ids
 
 
 @extend_schema(auth=SCHEMES)
-class TrackPathView(ContextView):
+class TrackPathView(QueryListenerView):
     schema_tag = "Recommendations"
     required_scope = Scope.RECOMMEND
     query_parameters: ClassVar = {"get": PathParameters}
@@ -31,12 +29,10 @@ class TrackPathView(ContextView):
     def get(self, request: Request) -> HttpResponse:
         """Find a path from one track to another, on which each track is similar to the next."""
         parameters = parse_parameters(PathParameters, request.META.get("QUERY_STRING", ""))
-        if not isinstance(request.auth, ServiceKey):
-            resolve_own_user_id(request, parameters.get("user_id"))
+        self.find_listener(request, parameters.get("user_id"))
         ids = find_ids(Track, [parameters["from"], parameters["to"]])
-        for name in ("from", "to"):
-            if parameters[name] not in ids:
-                raise ValidationError({f"?{name}": "the catalogue has no such track"})
+        if unknown := [parameters[name] for name in ("from", "to") if parameters[name] not in ids]:
+            raise _no_such_track(unknown[0])
         start, end = ids[parameters["from"]], ids[parameters["to"]]
         if start == end:
             raise ValidationError({"?to": "is the same track as from; name two different ones"})
@@ -45,7 +41,7 @@ class TrackPathView(ContextView):
                 start, end, parameters["length"], self.context, parameters["market"], parameters["explicit"]
             )
         except UnknownTrack as error:
-            raise Http404(f"there is no track {error} in the catalogue") from error
+            raise _no_such_track(error) from error
         distances: list[float | None] = [None] * len(path.cards)
         if path.distances is not None:
             distances[1:] = [round(distance, 6) for distance in path.distances]
@@ -57,9 +53,6 @@ class TrackPathView(ContextView):
         head = orjson.dumps({"model_version": path.model.bundle.version, "total_distance": total})
         return HttpResponse(head[:-1] + b',"results":[' + results + b"]}", content_type="application/json")
 
-    def requested_listener(self, request: Request) -> int | None:
-        with suppress(ValidationError):
-            parameters = parse_parameters(PathParameters, request.META.get("QUERY_STRING", ""))
-            if "user_id" in parameters:
-                return find_listeners_or_stand_ins([parameters["user_id"]])[0]
-        return None
+
+def _no_such_track(reference: object) -> Http404:
+    return Http404(f"there is no track {reference} in the catalogue; GET /search/tracks finds tracks by their names")

@@ -45,23 +45,18 @@ def recommend(
     policy = assign_policy(request, context)
     dependencies = dependencies_of(model, policy, context)
 
-    response, source = response_cache.get_local(request, dependencies), "hit"
-    if response is None:
-        with response_cache.computing(request):
-            response, source = response_cache.get_local(request, dependencies), "wait"
-            if response is None and ranking is None:
-                response, source = response_cache.get_shared(request, dependencies, context.revisions), "hit"
-            if response is None:
-                plan = plan_slate(request, context, model, policy, exclude=earlier.all, before=earlier.pages)
-                slate = build_slate(plan, ranking or load_ranking(request, dependencies))
-                response, source = render(request, context, model, slate, dependencies, earlier), "miss"
-                response_cache.add(request, response)
+    def compute() -> CachedResponse:
+        plan = plan_slate(request, context, model, policy, exclude=earlier.all, before=earlier.pages)
+        slate = build_slate(plan, ranking or load_ranking(request, dependencies))
+        return render(request, context, model, slate, dependencies, earlier)
 
-    metrics.response_cache.labels(source).inc()
+    response, origin = response_cache.get_or_compute(
+        request, dependencies, context.revisions, compute, is_shared=ranking is None
+    )
     metrics.answers.labels(response.strategy, str(model.problem is not None).lower()).inc()
     if response.etag not in client_etags:
         response_cache.deliver(request, response)
-    return Recommendation(response, cached=source != "miss")
+    return Recommendation(response, cached=origin != "miss")
 
 
 def model_for(request: RecommendationRequest, context: RequestContext) -> LoadedModel:

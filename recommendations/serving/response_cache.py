@@ -7,7 +7,7 @@ Redis.
 
 import threading
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -106,6 +106,35 @@ class ResponseCache:
             entry = response.etag, response.strategy, response.body, response.expires_at
             shared_cache.set(cache_key("result", request, response.dependencies), entry, seconds)
             metrics.response_cache_bytes.inc(len(response.body))
+
+    def get_or_compute(
+        self,
+        request: Hashable,
+        dependencies: Hashable,
+        revisions: Revisions,
+        compute: Callable[[], CachedResponse],
+        is_shared: bool = True,
+    ) -> tuple[CachedResponse, str]:
+        """Return the answer to a request, and its origin: "hit", "miss", or "wait" if another thread computed it.
+
+        Args:
+            request: by which the answer is found.
+            dependencies: everything else that determines it.
+            revisions: those of the listener and the catalogue.
+            compute: returns the answer if no cache has it.
+            is_shared: whether another process may have it.
+        """
+        response, origin = self.get_local(request, dependencies), "hit"
+        if response is None:
+            with self.computing(request):
+                response, origin = self.get_local(request, dependencies), "wait"
+                if response is None and is_shared:
+                    response, origin = self.get_shared(request, dependencies, revisions), "hit"
+                if response is None:
+                    response, origin = compute(), "miss"
+                    self.add(request, response)
+        metrics.response_cache.labels(origin).inc()
+        return response, origin
 
     @contextmanager
     def computing(self, request: Hashable) -> Iterator[None]:

@@ -103,6 +103,9 @@ GET    engagement                                            {CLOSED}
 GET    recommend/user/<str:user_id>/ml                       401 404 200 403 200 401 401
 GET    recommend/user/<str:user_id>                          401 404 200 403 200 401 401
 GET    recommend/similar/<str:track_id>                      401 200 200 403 200 401 401
+GET    users/<str:user_id>/artists                           401 404 200 403 200 401 401
+GET    users/<str:user_id>/genres                            401 404 200 403 200 401 401
+GET    artists/<str:artist_id>/similar                       401 200 200 403 200 401 401
 GET    recommend/genre/<path:name>                           401 404 404 403 404 401 401
 GET    recommendations/<uuid:recommendation_id>/next         401 404 404 403 404 401 401
 GET    path                                                  401 400 400 403 400 401 401

@@ -79,8 +79,10 @@ def test_wrong_requests_say_what_is_wrong(
         (f"to={other}", "?from", "This field is required."),
         (f"from={track}&to={other}&length=1", "?length", "must be an integer from 2 to 100"),
         (f"from={track}&to=external:Día:0", "?to", "is the same track as from; name two different ones"),
-        (f"from={track}&to=external:nothing", "?to", "the catalogue has no such track"),
     ):
         assert assert_problem(service.get(f"/path?{query}"), 400)["errors"] == [{"pointer": pointer, "detail": detail}]
-    assert_problem(service.get(f"/path?from={track}&to=999999"), 404)
+    for unknown in ("999999", "external:nothing"):
+        for query in (f"from={track}&to={unknown}", f"from={unknown}&to={track}"):
+            detail = assert_problem(service.get(f"/path?{query}"), 404)["detail"]
+            assert detail.startswith(f"there is no track {unknown} in the catalogue; GET /search/tracks")
     assert_problem(as_listener(bob).get(f"/path?from={track}&to={other}&user_id={world.listeners[0].pk}"), 404)

@@ -1,7 +1,6 @@
-"""Similar tracks, similar artists, and paths between tracks, with the distances that players expect.
+"""Similar tracks and similar artists with their distances, for the API and for players that ask AudioMuse-AI.
 
-They are computed by the functions that answer `/recommend/similar`, so that the same filters apply. No slate is logged,
-because players report no impressions.
+They are computed by the functions that answer `/recommend/similar`, so that the same filters apply. No slate is logged.
 """
 
 from collections import defaultdict
@@ -17,7 +16,7 @@ from engine.bundle.model_bundle import ModelBundle
 from engine.pipeline import Pick
 from recommendations.serving.filters import build_filters
 from recommendations.serving.model_cache import model_cache
-from recommendations.serving.paths import NEAREST, SIMILAR_SOURCES, find_card_path
+from recommendations.serving.paths import NEAREST, SIMILAR_SOURCES
 from recommendations.serving.request_context import RecommendationRequest, RequestContext
 from recommendations.serving.slate import NO_TRACKS, build_slate, listener_state, plan_slate
 from tracks.card_cache import TrackCard, track_card_cache
@@ -34,6 +33,7 @@ SONGS_OF_ARTIST = 5
 class Neighbour(NamedTuple):
     """A track, and its distance to the one that was asked about: from 0, the nearest, to 1, not known to be similar."""
 
+    card: TrackCard
     track_id: int
     title: str
     artist: str
@@ -45,7 +45,12 @@ class Neighbour(NamedTuple):
 
 
 def find_similar_tracks(
-    track_id: int, count: int, context: RequestContext, without_duplicates: bool = False
+    track_id: int,
+    count: int,
+    context: RequestContext,
+    without_duplicates: bool = False,
+    market: str = "",
+    explicit: bool = True,
 ) -> list[Neighbour]:
     """Return the tracks nearest to a track, the nearest first; popular ones at the end if there are too few.
 
@@ -56,19 +61,19 @@ def find_similar_tracks(
         UnknownTrack: there is no such track.
     """
     limit = count * (MAX_TRACKS_OF_ARTIST + 1) if without_duplicates else count
-    request = RecommendationRequest("similar", limit, context.listener_id, track_id)
+    request = RecommendationRequest("similar", limit, context.listener_id, track_id, market=market, explicit=explicit)
     model = model_cache.current()
     slate = build_slate(plan_slate(request, context, model, NEAREST))
     picks = slate.ranking.picks
     # Sources follow one another, and the first track of one may be nearer than the last of the one before.
     distances = np.maximum.accumulate(_distances(model.bundle, track_id, picks)).tolist() if picks else []
     neighbours = [
-        _neighbour(slate.cards[pick.track_id], distance, pick.source)
+        make_neighbour(slate.cards[pick.track_id], distance, pick.source)
         for pick, distance in zip(picks, distances, strict=True)
     ]
     if without_duplicates:
         card = track_card_cache.get_cards([track_id], context.revisions.catalogue)[track_id]
-        neighbours = _without_duplicates(_neighbour(card, 0.0, "similar"), neighbours)
+        neighbours = _without_duplicates(make_neighbour(card, 0.0, "similar"), neighbours)
     return neighbours[:count]
 
 
@@ -92,9 +97,10 @@ def _distances(bundle: ModelBundle, track_id: int, picks: Collection[Pick]) -> l
     return distances
 
 
-def _neighbour(card: TrackCard, distance: float, source: str) -> Neighbour:
+def make_neighbour(card: TrackCard, distance: float = 0.0, source: str = "similar") -> Neighbour:
     fields = orjson.loads(card.json + b"}")
     return Neighbour(
+        card,
         fields["track_id"],
         fields["title"],
         fields["artist_name"],
@@ -138,7 +144,9 @@ class SimilarArtist:
     songs_of_other: list[Neighbour]
 
 
-def find_similar_artists(artist_id: int, count: int, context: RequestContext) -> list[SimilarArtist]:
+def find_similar_artists(
+    artist_id: int, count: int, context: RequestContext, market: str = "", explicit: bool = True
+) -> list[SimilarArtist]:
     """Return the artists whose tracks are the nearest to the most popular tracks of an artist, the nearest first."""
     by_popularity = F("popularity__listeners").desc(nulls_last=True), "pk"
     tracks = Track.objects.filter(artist=artist_id, taken_down_at=None).order_by(*by_popularity)
@@ -146,7 +154,7 @@ def find_similar_artists(artist_id: int, count: int, context: RequestContext) ->
     nearest: dict[int, dict[int, float]] = defaultdict(dict)  # by artist and seed
     songs: dict[int, dict[int, Neighbour]] = defaultdict(dict)  # by artist and track
     for seed in seeds:
-        for neighbour in find_similar_tracks(seed, NEIGHBOURS_OF_SEED, context):
+        for neighbour in find_similar_tracks(seed, NEIGHBOURS_OF_SEED, context, market=market, explicit=explicit):
             artist, track = neighbour.artist_id, neighbour.track_id
             if artist == artist_id or neighbour.source not in SIMILAR_SOURCES or neighbour.distance >= 1:
                 continue
@@ -177,22 +185,4 @@ def _offered_tracks(track_ids: list[int], context: RequestContext) -> list[Neigh
     filters = build_filters(RecommendationRequest("similar", 1, context.listener_id), context, NO_TRACKS)
     left_out = set(listener_state(context, filters).never_offered.tolist())
     cards = filters.available([track_id for track_id in track_ids if track_id not in left_out])
-    return [_neighbour(cards[track_id], 0.0, "similar") for track_id in track_ids if track_id in cards]
-
-
-@dataclass(frozen=True)
-class SongPath:
-    """Tracks that lead from one to another, with both, and the sum of the distances between neighbours."""
-
-    tracks: list[Neighbour]
-    total_distance: float
-
-
-def find_song_path(start: int, end: int, length: int, context: RequestContext) -> SongPath:
-    """Return a path of at most `length` tracks between two tracks that exist; see `find_card_path`.
-
-    Where the version in service has no factors of an end, each step counts as 1.
-    """
-    path = find_card_path(start, end, length, context)
-    total_distance = float(len(path.cards) - 1) if path.distances is None else sum(path.distances)
-    return SongPath([_neighbour(card, 0.0, "similar") for card in path.cards.values()], total_distance)
+    return [make_neighbour(cards[track_id], 0.0, "similar") for track_id in track_ids if track_id in cards]
