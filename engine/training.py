@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,23 +20,26 @@ from engine.data.confidence import PlayStatistics
 from engine.data.content_features import ContentFeatures
 from engine.data.id_map import IdMap
 from engine.data.plays import InsufficientPlays, Plays, user_stamps
-from engine.data.sessions import sessions_from_plays
+from engine.data.sessions import Sessions, sessions_from_plays
 from engine.data.split import split_plays
 from engine.data.track_features import TrackFeatures
 from engine.data.user_item_pairs import UserItemPairs, count_listeners
 from engine.ensemble import AUXILIARY, NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.evaluation.bundles import MAX_USERS, Restrictions, evaluate_bundles
+from engine.evaluation.next_track import PrefixScorer
 from engine.evaluation.questions import NEW, QUESTIONS, empty_report, question_report
+from engine.evaluation.sequences import evaluate_sequences, evaluate_session_slates, scorer_of_other_catalogue
 from engine.fitting import FittedEnsemble, fit_ensemble
 from engine.listener_query import COLD_BELOW
 from engine.models.sequences.base import SequenceModel
-from engine.models.sequences.sequence_fusion import SequenceFusion
+from engine.models.sequences.sequence_fusion import SequenceFusion, SequenceFusionModel
 from engine.pipeline import POLICIES, Policy
 from engine.tuning.content_choice import choose_content
 from engine.tuning.early_blend import learn_early_blend
 from engine.tuning.first_night import ChosenEnsemble, choose_ensemble
 from engine.tuning.paired_windows import compare_in_windows
 
+logger = logging.getLogger(__name__)
 ProgressCallback = Callable[[str, int, int], None]
 """Called with a stage, the steps done and their total: "judge" fits on the past, "evaluate" ranks, "fit" fits all."""
 
@@ -43,6 +47,7 @@ MODEL, IN_SERVICE = "model", "in_service"
 # What "in_service" is in a report: the ensemble in service, fitted on the same past, or the version in service itself.
 RECIPE, VERSION = "recipe", "version"
 MIN_SESSIONS = 100  # of at least two plays, to learn what is played next
+FAILED = "could not be fitted"
 MAX_SESSION_PLAYS = 1_000_000  # the newest; more would take gigabytes and change little
 WINDOWS_BELOW = 500  # with fewer listeners than this to judge on, two ensembles are compared in several windows
 
@@ -95,6 +100,11 @@ class TrainedVersion:
     bundle: ModelBundle
     manifest: dict[str, Any]
     judged: ModelBundle | None = None
+
+    def without_sequence(self) -> TrainedVersion:
+        """Return the version without its model of what is played next; the manifest keeps what it was learnt from."""
+        judged = self.judged and replace(self.judged, sequence=None)
+        return replace(self, bundle=replace(self.bundle, sequence=None), judged=judged)
 
 
 class Evaluation(NamedTuple):
@@ -193,7 +203,8 @@ def train(
         progress=partial(progress, "fit"),
     )
     fitted_at = time.perf_counter()
-    sequence, sequence_report = fit_sequence(plays, items, config.seed)
+    judged_sequence = evaluation.model.sequence if evaluation.model else None
+    sequence, sequence_report = fit_sequence(plays, items, config.seed, judged_sequence)
     manifest = {
         "config": config.to_dict(),
         "choice": choice and choice.to_dict(),
@@ -231,8 +242,17 @@ def train(
     return TrainedVersion(bundle, manifest, evaluation.model)
 
 
-def fit_sequence(plays: Plays, items: IdMap, seed: int) -> tuple[SequenceModel | None, dict[str, Any]]:
+def fit_sequence(
+    plays: Plays, items: IdMap, seed: int, judged: SequenceModel | None = None
+) -> tuple[SequenceModel | None, dict[str, Any]]:
     """Fit what is played next in a session; a training never fails because of it.
+
+    Args:
+        plays: of all listeners.
+        items: the catalogue.
+        seed: of all random numbers.
+        judged: the model that was fitted on the older ones of these plays, whose weights are kept: to learn them takes
+            longer than all the rest.
 
     Returns:
         The model, or None if there are fewer than `MIN_SESSIONS` sessions of at least two plays or if it cannot be
@@ -241,14 +261,22 @@ def fit_sequence(plays: Plays, items: IdMap, seed: int) -> tuple[SequenceModel |
     report: dict[str, Any] = {"sessions": 0, "plays": 0, "trainer": None, "skipped": None}
     trainer = SequenceFusion()
     try:
-        sessions = sessions_from_plays(plays, items).where_longer_than(1).newest(MAX_SESSION_PLAYS)
+        sessions = _sessions_to_learn_from(plays, items)
         report |= {"sessions": len(sessions), "plays": len(sessions.items)}
         if len(sessions) < MIN_SESSIONS:
             return None, report | {"skipped": f"needs {MIN_SESSIONS} sessions of at least two plays in a known order"}
-        model = trainer.fit(sessions, len(items), seed=seed)
-    except (ArithmeticError, MemoryError, ValueError) as error:
-        return None, report | {"skipped": f"could not be fitted ({type(error).__name__}: {error})"}
+        if isinstance(judged, SequenceFusionModel):
+            model: SequenceModel = judged.refit(sessions, seed=seed)
+        else:
+            model = trainer.fit(sessions, len(items), seed=seed)
+    except Exception as error:  # whatever it is, the version is worth more than this part of it
+        logger.exception("sequence model %s sessions=%d plays=%d", FAILED, report["sessions"], report["plays"])
+        return None, report | {"skipped": f"{FAILED} ({type(error).__name__}: {error})"}
     return model, report | {"trainer": trainer.to_dict()}
+
+
+def _sessions_to_learn_from(plays: Plays, items: IdMap) -> Sessions:
+    return sessions_from_plays(plays, items).where_longer_than(1).newest(MAX_SESSION_PLAYS)
 
 
 def _choose_on_older_plays(
@@ -309,13 +337,16 @@ def evaluate_on_holdout(
 
     Returns:
         The report of `evaluate_bundles`, whose models are "model", "in_service", "policy" and "most_popular", plus
-        "split", "holdout", "algorithm" and "comparison": what "in_service" is, `RECIPE`, `VERSION` or "". If the
-        ensemble is that in service and `judged` was not evaluated, "not_evaluated" is the reason, a clause for the
-        operator. No models where the split leaves nothing to learn from or to evaluate on.
+        "split", "holdout", "algorithm", "next_track" (see `_evaluate_sequence`) and "comparison": what "in_service" is,
+        `RECIPE`, `VERSION` or "". If the ensemble is that in service and `judged` was not evaluated, "not_evaluated" is
+        the reason, a clause for the operator. No models where the split leaves nothing to learn from or to evaluate on.
     """
     split = split_plays(plays, config.split, config.holdout, config.seed)
     users = IdMap.from_ids(split.past.user)
     pairs = UserItemPairs.from_plays(split.past, users, items)
+    # Where plays are not held out by time, sessions still are.
+    is_by_time = split.kind == "time" and len(split.future) > 0
+    later_from = int(split.future.time.min()) if is_by_time else int(np.quantile(plays.time, 1 - config.holdout))
     is_other_recipe = in_service is not None and in_service != config.ensemble
     report: dict[str, Any] = {"split": split.kind, "holdout": config.holdout}
     report["comparison"] = RECIPE if is_other_recipe else ""
@@ -323,6 +354,7 @@ def evaluate_on_holdout(
         no_answers = {"question": config.question, "questions": {name: empty_report() for name in QUESTIONS}}
         return Evaluation(report | no_answers, None)
 
+    sequence, _ = fit_sequence(plays.where(plays.time < later_from), items, config.seed)
     ensembles = {MODEL: config.ensemble}
     if in_service is not None and is_other_recipe:
         ensembles[IN_SERVICE] = in_service
@@ -350,6 +382,7 @@ def evaluate_on_holdout(
             features=features,
             content=content,
             content_parameters=content_parameters,
+            sequence=sequence,
         )
     del pairs, fitted  # their memory is free before the evaluation needs its own
     if in_service == config.ensemble:
@@ -364,6 +397,17 @@ def evaluate_on_holdout(
                 judged = replace(judged, features=_features_of_tracks(features, items, judged.items.ids))
             bundles[IN_SERVICE], report["comparison"] = judged, VERSION
     report["algorithm"] = bundles[MODEL].algorithm
+    report["next_track"] = _evaluate_sequence(
+        bundles[MODEL],
+        plays,
+        items,
+        config,
+        later_from,
+        in_service=judged if judged is not None and judged.statistics.newest < later_from else None,
+        serves_past=is_by_time,
+        cold_below=cold_below,
+        policies=policies,
+    )
     answers = evaluate_bundles(
         bundles,
         Plays.concatenate([split.past, split.fold_in_plays]),
@@ -381,6 +425,56 @@ def evaluate_on_holdout(
         progress=partial(progress, "evaluate"),
     )
     return Evaluation(report | answers, bundles[MODEL].without_listeners())
+
+
+def _evaluate_sequence(
+    bundle: ModelBundle,
+    plays: Plays,
+    items: IdMap,
+    config: TrainingConfig,
+    later_from: int,
+    *,
+    in_service: ModelBundle | None,
+    serves_past: bool,
+    cold_below: int,
+    policies: Mapping[str, Policy],
+) -> dict[str, Any]:
+    """Evaluate the sequence model of a bundle on the sessions from a time on.
+
+    Args:
+        bundle: trained on the plays before.
+        plays: all plays.
+        items: the catalogue.
+        config: of the training.
+        later_from: UNIX second.
+        in_service: the model of the version in service, without these sessions, to compare with.
+        serves_past: whether the bundle was trained on exactly the plays before, so that its slates can be evaluated.
+        cold_below: see `evaluate_bundles`.
+        policies: see `evaluate_bundles`.
+
+    Returns:
+        See `evaluate_sequences`, with `evaluate_session_slates` as "served"; or "skipped" with the reason, a clause.
+    """
+    if bundle.sequence is None:
+        return {"skipped": f"it needs {MIN_SESSIONS} sessions of at least two plays before those that are held out"}
+    is_later = plays.time >= later_from
+    past, users = plays.where(~is_later), IdMap.from_ids(plays.user)
+    later = sessions_from_plays(plays.where(is_later), items, users=users).where_longer_than(1)
+    if not len(later):
+        return {"skipped": "there are no sessions of at least two plays among those that are held out"}
+    models: dict[str, PrefixScorer] = {MODEL: bundle.sequence.score}
+    if in_service is not None and in_service.sequence is not None:
+        models[IN_SERVICE] = scorer_of_other_catalogue(in_service.sequence, in_service.items, items)
+    try:
+        report = evaluate_sequences(models, _sessions_to_learn_from(past, items), later, len(items), seed=config.seed)
+        if serves_past:
+            report["served"] = evaluate_session_slates(
+                bundle, past, later, items, users, seed=config.seed, cold_below=cold_below, policies=policies
+            )
+    except Exception as error:  # the version is worth more than this part of its report
+        logger.exception("sequence model could not be evaluated sessions=%d", len(later))
+        return {"skipped": f"it could not be evaluated ({type(error).__name__}: {error})"}
+    return report
 
 
 def _features_of_tracks(features: TrackFeatures, items: IdMap, track_ids: NDArray[np.int64]) -> TrackFeatures:

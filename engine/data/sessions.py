@@ -63,6 +63,26 @@ class Sessions:
         """Return the newest sessions that have at most a number of plays together."""
         return self.slice(int(np.searchsorted(self.offsets, self.offsets[-1] - plays)), len(self))
 
+    def sample_plays(
+        self, is_known: NDArray[np.bool_] | None = None, count: int = 0, seed: int = 0
+    ) -> NDArray[np.int64]:
+        """Return plays that can be predicted from those before them, all or some chosen at random.
+
+        Args:
+            is_known: only plays of these items, bool (items,); None for all.
+            count: how many, at most; 0 for all.
+            seed: of the random choice.
+
+        Returns:
+            Positions in `items`, ascending, none of them the first of its session, int64 (q,).
+        """
+        is_first = np.zeros(len(self.items), np.bool_)
+        is_first[self.offsets[:-1]] = True
+        plays = np.flatnonzero(~is_first if is_known is None else ~is_first & is_known[self.items])
+        if 0 < count < len(plays):
+            plays = np.sort(np.random.default_rng(seed).permutation(plays)[:count])
+        return plays
+
     def where_longer_than(self, plays: int) -> Sessions:
         """Return the sessions that have more than a number of plays."""
         is_long = self.lengths > plays

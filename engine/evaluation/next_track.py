@@ -40,13 +40,13 @@ class NextTrackRanks:
 
     def recall(self, k: int = 20) -> float:
         """Return the share of plays that are among the first k; NaN without any plays."""
-        return float(np.mean(self._is_hit(k))) if len(self) else float("nan")
+        return float(np.mean(self.is_hit(k))) if len(self) else float("nan")
 
     def mrr(self, k: int = 20) -> float:
         """Return the mean of 1 / rank, where ranks after k count 0; NaN without any plays."""
         if not len(self):
             return float("nan")
-        return float(np.mean(np.where(self._is_hit(k), 1 / np.maximum(self.rank, 1), 0.0)))
+        return float(np.mean(np.where(self.is_hit(k), 1 / np.maximum(self.rank, 1), 0.0)))
 
     def with_prefix_length(self, shortest: int, longest: int | None) -> NextTrackRanks:
         """Select the plays after prefixes of some lengths, both bounds included; None for no bound."""
@@ -55,7 +55,8 @@ class NextTrackRanks:
     def where(self, selection: NDArray[np.bool_]) -> NextTrackRanks:
         return NextTrackRanks(self.rank[selection], self.prefix_length[selection], self.session[selection])
 
-    def _is_hit(self, k: int) -> NDArray[np.bool_]:
+    def is_hit(self, k: int = 20) -> NDArray[np.bool_]:
+        """Return whether each play is among the first k, bool (q,)."""
         return (self.rank > 0) & (self.rank <= k)
 
     def report(self, k: int = 20) -> dict[str, object]:
@@ -80,7 +81,11 @@ class NextTrackRanks:
 
 
 def rank_next_tracks(
-    score: PrefixScorer, sessions: Sessions, is_known: NDArray[np.bool_] | None = None
+    score: PrefixScorer,
+    sessions: Sessions,
+    is_known: NDArray[np.bool_] | None = None,
+    count: int = 0,
+    seed: int = 0,
 ) -> NextTrackRanks:
     """Rank each play of later sessions but the first, given all plays of the session before it.
 
@@ -92,17 +97,17 @@ def rank_next_tracks(
         sessions: later ones.
         is_known: leave out the plays of other items, bool (items,): no model can rank what it has never seen, and
             tables in the literature leave them out. They stay in the prefixes.
+        count: rank so many plays, chosen at random; 0 for all.
+        seed: of the random choice.
     """
-    ranks, lengths, of_session = [], [], []
-    for number, (begin, end) in enumerate(zip(sessions.offsets[:-1], sessions.offsets[1:], strict=True)):
-        for play in range(begin + 1, end):
-            target = int(sessions.items[play])
-            if is_known is None or is_known[target]:
-                rows, scores = score(sessions.items[begin:play])
-                ranks.append(rank_of(target, rows, scores))
-                lengths.append(play - begin)
-                of_session.append(number)
-    return NextTrackRanks(*(np.array(column, np.int64) for column in (ranks, lengths, of_session)))
+    plays = sessions.sample_plays(is_known, count, seed)
+    of_session = sessions.session_of_play[plays]
+    begins = sessions.offsets[of_session]
+    ranks = [
+        rank_of(int(sessions.items[play]), *score(sessions.items[begin:play]))
+        for begin, play in zip(begins.tolist(), plays.tolist(), strict=True)
+    ]
+    return NextTrackRanks(np.array(ranks, np.int64), plays - begins, of_session)
 
 
 def rank_of(target: int, rows: NDArray[np.int64], scores: NDArray[np.floating]) -> int:

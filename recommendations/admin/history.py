@@ -13,6 +13,7 @@ from django.urls import reverse
 from common.charts import COUNT, NUMBER, SHARE, Chart, PointStyle, Series, Unit
 from engine.evaluation.questions import QUESTIONS
 from recommendations.admin.formatting import UNKNOWN, format_count, format_duration, format_size, format_time
+from recommendations.admin.next_track import next_track_recall
 from recommendations.admin.report import (
     MAIN_METRIC,
     METRICS,
@@ -59,6 +60,15 @@ class HistoryChart:
 
 
 CHARTS = [
+    HistoryChart(
+        "next_track",
+        "Recall@20 of the next track",
+        NUMBER,
+        {
+            "Sequence model": lambda v: next_track_recall(v.artifact),
+            "Best simple model": lambda v: next_track_recall(v.artifact, is_simple=True),
+        },
+    ),
     HistoryChart(
         "plays",
         "Plays",
@@ -166,6 +176,7 @@ def _charts(versions: list[HistoryVersion], rows: list[dict[str, Any]], metric: 
 
 def _table_row(version: HistoryVersion, metric: str, label: str) -> dict[str, Any]:
     artifact, facts, format_spec = version.artifact, version.facts, metric_info(metric).format_spec
+    next_track = next_track_recall(artifact)
     quality, popular = version.quality, version.popular
     return {
         "version": artifact.version,
@@ -176,6 +187,7 @@ def _table_row(version: HistoryVersion, metric: str, label: str) -> dict[str, An
             label: f"{quality.mean:{format_spec}}" if quality else UNKNOWN,
             "95 % interval": (quality.format_interval(format_spec) if quality else "") or UNKNOWN,
             "Most popular": f"{popular.mean:{format_spec}}" if popular else UNKNOWN,
+            "Next track": f"{next_track:.4f}" if next_track is not None else UNKNOWN,
             "Plays": format_count(artifact.plays),
             "Pairs": format_count(facts.pairs),
             "Listeners": format_count(artifact.users),

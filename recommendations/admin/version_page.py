@@ -12,6 +12,7 @@ from recommendations.admin.comparison import (
     unanswered_questions,
 )
 from recommendations.admin.gate_decision import choice_reason, gate_numbers, tried_families
+from recommendations.admin.next_track import next_track_context
 from recommendations.admin.report import MAIN_METRIC, QUESTION_TITLES, Report, metric_label
 from recommendations.admin.version_facts import compare_settings, version_facts, version_status
 from recommendations.models import ModelArtifact
@@ -61,6 +62,7 @@ def version_page(pk: int, requested: str, question: str, segment: str) -> dict[s
         "segment": segment,
         "segment_title": segment_title(segment),
         "tables": metric_tables(report, baseline, segment),
+        **next_track_context(artifact),
         "facts": version_facts(artifact, other),
         "differing": differing,
         "same": same,

@@ -15,7 +15,7 @@ MIN_LISTENERS = 50  # with fewer, bootstrap intervals are too narrow, and with o
 REQUIRED_ERRORS = 2.0  # by so many standard errors another recipe must win; `benchmarks.gate` compares other numbers
 MAX_VERSIONS = 14  # a slow decline is looked for over so many versions of the same recipe
 INTERVAL_ERRORS = 1.96  # half the width of a 95 % interval, in standard errors
-POPULAR, REPORT = "popular", "report"
+POPULAR, REPORT, SEQUENCE = "popular", "report", "sequence"
 RELEVANT = {NEW: "new tracks", ALL: "all tracks", REPEATS: "repeats"}  # what the NDCG of a question is for
 
 
@@ -54,7 +54,8 @@ class Decision:
         passed: whether the version may go into service by itself.
         reason: one sentence with the numbers.
         compared_with: what the difference is to: `POPULAR`, `RECIPE` in service, fitted on the same past, the `VERSION`
-            in service itself, on the same plays, or its `REPORT`; "" if nothing was compared.
+            in service itself, on the same plays, or its `REPORT`; "" if nothing was compared. `SEQUENCE` if the version
+            is held back because of its sequence model, whose numbers are in the reason.
         version: the version in service.
         listeners: how many listeners the difference is the mean of.
         difference: to what it was compared with.

@@ -22,7 +22,7 @@ from engine.data.plays import InsufficientPlays, Plays
 from engine.data.track_features import TrackFeatures
 from engine.ensemble import EnsembleConfig
 from engine.pipeline import POLICIES, Policy
-from engine.training import RECIPE, ProgressCallback, TrainedVersion, TrainingConfig, train
+from engine.training import FAILED, RECIPE, ProgressCallback, TrainedVersion, TrainingConfig, train
 from interactions.selectors import count_interactions, latest_interaction_id
 from interactions.services import refresh_popular_tracks
 from interactions.training_data import iter_play_chunks
@@ -47,9 +47,10 @@ from recommendations.training.publish import (
     store_user_features,
     user_features_are_stored,
 )
-from recommendations.training.quality_gate import Decision
+from recommendations.training.quality_gate import SEQUENCE, Decision
 from recommendations.training.restrictions import load_restrictions
 from recommendations.training.schedule import SCHEDULE, duplicate_of_training
+from recommendations.training.sequence_gate import HELD_BACK, LEFT_OUT, decide_about_sequence
 from recommendations.training.watch import close_killed_rows, close_waiting_runs
 from recommendations.version_store import get_installation_id, version_in_service, version_store
 from tracks.features import load_content_features, load_track_features
@@ -199,7 +200,8 @@ def _train_and_publish(
         return Status.UNCHANGED, ". ".join([f"nothing new since version {identical.version}", *notes]), identical
 
     trained, decision, artifact = _train_version(progress, data, config)
-    lost, has_lost = None, not decision.passed and trained.manifest["report"]["comparison"] == RECIPE
+    has_lost = not decision.passed and trained.manifest["report"]["comparison"] == RECIPE
+    has_lost, lost = has_lost and decision.compared_with != SEQUENCE, None  # it is the same for all recipes
     is_from_settings = not config.candidates and study is None
     if has_lost and ensemble is None and (in_service := ensemble_in_service()):
         # No night is lost to a recipe that does not win: the one in service is trained on the new plays too.
@@ -224,6 +226,7 @@ def _train_and_publish(
     with progress.stage("publish"):
         refresh_popular_tracks()
         publish(artifact.version)
+        _raise_alarm_about_sequence(artifact)
         if lost and is_from_settings:  # not before: `publish` resolves alarms about versions that were held back
             _raise_alarm_about_settings(lost)
 
@@ -247,6 +250,20 @@ def _raise_alarm_about_settings(lost: ModelArtifact) -> None:
         f"from now on, put the version into service in the admin or by manage.py publish_model {lost.version}; "
         "otherwise change the settings back",
     )
+
+
+def _raise_alarm_about_sequence(artifact: ModelArtifact) -> None:
+    """Raise an alarm if a version was published without a sequence model that it could have; else resolve it."""
+    gate, skipped = artifact.manifest["sequence_gate"], artifact.manifest["sequence"]["skipped"]
+    if gate["outcome"] == LEFT_OUT and (not skipped or skipped.startswith(FAILED)):
+        raise_alarm(
+            "sequence_left_out",
+            artifact.version,
+            f"the version was published without its sequence model, so that slates do not count the current session: "
+            f"{gate['reason']}",
+        )
+    else:
+        resolve_alarms("sequence_left_out")
 
 
 def _train_version(
@@ -280,8 +297,14 @@ def _train_version(
         trained.manifest["peak_memory_bytes"] = _peak_memory_bytes()
 
     with progress.stage("judge"):
+        sequence_decision = decide_about_sequence(trained.manifest, settings.MUSICREC["GATE_MARGIN"])
+        trained.manifest["sequence_gate"] = sequence_decision.to_dict()
         decision = decide_about_version(trained)
+        if decision.passed and sequence_decision.outcome == HELD_BACK:
+            decision = replace(decision, passed=False, reason=sequence_decision.reason, compared_with=SEQUENCE)
         trained.manifest["gate"] = decision.to_dict()
+        if sequence_decision.outcome == LEFT_OUT:
+            trained = trained.without_sequence()
 
     with progress.stage("write"):
         version_store().write(trained.bundle, trained.manifest, index_config(), trained.judged)

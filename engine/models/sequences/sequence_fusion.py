@@ -74,8 +74,7 @@ class SequenceFusion(SequenceTrainer):
         past, newest = sessions.split_newest(self.holdout)
         unweighted = self._assemble(past, items, seed)
         weighted = unweighted.learn_weights(_sample_examples(newest, past, items, self.examples, seed))
-        fitted = self._assemble(sessions, items, seed)
-        return replace(weighted, models=fitted.models, log_plays=fitted.log_plays)
+        return weighted.refit(sessions, seed=seed)
 
     def _assemble(self, sessions: Sessions, items: int, seed: int) -> SequenceFusionModel:
         """Fit the components, and weight them equally."""
@@ -193,6 +192,11 @@ class SequenceFusionModel(SequenceModel):
                 chosen.append(int(at[0]))
         return replace(staged, coefficients=_fit_logit(blocks, chosen, self.coefficients))
 
+    def refit(self, sessions: Sessions, *, seed: int) -> SequenceFusionModel:
+        """Return the model with components that are fitted on other sessions of the same items, and these weights."""
+        fitted = self.trainer._assemble(sessions, self.items, seed)
+        return replace(self, models=fitted.models, log_plays=fitted.log_plays)
+
     def _mix(self, scored: Sequence[ScoredItems]) -> tuple[NDArray[np.int64], Floats]:
         """Return the items that any component scores, ascending, and their shares in the mixture."""
         mixed = np.zeros(self.items)
@@ -231,11 +235,10 @@ def _sample_examples(
     sessions: Sessions, past: Sessions, items: int, count: int, seed: int
 ) -> list[tuple[NDArray[np.int32], int]]:
     """Return random plays of sessions that are not the first, of items that were played before, as examples."""
+    if not count:
+        return []
     is_known = np.bincount(past.items, minlength=items) > 0
-    is_first = np.zeros(len(sessions.items), np.bool_)
-    is_first[sessions.offsets[:-1]] = True
-    plays = np.flatnonzero(~is_first & is_known[sessions.items])
-    plays = np.sort(np.random.default_rng(seed).permutation(plays)[:count])
+    plays = sessions.sample_plays(is_known, count, seed)
     begins = sessions.offsets[sessions.session_of_play[plays]]
     return [
         (sessions.items[begin:play], int(sessions.items[play]))

@@ -20,7 +20,7 @@ from recommendations.policies.in_use import load_policies_in_use
 from recommendations.policies.selectors import UnknownPolicy, find_policy_by_label
 from recommendations.training.evaluate import CannotEvaluate, evaluate_ensemble, load_ensemble
 
-NAME, COLUMN, INTERVAL = 18, 14, 18  # widths of the columns of the table
+NAME, COLUMN, INTERVAL, WIDE = 18, 14, 18, 44  # widths of the columns of the table
 
 
 class Command(DatabaseCommand):
@@ -106,6 +106,7 @@ def _format_report(report: dict[str, Any]) -> Iterator[str]:
     answers = {name: answer for name, answer in report["questions"].items() if answer["models"]}
     if not answers:
         yield "no listeners to evaluate on"
+        yield from _format_next_track(report)
         return
     headings, columns = " " * NAME, []
     for name, answer in answers.items():
@@ -125,6 +126,25 @@ def _format_report(report: dict[str, Any]) -> Iterator[str]:
             if metric.startswith("ndcg@"):
                 yield f"{f'{metric} {name}':{NAME}}" + "".join(column.format(metric, name) for column in columns)
     yield from (f"{name}: no listener could be asked" for name in report["questions"] if name not in answers)
+    yield from _format_next_track(report)
+
+
+def _format_next_track(report: dict[str, Any]) -> Iterator[str]:
+    """Yield tables about the next track of later sessions, with a row for each model."""
+    next_track = report.get("next_track") or {"skipped": "nothing was held out"}
+    if skipped := next_track.get("skipped"):
+        yield f"next track: not evaluated, {skipped}"
+        return
+    for title, table in (("next track", next_track), ("in slates", next_track.get("served"))):
+        if table:
+            heading = f"{title} ({table['plays']:,} plays of {table['sessions']:,} sessions)"
+            yield f"{heading:{WIDE}}{'recall@20':>{COLUMN}}{'mrr@20':>{COLUMN}}{'first − this':>{WIDE}}"
+            for name, metrics in table["models"].items():
+                numbers = f"{metrics['recall@20']:>{COLUMN}.4f}{metrics['mrr@20']:>{COLUMN}.4f}"
+                interval = ""
+                if difference := table["differences"].get(name):
+                    interval = f"{difference['mean']:+.4f} ({difference['low']:+.4f} … {difference['high']:+.4f})"
+                yield f"{name:{WIDE}}{numbers}{interval:>{WIDE}}"
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,17 @@ def test_items_that_training_does_not_know_stay_in_prefixes_but_are_not_ranked()
     assert (ranks.rank.tolist(), ranks.prefix_length.tolist()) == ([4], [2])
 
 
+def test_a_sample_of_the_plays_is_ranked_which_the_seed_determines() -> None:
+    sessions = make_sessions([2, 0, 1], [3, 3], [0, 9, 1, 2])
+    complete = rank_next_tracks(score_all, sessions)
+    samples = [rank_next_tracks(score_all, sessions, count=3, seed=seed) for seed in (1, 1, 2)]
+    pairs = [list(zip(s.session.tolist(), s.prefix_length.tolist(), s.rank.tolist(), strict=True)) for s in samples]
+    assert pairs[0] == pairs[1] != pairs[2]
+    every = list(zip(complete.session.tolist(), complete.prefix_length.tolist(), complete.rank.tolist(), strict=True))
+    assert [len(set(sample) & set(every)) for sample in pairs] == [3, 3, 3]
+    assert len(rank_next_tracks(score_all, sessions, count=100)) == len(complete)
+
+
 def test_recall_and_mrr_by_prefix_length() -> None:
     ranks = rank_next_tracks(score_all, make_sessions([2, 0, 1], [3, 3], [0, 9]))
     assert ranks.rank.tolist() == [3, 1, 4, 0]

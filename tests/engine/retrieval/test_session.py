@@ -113,7 +113,9 @@ def test_training_says_what_the_model_of_sequences_was_learnt_from(trained: Trai
         "skipped": None,
     }
     assert trained.judged is not None
-    assert trained.judged.sequence is None  # it is not compared
+    assert trained.judged.sequence is not None  # to be compared with that of the next version
+    without = trained.without_sequence()
+    assert without.bundle.sequence is without.judged.sequence is None
 
 
 def test_too_few_sessions_are_skipped_with_a_reason() -> None:
@@ -126,15 +128,16 @@ def test_too_few_sessions_are_skipped_with_a_reason() -> None:
 
 
 def test_a_model_of_sequences_that_cannot_be_fitted_does_not_fail_the_training(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*arguments: object, **options: object) -> None:
-        raise FloatingPointError("overflow")
+        raise KeyError("overflow")  # an error that nobody expects
 
     monkeypatch.setattr(SequenceFusion, "fit", fail)
     version = train(album_plays(), np.arange(100, 100 + ITEMS), make_config(TWO_FACTORS), version="v1")
     assert version.bundle.sequence is None
-    assert version.manifest["sequence"]["skipped"] == "could not be fitted (FloatingPointError: overflow)"
+    assert version.manifest["sequence"]["skipped"] == "could not be fitted (KeyError: 'overflow')"
+    assert "sequence model could not be fitted sessions=150" in caplog.text
 
 
 def test_a_stored_version_proposes_the_same(bundle: ModelBundle, tmp_path: Path) -> None:

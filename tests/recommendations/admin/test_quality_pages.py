@@ -213,7 +213,7 @@ class TestQualityOverTime:
             ]
             assert chart["links"] == [page_path(v) for v in (before, serving, held_back, unpublished)]
             assert [point[0] for point in chart["series"][0]["points"]] == ["circle", "circle", "crossRot", "circle"]
-        row = f"|{serving.version}|2026-03-03|In service|0.2500|0.2380 to 0.2620|0.0900|125,000|"
+        row = f"|{serving.version}|2026-03-03|In service|0.2500|0.2380 to 0.2620|0.0900|—|125,000|"
         assert row in read_page(operator, QUALITY)
 
     def test_the_charts_show_quality_data_time_and_memory(self, operator: Client) -> None:

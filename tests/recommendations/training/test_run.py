@@ -1,5 +1,5 @@
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from recommendations.training import run
 from recommendations.training.publish import CannotPublish, publish, roll_back
 from recommendations.training.run import run_training
 from recommendations.version_store import version_in_service, version_store
-from tests.people import CatalogueFactory
+from tests.people import NOON, CatalogueFactory
 from tracks.models import Tag, Track, TrackTag
 from tracks.vectors import upsert_vectors
 
@@ -58,6 +58,9 @@ def test_a_run_publishes_a_version_and_records_itself(catalogue_with_plays: Cata
 
 def test_the_question_of_the_settings_decides(catalogue_with_plays: CatalogueFactory, settings: Any) -> None:
     settings.MUSICREC = settings.MUSICREC | {"QUESTION": "all"}
+    tracks = list(Track.objects.order_by("pk"))
+    for number, user in enumerate(User.objects.order_by("pk")):  # the other plays are those of the current session
+        catalogue_with_plays.play(user, *tracks[number % 2 : 8 : 2], at=NOON - timedelta(days=1))
     outcome = run_training("test")
     [artifact] = ModelArtifact.objects.all()
     report = artifact.manifest["report"]
