@@ -1,14 +1,15 @@
 """Measure how well sequence models say which track is played next.
 
-    python -m benchmarks.next_track sessions SESSIONS.txt [--sample 5000] [--all-plays] [--json OUT]
-    python -m benchmarks.next_track events EVENTS.tsv [--sample 5000] [--all-plays] [--json OUT]
+    python -m benchmarks.next_track sessions SESSIONS.txt [--sample 5000] [--all-plays] [--catalogue N] [--json OUT]
+    python -m benchmarks.next_track events EVENTS.tsv [--sample 5000] [--all-plays] [--catalogue N] [--json OUT]
     python -m benchmarks.next_track sequences SEQUENCES.tsv [--json OUT]
 
 "sessions" is a text file with a session on each line in the order of time, as ids of tracks, such as #nowplaying.
 "events" has the columns user, session, track and ts (UNIX seconds), such as the events of 30Music. Models are fitted on
 the older nine tenths of the sessions; every play of the others but the first is predicted from all plays of its session
 before it. All tracks are ranked, those of the session itself too. Plays of tracks that were never played before are
-left out, as in the literature, unless --all-plays makes them misses.
+left out, as in the literature, unless --all-plays makes them misses. With --catalogue, N further tracks that nobody has
+played lie between the others.
 
 "sequences" has the columns user, pos and item, such as the Last.fm sequences of S3-Rec. The last item of each listener
 is the test and the last but one the validation; all items are ranked but those of the sequence before. An order-blind
@@ -23,6 +24,7 @@ import csv
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--sample", type=int, default=0, help="how many of the held-out sessions to rank; 0 for all")
     parser.add_argument("--all-plays", action="store_true", help="count plays of tracks that are new as misses")
+    parser.add_argument("--catalogue", type=int, default=0, help="how many tracks that nobody plays to add")
     parser.add_argument("--json", type=Path, help="where to write the results")
     options = parser.parse_args()
     results = measure_sequences(options.file) if options.kind == "sequences" else measure_sessions(options)
@@ -78,6 +81,8 @@ def measure_sessions(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Print and return the metrics of all models on later sessions."""
     sessions = read_sessions(options.file) if options.kind == "sessions" else read_events(options.file)
     items = int(sessions.items.max()) + 1
+    spread = 1 + options.catalogue // items
+    sessions, items = replace(sessions, items=spread * sessions.items), spread * items
     past, later = sessions.split_newest(HELD_OUT)
     is_known = None if options.all_plays else np.bincount(past.items, minlength=items) > 0
     if 0 < options.sample < len(later):
@@ -87,7 +92,8 @@ def measure_sessions(options: argparse.Namespace) -> list[dict[str, Any]]:
     assert isinstance(fusion, SequenceFusionModel)
     print(
         f"{len(past):,} sessions of {len(past.items):,} plays, {items:,} tracks: fitted in "
-        f"{time.perf_counter() - started:.1f} s, {time.process_time() - cpu:.1f} s of CPU time",
+        f"{time.perf_counter() - started:.1f} s, {time.process_time() - cpu:.1f} s of CPU time, "
+        f"{sum(array.nbytes for array in fusion.to_arrays().values()) / 1e6:.1f} MB",
         file=sys.stderr,
     )
     scorers: dict[str, PrefixScorer] = baselines(past, items)

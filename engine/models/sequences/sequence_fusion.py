@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from engine.data.sessions import Sessions
-from engine.models.sequences.base import Arrays, ScoredItems, SequenceModel, SequenceTrainer, scores_of
+from engine.models.sequences.base import Arrays, ScoredItems, SequenceModel, SequenceTrainer, scores_of, sum_of_equal
 from engine.models.sequences.registry import SEQUENCE_FAMILIES
 from engine.models.sequences.sequential_rules import SequentialRules
 from engine.models.sequences.session_knn import SessionKNN
@@ -77,33 +77,38 @@ class SequenceFusion(SequenceTrainer):
         return weighted.refit(sessions, seed=seed)
 
     def _assemble(self, sessions: Sessions, items: int, seed: int) -> SequenceFusionModel:
-        """Fit the components, and weight them equally."""
+        """Fit the components on the items that occur, and weight them equally."""
         count = len(self.components)
+        rows = np.unique(sessions.items) if len(sessions.items) else np.zeros(1, np.int32)
+        sessions = replace(sessions, items=np.searchsorted(rows, sessions.items).astype(np.int32))
         coefficients = np.zeros(3 * count + 2)
         coefficients[-2] = 1.0  # of the mixture: the second stage keeps its order
         return SequenceFusionModel(
             self,
             items,
-            models=tuple(component.fit(sessions, items, seed=seed) for component in self.components),
-            log_plays=np.log1p(np.bincount(sessions.items, minlength=items)).astype(np.float32),
+            rows=rows,
+            models=tuple(component.fit(sessions, len(rows), seed=seed) for component in self.components),
+            log_plays=np.log1p(np.bincount(sessions.items, minlength=len(rows))).astype(np.float32),
             mixture=np.full(count, 1 / count),
             floors=np.ones(count),
             coefficients=coefficients,
         )
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], items: int) -> SequenceModel:
-        models = []
+        rows, models = arrays["rows"], []
+        if len(rows) > items or not (rows < items).all():
+            raise ValueError(f"the rows of the played items do not fit {items} items")
         for number, component in enumerate(self.components):
             prefix = f"{number}_"
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            models.append(component.restore(own, items))
+            models.append(component.restore(own, len(rows)))
         names = ("log_plays", "mixture", "floors", "coefficients")
-        model = SequenceFusionModel(self, items, tuple(models), **{name: arrays[name] for name in names})
+        model = SequenceFusionModel(self, items, rows, tuple(models), **{name: arrays[name] for name in names})
         count = len(models)
         if not (len(model.mixture) == len(model.floors) == count and len(model.coefficients) == 3 * count + 2):
             raise ValueError(f"the weights do not fit {count} components")
-        if len(model.log_plays) != items:
-            raise ValueError(f"the numbers of plays do not fit {items} items")
+        if len(model.log_plays) != len(rows):
+            raise ValueError(f"the numbers of plays do not fit {len(rows)} items")
         return model
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,17 +125,19 @@ class SequenceFusion(SequenceTrainer):
 
 @dataclass(frozen=True)
 class SequenceFusionModel(SequenceModel):
-    """Fitted components with their weights, c components and n items.
+    """Fitted components with their weights, c components and n items, m of which occur in the sessions.
 
     Attributes:
-        models: the components.
-        log_plays: log(1 + plays) of each item, float32 (n,).
+        rows: of the items that occur, ascending, int32 (m,). Most of a large catalogue does not.
+        models: the components, of m items.
+        log_plays: log(1 + plays) of each item that occurs, float32 (m,).
         mixture: weights of the components, float64 (c,).
         floors: of the logarithms of the scores of each component, float64 (c,).
         coefficients: of the features of the second stage, float64 (3c + 2,).
     """
 
     trainer: SequenceFusion
+    rows: NDArray[np.int32]
     models: tuple[SequenceModel, ...]
     log_plays: NDArray[np.float32]
     mixture: Floats
@@ -138,7 +145,7 @@ class SequenceFusionModel(SequenceModel):
     coefficients: Floats
 
     def score(self, prefix: NDArray[np.integer]) -> ScoredItems:
-        scored = [model.score(prefix) for model in self.models]
+        scored = self._score_components(prefix)
         rows, shares = self._mix(scored)
         if not len(rows):
             return rows, shares.astype(np.float32)
@@ -149,7 +156,7 @@ class SequenceFusionModel(SequenceModel):
         scores = shares / shares[candidates].max() * probabilities.min()
         scores[candidates] = probabilities
         scores = np.maximum(scores / scores.sum(), np.finfo(np.float32).tiny)
-        return rows, scores.astype(np.float32)
+        return self.rows[rows].astype(np.int64), scores.astype(np.float32)
 
     def arrays(self) -> Arrays:
         arrays: Arrays = {
@@ -158,6 +165,7 @@ class SequenceFusionModel(SequenceModel):
             for name, array in model.arrays().items()
         }
         return arrays | {
+            "rows": self.rows,
             "log_plays": self.log_plays,
             "mixture": self.mixture,
             "floors": self.floors,
@@ -168,12 +176,12 @@ class SequenceFusionModel(SequenceModel):
         """Return the model with the weights of both stages fitted to examples.
 
         Args:
-            examples: prefixes, and the row of the track that was played next.
+            examples: prefixes, and the row of the track that was played next, which occurs in the sessions.
         """
         if not examples:
             return self
-        scored = [[model.score(prefix) for model in self.models] for prefix, _ in examples]
-        targets = np.array([target for _, target in examples])
+        scored = [self._score_components(prefix) for prefix, _ in examples]
+        targets = np.searchsorted(self.rows, [target for _, target in examples])
         mixture = _fit_mixture(
             np.array([[_share_of(s, target) for s in row] for row, target in zip(scored, targets, strict=True)])
         )
@@ -195,15 +203,21 @@ class SequenceFusionModel(SequenceModel):
     def refit(self, sessions: Sessions, *, seed: int) -> SequenceFusionModel:
         """Return the model with components that are fitted on other sessions of the same items, and these weights."""
         fitted = self.trainer._assemble(sessions, self.items, seed)
-        return replace(self, models=fitted.models, log_plays=fitted.log_plays)
+        return replace(self, rows=fitted.rows, models=fitted.models, log_plays=fitted.log_plays)
+
+    def _score_components(self, prefix: NDArray[np.integer]) -> list[ScoredItems]:
+        """Return what each component says, by positions in `rows`."""
+        at = np.minimum(np.searchsorted(self.rows, prefix), len(self.rows) - 1)
+        known = at[self.rows[at] == prefix]
+        return [model.score(known) for model in self.models]
 
     def _mix(self, scored: Sequence[ScoredItems]) -> tuple[NDArray[np.int64], Floats]:
         """Return the items that any component scores, ascending, and their shares in the mixture."""
-        mixed = np.zeros(self.items)
-        for weight, (rows, scores) in zip(self.mixture, scored, strict=True):
-            mixed[rows] += weight * scores / max(float(scores.sum()), 1e-30)
-        rows = np.flatnonzero(mixed)
-        return rows, mixed[rows]
+        shares = [
+            weight * scores / max(float(scores.sum()), 1e-30)
+            for weight, (_, scores) in zip(self.mixture, scored, strict=True)
+        ]
+        return sum_of_equal(np.concatenate([rows for rows, _ in scored]), np.concatenate(shares), len(self.rows))
 
     def _best(self, shares: Floats) -> NDArray[np.int64]:
         """Return the positions of the greatest shares, the first among equals."""

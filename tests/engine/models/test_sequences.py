@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.models.sequences import SequenceFusion, SequentialRules, SessionKNN, SessionRepeats, sequence_from_arrays
-from engine.models.sequences.base import SequenceModel
+from engine.models.sequences.base import SequenceModel, sum_of_equal
 from engine.models.sequences.registry import register_sequence_family
 from engine.models.sequences.sequence_fusion import SequenceFusionModel
 from tests.engine.models.sequence_contract import ITEMS, SequenceContract, album_sessions, make_sessions, rows
@@ -129,3 +133,27 @@ def test_a_name_stands_for_one_family() -> None:
 
     with pytest.raises(ValueError, match="'sequential_rules' is registered already, by SequentialRules"):
         register_sequence_family(OtherRules)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 99)), max_size=30), st.sampled_from([41, 5_000]))
+def test_sums_of_equal_rows_are_the_same_however_many_items_there_are(
+    entries: list[tuple[int, int]], items: int
+) -> None:
+    sums: dict[int, float] = {}
+    for row, weight in entries:
+        sums[row] = sums.get(row, 0.0) + weight / 7
+    columns = np.array([row for row, _ in entries], np.int32), np.array([weight / 7 for _, weight in entries])
+    rows_of_sums, of_rows = sum_of_equal(*columns, items)
+    assert dict(zip(rows_of_sums.tolist(), of_rows.tolist(), strict=True)) == dict(sorted(sums.items()))
+    assert rows_of_sums.tolist() == sorted(sums)
+
+
+def test_a_fusion_stores_only_the_items_that_occur() -> None:
+    few = SequenceFusion().fit(album_sessions(), ITEMS, seed=1)
+    sessions = album_sessions()
+    many = SequenceFusion().fit(replace(sessions, items=1_000 * sessions.items), 1_000 * ITEMS, seed=1)
+    assert {name: len(array) for name, array in many.arrays().items()} == {
+        name: len(array) for name, array in few.arrays().items()
+    }
+    expected = {1_000 * row: score for row, score in scores_of(few, 7, 8).items()}
+    assert scores_of(many, 7_000, 123, 8_000) == expected
