@@ -85,7 +85,9 @@ def _make_readable(model: type[Model], rows: list[Row]) -> list[Row]:
 
 
 def _track_ids(row: Row) -> list[int]:
-    """Return the ids of the tracks in a row of slates or blocks."""
+    """Return the ids of the tracks in a row of slates, radios, mixes or blocks."""
+    if "shelves" in row:
+        return [track_id for shelf in row["shelves"] for track_id, *_ in shelf["picks"]]
     return row.get("track_ids") or ([row["target_id"]] if row.get("kind") == "track" and "target_id" in row else [])
 
 

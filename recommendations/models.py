@@ -229,6 +229,32 @@ class Radio(models.Model):
         return str(self.pk)
 
 
+class StoredMixes(models.Model):
+    """The mixes of one listener for one day, or those of everybody in a market, which have no listener."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="mixes")
+    market = models.CharField(max_length=2, blank=True, help_text="Of those without a listener; empty for all markets.")
+    day = models.DateField(help_text="The UTC day that they are for.")
+    shelves = models.JSONField(default=list, help_text="The mixes with their tracks, in order.")
+    model_version = models.CharField(max_length=64, blank=True, help_text="That made them; empty without a model.")
+    basis = models.PositiveBigIntegerField(
+        default=0,
+        help_text="The interactions or tracks they rest on; made anew when these have doubled.",
+    )
+    generated_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "mixes"
+        verbose_name_plural = "stored mixes"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "day"], condition=Q(user__isnull=False), name="mixes_of_listener"),
+            models.UniqueConstraint(fields=["market", "day"], condition=Q(user=None), name="mixes_of_market"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id or self.market} {self.day}"
+
+
 class PolicyVersion(models.Model):
     """A version of a policy. It never changes, apart from whether it is in use: editing a policy adds a version.
 

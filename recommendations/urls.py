@@ -7,6 +7,7 @@ from recommendations.api.training_views import TrainingRunsView, TrainingRunView
 from recommendations.api.views import RecommendViewSet
 from recommendations.audiomuse.views import FindPathView, SimilarArtistsView, SimilarTracksView
 from recommendations.discovery.views import ArtistsLikeView, RecommendedArtistsView, RecommendedGenresView
+from recommendations.mixes.views import HomeView, MixesView
 from recommendations.radio.path_views import TrackPathView
 from recommendations.radio.views import NextTracksView, RadiosView, RadioView
 
@@ -14,6 +15,8 @@ urlpatterns = [
     path("api/similar_tracks", SimilarTracksView.as_view(), name="similar-tracks"),
     path("api/similar_artists", SimilarArtistsView.as_view(), name="similar-artists"),
     path("api/find_path", FindPathView.as_view(), name="find-path"),
+    path("users/<str:user_id>/mixes", MixesView.as_view(), name="mixes"),
+    path("users/<str:user_id>/home", HomeView.as_view(), name="home"),
     path("training-runs", TrainingRunsView.as_view(), name="training-runs"),
     path("training-runs/<int:training_run_id>", TrainingRunView.as_view(), name="training-run"),
     path("path", TrackPathView.as_view(), name="track-path"),

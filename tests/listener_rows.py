@@ -61,6 +61,7 @@ def _value(field: Any, track: Track) -> Any:
         return field.choices[0][0]
     kinds: list[tuple[Any, Any]] = [
         (models.DateTimeField, NOON),
+        (models.DateField, NOON.date()),
         (models.BinaryField, np.ones(2, "<f4").tobytes()),
         (models.UUIDField, uuid.uuid4()),
         (models.JSONField, [track.pk]),

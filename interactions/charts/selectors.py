@@ -66,15 +66,18 @@ def load_chart(days: int, genre_id: int | None, market: str, explicit: bool) -> 
     return chart
 
 
-def load_trending() -> list[tuple[int, float]] | None:
+def load_trending(market: str = "") -> list[tuple[int, float]] | None:
     """Return the ids of the tracks that more listeners play than usual, and by how much, the most trending first.
 
     The score is the number of listeners of the last week above the weekly mean of the four weeks before, in standard
     deviations of a Poisson distribution: (listeners - mean) / √(mean + SMOOTHING). Only positive scores of tracks with
     at least `MIN_LISTENERS` are returned, whoever may be offered them. The list is cached for an hour. None while
     another process counts: the list of an hour ago is better than none then.
+
+    Args:
+        market: only what listeners there play; "" for all.
     """
-    key, lock = cache_key("trending"), cache_key("trending-lock")
+    key, lock = cache_key("trending", market), cache_key("trending-lock", market)
     match cache.get(key):
         case list(cached) if all(len(row) == 2 for row in cached):
             return cached
@@ -82,9 +85,10 @@ def load_trending() -> list[tuple[int, float]] | None:
         return None
     now = timezone.now()
     week = now - timedelta(weeks=1)
-    recent = [row for row in _count_listeners(week, now) if row[1] >= MIN_LISTENERS]
+    nearby = Q(user__market=market) if market else Q()
+    recent = [row for row in _count_listeners(week, now, nearby) if row[1] >= MIN_LISTENERS]
     track_ids = [track_id for track_id, _ in recent]
-    before = dict(_count_listeners(week - timedelta(weeks=WEEKS_BEFORE), week, Q(track__in=track_ids)))
+    before = dict(_count_listeners(week - timedelta(weeks=WEEKS_BEFORE), week, nearby & Q(track__in=track_ids)))
     scores = {}
     for track_id, listeners in recent:
         usual = before.get(track_id, 0) / WEEKS_BEFORE

@@ -85,7 +85,7 @@ def recommend_shelves(
         response = render(request, context, model, slate, (), EarlierTracks(shelves=shown))
         shown = np.append(shown, [pick.track_id for pick in slate.ranking.picks]).astype(np.int64)
         metrics.answers.labels(response.strategy, str(model.problem is not None).lower()).inc()
-        assert response.slate is not None  # only answers that another process delivered have none
-        slate_log.add(response.slate)
+        for record in response.slates:
+            slate_log.add(record)
         responses.append(response)
     return responses

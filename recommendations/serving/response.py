@@ -108,6 +108,6 @@ def render(
         strategy=strategy,
         body=head[:-1] + b',"results":[' + results + b"]}",
         expires_at=min(time.time() + settings.MUSICREC["RESULTS_SECONDS"], context.session.until),
-        slate=record,
+        slates=[record],
         delivered=False,
     )

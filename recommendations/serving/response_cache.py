@@ -7,7 +7,7 @@ Redis.
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -32,8 +32,8 @@ class CachedResponse:
         revisions: those of the listener and the catalogue.
         body: the JSON document.
         expires_at: UNIX seconds.
-        slate: what to log when the answer is delivered for the first time; None if nothing is logged.
-        delivered: whether somebody received it and its slate is logged. Only delivered answers are shared with other
+        slates: what to log when the answer is delivered for the first time.
+        delivered: whether somebody received it and its slates are logged. Only delivered answers are shared with other
             processes.
     """
 
@@ -43,7 +43,7 @@ class CachedResponse:
     strategy: str
     body: bytes
     expires_at: float
-    slate: SlateRecord | None = None
+    slates: Sequence[SlateRecord] = ()
     delivered: bool = True
 
 
@@ -89,16 +89,16 @@ class ResponseCache:
                 self._local[request] = response
 
     def deliver(self, request: Hashable, response: CachedResponse) -> None:
-        """Log the slate of an answer that is sent for the first time, and share the answer with the other processes.
+        """Log the slates of an answer that is sent for the first time, and share the answer with the other processes.
 
-        An answer whose slate the log drops cannot be continued. It counts as undelivered, so that its slate is logged
+        An answer whose slate the log drops cannot be continued. It counts as undelivered, so that its slates are logged
         when it is sent again.
         """
         with self._lock:
             if response.delivered:
                 return
             response.delivered = True
-        if response.slate and not slate_log.add(response.slate):
+        if not all(slate_log.add(slate) for slate in response.slates):
             response.delivered = False
             return
         seconds = settings.MUSICREC["RESULTS_SECONDS"]

@@ -113,6 +113,8 @@ POST   radio                                                 401 400 400 403 400
 GET    radio/<uuid:radio_id>                                 401 404 404 403 404 401 401
 DELETE radio/<uuid:radio_id>                                 401 404 404 403 404 401 401
 GET    radio/<uuid:radio_id>/next                            401 404 404 403 404 401 401
+GET    users/<str:user_id>/mixes                             401 404 200 403 200 401 401
+GET    users/<str:user_id>/home                              401 404 200 403 200 401 401
 GET    training-runs                                         {CLOSED}
 POST   training-runs                                         401 403 403 403 409 401 401
 GET    training-runs/<int:training_run_id>                   401 403 403 403 404 401 401

@@ -36,7 +36,7 @@ DURATION_S = 200
 ZEROS = dict.fromkeys(("interactions", "duplicates", "exposures", "slates", "blocks", "waiting_listens", "imports"), 0)
 # Tables whose rows about an anonymous listener are deleted: they are about its tokens or the moment, or computed.
 DELETED = {
-    "playing_now",
+    *("playing_now", "mixes"),
     *("sign_ins", "user_features", "event_batches", "django_session", "django_admin_log"),
     *("access_user_groups", "access_user_user_permissions"),
 }
