@@ -68,8 +68,10 @@ def calibration(bundle: ModelBundle, query: Query, rows: Rows) -> Floats:
 
     Both are percentiles, so that a listener of rare music is not offered hits only, nor one of hits rarities (after
     Abdollahpouri et al. 2020, "The Connection Between Popularity Bias, Calibration, and Fairness in Recommendation").
-    0 for a listener without known tracks.
+    0 for a listener without known tracks; for a group the mean of its members.
     """
+    if query.group is not None:
+        return np.asarray(np.mean([calibration(bundle, member.query, rows) for member in query.group.members], axis=0))
     pairs = bundle.known_pairs(query.history)
     own = pairs.track[pairs.is_positive]
     if not len(own):

@@ -10,6 +10,7 @@ import numpy as np
 from django.utils import timezone
 
 from engine.bundle.model_bundle import ModelBundle
+from engine.data.sliders import slider_values
 from engine.data.track_features import NO_DATE, UNKNOWN_ID
 from engine.data.user_item_pairs import UserItemPairs
 from engine.pipeline import Pick, Ranking
@@ -181,12 +182,14 @@ def explain_to_group(
         own = []
         for pick in ranking.picks:
             opinion = opinions.get(pick.track_id)
-            if pick.source != "group":  # it fills the slate, for everybody alike
+            if pick.source not in ("group", "sliders"):  # it fills the slate, for everybody alike
                 own.append(pick)
             elif opinion is not None and opinion.is_own:
                 row = bundle.items.rows([pick.track_id])[0][0]
                 score = float(bundle.popularity[row]) if opinion.source == "popular" else opinion.relevance
                 own.append(Pick(pick.track_id, score, opinion.source, (opinion.source,)))
+            elif slider_values(query.sliders, np.array([pick.track_id]))[0] > 0:
+                own.append(Pick(pick.track_id, pick.score, "sliders", ("sliders",)))
         explained = explain_picks(bundle, query, Ranking(own), cards, catalogue_revision)
         for track_id, of_members in reasons.items():
             opinion = opinions.get(track_id)

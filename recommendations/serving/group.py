@@ -83,6 +83,8 @@ def _plan_for_all(
         exclude=np.unique(np.concatenate([query.exclude for query in queries])),
         forbidden=np.unique(np.concatenate([query.forbidden for query in queries])),
         unavailable=filters.unavailable,
+        # Each listener's sliders count by their share of the group.
+        sliders=tuple(slider._replace(value=slider.value / len(queries)) for q in queries for slider in q.sliders),
         group=Group(tuple(members), strategy),
         now=int(time.time()),
     )

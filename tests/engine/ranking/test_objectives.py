@@ -7,7 +7,7 @@ from engine.data.confidence import DAY_SECONDS
 from engine.data.track_features import NO_DATE
 from engine.pipeline import NO_CAPS, Dials, Policy, recommend
 from engine.ranking.objectives import OBJECTIVES, artist_exposure, calibration, freshness, novelty, weigh_objectives
-from engine.retrieval.candidates import Query
+from engine.retrieval.candidates import Group, Member, Query
 from tests.engine.shaped_worlds import FIRST_ID, LISTENER_ROW, NOW, make_bundle, make_features, played
 
 TODAY = NOW // DAY_SECONDS
@@ -46,6 +46,8 @@ def test_calibration_compares_percentiles_of_popularity_with_the_listeners_mean(
     assert BUNDLE.track_statistics.popularity_percentiles == pytest.approx([5 / 6, 3 / 6, 1 / 6, 0])
     assert calibration(BUNDLE, QUERY, ROWS) == pytest.approx([-1 / 2, -1 / 6, -1 / 6, -1 / 3])
     assert not calibration(BUNDLE, Query(4), ROWS).any()
+    group = Group((Member(QUERY, ("personal",)), Member(Query(4), ("popular",))))
+    assert calibration(BUNDLE, Query(4, group=group), ROWS) == pytest.approx([-1 / 4, -1 / 12, -1 / 12, -1 / 6])
 
 
 def test_only_dials_that_are_not_zero_are_computed_and_weigh_their_objective() -> None:

@@ -12,10 +12,12 @@ from rest_framework.test import APIClient
 from access.models import User
 from experiments.exposures.log import slate_log
 from experiments.models import Slate
+from interactions.models import SliderKind
+from interactions.taste.services import set_slider
 from recommendations.training.run import run_training
 from tests.conftest import assert_problem
 from tests.people import CatalogueFactory, store_interaction
-from tracks.models import Track
+from tracks.models import Tag, Track, TrackTag
 from tracks.services import bump_catalogue_revision
 
 
@@ -90,6 +92,26 @@ def test_tracks_that_one_of_them_has_played_are_left_out_while_there_are_others(
     bump_catalogue_revision()
     nothing_new = ask(service, *listeners[:4], limit=40).json()
     assert (nothing_new["fallback_reason"], len(nothing_new["results"])) == ("nothing_new", 20)
+
+
+def test_a_listeners_slider_moves_tracks_of_the_list_and_is_their_reason(
+    listeners: list[User], service: APIClient
+) -> None:
+    calm = Tag.objects.create(name="calm", kind="mood")
+    track = Track.objects.get(title="Song 7")  # of the odd ones
+    TrackTag.objects.create(track=track, tag=calm)
+    bump_catalogue_revision()
+    even = listeners[0], listeners[2]
+
+    def find() -> dict[str, Any]:
+        answer = ask(service, *even, exclude_played=False, limit=20, explain=True).json()
+        return next(result for result in answer["results"] if result["track_id"] == track.pk)
+
+    before = find()
+    set_slider(even[0].pk, SliderKind.TAG, calm.pk, 1.0)
+    after = find()
+    assert after["position"] < before["position"]
+    assert [explanation["kind"] for explanation in after["explanations"]] == ["slider", "others"]
 
 
 def test_markets_and_wishes_of_all_listeners_apply_at_once(listeners: list[User], service: APIClient) -> None:
