@@ -13,6 +13,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from common.background import start_background_task
+from common.database_connections import release_connections
 from engine.policy import Policy
 from engine.training import ProgressCallback
 from interactions.services import delete_in_batches
@@ -46,6 +47,7 @@ __all__ = [
     "watch_webhooks",
 ]
 logger = logging.getLogger(__name__)
+RADIOS_NOT_DELETED = "radios_not_deleted"
 EXPIRY_SECONDS = 3600  # of the message that makes up for a missed run
 
 
@@ -61,13 +63,31 @@ def train_model(
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainingResult:
     """Train a version and publish it if the gate lets it pass; see `run_training`. Old radios are deleted before."""
-    delete_old_radios()
+    _try_to_delete_old_radios()
     result = run_training(
         trigger, force=force, policies=load_policies_in_use(), waiting_run=waiting_run, progress=progress
     )
     if result.run and result.run.artifact and result.run.status == TrainingRun.Status.PUBLISHED:
         start_precomputation(result.run.artifact.version)
     return result
+
+
+def _try_to_delete_old_radios() -> None:
+    """Delete old radios, or raise an alarm: the version must not wait for it."""
+    try:
+        delete_old_radios()
+    except Exception as error:
+        logger.warning("old radios were not deleted", exc_info=True)
+        release_connections()  # one may be what failed
+        raise_alarm(
+            RADIOS_NOT_DELETED, "", f"old radios were not deleted, the next training tries again: {_describe(error)}"
+        )
+    else:
+        resolve_alarms(RADIOS_NOT_DELETED)
+
+
+def _describe(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())  # messages of databases have several lines
 
 
 def delete_old_radios() -> int:

@@ -6,6 +6,7 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from recommendations import services
+from recommendations.models import Alarm
 from recommendations.version_store import version_in_service
 from tests.people import CatalogueFactory
 
@@ -35,6 +36,19 @@ def test_a_run_that_publishes_nothing_starts_no_precomputation(precomputations: 
     services.train_model("test")
     assert services.train_model("test").status == "Unchanged"
     assert len(precomputations) == 1
+
+
+def test_old_radios_that_cannot_be_deleted_raise_an_alarm_and_do_not_stop_the_training(
+    catalogue: CatalogueFactory, settings: Any
+) -> None:
+    catalogue.checkerboard()
+    settings.MUSICREC = settings.MUSICREC | {"RADIO_DAYS": 10**9}  # longer ago than dates reach
+    assert services.train_model("test").status == "Published"
+    alarm = Alarm.objects.get(kind="radios_not_deleted", resolved_at=None)
+    assert alarm.message.startswith("old radios were not deleted, the next training tries again: OverflowError: ")
+    settings.MUSICREC = settings.MUSICREC | {"RADIO_DAYS": 30}
+    services.train_model("test")
+    assert not Alarm.objects.filter(resolved_at=None).exists()
 
 
 def test_an_unavailable_broker_does_not_fail_the_publication(
