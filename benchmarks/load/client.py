@@ -41,9 +41,12 @@ class LoadResult:
         return 1000 * float(np.percentile(self.latencies, percent)) if len(self.latencies) else float("nan")
 
 
-def build_request(path: str, credential: str = "") -> bytes:
-    authorization = f"Authorization: {credential}\r\n" if credential else ""
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n".encode()
+def build_request(path: str, credential: str = "", body: bytes = b"") -> bytes:
+    """Return a GET request, or with a body of JSON a POST request."""
+    headers = f"Authorization: {credential}\r\n" if credential else ""
+    if body:
+        headers += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode() + body
 
 
 def run_load(
