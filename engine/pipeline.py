@@ -139,8 +139,8 @@ REPEATS = register_policy(
         caps=NO_CAPS,
     )
 )
-RADIO = Policy("radio", {"radio": 1.0}, fill=("popular",), may_repeat=False, caps=Caps(per_artist=3))
-"""How radios rank; it is not registered, because their modes take the place of dials."""
+RADIO = register_policy(Policy("radio", {"radio": 1.0}, fill=("popular",), may_repeat=False, caps=Caps(per_artist=3)))
+"""How radios rank. Their modes take the place of dials, but dials act, too, apart from those about a history."""
 GROUP = Policy("group", {"group": 1.0}, fill=_FILL)
 """How slates for several listeners rank; serving gives it the dials and the caps of the policy for one listener."""
 

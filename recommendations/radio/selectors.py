@@ -2,15 +2,16 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
-from django.db.models import DateTimeField, F, QuerySet, Sum
+import orjson
+from django.db.models import F, OuterRef, QuerySet, Sum, UUIDField
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from access.selectors import LISTENER
-from common.prepared_queries import PreparedQuery, QueryParameter
+from common.prepared_queries import PreparedQuery, QueryParameter, RowsAsJson
 from engine.retrieval.station import Seed, Station
 from interactions.models import QUALIFIED_MILESTONE, Interaction, InteractionKind
 from interactions.selectors import HEARD, OPINIONS, History
@@ -22,22 +23,60 @@ Ids = NDArray[np.int64]
 SEED_TRACKS = 200  # that stand for one seed, the most popular ones
 TASTE_TRACKS = 200  # of a listener, those that they played most
 REACTIONS = 200  # of the listener, the newest ones, among which those to the radio are
-_SINCE = QueryParameter("since", DateTimeField())
-_EVENT_COLUMNS = ("track_id", "kind", "is_skip", "milestone", "is_completed", "context")
 LIKES = (InteractionKind.LIKE, InteractionKind.PLAYLIST_ADD, InteractionKind.SHARE)
+_RADIO_COLUMNS = ("pk", "user_id", "mode", "drift", "market", "offered")
+_RADIO_FLAGS = ("only_seeds", "explicit")
+_RADIO_LISTS = ("seeds", "track_ids")
 
 
-_EVENTS = PreparedQuery(
-    lambda: (
-        Interaction.objects.filter(user=LISTENER, played_at__gte=_SINCE, left_out=False)
-        .order_by("-played_at", "-pk")
-        .values_list(*_EVENT_COLUMNS)[:REACTIONS]
+class RadioEvent(NamedTuple):
+    """Something that the listener of a radio did since it began."""
+
+    track_id: int
+    kind: str
+    is_skip: bool
+    milestone: int
+    is_completed: bool
+    context: str
+
+
+class PlayingRadio(NamedTuple):
+    """A radio, and what its listener has done since it began, the newest first."""
+
+    radio: Radio
+    events: list[RadioEvent]
+
+
+def _events_subquery() -> RowsAsJson:
+    since = Interaction.objects.filter(user=OuterRef("user_id"), played_at__gte=OuterRef("created_at"), left_out=False)
+    return RowsAsJson(since.order_by("-played_at", "-pk").values(*RadioEvent._fields)[:REACTIONS], RadioEvent._fields)
+
+
+_PLAYING = PreparedQuery(
+    lambda: Radio.objects.filter(pk=QueryParameter("radio", UUIDField())).values_list(
+        *_RADIO_COLUMNS, *_RADIO_FLAGS, *_RADIO_LISTS, _events_subquery()
     )
 )
 
 
 def find_radio(radio_id: UUID) -> Radio | None:
     return Radio.objects.filter(pk=radio_id).first()
+
+
+def load_playing_radio(radio_id: UUID) -> PlayingRadio | None:
+    """Return a radio with all that its next tracks depend on besides its listener's state, by one query.
+
+    The times of its row are not among that.
+    """
+    rows = _PLAYING.fetch(radio=radio_id)
+    if not rows:
+        return None
+    *values, events = rows[0]
+    fields = dict(zip((*_RADIO_COLUMNS, *_RADIO_FLAGS, *_RADIO_LISTS), values, strict=True))
+    # The values are as the driver returns them: SQLite knows neither truth values nor UUIDs, and JSON is text.
+    fields |= {name: bool(fields[name]) for name in _RADIO_FLAGS}
+    fields |= {name: orjson.loads(fields[name]) for name in _RADIO_LISTS} | {"pk": radio_id}
+    return PlayingRadio(Radio(**fields), [RadioEvent(*event) for event in orjson.loads(events or "[]")])
 
 
 def find_artist(name: str) -> Artist | None:
@@ -94,12 +133,14 @@ def _beginning(time_range: str) -> datetime | None:
     return None if days is None else now - timedelta(days=days)
 
 
-def load_station(radio: Radio, history: History) -> Station:
+def build_station(playing: PlayingRadio, history: History) -> Station:
     """Return the station of a radio as it is now: its seeds, the listener's taste, and their reactions.
 
     Args:
+        playing: the radio.
         history: of the radio's listener; empty if there is none, or if they have not consented.
     """
+    radio = playing.radio
     seeds = tuple(
         _taste(history, seed["weight"])
         if seed["kind"] == "taste"
@@ -110,7 +151,7 @@ def load_station(radio: Radio, history: History) -> Station:
         )
         for seed in radio.seeds
     )
-    liked, played, skipped = _reactions(radio) if history.interactions else ([], [], [])
+    liked, played, skipped = _find_reactions(playing) if history.interactions else ([], [], [])
     return Station(
         seeds,
         radio.mode,
@@ -128,19 +169,18 @@ def _taste(history: History, weight: float) -> Seed:
     return Seed(pairs.track[most], weight, shares[most])
 
 
-def _reactions(radio: Radio) -> tuple[list[int], list[int], list[int]]:
+def _find_reactions(playing: PlayingRadio) -> tuple[list[int], list[int], list[int]]:
     """Return the tracks that the listener liked, played to the end, and skipped or disliked, the newest first.
 
     Those events count that came after the radio was made, and that either concern a track that it has offered or say
     that it was played from this radio, unless they are left out. Of several opinions of a track the newest counts.
     """
-    rows = _EVENTS.fetch(listener=radio.user_id, since=radio.created_at)
-    offered, context = set(radio.track_ids), f"radio:{radio.pk}"
+    offered, context = set(playing.radio.track_ids), f"radio:{playing.radio.pk}"
     liked: dict[int, None] = {}  # for their order
     played: dict[int, None] = {}
     skipped: dict[int, None] = {}
     judged: set[int] = set()
-    for track_id, kind, is_skip, milestone, is_completed, played_from in rows:
+    for track_id, kind, is_skip, milestone, is_completed, played_from in playing.events:
         if track_id not in offered and played_from != context:
             continue
         if kind in OPINIONS:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from rest_framework.exceptions import APIException
 
 from engine.bundle.model_bundle import ModelBundle
-from engine.pipeline import RADIO, Pick
+from engine.pipeline import Pick
 from engine.retrieval.candidates import Query
 from interactions.selectors import History
 from recommendations import metrics
 from recommendations.models import Radio
 from recommendations.radio.seeds import StoredSeed
-from recommendations.radio.selectors import find_radio, load_station
+from recommendations.radio.selectors import PlayingRadio, build_station, load_playing_radio
 from recommendations.serving.continuation import NO_EARLIER_TRACKS
 from recommendations.serving.filters import build_filters
 from recommendations.serving.model_cache import LoadedModel
@@ -62,13 +62,14 @@ def delete_radio(radio: Radio) -> None:
     Radio.objects.filter(pk=radio.pk).delete()
 
 
-def play_next(radio: Radio, request: RecommendationRequest, context: RequestContext) -> CachedResponse:
+def play_next(playing: PlayingRadio, request: RecommendationRequest, context: RequestContext) -> CachedResponse:
     """Answer with the next tracks of a radio, and note that it has offered them.
 
     Two requests at once never get the same track: tracks are taken by an update on the condition that the radio has
     offered nothing since it was read. The request that comes second reads it again.
 
     Args:
+        playing: the radio.
         request: of the kind "radio".
         context: of the radio's listener.
 
@@ -77,14 +78,14 @@ def play_next(radio: Radio, request: RecommendationRequest, context: RequestCont
         RadioIsBusy: others were quicker each time.
     """
     model = model_for(request, context)
-    current: Radio | None = radio
+    current: PlayingRadio | None = playing
     for _ in range(MAX_ATTEMPTS):
         if current is None:
             raise UnknownRadio
         slate = _RadioSlate(current, request, context, model).build()
-        if _take(current, [pick.track_id for pick in slate.ranking.picks]):
+        if _take(current.radio, [pick.track_id for pick in slate.ranking.picks]):
             break
-        current = find_radio(radio.pk)
+        current = load_playing_radio(playing.radio.pk)
     else:
         raise RadioIsBusy
     response = render(request, context, model, slate, (), NO_EARLIER_TRACKS)
@@ -104,14 +105,14 @@ def _take(radio: Radio, track_ids: list[int]) -> bool:
 class _RadioSlate:
     """The next tracks of a radio, as it was read."""
 
-    radio: Radio
+    playing: PlayingRadio
     request: RecommendationRequest
     context: RequestContext
     model: LoadedModel
 
     def build(self) -> RankedSlate:
         """Rank the next tracks: fewer than asked for only if the catalogue has no more, and then the answer says so."""
-        offered = np.array(self.radio.track_ids, np.int64)
+        offered = np.array(self.playing.radio.track_ids, np.int64)
         plan = self._plan(offered)
         while True:
             slate = build_slate(plan)
@@ -128,14 +129,17 @@ class _RadioSlate:
         history = self.context.history
         query = Query(
             self.request.limit,
-            seed=self.radio.pk.int % 2**63,
+            seed=self.playing.radio.pk.int % 2**63,
             forbidden=listener_state(self.context, filters).never_offered,
             unavailable=filters.unavailable,
             before=offered,
-            station=load_station(self.radio, history if self.context.settings.consent else History()),
+            station=build_station(self.playing, history if self.context.settings.consent else History()),
             now=int(time.time()),
         )
-        policy = replace(RADIO, fill=()) if self.radio.only_seeds else RADIO
+        # Whatever the policy says, a radio repeats no track, and with `only_seeds` it offers no others.
+        policy = replace(self.context.policies["radio"], may_repeat=False)
+        if self.playing.radio.only_seeds:
+            policy = replace(policy, fill=())
         return SlatePlan(self.model, policy, query, filters, None)
 
     def _repeated_recordings(self, picks: list[Pick], offered: NDArray[np.int64]) -> NDArray[np.int64]:

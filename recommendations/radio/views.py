@@ -1,5 +1,6 @@
 """Radios over HTTP."""
 
+from functools import cached_property
 from time import perf_counter
 from typing import Any, ClassVar
 from uuid import UUID
@@ -22,7 +23,7 @@ from recommendations.api.responses import build_response
 from recommendations.api.serializers import AnswerSerializer
 from recommendations.models import Radio
 from recommendations.radio.seeds import SeedError, StoredSeed, resolve_prompt, resolve_seed
-from recommendations.radio.selectors import find_radio
+from recommendations.radio.selectors import PlayingRadio, find_radio, load_playing_radio
 from recommendations.radio.serializers import (
     DEFAULT_DRIFT,
     NextTracksParameters,
@@ -30,7 +31,7 @@ from recommendations.radio.serializers import (
     StartRadioSerializer,
 )
 from recommendations.radio.services import RadioOptions, UnknownRadio, delete_radio, play_next, start_radio
-from recommendations.serving.request_context import RecommendationRequest, RequestContext, load_contexts
+from recommendations.serving.request_context import RecommendationRequest
 
 
 @extend_schema(auth=SCHEMES)
@@ -132,8 +133,9 @@ class NextTracksView(ContextView):
         """Take the next tracks of a radio; it never repeats a track, and hears skips, likes and dislikes."""
         started = perf_counter()
         options = parse_parameters(NextTracksParameters, request.META.get("QUERY_STRING", ""))
-        radio = _find_own_radio(request, radio_id)
-        context = self._load_context(radio)
+        if self._playing is None or not _may_use(request, self._playing.radio):
+            raise _no_such_radio()
+        radio, context = self._playing.radio, self.context
         next_request = RecommendationRequest(
             "radio",
             listener_id=radio.user_id,
@@ -143,7 +145,7 @@ class NextTracksView(ContextView):
             **options,
         )
         try:
-            answer = play_next(radio, next_request, context)
+            answer = play_next(self._playing, next_request, context)
         except UnknownRadio as error:
             raise _no_such_radio() from error
         response = build_response(request, answer, False, context.query_seconds, perf_counter() - started)
@@ -152,20 +154,25 @@ class NextTracksView(ContextView):
         return response
 
     def requested_listener(self, request: Request) -> int | None:
-        return None  # the radio names the listener, and is not read before the key has been checked
+        return None if self._playing is None else self._playing.radio.user_id
 
-    def _load_context(self, radio: Radio) -> RequestContext:
-        if radio.user_id is None or radio.user_id == self.context.listener_id:
-            return self.context
-        return load_contexts([radio.user_id])[radio.user_id]
+    @cached_property
+    def _playing(self) -> PlayingRadio | None:
+        """The radio, read before a key is checked: it names the listener whose context is loaded with the key."""
+        radio_id = self.kwargs.get("radio_id")
+        return None if radio_id is None else load_playing_radio(radio_id)
 
 
 def _find_own_radio(request: Request, radio_id: UUID) -> Radio:
     """Return a radio. Raises Http404 if there is none, or a token asks for one that is not its listener's."""
     radio = find_radio(radio_id)
-    if radio is None or not (isinstance(request.auth, ServiceKey) or radio.user_id == request.user.pk):
+    if radio is None or not _may_use(request, radio):
         raise _no_such_radio()
     return radio
+
+
+def _may_use(request: Request, radio: Radio) -> bool:
+    return isinstance(request.auth, ServiceKey) or radio.user_id == request.user.pk
 
 
 def _no_such_radio() -> Http404:

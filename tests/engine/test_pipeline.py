@@ -13,6 +13,7 @@ from engine.pipeline import (
     PERSONAL,
     POLICIES,
     POPULAR,
+    RADIO,
     REPEATS,
     SIMILAR,
     Policy,
@@ -146,7 +147,7 @@ def test_a_policy_must_name_registered_sources_and_have_a_name_of_its_own() -> N
     ):
         with pytest.raises(ValueError, match=message):
             register_policy(policy)
-    assert list(POLICIES.values()) == [PERSONAL, EARLY, POPULAR, SIMILAR, REPEATS]
+    assert list(POLICIES.values()) == [PERSONAL, EARLY, POPULAR, SIMILAR, REPEATS, RADIO]
     assert all(name == policy.name for name, policy in POLICIES.items())
 
 

@@ -14,6 +14,7 @@ DEFAULT_LIMIT, MAX_LIMIT = 20, 50
 MAX_LABEL = 80
 AS_SERVED = "as served"
 COOL_DOWN = "repeat_after_hours"
+ABOUT_OTHERS = {"similar": "track", "radio": "radio"}  # what policies that are not about a listener are about
 
 
 class SlateForm(forms.Form):
@@ -34,7 +35,7 @@ class SlateForm(forms.Form):
 
     def __init__(self, data: Any, policies: Iterable[str]) -> None:
         super().__init__(data)
-        self.policies = [name for name in policies if name != "similar"]  # to choose from, as they are in use
+        self.policies = [name for name in policies if name not in ABOUT_OTHERS]  # to choose from, as they are in use
         for name, text in DIALS.items():
             field = forms.FloatField(required=False, min_value=0, max_value=1, label=text.label)
             field.widget.attrs |= {"step": "0.05", "title": text.help}
@@ -52,8 +53,8 @@ class SlateForm(forms.Form):
             policy = find_policy_by_label(label)
         except UnknownPolicy as error:
             raise forms.ValidationError(str(error)) from error
-        if policy.main_source == "similar":
-            raise forms.ValidationError(f"{label} is about a track; choose a policy about a listener")
+        if about := ABOUT_OTHERS.get(policy.main_source):
+            raise forms.ValidationError(f"{label} is about a {about}; choose a policy about a listener")
         return policy
 
     @property

@@ -40,7 +40,9 @@ ANSWERS = {
     "popular": "listeners without interactions or without consent, and /recommend/user/{user_id}",
     "similar": "tracks similar to a track",
     "repeats": "the question about repeats of the evaluation",
+    "radio": "the next tracks of radios",
 }
+WITHOUT_PREVIEW = {"radio"}  # a preview is about a listener or a track
 VIEW, ADD, CHANGE = (f"recommendations.{verb}_policyversion" for verb in ("view", "add", "change"))
 VIEW_LISTENERS = "recommendations.view_listener"
 
@@ -107,7 +109,7 @@ class PolicyVersionAdmin(ReadOnlyAdmin):
         version = request.GET.get("from", "")
         served = _find(name)
         base = _find(name, int(version)) if version.isdecimal() else served
-        may_preview = request.user.has_perm(VIEW_LISTENERS)
+        may_preview = request.user.has_perm(VIEW_LISTENERS) and name not in WITHOUT_PREVIEW
         if request.method == "POST":
             form, subject = PolicyForm(request.POST), request.POST.get("subject", "")
             if form.is_valid() and (row := self._save(request, form)):
@@ -143,6 +145,8 @@ class PolicyVersionAdmin(ReadOnlyAdmin):
     def preview_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """Return two slates as a fragment of a page: by the version in use, and by the values of the form."""
         _require(request, ADD, VIEW_LISTENERS)
+        if name in WITHOUT_PREVIEW:
+            raise Http404("There is no preview of a radio: start one, and ask for its next tracks.")
         served, form = _find(name), PolicyForm(request.POST)
         context: dict[str, Any] = {"form": form, "is_about_tracks": name == "similar"}
         if form.is_valid():

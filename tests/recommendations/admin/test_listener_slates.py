@@ -170,7 +170,7 @@ class TestSlate:
             ("limit=0", "Ensure this value is greater than or equal to 1."),
             (
                 "policy=unknown",
-                "no policy 'unknown' is built in; built in are personal, early, popular, similar, repeats",
+                "no policy 'unknown' is built in; built in are personal, early, popular, similar, repeats, radio",
             ),
             ("policy=personal@9", "there is no version 9 of a policy 'personal'"),
             ("policy=similar", "similar is about a track; choose a policy about a listener"),

@@ -187,7 +187,7 @@ def test_the_list_shows_what_is_in_use(operator: Client) -> None:
     rows = {
         policy["name"]: policy["row"] and policy["row"].version for policy in operator.get(LIST).context["policies"]
     }
-    assert rows == {"personal": 1, "early": None, "popular": None, "similar": None, "repeats": None}
+    assert rows == {"personal": 1, "early": None, "popular": None, "similar": None, "repeats": None, "radio": None}
     row = PolicyVersion.objects.get()
     assert operator.get(f"{LIST}{row.pk}/change/")["Location"] == f"{EDIT}1/"
 

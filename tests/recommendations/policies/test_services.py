@@ -88,7 +88,7 @@ def test_one_version_of_a_name_is_in_use_and_the_built_in_one_can_be_returned_to
     ("name", "version", "message"),
     [
         ("personal", 2, "there is no version 2 of a policy 'personal'"),
-        ("calm", 0, "no policy 'calm' is built in; built in are personal, early, popular, similar, repeats"),
+        ("calm", 0, "no policy 'calm' is built in; built in are personal, early, popular, similar, repeats, radio"),
     ],
 )
 def test_an_unknown_version_does_not_go_into_use(db: None, name: str, version: int, message: str) -> None:

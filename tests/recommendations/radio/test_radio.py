@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +13,16 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import User
+from engine.pipeline import NO_CAPS, RADIO
+from engine.retrieval.station import Station
 from experiments.exposures.log import slate_log
 from experiments.models import Slate
 from interactions.models import Interaction
 from interactions.preferences.services import add_block
 from interactions.selectors import load_history
 from recommendations.models import Radio
-from recommendations.radio.selectors import load_station
+from recommendations.policies.services import save_policy, use_policy
+from recommendations.radio.selectors import build_station, load_playing_radio
 from recommendations.radio.services import _take
 from recommendations.services import delete_old_radios
 from recommendations.serving.model_cache import model_cache
@@ -36,6 +40,12 @@ Listeners = Callable[[User], APIClient]
 
 def ids(tracks: list[Track]) -> list[int]:
     return [track.pk for track in tracks]
+
+
+def station_of(radio: dict[str, Any], listener: User) -> Station:
+    playing = load_playing_radio(uuid.UUID(radio["radio_id"]))
+    assert playing is not None
+    return build_station(playing, load_history(listener.pk))
 
 
 class TestStart:
@@ -235,13 +245,16 @@ class TestNext:
         assert not _take(stale, [tracks[0]])
         assert Radio.objects.get().track_ids == tracks
 
-    def test_costs_few_queries(self, world: World, start: Start, as_listener: Listeners) -> None:
-        client = as_listener(world.listeners[0])
-        radio = start(client, seeds=[{"kind": "taste"}])
+    @pytest.mark.parametrize("by_key", [True, False])
+    def test_costs_few_queries(
+        self, by_key: bool, world: World, start: Start, service: APIClient, as_listener: Listeners
+    ) -> None:
+        client = service if by_key else as_listener(world.listeners[0])
+        radio = start(client, seeds=[{"kind": "taste"}], user_id=world.listeners[0].pk)
         play(client, radio)
         with CaptureQueriesContext(connection) as queries:
             play(client, radio)
-        assert len(queries) <= 5  # context, radio, reactions, cards, update
+        assert len(queries) <= 4  # the radio with what its listener did, the context, cards, the update
 
     @pytest.mark.parametrize("has_model", [True, False])
     def test_never_offers_what_is_blocked_disliked_unavailable_or_deleted(
@@ -263,6 +276,18 @@ class TestNext:
         assert len(set(tracks)) == len(tracks)
         left_out = {*ids(day[1:4]), day[4].pk} - set(first)
         assert set(tracks) - set(first) == {*ids(day)} - left_out - set(first)
+
+    def test_a_version_of_its_policy_answers_from_the_next_tracks_on(
+        self, world: World, start: Start, service: APIClient
+    ) -> None:
+        radio = start(prompt="#rock")
+        assert service.get(f"{radio['next']}?limit=5").json()["policy"] == "radio"
+        save_policy(replace(RADIO, caps=NO_CAPS, may_repeat=True))
+        use_policy("radio", 1)
+        answer = service.get(f"{radio['next']}?limit=6").json()
+        assert (answer["policy"], {result["artist_name"] for result in answer["results"]}) == ("radio@1", {"Día"})
+        tracks = [track_id for _ in range(4) for track_id in play(service, radio, 5)]
+        assert len({*tracks}) == len(tracks) == 13  # none is repeated
 
     def test_never_plays_a_recording_twice(self, world: World, start: Start, service: APIClient) -> None:
         twins = [
@@ -303,7 +328,7 @@ class TestReactions:
         store_interaction(listener, offered[4], "like", at=now)
         store_interaction(listener, offered[5], "like", at=now)
         store_interaction(listener, offered[5], "unlike", at=now + timedelta(seconds=1))
-        station = load_station(Radio.objects.get(), load_history(listener.pk))
+        station = station_of(radio, listener)
         assert (station.played.tolist(), station.skipped.tolist(), station.liked.tolist()) == (
             [offered[0].pk],
             [offered[3].pk, offered[2].pk],
@@ -323,13 +348,10 @@ class TestReactions:
         store_interaction(
             listener, world.night[0], "skip", at=now, is_skip=True, context=f"radio:{radios[0]['radio_id']}"
         )
-        stations = [
-            load_station(Radio.objects.get(pk=radio["radio_id"]), load_history(listener.pk)) for radio in radios
-        ]
+        stations = [station_of(radio, listener) for radio in radios]
         assert [station.skipped.tolist() for station in stations] == [[world.night[0].pk], []]
         Interaction.objects.filter(context__startswith="radio:").update(left_out=True)
-        station = load_station(Radio.objects.get(pk=radios[0]["radio_id"]), load_history(listener.pk))
-        assert station.skipped.tolist() == []
+        assert station_of(radios[0], listener).skipped.tolist() == []
 
 
 class TestAccess:
