@@ -32,8 +32,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from engine.data.id_map import IdMap
 from engine.data.sessions import Sessions
 from engine.evaluation.next_track import PrefixScorer, baselines, rank_next_tracks
+from engine.evaluation.sequences import scorer_of_other_catalogue
 from engine.models.linear_autoencoder import LinearAutoencoder
 from engine.models.sequences.sequence_fusion import SequenceFusion, SequenceFusionModel
 
@@ -97,7 +99,11 @@ def measure_sessions(options: argparse.Namespace) -> list[dict[str, Any]]:
         file=sys.stderr,
     )
     scorers: dict[str, PrefixScorer] = baselines(past, items)
-    scorers |= {name: model.score for name, model in zip(COMPONENTS, fusion.models, strict=True)}
+    played, catalogue = IdMap.from_ids(fusion.rows), IdMap.from_ids(np.arange(items))
+    scorers |= {
+        name: scorer_of_other_catalogue(model, played, catalogue)
+        for name, model in zip(COMPONENTS, fusion.models, strict=True)
+    }
     scorers["fusion"] = fusion.score
     for name, recall, mrr in SKETCHES.get(options.kind, []):
         print(f"| {name} | {recall:.4f} | {mrr:.4f} | |")

@@ -103,7 +103,7 @@ def check_sources(policy: Policy) -> None:
 
 
 _FILL = ("popular", "random")
-SESSION_WEIGHT = 1.0  # has candidates only in a session
+SESSION_WEIGHT = 5.0  # chosen on validation sessions; the source has candidates in a session only
 # The dials, the head and the caps of listeners with a short history were chosen on validation plays, see
 # docs/explanation/ranking.md.
 PERSONAL = register_policy(
