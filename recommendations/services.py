@@ -18,7 +18,8 @@ from engine.policy import Policy
 from engine.training import ProgressCallback
 from interactions.services import delete_in_batches
 from recommendations.alarms import WEBHOOK_FAILING, raise_alarm, resolve_alarms
-from recommendations.models import Alarm, Radio, TrainingRun, TuningStudy
+from recommendations.mixes.tasks import make_mixes
+from recommendations.models import Alarm, Radio, StoredMixes, TrainingRun, TuningStudy
 from recommendations.policies.in_use import load_policies_in_use
 from recommendations.policies.services import use_policy
 from recommendations.serving.precomputed import is_enabled
@@ -34,6 +35,7 @@ from webhooks.selectors import describe_failure, failing_endpoints
 
 __all__ = [
     "CannotPublish",
+    "delete_old_mixes",
     "delete_old_radios",
     "notice_killed_runs",
     "publish_version",
@@ -62,25 +64,32 @@ def train_model(
     waiting_run: int | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainingResult:
-    """Train a version and publish it if the gate lets it pass; see `run_training`. Old radios are deleted before."""
-    _try_to_delete_old_radios()
-    result = run_training(
-        trigger, force=force, policies=load_policies_in_use(), waiting_run=waiting_run, progress=progress
-    )
+    """Train a version and publish it if the gate lets it pass; see `run_training`.
+
+    Old radios and mixes are deleted before, and the mixes of the day are made after it, whatever came of it.
+    """
+    _try_to_delete_old_rows()
+    try:
+        result = run_training(
+            trigger, force=force, policies=load_policies_in_use(), waiting_run=waiting_run, progress=progress
+        )
+    finally:
+        start_making_mixes()
     if result.run and result.run.artifact and result.run.status == TrainingRun.Status.PUBLISHED:
         start_precomputation(result.run.artifact.version)
     return result
 
 
-def _try_to_delete_old_radios() -> None:
-    """Delete old radios, or raise an alarm: the version must not wait for it."""
+def _try_to_delete_old_rows() -> None:
+    """Delete old radios and mixes, or raise an alarm: the version must not wait for it."""
     try:
         delete_old_radios()
+        delete_old_mixes()
     except Exception as error:
-        logger.warning("old radios were not deleted", exc_info=True)
+        logger.warning("old radios or mixes were not deleted", exc_info=True)
         release_connections()  # one may be what failed
         raise_alarm(
-            RADIOS_NOT_DELETED, "", f"old radios were not deleted, the next training tries again: {_describe(error)}"
+            RADIOS_NOT_DELETED, "", f"old rows were not deleted, the next training tries again: {_describe(error)}"
         )
     else:
         resolve_alarms(RADIOS_NOT_DELETED)
@@ -96,6 +105,11 @@ def delete_old_radios() -> int:
     if not days:
         return 0
     return delete_in_batches(Radio.objects.filter(used_at__lt=timezone.now() - timedelta(days=days)))
+
+
+def delete_old_mixes() -> int:
+    """Delete the mixes of earlier days, and return the number of rows."""
+    return delete_in_batches(StoredMixes.objects.filter(day__lt=timezone.now().date()))
 
 
 def request_training(training_task: Task) -> TrainingRun:
@@ -186,6 +200,16 @@ def put_policy_into_use(name: str, version: int) -> Policy:
     if model_version := version_in_service():
         start_precomputation(model_version)
     return policy
+
+
+def start_making_mixes() -> None:
+    """Have a worker make the mixes of active listeners; without a broker they are made on request."""
+    if not (settings.CELERY_BROKER_URL and settings.MUSICREC["AHEAD_LISTENERS"]):
+        return
+    try:
+        make_mixes.apply_async(retry=False)
+    except OperationalError as error:
+        logger.warning("no mixes are made ahead of requests: %s", error)
 
 
 def start_precomputation(version: str) -> None:

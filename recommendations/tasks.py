@@ -1,6 +1,7 @@
 from celery import shared_task
 
 from recommendations import services
+from recommendations.mixes.tasks import make_mixes
 from recommendations.serving.tasks import precompute_active, precompute_stale, served_version
 
 MINUTE, HOUR = 60, 3600
@@ -22,4 +23,12 @@ def watch_training() -> None:
     services.watch_webhooks()
 
 
-__all__ = ["precompute_active", "precompute_stale", "served_version", "train_model", "tune_model", "watch_training"]
+__all__ = [
+    "make_mixes",
+    "precompute_active",
+    "precompute_stale",
+    "served_version",
+    "train_model",
+    "tune_model",
+    "watch_training",
+]

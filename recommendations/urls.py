@@ -2,12 +2,12 @@ from django.urls import path
 
 from recommendations.api.batch_views import BatchView
 from recommendations.api.group_views import GroupView
+from recommendations.api.mix_views import HomeView, MixesView
 from recommendations.api.page_views import NextPageView
 from recommendations.api.training_views import TrainingRunsView, TrainingRunView
 from recommendations.api.views import RecommendViewSet
 from recommendations.audiomuse.views import FindPathView, SimilarArtistsView, SimilarTracksView
 from recommendations.discovery.views import ArtistsLikeView, RecommendedArtistsView, RecommendedGenresView
-from recommendations.mixes.views import HomeView, MixesView
 from recommendations.radio.path_views import TrackPathView
 from recommendations.radio.views import NextTracksView, RadiosView, RadioView
 

@@ -15,6 +15,7 @@ class WebhookEventType(models.TextChoices):
     VERSION_HELD_BACK = "version.held_back", "Version held back"
     ALARM_RAISED = "alarm.raised", "Alarm raised"
     ALARM_RESOLVED = "alarm.resolved", "Alarm resolved"
+    MIXES_READY = "mixes.ready", "Mixes ready"
     ERASURE_COMPLETED = "erasure.completed", "Erasure completed"
 
 

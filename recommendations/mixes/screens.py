@@ -6,7 +6,7 @@ offered is left out here, and tracks that are stored below take its place.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -82,13 +82,15 @@ def show(
             break
         if not offer.has_reason(shelf):
             continue
+        if shelf.tag and ("genre", shelf.tag.id) in context.blocks:
+            shelf = replace(shelf, tag=None)  # tracks that have other tags, too, need not be blocked
         picks = [pick for pick in shelf.picks if offer.may_show(shelf, pick.track_id, taken)]
         caps = _CAPS.get(shelf.kind, Caps())
         ranking = append_picks(model.bundle, Ranking(), picks, caps, request.limit)
         if len(ranking.picks) >= min(MIN_TRACKS, request.limit):
             taken |= {offer.recordings[pick.track_id] for pick in ranking.picks}
             artists = _main_artists([(pick.source, offer.cards[pick.track_id]) for pick in picks])
-            shown.append(ShownShelf(shelf, *_title(shelf, artists, context), ranking, offer.cards))
+            shown.append(ShownShelf(shelf, *_title(shelf, artists), ranking, offer.cards))
     if not shown:
         slate = build_slate(plan_slate(request, context, model, context.policies["popular"]))
         if slate.ranking.picks:
@@ -108,7 +110,6 @@ class _Offer:
         known: ids of the tracks that they play, as far as their plays count.
     """
 
-    context: RequestContext
     cards: dict[int, TrackCard]
     recordings: dict[int, int]
     forbidden: set[int]
@@ -120,10 +121,11 @@ class _Offer:
     ) -> "_Offer":
         filters: Filters = build_filters(request, context, NO_TRACKS)
         never, pairs = listener_state(context, filters).never_offered, context.history.pairs
-        track_ids = np.unique(np.array([pick.track_id for shelf in shelves for pick in shelf.picks], np.int64))
+        shown = [pick.track_id for shelf in shelves for pick in shelf.picks]
+        seeds = [track_id for shelf in shelves if shelf.artist for track_id in shelf.seeds]
+        track_ids = np.unique(np.array([*shown, *seeds], np.int64))
         recordings = dict(zip(track_ids.tolist(), _recordings(track_ids, model).tolist(), strict=True))
         return cls(
-            context,
             filters.available(track_ids.tolist()),
             recordings,
             {*never.tolist(), *_recordings(never, model).tolist()},
@@ -131,14 +133,19 @@ class _Offer:
         )
 
     def has_reason(self, shelf: Shelf) -> bool:
-        """Return whether what a shelf is about still counts: no longer if all plays that it rests on are left out."""
-        if shelf.artist and ("artist", shelf.artist.id) in self.context.blocks:
-            return False
-        return not shelf.seeds or not self.known.isdisjoint(shelf.seeds)
+        """Return whether what a shelf is about still counts: no longer if all plays that it rests on are left out.
+
+        An artist of whom nothing may be offered is not named either.
+        """
+        if shelf.artist is None:
+            return not shelf.seeds or not self.known.isdisjoint(shelf.seeds)
+        return any(track_id in self.known and self.is_offered(track_id) for track_id in shelf.seeds)
+
+    def is_offered(self, track_id: int) -> bool:
+        return track_id in self.cards and not {track_id, self.recordings[track_id]} & self.forbidden
 
     def may_show(self, shelf: Shelf, track_id: int, taken: set[int]) -> bool:
-        recording = self.recordings[track_id]
-        if track_id not in self.cards or {track_id, recording} & self.forbidden or recording in taken:
+        if self.recordings[track_id] in taken or not self.is_offered(track_id):
             return False
         return shelf.kind not in (ON_REPEAT, REDISCOVER) or track_id in self.known
 
@@ -160,10 +167,9 @@ def _main_artists(tracks: Sequence[tuple[str, TrackCard]]) -> list[str]:
     return [name for name, _ in counts.most_common(3)]
 
 
-def _title(shelf: Shelf, artists: Sequence[str], context: RequestContext) -> tuple[str, str]:
-    """Return title and description of a shelf; neither names what the listener has blocked."""
-    tag = shelf.tag.name if shelf.tag and ("genre", shelf.tag.id) not in context.blocks else ""
-    tag = tag[:1].upper() + tag[1:]
+def _title(shelf: Shelf, artists: Sequence[str]) -> tuple[str, str]:
+    """Return title and description of a shelf of tracks by these artists."""
+    tag = shelf.tag.name[:1].upper() + shelf.tag.name[1:] if shelf.tag else ""
     match shelf.kind:
         case "daily_mix":
             names = ", ".join(artists[:2]) + (" and more" if len(artists) > 2 else "")

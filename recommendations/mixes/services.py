@@ -52,22 +52,17 @@ def answer_screen(request: ScreenRequest, context: RequestContext, client_etags:
     model = model_for(request.options, context)
     today = timezone.now().date()
     dependencies = (today, *dependencies_of(model, assign_policy(request.options, context), context))
-    response, source = response_cache.get_local(request, dependencies), "hit"
-    if response is None:
-        with response_cache.computing(request):
-            response, source = response_cache.get_local(request, dependencies), "wait"
-            if response is None:
-                response, source = response_cache.get_shared(request, dependencies, context.revisions), "hit"
-            if response is None:
-                market = request.options.market or context.settings.market
-                shelves = ORDERS[request.screen](shelves_of_the_day(context, model, market, today))
-                shown = show(shelves, request.options, context, model, request.shelves)
-                response, source = _render(request, context, model, shown, dependencies), "miss"
-                response_cache.add(request, response)
-    metrics.response_cache.labels(source).inc()
+
+    def compute() -> CachedResponse:
+        market = request.options.market or context.settings.market
+        shelves = ORDERS[request.screen](shelves_of_the_day(context, model, market, today))
+        shown = show(shelves, request.options, context, model, request.shelves)
+        return _render(request, context, model, shown, dependencies)
+
+    response, origin = response_cache.get_or_compute(request, dependencies, context.revisions, compute)
     if response.etag not in client_etags:
         response_cache.deliver(request, response)
-    return Recommendation(response, cached=source != "miss")
+    return Recommendation(response, cached=origin != "miss")
 
 
 def _render(

@@ -17,6 +17,7 @@ def precomputations(monkeypatch: pytest.MonkeyPatch, settings: Any, catalogue: C
     arguments: list[list[str]] = []
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:9/0"
     monkeypatch.setattr(services, "is_enabled", lambda: True)
+    monkeypatch.setattr(services.make_mixes, "apply_async", lambda retry: None)
     monkeypatch.setattr(services.precompute_active, "apply_async", lambda args, retry: arguments.append(args))
     catalogue.checkerboard()
     return arguments
@@ -45,7 +46,7 @@ def test_old_radios_that_cannot_be_deleted_raise_an_alarm_and_do_not_stop_the_tr
     settings.MUSICREC = settings.MUSICREC | {"RADIO_DAYS": 10**9}  # longer ago than dates reach
     assert services.train_model("test").status == "Published"
     alarm = Alarm.objects.get(kind="radios_not_deleted", resolved_at=None)
-    assert alarm.message.startswith("old radios were not deleted, the next training tries again: OverflowError: ")
+    assert alarm.message.startswith("old rows were not deleted, the next training tries again: OverflowError: ")
     settings.MUSICREC = settings.MUSICREC | {"RADIO_DAYS": 30}
     services.train_model("test")
     assert not Alarm.objects.filter(resolved_at=None).exists()

@@ -143,6 +143,10 @@ def test_tracks_that_disappear_are_replaced_and_so_are_the_names_in_titles(scene
     assert named["artist_name"] not in shown
     assert not any(named["artist_name"] in shelf["title"] for shelf in after.values())
     assert because not in [shelf["artist_id"] for shelf in after.values()]
+    [genre] = {shelf["tag_id"] for name, shelf in after.items() if name == "daily-mix-1"}
+    service.put(f"/users/{user.pk}/blocks/genre/{genre}")
+    after = by_id(service.get(f"/users/{user.pk}/home?limit=6"))
+    assert genre not in [shelf["tag_id"] for shelf in after.values()]
 
 
 def test_mixes_whose_plays_are_left_out_end_with_them(

@@ -17,8 +17,8 @@ from access.permissions import USER_ID, parse_path_user_id, resolve_own_user_id
 from common.http.query_parameters import parse_parameters
 from common.http.references import parse_path_reference
 from recommendations.api.authentication import ContextView, find_listeners_or_stand_ins
+from recommendations.api.mix_serializers import HomeParameters, MixesParameters, MixesSerializer
 from recommendations.api.responses import build_response
-from recommendations.mixes.serializers import HomeParameters, MixesParameters, MixesSerializer
 from recommendations.mixes.services import ScreenRequest, answer_screen
 from recommendations.serving.request_context import RecommendationRequest, Revisions
 from recommendations.serving.response_cache import response_cache
