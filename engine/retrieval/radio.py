@@ -126,6 +126,7 @@ def _affinities(
 ) -> tuple[Rows, Floats]:
     """Return the available tracks that are near to a station, about k of them, and their affinities."""
     vector = _station_vector(bundle, parts)
+    near, cosines = empty_top_k()
     voted, votes = _votes(bundle, parts, workspace)
     own = np.unique(np.concatenate([np.zeros(0, np.int64), *(part.track_ids for part in parts)]))
     if station.only_seeds:
@@ -133,19 +134,24 @@ def _affinities(
         rows = np.unique(np.concatenate([np.zeros(0, np.int64), *seeded]))
     elif vector.any() or len(voted):
         best_voted = voted[top_k(np.where(workspace.available(voted), votes, -np.inf), k)]
-        rows = np.unique(np.concatenate([_nearest(bundle, vector, workspace, k), best_voted, own]))
+        near, cosines = _nearest(bundle, vector, workspace, k)
+        rows = np.unique(np.concatenate([near, best_voted, own]))
     else:
         artists = np.unique(bundle.features.artist[own])
         rows = np.union1d(own, bundle.features.rows_of_artists(artists[artists >= 0])[0])
     rows = rows[workspace.available(rows)]
     if not len(rows):
         return rows, np.zeros(0)
-    vectors = _directions(bundle, rows)
-    length = float(np.linalg.norm(vector))
-    affinity = (vectors @ vector).astype(np.float64) / length if length else np.zeros(len(rows))
+    affinity, is_unknown = np.zeros(len(rows)), np.ones(len(rows), np.bool_)
+    at = np.searchsorted(rows, near)  # all of them are available
+    affinity[at], is_unknown[at] = cosines, False
+    others = np.flatnonzero(is_unknown)  # reading their vectors, which are scattered, takes longer than the rest
+    vectors, length = _directions(bundle, rows[others]), float(np.linalg.norm(vector))
+    affinity[others] = (vectors @ vector).astype(np.float64) / length if length else 0.0
+    is_unknown[others] = ~vectors.any(axis=1)
     _, positions, of_voted = np.intersect1d(rows, voted, assume_unique=True, return_indices=True)
     affinity[positions] += votes[of_voted]
-    is_unknown = ~vectors.any(axis=1) & ~np.isin(rows, voted)
+    is_unknown[positions] = False
     if is_unknown.any():
         affinity[is_unknown] = _affinity_by_artist(bundle, parts, rows[is_unknown])
     return rows, affinity
@@ -184,26 +190,32 @@ def _votes(bundle: ModelBundle, parts: list[StationPart], workspace: SearchWorks
     return distinct, np.bincount(position, np.concatenate(all_votes), len(distinct)).astype(np.float64)
 
 
-def _nearest(bundle: ModelBundle, vector: Vector, workspace: SearchWorkspace, k: int) -> Rows:
-    """Return the k nearest available tracks that were played, and the k nearest that were not, by their content."""
+def _nearest(bundle: ModelBundle, vector: Vector, workspace: SearchWorkspace, k: int) -> TopK:
+    """Return the k nearest available tracks that were played, and the k nearest that were not, by their content.
+
+    The scores are the cosines with the vector.
+    """
     space = bundle.space
     if space is None or not vector.any():
-        return np.zeros(0, np.int64)
+        return empty_top_k()
+    length = float(np.linalg.norm(vector))
     if bundle.auxiliary is None:
-        played, _ = search_nearest(bundle, vector, workspace, k)
+        played, cosines = search_nearest(bundle, vector, workspace, k)
     else:
         n = len(space.item_factors)  # without tracks that came after training
-        cosines = np.full(n, -np.inf)
+        of_all = np.full(n, -np.inf)
         lengths = space.item_lengths
         is_offered = (lengths > 0) & ~workspace.unavailable[:n]
-        np.divide(space.item_factors @ vector, lengths, out=cosines, where=is_offered)
-        played = top_k(cosines, k)
+        np.divide(space.item_factors @ vector, lengths, out=of_all, where=is_offered)
+        played = top_k(of_all, k)
+        cosines = of_all[played] / length
     cold = bundle.cold_items
     if not len(cold.rows):
-        return played
+        return played, cosines
     is_offered = workspace.available(cold.rows) & (bundle.popularity[cold.rows] == 0)
-    cosines = np.where(is_offered, cold.vectors.multiply(vector) / cold.vectors.norms, -np.inf)
-    return np.concatenate([played, cold.rows[top_k(cosines, k)]])
+    of_cold = np.where(is_offered, cold.vectors.multiply(vector) / cold.vectors.norms, -np.inf)
+    best = top_k(of_cold, k)
+    return np.concatenate([played, cold.rows[best]]), np.concatenate([cosines, of_cold[best] / length])
 
 
 def _affinity_by_artist(bundle: ModelBundle, parts: list[StationPart], rows: Rows) -> Floats:
