@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
+from engine.data.play_contexts import UNKNOWN_CONTEXT
 from engine.data.sliders import SliderTracks
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import PERSONAL_ONLY
@@ -65,6 +66,8 @@ def plan_query(
     exclude_played: bool = True,
     cold_below: int = COLD_BELOW,
     now: int = 0,
+    device: int = UNKNOWN_CONTEXT,
+    activity: int = UNKNOWN_CONTEXT,
     policies: Mapping[str, Policy] = POLICIES,
     time_fold_in: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> tuple[Query, Policy]:
@@ -81,6 +84,7 @@ def plan_query(
             them.
         cold_below: the number of interactions from which on a listener is no longer cold, at least 1.
         now: UNIX second of the request; 0 if unknown.
+        device, activity: see `Query`.
         policies: the policies in use by name, at least "early" and "popular".
         time_fold_in: see `Query`.
     """
@@ -107,5 +111,7 @@ def plan_query(
         time_fold_in=time_fold_in,
         session=listener.session,
         now=now,
+        device=device,
+        activity=activity,
     )
     return query, policy

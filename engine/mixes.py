@@ -156,7 +156,9 @@ class _Mixes:
 
     def _add_discovery(self) -> None:
         """Add tracks by artists of whom the listener knows nothing; where there are too few, by others as well."""
-        policy = replace(self.policy, dials=replace(self.policy.dials, familiarity=0.0), may_repeat=False, fill=())
+        policy = replace(
+            self.policy, dials=replace(self.policy.dials, familiarity=0.0, context=0.0), may_repeat=False, fill=()
+        )
         query = replace(self.query, user_row=None, history=self.own.where(self._is_of_the_day()))
         query = replace(query, forbidden=np.concatenate([query.forbidden, self.query.exclude]))
         by_known_artists = self.bundle.items.ids[self.bundle.features.rows_of_artists(self._artists())[0]]

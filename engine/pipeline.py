@@ -264,7 +264,8 @@ class _Run:
         may_move = pool.is_scored & pool.is_relevant
         objectives = {name: np.where(may_move, values, 0.0) for name, values in objectives.items()}
         wishes = {"slider": pool.wishes} if self.query.sliders else {}
-        parts = {"relevance": pool.relevance, **opinions, **wishes, **objectives}
+        context = {"context": pool.context} if pool.context.any() else {}
+        parts = {"relevance": pool.relevance, **opinions, **wishes, **context, **objectives}
         values = np.sum(list(parts.values()), axis=0)
         artists_before = _artists_before(self.bundle, self.query.before, policy.caps)
         head = self._head(pool, artists_before)
@@ -318,7 +319,7 @@ class _Run:
         """Ask sources for k candidates each, score them all, and let no later source propose them again."""
         proposals = {name: self._ask(name, k, weight) for name, weight in sources.items()}
         started = self._seconds()
-        pool = gather_candidates(self.bundle, self.query, self.workspace, proposals, sources)
+        pool = gather_candidates(self.bundle, self.query, self.workspace, proposals, sources, self.policy.dials.context)
         self.workspace.exclude(pool.rows[pool.is_relevant], TAKEN)
         if self.trace is not None:
             merged = self._seconds() - started

@@ -31,6 +31,7 @@ class Dials:
         artist_exposure: weight of how little the artist of a track is heard.
         calibration: weight of the distance between the popularity of a track and the listener's usual popularity.
         repeat_after_hours: how long a track that the listener has just played is not repeated by `familiarity`.
+        context: share of the learnt weights of the hour, the weekday, the device and the activity that counts.
     """
 
     familiarity: float = 0.0
@@ -40,6 +41,7 @@ class Dials:
     artist_exposure: float = 0.0
     calibration: float = 0.0
     repeat_after_hours: float = 12.0
+    context: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

@@ -19,6 +19,7 @@ from engine.bundle.model_bundle import ModelBundle, assemble_bundle
 from engine.data.confidence import PlayStatistics
 from engine.data.content_features import ContentFeatures
 from engine.data.id_map import IdMap
+from engine.data.play_contexts import PlayContexts
 from engine.data.plays import InsufficientPlays, Plays, user_stamps
 from engine.data.sessions import Sessions, sessions_from_plays
 from engine.data.split import split_plays
@@ -27,14 +28,17 @@ from engine.data.user_item_pairs import UserItemPairs, count_listeners
 from engine.ensemble import AUXILIARY, NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.evaluation.bundles import MAX_USERS, Restrictions, evaluate_bundles
 from engine.evaluation.next_track import PrefixScorer
-from engine.evaluation.questions import NEW, QUESTIONS, empty_report, question_report
+from engine.evaluation.questions import ALL, NEW, QUESTIONS, REPEATS, empty_report, question_report
 from engine.evaluation.sequences import evaluate_sequences, evaluate_session_slates, scorer_of_other_catalogue
 from engine.fitting import FittedEnsemble, fit_ensemble
 from engine.listener_query import COLD_BELOW
+from engine.models.listening_context import fit_context_model
 from engine.models.sequences.base import SequenceModel
 from engine.models.sequences.sequence_fusion import SequenceFusion, SequenceFusionModel
 from engine.pipeline import POLICIES, Policy
+from engine.ranking.context import unit_vectors
 from engine.tuning.content_choice import choose_content
+from engine.tuning.context_weights import ContextChoice, learn_context_weights
 from engine.tuning.early_blend import learn_early_blend
 from engine.tuning.first_night import ChosenEnsemble, choose_ensemble
 from engine.tuning.paired_windows import compare_in_windows
@@ -127,6 +131,7 @@ def train(
     cold_below: int = COLD_BELOW,
     restrictions: Restrictions | None = None,
     policies: Mapping[str, Policy] = POLICIES,
+    contexts: PlayContexts | None = None,
     progress: ProgressCallback = lambda stage, done, total: None,
 ) -> TrainedVersion:
     """Evaluate a configuration on held-out plays, then fit it on all plays.
@@ -144,6 +149,8 @@ def train(
         cold_below: see `evaluate_bundles`.
         restrictions: see `evaluate_bundles`.
         policies: see `evaluate_bundles`.
+        contexts: the plays whose device or activity is known, to learn how much the context of a request counts; None
+            if it is not to count.
         progress: see `ProgressCallback`.
 
     Raises:
@@ -192,6 +199,9 @@ def train(
             seed=config.seed,
             threads=config.threads,
         )
+    context = None
+    if contexts is not None:
+        context = _learn_context(evaluation.model, plays, contexts, config, cold_below)
     evaluated = time.perf_counter()
     early = evaluation.model.early if evaluation.model else NOT_LEARNT
     fitted = fit_ensemble(
@@ -213,6 +223,7 @@ def train(
         "early": early.to_dict(),
         "fallback": fitted.fallback,
         "sequence": sequence_report,
+        "context": context and context.report,
         "plays": len(plays),
         "pairs": len(pairs),
         "plays_from": int(plays.time.min()),
@@ -239,6 +250,9 @@ def train(
         content_parameters=content_parameters,
         sequence=sequence,
     )
+    if contexts is not None and context is not None and context.weights:
+        directions = unit_vectors(bundle, np.arange(len(items)))
+        bundle = replace(bundle, context=fit_context_model(directions, items, plays, contexts, context.weights))
     return TrainedVersion(bundle, manifest, evaluation.model)
 
 
@@ -277,6 +291,22 @@ def fit_sequence(
 
 def _sessions_to_learn_from(plays: Plays, items: IdMap) -> Sessions:
     return sessions_from_plays(plays, items).where_longer_than(1).newest(MAX_SESSION_PLAYS)
+
+
+def _learn_context(
+    model: ModelBundle | None, plays: Plays, contexts: PlayContexts, config: TrainingConfig, cold_below: int
+) -> ContextChoice:
+    """Learn how much the context counts from the sessions that were held out, which begin after all that `model` knows.
+
+    The evaluation leaves the context out, so what is learnt here does not favour the version there.
+    """
+    split = split_plays(plays, config.split, config.holdout, config.seed)
+    if model is None or split.kind != "time":
+        return ContextChoice({}, {"skipped": f"needs plays that are split by time, not a {split.kind} split"})
+    begin, question = int(split.future.time.min()), ALL if config.question == REPEATS else config.question
+    return learn_context_weights(
+        model, plays, begin, contexts, question=question, cold_below=cold_below, seed=config.seed
+    )
 
 
 def _choose_on_older_plays(

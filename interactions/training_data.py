@@ -1,21 +1,25 @@
 """Read interactions as columns of numbers for training."""
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
-from django.db.models import BigIntegerField, Case, Max, Min, When
+from django.db.models import BigIntegerField, Case, Max, Min, Q, When
 from django.db.models.functions import Cast
 
 from access.models import User
-from common.database_columns import read_columns
+from common.database_columns import ITERATOR_ROWS, UnixSeconds, read_columns
+from engine.data.play_contexts import ACTIVITY, DEVICE, PlayContexts, context_code
 from engine.data.plays import Plays
 from interactions.models import Interaction
-from interactions.selectors import CONSENTING, QUALIFIED, signal_expression
+from interactions.selectors import BY_CONSENTING_LISTENER, CONSENTING, HEARD, QUALIFIED, signal_expression
 from interactions.taste.sliders import load_sliders_by_listener, weigh_plays
 
 CHUNK_ROWS = 500_000
+MAX_CONTEXT_PLAYS = 1_000_000  # the newest, whose device or activity is learnt from
 # The bits of the fourth column: four for the signal, one for a qualified and one for a shuffled play, and the number of
 # plays above them.
 SIGNAL_MASK = 0b1111
@@ -44,6 +48,18 @@ def iter_play_chunks(rows: int = CHUNK_ROWS) -> Iterator[Plays]:
             chunk = replace(chunk, weight=weigh_plays(chunk.user, chunk.track, sliders))
         if len(chunk):
             yield chunk.where(~np.isin(chunk.user, excluded)) if len(excluded) else chunk
+
+
+def load_play_contexts() -> PlayContexts:
+    """Return the newest plays whose device or context is known, as far as recommenders may learn from them."""
+    known = Interaction.objects.filter(HEARD, BY_CONSENTING_LISTENER, ~Q(device="") | ~Q(context=""), plays=1)
+    columns = ("user_id", "track_id", UnixSeconds("played_at"), "device", "context")
+    rows = known.order_by("-played_at", "-pk").values_list(*columns)[:MAX_CONTEXT_PLAYS]
+    code = lru_cache(maxsize=None)(context_code)
+    numbers = array("q")
+    for user, track, time, device, context in rows.iterator(chunk_size=ITERATOR_ROWS):
+        numbers.extend((user, track, time, code(DEVICE, device), code(ACTIVITY, context)))
+    return PlayContexts(*np.frombuffer(numbers, np.int64).reshape(-1, 5).T.copy())
 
 
 def read_plays_between(first: int, last: int) -> Plays:

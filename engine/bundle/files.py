@@ -26,6 +26,7 @@ from engine.data.id_map import IdMap
 from engine.data.track_features import TrackFeatures
 from engine.ensemble import NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.models.base import FoldInConfig
+from engine.models.listening_context import ContextModel
 from engine.models.sequences import sequence_from_arrays
 from engine.models.sequences.base import SequenceModel
 
@@ -68,6 +69,8 @@ FEATURES_ARRAYS: dict[str, type[np.generic]] = {
     "added": np.int64,
 }
 SEQUENCE_PREFIX = "sequence_"
+# The arrays of the contexts: dtype. They are stored only if contexts count.
+CONTEXT_ARRAYS: dict[str, type[np.generic]] = {"context_codes": np.int64, "context_vectors": np.float32}
 # The attributes of the neighbours of a component: dtype. In the file their names begin with "neighbours<number>_".
 NEIGHBOURS_ARRAYS: dict[str, type[np.generic]] = {"indptr": np.int64, "indices": np.int32, "weights": np.float32}
 
@@ -119,6 +122,9 @@ def _write_model(path: Path, bundle: ModelBundle, indexes: dict[str, Any]) -> No
         "indexes": indexes,
         **description,
     }
+    context = bundle.context
+    if context is not None:
+        parameters["context"] = {"weights": dict(context.weights)}
     arrays: dict[str, NDArray[Any]] = {
         "item_ids": bundle.items.ids,
         "user_ids": bundle.users.ids,
@@ -132,6 +138,8 @@ def _write_model(path: Path, bundle: ModelBundle, indexes: dict[str, Any]) -> No
     arrays |= spaces
     if bundle.sequence is not None:
         arrays |= {SEQUENCE_PREFIX + name: array for name, array in bundle.sequence.to_arrays().items()}
+    if context is not None:
+        arrays |= {"context_codes": context.codes, "context_vectors": context.vectors}
     items = bundle.norm_sorted_items
     arrays |= {name: getattr(items, attribute) for attribute, (name, _) in SORTED_ITEMS_ARRAYS.items()}
     save_npz(path, arrays)
@@ -204,6 +212,8 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
         sequence = _pop_sequence(path.name, arrays)
         factor_count = arrays["item_factors"].shape[-1]
         auxiliary, content = pop_spaces(path.name, arrays, parameters, factor_count)
+        width = factor_count if auxiliary is None else auxiliary.item_factors.shape[1]
+        context = _pop_context(path.name, arrays, parameters.get("context"), width)
         if arrays["user_stamps"].shape[-1] == 2:  # with a checksum that no history has, so that they are folded in
             arrays["user_stamps"] = np.pad(arrays["user_stamps"], ((0, 0), (0, 1)))
         _check_shapes(path.name, arrays, sizes)
@@ -223,6 +233,7 @@ def _read_model(path: Path, sizes: dict[str, Any], verify: bool) -> ModelBundle:
             auxiliary=auxiliary,
             content=content,
             sequence=sequence,
+            context=context,
             live=LiveLists(),
             trained=None,
             ann_indexes=read_indexes(folder, parameters.get("indexes", {}), verify=verify),
@@ -300,6 +311,22 @@ def _pop_sequence(file: str, arrays: dict[str, NDArray[Any]]) -> SequenceModel |
     if sequence.items != len(arrays["item_ids"]):
         raise DamagedFile(f"{file}: the model of sequences has {sequence.items} tracks")
     return sequence
+
+
+def _pop_context(
+    file: str, arrays: dict[str, NDArray[Any]], description: dict[str, Any] | None, factors: int
+) -> ContextModel | None:
+    """Take the arrays of the contexts out of `arrays`; None for a version without them."""
+    if description is None:
+        return None
+    popped = {name: arrays.pop(name) for name in CONTEXT_ARRAYS}
+    count = len(popped["context_codes"])
+    shapes = {"context_codes": (count,), "context_vectors": (count, factors)}
+    for name, dtype in CONTEXT_ARRAYS.items():
+        if popped[name].dtype != dtype or popped[name].shape != shapes[name]:
+            raise DamagedFile(f"{file}: {name} is {popped[name].dtype} {popped[name].shape}")
+    weights = {str(kind): float(weight) for kind, weight in description["weights"].items()}
+    return ContextModel(popped["context_codes"], popped["context_vectors"], weights)
 
 
 def _check_shapes(file: str, arrays: dict[str, NDArray[Any]], sizes: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from engine.data.track_features import TrackFeatures
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import AUXILIARY, NOT_LEARNT, EarlyBlend, EnsembleConfig
 from engine.models.base import FittedModel, FoldInConfig
+from engine.models.listening_context import ContextModel
 from engine.models.sequences.base import SequenceModel
 
 Vector = NDArray[np.float32]
@@ -108,6 +109,7 @@ class ModelBundle:
         auxiliary: factors that have no part in the scores; None if a component of the ensemble has factors.
         content: where content places tracks; None in a version that was trained without content.
         sequence: what is played next in a session; None in a version whose plays have too few sessions.
+        context: what is played in which context; None in a version that has learnt nothing that helps.
         live: what a serving process knows beside the version.
         trained: the version, if this bundle is an extension of it; what was computed once for it is not computed again.
     """
@@ -135,6 +137,7 @@ class ModelBundle:
     auxiliary: FactorSpace | None = None
     content: ContentSpace | None = None
     sequence: SequenceModel | None = None
+    context: ContextModel | None = None
     live: LiveLists = field(default_factory=LiveLists)
     trained: ModelBundle | None = None
 

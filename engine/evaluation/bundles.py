@@ -150,7 +150,8 @@ class BundleRanker:
     """A `Ranker` that ranks as serving does for requests with `exclude_played`: true for `NEW`, false for `ALL`.
 
     `Dials.familiarity` does not count: its share of known tracks would only take positions from the new ones that `NEW`
-    is about, and for `ALL` known tracks compete by their scores.
+    is about, and for `ALL` known tracks compete by their scores. `Dials.context` does not count either, because what is
+    relevant was played in the next weeks, at any hour.
 
     Attributes:
         bundle: the version that answers; its catalogue may be an older one.
@@ -199,7 +200,7 @@ class BundleRanker:
         )
         if self.question == REPEATS and policy.name == "popular":
             return _own_tracks_by_popularity(self.bundle, query), False
-        policy = replace(policy, dials=replace(policy.dials, familiarity=0.0))
+        policy = replace(policy, dials=replace(policy.dials, familiarity=0.0, context=0.0))
         ranking = recommend(self.bundle, query, policy)
         return [pick.track_id for pick in ranking.picks], ranking.strategy in PERSONAL_SOURCES
 

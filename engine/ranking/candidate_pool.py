@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import SearchWorkspace
+from engine.ranking.context import weigh_context
 from engine.ranking.objectives import weigh_sliders
 from engine.ranking.picks import Pick
 from engine.retrieval.candidates import SCORERS, Query
@@ -37,7 +38,9 @@ class CandidatePool:
         is_scored: whether the main source has a score for the candidate, bool (k,).
         opinions: of each source on its own candidates, 0 to 1, times its weight; row 0 is 0. float64 (s, k).
         wishes: what the listener's sliders add, see `weigh_sliders`, float64 (k,).
-        merit: relevance, opinions and wishes, float64 (k,).
+        context: what the context of the request adds, see `weigh_context`; 0 for tracks that the main source has no
+            score for. float64 (k,).
+        merit: relevance, opinions, wishes and context, float64 (k,).
         is_relevant: whether the main source proposed the candidate, or its merit is above 0, bool (k,). Others are no
             more relevant than the last that the main source proposed, and no opinion makes up for it.
     """
@@ -49,10 +52,11 @@ class CandidatePool:
     is_scored: NDArray[np.bool_]
     opinions: Floats
     wishes: Floats
+    context: Floats
 
     @cached_property
     def merit(self) -> Floats:
-        return np.asarray(self.relevance + self.opinions.sum(axis=0) + self.wishes)
+        return np.asarray(self.relevance + self.opinions.sum(axis=0) + self.wishes + self.context)
 
     @cached_property
     def is_relevant(self) -> NDArray[np.bool_]:
@@ -74,6 +78,7 @@ def gather_candidates(
     workspace: SearchWorkspace,
     proposals: Mapping[str, TopK],
     weights: Mapping[str, float],
+    context_dial: float = 0.0,
 ) -> CandidatePool:
     """Merge what sources propose, and score everything by the main source.
 
@@ -83,6 +88,7 @@ def gather_candidates(
     Args:
         proposals: rows and scores by source, the main source first.
         weights: of the sources.
+        context_dial: see `engine.policy.Dials`.
     """
     names = tuple(proposals)
     all_rows = np.concatenate([rows for rows, _ in proposals.values()])
@@ -114,7 +120,10 @@ def gather_candidates(
     lowest = proposals[names[0]][1].min() if main_count else np.nan
     relevance = _scale(main_scores, lowest)
     relevance = np.where(wishes > 0, np.maximum(relevance, 0.0), relevance)
-    return CandidatePool(names, rows, scores, relevance, ~np.isnan(main_scores), opinions, wishes)
+    is_scored, context = ~np.isnan(main_scores), np.zeros(len(rows))
+    if context_dial:
+        context[is_scored] = context_dial * weigh_context(bundle, query, workspace, rows[is_scored])
+    return CandidatePool(names, rows, scores, relevance, is_scored, opinions, wishes, context)
 
 
 def _distinct(rows: Rows, workspace: SearchWorkspace) -> tuple[Rows, Rows]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.workspace import SearchWorkspace
+from engine.data.play_contexts import UNKNOWN_CONTEXT
 from engine.data.sliders import SliderTracks
 from engine.data.user_item_pairs import UserItemPairs
 from engine.ensemble import PERSONAL_ONLY, EarlyWeights
@@ -57,6 +58,7 @@ class Query:
         session: ids of the tracks that the listener has played in the current session, oldest first, int64 (k,);
             they are left out while there are others, also where known tracks are offered.
         now: UNIX second of the request, which decides how old releases and plays are; 0 if unknown.
+        device, activity: codes of what the listener listens on and from, see `engine.data.play_contexts.context_code`.
         repeat_before: UNIX second; tracks that the listener has played since are too new for "repeat". 0 for no limit.
     """
 
@@ -80,6 +82,8 @@ class Query:
     head_diversity: float = 0.0
     session: NDArray[np.int64] = field(default_factory=_no_ids)
     now: int = 0
+    device: int = UNKNOWN_CONTEXT
+    activity: int = UNKNOWN_CONTEXT
     repeat_before: int = 0
 
 

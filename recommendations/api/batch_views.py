@@ -33,6 +33,8 @@ OPTIONS = (
     "market",
     "explicit",
     "session_id",
+    "device",
+    "activity",
 )
 
 

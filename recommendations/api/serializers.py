@@ -113,6 +113,20 @@ class PersonalParameters(PopularParameters):
         "first, and they are not offered again. One without plays in the last 12 hours counts none. By default the "
         "plays of the last minutes are the current session.",
     )
+    device = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=64,
+        help_text="What the listener listens on, by the `device` of the events. It changes something where the dial "
+        "`context` of the policy is above 0 and the version has learnt what is played on it.",
+    )
+    activity = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=64,
+        help_text="What the tracks are going to be played from or for, by the `context` of the events, such as a "
+        "playlist or an activity. It changes something under the same conditions as `device`.",
+    )
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         if "familiarity" in attributes and "exclude_played" in attributes:

@@ -113,7 +113,7 @@ def recommend_similar_artists(
         client_etags: see `recommend`.
     """
     model = model_for(request, context)
-    dependencies = dependencies_of(model, context.policies["similar"], context)
+    dependencies = dependencies_of(request, model, context.policies["similar"], context)
 
     def compute() -> CachedResponse:
         artists = find_similar_artists(artist_id, request.limit, context, request.market, request.explicit)
@@ -142,7 +142,7 @@ def _recommend_groups(
 ) -> Recommendation:
     model = model_for(request, context)
     policy = assign_policy(request, context)
-    dependencies = dependencies_of(model, policy, context)
+    dependencies = dependencies_of(request, model, policy, context)
 
     def compute() -> CachedResponse:
         plan = plan_slate(request, context, model, policy)

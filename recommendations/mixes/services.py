@@ -51,7 +51,7 @@ def answer_screen(request: ScreenRequest, context: RequestContext, client_etags:
     """
     model = model_for(request.options, context)
     today = timezone.now().date()
-    dependencies = (today, *dependencies_of(model, assign_policy(request.options, context), context))
+    dependencies = (today, *dependencies_of(request.options, model, assign_policy(request.options, context), context))
 
     def compute() -> CachedResponse:
         market = request.options.market or context.settings.market

@@ -50,7 +50,7 @@ def recommend_to_listeners(
         context = contexts[request.listener_id or 0]
         model = model_for(request, context)
         policy = assign_policy(request, context)
-        if response_cache.get_local(request, dependencies_of(model, policy, context)) is None:
+        if response_cache.get_local(request, dependencies_of(request, model, policy, context)) is None:
             plan = plan_slate(request, context, model, policy)
             rankings[request] = rank(model.bundle, plan.query, plan.policy)
     if rankings:
@@ -78,7 +78,7 @@ def recommend_shelves(
             kind=shelf.kind, limit=shelf.limit, track_id=shelf.track_id, similarity=shelf.similarity
         )
         if shelf.kind != "personal":  # as the endpoints of the other kinds
-            request = request._replace(familiarity=None, diversity=None, session_id="")
+            request = request._replace(familiarity=None, diversity=None, session_id="", device="", activity="")
         model = model_for(request, context)
         policy = assign_policy(request, context)
         slate = build_slate(plan_slate(request, context, model, policy, exclude=shown))

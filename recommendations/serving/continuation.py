@@ -29,6 +29,8 @@ CONTINUED_FIELDS = (
     "explicit",
     "session_id",
     "genre",
+    "device",
+    "activity",
 )
 
 

@@ -88,7 +88,9 @@ def _plan_for_all(
         group=Group(tuple(members), strategy),
         now=int(time.time()),
     )
-    policy = replace(contexts[0].policies["personal"], sources=GROUP.sources, fill=GROUP.fill)
+    policy = contexts[0].policies["personal"]
+    dials = replace(policy.dials, context=0.0)  # the hours of one member say nothing about the others
+    policy = replace(policy, sources=GROUP.sources, fill=GROUP.fill, dials=dials)
     reasons = {plan.fallback_reason for plan in plans}
     fallback_reason = None if None in reasons else "no_consent" if "no_consent" in reasons else "cold_user"
     return SlatePlan(model, policy, query, filters, fallback_reason)

@@ -75,6 +75,6 @@ def precompute_rankings(listener_ids: Collection[int]) -> None:
         plan = plan_slate(request, context, model, policy)
         if plan.policy.main_source != "popular":
             ranking = rank(model.bundle, plan.query, plan.policy)
-            rankings[listener_id, dependencies_of(model, policy, context)] = ranking
+            rankings[listener_id, dependencies_of(request, model, policy, context)] = ranking
     store_rankings(rankings)
     metrics.precomputed_rankings.inc(len(rankings))

@@ -30,12 +30,14 @@ def load_ranking(request: RecommendationRequest, dependencies: Hashable) -> Rank
     """Return the precomputed ranking of a request, if there is one.
 
     Only the options that change the ranking have to be the usual ones: not `explain`, nor `placement`. The tracks of
-    the current session are among the dependencies, whether the request names it or not.
+    the current session are among the dependencies, whether the request names it or not; so are the device and the
+    activity where they count.
     """
     if request.listener_id is None or request.limit > MAX_PICKS or not is_enabled():
         return None
     usual = precomputed_request(request.listener_id)
-    free = {name: getattr(request, name) for name in ("limit", "explain", "placement", "session_id")}
+    names = ("limit", "explain", "placement", "session_id", "device", "activity")
+    free = {name: getattr(request, name) for name in names}
     if request != usual._replace(**free):
         return None
     match cache.get(cache_key("ahead", request.listener_id, dependencies)):

@@ -1,9 +1,11 @@
 """Answer a request for recommendations: context → policy → cache → candidates → filters → ranking → response → log."""
 
+import time
 from typing import Any, NamedTuple
 
 from django.conf import settings
 
+from engine.data.confidence import HOUR_SECONDS
 from engine.pipeline import Policy, Ranking
 from recommendations import metrics
 from recommendations.serving.continuation import NO_EARLIER_TRACKS, EarlierTracks
@@ -43,7 +45,7 @@ def recommend(
     """
     model = model_for(request, context)
     policy = assign_policy(request, context)
-    dependencies = dependencies_of(model, policy, context)
+    dependencies = dependencies_of(request, model, policy, context)
 
     def compute() -> CachedResponse:
         plan = plan_slate(request, context, model, policy, exclude=earlier.all, before=earlier.pages)
@@ -72,7 +74,9 @@ def assign_policy(request: RecommendationRequest, context: RequestContext) -> Po
     return context.policies["personal" if request.kind == "personal" and context.settings.consent else "popular"]
 
 
-def dependencies_of(model: LoadedModel, policy: Policy, context: RequestContext) -> tuple[Any, ...]:
+def dependencies_of(
+    request: RecommendationRequest, model: LoadedModel, policy: Policy, context: RequestContext
+) -> tuple[Any, ...]:
     """Return everything besides the request that determines an answer; the interactions by the listener's revision.
 
     All policies are named, because the listener's history decides which one takes the place of `policy`.
@@ -89,4 +93,16 @@ def dependencies_of(model: LoadedModel, policy: Policy, context: RequestContext)
         context.session.track_ids if policy.name == "personal" else (),  # no other kind counts it
         context.revisions.catalogue,
         settings.MUSICREC["COLD_BELOW"],
+        _listening_context(request, model, context),
     )
+
+
+def _listening_context(
+    request: RecommendationRequest, model: LoadedModel, context: RequestContext
+) -> tuple[int, str, str] | None:
+    """Return the hour, the device and the activity that an answer depends on; None while no policy counts them."""
+    learnt = model.bundle.context
+    if learnt is None or not any(policy.dials.context for policy in context.policies.values()):
+        return None
+    hour = int(time.time() // HOUR_SECONDS) if learnt.depends_on_time else 0
+    return hour, request.device, request.activity

@@ -84,6 +84,8 @@ class RecommendationRequest(NamedTuple):
         radio: the radio whose next tracks are asked for.
         session_id: the current session of the listener, by the name that its events have; empty for their latest plays.
         genre: the genre or other tag to which a personal slate is restricted, by its id or its normalized name.
+        device: what the listener listens on, by the `device` of their events; empty if unknown.
+        activity: what the tracks are played from or for, by the `context` of their events; empty if unknown.
     """
 
     kind: str
@@ -102,6 +104,8 @@ class RecommendationRequest(NamedTuple):
     radio: UUID | None = None
     session_id: str = ""
     genre: int | str | None = None
+    device: str = ""
+    activity: str = ""
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,8 @@ def render(
         {"recommendation_id": recommendation_id, "generated_at": now} | envelope | {"next": next_page},
         option=orjson.OPT_UTC_Z,
     )
-    # A session would tell whose slate it is, and means nothing without consent.
-    stored = request if consent else request._replace(session_id="")
+    # A session or a playlist would tell whose slate it is, and means nothing without consent.
+    stored = request if consent else request._replace(session_id="", device="", activity="")
     record = SlateRecord(
         recommendation_id,
         user_id=context.listener_id if context.settings.exists and consent else None,

@@ -10,6 +10,7 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
+from engine.data.play_contexts import ACTIVITY, DEVICE, context_code
 from engine.listener_query import ListenerState, plan_query
 from engine.pipeline import PERSONAL_SOURCES, POLICIES, Pick, Policy, Ranking, append_picks
 from engine.pipeline import recommend as rank_tracks
@@ -123,6 +124,8 @@ def plan_slate(
         exclude_played=request.exclude_played is not False,
         cold_below=settings.MUSICREC["COLD_BELOW"],
         now=int(time.time()),
+        device=context_code(DEVICE, request.device),
+        activity=context_code(ACTIVITY, request.activity),
         policies=context.policies,
         time_fold_in=metrics.fold_in_seconds.time,
     )

@@ -11,6 +11,7 @@ from django.db.models import Q
 from engine.bundle.model_bundle import ModelBundle
 from engine.bundle.versions import LOAD_ERRORS
 from engine.data.content_features import ContentFeatures
+from engine.data.play_contexts import PlayContexts
 from engine.data.plays import Plays
 from engine.data.track_features import TrackFeatures
 from engine.ensemble import EnsembleConfig
@@ -32,16 +33,23 @@ from webhooks.services import announce
 
 
 def training_fingerprint(
-    plays: Plays, features: TrackFeatures, content: ContentFeatures, config: TrainingConfig
+    plays: Plays,
+    features: TrackFeatures,
+    content: ContentFeatures,
+    contexts: PlayContexts | None,
+    config: TrainingConfig,
 ) -> str:
     """Return 32 hex digits that are the same for the same plays, tracks and configuration.
 
     Args:
         content: of all tracks of the catalogue. Tags, vectors and everything else that is edited counts.
+        contexts: see `TrainingData`.
     """
     digest = hashlib.blake2b(plays.fingerprint().encode(), digest_size=16)
     digest.update(features.fingerprint().encode())
     digest.update(content.fingerprint().encode())
+    if contexts is not None:
+        digest.update(contexts.fingerprint().encode())
     digest.update(repr(config.to_dict()).encode())
     return digest.hexdigest()
 

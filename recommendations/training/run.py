@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from common.database_connections import release_connections, write_reliably
 from engine.data.content_features import ContentFeatures
+from engine.data.play_contexts import PlayContexts
 from engine.data.plays import InsufficientPlays, Plays
 from engine.data.track_features import TrackFeatures
 from engine.ensemble import EnsembleConfig
@@ -25,7 +26,7 @@ from engine.pipeline import POLICIES, Policy
 from engine.training import FAILED, RECIPE, ProgressCallback, TrainedVersion, TrainingConfig, train
 from interactions.selectors import count_interactions, latest_interaction_id
 from interactions.services import refresh_popular_tracks
-from interactions.training_data import iter_play_chunks
+from interactions.training_data import iter_play_chunks, load_play_contexts
 from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.models import ModelArtifact, TrainingRun
 from recommendations.training.artifacts import (
@@ -83,6 +84,7 @@ class TrainingData:
         features: of each track of the catalogue.
         content: of each track of the catalogue; `content.track_ids` are their ids.
         policies: those in use, by which it is evaluated as it will serve.
+        contexts: the plays whose device or activity is known; None while no policy in use counts the context.
         last_interaction: the id of an interaction up to which all are among the plays.
     """
 
@@ -90,6 +92,7 @@ class TrainingData:
     features: TrackFeatures
     content: ContentFeatures
     policies: Mapping[str, Policy]
+    contexts: PlayContexts | None
     last_interaction: int
 
 
@@ -191,10 +194,11 @@ def _train_and_publish(
         plays = read_plays(progress.callback)
         track_ids = load_track_ids()
         features, content = load_track_features(track_ids), load_content_features(track_ids)
-        data = TrainingData(plays, features, content, policies, last_interaction)
+        contexts = load_play_contexts() if any(policy.dials.context for policy in policies.values()) else None
+        data = TrainingData(plays, features, content, policies, contexts, last_interaction)
         config = training_config(ensemble)
         study = study_in_use() if ensemble is None else None
-        fingerprint = training_fingerprint(data.plays, data.features, data.content, config)
+        fingerprint = training_fingerprint(data.plays, data.features, data.content, data.contexts, config)
     notes = [f"Tuning study {study.pk} found the recipe; MUSICREC_USE_TUNED=false uses the settings"] if study else []
     if not force and (identical := find_identical_version(fingerprint)):
         return Status.UNCHANGED, ". ".join([f"nothing new since version {identical.version}", *notes]), identical
@@ -289,6 +293,7 @@ def _train_version(
             cold_below=settings.MUSICREC["COLD_BELOW"],
             restrictions=restrictions,
             policies=data.policies,
+            contexts=data.contexts,
             progress=progress.callback,
         )
         trained.manifest["report"]["in_service"] = compared_with

@@ -4,18 +4,21 @@ import numpy as np
 import pytest
 
 from engine.data.id_map import IdMap
+from engine.data.play_contexts import PlayContexts
 from engine.data.plays import Plays
 from engine.data.track_features import TrackFeatures
 from engine.ensemble import ComponentConfig, EnsembleConfig
+from engine.evaluation.bundles import evaluate_bundles
 from engine.evaluation.questions import question_report
 from engine.models.als import ALS
 from engine.models.base import FittedModel
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
-from engine.pipeline import PERSONAL, SIMILAR, recommend
+from engine.pipeline import PERSONAL, POLICIES, SIMILAR, recommend
 from engine.ranking.explain import explain_by_history
 from engine.retrieval.candidates import Query
 from engine.training import TrainingConfig, evaluate_on_holdout, train
+from tests.engine.context_world import CONFIG, LAST_DAYS, TRACK_IDS, listening_world
 from tests.engine.factories import (
     TWO_FACTORS,
     checkerboard,
@@ -172,3 +175,41 @@ def test_a_judged_model_that_cannot_be_compared_is_left_out_with_the_reason(
     report = second.manifest["report"]
     assert report["comparison"] == ("recipe" if reason == "another ensemble" else "")
     assert report.get("not_evaluated") == not_evaluated
+
+
+def test_the_context_is_learnt_only_where_it_is_to_count_and_helps() -> None:
+    plays, contexts = listening_world()
+    usual = train(plays, TRACK_IDS, CONFIG, version="v1")
+    assert (usual.bundle.context, usual.manifest["context"]) == (None, None)
+    with_context = train(plays, TRACK_IDS, CONFIG, version="v1", contexts=contexts)
+    assert with_context.bundle.context is not None
+    assert with_context.bundle.context.weights.keys() == {"hours"}
+    assert with_context.manifest["context"]["kinds"]["hours"]["gain"] > 0
+    assert with_context.manifest["report"] == usual.manifest["report"]  # which is about all hours
+    assert have_same_arrays(with_context.bundle, usual.bundle)
+    at_any_hour, _ = listening_world(at_own_hours=False)
+    without_hours = train(at_any_hour, TRACK_IDS, CONFIG, version="v1", contexts=PlayContexts.empty())
+    assert without_hours.bundle.context is None
+    assert without_hours.manifest["context"]["kinds"]["hours"]["weight"] == 0
+
+
+def test_the_context_cannot_be_learnt_from_another_split_than_by_time() -> None:
+    plays, contexts = listening_world()
+    config = replace(CONFIG, split="ratio")
+    trained = train(plays, TRACK_IDS, config, version="v1", contexts=contexts)
+    assert trained.bundle.context is None
+    assert trained.manifest["context"] == {"skipped": "needs plays that are split by time, not a ratio split"}
+
+
+def test_an_evaluation_leaves_the_context_out() -> None:
+    plays, contexts = listening_world()
+    always = {**POLICIES, "personal": replace(PERSONAL, dials=replace(PERSONAL.dials, context=1.0))}
+    items = IdMap.from_ids(TRACK_IDS)
+    bundle = train(plays.where(plays.time < LAST_DAYS), TRACK_IDS, CONFIG, version="v1", contexts=contexts).bundle
+    assert bundle.context is not None
+    past, future = plays.where(plays.time < LAST_DAYS), plays.where(plays.time >= LAST_DAYS)
+    reports = [
+        evaluate_bundles({"model": bundle}, past, future, items, policies=policies, now=LAST_DAYS)
+        for policies in (POLICIES, always)
+    ]
+    assert reports[0] == reports[1]

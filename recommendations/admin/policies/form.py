@@ -57,6 +57,11 @@ DIALS = {
     "freshness": DialText("Freshness", "Prefers tracks that came out lately."),
     "artist_exposure": DialText("Artist exposure", "Prefers artists who are heard little."),
     "calibration": DialText("Calibration", "Prefers tracks about as popular as those that the listener usually plays."),
+    "context": DialText(
+        "Context",
+        "Prefers what the listener plays at this hour and on this weekday, and what is played on the device and for "
+        "the activity of the request, as far as the next training finds that they help; 0 for not at all.",
+    ),
 }
 REPEAT_AFTER = DialText(
     "Hours until a repeat", "A track that was played less than this many hours ago is not repeated by familiarity."

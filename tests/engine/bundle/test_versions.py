@@ -20,6 +20,7 @@ from engine.data.user_item_pairs import UserItemPairs, count_listeners
 from engine.ensemble import BlendWeights, ComponentConfig, EnsembleConfig
 from engine.fitting import fit_ensemble
 from engine.models.ials import IALS
+from engine.models.listening_context import ContextModel
 from engine.models.popularity import Popularity
 from engine.models.rp3beta import RP3Beta
 from engine.models.slim import SLIM
@@ -286,3 +287,28 @@ def test_listeners_of_a_version_of_format_4_are_folded_in(store: VersionStore, m
     old = store.load("old")
     assert old.user_stamps.tolist() == [[*row, 0] for row in trained.user_stamps[:, :2].tolist()]
     assert old.user_row(int(old.users.ids[0]), tuple(stamp)) is None
+
+
+def test_the_contexts_of_a_version_are_loaded_as_they_were_written(store: VersionStore) -> None:
+    codes, vectors = np.array([-5, 7], np.int64), np.ones((2, TRAINED.bundle.factors), np.float32)
+    context = ContextModel(codes, vectors, {"hours": 2.0, "device": 0.5})
+    store.write(replace(TRAINED.bundle, context=context), TRAINED.manifest)
+    loaded = store.load("v1").context
+    assert loaded is not None
+    assert dict(loaded.weights) == {"hours": 2.0, "device": 0.5}
+    np.testing.assert_array_equal(loaded.codes, codes)
+    np.testing.assert_array_equal(loaded.vectors, vectors)
+
+
+def test_contexts_of_another_space_are_damaged(store: VersionStore) -> None:
+    context = ContextModel(np.array([7], np.int64), np.ones((1, TRAINED.bundle.factors + 1), np.float32), {})
+    store.write(replace(TRAINED.bundle, context=context), TRAINED.manifest)
+    with pytest.raises(DamagedFile, match=r"model.npz: context_vectors is float32 \(1, 3\)"):
+        store.load("v1")
+
+
+def test_a_version_without_contexts_has_no_arrays_of_them(store: VersionStore) -> None:
+    write(store, "v1")
+    with np.load(store.folder("v1") / "model.npz") as plain:
+        assert not [name for name in plain if name.startswith("context")]
+    assert store.load("v1").context is None

@@ -69,7 +69,7 @@ def test_the_form_makes_the_policy_that_it_shows(db: None) -> None:
         fill=("random",),
         may_repeat=False,
         offers_known=True,
-        dials=Dials(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 7.5),
+        dials=Dials(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 7.5, 0.8),
         caps=Caps(3, 30, 4, False, 0.25),
     )
     for policy in (odd, *POLICIES.values()):
