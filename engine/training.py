@@ -427,6 +427,7 @@ def evaluate_on_holdout(
                 judged = replace(judged, features=_features_of_tracks(features, items, judged.items.ids))
             bundles[IN_SERVICE], report["comparison"] = judged, VERSION
     report["algorithm"] = bundles[MODEL].algorithm
+    started = time.perf_counter()
     report["next_track"] = _evaluate_sequence(
         bundles[MODEL],
         plays,
@@ -438,6 +439,7 @@ def evaluate_on_holdout(
         cold_below=cold_below,
         policies=policies,
     )
+    report["next_track"]["seconds"] = round(time.perf_counter() - started, 3)
     answers = evaluate_bundles(
         bundles,
         Plays.concatenate([split.past, split.fold_in_plays]),

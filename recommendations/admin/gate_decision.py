@@ -15,7 +15,6 @@ COMPARED_WITH = {
     "recipe": "the recipe in service, fitted on the same past",
     "version": "the version in service, on the same plays",
     "report": "the report of the version in service",
-    "sequence": "the version in service, by what is played next",
 }
 
 

@@ -306,7 +306,9 @@ def _train_version(
         trained.manifest["sequence_gate"] = sequence_decision.to_dict()
         decision = decide_about_version(trained)
         if decision.passed and sequence_decision.outcome == HELD_BACK:
-            decision = replace(decision, passed=False, reason=sequence_decision.reason, compared_with=SEQUENCE)
+            decision = Decision(
+                False, sequence_decision.reason, SEQUENCE, decision.version, listeners=decision.listeners
+            )
         trained.manifest["gate"] = decision.to_dict()
         if sequence_decision.outcome == LEFT_OUT:
             trained = trained.without_sequence()

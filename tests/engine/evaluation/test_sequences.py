@@ -88,7 +88,8 @@ def test_the_model_in_service_is_compared_on_sessions_that_it_has_not_seen(train
 
 def test_too_few_sessions_are_not_evaluated_with_a_reason() -> None:
     report = train_checkerboard().manifest["report"]["next_track"]
-    assert report == {"skipped": "it needs 100 sessions of at least two plays before those that are held out"}
+    assert report["skipped"] == "it needs 100 sessions of at least two plays before those that are held out"
+    assert "models" not in report
 
 
 def test_slates_are_those_that_a_listener_would_get_after_the_plays_before(trained: TrainedVersion) -> None:
