@@ -119,7 +119,8 @@ class TestSlate:
 
     def test_a_track_that_was_just_played_waits_for_its_repeat(self, support: Client, world: World) -> None:
         user = world.users[0]
-        store_interaction(user, world.tracks[2], "play", at=timezone.now())
+        before_this_session = timezone.now() - timedelta(hours=2)
+        store_interaction(user, world.tracks[2], "play", at=before_this_session)
         context = load_tab(support, user, f"{SLATE}&familiarity=0.5")
         assert filtered_by(context)["played less than 12 hours ago"] == 1
         assert world.tracks[2].pk in slate_of(load_tab(support, user, f"{SLATE}&familiarity=1&repeat_after_hours=0"))
