@@ -49,7 +49,7 @@ __all__ = [
     "watch_webhooks",
 ]
 logger = logging.getLogger(__name__)
-RADIOS_NOT_DELETED = "radios_not_deleted"
+OLD_ROWS_NOT_DELETED = "old_rows_not_deleted"
 EXPIRY_SECONDS = 3600  # of the message that makes up for a missed run
 
 
@@ -89,10 +89,10 @@ def _try_to_delete_old_rows() -> None:
         logger.warning("old radios or mixes were not deleted", exc_info=True)
         release_connections()  # one may be what failed
         raise_alarm(
-            RADIOS_NOT_DELETED, "", f"old rows were not deleted, the next training tries again: {_describe(error)}"
+            OLD_ROWS_NOT_DELETED, "", f"old rows were not deleted, the next training tries again: {_describe(error)}"
         )
     else:
-        resolve_alarms(RADIOS_NOT_DELETED)
+        resolve_alarms(OLD_ROWS_NOT_DELETED)
 
 
 def _describe(error: Exception) -> str:

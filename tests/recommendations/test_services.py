@@ -45,7 +45,7 @@ def test_old_radios_that_cannot_be_deleted_raise_an_alarm_and_do_not_stop_the_tr
     catalogue.checkerboard()
     settings.MUSICREC = settings.MUSICREC | {"RADIO_DAYS": 10**9}  # longer ago than dates reach
     assert services.train_model("test").status == "Published"
-    alarm = Alarm.objects.get(kind="radios_not_deleted", resolved_at=None)
+    alarm = Alarm.objects.get(kind="old_rows_not_deleted", resolved_at=None)
     assert alarm.message.startswith("old rows were not deleted, the next training tries again: OverflowError: ")
     settings.MUSICREC = settings.MUSICREC | {"RADIO_DAYS": 30}
     services.train_model("test")
