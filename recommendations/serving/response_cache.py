@@ -76,7 +76,7 @@ class ResponseCache:
         if not (settings.REDIS_URL and settings.MUSICREC["RESULTS_SECONDS"]):
             return None
         match shared_cache.get(cache_key("result", request, dependencies)):
-            case str(etag), str(strategy), bytes(body), float(expires_at):
+            case str(etag), str(strategy), bytes(body), (int() | float()) as expires_at:
                 response = CachedResponse(dependencies, revisions, etag, strategy, body, expires_at)
                 self.add(request, response)
                 return response

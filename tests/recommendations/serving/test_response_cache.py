@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -248,6 +249,16 @@ class TestSharedCache:
         assert there.get_shared("request", "a", Revisions()).body == b"one"  # type: ignore[union-attr]
         assert there.get_local("request", "a").body == b"one"  # type: ignore[union-attr]
         assert there.get_shared("request", "b", Revisions()) is None
+
+
+def test_a_shared_answer_may_expire_on_a_whole_second_as_with_a_session(settings: Any) -> None:
+    settings.REDIS_URL = settings.REDIS_URL or "redis://127.0.0.1:9/0"  # the cache of Django in any case
+    here, there = ResponseCache(), ResponseCache()
+    until = int(time.time()) + 60
+    here.deliver("session", replace(cached_response("one", delivered=False), expires_at=until))
+    found = there.get_shared("session", "a", Revisions())
+    assert found is not None
+    assert (found.body, found.expires_at) == (b"one", until)
 
 
 def test_answers_are_cached_for_an_hour_by_default() -> None:
