@@ -94,8 +94,8 @@ def show(
     if not shown:
         slate = build_slate(plan_slate(request, context, model, context.policies["popular"]))
         if slate.ranking.picks:
-            title = _DESCRIPTIONS[POPULAR]
-            shown.append(ShownShelf(Shelf(POPULAR, 1, slate.ranking.picks), *title, slate.ranking, slate.cards))
+            shelf = Shelf(POPULAR, 1, slate.ranking.picks, model_version=model.bundle.version or "")
+            shown.append(ShownShelf(shelf, *_DESCRIPTIONS[POPULAR], slate.ranking, slate.cards))
     return shown
 
 

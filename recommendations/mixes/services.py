@@ -113,7 +113,7 @@ def _render(
                 recommendation_id,
                 user_id=listener_id,
                 strategy=ranking.strategy,
-                model_version=model.bundle.version or "",
+                model_version=shelf.model_version,
                 placement=f"{request.screen}.{shelf.shelf_id}",
                 track_ids=track_ids,
                 shown_at=timezone.now(),

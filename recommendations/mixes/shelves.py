@@ -42,6 +42,7 @@ class Shelf:
         tag: id and name of the tag that it is about.
         is_personal: whether it rests on what the listener did.
         is_local: whether it rests on what listeners in one market did.
+        model_version: the version that made it; empty without a model.
         generated_at: when it was made.
     """
 
@@ -53,6 +54,7 @@ class Shelf:
     tag: Topic | None = None
     is_personal: bool = False
     is_local: bool = False
+    model_version: str = ""
     generated_at: datetime = field(default_factory=timezone.now)
 
     @property
@@ -76,7 +78,7 @@ class Shelf:
         }
 
     @classmethod
-    def from_json(cls, stored: dict[str, Any], generated_at: datetime) -> "Shelf":
+    def from_json(cls, stored: dict[str, Any], model_version: str, generated_at: datetime) -> "Shelf":
         artist, tag = stored["artist"], stored["tag"]
         return cls(
             stored["kind"],
@@ -87,6 +89,7 @@ class Shelf:
             Topic(*tag) if tag else None,
             stored["is_personal"],
             stored["is_local"],
+            model_version,
             generated_at,
         )
 

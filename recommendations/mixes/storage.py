@@ -70,4 +70,4 @@ def _store(before: StoredMixes | None, shelves: Sequence[Shelf], model: LoadedMo
 
 
 def _parse(row: StoredMixes) -> list[Shelf]:
-    return [Shelf.from_json(stored, row.generated_at) for stored in row.shelves]
+    return [Shelf.from_json(stored, row.model_version, row.generated_at) for stored in row.shelves]

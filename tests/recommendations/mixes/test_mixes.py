@@ -200,6 +200,17 @@ def test_each_shelf_is_logged_as_a_slate_once_while_its_tracks_stay(
         assert slate.track_ids == [result["track_id"] for result in shelf["results"]]
 
 
+def test_slates_are_logged_with_the_version_that_made_the_mixes(scene: Scene, service: APIClient) -> None:
+    user = scene.listeners[1]
+    service.get(f"/users/{user.pk}/home")
+    slate_log.clear()
+    StoredMixes.objects.update(model_version="earlier")
+    bump_user_revisions([user.pk])
+    service.get(f"/users/{user.pk}/home")
+    slate_log.flush()
+    assert list(Slate.objects.values_list("model_version", flat=True).distinct()) == ["earlier"]
+
+
 def test_a_client_that_has_the_screen_gets_a_304(scene: Scene, as_listener: Callable[[User], APIClient]) -> None:
     api = as_listener(scene.listeners[1])
     first = api.get("/users/me/home")
