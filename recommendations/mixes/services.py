@@ -60,6 +60,7 @@ def answer_screen(request: ScreenRequest, context: RequestContext, client_etags:
         return _render(request, context, model, shown, dependencies)
 
     response, origin = response_cache.get_or_compute(request, dependencies, context.revisions, compute)
+    metrics.answers.labels(response.strategy, str(model.problem is not None).lower()).inc()
     if response.etag not in client_etags:
         response_cache.deliver(request, response)
     return Recommendation(response, cached=origin != "miss")
@@ -121,7 +122,6 @@ def _render(
                 is_counted=consent,
             )
         )
-        metrics.answers.labels(ranking.strategy, str(model.problem is not None).lower()).inc()
     reason = None if any(shelf.shelf.is_personal for shelf in shown) else "cold_user"
     envelope = {
         "model_version": model.bundle.version,

@@ -5,6 +5,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from prometheus_client import REGISTRY
 from rest_framework.test import APIClient
 
 from access.models import User
@@ -209,6 +210,17 @@ def test_slates_are_logged_with_the_version_that_made_the_mixes(scene: Scene, se
     service.get(f"/users/{user.pk}/home")
     slate_log.flush()
     assert list(Slate.objects.values_list("model_version", flat=True).distinct()) == ["earlier"]
+
+
+def test_each_screen_counts_as_one_answer_cached_or_not(scene: Scene, service: APIClient) -> None:
+    def count() -> float:
+        labels = {"strategy": "mixed", "degraded": "false"}
+        return REGISTRY.get_sample_value("musicrec_answers_total", labels) or 0.0
+
+    before = count()
+    for _ in range(2):
+        service.get(f"/users/{scene.listeners[1].pk}/home")
+    assert count() == before + 2
 
 
 def test_a_client_that_has_the_screen_gets_a_304(scene: Scene, as_listener: Callable[[User], APIClient]) -> None:
