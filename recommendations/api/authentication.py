@@ -95,6 +95,19 @@ class BaseContextView(APIView):
 class ContextView(BaseContextView, ApiView):
     """A view of our own API whose `context` is loaded while the caller is authenticated."""
 
+    def resolve_listener(self, request: Request, reference: int | ExternalId | None) -> int | None:
+        """Return the listener to answer for; None if a service key names none.
+
+        Args:
+            reference: the listener that the request names, who need not exist if a service key asks.
+
+        Raises:
+            Http404: a token names somebody else.
+        """
+        if isinstance(request.auth, ServiceKey):
+            return self.context.listener_id  # found while the key was authenticated
+        return resolve_own_user_id(request, reference)
+
 
 class PathListenerView(ContextView):
     """A view whose path names the listener whose `context` is loaded, as `user_id`."""
@@ -112,10 +125,7 @@ class PathListenerView(ContextView):
             Http404: a token names somebody else.
             ValidationError: the path is not a reference, or a service key names "me".
         """
-        reference = parse_path_user_id(request, user_id)
-        if isinstance(request.auth, ServiceKey):
-            return self.context.listener_id  # found while the key was authenticated
-        return resolve_own_user_id(request, reference)
+        return self.resolve_listener(request, parse_path_user_id(request, user_id))
 
 
 class QueryListenerView(ContextView):
@@ -127,16 +137,6 @@ class QueryListenerView(ContextView):
             if "user_id" in parameters:
                 return find_listeners_or_stand_ins([parameters["user_id"]])[0]
         return None
-
-    def find_listener(self, request: Request, reference: int | ExternalId | None) -> int | None:
-        """Return the listener to answer for; None if a service key names none.
-
-        Raises:
-            Http404: a token names somebody else.
-        """
-        if isinstance(request.auth, ServiceKey):
-            return self.context.listener_id
-        return resolve_own_user_id(request, reference)
 
 
 class BodyContextView(ContextView):

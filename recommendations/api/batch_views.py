@@ -79,10 +79,7 @@ class BatchView(BodyContextView):
         return _json_list("answers", answers)
 
     def _shelves(self, request: Request, body: dict[str, Any], options: RecommendationRequest) -> HttpResponse:
-        if isinstance(request.auth, ServiceKey):
-            listener_id = self.context.listener_id  # found while the key was authenticated
-        else:
-            listener_id = resolve_own_user_id(request, body.get("user_id"))
+        listener_id = self.resolve_listener(request, body.get("user_id"))
         if listener_id is None:
             raise ValidationError({"user_id": "is needed with a service key"})
         references = [shelf["track_id"] for shelf in body["shelves"] if "track_id" in shelf]

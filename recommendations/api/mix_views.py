@@ -12,11 +12,10 @@ from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
 from access.authentication import SCHEMES
-from access.models import Scope, ServiceKey
-from access.permissions import USER_ID, parse_path_user_id, resolve_own_user_id
+from access.models import Scope
+from access.permissions import USER_ID
 from common.http.query_parameters import parse_parameters
-from common.http.references import parse_path_reference
-from recommendations.api.authentication import ContextView, find_listeners_or_stand_ins
+from recommendations.api.authentication import PathListenerView
 from recommendations.api.mix_serializers import HomeParameters, MixesParameters, MixesSerializer
 from recommendations.api.responses import build_response
 from recommendations.mixes.services import ScreenRequest, answer_screen
@@ -32,7 +31,7 @@ def _parse(screen: str, parameters: type[Serializer[Any]], query_string: str) ->
     return ScreenRequest(screen, RecommendationRequest("personal", **options), shelves)
 
 
-class ScreenView(ContextView):
+class ScreenView(PathListenerView):
     """Base class of the views that show mixes.
 
     Attributes:
@@ -51,18 +50,9 @@ class ScreenView(ContextView):
             ValidationError: the path is not a reference, or a service key names "me".
         """
         started, client_etags = perf_counter(), request.headers.get("If-None-Match", "")
-        reference = parse_path_user_id(request, user_id)
-        if isinstance(request.auth, ServiceKey):
-            listener_id = self.context.listener_id  # found while the key was authenticated
-        else:
-            listener_id = resolve_own_user_id(request, reference)
-        answer, cached = answer_screen(self._screen_request(request, listener_id), self.context, client_etags)
+        screen_request = self._screen_request(request, self.find_listener(request, user_id))
+        answer, cached = answer_screen(screen_request, self.context, client_etags)
         return build_response(request, answer, cached, self.context.query_seconds, perf_counter() - started)
-
-    def requested_listener(self, request: Request) -> int | None:
-        with suppress(ValidationError):
-            return find_listeners_or_stand_ins([parse_path_reference("user_id", self.kwargs["user_id"])])[0]
-        return None
 
     def cached_revisions(self, request: Request, listener_id: int | None) -> Revisions:
         with suppress(ValidationError):

@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
 from access.authentication import SCHEMES
-from access.models import Scope, ServiceKey
-from access.permissions import USER_ID, resolve_own_user_id
+from access.models import Scope
+from access.permissions import USER_ID
 from common.http.query_parameters import MAX_NAME_LENGTH
 from recommendations.api.authentication import PathListenerView, find_listeners_or_stand_ins
 from recommendations.api.query_parameters import PARAMETERS, parse_query
@@ -95,9 +95,8 @@ class RecommendViewSet(PathListenerView, ViewSet):
 
     def _named_listener(self, request: Request) -> int | None:
         """Return the listener of a request that need not name one: that of a token, or the one that a key names."""
-        if isinstance(request.auth, ServiceKey):
-            return self.context.listener_id  # found while the key was authenticated
-        return resolve_own_user_id(request, parse_query(str(self.action), request.META.get("QUERY_STRING", "")).user_id)
+        named = parse_query(str(self.action), request.META.get("QUERY_STRING", "")).user_id
+        return self.resolve_listener(request, named)
 
     def _recommendation_request(self, request: Request, listener_id: int | None) -> RecommendationRequest:
         """Raises ValidationError for an invalid parameter or path, and Http404 for an unknown track."""

@@ -70,7 +70,7 @@ class ArtistsLikeView(QueryListenerView):
     def get(self, request: Request, artist_id: str) -> HttpResponse:
         """Recommend artists similar to an artist: those whose tracks are the nearest to theirs."""
         started, options = perf_counter(), _parse(request, SimilarArtistsParameters)
-        listener_id = self.find_listener(request, options.pop("user_id", None))
+        listener_id = self.resolve_listener(request, options.pop("user_id", None))
         artist = resolve_path_id(Artist, "artist_id", artist_id)
         if not is_in_catalogue(Artist, artist):
             raise Http404("no such artist; GET /search/artists finds artists by their names")

@@ -29,7 +29,7 @@ class TrackPathView(QueryListenerView):
     def get(self, request: Request) -> HttpResponse:
         """Find a path from one track to another, on which each track is similar to the next."""
         parameters = parse_parameters(PathParameters, request.META.get("QUERY_STRING", ""))
-        self.find_listener(request, parameters.get("user_id"))
+        self.resolve_listener(request, parameters.get("user_id"))
         ids = find_ids(Track, [parameters["from"], parameters["to"]])
         if unknown := [parameters[name] for name in ("from", "to") if parameters[name] not in ids]:
             raise _no_such_track(unknown[0])
