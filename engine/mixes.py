@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.bundle.model_bundle import ModelBundle
+from engine.data.confidence import DAY_SECONDS
 from engine.data.track_features import UNKNOWN_ID
 from engine.data.user_item_pairs import UserItemPairs
 from engine.hashing import hash_to_unit_interval
@@ -39,7 +40,6 @@ MIN_ARTIST_TRACKS = 2  # that the listener knows of such an artist
 MAX_SEEDS = 20
 NEW_CANDIDATES = 100
 SHARE_OF_A_DAY = 0.7  # of the listener's tracks, which speak for a mix on one day
-DAY_SECONDS = 86_400
 RECENT_DAYS, LONG_AGO_DAYS = 30, 60
 MIN_RECENT_PLAYS, MIN_LOVED_PLAYS = 2, 3
 
@@ -52,7 +52,8 @@ _DAILY = Policy(
     caps=Caps(per_artist=3),
 )
 _BECAUSE = Policy("because", {"personal": 1.0}, may_repeat=False, dials=Dials(diversity=0.2))
-_NEW = Policy("new releases", {"new_releases": 1.0}, may_repeat=False)
+NEWEST = Policy("new releases", {"new_releases": 1.0}, may_repeat=False)
+"""The newest tracks, whoever asks."""
 
 
 def _no_ids() -> Ids:
@@ -141,7 +142,7 @@ class _Mixes:
 
     def _add_new_releases(self) -> None:
         """Add what artists of the listener have released, and then other new tracks that suit their taste."""
-        bundle, picks = self.bundle, self._rank(self.query, _NEW, NEW_CANDIDATES)
+        bundle, picks = self.bundle, self._rank(self.query, NEWEST, NEW_CANDIDATES)
         if not picks:
             return
         rows = bundle.items.known_rows([pick.track_id for pick in picks])
@@ -152,7 +153,7 @@ class _Mixes:
         is_wanted = is_own | ~np.isnan(scores)
         order = np.lexsort((-np.nan_to_num(scores, nan=-np.inf), ~is_own))
         best_first = [picks[index] for index in order[is_wanted[order]].tolist()]
-        self._add(NEW_RELEASES, append_picks(bundle, Ranking(), best_first, _NEW.caps, self.length).picks)
+        self._add(NEW_RELEASES, append_picks(bundle, Ranking(), best_first, NEWEST.caps, self.length).picks)
 
     def _add_discovery(self) -> None:
         """Add tracks by artists of whom the listener knows nothing; where there are too few, by others as well."""

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from access.selectors import ListenerSettings
-from engine.mixes import BECAUSE_YOU_LOVE, DAILY_MIX, LENGTH, MIN_TRACKS, NEW_RELEASES, Mix, build_mixes
+from engine.mixes import BECAUSE_YOU_LOVE, DAILY_MIX, LENGTH, MIN_TRACKS, NEW_RELEASES, NEWEST, Mix, build_mixes
 from engine.pipeline import Pick, Policy, Ranking, append_picks
 from interactions.charts.selectors import load_trending
 from interactions.selectors import NO_SESSION
@@ -26,7 +26,6 @@ POOL = 400  # popular tracks, among which those of each genre are found
 GENRES = 4
 TAGGED = 20  # tracks of a daily mix whose tags name it
 _TRENDING = Policy("trending", {"trending": 1.0}, may_repeat=False)
-_NEW = Policy("new releases", {"new_releases": 1.0}, may_repeat=False)
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def make_shared_shelves(context: RequestContext, model: LoadedModel, market: str
     popular = build_slate(plan).ranking.picks
     shelves = [
         _make_trending(plan, market),
-        Shelf(NEW_RELEASES, 1, _rank(plan, _NEW)),
+        Shelf(NEW_RELEASES, 1, _rank(plan, NEWEST)),
         Shelf(POPULAR, 1, popular[:LENGTH]),
         *_group_by_genre(popular, plan),
     ]
