@@ -204,8 +204,9 @@ def _train_and_publish(
         return Status.UNCHANGED, ". ".join([f"nothing new since version {identical.version}", *notes]), identical
 
     trained, decision, artifact = _train_version(progress, data, config)
-    has_lost = not decision.passed and trained.manifest["report"]["comparison"] == RECIPE
-    has_lost, lost = has_lost and decision.compared_with != SEQUENCE, None  # it is the same for all recipes
+    lost, is_other_recipe = None, trained.manifest["report"]["comparison"] == RECIPE
+    # All recipes have the same sequence model, so another one would be held back because of it as well.
+    has_lost = not decision.passed and is_other_recipe and decision.compared_with != SEQUENCE
     is_from_settings = not config.candidates and study is None
     if has_lost and ensemble is None and (in_service := ensemble_in_service()):
         # No night is lost to a recipe that does not win: the one in service is trained on the new plays too.
