@@ -27,7 +27,7 @@ class ExclusionMask:
 
     Attributes:
         excluded: bool (n,).
-        only: the rows among which all others are excluded, int64 (k,), ascending; None if there is no such restriction.
+        only: all other rows are excluded, int64 (k,), ascending; None if the query is not restricted to some rows.
     """
 
     excluded: NDArray[np.bool_]

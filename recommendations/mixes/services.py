@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -57,7 +57,7 @@ def answer_screen(request: ScreenRequest, context: RequestContext, client_etags:
         market = request.options.market or context.settings.market
         shelves = ORDERS[request.screen](shelves_of_the_day(context, model, market, today))
         shown = show(shelves, request.options, context, model, request.shelves)
-        return _render(request, context, model, shown, dependencies)
+        return _render(request, context, model, shown, today, dependencies)
 
     response, origin = response_cache.get_or_compute(request, dependencies, context.revisions, compute)
     metrics.answers.labels(response.strategy, str(model.problem is not None).lower()).inc()
@@ -71,12 +71,13 @@ def _render(
     context: RequestContext,
     model: LoadedModel,
     shown: Sequence[ShownShelf],
+    day: date,
     dependencies: tuple[Any, ...],
 ) -> CachedResponse:
     """Render the shelves. Each is a slate of its own, whose id is the same wherever the same tracks are shown."""
     options, consent = request.options, context.settings.consent
     listener_id = context.listener_id if context.settings.exists and consent else None
-    expires_at = datetime.combine(dependencies[0] + timedelta(days=1), datetime.min.time(), UTC)
+    expires_at = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
     reasons: dict[int, Any] = {}
     if options.explain and shown:
         plan = plan_slate(options, context, model, assign_policy(options, context))

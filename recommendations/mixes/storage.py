@@ -1,8 +1,8 @@
 """The mixes of a day are made once and stored, so that they stay the same in every process until midnight UTC.
 
-Whoever stores them first has made those of the day: others that made them at the same time take the stored ones. They
-are made anew in the course of a day only if they have become useless: for a listener who has done twice as much since,
-or whose interactions were deleted or left out, for a catalogue of twice the size, and with the first model.
+If several processes make them at the same time, the first one to store them wins, and the others use what it stored.
+In the course of a day they are made anew only if they have become useless: for a listener who has done twice as much
+since, or whose interactions were deleted or left out, for a catalogue of twice the size, and with the first model.
 """
 
 from collections.abc import Sequence
