@@ -27,12 +27,11 @@ def shelves_of_the_day(context: RequestContext, model: LoadedModel, market: str,
     """
     listener_id = context.listener_id if context.settings.exists and context.settings.consent else None
     own, shared = load_stored_mixes(listener_id, market, day)
-    personal: list[Shelf] = []
-    if listener_id is not None and (interactions := context.history.interactions):
-        if own is None or is_outdated(own, interactions, model) or interactions < own.basis:
-            shelves = make_personal_shelves(context, model, day)
-            own = _store(own, shelves, model, user_id=listener_id, day=day, basis=interactions)
-        personal = _parse(own)
+    interactions = 0 if listener_id is None else context.history.interactions
+    if (own is None and interactions) or (own and _rests_on_others(own, interactions, model)):
+        shelves = make_personal_shelves(context, model, day)
+        own = _store(own, shelves, model, user_id=listener_id, day=day, basis=interactions)
+    personal = _parse(own) if own else []
     tracks = len(model.bundle.items)
     if shared is None or is_outdated(shared, tracks, model):
         shared = _store(
@@ -40,6 +39,11 @@ def shelves_of_the_day(context: RequestContext, model: LoadedModel, market: str,
         )
     kinds = {shelf.kind for shelf in personal}
     return [*personal, *(shelf for shelf in _parse(shared) if shelf.kind not in kinds)]
+
+
+def _rests_on_others(own: StoredMixes, interactions: int, model: LoadedModel) -> bool:
+    """Return whether mixes of a listener rest on much less than is known now, or on plays that no longer count."""
+    return is_outdated(own, interactions, model) or interactions < own.basis
 
 
 def is_outdated(stored: StoredMixes, basis: int, model: LoadedModel) -> bool:
@@ -54,14 +58,17 @@ def build_row(shelves: Sequence[Shelf], model: LoadedModel, **fields: Any) -> St
 
 
 def _store(before: StoredMixes | None, shelves: Sequence[Shelf], model: LoadedModel, **fields: Any) -> StoredMixes:
-    """Store mixes, unless there are none, and return those that count: another process may have been quicker."""
+    """Store mixes in place of others, and return those that count: another process may have been quicker.
+
+    If there are none, nothing is stored, and the others are deleted all the same: nobody would be shown them.
+    """
     row = build_row(shelves, model, **fields)
-    if not shelves:
-        return row
     try:
         with transaction.atomic():
             if before is not None:
                 StoredMixes.objects.filter(pk=before.pk).delete()
+            if not shelves:
+                return row
             StoredMixes.objects.bulk_create([row], ignore_conflicts=True)
     except IntegrityError:  # the listener was erased meanwhile
         return row

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from access.models import User
-from interactions.models import Block, BlockKind, ExclusionKind
+from access.services import bump_user_revisions
+from interactions.models import Block, BlockKind, ExclusionKind, Interaction
 from interactions.taste.services import ExclusionTarget, add_exclusions
 from recommendations.models import StoredMixes
 from recommendations.serving.filters import unavailable_tracks
@@ -147,6 +148,17 @@ def test_tracks_that_disappear_are_replaced_and_so_are_the_names_in_titles(scene
     service.put(f"/users/{user.pk}/blocks/genre/{genre}")
     after = by_id(service.get(f"/users/{user.pk}/home?limit=6"))
     assert genre not in [shelf["tag_id"] for shelf in after.values()]
+
+
+def test_mixes_are_deleted_with_the_last_play_that_they_rest_on(scene: Scene, service: APIClient) -> None:
+    user = scene.listeners[1]
+    service.get(f"/users/{user.pk}/home")
+    assert StoredMixes.objects.filter(user=user).exists()
+    Interaction.objects.filter(user=user).delete()
+    bump_user_revisions([user.pk])
+    shelves = by_id(service.get(f"/users/{user.pk}/home"))
+    assert not any(shelf["is_personal"] for shelf in shelves.values())
+    assert not StoredMixes.objects.filter(user=user).exists()
 
 
 def test_mixes_whose_plays_are_left_out_end_with_them(
