@@ -4,6 +4,7 @@ The work is cut into batches, each a task of its own, so that other tasks wait f
 stored already stay as they are, so a repeated task does nothing.
 """
 
+import logging
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from interactions.selectors import recently_active_listeners
+from recommendations.alarms import raise_alarm, resolve_alarms
 from recommendations.mixes.selectors import listeners_with_mixes
 from recommendations.mixes.storage import shelves_of_the_day
 from recommendations.serving.model_cache import model_cache
@@ -18,7 +20,9 @@ from recommendations.serving.request_context import load_contexts
 from webhooks.models import WebhookEventType
 from webhooks.services import announce
 
-BATCH = 200  # listeners, whose mixes take some seconds
+logger = logging.getLogger(__name__)
+MIXES_FAILED = "mixes_failed"
+BATCH = 50  # listeners, whose mixes take some seconds
 ACTIVE = timedelta(days=30)
 
 
@@ -42,6 +46,8 @@ def make_mixes_of_active(progress: MixesProgress) -> MixesProgress | None:
     Returns:
         The new progress; None if all are done.
     """
+    if not progress.done:
+        resolve_alarms(MIXES_FAILED)  # of the night before
     count = min(BATCH, settings.MUSICREC["AHEAD_LISTENERS"] - progress.done)
     listeners = recently_active_listeners(timezone.now() - ACTIVE, progress.after, count) if count > 0 else []
     made = progress.made + _make_mixes(listeners)
@@ -59,7 +65,11 @@ def _make_mixes(listeners: list[int]) -> int:
     model_cache.check_pointer()  # a worker's child process may not have noticed a new version yet
     today = timezone.now().date()
     without = set(listeners) - listeners_with_mixes(listeners, today)
-    for context in load_contexts(sorted(without)).values():
+    for listener_id, context in load_contexts(sorted(without)).items():
         model_cache.notice_revision(context.revisions.catalogue)
-        shelves_of_the_day(context, model_cache.current(), context.settings.market, today)
+        try:
+            shelves_of_the_day(context, model_cache.current(), context.settings.market, today)
+        except Exception as error:  # the others must not wait for the mixes of this one
+            logger.exception("mixes of listener=%d could not be made", listener_id)
+            raise_alarm(MIXES_FAILED, "", f"mixes of listener {listener_id}: {type(error).__name__}: {error}")
     return len(listeners_with_mixes(without, today))

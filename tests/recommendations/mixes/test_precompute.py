@@ -1,7 +1,7 @@
 """Mixes that are made after the nightly training run, before anybody asks."""
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +13,10 @@ from access.models import User
 from recommendations import services
 from recommendations.mixes import precompute, storage
 from recommendations.mixes.precompute import MixesProgress, make_mixes_of_active
-from recommendations.models import StoredMixes
-from recommendations.serving.model_cache import model_cache
-from recommendations.serving.request_context import load_contexts
+from recommendations.mixes.shelves import Shelf
+from recommendations.models import Alarm, StoredMixes
+from recommendations.serving.model_cache import LoadedModel, model_cache
+from recommendations.serving.request_context import RequestContext, load_contexts
 from tests.people import CatalogueFactory
 from tests.recommendations.mixes.conftest import Scene, by_id
 from webhooks.models import WebhookDelivery, WebhookEndpoint
@@ -63,6 +64,28 @@ def test_mixes_of_active_listeners_are_made_in_batches_and_announced_once(
     monkeypatch.setattr(storage, "make_personal_shelves", None)  # making mixes is an error from now on
     assert service.get(f"/users/{inactive.pk}/mixes").content == early
     assert "on-repeat" in by_id(service.get(f"/users/{scene.listeners[3].pk}/home"))
+
+
+def test_mixes_that_cannot_be_made_do_not_keep_others_from_theirs(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlucky, make = scene.listeners[1], storage.make_personal_shelves
+
+    def make_or_fail(context: RequestContext, model: LoadedModel, day: date) -> list[Shelf]:
+        if context.listener_id == unlucky.pk:
+            raise ArithmeticError("no factors")
+        return make(context, model, day)
+
+    monkeypatch.setattr(storage, "make_personal_shelves", make_or_fail)
+    make_all()
+    stored = set(StoredMixes.objects.exclude(user=None).values_list("user", flat=True))
+    assert stored == {user.pk for user in scene.listeners} - {unlucky.pk}
+    alarm = Alarm.objects.get(kind="mixes_failed", resolved_at=None)
+    assert alarm.message == f"mixes of listener {unlucky.pk}: ArithmeticError: no factors"
+    monkeypatch.setattr(storage, "make_personal_shelves", make)
+    make_all()
+    assert StoredMixes.objects.filter(user=unlucky.pk).exists()
+    assert not Alarm.objects.filter(kind="mixes_failed", resolved_at=None).exists()
 
 
 def test_the_setting_limits_how_many_listeners_have_mixes_made_for_them(scene: Scene, settings: Any) -> None:
