@@ -304,9 +304,13 @@ def _learn_context(
     if model is None or split.kind != "time":
         return ContextChoice({}, {"skipped": f"needs plays that are split by time, not a {split.kind} split"})
     begin, question = int(split.future.time.min()), ALL if config.question == REPEATS else config.question
-    return learn_context_weights(
-        model, plays, begin, contexts, question=question, cold_below=cold_below, seed=config.seed
-    )
+    try:
+        return learn_context_weights(
+            model, plays, begin, contexts, question=question, cold_below=cold_below, seed=config.seed
+        )
+    except Exception as error:  # whatever it is, the version is worth more than this part of it
+        logger.exception("the weights of the context could not be learnt from %d plays", len(plays))
+        return ContextChoice({}, {"skipped": f"could not be learnt ({type(error).__name__}: {error})"})
 
 
 def _choose_on_older_plays(

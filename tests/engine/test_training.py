@@ -193,6 +193,14 @@ def test_the_context_is_learnt_only_where_it_is_to_count_and_helps() -> None:
     assert without_hours.manifest["context"]["kinds"]["hours"]["weight"] == 0
 
 
+def test_a_training_run_goes_on_if_the_context_cannot_be_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    plays, contexts = listening_world()
+    monkeypatch.setattr("engine.training.learn_context_weights", run_out_of_memory)
+    trained = train(plays, TRACK_IDS, CONFIG, version="v1", contexts=contexts)
+    assert trained.bundle.context is None
+    assert trained.manifest["context"] == {"skipped": "could not be learnt (MemoryError: no memory for factors)"}
+
+
 def test_the_context_cannot_be_learnt_from_another_split_than_by_time() -> None:
     plays, contexts = listening_world()
     config = replace(CONFIG, split="ratio")
