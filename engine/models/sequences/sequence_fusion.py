@@ -95,7 +95,8 @@ class SequenceFusion(SequenceTrainer):
         )
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], items: int) -> SequenceModel:
-        rows, models = arrays["rows"], []
+        rows = arrays.get("rows", np.arange(items, dtype=np.int32))  # earlier models store all items
+        models = []
         if len(rows) > items or not (rows < items).all():
             raise ValueError(f"the rows of the played items do not fit {items} items")
         for number, component in enumerate(self.components):

@@ -157,3 +157,12 @@ def test_a_fusion_stores_only_the_items_that_occur() -> None:
     }
     expected = {1_000 * row: score for row, score in scores_of(few, 7, 8).items()}
     assert scores_of(many, 7_000, 123, 8_000) == expected
+
+
+def test_a_fusion_of_an_earlier_release_stores_all_items() -> None:
+    occurring = album_sessions()
+    items = int(occurring.items.max()) + 1
+    model = SequenceFusion().fit(occurring, items, seed=1)
+    stored = model.to_arrays()
+    assert len(stored.pop("rows")) == items  # each of them occurs, so that the earlier release stored the same
+    assert scores_of(sequence_from_arrays(stored), 7, 8) == scores_of(model, 7, 8)
