@@ -306,8 +306,10 @@ def _fill_popular(
 
 
 def _iter_unlisted(filters: Filters, query: Query, after: int) -> Iterator[int]:
-    """Yield the ids of the tracks greater than `after` that the query allows; some may be unavailable."""
-    return filters.iter_unlisted(after) if query.only is None else iter(query.only[query.only > after].tolist())
+    """Yield the ids of the tracks greater than `after` that the query allows."""
+    if query.only is None:
+        return filters.iter_unlisted(after)
+    return iter(np.setdiff1d(query.only[query.only > after], query.unavailable).tolist())
 
 
 def _forbid(query: Query, track_ids: list[int]) -> Query:
