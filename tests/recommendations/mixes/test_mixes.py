@@ -43,14 +43,13 @@ def test_each_mix_holds_what_its_title_says(scene: Scene, service: APIClient) ->
     named = {
         name: (mix["title"], mix["is_personal"], mix["artist_id"], mix["tag_id"])
         for name, mix in mixes.items()
-        if name in ("on-repeat", "rediscover", "discovery", "new-releases", "trending")
+        if name in ("on-repeat", "rediscover", "discovery", "new-releases")
     }
     assert named == {
         "on-repeat": ("On repeat", True, None, None),
         "rediscover": ("Rediscover", True, None, None),
         "discovery": ("Discover", True, None, None),
         "new-releases": ("New releases for you", True, None, None),
-        "trending": ("Trending near you", False, None, None),
     }
     genre, _, artists = mixes["daily-mix-1"]["title"].partition(": ")
     assert genre in ("Jazz", "Pop")
