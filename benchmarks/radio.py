@@ -54,7 +54,7 @@ def format_result(result: LoadResult) -> str:
 
 
 def tag_tracks(dataset: BenchmarkDataset) -> None:
-    """Give the tracks artists and tags, since `BenchmarkDataset` has one artist."""
+    """Give all artists equally many tracks, and the tracks tags."""
     from django.db.models import F
 
     from tracks.models import Artist, Tag, Track, TrackTag
